@@ -1,0 +1,34 @@
+# Every command of the project. `make help` lists them; each makes the environment it needs.
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: app test check format bench help
+
+app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
+	@sh scripts/environment.sh app
+	@if [ -n "$$PORT" ]; then export GRADIO_SERVER_PORT="$$PORT"; fi; exec $(PY) app.py
+
+test: ## Run every test, the browser's included (ARGS="-k slider" picks some)
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.e2e.chromium
+	@$(PY) -m pytest $(ARGS)
+
+check: ## Lint, format, types and the rules of the architecture
+	@sh scripts/environment.sh test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_architecture.py
+
+format: ## Let ruff rewrite what it can
+	@sh scripts/environment.sh test
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON object)
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.e2e.chromium
+	@$(PY) -m benchmarks $(ARGS)
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16

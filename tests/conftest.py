@@ -1,0 +1,75 @@
+"""Fixtures every test may use: tiny models on disk, a cache of its own, one thread, no network."""
+
+import os
+
+# Before numpy, torch or gradio are imported anywhere: they read these once.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    NUMBA_NUM_THREADS=os.environ.get("NUMBA_NUM_THREADS", "2"),
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_VERBOSITY="error",
+    GRADIO_ANALYTICS_ENABLED="False",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+from tests.tiny import TinyLlama, random_llama, tuned_llama  # noqa: E402
+
+DOMAINS = ("math", "finance", "law")
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> dict[str, TinyLlama]:
+    """`base` and three domain models as float32 arrays; 2 layers, 32 wide."""
+    base = random_llama(seed=0)
+    tuned = {d: tuned_llama(base, seed=i + 1) for i, d in enumerate(DOMAINS)}
+    return {"base": base} | tuned
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tiny_models: dict[str, TinyLlama], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders base, math, finance, law: bfloat16, tied embeddings, tokenizer. Read only."""
+    root = tmp_path_factory.mktemp("zoo")
+    for name, model in tiny_models.items():
+        model.save(root / name)
+    return root
+
+
+@pytest.fixture
+def zoo_env(tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folder, standing in for the embedded models: `zoo:math` is the tiny one."""
+    monkeypatch.setenv("DPPA_ZOO", str(tiny_zoo))
+    return tiny_zoo
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Profiles computed by tests are kept away from the person's own."""
+    before = os.environ.get("DPPA_CACHE")
+    os.environ["DPPA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["DPPA_CACHE"]
+    else:
+        os.environ["DPPA_CACHE"] = before
+
+
+@pytest.fixture
+def one_torch_thread() -> None:
+    """One thread, for tests that run a model and must not starve the rest."""
+    import torch  # noqa: PLC0415  (seconds; most tests never need it)
+
+    torch.set_num_threads(1)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A skipped test is a failure: what is not run is not known."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"{len(skipped)} skipped: counted as failures.", red=True)
