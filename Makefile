@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench help
+.PHONY: app test check format bench readme help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -29,6 +29,10 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
+
+readme: ## Copy docs/results.md into the README
+	@sh scripts/environment.sh app
+	@$(PY) scripts/readme.py
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
