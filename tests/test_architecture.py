@@ -22,15 +22,17 @@ OURS = ("dppa_core", "components", "app", "benchmarks")
 CORE_LAYERS = (
     {"errors", "progress"},
     # pure math: numbers in, numbers out
-    {"modules", "significance", "density", "partition", "methods", "kernels", "plan", "table"},
-    # files
-    {"checkpoint", "sources", "profile", "recipe", "merge", "card", "export", "preflight", "hub"},
+    {"parameters", "modules", "deltas", "significance", "density", "partition"}
+    | {"methods", "plan", "table"},
+    # files, and the loops over their bytes
+    {"floats", "kernels", "safetensors_io", "cache", "checkpoint", "sources", "profile"}
+    | {"recipe", "pairs", "merge", "card", "export", "preflight", "hub"},
     # models in memory
-    {"tasks", "zoo", "pool", "resident", "decode", "generate", "evaluate"},
-    {"adamerging", "search", "cluster"},
+    {"tasks", "zoo", "pool", "resident", "decode", "generate", "evaluate"}
+    | {"adamerging", "search", "cluster"},
     {"cli", "cli_runs", "cli_zoo", "__main__"},
 )
-PURE = CORE_LAYERS[1] - {"kernels"}  # numba compiles, and caches what it compiled
+PURE = CORE_LAYERS[1]
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib", "tempfile"}
 IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetensors"}
 
