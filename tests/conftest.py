@@ -66,6 +66,11 @@ def one_torch_thread() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: they are the slow ones, and Playwright keeps an event loop running."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A skipped test is a failure: what is not run is not known."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")

@@ -1,0 +1,77 @@
+"""One server and one browser for all browser tests; a fresh visitor for each."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.chromium import HELP, find_chromium
+from tests.e2e.server import ROOT, Server
+from tests.e2e.studio import ARGUMENTS, Studio, new_context
+
+Visit = Callable[..., Studio]
+PICTURES = ROOT / "out" / "e2e"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`python app.py` on the embedded models."""
+    running = Server.start(tmp_path_factory.mktemp("server") / "app.log")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, without a window."""
+    program = find_chromium()
+    assert program, HELP
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Open the page as a new visitor: `visit(width=390, theme="dark")`.
+
+    Afterwards no visitor's browser may have complained, nor asked another host for anything.
+    """
+    open_tabs: list[Studio] = []
+
+    def open_page(width: int = 1440, height: int = 900, theme: str = "light") -> Studio:
+        studio = Studio.visit(new_context(browser, width, height), server.url, theme)
+        open_tabs.append(studio)
+        return studio
+
+    yield open_page
+    failed = getattr(request.node, "failed", False)
+    for number, studio in enumerate(open_tabs):
+        if failed:
+            _keep_evidence(studio, f"{request.node.name}-{number}")
+        studio.page.context.close()
+    complaints = [c for studio in open_tabs for c in studio.complaints]
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def studio(visit: Visit) -> Studio:
+    """One visitor at a desktop screen."""
+    return visit()
+
+
+def _keep_evidence(studio: Studio, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    stem: Path = PICTURES / "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    studio.page.screenshot(path=stem.with_suffix(".png"), full_page=True)
+    stem.with_suffix(".html").write_text(studio.page.content(), encoding="utf-8")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed  # read by the fixture above
+    return report

@@ -1,0 +1,23 @@
+"""What the page has to show, computed from the library alone."""
+
+from functools import cache
+
+from dppa_core.partition import even_levels
+from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.profile import cached_profile
+
+DOMAINS = ("math", "finance", "law")
+BASE = "zoo:base"
+
+
+@cache
+def plan(domain: str, percent: int, partitions: int = 2) -> PruningPlan:
+    """The exact plan of `zoo:<domain>` at a pruning rate in percent."""
+    profile = cached_profile(BASE, f"zoo:{domain}")
+    return plan_pruning(profile, even_levels(percent / 100, partitions))
+
+
+def kept_percent(percent: int) -> float:
+    """Share of all three models' module entries that is kept, in percent."""
+    plans = [plan(domain, percent) for domain in DOMAINS]
+    return 100 * sum(p.kept for p in plans) / sum(p.numel for p in plans)

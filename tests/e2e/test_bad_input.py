@@ -1,0 +1,141 @@
+"""What a careless or a hostile visitor types: one notice, nothing executed, the state kept."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.e2e.server import Server
+from tests.e2e.studio import Studio
+
+EVIL = "${window.pwned='t'}{{constructor}}`<img src=x onerror=\"window.pwned='h'\"><b id=evil>b</b>"
+
+
+def toast(studio: Studio) -> str:
+    """The text of the notice that appears."""
+    notice = studio.page.locator(".toast-body").last
+    notice.wait_for()
+    return notice.inner_text()
+
+
+def state(studio: Studio) -> tuple[object, ...]:
+    """What must survive a mistake."""
+    models = studio.page.locator("#models .model-row")
+    names = tuple(models.nth(i).get_attribute("data-model") for i in range(models.count()))
+    return (studio.recipe, studio.rate.input_value(), names, studio.exact("kept"))
+
+
+def add_model(studio: Studio, reference: str) -> None:
+    """Ask for a model by its reference, as a person would."""
+    studio.open_advanced()
+    box = studio.page.locator("#reference input, #reference textarea").first
+    box.fill(reference)
+    box.press("Tab")
+    studio.page.locator("#add-model").click()
+
+
+@pytest.mark.parametrize("reference", ["/no/such/folder", "zoo:mathh", "owner/name", EVIL])
+def test_a_model_that_is_not_there_gives_a_notice(studio: Studio, reference: str) -> None:
+    studio.wait_exact(80)
+    before = state(studio)
+    add_model(studio, reference)
+    message = toast(studio)
+    assert message.strip() and "Traceback" not in message
+    assert "something went wrong" not in message.lower(), "an expected mistake, called a bug"
+    assert state(studio) == before
+    assert studio.page.evaluate("() => window.pwned") is None
+    assert studio.page.locator("#evil").count() == 0
+
+
+@pytest.mark.parametrize("levels", ["80, 95", "120, 50", "abc", "80, 80", EVIL])
+def test_impossible_levels_give_a_notice(studio: Studio, levels: str) -> None:
+    studio.wait_exact(80)
+    before = state(studio)
+    studio.open_advanced()
+    box = studio.page.locator("#levels input, #levels textarea").first
+    box.fill(levels)
+    box.press("Enter")
+    message = toast(studio)
+    assert "something went wrong" not in message.lower(), "an expected mistake, called a bug"
+    assert state(studio) == before
+    assert studio.page.evaluate("() => window.pwned") is None
+
+
+def test_explicit_levels_are_followed(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.open_advanced()
+    box = studio.page.locator("#levels input, #levels textarea").first
+    box.fill("97, 85")
+    box.press("Enter")
+    studio.wait_exact(85)
+    assert float(studio.exact("kept")) == pytest.approx(15.0, abs=0.1)
+
+
+@pytest.mark.parametrize("text", ["150", "-5", "80.5"])
+def test_a_rate_outside_its_range_never_reaches_the_plan(studio: Studio, text: str) -> None:
+    studio.wait_exact(80)
+    box = studio.page.locator("#rate input[type=number]")
+    box.fill(text)
+    box.press("Tab")
+    studio.page.wait_for_timeout(800)
+    studio.wait_exact()
+    assert 0 <= float(studio.drawn("rate")) <= 99
+    assert 0 <= float(studio.exact("kept")) <= 100
+
+
+def test_text_in_a_question_is_shown_and_never_run(studio: Studio) -> None:
+    studio.wait_models()
+    studio.ask(EVIL)
+    studio.wait_answer("merged", "done", "stopped", "failed")
+    question = studio.page.locator("#transcript .turn .question").last.inner_text()
+    assert "${window.pwned" in question and "<img" in question
+    assert studio.page.evaluate("() => window.pwned") is None
+    assert studio.page.locator("#evil").count() == 0
+
+
+def test_every_model_switched_off_is_said_not_crashed(studio: Studio) -> None:
+    studio.wait_exact(80)
+    for box in studio.page.locator("#models .model-row input[type=checkbox]").all():
+        box.uncheck()
+    studio.page.wait_for_timeout(1500)
+    for box in studio.page.locator("#models .model-row input[type=checkbox]").all():
+        box.check()
+    studio.wait_exact(80)
+
+
+def get(url: str) -> int:
+    """The status the server answers with."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["monitoring", "monitoring/summary", "gradio_api/file=/etc/passwd", "gradio_api/mcp/sse"],
+)
+def test_what_is_not_for_visitors_is_closed(server: Server, path: str) -> None:
+    assert get(f"{server.url}/{path}") in (401, 403, 404, 405)
+
+
+def test_handlers_refuse_what_the_page_would_never_send(server: Server) -> None:
+    """Every public or private handler takes a bare POST; none may answer it with a traceback."""
+    with urllib.request.urlopen(f"{server.url}/config", timeout=20) as reply:
+        config = json.load(reply)
+    for number, _ in enumerate(config["dependencies"]):
+        body = json.dumps({"fn_index": number, "data": [None] * 3, "session_hash": "stranger"})
+        request = urllib.request.Request(
+            f"{server.url}/gradio_api/run/predict",
+            data=body.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            text = error.read().decode()
+        assert "Traceback" not in text and "/components/" not in text
+    assert server.process.poll() is None

@@ -1,0 +1,159 @@
+"""The chat: answers from the merged model, stops, stale marks, several models, several visitors."""
+
+import time
+
+from tests.e2e.conftest import Visit
+from tests.e2e.server import Server
+from tests.e2e.studio import Studio
+
+STOP_AT_ONCE = """() => {
+    // The click is made in the page, the moment the answer starts: no round trip can miss it.
+    const watch = new MutationObserver(() => {
+        const answers = document.querySelectorAll('#transcript .answer[data-state="writing"]');
+        const begun = [...answers].some(a => a.querySelector('.answer-text')?.textContent.trim());
+        if (begun) {
+            watch.disconnect();
+            const stop = document.querySelector('#stop');
+            (stop.matches('button') ? stop : stop.querySelector('button')).click();
+        }
+    });
+    const options = {subtree: true, childList: true, attributes: true, characterData: true};
+    watch.observe(document.querySelector('#transcript'), options);
+}"""
+
+
+def example(studio: Studio, domain: str = "math") -> str:
+    """Fill in the first example of a domain; returns its text."""
+    studio.open_pane("chat")
+    studio.page.locator(f'#examples button.example[data-domain="{domain}"]').first.click()
+    box = studio.page.locator("#prompt textarea")
+    studio.page.wait_for_function("() => document.querySelector('#prompt textarea').value")
+    return box.input_value()
+
+
+def choose_targets(studio: Studio, *labels: str) -> None:
+    """Tick exactly the models that are to answer."""
+    boxes = studio.page.locator("#answer-with label")
+    for i in range(boxes.count()):
+        box = boxes.nth(i)
+        wanted = any(label in box.inner_text().lower() for label in labels)
+        box.locator("input[type=checkbox]").set_checked(wanted)
+
+
+def long_answers(studio: Studio) -> None:
+    """Let answers grow as long as the page allows."""
+    box = studio.page.locator("#max-tokens input[type=number]")
+    if not box.is_visible():
+        studio.page.get_by_role("button", name="Answer settings").click()
+    box.fill("256")
+    box.press("Tab")
+
+
+def test_the_merged_model_answers_and_says_which_recipe(studio: Studio) -> None:
+    studio.wait_models()
+    prompt = example(studio)
+    studio.ask(prompt)
+    answer = studio.wait_answer("merged")
+    assert answer.locator(".answer-text").inner_text().strip()
+    assert answer.get_attribute("data-recipe") == studio.recipe
+    assert answer.get_attribute("data-stale") == "false"
+    asked = studio.page.locator("#transcript .turn .question").last.inner_text()
+    assert prompt.split()[0] in asked
+
+
+def test_the_same_question_gets_the_same_answer(studio: Studio) -> None:
+    studio.wait_models()
+    texts = []
+    for _ in range(2):
+        studio.ask(example(studio, "law"))
+        texts.append(studio.wait_answer("merged").locator(".answer-text").inner_text())
+        studio.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
+    assert texts[0] == texts[1]
+
+
+def test_an_answer_is_stale_once_a_slider_has_moved(studio: Studio) -> None:
+    studio.wait_models()
+    studio.ask(example(studio))
+    answer = studio.wait_answer("merged")
+    recipe = studio.recipe
+    studio.set_rate(60)
+    stale = '#transcript .answer[data-target="merged"][data-stale="true"]'
+    studio.page.locator(stale).wait_for()
+    studio.page.locator('#status [data-fresh="stale"]').wait_for(state="attached")
+    assert studio.recipe != recipe == answer.get_attribute("data-recipe")
+    studio.set_rate(80)
+    fresh = '#transcript .answer[data-target="merged"][data-stale="false"]'
+    studio.page.locator(fresh).wait_for()
+    assert studio.recipe == recipe
+
+
+def test_a_new_merge_answers_after_a_move(studio: Studio) -> None:
+    studio.wait_models()
+    studio.set_rate(50)
+    studio.ask(example(studio))
+    answer = studio.wait_answer("merged")
+    assert answer.get_attribute("data-recipe") == studio.recipe
+
+
+def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> None:
+    studio.wait_models()
+    prompt = example(studio)
+    choose_targets(studio, "merged", "base", "math", "law")
+    long_answers(studio)
+    studio.page.evaluate(STOP_AT_ONCE)
+    studio.ask(prompt)
+    turn = studio.page.locator("#transcript .turn").last
+    turn.locator('.answer[data-state="stopped"]').first.wait_for(timeout=60_000)
+    studio.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
+    time.sleep(0.5)
+    before = turn.inner_text()
+    assert server.busy_share(1.0) < 0.3, "the worker went on after Stop"
+    assert turn.inner_text() == before
+    assert turn.locator('.answer[data-state="writing"], .answer[data-state="waiting"]').count() == 0
+    studio.ask(prompt)  # and the page is ready for the next question
+    studio.page.locator("#transcript .turn").nth(1).wait_for()
+
+
+def test_closing_the_tab_ends_the_worker(studio: Studio, server: Server) -> None:
+    studio.wait_models()
+    prompt = example(studio)
+    choose_targets(studio, "merged", "base", "math", "law")
+    long_answers(studio)
+    studio.ask(prompt)
+    studio.page.locator('#transcript .answer[data-state="writing"]').first.wait_for()
+    studio.page.close()
+    time.sleep(1.0)
+    assert server.busy_share(1.0) < 0.3, "the worker went on after the tab was closed"
+
+
+def test_base_and_domain_models_answer_side_by_side(studio: Studio) -> None:
+    studio.wait_models()
+    prompt = example(studio)
+    choose_targets(studio, "merged", "base", "math")
+    studio.ask(prompt)
+    for target in ("merged", "zoo:base", "zoo:math"):
+        text = studio.wait_answer(target).locator(".answer-text").inner_text()
+        assert text.strip() or target == "zoo:base"
+
+
+def test_a_second_visitor_sees_nothing_of_the_first(visit: Visit) -> None:
+    first, second = visit(), visit()
+    first.wait_models()
+    first.set_rate(55)
+    first.ask(example(first))
+    first.wait_answer("merged")
+    second.wait_exact(80)
+    assert second.rate.input_value() == "80"
+    assert second.page.locator("#transcript .turn").count() == 0
+    assert second.recipe != first.recipe
+
+
+def test_an_empty_question_is_not_sent(studio: Studio) -> None:
+    studio.wait_models()
+    studio.open_pane("chat")
+    studio.page.locator("#prompt textarea").fill("   ")
+    send = studio.page.locator("#send")
+    if send.is_enabled():
+        send.click()
+    studio.page.wait_for_timeout(500)
+    assert studio.page.locator("#transcript .answer").count() == 0

@@ -1,0 +1,101 @@
+"""What a person sees: everything on one screen, in both themes, on a phone, readable by all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+
+from tests.e2e.conftest import Visit
+from tests.e2e.expected import plan
+from tests.e2e.studio import Studio
+
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+SCREENS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
+KINDS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+def names(screen: tuple[int, int, str]) -> str:
+    return f"{screen[0]}-{screen[2]}"
+
+
+@pytest.fixture(params=SCREENS, ids=names)
+def screen(request: pytest.FixtureRequest, visit: Visit) -> Iterator[Studio]:
+    width, height, theme = request.param
+    studio: Studio = visit(width=width, height=height, theme=theme)
+    studio.wait_exact(80)
+    yield studio
+
+
+def test_the_first_screen_shows_the_preset_already_merged(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.wait_models()
+    modules = plan("math", 80).modules
+    assert set(studio.cells()) == {(m.layer, m.kind) for m in modules}
+    assert {kind for _, kind in studio.cells()} == set(KINDS)
+    for domain in ("math", "finance", "law"):
+        row = studio.page.locator(f'#models .model-row[data-model="zoo:{domain}"]')
+        assert row.locator("input[type=checkbox]").is_checked()
+        assert row.locator("input[type=range]").count() == 1
+        assert studio.page.locator(f'#examples button.example[data-domain="{domain}"]').count()
+    assert studio.page.locator("#plots h3.plot-title").count() == 3
+    assert studio.recipe
+    assert studio.status.get_attribute("data-fresh") == "none"
+
+
+def test_nothing_scrolls_sideways(screen: Studio) -> None:
+    widths = screen.page.evaluate(
+        "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
+    for pane in ("shape", "chat", "score"):
+        screen.open_pane(pane)
+        overflow = screen.page.evaluate(
+            "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, pane
+
+
+def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -> None:
+    script = "() => getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number)"
+    red, green, blue = screen.page.evaluate(script)[:3]
+    dark = "dark" in request.node.callspec.id
+    assert (red + green + blue < 3 * 128) == dark
+
+
+def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
+    screen.page.add_script_tag(path=str(AXE))
+    found = []
+    for pane in ("shape", "chat", "score"):
+        screen.open_pane(pane)
+        result = screen.page.evaluate("() => axe.run({resultTypes: ['violations']})")
+        for violation in result["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                where = [node["target"] for node in violation["nodes"]][:5]
+                found.append((pane, violation["id"], violation["help"], where))
+    assert not found, found
+
+
+def test_every_slider_says_what_it_is(studio: Studio) -> None:
+    studio.open_advanced()
+    for slider in studio.page.locator("input[type=range]").all():
+        if slider.is_visible():
+            script = """e => e.getAttribute('aria-label') || e.getAttribute('aria-labelledby')
+                || e.labels?.[0]?.textContent || e.title || ''"""
+            assert slider.evaluate(script).strip()
+
+
+def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> None:
+    studio = visit(width=390, height=844)
+    studio.wait_exact(80)
+    studio.open_pane("shape")
+    studio.page.locator("svg#heatmap").scroll_into_view_if_needed()
+    for selector in ("#rate input[type=range]", "svg#heatmap"):
+        box = studio.page.locator(selector).bounding_box()
+        assert box and box["y"] < 844 and box["y"] + box["height"] > 0, f"{selector} is off screen"
+
+
+def test_the_heatmap_has_a_table_for_those_who_cannot_see_it(studio: Studio) -> None:
+    studio.wait_exact(80)
+    rows = studio.page.locator("#plots table.twin tbody tr")
+    assert rows.count() == len({m.layer for m in plan("math", 80).modules})

@@ -1,0 +1,46 @@
+"""The score: test accuracy by domain, on a button, with progress, and it can be stopped."""
+
+from tests.e2e.studio import ANSWER_MS, Studio
+
+DOMAINS = ("math", "finance", "law")
+
+
+def run(studio: Studio, items: int) -> None:
+    """Start scoring `items` questions a domain."""
+    studio.wait_models()
+    studio.open_pane("score")
+    box = studio.page.locator("#score-limit input[type=number], #score-limit input").first
+    box.fill(str(items))
+    box.press("Tab")
+    studio.page.locator("#score-run").click()
+
+
+def wait_state(studio: Studio, state: str, timeout: float = 2 * ANSWER_MS) -> None:
+    """Wait until scoring is in `state`."""
+    selector = f'#score [data-score-state="{state}"], #score[data-score-state="{state}"]'
+    studio.page.locator(selector).first.wait_for(state="attached", timeout=timeout)
+
+
+def test_every_model_gets_a_score_in_every_domain(studio: Studio) -> None:
+    run(studio, 4)
+    studio.page.locator("#score [role=progressbar]").first.wait_for()
+    wait_state(studio, "done")
+    cells = studio.page.locator("#score table.scores td[data-accuracy]")
+    found = {}
+    for cell in cells.all():
+        key = (cell.get_attribute("data-target"), cell.get_attribute("data-domain"))
+        found[key] = float(cell.get_attribute("data-accuracy") or "nan")
+        assert "%" in cell.inner_text()
+    targets = {target for target, _ in found}
+    assert {"merged", "zoo:base", *(f"zoo:{d}" for d in DOMAINS)} <= targets
+    for target in targets:
+        assert {d for t, d in found if t == target} >= set(DOMAINS)
+    assert all(0 <= accuracy <= 1 for accuracy in found.values())
+
+
+def test_scoring_can_be_stopped(studio: Studio) -> None:
+    run(studio, 50)
+    wait_state(studio, "running")
+    studio.page.locator("#score-stop").click()
+    wait_state(studio, "stopped", timeout=15_000)
+    studio.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
