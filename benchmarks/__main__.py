@@ -1,0 +1,40 @@
+"""`python -m benchmarks [--json] [--only library|page]`: measure, and print a table."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
+
+from benchmarks import library, page
+from benchmarks.measure import Measurement, machine, table
+
+
+def run(only: str | None) -> Iterator[Measurement]:
+    """The parts asked for, one measurement at a time."""
+    if only in (None, "library"):
+        yield from library.measurements()
+    if only in (None, "page"):
+        yield from page.measurements()
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--only", choices=("library", "page"), help="one part of it")
+    arguments = parser.parse_args()
+    rows = []
+    for row in run(arguments.only):
+        sys.stderr.write(f"{row.name}: {row.median:.1f} ms\n")
+        rows.append(row)
+    if arguments.json:
+        print(json.dumps({"machine": machine(), "rows": [r.to_json() for r in rows]}, indent=2))
+    else:
+        print(machine(), table(rows), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Profile, plan and merge of the embedded models, on both backends.
+
+Knows no page.
+"""
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Measurement, timed
+from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.partition import even_levels
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import profile_delta
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.sources import ZOO_DOMAINS, open_checkpoint
+from dppa_core.table import pack_table, rate_table
+
+GROUP = "Library, embedded models"
+
+
+def recipe() -> MergeRecipe:
+    """All three domain models at 80 %, the strongest tenth amplified."""
+    models = tuple(DomainModel(f"zoo:{d}", (0.9, 0.8), (1.6, 1.0)) for d in ZOO_DOMAINS)
+    return MergeRecipe("zoo:base", models)
+
+
+def merge_all(backend: str) -> None:
+    """Merge every tensor in memory and let it go again."""
+    merger = Merger(recipe(), backend=backend)
+    for name in merger.names():
+        merger.tensor(name)
+
+
+def measurements() -> Iterator[Measurement]:
+    """Every line of the library's part, as soon as it is known."""
+    base, tuned = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
+    profile = profile_delta(base, tuned)
+    size = sum(p.module.numel for p in profile.modules) / 1e6
+    note = f"{len(profile.modules)} modules, {size:.2f} M elements"
+    times = timed(lambda: profile_delta(base, tuned), runs=5, warm_up=0)
+    yield Measurement(GROUP, "profile of one pair, from the files", times, note)
+
+    rates = cycle(range(100))
+    times = timed(lambda: plan_pruning(profile, even_levels(next(rates) / 100)), runs=100)
+    yield Measurement(GROUP, "plan at one rate", times)
+    times = timed(lambda: pack_table(rate_table(profile)), runs=5)
+    yield Measurement(GROUP, "table for the browser, 101 rates", times)
+
+    for backend in ("numba", "torch"):
+        times = timed(lambda name=backend: merge_all(name), runs=5)
+        yield Measurement(GROUP, f"merge of three, in memory, {backend}", times)
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "merged"
+        write = lambda: merge_to_folder(recipe(), out, backend="numba", overwrite=True)  # noqa: E731
+        yield Measurement(GROUP, "merge of three, to a folder, numba", timed(write, runs=3))

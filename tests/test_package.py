@@ -1,0 +1,64 @@
+"""What others install: the wheel carries the command, the types and the embedded models."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built from this tree without network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_holds_the_embedded_models(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    for model in ("base", "math", "finance", "law"):
+        for file in ("config.json", "model.safetensors", "tokenizer.json"):
+            assert f"dppa_core/_zoo/{model}/{file}" in names
+
+
+def test_the_wheel_is_the_library_alone(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core"}
+    assert "dppa_core/py.typed" in wheel.namelist()
+
+
+def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
+    entry = next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
+    assert "dppa = dppa_core.cli:main" in wheel.read(entry).decode()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["merge", "--help"]])
+def test_the_command_explains_itself(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "dppa_core", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_wrong_usage_ends_with_two() -> None:
+    command = [sys.executable, "-m", "dppa_core", "no-such-command"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 2
+
+
+def test_the_readme_shows_the_recorded_results() -> None:
+    command = [sys.executable, "scripts/readme.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_file_is_larger_than_the_hub_takes() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    paths = [ROOT / n for n in listed.stdout.decode().split("\0") if n]
+    sizes = {p: p.stat().st_size for p in paths if p.exists()}
+    assert not {str(p): s for p, s in sizes.items() if s > 10_000_000}
+    assert sum(s for p, s in sizes.items() if "zoo" in p.parts) < 40_000_000
