@@ -1,0 +1,200 @@
+"""Dynamically Pruning: significance of layers and modules, and the density each one gets.
+
+Knows profiles, not weights. DPPA (arXiv:2403.02799), steps 1 to 5, with the box [0, 1] and an
+exact budget, which the paper leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.errors import InvalidValue
+from dppa_core.parameters import check_fields, check_number, choice, number
+
+OTHER_TENSORS = ("keep", "prune", "drop")
+TIES = ("exact", "prune")
+OTHER_TENSORS_HELP = (
+    "Embeddings, LM head, norms, biases: keep the whole delta, prune it like a module at the "
+    "overall rate, or drop it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PruningParameters:
+    """Settings of Dynamically Pruning; the defaults are the paper's."""
+
+    strength: float = number(
+        0.08,
+        title="Strength",
+        text="How far significance moves a layer's and a module's density from the mean.",
+        unit="share",
+        low=0.0,
+        high=0.5,
+        step=0.01,
+    )
+    k_layer: float = number(
+        3.0,
+        title="Outliers of a layer",
+        text="An element counts as significant above this multiple of the layer's mean |d|.",
+        unit="x mean",
+        low=0.1,
+        high=100.0,
+        step=0.1,
+    )
+    k_module: float = number(
+        5.0,
+        title="Outliers of a module",
+        text="An element counts as significant above this multiple of the module's mean |d|.",
+        unit="x mean",
+        low=0.1,
+        high=100.0,
+        step=0.1,
+    )
+    significance: str = choice(
+        "magnitude",
+        title="Significance",
+        text="The score of an element: the magnitude of its delta.",
+        choices=("magnitude",),
+    )
+    ties: str = choice(
+        "exact",
+        title="Ties",
+        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        choices=TIES,
+    )
+    other_tensors: str = choice(
+        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A pruning rate chosen by hand for one module."""
+
+    rate: float
+    """Share of the module's delta that is dropped at the last level, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        rate = check_number("override rate", self.rate, 0.0, 1.0, "It is a share: 0.5 is half.")
+        object.__setattr__(self, "rate", rate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Significance:
+    """How significant layers and modules are, and how far that moves their density."""
+
+    layers: tuple[int, ...]
+    layer: Float64[ndarray, " L"]
+    """Share of a layer's elements above `k_layer` times the layer's mean |d|."""
+    module: Float64[ndarray, " N"]
+    """Share of a module's elements above `k_module` times its own mean |d|."""
+    adjustment: Float64[ndarray, " N"]
+    """a_b + a_l of every module, in [-2 strength, 2 strength]."""
+
+
+def significance(profile: DeltaProfile, parameters: PruningParameters) -> Significance:
+    """Steps 1 to 4: score layers and modules, and turn the scores into adjustments."""
+    modules = profile.modules
+    layers = tuple(sorted({item.module.layer for item in modules}))
+    groups = [[item for item in modules if item.module.layer == layer] for layer in layers]
+    layer = np.array([_outliers(group, parameters.k_layer) for group in groups])
+    module = np.array([_outliers([item], parameters.k_module) for item in modules])
+    numel = np.array([item.numel for item in modules], dtype=np.float64)
+    by_layer = _scaled(layer - layer.mean() if layer.size else layer, layer, parameters.strength)
+    where = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
+    by_module = _scaled(_centred(module, numel), module, parameters.strength)
+    adjustment = by_layer[where] + by_module if layers else np.zeros(0)
+    return Significance(layers, layer, module, adjustment)
+
+
+def _outliers(group: Sequence[ModuleProfile], multiple: float) -> float:
+    total = sum(item.numel for item in group)
+    mean = sum(float(item.sums.sum()) for item in group) / total
+    return sum(item.count_above(multiple * mean) for item in group) / total
+
+
+def _centred(
+    module: Float64[ndarray, " N"], numel: Float64[ndarray, " N"]
+) -> Float64[ndarray, " N"]:
+    """Step 4: scores in units of their mean, minus their parameter-weighted mean."""
+    if not module.size or module.mean() == 0:
+        return np.zeros_like(module)
+    relative = module / module.mean()
+    centred: Float64[ndarray, " N"] = relative - (relative * numel).sum() / numel.sum()
+    return centred
+
+
+def _scaled(
+    centred: Float64[ndarray, " n"], scores: Float64[ndarray, " n"], strength: float
+) -> Float64[ndarray, " n"]:
+    # Equal scores differ from their mean by rounding at most, which must not be blown up.
+    if not scores.size or scores.min() == scores.max():
+        return np.zeros_like(centred)
+    return strength * centred / np.abs(centred).max()
+
+
+def densities(
+    adjustment: Float64[ndarray, " N"],
+    numel: Int64[ndarray, " N"],
+    rate: float,
+    fixed: Mapping[int, float] | None = None,
+) -> Float64[ndarray, " N"]:
+    """Step 5 inside the box: densities in [0, 1] whose weighted mean is exactly 1 - rate.
+
+    One shift is added to every density so that, after clipping, the budget holds.
+
+    Args:
+        adjustment: How far each module moves from the mean.
+        numel: Elements of each module, the weights of the mean.
+        rate: Pruning rate in [0, 1].
+        fixed: Module index -> density that is not to move. The others make up for it; where
+            they cannot (all at a bound), the budget is missed by what is left.
+    """
+    return densities_at(adjustment, numel, np.array([rate], dtype=np.float64), fixed)[0]
+
+
+def densities_at(
+    adjustment: Float64[ndarray, " N"],
+    numel: Int64[ndarray, " N"],
+    rates: Float64[ndarray, " R"],
+    fixed: Mapping[int, float] | None = None,
+) -> Float64[ndarray, "R N"]:
+    """`densities` at several rates at once; see there."""
+    if rates.size and (rates.min() < 0 or rates.max() > 1):
+        raise InvalidValue(f"A pruning rate must lie in [0, 1], got {rates.tolist()}.")
+    result = np.zeros((rates.size, adjustment.size))
+    held = fixed or {}
+    for index, density in held.items():
+        result[:, index] = density
+    free = np.array([i for i in range(adjustment.size) if i not in held], dtype=np.int64)
+    if not free.size:
+        return result
+    spent = sum(float(numel[i]) * density for i, density in held.items())
+    budget = np.clip((1 - rates) * float(numel.sum()) - spent, 0, float(numel[free].sum()))
+    result[:, free] = _water_level(adjustment[free], numel[free].astype(np.float64), budget)
+    return result
+
+
+def _water_level(
+    adjustment: Float64[ndarray, " N"],
+    numel: Float64[ndarray, " N"],
+    budget: Float64[ndarray, " R"],
+) -> Float64[ndarray, "R N"]:
+    """clip(adjustment + c, 0, 1) with the c at which the kept elements are the budget.
+
+    The kept elements are piecewise linear in c, with a knee where a module reaches a bound: one
+    table of the knees answers every budget by interpolation.
+    """
+    knees = np.unique(np.concatenate([-adjustment, 1 - adjustment]))
+    inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
+    level = np.interp(budget, inside @ numel, knees)
+    return np.clip(adjustment[None, :] + level[:, None], 0, 1)

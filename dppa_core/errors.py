@@ -1,0 +1,78 @@
+"""What can go wrong, as a tree.
+
+Knows nothing else of this package. A message is shown to a person as it stands: it names the
+thing, the value, what is allowed and the usual cause.
+
+* DppaError
+  x InvalidValue                  a number or choice outside its range
+  x InvalidRecipe                 a recipe that cannot be read
+  x UnknownName                   no method, task or embedded model of that name
+  x NotAllowed                    refused here: local folders on a public page, the Hub
+  x OutOfBudget                   more memory than this process may use
+  x Cancelled                     someone pressed stop
+  * CheckpointError
+    x MissingCheckpoint           no weights there
+    x DamagedCheckpoint           weights that cannot be read
+    x IncompatibleCheckpoints     weights that cannot be merged
+    x NonFiniteWeights            NaN or infinity among the weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DppaError(Exception):
+    """Base class of every error this package foresees."""
+
+
+class InvalidValue(DppaError):
+    """A number or a choice outside its range."""
+
+
+class InvalidRecipe(DppaError):
+    """A recipe that cannot be read, or that contradicts itself."""
+
+
+class UnknownName(DppaError):
+    """No method, task or embedded model has that name."""
+
+
+class NotAllowed(DppaError):
+    """Refused in this place or in this version."""
+
+
+class OutOfBudget(DppaError):
+    """More memory than this process may use."""
+
+
+class Cancelled(DppaError):
+    """Stopped by the person who started it."""
+
+
+class CheckpointError(DppaError):
+    """Something about weights on disk."""
+
+
+class MissingCheckpoint(CheckpointError):
+    """There are no weights at that place."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """The weights cannot be read."""
+
+
+class IncompatibleCheckpoints(CheckpointError):
+    """Two checkpoints that have no delta: other names, shapes or dtypes."""
+
+
+class NonFiniteWeights(CheckpointError):
+    """NaN or infinity among the weights, or a value too large for the dtype asked for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The sentence that helps after an unknown name: the closest one, or all of them."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,63 @@
+"""bfloat16, float16 and float32 as numpy arrays, and the roundings between them.
+
+Knows no file. numpy has no bfloat16: its raw form here is uint16, the upper half of a float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt16
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+
+FLOATS: dict[str, type[np.generic]] = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+"""Dtypes a delta can be taken of, with their raw numpy type."""
+
+OTHERS: dict[str, type[np.generic]] = {
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+"""Dtypes that are copied from the base: counters and masks, never weights."""
+
+DTYPE_CODES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+"""Names a recipe uses, with their codes in safetensors headers."""
+
+
+def to_float32(raw: Shaped[ndarray, " n"], dtype: str) -> Float32[ndarray, " n"]:
+    """Widen raw weights, without loss.
+
+    Args:
+        raw: uint16 for BF16, float16 for F16, float32 for F32.
+        dtype: "BF16", "F16" or "F32".
+    """
+    if dtype == "BF16":
+        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    _check_dtype(dtype)
+    return np.asarray(raw.astype(np.float32, copy=False))
+
+
+def from_float32(values: Float32[ndarray, " n"], dtype: str) -> Shaped[ndarray, " n"]:
+    """Round float32 to the nearest value of `dtype`, ties to even; NaN stays NaN."""
+    if dtype == "BF16":
+        return _to_bfloat16(values)
+    _check_dtype(dtype)
+    with np.errstate(over="ignore"):  # a value too large becomes infinity; callers look for it
+        return np.asarray(values.astype(FLOATS[dtype], copy=False))
+
+
+def _to_bfloat16(values: Float32[ndarray, " n"]) -> UInt16[ndarray, " n"]:
+    bits = values.view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    quiet = (bits >> np.uint32(16)) | np.uint32(0x0040)
+    result: UInt16[ndarray, " n"] = np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+    return result
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in FLOATS:
+        raise InvalidValue(f"dtype must be one of {', '.join(FLOATS)}, got {dtype!r}.")

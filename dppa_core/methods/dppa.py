@@ -1,0 +1,25 @@
+"""DPPA: densities by significance, partitions amplified (arXiv:2403.02799).
+
+Knows profiles, not weights.
+"""
+
+from __future__ import annotations
+
+from dppa_core.density import PruningParameters
+from dppa_core.errors import InvalidValue
+from dppa_core.methods.treatment import Banded, Ranked, Request, Treatments, treat_others
+from dppa_core.plan import plan_pruning
+
+
+def dppa(request: Request, parameters: PruningParameters) -> Treatments:
+    """Keep the most significant elements of every module, in partitions with a factor each."""
+    if request.profile is None:
+        raise InvalidValue("dppa needs the profile of the pair; none was given.")
+    plan = plan_pruning(request.profile, request.levels, parameters, request.overrides)
+    tensors = [item.module.tensor for item in request.profile.modules]
+    modules = {
+        tensor: Banded(tuple(level.selection for level in module.levels), request.amplification)
+        for tensor, module in zip(tensors, plan.modules, strict=True)
+    }
+    pruned = Ranked(request.levels, request.amplification, parameters.ties)
+    return Treatments(modules, treat_others(parameters.other_tensors, pruned), plan)

@@ -1,0 +1,39 @@
+"""Magnitude pruning: the largest elements of every module, all modules at the same rate.
+
+Knows profiles, not weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP, TIES, PruningParameters
+from dppa_core.methods.dppa import dppa
+from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.parameters import check_fields, choice
+
+
+@dataclass(frozen=True, slots=True)
+class MagnitudeParameters:
+    """Settings of magnitude pruning."""
+
+    ties: str = choice(
+        "exact",
+        title="Ties",
+        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        choices=TIES,
+    )
+    other_tensors: str = choice(
+        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def magnitude(request: Request, parameters: MagnitudeParameters) -> Treatments:
+    """Dynamically Pruning without the dynamics: strength 0 leaves every density at the mean."""
+    plain = PruningParameters(
+        strength=0.0, ties=parameters.ties, other_tensors=parameters.other_tensors
+    )
+    return dppa(request, plain)

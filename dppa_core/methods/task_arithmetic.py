@@ -1,0 +1,27 @@
+"""Task arithmetic: the whole delta, times the coefficient (arXiv:2212.04089).
+
+Knows no profile and no weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.errors import InvalidRecipe
+from dppa_core.methods.treatment import Request, Treatments, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class TaskArithmeticParameters:
+    """Task arithmetic has no settings beside the coefficients."""
+
+
+def task_arithmetic(request: Request, parameters: TaskArithmeticParameters) -> Treatments:
+    """Prune nothing; the one amplification factor applies to modules, as in every method."""
+    if request.overrides:
+        raise InvalidRecipe(
+            f"overrides: task_arithmetic prunes nothing, so {min(request.overrides)!r} cannot have "
+            "a rate. Remove the overrides, or choose the method dppa or magnitude."
+        )
+    factor = request.amplification[-1]
+    return Treatments({module.tensor: Whole(factor) for module in request.modules}, Whole())

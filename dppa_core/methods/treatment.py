@@ -1,0 +1,86 @@
+"""What a method asks to be done to the delta of one tensor.
+
+Knows no weights: the merge carries treatments out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import Override
+from dppa_core.modules import Module
+from dppa_core.partition import Selection
+from dppa_core.plan import PruningPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Add the whole delta, times a factor."""
+
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Banded:
+    """Keep what lies inside nested levels; each partition has a factor."""
+
+    selections: tuple[Selection, ...]
+    factors: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """As `Banded`, at these rates, for a tensor that is profiled when its turn comes."""
+
+    rates: tuple[float, ...]
+    factors: tuple[float, ...]
+    ties: str
+
+
+@dataclass(frozen=True, slots=True)
+class RandomDrop:
+    """Drop elements at random with this rate; multiply the others by the factor."""
+
+    rate: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Add nothing: the base stays."""
+
+
+Treatment = Whole | Banded | Ranked | RandomDrop | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that a method may look at, for one domain model."""
+
+    modules: tuple[Module, ...]
+    levels: tuple[float, ...]
+    amplification: tuple[float, ...]
+    profile: DeltaProfile | None = None
+    """None for methods that need none."""
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Treatments:
+    """A method's answer."""
+
+    modules: Mapping[str, Treatment]
+    """Tensor name of a module -> its treatment."""
+    others: Treatment
+    """For every tensor that is no module."""
+    plan: PruningPlan | None = None
+    """Of methods that rank elements."""
+
+
+def treat_others(choice: str, pruned: Treatment) -> Treatment:
+    """The treatment of embeddings, norms and biases: `keep`, `prune` or `drop`."""
+    if choice == "prune":
+        return pruned
+    return Whole() if choice == "keep" else Dropped()

@@ -1,0 +1,103 @@
+"""Settings that describe themselves: title, help, unit, range.
+
+Knows no method: a parameters dataclass declares its fields here, forms are drawn from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import field, fields
+from typing import Any, TypeVar
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, did_you_mean
+
+T = TypeVar("T")
+
+
+def number(
+    default: float, *, title: str, text: str, unit: str = "", low: float, high: float, step: float
+) -> Any:
+    """A field that holds a float in [low, high]."""
+    metadata = {
+        "title": title,
+        "help": text,
+        "unit": unit,
+        "min": low,
+        "max": high,
+        "step": step,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def choice(default: str, *, title: str, text: str, choices: tuple[str, ...]) -> Any:
+    """A field that holds one of a few words."""
+    metadata = {"title": title, "help": text, "unit": "", "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite real number; True and False are not."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return False
+    return not isinstance(value, str) and math.isfinite(float(value))
+
+
+def check_fields(settings: Any) -> None:
+    """Check a frozen dataclass against its own metadata and turn numbers into floats.
+
+    Raises:
+        InvalidValue: a field is outside its range or none of its choices.
+    """
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if "choices" in item.metadata:
+            _check_choice(item.name, value, item.metadata["choices"])
+        elif "min" in item.metadata:
+            low, high = item.metadata["min"], item.metadata["max"]
+            object.__setattr__(settings, item.name, check_number(item.name, value, low, high))
+
+
+def check_number(name: str, value: object, low: float, high: float, hint: str = "") -> float:
+    """The value as a float, where it lies in [low, high].
+
+    Raises:
+        InvalidValue: it does not, or is no number.
+    """
+    if not is_number(value) or not low <= float(value) <= high:  # type: ignore[arg-type]
+        tail = f" {hint}" if hint else ""
+        raise InvalidValue(
+            f"{name} must be a number from {low:g} to {high:g}, got {value!r}.{tail}"
+        )
+    return float(value)  # type: ignore[arg-type]
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        hint = did_you_mean(str(value), choices)
+        raise InvalidValue(f"{name} must be one of {', '.join(choices)}, got {value!r}. {hint}")
+
+
+def check_keys(given: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
+    """Refuse keys nobody reads: a setting with a typing error must not be ignored.
+
+    Raises:
+        InvalidRecipe: naming the key, its place and the closest key there is.
+    """
+    for key in given:
+        if key not in known:
+            raise InvalidRecipe(
+                f"{where}: unknown key {key!r}. {did_you_mean(str(key), known)} "
+                f"Allowed: {', '.join(known)}. A typing error is the usual cause."
+            )
+
+
+def from_mapping(settings: type[T], given: Mapping[str, Any], where: str) -> T:
+    """Build a parameters dataclass from the keys of a recipe.
+
+    Raises:
+        InvalidRecipe: an unknown key.
+        InvalidValue: a value out of range.
+    """
+    check_keys(given, tuple(item.name for item in fields(settings)), where)  # type: ignore[arg-type]
+    return settings(**given)

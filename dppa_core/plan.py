@@ -1,0 +1,204 @@
+"""The pruning plan: rate, density, threshold and kept elements of every module.
+
+Knows profiles, not weights: a plan costs milliseconds for a model of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.density import Override, PruningParameters, densities_at, significance
+from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.partition import Selection, check_levels, partition_sizes, select
+
+
+@dataclass(frozen=True, slots=True)
+class LevelPlan:
+    """One level of one module."""
+
+    rate: float
+    """1 - density: the module's own rate, not the level's overall rate."""
+    density: float
+    """Share of elements the module is to keep at this level."""
+    threshold: float
+    """|d| above it is kept; of those equal to it, some (see the parameter `ties`)."""
+    kept: int
+    """Elements kept at this level, those of the levels before included."""
+    selection: Selection
+    """Where the threshold lies in the profile: what a merge starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlan:
+    """One module; density, rate, threshold, kept and energy are those of its last level."""
+
+    name: str
+    layer: int
+    kind: str
+    numel: int
+    significance: float
+    """Share of elements above `k_module` times the module's mean |d|."""
+    density: float
+    rate: float
+    threshold: float
+    kept: int
+    levels: tuple[LevelPlan, ...]
+    energy: float
+    """Retained share of the sum of d², in [0, 1]; 1 where the delta is zero everywhere."""
+    mean_magnitude: float
+    """Mean |d|."""
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """Elements of each partition."""
+        return partition_sizes([level.kept for level in self.levels])
+
+
+@dataclass(frozen=True, slots=True)
+class PruningPlan:
+    """What pruning a pair at some levels will keep; no weight was read for it."""
+
+    base: str
+    finetuned: str
+    levels: tuple[float, ...]
+    parameters: PruningParameters
+    modules: tuple[ModulePlan, ...]
+    density: float
+    """Achieved share of module elements kept, at the last level."""
+    energy: float
+    """Achieved share of the modules' sum of d² kept, at the last level."""
+    numel: int
+    """Elements of all modules."""
+    kept: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values: {"modules": [{"name", "layer", …}, …], "density", …}."""
+        return {
+            "base": self.base,
+            "finetuned": self.finetuned,
+            "levels": list(self.levels),
+            "parameters": asdict(self.parameters),
+            "modules": [_module_json(module) for module in self.modules],
+            "density": self.density,
+            "energy": self.energy,
+            "numel": self.numel,
+            "kept": self.kept,
+        }
+
+
+def plan_pruning(
+    profile: DeltaProfile,
+    levels: Sequence[float],
+    parameters: PruningParameters | None = None,
+    overrides: Mapping[str, Override] | None = None,
+) -> PruningPlan:
+    """Plan Dynamically Pruning at falling levels.
+
+    Args:
+        profile: Of the pair.
+        levels: Pruning rates, strictly falling, each in [0, 1); the last is the overall rate.
+        parameters: Strength, significance and ties; the paper's by default.
+        overrides: Module name -> rate of its own. At the levels before the last it keeps the
+            same share of its final density as the level keeps of the overall one, so that
+            partitions stay nested. The other modules make up for it where they can.
+
+    Raises:
+        InvalidValue: levels out of range or not falling.
+        UnknownName: an override for a module there is not.
+    """
+    rates = check_levels(list(levels))
+    parameters = parameters or PruningParameters()
+    score = significance(profile, parameters)
+    held = _held(profile, overrides or {})
+    density = level_densities(profile, score.adjustment, rates, held)
+    modules = tuple(
+        _plan_module(item, score.module[index], density[:, index], parameters.ties)
+        for index, item in enumerate(profile.modules)
+    )
+    numel, kept = sum(m.numel for m in modules), sum(m.kept for m in modules)
+    total = sum(item.delta_square for item in profile.modules)
+    saved = sum(module.levels[-1].selection.energy for module in modules)
+    return PruningPlan(
+        base=profile.base,
+        finetuned=profile.finetuned,
+        levels=rates,
+        parameters=parameters,
+        modules=modules,
+        density=kept / numel if numel else 0.0,
+        energy=_share(saved, total),
+        numel=numel,
+        kept=kept,
+    )
+
+
+def level_densities(
+    profile: DeltaProfile,
+    adjustment: Float64[ndarray, " N"],
+    levels: Sequence[float],
+    held: Mapping[int, float],
+) -> Float64[ndarray, "K N"]:
+    """Densities of all modules at all levels; `held` maps a module's index to its last one."""
+    numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
+    if not held:
+        return densities_at(adjustment, numel, np.array(levels, dtype=np.float64))
+    rows = []
+    for rate in levels:
+        share = (1 - rate) / (1 - levels[-1])
+        fixed = {index: density * share for index, density in held.items()}
+        rows.append(densities_at(adjustment, numel, np.array([rate]), fixed)[0])
+    return np.stack(rows)
+
+
+def _held(profile: DeltaProfile, overrides: Mapping[str, Override]) -> dict[int, float]:
+    places = {item.module.name: index for index, item in enumerate(profile.modules)}
+    for name in overrides:
+        if name not in places:
+            raise UnknownName(f"overrides: no module {name!r}. {did_you_mean(name, places)}")
+    return {places[name]: 1 - override.rate for name, override in overrides.items()}
+
+
+def _plan_module(
+    profile: ModuleProfile, score: float, density: Float64[ndarray, " K"], ties: str
+) -> ModulePlan:
+    levels = tuple(_plan_level(profile, float(share), ties) for share in density)
+    last, module = levels[-1], profile.module
+    return ModulePlan(
+        name=module.name,
+        layer=module.layer,
+        kind=module.kind,
+        numel=profile.numel,
+        significance=float(score),
+        density=last.density,
+        rate=last.rate,
+        threshold=last.threshold,
+        kept=last.kept,
+        levels=levels,
+        energy=_share(last.selection.energy, profile.delta_square),
+        mean_magnitude=profile.mean,
+    )
+
+
+def _plan_level(profile: ModuleProfile, density: float, ties: str) -> LevelPlan:
+    selection = select(profile, density, ties)
+    return LevelPlan(1 - density, density, selection.low, selection.kept, selection)
+
+
+def _share(part: float, whole: float) -> float:
+    return min(part / whole, 1.0) if whole > 0 else 1.0
+
+
+def _module_json(module: ModulePlan) -> dict[str, Any]:
+    names = ("name", "layer", "kind", "numel", "significance", "density", "rate", "threshold")
+    values = {name: getattr(module, name) for name in (*names, "kept", "energy", "mean_magnitude")}
+    values["levels"] = [
+        {name: getattr(level, name) for name in ("rate", "density", "threshold", "kept")}
+        for level in module.levels
+    ]
+    return values

@@ -1,0 +1,75 @@
+"""Profiles on disk, by the hashes of the weights they were taken of.
+
+Knows no weights. A profile that cannot be read is taken again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dppa_core.cache import cache_folder, store
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.modules import Module
+
+_FORMAT = 1
+_ARRAYS = ("magnitudes", "counts", "sums", "squares")
+
+
+def profile_entry(base_hash: str, finetuned_hash: str) -> Path:
+    """Where the profile of two sets of weights belongs."""
+    key = hashlib.sha256(f"{_FORMAT}:{base_hash}:{finetuned_hash}".encode()).hexdigest()
+    return cache_folder("profiles") / f"{key}.npz"
+
+
+def save_profile(path: Path, profile: DeltaProfile) -> None:
+    """Store a profile; a cache that cannot be written is passed over."""
+    modules = profile.modules
+    head = {
+        "other_tensors": profile.other_tensors,
+        "modules": [
+            {**asdict(item.module), "exact": item.exact, "base_square": item.base_square}
+            for item in modules
+        ],
+    }
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0)])
+        for name in _ARRAYS
+    }
+    arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    store(path, lambda file: np.savez(file, **arrays))
+
+
+def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
+    """Read a profile back, under the names its models are called by now; None where it is not."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in (*_ARRAYS, "bins", "head")}
+        head = json.loads(arrays["head"].tobytes())
+        profile = _profile(head, arrays, names)
+        os.utime(path)  # used just now: the last to be trimmed
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    return profile
+
+
+def _profile(
+    head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]
+) -> DeltaProfile:
+    ends = np.cumsum(arrays["bins"])
+    modules = []
+    for entry, size, end in zip(head["modules"], arrays["bins"], ends, strict=True):
+        entry = dict(entry)
+        exact, base_square = entry.pop("exact"), entry.pop("base_square")
+        module = Module(**{**entry, "shape": tuple(entry["shape"])})
+        parts = [arrays[name][end - size : end] for name in _ARRAYS]
+        modules.append(ModuleProfile(module, *parts, exact=exact, base_square=base_square))
+    return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])

@@ -1,0 +1,35 @@
+"""How long work tells how far it is, and how it is stopped.
+
+Knows no terminal and no page: both hand in a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from dppa_core.errors import Cancelled
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what is being worked on); `done` never falls."""
+
+
+@runtime_checkable
+class Stop(Protocol):
+    """A request to stop; `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether the work should end."""
+        ...
+
+
+def check(stop: Stop | None) -> None:
+    """Raise `Cancelled` when `stop` is set."""
+    if stop is not None and stop.is_set():
+        raise Cancelled("Stopped before the end, as asked. Nothing was changed.")
+
+
+def report(progress: Progress | None, done: int, total: int, what: str) -> None:
+    """Tell `progress`, where there is one."""
+    if progress is not None:
+        progress(done, total, what)

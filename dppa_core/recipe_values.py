@@ -1,0 +1,215 @@
+"""The values of a recipe, checked when made, and their hash.
+
+Knows no text format and no weights; whether its models exist is found out by the merge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dppa_core.density import Override
+from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.floats import DTYPE_CODES
+from dppa_core.methods.registry import get_method
+from dppa_core.parameters import check_keys, check_number, from_mapping
+from dppa_core.partition import check_levels
+
+FORMAT = 1
+LARGEST_FACTOR = 100.0
+LARGEST_COEFFICIENT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DomainModel:
+    """One domain model and what is done to its delta."""
+
+    model: str
+    """A model reference: zoo:math, or a folder."""
+    levels: tuple[float, ...] = (0.0,)
+    """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
+    amplification: tuple[float, ...] = (1.0,)
+    """One factor per level, in [0, 100]; a lone 1.0 stands for all of them."""
+    coefficient: float | Mapping[int, float] = 1.0
+    """In [-10, 10]; or layer -> number, see `coefficient_at`."""
+
+    def __post_init__(self) -> None:
+        where = f"model {self.model!r}"
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise InvalidRecipe(f"A domain model needs a reference such as zoo:math: {where}.")
+        levels = _within(where, lambda: check_levels(list(self.levels)))
+        factors = _numbers(f"{where}: amplification", self.amplification, 0.0, LARGEST_FACTOR)
+        if factors == (1.0,):
+            factors *= len(levels)
+        if len(factors) != len(levels):
+            raise InvalidRecipe(
+                f"{where}: {len(factors)} amplification factors {list(factors)} for {len(levels)} "
+                f"levels {list(levels)}; there must be one for each level."
+            )
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "amplification", factors)
+        object.__setattr__(self, "coefficient", _coefficient(where, self.coefficient))
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(model_values(self), sort_keys=True))
+
+    def coefficient_at(self, layer: int | None, layers: int) -> float:
+        """The coefficient of a tensor.
+
+        Args:
+            layer: Index of its transformer block; None outside the blocks.
+            layers: Number of blocks of the model.
+
+        With a mapping, a layer it does not name has 1.0, the value of an absent coefficient;
+        tensors outside the blocks have the mean over all blocks.
+        """
+        if not isinstance(self.coefficient, Mapping):
+            return self.coefficient
+        if layer is not None:
+            return self.coefficient.get(layer, 1.0)
+        named = {key: value for key, value in self.coefficient.items() if key < max(layers, 1)}
+        return (sum(named.values()) + max(layers, 1) - len(named)) / max(layers, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecipe:
+    """Everything needed to repeat a merge; checked when made, defaults filled in."""
+
+    base: str
+    models: tuple[DomainModel, ...]
+    """Their order is part of the recipe: it is the order of summation."""
+    method: str = "dppa"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    """Module name -> pruning rate of its own."""
+    seed: int = 0
+    """Of methods that draw at random."""
+    dtype: str = "bfloat16"
+    """Of the merged weights: bfloat16, float16 or float32."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.base, str) or not self.base.strip():
+            raise InvalidRecipe(f"base must be a reference such as zoo:base, got {self.base!r}.")
+        models = tuple(self.models)
+        if not models:
+            raise InvalidRecipe("models is empty: a merge needs at least one domain model.")
+        if self.dtype not in DTYPE_CODES:
+            allowed = ", ".join(DTYPE_CODES)
+            raise InvalidRecipe(f"dtype must be one of {allowed}, got {self.dtype!r}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InvalidRecipe(f"seed must be a whole number from 0 on, got {self.seed!r}.")
+        object.__setattr__(self, "models", models)
+        object.__setattr__(self, "parameters", asdict(self.settings()))
+        object.__setattr__(self, "overrides", _overrides(self.overrides))
+        for model in models:
+            _check_levels_of_method(self.method, model)
+
+    def __hash__(self) -> int:
+        return hash(recipe_hash(self))
+
+    def settings(self) -> Any:
+        """The parameters as the method's own frozen dataclass."""
+        method = _within("method", lambda: get_method(self.method))
+        given = dict(self.parameters)
+        return _within("parameters", lambda: from_mapping(method.parameters, given, "parameters"))
+
+
+def _within(where: str, build: Any) -> Any:
+    """Run a check and say where in the recipe it failed."""
+    try:
+        return build()
+    except InvalidRecipe:
+        raise
+    except (InvalidValue, UnknownName) as error:
+        raise InvalidRecipe(f"{where}: {error}") from error
+
+
+def _numbers(where: str, values: Any, low: float, high: float) -> tuple[float, ...]:
+    if not isinstance(values, (list, tuple)):
+        raise InvalidRecipe(f"{where} must be a list of numbers, got {values!r}.")
+    return tuple(_number(where, value, low, high) for value in values)
+
+
+def _number(where: str, value: Any, low: float, high: float) -> float:
+    return float(_within("recipe", lambda: check_number(where, value, low, high)))
+
+
+def _coefficient(where: str, value: Any) -> float | dict[int, float]:
+    bound = LARGEST_COEFFICIENT
+    if not isinstance(value, Mapping):
+        return _number(f"{where}: coefficient", value, -bound, bound)
+    for layer in value:
+        if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
+            raise InvalidRecipe(
+                f"{where}: coefficient maps layer indices to numbers, got the key {layer!r}; "
+                "layers count from 0."
+            )
+    return {
+        layer: _number(f"{where}: coefficient of layer {layer}", number, -bound, bound)
+        for layer, number in sorted(value.items())
+    }
+
+
+def _overrides(given: Any) -> dict[str, Override]:
+    if not isinstance(given, Mapping):
+        raise InvalidRecipe(f"overrides must map module names to rates, got {given!r}.")
+    result = {}
+    for name, value in sorted(given.items()):
+        if isinstance(value, Mapping):
+            check_keys(value, ("rate",), f"overrides of {name!r}")
+            rate = value.get("rate")
+            value = _within(f"overrides of {name!r}", lambda rate=rate: Override(rate))
+        if not isinstance(value, Override):
+            raise InvalidRecipe(f"overrides of {name!r} must be {{rate: NUMBER}}, got {value!r}.")
+        result[str(name)] = value
+    return result
+
+
+def _check_levels_of_method(name: str, model: DomainModel) -> None:
+    kind = get_method(name).levels
+    if kind == "one" and len(model.levels) != 1:
+        raise InvalidRecipe(
+            f"model {model.model!r}: {name} drops at random and has one level, got "
+            f"{list(model.levels)}. Partitions belong to the methods dppa and magnitude."
+        )
+    if kind == "none" and model.levels != (0.0,):
+        raise InvalidRecipe(
+            f"model {model.model!r}: {name} prunes nothing, so levels must be [0], got "
+            f"{list(model.levels)}. To prune, choose the method dppa, magnitude or dare."
+        )
+
+
+def model_values(model: DomainModel) -> dict[str, Any]:
+    """One domain model as plain values."""
+    coefficient = model.coefficient
+    return {
+        "model": model.model,
+        "levels": list(model.levels),
+        "amplification": list(model.amplification),
+        "coefficient": dict(coefficient) if isinstance(coefficient, Mapping) else coefficient,
+    }
+
+
+def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
+    """The recipe as plain values, in the order of its file."""
+    return {
+        "dppa": FORMAT,
+        "base": recipe.base,
+        "models": [model_values(model) for model in recipe.models],
+        "method": recipe.method,
+        "parameters": dict(recipe.parameters),
+        "overrides": {name: {"rate": item.rate} for name, item in recipe.overrides.items()},
+        "seed": recipe.seed,
+        "dtype": recipe.dtype,
+    }
+
+
+def recipe_hash(recipe: MergeRecipe) -> str:
+    """12 hex digits of the SHA-256 of the recipe: how numbers are written does not matter."""
+    text = json.dumps(
+        recipe_values(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,118 @@
+"""Where a checkpoint comes from: the embedded models or a local folder.
+
+Knows names and places, not what is done with the weights.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import (
+    InvalidValue,
+    MissingCheckpoint,
+    NotAllowed,
+    UnknownName,
+    did_you_mean,
+)
+
+ZOO_DOMAINS = ("math", "finance", "law")
+"""The embedded domain models; their base is `zoo:base`."""
+
+_ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A name for a checkpoint: "zoo:math" or a folder."""
+
+    source: Literal["zoo", "local"]
+    location: str
+    """Name in the zoo, or path of a folder."""
+
+    @staticmethod
+    def parse(text: str) -> ModelRef:
+        """Read a reference as people write it.
+
+        Raises:
+            InvalidValue: empty text.
+            UnknownName: no embedded model can have that name.
+            NotAllowed: a model of the Hub, which this version does not fetch.
+        """
+        text = text.strip()
+        if not text:
+            raise InvalidValue("A model reference is empty; write zoo:math or a folder.")
+        if text.startswith("zoo:"):
+            return ModelRef("zoo", _checked_zoo_name(text[4:]))
+        if text.startswith("hub:") or _looks_like_hub(text):
+            raise NotAllowed(
+                f"{text}: no such folder here, and models of the Hugging Face Hub are not "
+                "supported yet. Allowed are zoo:NAME and folders: download it and name its folder."
+            )
+        return ModelRef("local", text)
+
+    def __str__(self) -> str:
+        return f"zoo:{self.location}" if self.source == "zoo" else self.location
+
+
+def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> SafetensorsCheckpoint:
+    """Map the weights a reference names; nothing is read yet but headers.
+
+    Args:
+        ref: The model.
+        public: Whether strangers choose the reference: local folders are then refused.
+
+    Raises:
+        NotAllowed: a local folder on a public page, or a model of the Hub.
+        CheckpointError: no readable checkpoint there.
+    """
+    parsed = ModelRef.parse(ref) if isinstance(ref, str) else ref
+    if parsed.source == "zoo":
+        folder = zoo_root() / _checked_zoo_name(parsed.location)
+        if not folder.is_dir():
+            raise MissingCheckpoint(
+                f"{parsed}: no folder {folder}. The embedded models are trained by "
+                "`dppa zoo train`, or found through the variable DPPA_ZOO."
+            )
+        return SafetensorsCheckpoint(folder)
+    if public:
+        raise NotAllowed(
+            "Folders of this computer are not offered on a public page; allowed are "
+            f"{', '.join('zoo:' + name for name in zoo_names())}. Others work in your own copy."
+        )
+    return SafetensorsCheckpoint(Path(parsed.location).expanduser())
+
+
+def zoo_root() -> Path:
+    """Folder of the embedded models: `DPPA_ZOO`, else the package's own, else the repository's."""
+    chosen = os.environ.get("DPPA_ZOO")
+    if chosen:
+        return Path(chosen)
+    package = Path(__file__).resolve().parent
+    packaged = package / "_zoo"
+    return packaged if packaged.is_dir() else package.parent / "assets" / "zoo"
+
+
+def zoo_names() -> tuple[str, ...]:
+    """Names of the embedded models, base first."""
+    return ("base", *ZOO_DOMAINS)
+
+
+def _checked_zoo_name(name: str) -> str:
+    if not _ZOO_NAME.fullmatch(name) or (
+        name not in zoo_names() and not (zoo_root() / name / "config.json").is_file()
+    ):
+        hint = did_you_mean(name, zoo_names())
+        raise UnknownName(f"zoo:{name}: no embedded model of that name. {hint}")
+    return name
+
+
+def _looks_like_hub(text: str) -> bool:
+    if text.startswith(("/", ".", "~")) or not _HUB.fullmatch(text):
+        return False
+    return not Path(text).expanduser().exists()

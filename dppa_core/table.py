@@ -1,0 +1,218 @@
+"""Everything the page draws while a slider moves, at every rate in 1 % steps.
+
+Knows profiles, not weights. The page looks values up; it never computes them itself.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, Shaped
+from numpy import ndarray
+
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.density import PruningParameters, densities_at, significance
+from dppa_core.modules import KINDS
+
+RATES = 101
+BINS = 48
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateTable:
+    """Layers x kinds x rates. A cell is NaN where a layer lacks a kind; its numel is then 0.
+
+    Several modules of one kind in one layer (experts) share a cell, weighted by their sizes.
+    """
+
+    layers: tuple[int, ...]
+    kinds: tuple[str, ...]
+    rates: Float64[ndarray, " R"]
+    """Overall pruning rates 0, 0.01, …, 1."""
+    density: Float32[ndarray, "L M R"]
+    """Density a module is given; the kept share is min(density, nonzero)."""
+    energy: Float32[ndarray, "L M R"]
+    """Retained share of the sum of d²."""
+    significance: Float64[ndarray, "L M"]
+    mean_magnitude: Float64[ndarray, "L M"]
+    nonzero: Float64[ndarray, "L M"]
+    """Share of elements with d != 0: no more can be kept."""
+    numel: Int64[ndarray, "L M"]
+    edges: Float64[ndarray, " edges"]
+    """Borders of the bins of |d| below, evenly spaced on a logarithmic scale."""
+    histogram: Int64[ndarray, " B"]
+    """Elements of all modules per bin; d = 0 is left out."""
+    kept_histogram: Float32[ndarray, "B R"]
+    """Share of each bin that is kept."""
+    thresholds: Float64[ndarray, "3 R"]
+    """10th percentile, median and 90th percentile of the modules' thresholds."""
+
+
+def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = None) -> RateTable:
+    """Tabulate densities, energy and thresholds at 101 rates."""
+    score = significance(profile, parameters or PruningParameters())
+    rates = np.linspace(0, 1, RATES)
+    numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
+    density = densities_at(score.adjustment, numel, rates)
+    places = [_place(profile.modules, density[:, n], n) for n in range(len(profile.modules))]
+    edges = _edges(profile)
+    counts = [_coarse(item, edges) for item in profile.modules]
+    kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
+    histogram = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(BINS, np.int64)
+    layers, kinds = _axes(profile)
+    grid = _Grid(profile, layers, kinds)
+    return RateTable(
+        layers=layers,
+        kinds=kinds,
+        rates=rates,
+        density=grid.spread(density.T).astype(np.float32),
+        energy=grid.spread(np.array([p[1] for p in places]).reshape(-1, RATES)).astype(np.float32),
+        significance=grid.spread(score.module[:, None])[..., 0],
+        mean_magnitude=grid.spread(np.array([[m.mean] for m in profile.modules]))[..., 0],
+        nonzero=grid.spread(np.array([[m.nonzero / m.numel] for m in profile.modules]))[..., 0],
+        numel=grid.numel.astype(np.int64),
+        edges=edges,
+        histogram=histogram,
+        kept_histogram=(kept / np.maximum(histogram, 1)[:, None]).astype(np.float32),
+        thresholds=_percentiles(np.array([p[0] for p in places]).reshape(-1, RATES)),
+    )
+
+
+def _nothing() -> Float64[ndarray, "B R"]:
+    return np.zeros((BINS, RATES))
+
+
+def _place(
+    modules: tuple[ModuleProfile, ...], density: Float64[ndarray, " R"], index: int
+) -> tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]]:
+    """Threshold, energy share and kept elements of one module at all rates."""
+    item = modules[index]
+    rank = np.minimum((item.numel * (1 - density)).astype(np.int64), item.numel - 1)
+    place = np.searchsorted(item.below, rank, side="right") - 1
+    kept = np.minimum(np.rint(item.numel * density), item.nonzero)
+    inside = (kept - (item.numel - item.below[place + 1])) / item.counts[place]
+    energy = item.energy_from[place + 1] + inside * item.squares[place]
+    whole = item.delta_square
+    share = np.clip(energy / whole, 0, 1) if whole > 0 else np.ones(density.size)
+    return item.magnitudes[place].astype(np.float64), share, kept
+
+
+def _edges(profile: DeltaProfile) -> Float64[ndarray, " edges"]:
+    found = [m.magnitudes[m.magnitudes > 0] for m in profile.modules]
+    found = [values for values in found if values.size]
+    if not found:
+        return np.geomspace(1e-8, 1.0, BINS + 1)
+    top = max(float(values[-1]) for values in found)
+    # Five decades hold what can be told apart by eye; what is smaller falls into the first bin.
+    low = max(min(float(values[0]) for values in found), top * 1e-5)
+    return np.geomspace(low, top * 1.000001 if low < top else low * 10, BINS + 1)
+
+
+def _coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndarray, " B"]:
+    where = np.clip(np.searchsorted(edges, item.magnitudes, side="right") - 1, 0, BINS - 1)
+    live = item.magnitudes > 0
+    counts = np.bincount(where[live], weights=item.counts[live], minlength=BINS)
+    return counts.astype(np.int64)
+
+
+def _kept_bins(
+    counts: Int64[ndarray, " B"],
+    place: tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]],
+) -> Float64[ndarray, "B R"]:
+    """Kept elements per bin: the largest first, until the kept number is reached."""
+    after = counts[::-1].cumsum()[::-1] - counts
+    return np.clip(place[2][None, :] - after[:, None], 0, counts[:, None])
+
+
+def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]:
+    if not thresholds.size:
+        return np.zeros((3, RATES))
+    return np.percentile(thresholds, [10, 50, 90], axis=0)
+
+
+def _axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    present = {item.module.kind for item in profile.modules}
+    kinds = [kind for kind in KINDS if kind in present] + sorted(present - set(KINDS))
+    return tuple(sorted({item.module.layer for item in profile.modules})), tuple(kinds)
+
+
+class _Grid:
+    """Puts one row per module into cells of layers x kinds, averaging by size."""
+
+    def __init__(
+        self, profile: DeltaProfile, layers: tuple[int, ...], kinds: tuple[str, ...]
+    ) -> None:
+        self._cells = [
+            (layers.index(item.module.layer), kinds.index(item.module.kind), float(item.numel))
+            for item in profile.modules
+        ]
+        self.numel = np.zeros((len(layers), len(kinds)))
+        for layer, kind, numel in self._cells:
+            self.numel[layer, kind] += numel
+
+    def spread(self, rows: Float64[ndarray, "N C"]) -> Float64[ndarray, "L M C"]:
+        """NaN where no module lies."""
+        width = rows.shape[1] if rows.ndim == 2 else 1
+        cells = np.zeros((*self.numel.shape, width))
+        for (layer, kind, numel), row in zip(self._cells, rows, strict=True):
+            cells[layer, kind] += numel * row
+        with np.errstate(invalid="ignore"):
+            return np.asarray(cells / self.numel[..., None])
+
+
+def pack_table(table: RateTable) -> dict[str, Any]:
+    """The table as JSON, under 100 kB for 32 layers of 7 kinds.
+
+    An array is {"dtype": "u8" | "f32", "shape", "offset", "scale", "steps", "data": base64, little
+    endian}. A value is offset + scale * code; where `steps`, code is the running sum along the
+    last axis. Cells that do not exist have numel 0, whatever the other arrays hold there.
+    """
+    return {
+        "layers": list(table.layers),
+        "kinds": list(table.kinds),
+        "rates": {"start": 0.0, "step": 1 / (RATES - 1), "count": RATES},
+        "density": _falling(table.density),
+        "energy": _falling(table.energy),
+        "kept_histogram": _falling(table.kept_histogram),
+        "significance": _plain(table.significance),
+        "mean_magnitude": _plain(table.mean_magnitude),
+        "nonzero": _plain(table.nonzero),
+        "numel": _plain(table.numel),
+        "edges": _plain(table.edges),
+        "histogram": _plain(table.histogram),
+        "thresholds": _plain(table.thresholds),
+    }
+
+
+def _plain(values: Shaped[ndarray, " *shape"]) -> dict[str, Any]:
+    codes = np.nan_to_num(values).astype("<f4")
+    return _packed("f32", codes, 0.0, 1.0, steps=False)
+
+
+def _falling(values: Float32[ndarray, "*axes R"]) -> dict[str, Any]:
+    """Curves that never rise along the last axis, as 8-bit steps whose rounding cannot add up.
+
+    Every curve starts at the offset 1, so its first code is the step from 1 down to it.
+    """
+    exact = np.nan_to_num(values.astype(np.float64), nan=1.0)  # no cell: a flat curve
+    drops = 1.0 - exact
+    largest = float(np.diff(drops, axis=-1, prepend=0.0).max(initial=0.0))
+    scale = max(largest, 1e-6) / 254  # one code is left for the rounding carried over
+    codes = np.diff(np.rint(drops / scale), axis=-1, prepend=0.0)
+    return _packed("u8", np.clip(codes, 0, 255).astype(np.uint8), 1.0, -scale, steps=True)
+
+
+def _packed(
+    dtype: str, codes: Shaped[ndarray, " *shape"], offset: float, scale: float, *, steps: bool
+) -> dict[str, Any]:
+    return {
+        "dtype": dtype,
+        "shape": list(codes.shape),
+        "offset": offset,
+        "scale": scale,
+        "steps": steps,
+        "data": base64.b64encode(np.ascontiguousarray(codes).tobytes()).decode("ascii"),
+    }
