@@ -37,7 +37,7 @@ IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib
 IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetensors"}
 
 # The parts of the interface that views share; every other file in components/ is a view.
-SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "ids"}
+SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "studio"}
 COMPOSER = "workbench"  # lays the views out; the only one that knows them
 HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
 
