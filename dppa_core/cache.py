@@ -23,7 +23,7 @@ def cache_folder(kind: str) -> Path:
     return (Path(root) if root else user_cache_path("dppa-studio")) / kind
 
 
-def store(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def store(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write an entry atomically and keep its folder in bounds.
 
     A cache that cannot be written (a full or read-only disk) is no error: the next run

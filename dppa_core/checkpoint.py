@@ -119,7 +119,7 @@ def file_hash(path: Path) -> str:
         pass  # not hashed before, or a damaged entry: hash again
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    store(entry, lambda file: file.write(digest.encode()) and None)
+    store(entry, lambda file: file.write(digest.encode("ascii")))
     return digest
 
 

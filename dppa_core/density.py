@@ -139,7 +139,8 @@ def _scaled(
     # Equal scores differ from their mean by rounding at most, which must not be blown up.
     if not scores.size or scores.min() == scores.max():
         return np.zeros_like(centred)
-    return strength * centred / np.abs(centred).max()
+    scaled: Float64[ndarray, " n"] = strength * centred / np.abs(centred).max()
+    return scaled
 
 
 def densities(
@@ -159,7 +160,8 @@ def densities(
         fixed: Module index -> density that is not to move. The others make up for it; where
             they cannot (all at a bound), the budget is missed by what is left.
     """
-    return densities_at(adjustment, numel, np.array([rate], dtype=np.float64), fixed)[0]
+    one: Float64[ndarray, " N"] = densities_at(adjustment, numel, np.array([float(rate)]), fixed)[0]
+    return one
 
 
 def densities_at(
@@ -197,4 +199,5 @@ def _water_level(
     knees = np.unique(np.concatenate([-adjustment, 1 - adjustment]))
     inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
     level = np.interp(budget, inside @ numel, knees)
-    return np.clip(adjustment[None, :] + level[:, None], 0, 1)
+    density: Float64[ndarray, "R N"] = np.clip(adjustment[None, :] + level[:, None], 0, 1)
+    return density

@@ -61,15 +61,13 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
     return profile
 
 
-def _profile(
-    head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]
-) -> DeltaProfile:
+def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]) -> DeltaProfile:
     ends = np.cumsum(arrays["bins"])
     modules = []
     for entry, size, end in zip(head["modules"], arrays["bins"], ends, strict=True):
         entry = dict(entry)
         exact, base_square = entry.pop("exact"), entry.pop("base_square")
         module = Module(**{**entry, "shape": tuple(entry["shape"])})
-        parts = [arrays[name][end - size : end] for name in _ARRAYS]
-        modules.append(ModuleProfile(module, *parts, exact=exact, base_square=base_square))
+        magnitudes, counts, sums, squares = (arrays[name][end - size : end] for name in _ARRAYS)
+        modules.append(ModuleProfile(module, magnitudes, counts, sums, squares, exact, base_square))
     return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])

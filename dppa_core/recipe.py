@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
+from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe
 from dppa_core.parameters import check_keys
 from dppa_core.recipe_values import (
     FORMAT,
     DomainModel,
     MergeRecipe,
-    Override,
     recipe_hash,
     recipe_values,
 )
@@ -42,8 +42,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.YAMLError(f"an alias (*name) in line {mark.line + 1}; write the value out")
+            line = self.line + 1
+            raise yaml.YAMLError(f"an alias (*name) before line {line}; write the value out")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:

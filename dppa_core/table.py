@@ -61,7 +61,7 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     edges = _edges(profile)
     counts = [_coarse(item, edges) for item in profile.modules]
     kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
-    histogram = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(BINS, np.int64)
+    histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
     layers, kinds = _axes(profile)
     grid = _Grid(profile, layers, kinds)
     return RateTable(
@@ -124,13 +124,13 @@ def _kept_bins(
 ) -> Float64[ndarray, "B R"]:
     """Kept elements per bin: the largest first, until the kept number is reached."""
     after = counts[::-1].cumsum()[::-1] - counts
-    return np.clip(place[2][None, :] - after[:, None], 0, counts[:, None])
+    return np.asarray(np.clip(place[2][None, :] - after[:, None], 0, counts[:, None]))
 
 
 def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]:
     if not thresholds.size:
         return np.zeros((3, RATES))
-    return np.percentile(thresholds, [10, 50, 90], axis=0)
+    return np.asarray(np.percentile(thresholds, [10, 50, 90], axis=0))
 
 
 def _axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -90,7 +90,7 @@ class Kernels(Protocol):
         """Collect |d| and hash of the elements with low <= |d| < high behind the first `found`.
 
         Returns:
-            How many are collected by then.
+            How many are collected by then; never more than the arrays hold.
         """
         ...
 

@@ -23,9 +23,9 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
-        return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        return njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no folder to keep compiled code in: compile in every process
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True)(function)
 
 
 @_compiled
@@ -99,7 +99,7 @@ def _add_random(acc, base, tuned, start, seed, cut, weight):
 def _gather(base, tuned, start, seed, low, high, magnitudes, hashes, found):
     for i in range(base.size):
         size = abs(tuned[i] - base[i])
-        if low <= size < high:
+        if low <= size < high and found < magnitudes.size:
             magnitudes[found] = size
             hashes[found] = _mix(start + np.uint64(i), seed)
             found += 1

@@ -118,9 +118,10 @@ def gather(
     """See `Kernels.gather`."""
     size = _delta(base, tuned).abs()
     inside = (size >= low) & (size < high)
-    count = int(inside.sum())
-    magnitudes[found : found + count] = size[inside].numpy()
-    hashes[found : found + count] = _mix(start, size.numel(), seed)[inside].numpy().view(np.uint64)
+    count = min(int(inside.sum()), magnitudes.size - found)
+    chosen = _mix(start, size.numel(), seed)[inside].numpy().view(np.uint64)
+    magnitudes[found : found + count] = size[inside].numpy()[:count]
+    hashes[found : found + count] = chosen[:count]
     return found + count
 
 

@@ -1,0 +1,146 @@
+"""The command line: profile, plan, merge, card.
+
+Knows how people ask and what they see; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from dppa_core.card import model_card
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli_plans import plan_text, profile_json, profile_text
+from dppa_core.density import PruningParameters
+from dppa_core.errors import DppaError, InvalidRecipe
+from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import load_recipe
+
+app = typer.Typer(
+    name="dppa",
+    help="Prune, amplify and merge fine-tuned models. A model is zoo:NAME or a folder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
+BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
+
+DEFAULTS = PruningParameters()
+
+
+@app.command()
+def profile(
+    model: Annotated[str, typer.Argument(help="The domain model.")],
+    base: BaseOption = "zoo:base",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show how far every module of a domain model has moved from its base."""
+    with progress_line() as progress:
+        found = cached_profile(base, model, progress=progress)
+    emit(profile_json(found), profile_text(found), as_json=as_json)
+
+
+@app.command()
+def plan(
+    model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
+    base: BaseOption = "zoo:base",
+    rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
+    strength: Annotated[float, typer.Option(help="How far densities spread.")] = DEFAULTS.strength,
+    k_layer: Annotated[float, typer.Option(help="Outlier factor of layers.")] = DEFAULTS.k_layer,
+    k_module: Annotated[float, typer.Option(help="Outlier factor of modules.")] = DEFAULTS.k_module,
+    ties: Annotated[str, typer.Option(help="exact or prune.")] = DEFAULTS.ties,
+    recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what pruning would keep of every module; touches no weights."""
+    if (model is None) == (recipe is None):
+        raise typer.BadParameter("give either a model or --recipe FILE")
+    if rate is not None and levels is not None:
+        raise typer.BadParameter("give either --rate or --levels; the last level is the rate")
+    if recipe is not None:
+        _plan_recipe(recipe, as_json)
+        return
+    rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
+    parameters = PruningParameters(strength, k_layer, k_module, ties=ties)
+    with progress_line() as progress:
+        known = cached_profile(base, str(model), progress=progress)
+    found = plan_pruning(known, rates, parameters)
+    emit(found.to_json(), plan_text(found), as_json=as_json)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"--levels wants numbers such as 0.9,0.8, got {text!r}") from None
+
+
+def _plan_recipe(path: Path, as_json: bool) -> None:
+    recipe = load_recipe(path)
+    with progress_line() as progress:
+        plans: tuple[PruningPlan, ...] = Merger(recipe, progress=progress).plans
+    if not plans:
+        raise InvalidRecipe(
+            f"{path}: the method {recipe.method} ranks no elements, so there is no plan to show. "
+            "The methods dppa and magnitude make plans."
+        )
+    text = "\n\n".join(plan_text(found) for found in plans)
+    emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
+
+
+@app.command()
+def merge(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
+    backend: Annotated[str, typer.Option(help="numba, or torch (slow, same bytes).")] = "numba",
+    overwrite: Annotated[bool, typer.Option(help="Replace a checkpoint that is there.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Merge the models of a recipe into a folder that transformers loads."""
+    with progress_line() as progress:
+        done = merge_to_folder(
+            load_recipe(recipe), out, backend=backend, overwrite=overwrite, progress=progress
+        )
+    kept = ", ".join(f"{density:.2%}" for density in done.densities)
+    lines = [
+        f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s; "
+        f"of the deltas {kept} kept",
+        *(f"warning: {warning}" for warning in done.warnings),
+    ]
+    emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+
+
+@app.command()
+def card(recipe: RecipeFile, as_json: JsonFlag = False) -> None:
+    """Show the model card a merge of this recipe would get."""
+    loaded = load_recipe(recipe)
+    with progress_line() as progress:
+        text = model_card(loaded, Merger(loaded, progress=progress).plans)
+    emit({"card": text}, text, as_json=as_json)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays behind
+
+
+def main() -> None:
+    """Run the command line; an error we foresee is one line on stderr and exit code 1."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except DppaError as error:
+        sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
+        sys.exit(1)

@@ -1,0 +1,51 @@
+"""What commands write: one JSON object or a table on stdout, progress on stderr.
+
+Knows no command.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dppa_core.progress import Progress
+
+
+def emit(value: Any, text: str, *, as_json: bool) -> None:
+    """Write the value as JSON, or the text for people."""
+    line = json.dumps(value, allow_nan=False) if as_json else text
+    sys.stdout.write(line.rstrip("\n") + "\n")
+
+
+@contextmanager
+def progress_line() -> Iterator[Progress | None]:
+    """A line on stderr that is drawn over and wiped at the end; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def draw(done: int, total: int, what: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{done}/{total} {what}")
+        sys.stderr.flush()
+
+    try:
+        yield draw
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first to the left, the others to the right."""
+    lines = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

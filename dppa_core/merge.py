@@ -1,0 +1,270 @@
+"""From a recipe to merged weights: tensor by tensor in memory, or into a checkpoint folder.
+
+Knows checkpoints and methods, not models in memory. Every tensor is independent of the others:
+the same recipe gives the same bytes in any order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.card import model_card
+from dppa_core.checkpoint import SafetensorsCheckpoint, file_hash, write_safetensors
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
+from dppa_core.kernels import get_backend
+from dppa_core.merge_folder import atomic_folder, check_target, copy_companions, write_config
+from dppa_core.merge_tensors import fuse, prepare_term
+from dppa_core.methods.registry import get_method
+from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.modules import find_modules, layer_of
+from dppa_core.pairs import match_tensors
+from dppa_core.plan import PruningPlan
+from dppa_core.profile import cached_profile, tensor_pair
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.sources import open_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """What a merge did."""
+
+    recipe_hash: str
+    densities: tuple[float, ...]
+    """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
+    the expected share."""
+    warnings: tuple[str, ...]
+    seconds: float
+    sha256: str
+    """Of model.safetensors."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged:
+    dtype: str
+    shape: tuple[int, ...]
+    raw: Shaped[ndarray, " n"]
+    kept: tuple[int, ...]
+    """Elements kept of each domain model's delta."""
+
+
+class Merger:
+    """Merges one tensor at a time, in any order, as often as asked.
+
+    Args:
+        recipe: What to merge.
+        backend: "numba", or "torch" for the slow reference; the bytes are the same.
+        public: Whether strangers wrote the recipe; local folders are then refused.
+        progress: Told while domain models are profiled.
+        stop: Ends profiling.
+
+    Raises:
+        CheckpointError: a model that is missing, damaged, or does not fit the base.
+    """
+
+    def __init__(
+        self,
+        recipe: MergeRecipe,
+        *,
+        backend: str = "numba",
+        public: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.base = open_checkpoint(recipe.base, public=public)
+        self.tuned = tuple(open_checkpoint(m.model, public=public) for m in recipe.models)
+        self._kernels = get_backend(backend)
+        self._places = tuple(
+            match_tensors(self.base, checkpoint, model.model)
+            for checkpoint, model in zip(self.tuned, recipe.models, strict=True)
+        )
+        self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
+        layers = [layer_of(name) for name in self.base.names()]
+        self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
+        self._check_layers()
+        self._treatments = tuple(
+            self._treat(model, public, progress, stop) for model in recipe.models
+        )
+        self.plans: tuple[PruningPlan, ...] = tuple(
+            treatments.plan for treatments in self._treatments if treatments.plan is not None
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all merged tensors: those of the base."""
+        return self.base.names()
+
+    def dtype(self, name: str) -> str:
+        """Dtype of a merged tensor: the recipe's, or the base's where that is no float."""
+        mine = self.base.dtype(name)
+        return DTYPE_CODES[self.recipe.dtype] if mine in FLOATS else mine
+
+    def tensor(self, name: str) -> tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]:
+        """Merge one tensor: its dtype, shape, and elements flat as `Checkpoint.raw` gives them.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity in a weight, or a sum too large for the dtype.
+        """
+        merged = self.merge(name)
+        return merged.dtype, merged.shape, merged.raw
+
+    def merge(self, name: str) -> _Merged:
+        """As `tensor`, with the numbers of elements kept."""
+        base, mine, shape = self.base.raw(name), self.base.dtype(name), self.base.shape(name)
+        if mine not in FLOATS:
+            return _Merged(mine, shape, base, ())
+        terms = []
+        for index, model in enumerate(self.recipe.models):
+            pair = tensor_pair(self.base, self.tuned[index], name, self._places[index][name])
+            given = self._treatments[index]
+            treatment = given.modules.get(name, given.others)
+            coefficient = model.coefficient_at(layer_of(name), self._layers)
+            names = (self.recipe.base, model.model)
+            terms.append(
+                prepare_term(self._kernels, pair, treatment, coefficient, names, self.recipe.seed)
+            )
+        dtype = self.dtype(name)
+        raw = fuse(self._kernels, name, base, mine, [term for term in terms if term], dtype)
+        return _Merged(dtype, shape, raw, tuple(term.kept if term else 0 for term in terms))
+
+    def _treat(
+        self, model: DomainModel, public: bool, progress: Progress | None, stop: Stop | None
+    ) -> Treatments:
+        method = get_method(self.recipe.method)
+        profile = None
+        if method.needs_profile:
+            profile = cached_profile(
+                self.recipe.base, model.model, public=public, progress=progress, stop=stop
+            )
+        request = Request(
+            self.modules, model.levels, model.amplification, profile, self.recipe.overrides
+        )
+        return method.treat(request, self.recipe.settings())
+
+    def _check_layers(self) -> None:
+        for model in self.recipe.models:
+            if isinstance(model.coefficient, float):
+                continue
+            beyond = [layer for layer in model.coefficient if layer >= self._layers]
+            if beyond:
+                raise IncompatibleCheckpoints(
+                    f"model {model.model!r}: a coefficient for layer {beyond[0]}, the base has "
+                    f"layers 0 to {self._layers - 1}. A recipe for another size of model is the "
+                    "usual cause."
+                )
+
+
+def merge_to_folder(
+    recipe: MergeRecipe,
+    out: str | Path,
+    *,
+    backend: str = "numba",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> MergeReport:
+    """Merge into a folder that transformers loads; it appears when complete, or not at all.
+
+    Beside the weights it gets the base's configuration, tokenizer and chat template, the recipe
+    (recipe.yaml) and a model card (README.md). No file depends on time or machine.
+
+    Args:
+        recipe: What to merge.
+        out: The folder to make.
+        backend: See `Merger`.
+        overwrite: Whether a checkpoint folder that is there may be replaced.
+        progress: Told tensor by tensor.
+        stop: Ends the merge between two tensors; nothing is left behind.
+    """
+    began, out = time.perf_counter(), Path(out)
+    merger = Merger(recipe, backend=backend, progress=progress, stop=stop)
+    folders = (merger.base.folder, *(checkpoint.folder for checkpoint in merger.tuned))
+    check_target(out, folders, overwrite=overwrite)
+    tally = _Tally(merger, progress, stop)
+    with atomic_folder(out) as folder:
+        weights = folder / "model.safetensors"
+        write_safetensors(weights, tally.entries(), {"format": "pt"})
+        write_config(merger.base.config, recipe.dtype, folder)
+        copy_companions(merger.base.folder, folder)
+        (folder / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
+        (folder / "README.md").write_text(model_card(recipe, merger.plans), "utf-8")
+    return MergeReport(
+        recipe_hash=recipe_hash(recipe),
+        densities=tally.densities(),
+        warnings=tally.warnings(),
+        seconds=time.perf_counter() - began,
+        sha256=file_hash(out / "model.safetensors"),
+    )
+
+
+class _Tally:
+    """Counts what is kept and whether anything changed while tensors stream by."""
+
+    def __init__(self, merger: Merger, progress: Progress | None, stop: Stop | None) -> None:
+        self._merger, self._progress, self._stop = merger, progress, stop
+        self._modules = {module.tensor: module.numel for module in merger.modules}
+        self._kept = np.zeros(len(merger.recipe.models), dtype=np.int64)
+        self._done = 0
+        self._changed = False
+
+    def entries(
+        self,
+    ) -> list[tuple[str, str, tuple[int, ...], Callable[[], Shaped[ndarray, " n"]]]]:
+        """What `write_safetensors` writes; each tensor is merged when its turn comes."""
+        merger = self._merger
+        return [
+            (name, merger.dtype(name), merger.base.shape(name), self._later(name))
+            for name in merger.names()
+        ]
+
+    def _later(self, name: str) -> Callable[[], Shaped[ndarray, " n"]]:
+        return lambda: self._merge(name)
+
+    def _merge(self, name: str) -> Shaped[ndarray, " n"]:
+        check(self._stop)
+        merged = self._merger.merge(name)
+        if name in self._modules:
+            self._kept += merged.kept
+        if not self._changed and merged.dtype in FLOATS:
+            self._changed = not _same(self._merger.base, name, merged)
+        self._done += 1
+        report(self._progress, self._done, len(self._merger.names()), name)
+        return merged.raw
+
+    def densities(self) -> tuple[float, ...]:
+        """Share of the modules' delta kept, per domain model."""
+        total = sum(self._modules.values())
+        return tuple(float(kept) / total if total else 0.0 for kept in self._kept)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What someone should know before using the result."""
+        found = []
+        if not self._changed:
+            found.append(
+                "The merged weights are identical to the base: every delta was pruned away, "
+                "multiplied by 0, or zero from the start."
+            )
+        for plan in self._merger.plans:
+            wanted = sum(module.density * module.numel for module in plan.modules)
+            if wanted - plan.kept > 1e-3 * plan.numel:
+                found.append(
+                    f"{plan.finetuned}: {plan.density:.2%} of the delta is kept, not "
+                    f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
+                    "elements are equal to the base than were to be dropped."
+                )
+        return tuple(found)
+
+
+def _same(base: SafetensorsCheckpoint, name: str, merged: _Merged) -> bool:
+    raw, dtype = base.raw(name), base.dtype(name)
+    if dtype != merged.dtype:
+        raw = from_float32(to_float32(raw, dtype), merged.dtype)
+    return raw.tobytes() == merged.raw.tobytes()
