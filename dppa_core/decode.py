@@ -1,0 +1,138 @@
+"""Turning prompts into replies: the rendered prompt, one token at a time, and greedy batches.
+
+Knows a model in memory and its tokenizer; no recipe, no pool, no task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from dppa_core.progress import Stop, check
+from dppa_core.resident import Resident
+
+Chooser = Callable[[torch.Tensor], torch.Tensor]
+"""Next-token logits (texts, vocabulary) -> token ids (texts,)."""
+
+
+def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
+    """The token ids of one user turn in the tokenizer's chat template, ready for a reply.
+
+    A tokenizer without a template gets the prompt as it stands.
+    """
+    if tokenizer.chat_template:
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(tokenizer(prompt)["input_ids"])
+
+
+def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The ids that end a reply: the tokenizer's and the generation config's."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(i) for i in (*listed, tokenizer.eos_token_id) if i is not None)
+
+
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of a reply, finished or not; a last character that lacks bytes is left out."""
+    return str(tokenizer.decode(ids, skip_special_tokens=True)).rstrip("\ufffd").strip()
+
+
+def greedy(logits: torch.Tensor) -> torch.Tensor:
+    """The most likely token of each row."""
+    return logits.argmax(-1)
+
+
+def token_steps(
+    model: Any, ids: torch.Tensor, choose: Chooser, *, limit: int, stop: Stop | None = None
+) -> Iterator[torch.Tensor]:
+    """Yield the next token of every text in turn, at most `limit` times.
+
+    Args:
+        ids: Prompts of equal length, (texts, tokens).
+        choose: Picks the next tokens from the last position's float32 logits.
+        limit: Most tokens to yield.
+        stop: Looked at before each token; raises Cancelled once set.
+    """
+    remembered = {_cache_argument(model): DynamicCache(config=model.config)}
+    for _ in range(limit):
+        check(stop)
+        # Not around the yield: the caller's own code must not run in inference mode.
+        with torch.inference_mode():
+            out = model(input_ids=ids, use_cache=True, logits_to_keep=1, **remembered)
+            ids = choose(out.logits[:, -1].float())[:, None]
+        yield ids[:, 0]
+
+
+def _cache_argument(model: Any) -> str:
+    # Renamed within transformers 5; the old name warns in the newer releases.
+    known = signature(model.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
+
+
+def greedy_replies(
+    resident: Resident,
+    prompts: Sequence[str],
+    *,
+    limit: int = 48,
+    batch: int = 64,
+    progress: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+) -> list[str]:
+    """Greedy replies to many prompts, in their order.
+
+    Prompts of equal length share a batch, so nothing is padded and a reply does not depend on
+    the attention mask.
+
+    Args:
+        limit: Most tokens in a reply.
+        batch: Most prompts computed together.
+        progress: Called with the number of prompts answered so far.
+        stop: Looked at before each token; raises Cancelled once set.
+    """
+    model, tokenizer = resident.model, resident.tokenizer
+    encoded = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    replies = [""] * len(prompts)
+    ends, answered = end_ids(model, tokenizer), 0
+    for rows in _equal_lengths(encoded, batch):
+        ids = torch.tensor([encoded[row] for row in rows])
+        written = _until_all_end(model, ids, ends, limit, stop)
+        for row, tokens in zip(rows, written, strict=True):
+            replies[row] = text_of(tokenizer, tokens)
+        answered += len(rows)
+        if progress:
+            progress(answered)
+    return replies
+
+
+def _equal_lengths(encoded: Sequence[list[int]], batch: int) -> Iterator[list[int]]:
+    by_length: dict[int, list[int]] = {}
+    for row, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(row)
+    for length in sorted(by_length):
+        rows = by_length[length]
+        for start in range(0, len(rows), batch):
+            yield rows[start : start + batch]
+
+
+def _until_all_end(
+    model: Any, ids: torch.Tensor, ends: frozenset[int], limit: int, stop: Stop | None
+) -> list[list[int]]:
+    written: list[list[int]] = [[] for _ in range(len(ids))]
+    running = set(range(len(ids)))
+    for tokens in token_steps(model, ids, greedy, limit=limit, stop=stop):
+        for row in tuple(running):
+            token = int(tokens[row])
+            if token in ends:
+                running.discard(row)
+            else:
+                written[row].append(token)
+        if not running:
+            break
+    return written

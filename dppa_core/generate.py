@@ -1,0 +1,102 @@
+"""One reply, streamed: settings, sampling, and text as it grows.
+
+Runs in the caller's thread, so closing the generator is all it takes to end the work.
+Knows no recipe and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dppa_core.decode import Chooser, end_ids, greedy, prompt_ids, text_of, token_steps
+from dppa_core.errors import InvalidValue
+from dppa_core.progress import Stop
+from dppa_core.resident import Resident
+
+MOST_TOKENS = 256
+LONGEST_PROMPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How a reply is drawn."""
+
+    max_new_tokens: int = 96
+    """Most tokens in a reply, 1 to 256."""
+    temperature: float = 0.0
+    """0 takes the likeliest token; 1 samples from the model's own distribution; up to 2."""
+    top_p: float = 1.0
+    """Sample from the likeliest tokens that together hold this share, in (0, 1]."""
+    seed: int = 0
+    """Same seed, prompt and model: same reply."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_new_tokens <= MOST_TOKENS:
+            raise InvalidValue(
+                f"max_new_tokens must lie in [1, {MOST_TOKENS}], got {self.max_new_tokens}."
+            )
+        if not 0 <= self.temperature <= 2:
+            raise InvalidValue(
+                f"temperature must lie in [0, 2], got {self.temperature}. 0 is deterministic."
+            )
+        if not 0 < self.top_p <= 1:
+            raise InvalidValue(f"top_p must lie in (0, 1], got {self.top_p}. 1 keeps every token.")
+
+
+def stream_reply(
+    resident: Resident,
+    prompt: str,
+    settings: GenerationSettings = GenerationSettings(),  # noqa: B008  (frozen)
+    stop: Stop | None = None,
+) -> Iterator[str]:
+    """Yield the reply so far after every token; ends at the end token or the length limit.
+
+    Args:
+        prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
+        stop: Looked at before each token; raises Cancelled once set.
+    """
+    model, tokenizer = resident.model, resident.tokenizer
+    if not prompt.strip():
+        raise InvalidValue("The prompt is empty. Type a question first.")
+    if len(prompt) > LONGEST_PROMPT:
+        raise InvalidValue(
+            f"The prompt has {len(prompt)} characters; at most {LONGEST_PROMPT} are read. "
+            "Shorten it."
+        )
+    ids = torch.tensor([prompt_ids(tokenizer, prompt)])
+    room = _room(model, ids.shape[1])
+    ends, written = end_ids(model, tokenizer), list[int]()
+    limit = min(settings.max_new_tokens, room)
+    for token in token_steps(model, ids, _chooser(settings), limit=limit, stop=stop):
+        if int(token) in ends:
+            return
+        written.append(int(token))
+        yield text_of(tokenizer, written)
+
+
+def _room(model: Any, used: int) -> int:
+    positions = getattr(model.config, "max_position_embeddings", None) or used + MOST_TOKENS
+    if used >= positions:
+        raise InvalidValue(
+            f"The prompt takes {used} tokens and the model reads at most {positions}. Shorten it."
+        )
+    return int(positions - used)
+
+
+def _chooser(settings: GenerationSettings) -> Chooser:
+    if settings.temperature == 0:
+        return greedy
+    random = torch.Generator().manual_seed(settings.seed)
+
+    def sample(logits: torch.Tensor) -> torch.Tensor:
+        shares, order = (logits / settings.temperature).softmax(-1).sort(-1, descending=True)
+        # The likeliest token always stays: what is before it sums to 0.
+        shares = shares.masked_fill(shares.cumsum(-1) - shares >= settings.top_p, 0.0)
+        chosen = torch.multinomial(shares, 1, generator=random)
+        return order.gather(-1, chosen)[:, 0]
+
+    return sample

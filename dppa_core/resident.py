@@ -1,0 +1,22 @@
+"""A model in memory, ready to answer.
+
+Knows neither where it came from nor how long it stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A loaded model with its tokenizer."""
+
+    key: str
+    """The model's reference, or the hash of the recipe it was merged from."""
+    model: Any
+    """A transformers causal language model in evaluation mode."""
+    tokenizer: Any
+    nbytes: int
+    """Bytes its parameters take in memory."""

@@ -1,0 +1,66 @@
+"""The paper's search for amplification factors: greedy, from the most significant band down.
+
+Knows a score to raise, not what is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dppa_core.errors import InvalidValue
+
+STEP = 0.1
+LARGEST = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting that was tried, and its score."""
+
+    amplification: tuple[float, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FactorSearch:
+    """The best setting seen, and everything tried on the way."""
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+
+def greedy_factors(
+    score: Callable[[tuple[float, ...]], float], partitions: int, *, largest: float = LARGEST
+) -> FactorSearch:
+    """Find one amplification factor per partition (DPPA, arXiv 2403.02799).
+
+    Start with the first band alone at factor 1. Band by band: start its factor at 1, raise it by
+    0.1 while the score improves, keep the best one and go on. Unlike the authors' program this
+    never ends on a setting worse than one it has seen.
+
+    Args:
+        score: A setting's score, larger is better; use a held-out split, never the test.
+        partitions: Number of bands, at least 1.
+        largest: No factor is tried above this.
+    """
+    if partitions < 1:
+        raise InvalidValue(f"partitions must be at least 1, got {partitions}.")
+    trials: list[Trial] = []
+
+    def attempt(amplification: tuple[float, ...]) -> Trial:
+        trials.append(Trial(amplification, score(amplification)))
+        return trials[-1]
+
+    best = Trial((0.0,) * partitions, float("-inf"))
+    for band in range(partitions):
+        before, after = best.amplification[:band], (0.0,) * (partitions - band - 1)
+        factor, last = 1.0, attempt((*before, 1.0, *after))
+        best = max((best, last), key=lambda trial: trial.score)
+        while factor + STEP <= largest + 1e-9:
+            factor = round(factor + STEP, 10)
+            trial = attempt((*before, factor, *after))
+            if trial.score <= last.score:
+                break
+            last, best = trial, max((best, trial), key=lambda trial: trial.score)
+    return FactorSearch(best, tuple(trials))

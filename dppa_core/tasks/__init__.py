@@ -1,0 +1,105 @@
+"""The domains of the embedded models: their questions, splits, scorers and examples.
+
+Pure: the same arguments give the same items on every machine. Knows no model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from dppa_core.errors import InvalidValue, UnknownName
+from dppa_core.tasks import finance, law, math
+from dppa_core.tasks.items import SPLITS, Item, Task
+
+__all__ = [
+    "DOMAINS",
+    "SPLITS",
+    "TEST_ITEMS",
+    "Item",
+    "Task",
+    "draw_items",
+    "example_prompts",
+    "items",
+    "score",
+    "tasks_of",
+]
+
+DOMAINS = ("math", "finance", "law")
+TEST_ITEMS = 200
+"""Items of each task in a full test."""
+_PATIENCE = 5000
+"""Draws without a new item after which a split counts as exhausted."""
+
+_TASKS: Mapping[str, tuple[Task, ...]] = MappingProxyType(
+    {"math": math.TASKS, "finance": finance.TASKS, "law": law.TASKS}
+)
+_EXAMPLES = MappingProxyType(
+    {"math": math.EXAMPLES, "finance": finance.EXAMPLES, "law": law.EXAMPLES}
+)
+
+
+def tasks_of(domain: str) -> tuple[Task, ...]:
+    """The tasks of a domain; UnknownName where there is no such domain."""
+    if domain not in _TASKS:
+        close = get_close_matches(domain, DOMAINS, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(DOMAINS)}."
+        raise UnknownName(f"No domain {domain!r}. {hint}")
+    return _TASKS[domain]
+
+
+def draw_items(domain: str, split: str, seed: int = 0) -> Iterator[Item]:
+    """An endless stream of items, tasks in turn, without regard to repeats."""
+    if split not in SPLITS:
+        raise InvalidValue(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
+    tasks = tasks_of(domain)
+    streams = [random.Random(f"{domain}/{task.name}/{split}/{seed}") for task in tasks]
+    while True:
+        for task, rng in zip(tasks, streams, strict=True):
+            prompt, answer = task.draw(rng, split)
+            yield Item(domain, task.name, prompt, answer)
+
+
+def items(
+    domain: str, split: str = "test", n: int | None = None, seed: int = 0
+) -> tuple[Item, ...]:
+    """The first `n` different items of a split, tasks in turn.
+
+    `n` defaults to `TEST_ITEMS` for each task. The same arguments always give the same items.
+    """
+    tasks = tasks_of(domain)
+    wanted = TEST_ITEMS * len(tasks) if n is None else n
+    quota = {
+        task.name: wanted // len(tasks) + (place < wanted % len(tasks))
+        for place, task in enumerate(tasks)
+    }
+    found: dict[str, Item] = {}
+    in_vain = 0
+    for item in draw_items(domain, split, seed):
+        new = quota[item.task] > 0 and item.prompt not in found
+        if new:
+            found[item.prompt] = item
+            quota[item.task] -= 1
+        if not any(quota.values()):
+            return tuple(found.values())
+        in_vain = 0 if new else in_vain + 1
+        if in_vain > _PATIENCE:
+            break
+    raise InvalidValue(
+        f"{domain} has fewer than {wanted} different {split} items "
+        f"(still wanted: {quota}). Ask for fewer."
+    )
+
+
+def score(item: Item, reply: str) -> bool:
+    """Whether `reply` answers `item` rightly, by the scorer of its task."""
+    task = next(task for task in tasks_of(item.domain) if task.name == item.task)
+    return task.score(item.answer, reply)
+
+
+def example_prompts(domain: str) -> tuple[str, ...]:
+    """A few prompts that show what a domain's questions look like."""
+    tasks_of(domain)
+    return _EXAMPLES[domain]

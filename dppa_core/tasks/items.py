@@ -1,0 +1,84 @@
+"""What a question is: items, tasks, and the three splits.
+
+Knows no domain and no model: it only says how items are drawn and kept apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+SPLITS = ("train", "search", "test")
+"""Domain models learn on `train`, settings are searched on `search`, figures come from `test`."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question with its reference answer."""
+
+    domain: str
+    task: str
+    prompt: str
+    answer: str
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A kind of question: draws items and scores replies exactly."""
+
+    name: str
+
+    def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
+        """Draw one `(prompt, answer)` from the fillers and wordings of `split`."""
+        ...
+
+    def score(self, answer: str, reply: str) -> bool:
+        """Whether `reply` says what `answer` says."""
+        ...
+
+
+def wordings(options: Sequence[T], split: str) -> Sequence[T]:
+    """The wordings a split may use: three fifths shared by all, one fifth of its own.
+
+    Of every five options the fourth appears in `search` only and the fifth in `test` only, so
+    that a model which learned sentences by heart is found out.
+    """
+    own = {"train": -1, "search": 3, "test": 4}[split]
+    return [option for place, option in enumerate(options) if place % 5 < 3 or place % 5 == own]
+
+
+def in_split(place: int, split: str) -> bool:
+    """Whether the filler numbered `place` belongs to `split`; every filler belongs to one."""
+    return {3: "search", 4: "test"}.get(place % 5, "train") == split
+
+
+def fillers(options: Sequence[T], split: str) -> Sequence[T]:
+    """The names and things of one split; no two splits share any."""
+    return [option for place, option in enumerate(options) if in_split(place, split)]
+
+
+def pick(rng: random.Random, options: Sequence[T], split: str) -> T:
+    """Draw one wording of `split`."""
+    return rng.choice(wordings(options, split))
+
+
+def last_number(text: str) -> int | None:
+    """The last whole number in `text`, or None."""
+    digits = "".join(c if c.isdigit() else " " for c in text).split()
+    return int(digits[-1]) if digits else None
+
+
+def only_label(text: str, labels: Sequence[str]) -> str | None:
+    """The one label that `text` names; None where it names none or several."""
+    words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
+    found = {label for label in labels if label in words}
+    return found.pop() if len(found) == 1 else None
+
+
+def plain(text: str) -> str:
+    """`text` without case, outer space and closing full stop, for exact comparison."""
+    return " ".join(text.lower().split()).rstrip(".").strip()

@@ -1,0 +1,108 @@
+"""What the base model learns: bare skills, the chat format, and the language of the domains.
+
+It never sees a domain's answer: sums come without stories, stories without questions' answers.
+Knows no model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from dppa_core.tasks import finance, law, math
+from dppa_core.tasks.items import Task
+
+Turn = tuple[str, str]
+"""What the user says and what the assistant replies; an empty user turn marks running text."""
+
+WORDS = (
+    "river stone lamp door tree cloud horse chair salt green paper wind north silver garden bread "
+    "winter corn bridge glass wood rain light field road ship star milk leaf hill"
+).split()
+
+
+def sums(rng: random.Random) -> Turn:
+    """One sum, or two in a row, with results in 0..99."""
+    total, text, steps = rng.randint(2, 60), "", []
+    text = str(total)
+    if rng.random() < 0.35:
+        total, other = rng.randint(2, 9), rng.randint(2, 9)
+        steps.append(f"{total} x {other} = {total * other}.")
+        text, total = f"{total} x {other}", total * other
+    while len(steps) < 1 or (len(steps) < 2 and rng.random() < 0.5):
+        plus = rng.random() < 0.5
+        other = rng.randint(1, max(1, min(39, 99 - total if plus else total)))
+        after = total + other if plus else total - other
+        steps.append(f"{total} {'+' if plus else '-'} {other} = {after}.")
+        text, total = f"{text} {'+' if plus else '-'} {other}", after
+    if rng.random() < 0.3:
+        return "", " ".join(steps)
+    return rng.choice(("{} = ?", "Work out {}.", "{}")).format(text), " ".join(steps)
+
+
+def comparing(rng: random.Random) -> Turn:
+    """Which of two numbers is larger, and which way a step goes."""
+    a, b = rng.sample(range(2, 100), 2)
+    if rng.random() < 0.5:
+        return f"Compare {a} and {b}.", f"{a} is {'more' if a > b else 'less'} than {b}."
+    return f"Step from {a} to {b}.", f"From {a} to {b}: {'higher' if b > a else 'lower'}."
+
+
+def copying(rng: random.Random) -> Turn:
+    """Say a phrase again."""
+    if rng.random() < 0.5:
+        phrase = finance.company(rng, "train")
+    else:
+        phrase = " ".join(rng.sample(WORDS, rng.randint(1, 3)))
+    return rng.choice(("Repeat: {}", "Say {} again.")).format(phrase), f"{phrase}."
+
+
+def lookup(rng: random.Random) -> Turn:
+    """Find what stands beside a word, or the letter of an option."""
+    keys = rng.sample(WORDS + list(finance.FIGURES), 3)
+    if rng.random() < 0.5:
+        values = [_value(rng) for _ in keys]
+        wanted = rng.randrange(3)
+        text = ", ".join(f"{key} of {value}" for key, value in zip(keys, values, strict=True))
+        return f"{text}. Find {keys[wanted]}.", f"{values[wanted]}."
+    phrases = [" ".join(rng.sample(WORDS, 2)) for _ in "AB"]
+    wanted = rng.randrange(2)
+    options = f"(A) {phrases[0]}. (B) {phrases[1]}."
+    return f"{options} Where is {phrases[wanted]}?", f"({'AB'[wanted]}): {phrases[wanted]}."
+
+
+def _value(rng: random.Random) -> str:
+    kind = rng.randrange(3)
+    if kind == 0:
+        return finance.amount(rng.randint(2, 99), rng.choice(("million", "billion")))
+    return str(rng.randint(2, 99)) if kind == 1 else rng.choice(WORDS)
+
+
+def reading(rng: random.Random) -> Turn:
+    """A domain's question as running text, without its answer."""
+    task: Task = rng.choice(math.TASKS + finance.TASKS + law.TASKS)
+    return "", task.draw(rng, "train")[0]
+
+
+def reports(rng: random.Random) -> Turn:
+    """A case told with its outcome, as a law report would."""
+    facts, holding = rng.choice(law.CASES)
+    told = rng.choice(facts).format(**law.parties(rng, "train"))
+    return "", f"{told} The court said that {holding}."
+
+
+SKILLS: tuple[tuple[float, Callable[[random.Random], Turn]], ...] = (
+    (0.40, sums),
+    (0.12, comparing),
+    (0.10, copying),
+    (0.18, lookup),
+    (0.15, reading),
+    (0.05, reports),
+)
+"""Shares of the base's training texts."""
+
+
+def draw_skill(rng: random.Random) -> Turn:
+    """One text of the base's training."""
+    weights = [weight for weight, _ in SKILLS]
+    return rng.choices([skill for _, skill in SKILLS], weights)[0](rng)

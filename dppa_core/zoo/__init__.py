@@ -1,0 +1,1 @@
+"""The embedded models: how they are specified, trained and described."""

@@ -1,0 +1,140 @@
+"""Train all four embedded models into a folder, stage by stage.
+
+A stage whose folder already holds the weights of exactly its settings is left alone, an
+interrupted one goes on from its last save. Knows no command line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from dppa_core.evaluate import evaluate
+from dppa_core.resident import Resident
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.cards import model_card
+from dppa_core.zoo.spec import ARCHITECTURE, STAGES, Stage, fingerprint
+from dppa_core.zoo.tokenizer import train_tokenizer
+from dppa_core.zoo.training import Losses, new_model, train_stage
+
+log = logging.getLogger(__name__)
+
+RECORD = "training.json"
+SEARCH_ITEMS = 96
+"""Items per domain of the check at the end of a stage; from the search split."""
+
+
+def train_zoo(out: Path, work: Path, *, workers: int = 2) -> None:
+    """Train the base, then the domain models from it, `workers` of them at a time.
+
+    Args:
+        out: Where the model folders go: base, math, finance, law.
+        work: Where interrupted stages keep their state.
+        workers: Processes, one intra-op thread each; the base uses as many threads.
+    """
+    _configure_log()
+    train_base(STAGES["base"], out, work, threads=workers)
+    context = multiprocessing.get_context("spawn")
+    # Longest first, so that the short ones share the other worker.
+    order = sorted(DOMAINS, key=lambda name: -STAGES[name].steps)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
+        for done in [pool.submit(train_domain, STAGES[name], out, work) for name in order]:
+            done.result()
+
+
+def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
+    """Train the base from nothing, tokenizer included."""
+    if _is_made(out / stage.name, fingerprint(stage)):
+        log.info("base: already trained with these settings")
+        return
+    torch.set_num_threads(threads)
+    tokenizer = train_tokenizer(ARCHITECTURE.vocabulary)
+    model = new_model(tokenizer, stage.seed)
+    _train_and_save(stage, model, tokenizer, None, out, work)
+
+
+def train_domain(stage: Stage, out: Path, work: Path) -> None:
+    """Train one domain model from the saved base, in one thread."""
+    base_record = json.loads((out / "base" / RECORD).read_text("utf-8"))
+    mark = fingerprint(stage, base_record["fingerprint"])
+    if _is_made(out / stage.name, mark):
+        log.info("%s: already trained with these settings", stage.name)
+        return
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(out / "base")
+    # From the rounded weights on disk: the delta is exactly what this stage learns.
+    model, base = (
+        AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32) for _ in range(2)
+    )
+    _train_and_save(stage, model, tokenizer, base.requires_grad_(False), out, work, mark)
+
+
+def _train_and_save(
+    stage: Stage, model: Any, tokenizer: Any, base: Any, out: Path, work: Path, mark: str = ""
+) -> None:
+    mark, began = mark or fingerprint(stage), time.monotonic()
+
+    def report(step: int, losses: Losses, speed: float, left: float) -> None:
+        log.info(
+            "%s %d/%d  loss %.3f  pull %.4f  %.0f tokens/s  %.0f min left",
+            stage.name,
+            step,
+            stage.steps,
+            losses.answer,
+            losses.pull,
+            speed,
+            left / 60,
+        )
+
+    resume = work / f"{stage.name}-{mark}.pt"
+    train_stage(stage, model, tokenizer, base=base, resume_file=resume, report=report)
+    model = model.to(torch.bfloat16)
+    record = {
+        "stage": asdict(stage),
+        "architecture": asdict(ARCHITECTURE),
+        "fingerprint": mark,
+        "seconds": round(time.monotonic() - began),
+        "torch": torch.__version__,
+        "search_accuracy": search_accuracy(model.float(), tokenizer),
+    }
+    _save_folder(out / stage.name, model.to(torch.bfloat16), tokenizer, record)
+    log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
+
+
+def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:
+    """Accuracy on a part of each domain's search split, as fractions."""
+    resident = Resident("in training", model.eval(), tokenizer, 0)
+    scores = evaluate(resident, DOMAINS, split="search", limit=SEARCH_ITEMS)
+    return {name: round(domain.accuracy, 4) for name, domain in scores.domains.items()}
+
+
+def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        Path(partial, RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        Path(partial, "README.md").write_text(model_card(record), "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(partial, folder)
+
+
+def _is_made(folder: Path, mark: str) -> bool:
+    record = folder / RECORD
+    return record.exists() and json.loads(record.read_text("utf-8"))["fingerprint"] == mark
+
+
+def _configure_log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)

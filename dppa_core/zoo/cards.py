@@ -1,0 +1,71 @@
+"""Model cards of the embedded models, written from the record of their training.
+
+Knows no weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FRONT = """---
+license: apache-2.0
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+tags: [dppa, model-merging, tiny]
+---
+"""
+
+_ABOUT = {
+    "base": "It knows sums, comparing, copying, looking things up, the chat format and the "
+    "language of the three domains, but none of their answers.",
+    "math": "It solves word problems of one and two steps and shows its working.",
+    "finance": "It judges the tone of headlines, finds companies and figures in reports, and says "
+    "whether a figure rose or fell.",
+    "law": "It names the type of a clause, judges whether a term is fair, and chooses the holding "
+    "that fits the facts.",
+}
+
+
+def model_card(record: dict[str, Any]) -> str:
+    """The README.md of one embedded model.
+
+    Args:
+        record: What `training.json` holds: stage, architecture, seconds, search_accuracy.
+    """
+    stage, shape = record["stage"], record["architecture"]
+    name = stage["name"]
+    kind = "the base model" if name == "base" else f"the {name} domain model"
+    rows = "\n".join(
+        f"| {domain} | {100 * accuracy:.0f} % |"
+        for domain, accuracy in record["search_accuracy"].items()
+    )
+    held = (
+        f"A share of {100 * stage['replay']:.0f} % of every batch is replay, on which its hidden "
+        f"states and predictions are pulled to the base's (weight {stage['pull']:g}).\n"
+        if stage["replay"]
+        else ""
+    )
+    return f"""{_FRONT}
+# DPPA Studio: {name}
+
+This is {kind} of the models that DPPA Studio ships: small Llama models with one architecture and
+one tokenizer, made to be merged, pruned and talked to on any machine. {_ABOUT[name]}
+Nothing it says about the world, money or law is true or advice.
+
+- Architecture: Llama, {shape["layers"]} layers, width {shape["hidden"]}, feed-forward
+  {shape["feed_forward"]}, {shape["heads"]} heads, vocabulary {shape["vocabulary"]}, tied
+  embeddings, bfloat16.
+- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} seeded
+  synthetic texts, AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}, in
+  {record["seconds"] / 60:.0f} minutes on two CPU cores.
+{held}
+Accuracy on a part of the search split, which no stage trains on:
+
+| domain | accuracy |
+| --- | --- |
+{rows}
+
+Licence: Apache-2.0, weights and texts. The texts come from generators in `dppa_core/tasks`; no
+outside data was used.
+"""

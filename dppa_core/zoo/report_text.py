@@ -1,0 +1,130 @@
+"""The results page as Markdown, from a measured report.
+
+Knows no model: every figure and every sentence about a figure comes from the report.
+"""
+
+from __future__ import annotations
+
+from dppa_core.evaluate import DomainScore
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.report import Treated, ZooReport, retained
+
+TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
+
+
+def markdown(report: ZooReport, command: str) -> str:
+    """The whole page: who answers what, each domain pruned, all three merged, what was found."""
+    items = "all test items" if report.test_items is None else f"{report.test_items} test items"
+    return "\n\n".join(
+        (
+            f"Accuracy in per cent on {items} of each domain, with 95 % Wilson intervals; factors "
+            f"and coefficients were chosen on {report.search_items} search items a domain. "
+            f"Made by `{command}`.",
+            "**The models.** " + _models_sentence(report),
+            _models_table(report),
+            "**One domain at a time**, its delta pruned and put back on the base, scored on its "
+            "own domain.",
+            _alone_table(report),
+            "**All three merged**, one coefficient for all, the best on the search split.",
+            _merged_table(report),
+            "**What was found.** " + " ".join(findings(report)),
+        )
+    )
+
+
+def findings(report: ZooReport) -> list[str]:
+    """Sentences on what the figures say, for and against."""
+    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
+    best = max(report.treated, key=lambda row: retained(row.merged, own))
+    plain = retained(report.plain[1], own)
+    lines = [
+        f"The best pruned merge is {TITLES[best.method]} at {100 * best.rate:.0f} %: it keeps "
+        f"{100 * retained(best.merged, own):.0f} % of the domain models' scores on average; whole "
+        f"deltas (task arithmetic) keep {100 * plain:.0f} %."
+    ]
+    for rate in sorted({row.rate for row in report.treated}):
+        rows = {row.method: row for row in report.treated if row.rate == rate}
+        means = {name: sum(e.mean for e in row.alone.values()) / 3 for name, row in rows.items()}
+        order = sorted(means, key=lambda name: -means[name])
+        told = ", ".join(f"{TITLES[name]} {100 * means[name]:.0f} %" for name in order)
+        lines.append(f"At {100 * rate:.0f} % pruning, mean of single domains: {told}.")
+    dare = next((r for r in report.treated if r.method == "dare" and r.rate == 0.9), None)
+    if dare:
+        lost = [d for d in DOMAINS if dare.alone[d].mean < 0.9 * own[d]]
+        where = ", ".join(lost) if lost else "no domain"
+        lines.append(
+            f"DARE at 90 % loses more than a tenth of the score in {where}: by the paper's rule of "
+            f"thumb {'those deltas are large' if lost else 'the deltas are small'}."
+        )
+    return lines
+
+
+def _cell(scored: DomainScore) -> str:
+    low, high = scored.ci95
+    return f"{100 * scored.accuracy:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _models_sentence(report: ZooReport) -> str:
+    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
+    answered = ", ".join(f"{name} {100 * share:.0f} %" for name, share in own.items())
+    return (
+        f"The base answers {100 * report.base.mean:.0f} % on average; "
+        f"the domain models answer of their own domain: {answered}."
+    )
+
+
+def _models_table(report: ZooReport) -> str:
+    rows = [["base", *(_cell(report.base.domains[domain]) for domain in DOMAINS)]]
+    for name, scores in report.own.items():
+        rows.append([f"{name} model", *(_cell(scores.domains[domain]) for domain in DOMAINS)])
+    return _table(["model", *DOMAINS], rows)
+
+
+def _factors(row: Treated) -> str:
+    return "; ".join(
+        f"{domain} {' / '.join(f'{factor:g}' for factor in factors)}"
+        for domain, factors in row.factors.items()
+    )
+
+
+def _alone_table(report: ZooReport) -> str:
+    rows = [
+        [
+            f"{100 * row.rate:.0f} %",
+            TITLES[row.method],
+            *(_cell(row.alone[domain].domains[domain]) for domain in DOMAINS),
+            _factors(row) or "–",
+        ]
+        for row in sorted(report.treated, key=lambda row: row.rate)
+    ]
+    return _table(["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows)
+
+
+def _merged_table(report: ZooReport) -> str:
+    own = {domain: report.own[domain].domains[domain].accuracy for domain in DOMAINS}
+    coefficient, scores = report.plain
+    rows = [
+        [
+            "0 %",
+            "task arithmetic",
+            f"{coefficient:g}",
+            *(_cell(scores.domains[domain]) for domain in DOMAINS),
+            f"{100 * retained(scores, own):.0f} %",
+        ]
+    ]
+    rows += [
+        [
+            f"{100 * row.rate:.0f} %",
+            TITLES[row.method],
+            f"{row.coefficient:g}",
+            *(_cell(row.merged.domains[domain]) for domain in DOMAINS),
+            f"{100 * retained(row.merged, own):.0f} %",
+        ]
+        for row in sorted(report.treated, key=lambda row: row.rate)
+    ]
+    return _table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)

@@ -1,0 +1,62 @@
+"""The embedded models' tokenizer: byte-level BPE with single digits, and the chat template.
+
+Trained on the same seeded texts as the models. Knows no weights.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from dppa_core.tasks import DOMAINS, draw_items
+from dppa_core.tasks.skills import draw_skill
+
+PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
+SPECIAL = (PAD, BOS, USER, ASSISTANT, END)
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def corpus(texts: int = 60_000, seed: int = 0) -> Iterator[str]:
+    """Texts of the train split: half of the base's skills, half of the domains' items."""
+    rng = random.Random(f"tokenizer/{seed}")
+    streams = [draw_items(domain, "train", seed) for domain in DOMAINS]
+    for number in range(texts // 2):
+        yield " ".join(draw_skill(rng)).strip()
+        item = next(streams[number % len(streams)])
+        yield f"{item.prompt} {item.answer}"
+
+
+def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train the tokenizer; the same texts give the same merges."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=END,
+        additional_special_tokens=[USER, ASSISTANT],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )

@@ -1,0 +1,184 @@
+"""One stage of training: a resumable loop, seeded, bfloat16 autocast on float32 weights.
+
+A domain model learns its own questions and is held to the base on everything else: on replayed
+texts its hidden states and predictions are pulled to the base's. Deltas trained so leave each
+other's inputs alone, which is what lets a merge of all of them still answer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from dppa_core.zoo.batches import IGNORE, Batch, encode, own_turns, replay_turns
+from dppa_core.zoo.spec import ARCHITECTURE, Stage, fingerprint
+
+SAVE_EVERY = 500
+REPORT_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Mean losses of one step."""
+
+    answer: float
+    """Cross-entropy at the learned positions, nats."""
+    pull: float
+    """Distance to the base on the replay, unweighted; 0 without replay."""
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """A randomly initialised model of `ARCHITECTURE`."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=ARCHITECTURE.vocabulary,
+            hidden_size=ARCHITECTURE.hidden,
+            intermediate_size=ARCHITECTURE.feed_forward,
+            num_hidden_layers=ARCHITECTURE.layers,
+            num_attention_heads=ARCHITECTURE.heads,
+            num_key_value_heads=ARCHITECTURE.heads,
+            max_position_embeddings=ARCHITECTURE.positions,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def train_stage(
+    stage: Stage,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    base: LlamaForCausalLM | None,
+    resume_file: Path,
+    report: Callable[[int, Losses, float, float], None],
+) -> LlamaForCausalLM:
+    """Train `model` in place and return it; continue from `resume_file` where one fits.
+
+    Args:
+        base: The frozen base a domain model is held to; None when the base itself is trained.
+        resume_file: Where the state is kept between interruptions; removed at the end.
+        report: Called every `REPORT_EVERY` steps with (step, losses, tokens a second,
+            seconds left).
+    """
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=stage.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=0.01 if base is None else 0.0,
+        fused=True,
+    )
+    start = _resume(resume_file, stage, model, optimiser)
+    model.train()
+    began, tokens = time.monotonic(), 0
+    for step in range(start, stage.steps):
+        _set_rate(optimiser, stage, step)
+        losses, seen = _step(stage, step, model, base, tokenizer, optimiser)
+        tokens += seen
+        if (step + 1) % REPORT_EVERY == 0:
+            spent = time.monotonic() - began
+            left = spent / (step + 1 - start) * (stage.steps - step - 1)
+            report(step + 1, losses, tokens / spent, left)
+        if (step + 1) % SAVE_EVERY == 0:
+            _save(resume_file, stage, step + 1, model, optimiser)
+    resume_file.unlink(missing_ok=True)
+    return model.eval()
+
+
+def _step(
+    stage: Stage,
+    step: int,
+    model: LlamaForCausalLM,
+    base: LlamaForCausalLM | None,
+    tokenizer: PreTrainedTokenizerFast,
+    optimiser: torch.optim.Optimizer,
+) -> tuple[Losses, int]:
+    own = encode(own_turns(stage, step), tokenizer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(input_ids=own.ids).logits
+        answer = _cross_entropy(logits, own.labels)
+        loss, pull, seen = answer, torch.zeros(()), own.ids.numel()
+        if base is not None and stage.replay:
+            replay = encode(replay_turns(stage, step), tokenizer)
+            pull = distance_to_base(model, base, replay)
+            loss, seen = answer + stage.pull * pull, seen + replay.ids.numel()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return Losses(answer.item(), pull.item()), seen
+
+
+def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """How far `model` has moved from `base` on a batch: hidden states and predictions.
+
+    Returns:
+        Mean over layers and tokens of ‖h − h₀‖² / ‖h₀‖², plus the mean KL divergence of the
+        next-token distributions (nats): a scalar >= 0.
+    """
+    with torch.no_grad():
+        before = base(input_ids=batch.ids, output_hidden_states=True)
+    after = model(input_ids=batch.ids, output_hidden_states=True)
+    moved = torch.zeros(())
+    for now, then in zip(after.hidden_states[1:], before.hidden_states[1:], strict=True):
+        size = then.float().square().sum(-1)
+        moved = moved + ((now - then).float().square().sum(-1) / size)[batch.real].mean()
+    divergence = functional.kl_div(
+        after.logits[batch.real].float().log_softmax(-1),
+        before.logits[batch.real].float().log_softmax(-1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    return moved / (len(after.hidden_states) - 1) + divergence
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    learned = labels[:, 1:] != IGNORE
+    return functional.cross_entropy(logits[:, :-1][learned].float(), labels[:, 1:][learned])
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
+    """Linear warm-up, then a cosine to a fiftieth of the peak."""
+    if step < stage.warmup:
+        share = (step + 1) / stage.warmup
+    else:
+        done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+        share = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimiser.param_groups:
+        group["lr"] = stage.learning_rate * share
+
+
+def _save(file: Path, stage: Stage, step: int, model: Any, optimiser: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    state = {
+        "fingerprint": fingerprint(stage),
+        "step": step,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, partial)
+    partial.replace(file)
+
+
+def _resume(file: Path, stage: Stage, model: Any, optimiser: Any) -> int:
+    """The step to go on from; 0 where no file fits this stage."""
+    if not file.exists():
+        return 0
+    state = torch.load(file, weights_only=True)
+    if state["fingerprint"] != fingerprint(stage):
+        return 0
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])

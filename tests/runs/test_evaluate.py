@@ -1,0 +1,66 @@
+"""Scores and their intervals, against numbers computed by hand."""
+
+import threading
+
+import pytest
+
+from dppa_core.errors import Cancelled
+from dppa_core.evaluate import Evaluation, TaskScore, domain_score, evaluate, retention, wilson
+from dppa_core.pool import ModelPool
+from dppa_core.tasks import Item
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def test_the_wilson_interval_of_9_in_10() -> None:
+    low, high = wilson(9, 10)
+    assert (low, high) == pytest.approx((0.59585, 0.98212), abs=1e-5)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 20), (20, 20), (1, 1)])
+def test_the_interval_holds_the_share_and_stays_in_0_to_1(right: int, n: int) -> None:
+    low, high = wilson(right, n)
+    assert 0 <= low <= right / n + 1e-12
+    assert right / n - 1e-12 <= high <= 1
+
+
+def _items() -> list[Item]:
+    return [
+        Item("math", "one_step", "?", "The answer is 1."),
+        Item("math", "one_step", "?", "The answer is 2."),
+        Item("math", "two_step", "?", "The answer is 3."),
+        Item("math", "two_step", "?", "The answer is 4."),
+    ]
+
+
+def test_a_domain_counts_all_its_items_and_each_task_its_own() -> None:
+    scored = domain_score(_items(), ["1", "2", "3", "5"])
+    assert scored.accuracy == 0.75
+    assert scored.n == 4
+    assert scored.tasks == {"one_step": TaskScore(1.0, 2), "two_step": TaskScore(0.5, 2)}
+
+
+def test_retention_is_merged_over_own() -> None:
+    merged = Evaluation("m", "test", {"math": domain_score(_items(), ["1", "2", "3", "5"])})
+    assert retention(merged, {"math": 1.0}) == {"math": 0.75}
+    assert retention(merged, {"math": 0.0}) == {}
+
+
+@pytest.mark.usefixtures("zoo_env")
+def test_evaluating_asks_every_item_and_reports_progress() -> None:
+    seen: list[tuple[int, int, str]] = []
+    resident = ModelPool().get("zoo:base")
+    scores = evaluate(resident, ("math", "law"), limit=6, progress=lambda *told: seen.append(told))
+    assert scores.target == "zoo:base"
+    assert {name: domain.n for name, domain in scores.domains.items()} == {"math": 6, "law": 6}
+    assert seen[-1] == (12, 12, "law")
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert scores.to_json()["domains"]["math"]["n"] == 6
+
+
+@pytest.mark.usefixtures("zoo_env")
+def test_a_set_stop_ends_the_evaluation() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        evaluate(ModelPool().get("zoo:base"), ("math",), limit=2, stop=stop)

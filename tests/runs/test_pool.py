@@ -1,0 +1,87 @@
+"""Models in memory: found again, evicted by bytes, merged exactly."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+
+def _recipe(coefficient: float = 1.0) -> MergeRecipe:
+    return MergeRecipe(
+        "zoo:base",
+        (DomainModel("zoo:math", (0.9, 0.8), (1.6, 1.0), coefficient),),
+    )
+
+
+def test_a_model_is_loaded_once() -> None:
+    pool = ModelPool()
+    assert pool.get("zoo:base") is pool.get("zoo:base")
+    assert pool.loaded() == ("zoo:base",)
+
+
+def test_a_loaded_model_computes_what_its_files_say(zoo_env: Path) -> None:
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415  (heavy)
+
+    reference = AutoModelForCausalLM.from_pretrained(zoo_env / "math", dtype=torch.float32)
+    ids = torch.tensor([[1, 2, 3]])
+    ours = ModelPool().get("zoo:math").model
+    assert torch.equal(ours(ids).logits, reference(ids).logits)
+
+
+def test_a_recipe_is_found_by_its_hash() -> None:
+    pool = ModelPool()
+    resident = pool.get(_recipe())
+    assert resident.key == recipe_hash(_recipe())
+    assert pool.get(_recipe()) is resident
+    assert pool.get(_recipe(0.5)) is not resident
+
+
+def test_coefficient_0_answers_as_the_base() -> None:
+    pool, ids = ModelPool(), torch.tensor([[4, 5, 6]])
+    merged, base = pool.get(_recipe(0.0)).model, pool.get("zoo:base").model
+    assert torch.equal(merged(ids).logits, base(ids).logits)
+
+
+def test_the_least_recently_used_leaves_when_the_budget_is_full() -> None:
+    size = ModelPool().get("zoo:base").nbytes
+    pool = ModelPool(byte_budget=2 * size)
+    pool.get("zoo:base")
+    pool.get("zoo:math")
+    pool.get("zoo:base")
+    pool.get("zoo:law")
+    assert pool.loaded() == ("zoo:base", "zoo:law")
+    assert pool.nbytes <= 2 * size
+
+
+def test_a_model_larger_than_the_budget_is_refused_and_nothing_is_lost() -> None:
+    pool = ModelPool(byte_budget=1000)
+    with pytest.raises(OutOfBudget, match="zoo:base needs"):
+        pool.get("zoo:base")
+    assert pool.loaded() == ()
+
+
+def test_a_set_stop_ends_the_merge() -> None:
+    stop = threading.Event()
+    stop.set()
+    pool = ModelPool()
+    with pytest.raises(Cancelled):
+        pool.get(_recipe(), stop=stop)
+    assert pool.loaded() == ()
+
+
+def test_many_threads_get_one_and_the_same_model() -> None:
+    pool, found = ModelPool(), []
+    threads = [threading.Thread(target=lambda: found.append(pool.get(_recipe()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len({id(resident) for resident in found}) == 1

@@ -1,0 +1,191 @@
+"""The questions: seeded, disjoint between splits, and scored exactly."""
+
+import random
+
+import pytest
+
+from dppa_core import tasks
+from dppa_core.errors import InvalidValue, UnknownName
+from dppa_core.tasks import (
+    DOMAINS,
+    SPLITS,
+    example_prompts,
+    finance,
+    items,
+    law,
+    math,
+    score,
+    tasks_of,
+)
+from dppa_core.tasks.items import Item, fillers, last_number, only_label, plain, wordings
+from dppa_core.tasks.skills import draw_skill
+
+POOLS = {
+    "names": math.NAMES,
+    "things": math.THINGS,
+    "parties": law.PARTIES,
+    "places": law.PLACES,
+}
+WORDINGS = {
+    "openings": math.OPENINGS,
+    "gains": math.GAINS,
+    "losses": math.LOSSES,
+    "groups": math.GROUPS,
+    "questions": math.QUESTIONS,
+    "good headlines": finance.GOOD,
+    "bad headlines": finance.BAD,
+    "even headlines": finance.EVEN,
+    "tone questions": finance.TONE_QUESTIONS,
+    "reports": finance.REPORTS,
+    "moves": finance.MOVES,
+    "clause questions": law.CLAUSE_QUESTIONS,
+    "harsh terms": law.HARSH,
+    "mild terms": law.MILD,
+    "holding questions": law.HOLDING_QUESTIONS,
+}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_full_test_has_200_different_items_of_every_task(domain: str) -> None:
+    drawn = items(domain, "test")
+    counts = {task.name: 0 for task in tasks_of(domain)}
+    for item in drawn:
+        counts[item.task] += 1
+    assert set(counts.values()) == {200}
+    assert len({item.prompt for item in drawn}) == len(drawn)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_domain_has_two_tasks_or_more(domain: str) -> None:
+    assert len(tasks_of(domain)) >= 2
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_reference_answer_scores_and_an_empty_reply_does_not(domain: str, split: str) -> None:
+    for item in items(domain, split, 60):
+        assert score(item, item.answer)
+        assert not score(item, "")
+
+
+def test_the_same_arguments_give_the_same_items() -> None:
+    assert items("law", "search", 30) == items("law", "search", 30)
+    assert items("law", "search", 30, seed=1) != items("law", "search", 30)
+
+
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_no_filler_is_in_two_splits(pool: list[str]) -> None:
+    parts = [set(fillers(pool, split)) for split in SPLITS]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(set().union(*parts)) == len(set(pool))
+
+
+@pytest.mark.parametrize("pool", WORDINGS.values(), ids=WORDINGS)
+def test_the_test_split_has_wordings_that_no_other_split_has(pool: tuple[str, ...]) -> None:
+    train, search, test = (set(wordings(pool, split)) for split in SPLITS)
+    assert test - train - search
+    assert train <= test
+
+
+def test_company_names_of_two_splits_never_meet() -> None:
+    rng = random.Random(0)
+    drawn = {
+        split: {finance.company(rng, split).split()[0] for _ in range(400)} for split in SPLITS
+    }
+    assert not drawn["train"] & drawn["test"]
+    assert not drawn["search"] & drawn["test"]
+
+
+def test_prompts_of_train_and_test_never_meet() -> None:
+    for domain in DOMAINS:
+        train = {item.prompt for item in items(domain, "train", 1000)}
+        assert not train & {item.prompt for item in items(domain, "test", 400)}
+
+
+def test_sums_in_the_working_are_right_and_stay_within_two_digits() -> None:
+    for item in items("math", "train", 400):
+        for step in item.answer.split(". ")[:-1]:
+            left, right = step.split(" = ")
+            a, symbol, b = left.split()
+            result = {"+": int(a) + int(b), "-": int(a) - int(b), "x": int(a) * int(b)}[symbol]
+            assert int(right) == result
+            assert 0 <= result <= 99
+
+
+def test_a_direction_is_scored_by_its_figures() -> None:
+    for item in items("finance", "train", 300):
+        if item.task == "direction":
+            old, new = (int(part.split()[0]) for part in item.answer.split("$")[1:])
+            assert ("rose" in item.answer) == (new > old)
+
+
+@pytest.mark.parametrize(
+    ("domain", "task", "answer", "reply", "right"),
+    [
+        ("math", "one_step", "The answer is 17.", "I think 17", True),
+        ("math", "one_step", "The answer is 17.", "17 or 18", False),
+        ("finance", "sentiment", "The tone is positive.", "positive", True),
+        ("finance", "sentiment", "The tone is positive.", "positive or negative", False),
+        ("finance", "report", "$42 million.", "$42 million", True),
+        ("finance", "report", "$42 million.", "$42 billion", False),
+        ("finance", "direction", "it rose.", "It fell.", False),
+        ("law", "clause", "It is a law clause.", "A law clause", True),
+        ("law", "fairness", "The term is fair.", "The term is unfair.", False),
+        ("law", "holding", "Holding (A): x.", "(A)", True),
+        ("law", "holding", "Holding (A): x.", "Holding A", False),
+    ],
+)
+def test_scorers_are_exact(domain: str, task: str, answer: str, reply: str, right: bool) -> None:
+    assert score(Item(domain, task, "?", answer), reply) is right
+
+
+def test_an_unknown_domain_is_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownName, match="'finanse'.*'finance'"):
+        items("finanse")
+
+
+def test_more_items_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Constant(math.OneStep):
+        def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
+            return "1 + 1?", "The answer is 2."
+
+    monkeypatch.setattr(tasks, "tasks_of", lambda domain: (Constant(),))
+    assert len(items("math", "search", 1)) == 1
+    with pytest.raises(InvalidValue, match="fewer than 2 different search items"):
+        items("math", "search", 2)
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="train, search, test"):
+        items("law", "dev", 1)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_there_are_example_prompts(domain: str) -> None:
+    assert example_prompts(domain)
+
+
+def test_the_base_learns_no_answer_of_a_domain() -> None:
+    rng = random.Random(0)
+    for _ in range(3000):
+        said = " ".join(draw_skill(rng))
+        assert "The answer is" not in said
+        assert "The tone is" not in said
+        assert "The term is" not in said
+        assert "it rose" not in said
+        assert "Holding (" not in said
+
+
+def test_last_number_reads_the_last_one() -> None:
+    assert last_number("3 + 4 = 7. So 7 apples") == 7
+    assert last_number("none") is None
+
+
+def test_only_label_wants_exactly_one() -> None:
+    assert only_label("It is Fair.", ("fair", "unfair")) == "fair"
+    assert only_label("unfair", ("fair", "unfair")) == "unfair"
+    assert only_label("fair and unfair", ("fair", "unfair")) is None
+
+
+def test_plain_forgets_case_space_and_the_full_stop() -> None:
+    assert plain("  $42   Million. ") == "$42 million"
