@@ -40,10 +40,9 @@ def store(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(name, path)
         _trim(path)
     except OSError:
-        Path(name).unlink(missing_ok=True)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return
+    finally:
+        Path(name).unlink(missing_ok=True)  # gone already when it took its place
 
 
 def _trim(newest: Path) -> None:

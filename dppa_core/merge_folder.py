@@ -66,13 +66,11 @@ def atomic_folder(out: Path) -> Iterator[Path]:
         fresh.chmod(0o755)
         _replace(fresh, out)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise InvalidValue(
             f"{out}: writing failed ({error.strerror or error}). A full disk is the usual cause."
         ) from error
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)  # gone already when it took its place
 
 
 def _replace(fresh: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, did_you_mean
@@ -50,12 +50,16 @@ def check_fields(settings: Any) -> None:
         InvalidValue: a field is outside its range or none of its choices.
     """
     for item in fields(settings):
-        value = getattr(settings, item.name)
-        if "choices" in item.metadata:
-            _check_choice(item.name, value, item.metadata["choices"])
-        elif "min" in item.metadata:
-            low, high = item.metadata["min"], item.metadata["max"]
-            object.__setattr__(settings, item.name, check_number(item.name, value, low, high))
+        value = _checked(item, getattr(settings, item.name))
+        object.__setattr__(settings, item.name, value)
+
+
+def _checked(item: Field[Any], value: object) -> object:
+    if "choices" in item.metadata:
+        _check_choice(item.name, value, item.metadata["choices"])
+    if "min" in item.metadata:
+        return check_number(item.name, value, item.metadata["min"], item.metadata["max"])
+    return value
 
 
 def check_number(name: str, value: object, low: float, high: float, hint: str = "") -> float:
@@ -99,5 +103,6 @@ def from_mapping(settings: type[T], given: Mapping[str, Any], where: str) -> T:
         InvalidRecipe: an unknown key.
         InvalidValue: a value out of range.
     """
-    check_keys(given, tuple(item.name for item in fields(settings)), where)  # type: ignore[arg-type]
-    return settings(**given)
+    known: dict[str, Field[Any]] = {item.name: item for item in fields(settings)}  # type: ignore[arg-type]
+    check_keys(given, tuple(known), where)
+    return settings(**{name: _checked(known[name], value) for name, value in given.items()})

@@ -55,7 +55,7 @@ class Cut:
     """uint64; of the elements equal to the threshold those with a smaller hash are inside."""
 
 
-def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
+def check_levels(levels: object) -> tuple[float, ...]:
     """Pruning rates of the partitions as floats: strictly falling, each in [0, 1).
 
     Raises:
@@ -83,7 +83,7 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
 def even_levels(rate: float, partitions: int = 2) -> tuple[float, ...]:
     """Levels that split the kept share evenly: (0.9, 0.8) for rate 0.8 in two partitions."""
     last = check_levels([rate])[0]
-    parts = int(check_number("partitions", partitions, 1, 100))
+    parts = int(check_number("partitions", partitions, 1.0, 100.0))
     inner = (round(1 - (1 - last) * k / parts, 12) for k in range(1, parts))
     return check_levels([*inner, last])
 

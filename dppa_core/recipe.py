@@ -18,6 +18,11 @@ from dppa_core.recipe_values import (
     FORMAT,
     DomainModel,
     MergeRecipe,
+    checked_coefficient,
+    checked_factors,
+    checked_levels,
+    checked_overrides,
+    checked_seed,
     recipe_hash,
     recipe_values,
 )
@@ -80,27 +85,35 @@ def parse_recipe(text: str) -> MergeRecipe:
             raise InvalidRecipe(f"recipe: the key {key!r} is missing.")
     if not isinstance(data["models"], list):
         raise InvalidRecipe(f"models must be a list, got {data['models']!r}.")
+    if not isinstance(data["base"], str):
+        raise InvalidRecipe(f"base must be a reference such as zoo:base, got {data['base']!r}.")
     models = tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"]))
-    rest = {key: data[key] for key in ("method", "seed", "dtype") if key in data}
-    for key in ("parameters", "overrides"):
-        if data.get(key) is not None and not isinstance(data[key], Mapping):
-            raise InvalidRecipe(f"{key} must be a mapping, got {data[key]!r}.")
-        rest[key] = data.get(key) or {}
-    return MergeRecipe(base=data["base"], models=models, **rest)
+    parameters = data.get("parameters") or {}
+    if not isinstance(parameters, Mapping):
+        raise InvalidRecipe(f"parameters must be a mapping, got {parameters!r}.")
+    return MergeRecipe(
+        base=data["base"],
+        models=models,
+        method=str(data.get("method", "dppa")),
+        parameters=parameters,
+        overrides=checked_overrides(data.get("overrides") or {}),
+        seed=checked_seed(data.get("seed", 0)),
+        dtype=str(data.get("dtype", "bfloat16")),
+    )
 
 
 def _parse_model(index: int, entry: Any) -> DomainModel:
     if not isinstance(entry, Mapping) or "model" not in entry:
         raise InvalidRecipe(f"models[{index}] must be a mapping with the key 'model': {entry!r}.")
     check_keys(entry, _MODEL_KEYS, f"models[{index}]")
-    for key in ("levels", "amplification"):
-        if key in entry and not isinstance(entry[key], list):
-            raise InvalidRecipe(f"models[{index}]: {key} must be a list, got {entry[key]!r}.")
+    if not isinstance(entry["model"], str):
+        raise InvalidRecipe(f"models[{index}]: model must be a text, got {entry['model']!r}.")
+    where = f"models[{index}]"
     return DomainModel(
         model=entry["model"],
-        levels=tuple(entry.get("levels", (0.0,))),
-        amplification=tuple(entry.get("amplification", (1.0,))),
-        coefficient=entry.get("coefficient", 1.0),
+        levels=checked_levels(where, entry.get("levels", (0.0,))),
+        amplification=checked_factors(where, entry.get("amplification", (1.0,))),
+        coefficient=checked_coefficient(where, entry.get("coefficient", 1.0)),
     )
 
 

@@ -40,8 +40,8 @@ class DomainModel:
         where = f"model {self.model!r}"
         if not isinstance(self.model, str) or not self.model.strip():
             raise InvalidRecipe(f"A domain model needs a reference such as zoo:math: {where}.")
-        levels = _within(where, lambda: check_levels(list(self.levels)))
-        factors = _numbers(f"{where}: amplification", self.amplification, 0.0, LARGEST_FACTOR)
+        levels = checked_levels(where, self.levels)
+        factors = checked_factors(where, self.amplification)
         if factors == (1.0,):
             factors *= len(levels)
         if len(factors) != len(levels):
@@ -51,7 +51,7 @@ class DomainModel:
             )
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "amplification", factors)
-        object.__setattr__(self, "coefficient", _coefficient(where, self.coefficient))
+        object.__setattr__(self, "coefficient", checked_coefficient(where, self.coefficient))
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
@@ -99,11 +99,10 @@ class MergeRecipe:
         if self.dtype not in DTYPE_CODES:
             allowed = ", ".join(DTYPE_CODES)
             raise InvalidRecipe(f"dtype must be one of {allowed}, got {self.dtype!r}.")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise InvalidRecipe(f"seed must be a whole number from 0 on, got {self.seed!r}.")
+        checked_seed(self.seed)
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "parameters", asdict(self.settings()))
-        object.__setattr__(self, "overrides", _overrides(self.overrides))
+        object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         for model in models:
             _check_levels_of_method(self.method, model)
 
@@ -127,17 +126,26 @@ def _within(where: str, build: Any) -> Any:
         raise InvalidRecipe(f"{where}: {error}") from error
 
 
-def _numbers(where: str, values: Any, low: float, high: float) -> tuple[float, ...]:
+def checked_levels(where: str, values: Any) -> tuple[float, ...]:
+    """Pruning rates of a recipe, see `check_levels`."""
+    rates: tuple[float, ...] = _within(where, lambda: check_levels(values))
+    return rates
+
+
+def checked_factors(where: str, values: Any) -> tuple[float, ...]:
+    """Amplification factors of a recipe as floats in [0, 100]."""
     if not isinstance(values, (list, tuple)):
-        raise InvalidRecipe(f"{where} must be a list of numbers, got {values!r}.")
-    return tuple(_number(where, value, low, high) for value in values)
+        raise InvalidRecipe(f"{where}: amplification must be a list of numbers, got {values!r}.")
+    place = f"{where}: amplification"
+    return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
 
 
 def _number(where: str, value: Any, low: float, high: float) -> float:
     return float(_within("recipe", lambda: check_number(where, value, low, high)))
 
 
-def _coefficient(where: str, value: Any) -> float | dict[int, float]:
+def checked_coefficient(where: str, value: Any) -> float | dict[int, float]:
+    """A merging coefficient in [-10, 10], or one for each of some layers."""
     bound = LARGEST_COEFFICIENT
     if not isinstance(value, Mapping):
         return _number(f"{where}: coefficient", value, -bound, bound)
@@ -153,7 +161,8 @@ def _coefficient(where: str, value: Any) -> float | dict[int, float]:
     }
 
 
-def _overrides(given: Any) -> dict[str, Override]:
+def checked_overrides(given: Any) -> dict[str, Override]:
+    """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
     if not isinstance(given, Mapping):
         raise InvalidRecipe(f"overrides must map module names to rates, got {given!r}.")
     result = {}
@@ -161,11 +170,22 @@ def _overrides(given: Any) -> dict[str, Override]:
         if isinstance(value, Mapping):
             check_keys(value, ("rate",), f"overrides of {name!r}")
             rate = value.get("rate")
-            value = _within(f"overrides of {name!r}", lambda rate=rate: Override(rate))
+            value = _within(f"overrides of {name!r}", lambda rate=rate: _override(rate))
         if not isinstance(value, Override):
             raise InvalidRecipe(f"overrides of {name!r} must be {{rate: NUMBER}}, got {value!r}.")
         result[str(name)] = value
     return result
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed of a recipe: a whole number from 0 on."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidRecipe(f"seed must be a whole number from 0 on, got {seed!r}.")
+    return seed
+
+
+def _override(rate: object) -> Override:
+    return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
 
 
 def _check_levels_of_method(name: str, model: DomainModel) -> None:

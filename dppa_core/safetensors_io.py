@@ -165,9 +165,8 @@ def write_safetensors(
                 _write_tensor(file, entry)
         Path(name).chmod(0o644)
         os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # gone already when it took its place
 
 
 def _header(entries: Iterable[Entry], metadata: Mapping[str, str] | None) -> bytes:
