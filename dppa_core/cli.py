@@ -1,4 +1,4 @@
-"""The command line: profile, plan, merge, card.
+"""The command line: profile, plan, merge, card, evaluate, zoo.
 
 Knows how people ask and what they see; the work is done elsewhere.
 """
@@ -17,6 +17,7 @@ import typer
 from dppa_core.card import model_card
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
+from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.merge import Merger, merge_to_folder
@@ -32,6 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(evaluate)
+app.add_typer(zoo_app, name="zoo")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]

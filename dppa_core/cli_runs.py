@@ -1,0 +1,125 @@
+"""Commands that run models: evaluate, and the training and report of the embedded models.
+
+Knows how people ask and what they see. PyTorch and transformers are imported inside the commands,
+so that every other command starts without them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import load_recipe
+from dppa_core.sources import zoo_root
+from dppa_core.tasks import DOMAINS
+
+if TYPE_CHECKING:
+    from dppa_core.evaluate import Evaluation
+
+zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
+README_MARKS = ("<!-- results:start -->", "<!-- results:end -->")
+
+
+def evaluate(
+    model: Annotated[str | None, typer.Option(help="A model: zoo:NAME or a folder.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe file to merge first.")] = None,
+    tasks: Annotated[str, typer.Option(help="Domains, as math,finance,law.")] = ",".join(DOMAINS),
+    split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Items per domain; all if unset.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Score a model or a merge on the domains' questions, with 95 % intervals."""
+    if (model is None) == (recipe is None):
+        raise typer.BadParameter("give either --model REF or --recipe FILE")
+    from dppa_core.evaluate import evaluate as run  # noqa: PLC0415  (imports torch)
+    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+
+    domains = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not domains:
+        raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    target = load_recipe(recipe) if recipe is not None else str(model)
+    with progress_line() as progress:
+        resident = ModelPool().get(target, progress=progress)
+        found = run(resident, domains, split=split, limit=limit, progress=progress)
+    emit(found.to_json(), scores_text(found), as_json=as_json)
+
+
+def scores_text(found: Evaluation) -> str:
+    """Scores of every domain and task, in per cent."""
+    rows = []
+    for domain, scored in found.domains.items():
+        low, high = scored.ci95
+        interval = f"{100 * low:.1f}-{100 * high:.1f}"
+        rows.append([domain, f"{100 * scored.accuracy:.1f}", interval, str(scored.n)])
+        rows += [
+            [f"  {name}", f"{100 * task.accuracy:.1f}", "", str(task.n)]
+            for name, task in scored.tasks.items()
+        ]
+    head = ["domain", "accuracy %", "95 % interval", "items"]
+    return f"{found.target}, {found.split} split\n{table(head, rows)}"
+
+
+@zoo_app.command()
+def train(
+    out: Annotated[Path | None, typer.Option(help="Where the model folders go.")] = None,
+    work: Annotated[Path, typer.Option(help="Where interrupted stages wait.")] = Path("zoo-work"),
+    workers: Annotated[int, typer.Option(min=1, max=4, help="Processes, one thread each.")] = 2,
+) -> None:
+    """Train all embedded models from scratch, seeded; an interrupted run goes on where it was."""
+    from dppa_core.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
+
+    train_zoo(out or zoo_root(), work, workers=workers)
+
+
+@zoo_app.command()
+def report(
+    readme: Annotated[
+        Path | None, typer.Option(help="Write the figures between its marks.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the measured report here, as JSON.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Measure base, domain models and merges on the test split, for the results page."""
+    from dppa_core.zoo.report import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_core.zoo.report import measure  # noqa: PLC0415
+    from dppa_core.zoo.report_text import markdown  # noqa: PLC0415
+
+    if readme is not None:
+        replace_between(readme.read_text("utf-8"), "")
+    found = measure(
+        limit=limit, search_limit=search_limit, say=lambda line: _tell(line, quiet=as_json)
+    )
+    text = markdown(found, "dppa zoo report --readme README.md")
+    if readme is not None:
+        readme.write_text(replace_between(readme.read_text("utf-8"), text), "utf-8")
+    if out is not None:
+        out.write_text(json.dumps(to_json(found), indent=1) + "\n", "utf-8")
+    emit(to_json(found), text, as_json=as_json)
+
+
+def replace_between(page: str, text: str) -> str:
+    """`page` with `text` between the marks of its results; both marks must be there."""
+    start, end = README_MARKS
+    if page.count(start) != 1 or page.count(end) != 1 or page.index(start) > page.index(end):
+        raise InvalidValue(
+            f"the page needs one {start} and after it one {end}: the results go between them."
+        )
+    before, after = page.split(start)[0], page.split(end)[1]
+    return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def _tell(line: str, *, quiet: bool) -> None:
+    if not quiet:
+        sys.stderr.write(line + "\n")
