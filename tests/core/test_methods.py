@@ -1,0 +1,135 @@
+"""Golden numbers of the merge methods, worked out by hand or from the papers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.checkpoint import to_float32
+from dppa_core.errors import UnknownName
+from dppa_core.merge import Merger
+from dppa_core.methods.registry import get_method, method_names
+from dppa_core.recipe import DomainModel, MergeRecipe, Override
+from tests.tiny import Shape, TinyLlama, write_file
+
+A = [0.9, -0.4, 0.1, 0.5, -0.2, 0.05]
+B = [-0.35, -0.6, 0.2, 0.4, 0.3, -0.08]
+MODULE = "model.layers.0.mlp.up_proj.weight"
+NORM = "model.norm.weight"
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    """Models of one module and one norm whose base is zero, so that merged = sum of deltas."""
+    for name, values in (("base", [0.0] * 6), ("a", A), ("b", B)):
+        folder = tmp_path / name
+        folder.mkdir()
+        TinyLlama(Shape()).save(folder, dtype="F32")
+        arrays = {
+            MODULE: np.array([values], np.float32),
+            NORM: np.full(3, 0.0 if name == "base" else 1.0, np.float32),
+        }
+        write_file(folder / "model.safetensors", arrays, "F32")
+    return tmp_path
+
+
+def merged(recipe: MergeRecipe, name: str = MODULE) -> np.ndarray:
+    dtype, _, raw = Merger(recipe).tensor(name)
+    return to_float32(raw, dtype)
+
+
+def recipe_of(root: Path, method: str, *models: DomainModel, **rest: object) -> MergeRecipe:
+    return MergeRecipe(str(root / "base"), models, method, dtype="float32", **rest)  # type: ignore[arg-type]
+
+
+def test_task_arithmetic(vectors: Path) -> None:
+    models = [DomainModel(str(vectors / name), coefficient=0.5) for name in ("a", "b")]
+    result = merged(recipe_of(vectors, "task_arithmetic", *models))
+    np.testing.assert_allclose(result, [0.275, -0.5, 0.15, 0.45, 0.05, -0.015], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ((1.8, 0.0), [1.62, 0, 0, 0, 0, 0]),
+        ((1.8, 1.0), [1.62, 0, 0, 0.5, 0, 0]),
+        # By the paper's formula; the authors' program lifts the core to 1.8 as well.
+        ((1.8, 2.0), [1.62, 0, 0, 1.0, 0, 0]),
+    ],
+)
+@pytest.mark.parametrize("method", ["magnitude", "dppa"])
+def test_amplified_partitions(
+    vectors: Path, method: str, factors: tuple[float, ...], expected: list[float]
+) -> None:
+    """Core {0} and ring {3} are the partitions of one and two elements of six."""
+    model = DomainModel(str(vectors / "a"), (5 / 6, 4 / 6), factors)
+    result = merged(recipe_of(vectors, method, model))
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+def test_dare_scales_survivors_by_ten_at_90_percent(vectors: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(100, 1000)).astype(np.float32)
+    for name, array in (("base", np.zeros_like(values)), ("a", values)):
+        write_file(vectors / name / "model.safetensors", {MODULE: array}, "F32")
+    result = merged(recipe_of(vectors, "dare", DomainModel(str(vectors / "a"), (0.9,))))
+    kept = result != 0
+    np.testing.assert_allclose(result[kept], 10 * values.ravel()[kept], rtol=1e-6)
+    assert kept.mean() == pytest.approx(0.1, abs=0.003)
+
+
+def test_dare_draws_anew_for_every_seed_and_model(vectors: Path) -> None:
+    ones = np.ones((50, 50), np.float32)
+    for name in ("base", "a", "b"):
+        write_file(vectors / name / "model.safetensors", {MODULE: ones * (name != "base")}, "F32")
+
+    def mask(name: str, seed: int) -> np.ndarray:
+        model = DomainModel(str(vectors / name), (0.5,))
+        return merged(recipe_of(vectors, "dare", model, seed=seed)) != 0
+
+    assert (mask("a", 0) == mask("a", 0)).all()
+    for other in (mask("a", 1), mask("b", 0)):
+        assert (mask("a", 0) == other).mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("method", "choice", "expected"),
+    [
+        ("dppa", "keep", 1.0),
+        ("dppa", "drop", 0.0),
+        ("magnitude", "keep", 1.0),
+        ("magnitude", "drop", 0.0),
+        ("dare", "keep", 1.0),
+        ("dare", "drop", 0.0),
+    ],
+)
+def test_other_tensors_are_kept_or_dropped(
+    vectors: Path, method: str, choice: str, expected: float
+) -> None:
+    model = DomainModel(str(vectors / "a"), (0.5,), (3.0,))
+    recipe = recipe_of(vectors, method, model, parameters={"other_tensors": choice})
+    assert merged(recipe, NORM).tolist() == [expected] * 3
+
+
+def test_other_tensors_are_pruned_as_modules_of_their_own(vectors: Path) -> None:
+    write_file(
+        vectors / "a" / "model.safetensors",
+        {MODULE: np.array([A], np.float32), NORM: np.array([3, 1, 2], np.float32)},
+        "F32",
+    )
+    model = DomainModel(str(vectors / "a"), (2 / 3, 1 / 3), (2.0, 1.0))
+    recipe = recipe_of(vectors, "dppa", model, parameters={"other_tensors": "prune"})
+    assert merged(recipe, NORM).tolist() == [6, 0, 2]
+
+
+def test_overrides_reach_modules_in_every_pruning_method(vectors: Path) -> None:
+    overrides = {"layers.0.mlp.up_proj": Override(1.0)}
+    for method in ("dppa", "magnitude", "dare"):
+        model = DomainModel(str(vectors / "a"), (0.5,))
+        assert not merged(recipe_of(vectors, method, model, overrides=overrides)).any()
+
+
+def test_methods_are_found_by_name() -> None:
+    assert method_names() == ("dppa", "magnitude", "dare", "task_arithmetic")
+    assert all(get_method(name).name == name for name in method_names())
+    with pytest.raises(UnknownName, match="Did you mean 'dppa'"):
+        get_method("dpa")
