@@ -22,7 +22,7 @@ ARGUMENTS = (
 )
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: Playwright hangs its wrapper on the object whose method it calls
 class Studio:
     """One visitor's tab, and the complaints its browser made."""
 
