@@ -1,0 +1,96 @@
+// Questions and answers, side by side by model; example questions.
+// What people and models wrote goes into the page as text, never as markup.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, say, put } = dppa.shapes;
+  const STATES = {
+    waiting: "waits its turn …", merging: "merging the weights …", writing: "writing …",
+    done: "", stopped: "stopped", failed: "failed",
+  };
+
+  dppa.part("transcript", ({ host, get, watch }) => {
+    host.replaceChildren();
+    const empty = html("p", { class: "empty" }, host,
+      "Ask the merged model something, or take an example below. Each question stands alone: earlier ones are not read.");
+    const list = html("div", { class: "turns" }, host);
+    const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+    let turns = [];
+    let value = { turns: [] };
+
+    function turnOf(turn) {
+      const root = html("section", { class: "turn", "data-turn": turn.id, "aria-label": "Question and answers" }, list);
+      html("p", { class: "question" }, root, turn.prompt);
+      const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
+      return { id: turn.id, root, answers: turn.answers.map((answer) => answerOf(grid, answer)) };
+    }
+    function answerOf(grid, answer) {
+      const root = html("article", { class: "answer", "data-target": answer.target }, grid);
+      const head = html("header", {}, root);
+      html("span", { class: "swatch", "aria-hidden": "true" }, head);
+      html("strong", {}, head, answer.label);
+      const recipe = html("span", { class: "tag" }, head);
+      const text = html("p", { class: "answer-text" }, root);
+      const note = html("p", { class: "note" }, root);
+      return { root, recipe, text, note };
+    }
+    function fill({ root, recipe, text, note }, answer, current) {
+      const stale = answer.recipe !== "" && answer.recipe !== current;
+      put(root, "data-state", answer.state);
+      put(root, "data-recipe", answer.recipe);
+      put(root, "data-stale", stale);
+      root.style.setProperty("--model", answer.target === "merged" ? "var(--d-accent)"
+        : dppa.names[answer.target]?.colour ?? "var(--d-base)");
+      say(recipe, answer.recipe ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
+      put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
+      say(text, answer.text || (answer.state === "done" ? "(an empty answer)" : ""));
+      say(note, answer.note || STATES[answer.state] || "");
+      if (answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
+    }
+    function paint() {
+      const current = dppa.recipe();
+      value.turns.forEach((turn, i) => turn.answers.forEach((answer, j) => fill(turns[i].answers[j], answer, current)));
+    }
+    function take(next) {
+      if (!next || !Array.isArray(next.turns)) return;
+      const low = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
+      value = next;
+      empty.hidden = value.turns.length > 0;
+      const kept = new Map(turns.map((turn) => [turn.id, turn]));
+      turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
+      for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) turn.root.remove();
+      const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.recipe && a.text);
+      dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
+      if (dppa.activity.chat !== value.activity && value.activity === "idle") {
+        say(told, "The answers are complete.");
+      }
+      dppa.activity.chat = value.activity || "idle";
+      put(host, "aria-busy", dppa.activity.chat !== "idle");
+      paint();
+      if (low) host.scrollTop = host.scrollHeight;
+      dppa.redraw();
+    }
+    watch(take);
+    take(get());
+    let last;
+    dppa.paint(() => { // only the stale marks follow the sliders
+      const current = dppa.recipe();
+      if (current !== last) { last = current; paint(); }
+    });
+  });
+
+  dppa.part("examples", ({ host, get, trigger }) => {
+    host.replaceChildren();
+    for (const { domain, colour, prompts } of get() || []) {
+      const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
+      group.style.setProperty("--model", colour);
+      html("span", { class: "swatch", "aria-hidden": "true" }, group);
+      html("span", { class: "example-domain" }, group, domain);
+      prompts.forEach((prompt, i) => {
+        const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
+          "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group, prompt);
+        button.addEventListener("click", () => { dppa.picked = prompt; trigger("pick"); });
+      });
+    }
+  });
+})();

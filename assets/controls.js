@@ -1,0 +1,187 @@
+// Controls drawn here: the list of models, the amplification rows, the panes.
+// Each change goes to the store (the next frame draws it) and to the server.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, say, percent, THIN } = dppa.shapes;
+  const label = (reference) => dppa.names[reference]?.label ?? reference.replace(/^zoo:/, "");
+  const colour = (reference) => dppa.names[reference]?.colour ?? "var(--d-accent)";
+
+  // A range and a number box that hold one value. onMove(value) at every step of either.
+  function slider(parent, { name, low, high, step, digits, value, onMove }) {
+    const box = html("div", { class: "slide" }, parent);
+    const limits = { min: low, max: high, step };
+    const range = html("input", { type: "range", "aria-label": name, ...limits }, box);
+    const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits }, box);
+    const show = (x) => {
+      range.value = x;
+      range.style.setProperty("--filled", `${(100 * (x - low)) / (high - low)}%`);
+      if (document.activeElement !== number) number.value = x.toFixed(digits);
+    };
+    const clamp = (x) => Math.min(Math.max(x, low), high);
+    range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
+    number.addEventListener("input", () => {
+      if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
+      show(clamp(+number.value));
+      onMove(clamp(+number.value));
+    });
+    number.addEventListener("blur", () => { number.value = (+range.value).toFixed(digits); });
+    show(value);
+    return { box, show };
+  }
+
+  // --- the list of domain models -------------------------------------------------------------------
+  dppa.part("models", ({ host, get, put, watch, trigger }) => {
+    host.replaceChildren();
+    const base = html("p", { class: "base-line" }, host);
+    const list = html("div", { class: "model-list" }, host);
+    html("p", { class: "how" }, host,
+      "Coefficient (×): weight of a whole model in the merge. 0 leaves it out, negative subtracts it.");
+    let rows = new Map();
+
+    function send(event) {
+      put({ base: dppa.state.base, models: dppa.state.models.map((model) => ({ ...model })) });
+      trigger(event);
+    }
+    function update(reference, patch) {
+      const models = dppa.state.models.map((m) => (m.ref === reference ? { ...m, ...patch } : m));
+      dppa.set({ models });
+      send("change");
+    }
+    function remove(reference) {
+      dppa.set({ models: dppa.state.models.filter((model) => model.ref !== reference) });
+      fill();
+      send("remove");
+    }
+    function row(model) {
+      const root = html("div", { class: "model-row", "data-model": model.ref }, list);
+      const head = html("div", { class: "model-head" }, root);
+      const name = html("label", { class: "switch", title: model.ref }, head);
+      const box = html("input", { type: "checkbox", role: "switch" }, name);
+      html("span", { class: "swatch", "aria-hidden": "true" }, name);
+      html("span", { class: "model-name" }, name, label(model.ref));
+      const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Remove from the list" }, head, "×");
+      const control = slider(root, {
+        name: `Coefficient of ${label(model.ref)} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
+        value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
+      });
+      box.addEventListener("change", () => update(model.ref, { on: box.checked }));
+      cross.addEventListener("click", () => remove(model.ref));
+      return { root, box, cross, control };
+    }
+    function fill() {
+      const { models } = dppa.state;
+      const key = models.map((model) => model.ref).join("\n");
+      if (key !== [...rows.keys()].join("\n")) {
+        list.replaceChildren();
+        rows = new Map(models.map((model) => [model.ref, row(model)]));
+      }
+      for (const model of models) {
+        const { root, box, cross, control } = rows.get(model.ref);
+        root.style.setProperty("--model", colour(model.ref));
+        root.classList.toggle("off", !model.on);
+        box.checked = model.on;
+        cross.hidden = models.length < 2;
+        control.show(model.coefficient);
+      }
+      say(base, `base: ${label(dppa.state.base)}`);
+    }
+    function take(value) {
+      if (!value || !Array.isArray(value.models)) return;
+      dppa.set({ base: value.base, models: value.models.map((model) => ({ ...model })) });
+      fill();
+    }
+    watch(take);
+    take(get());
+    dppa.paint(fill);
+  });
+
+  // --- amplification: a factor for each partition, shared or model by model ---------------------------
+  dppa.part("amplify", ({ host, get, put, watch, trigger }) => {
+    host.replaceChildren();
+    const list = html("div", { class: "factor-list" }, host);
+    const foot = html("label", { class: "check" }, host);
+    const linked = html("input", { type: "checkbox", class: "linked" }, foot);
+    html("span", {}, foot, "Same factors for every model");
+    html("p", { class: "how" }, host,
+      "Factor (×): multiplies the changes that stay, band by band. Pruning weakens a model; amplifying the strongest band brings it back.");
+    let rows = [], built = "";
+
+    function send() {
+      const { linked: all, factors, own } = dppa.state;
+      put({ linked: all, factors, own });
+      trigger("change");
+    }
+    function move(reference, partition, value) {
+      const next = dppa.factorsOf(reference);
+      next[partition] = value;
+      if (reference === "*") dppa.set({ factors: next });
+      else dppa.set({ own: { ...dppa.state.own, [reference]: next } });
+      send();
+    }
+    const targets = () => (dppa.state.linked ? ["*"] : dppa.state.models.map((model) => model.ref));
+    function build(count) {
+      list.replaceChildren();
+      rows = targets().flatMap((reference) => {
+        const group = html("div", { class: "factor-group" }, list);
+        if (reference !== "*") {
+          const head = html("div", { class: "group-name" }, group);
+          html("span", { class: "swatch", "aria-hidden": "true" }, head).style.background = colour(reference);
+          html("span", {}, head, label(reference));
+        }
+        return Array.from({ length: count }, (_, k) => factorRow(group, reference, k));
+      });
+    }
+    function factorRow(group, reference, k) {
+      const root = html("div", { class: "factor-row", "data-model": reference, "data-partition": k }, group);
+      const name = html("span", { class: "factor-name" }, root);
+      const who = reference === "*" ? "all models" : label(reference);
+      const control = slider(root, {
+        name: `Amplification of partition ${k + 1} of ${who} (×)`, low: 0, high: 4, step: 0.1, digits: 1,
+        value: 1, onMove: (value) => move(reference, k, value),
+      });
+      return { reference, k, name, control };
+    }
+    function fill() {
+      const levels = dppa.levels();
+      const key = `${targets().join("\n")}/${levels.length}`;
+      if (key !== built) { build(levels.length); built = key; }
+      linked.checked = dppa.state.linked;
+      for (const { reference, k, name, control } of rows) {
+        const share = (k ? levels[k - 1] : 1) - levels[k];
+        say(name, `${k ? "next" : "strongest"} ${percent(share)}`);
+        control.show(dppa.factorsOf(reference)[k]);
+      }
+    }
+    function take(value) {
+      if (!value || !Array.isArray(value.factors)) return;
+      dppa.set({ linked: value.linked, factors: value.factors, own: value.own });
+    }
+    linked.addEventListener("change", () => {
+      const own = { ...dppa.state.own };
+      // Unlinking starts from the shared factors, so that nothing changes by it.
+      for (const model of dppa.state.models) own[model.ref] = [...dppa.factorsOf("*")];
+      dppa.set(linked.checked ? { linked: true } : { linked: false, own });
+      send();
+    });
+    watch(take);
+    take(get());
+    dppa.paint(fill);
+  });
+
+  // --- panes: chat or score beside the plots; on a phone all three by turns -----------------------------
+  dppa.part("panes", ({ host }) => {
+    const buttons = [...host.querySelectorAll("button[data-pane]")];
+    const show = (pane) => {
+      document.body.dataset.pane = pane;
+      for (const button of buttons) {
+        const wide = window.innerWidth > 900 && pane === "shape" ? "chat" : pane;
+        button.setAttribute("aria-pressed", String(button.dataset.pane === wide));
+      }
+    };
+    for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
+    window.addEventListener("resize", () => show(document.body.dataset.pane));
+    show("shape");
+  });
+  dppa.THIN = THIN;
+})();

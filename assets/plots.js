@@ -1,0 +1,230 @@
+// The plots together: what is drawn each frame, the sentences, the tip, the table for readers.
+// Knows the store's tables and plans; how each plot looks is in its own file.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, svg, say, put, percent, percent1, three, count } = dppa.shapes;
+  const SIDE_BY_SIDE = 560;
+
+  // --- the view: everything one frame needs, from the table or from the exact plan ----------------
+  let cached = { table: null, cells: [] };
+  function cellsOf(table) {
+    if (cached.table === table) return cached.cells;
+    const cells = [];
+    table.layers.forEach((layer, l) => table.kinds.forEach((kind, m) => {
+      const index = l * table.kinds.length + m;
+      const numel = table.numel[index];
+      if (numel > 0) {
+        cells.push({ layer, kind, l, index, numel, significance: table.significance[index], mean: table.mean_magnitude[index] });
+      }
+    }));
+    cached = { table, cells };
+    return cells;
+  }
+  const keptAt = (table, cell, rate) =>
+    Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]);
+
+  function makeView() {
+    const table = dppa.table();
+    const levels = dppa.levels();
+    const rate = levels[levels.length - 1];
+    const exact = dppa.exactPlan();
+    const cells = cellsOf(table);
+    const numel = cells.reduce((sum, cell) => sum + cell.numel, 0);
+    const known = exact ? new Map(exact.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
+    let kept = 0, energy = 0, weight = 0;
+    for (const cell of cells) {
+      const pair = known?.get(`${cell.layer}/${cell.kind}`);
+      cell.kept = pair ? pair[0] : keptAt(table, cell, rate);
+      cell.energy = pair ? pair[1] : dppa.at(table.energy, cell.index, table.count, rate);
+      cell.value = {
+        significance: cell.significance, density: cell.kept, rate: 1 - cell.kept,
+        mean: cell.mean, energy: cell.energy,
+      }[dppa.state.quantity];
+      const power = cell.numel * cell.mean ** 2; // about its share of the energy
+      kept += cell.kept * cell.numel; energy += cell.energy * power; weight += power;
+    }
+    return {
+      table, levels, rate, cells, numel, exact: exact !== null,
+      key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${table.edges[0]}`,
+      share: exact ? exact.kept / exact.numel : kept / numel,
+      kept: exact ? exact.kept : kept,
+      energy: exact ? exact.energy : weight ? energy / weight : 1,
+      bands: exact ? exact.bands : levels.map((level) => bandAt(table, cells, level)),
+      thresholds: exact ? exact.thresholds
+        : levels.map((level) => [0, 1, 2].map((row) => dppa.at(table.thresholds, row, table.count, level))),
+      scale: scaleOf(cells),
+    };
+  }
+  function bandAt(table, cells, level) {
+    const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
+    for (const cell of cells) {
+      kept[cell.l] += keptAt(table, cell, level) * cell.numel;
+      all[cell.l] += cell.numel;
+    }
+    return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
+  }
+  // Shares have round ends, so that a colour keeps its meaning over many rates.
+  function scaleOf(cells) {
+    const { quantity } = dppa.state;
+    const { text, unit } = dppa.QUANTITIES[quantity];
+    const values = cells.map((cell) => cell.value);
+    let low = Math.min(...values), high = Math.max(...values);
+    if (quantity === "density" || quantity === "rate" || quantity === "energy") {
+      low = Math.floor(low * 10 + 1e-9) / 10;
+      high = Math.max(Math.ceil(high * 10 - 1e-9) / 10, low + 0.1);
+    }
+    return { low, high, text, unit };
+  }
+
+  // --- the part ------------------------------------------------------------------------------------
+  dppa.part("plots", ({ host, outer, get, watch }) => {
+    host.replaceChildren();
+    host.setAttribute("data-plots", "");
+    const bar = html("div", { class: "plot-bar" }, host);
+    const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
+    for (const [name, { title }] of Object.entries(dppa.QUANTITIES)) html("option", { value: name }, quantity, title);
+    const focus = select(bar, "focus", "of", "The domain model that is drawn.");
+    const pair = html("div", { class: "pair" }, host);
+    const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell.");
+    const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
+    const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
+    second.how.textContent = "One bar per layer; the darkest part is the strongest partition. Dashed: the overall share.";
+    third.how.textContent = "Coloured: what is kept. Lines: where each level cuts, in the middle matrix; band: 10th to 90th percentile of matrices. Drag to zoom.";
+    first.root.setAttribute("tabindex", "0");
+    third.root.setAttribute("tabindex", "0");
+    const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
+    const tip = html("div", { class: "tip", hidden: "" }, first.box);
+    const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+    const twin = twinTable(host);
+
+    let pointed = null;
+    let view = null;
+    const heatmap = dppa.plots.heatmap(first.root, (index) => { pointed = index; showTip(true); });
+    const bars = dppa.plots.bars(second.root);
+    const distribution = dppa.plots.distribution(third.root, (zoomed) => { reset.hidden = !zoomed; });
+    reset.addEventListener("click", () => distribution.reset());
+    quantity.addEventListener("change", () => dppa.set({ quantity: quantity.value }));
+    focus.addEventListener("change", () => dppa.set({ focus: focus.value }));
+
+    function showTip(aloud = false) {
+      const cell = pointed === null || !view ? null : view.cells[pointed];
+      tip.hidden = !cell;
+      if (!cell) return;
+      const lines = [
+        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
+        `kept ${percent1(cell.kept)} · energy ${percent(cell.energy)}`,
+        `significance ${three(100 * cell.significance)}\u2009% · mean |d| ${three(cell.mean)}`,
+      ];
+      while (tip.children.length < lines.length) html("div", {}, tip);
+      lines.forEach((line, i) => say(tip.children[i], line));
+      const box = heatmap.boxOf(pointed);
+      const left = Math.min(Math.max(box.x + box.width / 2 - 105, 0), first.root.clientWidth - 210);
+      tip.style.transform = `translate(${left}px, ${box.y + box.height + 6}px)`;
+      if (aloud && document.activeElement === first.root) say(told, lines.join("; "));
+    }
+
+    // Sizes are measured when the page changes, never in a frame that draws.
+    let sizes = null;
+    const measure = () => {
+      const width = Math.floor(host.clientWidth);
+      if (!width) return;
+      const side = width >= SIDE_BY_SIDE;
+      pair.classList.toggle("side", side);
+      const left = side ? Math.floor((width - 24) * 0.62) : width;
+      sizes = { heatmap: left, kept: side ? width - 24 - left : width, distribution: width };
+      dppa.redraw();
+    };
+    new ResizeObserver(measure).observe(host);
+    measure();
+
+    let sequence = 0, settle = 0;
+    dppa.paint((input) => {
+      syncChoices(quantity, focus);
+      if (!sizes || !dppa.table()) return;
+      view = makeView();
+      host.style.setProperty("--focus", dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)");
+      heatmap.draw(view, sizes.heatmap);
+      bars(view, sizes.kept);
+      distribution.draw(view, sizes.distribution);
+      titles(view);
+      showTip();
+      clearTimeout(settle);
+      settle = setTimeout(() => fillTwin(twin, view), 150);
+      report(input);
+    });
+    function titles({ cells, rate, energy, table, bands, thresholds, levels }) {
+      const { focus: model, quantity: what } = dppa.state;
+      say(first.title, dppa.words.heatmap(what, cells, model, rate, energy));
+      say(first.how, dppa.QUANTITIES[what].how);
+      say(second.title, dppa.words.kept(table.layers, bands[bands.length - 1]));
+      say(third.title, dppa.words.distribution(model, rate, thresholds[levels.length - 1][1], energy));
+    }
+    function report(input) {
+      sequence += 1;
+      const rate = String(+dppa.state.rate);
+      const { focus: model, quantity: what } = dppa.state;
+      for (const [name, value] of Object.entries({ rate, sequence, focus: model, quantity: what, exact: view.exact })) {
+        put(host, `data-${name}`, value);
+      }
+      put(outer, "data-ready", "true");
+      const detail = { rate: +rate, sequence, exact: view.exact, input };
+      dppa.paints.push({ ...detail, drawn: performance.now() });
+      if (dppa.paints.length > 500) dppa.paints.shift();
+      window.dispatchEvent(new CustomEvent("dppa:paint", { detail }));
+    }
+    watch(dppa.takeTables);
+    dppa.takeTables(get());
+    dppa.view = () => view;
+  });
+
+  function select(parent, id, label, title) {
+    const wrap = html("label", { class: "choice", title }, parent);
+    html("span", {}, wrap, label);
+    return html("select", { id }, wrap);
+  }
+  function figure(parent, id, label) {
+    const box = html("section", { class: `plot plot-${id}` }, parent);
+    const title = html("h3", { class: "plot-title" }, box);
+    const root = svg("svg", { id, role: "img", "aria-label": label }, box);
+    const how = html("p", { class: "how" }, box);
+    return { box, title, root, how };
+  }
+  function syncChoices(quantity, focus) {
+    const names = Object.keys(dppa.tables);
+    if (names.join("\n") !== [...focus.options].map((option) => option.value).join("\n")) {
+      focus.replaceChildren();
+      for (const name of names) html("option", { value: name }, focus, dppa.words.label(name));
+    }
+    if (focus.value !== dppa.state.focus) focus.value = dppa.state.focus;
+    if (quantity.value !== dppa.state.quantity) quantity.value = dppa.state.quantity;
+  }
+
+  // --- the same heatmap as a table --------------------------------------------------------------------
+  function twinTable(host) {
+    const details = html("details", { class: "twin-box" }, host);
+    html("summary", {}, details, "The heatmap as a table");
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" }, details);
+    const table = html("table", { class: "twin" }, scroll);
+    const parts = { caption: html("caption", {}, table), head: html("thead", {}, table), body: html("tbody", {}, table) };
+    return { ...parts, key: "", cells: [] };
+  }
+  function fillTwin(twin, view) {
+    const { layers, kinds } = view.table;
+    if (twin.key !== view.key) {
+      twin.key = view.key;
+      twin.head.replaceChildren(); twin.body.replaceChildren();
+      const head = html("tr", {}, twin.head);
+      for (const name of ["layer", ...kinds]) html("th", { scope: "col" }, head, name);
+      const rows = layers.map((layer) => {
+        const row = html("tr", {}, twin.body);
+        html("th", { scope: "row" }, row, String(layer));
+        return kinds.map(() => html("td", {}, row, "–"));
+      });
+      twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
+    }
+    const { title } = dppa.QUANTITIES[dppa.state.quantity];
+    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)} at a pruning rate of ${percent(view.rate)}`);
+    view.cells.forEach((cell, i) => say(twin.cells[i], view.scale.text(cell.value)));
+  }
+})();

@@ -1,0 +1,86 @@
+// The table of scores: a row per model, a column per domain, intervals drawn and written.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, say, put, percent } = dppa.shapes;
+  const STATES = { idle: "Not run yet.", running: "", done: "Done.", stopped: "Stopped; what was finished stands below.", failed: "" };
+  const whole = (share) => String(Math.round(100 * share));
+
+  dppa.part("score", ({ host, get, watch }) => {
+    host.replaceChildren();
+    const progress = html("div", { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+    const filled = html("div", {}, progress);
+    const line = html("p", { class: "score-line", role: "status" }, host);
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of scores" }, host);
+    const table = html("table", { class: "scores" }, scroll);
+    html("p", { class: "how" }, host,
+      "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower.");
+    let value = null, built = "";
+
+    function head(domains) {
+      const row = html("tr", {}, html("thead", {}, table));
+      for (const name of ["model", ...domains, "mean"]) html("th", { scope: "col" }, row, name);
+    }
+    function cell(parent, row, domain, score) {
+      const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
+      if (!score) { td.textContent = "–"; return; }
+      put(td, "data-accuracy", score.accuracy);
+      html("span", { class: "score-number" }, td, percent(score.accuracy));
+      html("span", { class: "muted" }, td, ` (${whole(score.low)}–${whole(score.high)})`);
+      const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
+      bar.style.setProperty("--low", `${100 * score.low}%`);
+      bar.style.setProperty("--high", `${100 * score.high}%`);
+      bar.style.setProperty("--at", `${100 * score.accuracy}%`);
+    }
+    function build() {
+      const key = JSON.stringify([value.rows, value.domains, value.limit, dppa.names]);
+      if (key === built) return;
+      built = key;
+      table.replaceChildren();
+      html("caption", {}, table, value.limit ? `Test accuracy, ${value.limit} questions per domain` : "Test accuracy");
+      head(value.domains);
+      const body = html("tbody", {}, table);
+      for (const row of value.rows) {
+        const tr = html("tr", { "data-target": row.target }, body);
+        tr.style.setProperty("--model", row.target === "merged" ? "var(--d-accent)" : dppa.names[row.target]?.colour ?? "var(--d-base)");
+        const name = html("th", { scope: "row" }, tr);
+        html("span", { class: "swatch", "aria-hidden": "true" }, name);
+        html("span", {}, name, row.label);
+        if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe }, name);
+        value.domains.forEach((domain, i) => cell(tr, row, domain, row.cells[i]));
+        html("td", { class: "mean" }, tr, row.mean === null ? "–" : percent(row.mean));
+      }
+      stale();
+    }
+    function stale() {
+      const current = dppa.recipe();
+      for (const tag of table.querySelectorAll(".tag")) {
+        const recipe = tag.dataset.recipe;
+        say(tag, `${recipe.slice(0, 6)}${recipe === current ? "" : " · stale"}`);
+      }
+    }
+    function take(next) {
+      if (!next || !Array.isArray(next.rows)) return;
+      value = next;
+      put(host, "data-score-state", value.state);
+      const share = value.total ? value.done / value.total : value.state === "done" ? 1 : 0;
+      put(progress, "aria-valuenow", Math.round(100 * share));
+      filled.style.width = `${100 * share}%`;
+      say(line, value.state === "running" ? `${value.what}: ${value.done} of ${value.total} questions`
+        : value.note || value.sentence || STATES[value.state]);
+      dppa.activity.score = value.state === "running" ? "scoring" : "idle";
+      build();
+      dppa.redraw();
+    }
+    watch(take);
+    take(get());
+    let last;
+    dppa.paint(() => {
+      const current = dppa.recipe();
+      if (current !== last) { last = current; stale(); }
+    });
+  });
+
+  dppa.complete = true;
+  window.dispatchEvent(new Event("dppa:complete"));
+})();

@@ -1,0 +1,75 @@
+// Numbers as text, colours for amounts, SVG elements. Knows no model and no page.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const THIN = "\u2009";
+
+  // --- numbers -------------------------------------------------------------------------------
+  const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const superscript = (n) =>
+    (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
+  function three(x) { // three significant digits
+    if (x === 0) return "0";
+    const power = Math.floor(Math.log10(Math.abs(x)));
+    if (power >= -3 && power < 4) return String(+x.toPrecision(3));
+    return `${+(x / 10 ** power).toPrecision(3)}${THIN}×${THIN}10${superscript(power)}`;
+  }
+  function percent(share) {
+    const p = 100 * share;
+    if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
+    const whole = Math.abs(p - Math.round(p)) < 1e-6 || Math.abs(p) >= 9.95;
+    return `${whole ? Math.round(p) : p.toFixed(1)}${THIN}%`;
+  }
+  const percent1 = (share) => `${(100 * share).toFixed(1)}${THIN}%`;
+  function count(n) {
+    if (n >= 1e9) return `${(n / 1e9).toPrecision(3)}${THIN}B`;
+    if (n >= 1e6) return `${(n / 1e6).toFixed(2)}${THIN}M`;
+    if (n >= 1e4) return `${Math.round(n / 1e3)}${THIN}k`;
+    return String(n);
+  }
+
+  // --- colours: viridis, which is even to the eye and to every kind of eye ----------------------
+  const VIRIDIS = ("440154481567482677453781404788" + "39568c33638d2d708e287d8e238a8d" +
+    "1f968b20a38729af7f3cbb7555c667" + "73d05595d840b8de29dce319fde725")
+    .match(/.{6}/g).map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  function rgb(share) {
+    const place = Math.min(Math.max(share, 0), 1) * (VIRIDIS.length - 1);
+    const low = Math.min(Math.floor(place), VIRIDIS.length - 2);
+    return VIRIDIS[low].map((c, i) => Math.round(c + (place - low) * (VIRIDIS[low + 1][i] - c)));
+  }
+  const viridis = (share) => `rgb(${rgb(share).join(",")})`;
+  // The ink that reads on it: relative luminance above 0.18 wants black.
+  function inkOn(share) {
+    const [r, g, b] = rgb(share).map((c) => {
+      const x = c / 255;
+      return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+  }
+
+  // --- elements ------------------------------------------------------------------------------
+  function make(space, tag, attributes = {}, parent = null, text = null) {
+    const element = space
+      ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== null) element.textContent = text;
+    if (parent) parent.appendChild(element);
+    return element;
+  }
+  // An attribute is written only where it changes: most of a frame changes little.
+  function put(element, name, value) {
+    const text = String(value);
+    if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+  }
+  function say(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+  const niceTop = (x) => [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((t) => x <= t) ?? 1;
+  const px = (x) => (Math.round(x * 100) / 100).toString();
+
+  dppa.shapes = {
+    THIN, three, percent, percent1, count, viridis, inkOn, put, say, niceTop, px,
+    svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
+    html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
+  };
+})();

@@ -1,0 +1,72 @@
+// What is true now: which recipe, whether the last answer was made with it, what runs.
+// Also the line of exact numbers under the plots.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, say, put, percent1, percent, count } = dppa.shapes;
+  const WORDS = {
+    idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+  };
+  const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };
+
+  dppa.part("status", ({ host, get, watch }) => {
+    host.replaceChildren();
+    host.setAttribute("data-status", "");
+    const recipe = html("span", { class: "recipe" }, host);
+    const merged = html("span", {}, host);
+    const fresh = html("span", { class: "fresh" }, host);
+    const activity = html("span", { class: "activity", role: "status" }, host);
+    const take = (value) => {
+      if (value && value.models) dppa.service.models = value.models;
+      if (value && value.merged) dppa.noteMerged(value.merged);
+      dppa.redraw();
+    };
+    watch(take);
+    take(get());
+    dppa.paint(() => {
+      const known = dppa.recipe();
+      const running = Object.values(dppa.activity).find((what) => what !== "idle");
+      const what = running ?? (dppa.service.models === "ready" ? "idle" : "starting");
+      const state = dppa.answered === null ? "none" : dppa.answered === known ? "fresh" : "stale";
+      put(host, "data-recipe", known ?? "");
+      put(host, "data-fresh", state);
+      put(host, "data-activity", what);
+      put(host, "data-models", dppa.service.models);
+      say(recipe, known === null ? "recipe …" : known ? `recipe ${known.slice(0, 6)}` : "no recipe");
+      say(merged, dppa.isMerged(known) ? "merged" : "not merged yet");
+      say(fresh, FRESH[state]);
+      say(activity, WORDS[what]);
+    });
+  });
+  const made = new Set(); // recipes that this page has seen in memory
+  dppa.isMerged = (recipe) => Boolean(recipe) && (made.has(recipe)
+    || (dppa.exact?.recipe === recipe && dppa.service.merged));
+  dppa.noteMerged = (recipe) => { if (recipe) made.add(recipe); };
+
+  dppa.part("exact", ({ host, outer, get, watch }) => {
+    host.replaceChildren();
+    const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
+    const line = html("p", { class: "numbers" }, host);
+    const focus = html("span", {}, line);
+    const all = html("span", { class: "muted" }, line);
+    const mark = html("span", { class: "mark" }, line);
+    watch(dppa.takeExact);
+    dppa.takeExact(get());
+    dppa.paint(() => {
+      const view = dppa.view?.();
+      const exact = dppa.exact;
+      if (!view || !exact) return;
+      const who = dppa.words.label(dppa.state.focus);
+      const about = view.exact ? "" : "≈ ";
+      say(focus, `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`);
+      const current = dppa.isCurrent();
+      say(all, current ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
+      say(mark, view.exact ? "exact" : "estimating …");
+      problem.hidden = !(current && exact.problem);
+      say(problem, exact.problem);
+      put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
+      put(outer, "data-recipe", exact.recipe);
+      put(outer, "data-kept", (100 * exact.share).toFixed(4));
+    });
+  });
+})();

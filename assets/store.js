@@ -1,0 +1,167 @@
+// What the page knows in the browser: the controls, the tables, the last exact plan.
+// Knows no plot. Draws happen in one animation frame, however many controls have moved.
+(() => {
+  "use strict";
+  const parts = {};
+  const painters = [];
+  const dppa = (window.dppa = {
+    complete: false, // set by the last script
+    paints: [], // the last 500 draws, for whoever measures
+    state: {
+      base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
+      k_module: 5, linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+    },
+    tables: {}, // reference -> decoded table
+    tableSettings: null, // what the tables were computed for
+    exact: null, // the server's last exact plan
+    activity: { chat: "idle", score: "idle" },
+    service: { models: "starting", merged: false },
+    names: {}, // reference -> {label, colour}
+    answered: null, // recipe of the newest merged answer
+  });
+
+  // --- parts: elements that Gradio mounts and a script fills -------------------------------
+  dppa.part = (name, build) => { parts[name] = build; };
+  dppa.mount = (name, element, props, trigger, watch) => {
+    const host = element.querySelector(`[data-part="${name}"]`);
+    const outer = element.closest(`#${CSS.escape(host.dataset.outer || name)}`) || element;
+    parts[name]({
+      host, outer, trigger,
+      get: () => props.value,
+      put: (value) => { props.value = value; },
+      watch: (callback) => watch("value", () => callback(props.value)),
+    });
+  };
+
+  // --- frames ------------------------------------------------------------------------------
+  let frame = 0;
+  let newestInput = null;
+  // Only a person's own event has a time to count from; it is seen here before anybody else.
+  document.addEventListener("input", (event) => { newestInput = event.timeStamp; }, true);
+
+  dppa.paint = (painter) => { painters.push(painter); dppa.redraw(); };
+  dppa.redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };
+  dppa.set = (patch) => { Object.assign(dppa.state, patch); dppa.redraw(); };
+  function draw() {
+    frame = 0;
+    const input = newestInput;
+    newestInput = null;
+    for (const painter of painters) painter(input);
+  }
+
+  // --- what the controls amount to ---------------------------------------------------------
+  const twelve = (x) => Math.round(x * 1e12) / 1e12;
+  dppa.rate = () => twelve(dppa.state.rate / 100);
+  dppa.levels = () => {
+    const { partitions, shares } = dppa.state;
+    const rate = dppa.rate();
+    const inner = shares.length
+      ? shares.map((share) => 1 - (1 - rate) * share)
+      : Array.from({ length: partitions - 1 }, (_, k) => 1 - ((1 - rate) * (k + 1)) / partitions);
+    return [...inner.map(twelve), rate];
+  };
+  dppa.factorsOf = (reference) => {
+    const { linked, factors, own } = dppa.state;
+    const chosen = linked ? factors : own[reference] || factors;
+    return dppa.levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
+  };
+  dppa.choices = () => {
+    const s = dppa.state;
+    const active = s.models.filter((model) => model.on);
+    return {
+      base: s.base, rate: dppa.rate(), levels: dppa.levels(),
+      parameters: [s.strength, s.k_layer, s.k_module],
+      models: active.map((m) => [m.ref, m.coefficient, dppa.factorsOf(m.ref)]),
+    };
+  };
+  const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
+  const same = (a, b) => JSON.stringify(a, nine) === JSON.stringify(b, nine);
+
+  // --- recipes: known by the choices that led to them ---------------------------------------
+  const recipes = new Map();
+  dppa.recipe = () => recipes.get(JSON.stringify(dppa.choices(), nine)) ?? null; // null: unknown yet
+  const ordered = (c) => ({
+    base: c.base, rate: c.rate, levels: c.levels, parameters: c.parameters, models: c.models,
+  });
+  function learn(choices, recipe) {
+    recipes.set(JSON.stringify(ordered(choices), nine), recipe);
+    if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
+  }
+
+  function plotSettings() {
+    const s = dppa.state;
+    return [s.base, s.strength, s.k_layer, s.k_module];
+  }
+  const settingsOf = (s) => [s.base, s.strength, s.k_layer, s.k_module];
+  // The exact plan of the model in focus, if it was made for exactly what the controls say.
+  dppa.exactPlan = () => {
+    const exact = dppa.exact;
+    if (!exact || !same(settingsOf(exact.settings), plotSettings())) return null;
+    if (!same(exact.settings.levels, dppa.levels())) return null;
+    return exact.plans[dppa.state.focus] || null;
+  };
+  dppa.table = () => dppa.tables[dppa.state.focus] || null;
+  dppa.isCurrent = () => dppa.exact !== null && same(ordered(dppa.exact.choices), dppa.choices());
+
+  function adopt(settings) {
+    dppa.set({
+      base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.levels.length,
+      shares: settings.shares, strength: settings.strength,
+      k_layer: settings.k_layer, k_module: settings.k_module,
+    });
+  }
+  dppa.takeTables = (value) => {
+    if (!value || !value.tables) return;
+    dppa.names = value.names;
+    dppa.tables = Object.fromEntries(
+      Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
+    dppa.tableSettings = value.settings;
+    if (value.adopt) adopt(value.settings);
+    if (!dppa.tables[dppa.state.focus]) dppa.state.focus = Object.keys(dppa.tables)[0] || "";
+    dppa.redraw();
+  };
+  dppa.takeExact = (value) => {
+    if (!value || !value.plans) return;
+    dppa.exact = value;
+    learn(value.choices, value.recipe);
+    dppa.service.merged = value.merged;
+    if (value.adopt) adopt(value.settings);
+    dppa.redraw();
+  };
+
+  // --- tables: curves over the rate ----------------------------------------------------------
+  function bytes(base64) {
+    const text = atob(base64);
+    const out = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
+    return out.buffer;
+  }
+  const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+  function unpack({ dtype, shape, offset, scale, steps, data }) {
+    const codes = new TYPES[dtype](bytes(data));
+    const values = new Float64Array(codes.length);
+    const row = shape[shape.length - 1];
+    let sum = 0;
+    for (let i = 0; i < codes.length; i++) {
+      sum = steps && i % row ? sum + codes[i] : codes[i];
+      values[i] = offset + scale * sum;
+    }
+    return values;
+  }
+  function decode(packed) {
+    const table = { layers: packed.layers, kinds: packed.kinds, count: packed.rates.count };
+    for (const [name, array] of Object.entries(packed)) {
+      if (array && array.data !== undefined) table[name] = unpack(array);
+    }
+    return table;
+  }
+  // Value of curve number `row` at a rate in [0, 1], by linear interpolation.
+  dppa.at = (values, row, count, rate) => {
+    const place = Math.min(Math.max(rate, 0), 1) * (count - 1);
+    const low = Math.min(Math.floor(place + 1e-9), count - 1);
+    const part = place - low;
+    const first = values[row * count + low];
+    if (part < 1e-9 || low + 1 >= count) return first;
+    return first + part * (values[row * count + low + 1] - first);
+  };
+})();

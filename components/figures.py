@@ -1,0 +1,130 @@
+"""What the plots are drawn from, as plain JSON: tables while a slider moves, plans when it rests.
+
+Pure; knows plans and sessions, no browser and no gradio. How it looks is decided in assets/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from components.session import Session
+from dppa_core.plan import ModulePlan, PruningPlan
+
+
+def short_name(reference: str) -> str:
+    """What a model is called on the page: math for zoo:math, the last folder of a path."""
+    if reference.startswith("zoo:"):
+        return reference[4:]
+    return reference.rstrip("/").rsplit("/", 1)[-1] or reference
+
+
+def plots_value(tables: Mapping[str, dict[str, Any]], session: Session) -> dict[str, Any]:
+    """What the browser needs to draw every rate of every model by itself.
+
+    Args:
+        tables: Reference -> packed rate table, for each model of the session.
+    """
+    return {"tables": dict(tables), "settings": settings_json(session)}
+
+
+def settings_json(session: Session) -> dict[str, Any]:
+    """The choices a table or a plan belongs to, so that the browser knows whether it is current."""
+    return {
+        "base": session.base,
+        "rate": session.rate,
+        "levels": list(session.levels),
+        "shares": list(session.shares),
+        "strength": session.strength,
+        "k_layer": session.k_layer,
+        "k_module": session.k_module,
+    }
+
+
+def exact_value(
+    session: Session, plans: Mapping[str, PruningPlan], recipe: str, problem: str = ""
+) -> dict[str, Any]:
+    """The exact numbers of a session.
+
+    Args:
+        plans: Reference -> plan, for each model of the session.
+        recipe: Hash of the recipe, 12 hex digits; empty where there is nothing to merge.
+        problem: Why there is nothing to merge, for people.
+    """
+    active = [plans[model.reference] for model in session.active]
+    shown = active or list(plans.values())
+    numel = sum(plan.numel for plan in shown)
+    kept = sum(plan.kept for plan in shown)
+    return {
+        "recipe": recipe,
+        "problem": problem,
+        "rate": session.rate,
+        "settings": settings_json(session),
+        "choices": choices_json(session),
+        "kept": kept,
+        "numel": numel,
+        "share": kept / numel if numel else 0.0,
+        "plans": {name: plan_value(plan) for name, plan in plans.items()},
+    }
+
+
+def choices_json(session: Session) -> dict[str, Any]:
+    """All that changes the recipe, in the form the browser compares with its own controls."""
+    return {
+        "base": session.base,
+        "rate": session.rate,
+        "levels": list(session.levels),
+        "parameters": [session.strength, session.k_layer, session.k_module],
+        "models": [
+            [model.reference, model.coefficient, list(session.factors_of(model.reference))]
+            for model in session.active
+        ],
+    }
+
+
+def plan_value(plan: PruningPlan) -> dict[str, Any]:
+    """One plan: kept share and energy of every cell, kept share of every layer and level.
+
+    Numbers carry five digits: more than anything that is drawn or said.
+    """
+    layers = sorted({module.layer for module in plan.modules})
+    cells: dict[tuple[int, str], list[ModulePlan]] = {}
+    for module in plan.modules:
+        cells.setdefault((module.layer, module.kind), []).append(module)
+    return {
+        "cells": [
+            [layer, kind, _kept(inside), _energy(inside)] for (layer, kind), inside in cells.items()
+        ],
+        "bands": [
+            [_kept_of_level(plan, layer, level) for layer in layers]
+            for level in range(len(plan.levels))
+        ],
+        "thresholds": [_thresholds(plan, level) for level in range(len(plan.levels))],
+        "kept": plan.kept,
+        "numel": plan.numel,
+        "energy": _digits(plan.energy),
+    }
+
+
+def _kept(modules: Sequence[ModulePlan]) -> float:
+    return _digits(sum(m.kept for m in modules) / sum(m.numel for m in modules))
+
+
+def _energy(modules: Sequence[ModulePlan]) -> float:
+    return _digits(sum(m.energy * m.numel for m in modules) / sum(m.numel for m in modules))
+
+
+def _kept_of_level(plan: PruningPlan, layer: int, level: int) -> float:
+    inside = [module for module in plan.modules if module.layer == layer]
+    return _digits(sum(m.levels[level].kept for m in inside) / sum(m.numel for m in inside))
+
+
+def _thresholds(plan: PruningPlan, level: int) -> list[float]:
+    values = [module.levels[level].threshold for module in plan.modules]
+    return [_digits(float(v)) for v in np.percentile(values, [10, 50, 90])] if values else [0.0] * 3
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.5g}")

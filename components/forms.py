@@ -1,0 +1,92 @@
+"""Controls: parameter fields as sliders, and all controls together as a Session.
+
+Knows components by name; the meaning of their values is session.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from components.session import (
+    Session,
+    factors_from_json,
+    factors_json,
+    models_from_json,
+    models_json,
+)
+from dppa_core.parameters import check_number
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The components that say what the merge is."""
+
+    models: Component
+    rate: Component
+    partitions: Component
+    shares: gr.State
+    strength: Component
+    k_layer: Component
+    k_module: Component
+    amplify: Component
+
+    @property
+    def inputs(self) -> set[Component]:
+        """All of them, for `inputs=`."""
+        return {getattr(self, item.name) for item in fields(self)}
+
+    def session(self, values: Mapping[Any, Any]) -> Session:
+        """The choices a handler was called with.
+
+        Raises:
+            InvalidValue: a value no control offers; handlers can be called without the page.
+        """
+        base, models = models_from_json(values[self.models])
+        return Session(
+            base=base,
+            models=models,
+            rate=round(check_number("Pruning rate", values[self.rate], 0, 99) / 100, 4),
+            partitions=int(check_number("Partitions", values[self.partitions], 1, 4)),
+            shares=tuple(values[self.shares]),
+            strength=check_number("Strength", values[self.strength], 0, 0.5),
+            k_layer=check_number("Outliers of a layer", values[self.k_layer], 0.1, 100),
+            k_module=check_number("Outliers of a module", values[self.k_module], 0.1, 100),
+            **factors_from_json(values[self.amplify]),
+        )
+
+    def show(self, session: Session) -> dict[Any, Any]:
+        """Outputs that set every control to a session."""
+        return {
+            self.models: models_json(session),
+            self.rate: round(session.rate * 100, 2),
+            self.partitions: len(session.levels),
+            self.shares: session.shares,
+            self.strength: session.strength,
+            self.k_layer: session.k_layer,
+            self.k_module: session.k_module,
+            self.amplify: factors_json(session),
+        }
+
+
+def field_slider(
+    settings: type[Any], name: str, *, elem_id: str, info: str = "", **limits: float
+) -> gr.Slider:
+    """A slider for one field of a parameters dataclass: title, help, unit and range are its own."""
+    item = next(item for item in fields(settings) if item.name == name)
+    about = item.metadata
+    label = f"{about['title']} ({about['unit']})" if about["unit"] else about["title"]
+    return gr.Slider(
+        limits.get("low", about["min"]),
+        limits.get("high", about["max"]),
+        value=item.default,
+        step=limits.get("step", about["step"]),
+        label=label,
+        info=info or about["help"],
+        elem_id=elem_id,
+        buttons=[],
+    )

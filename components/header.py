@@ -1,0 +1,54 @@
+"""The top of the page: its name, and what is true now.
+
+Knows the studio only as far as whether its models are loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.live import Live, static
+
+TITLE = (
+    '<div class="title"><h1>DPPA Studio</h1>'
+    "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
+)
+PANES = (
+    '<button type="button" data-pane="shape" aria-pressed="true">Shape</button>'
+    '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
+    '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
+)
+
+# On a phone the sliders stay on the screen while the plots scroll; their words fold away.
+EXPLAIN = (
+    '<details class="explain"><summary>What these do</summary>'
+    "<p>Pruning rate (%): share of each model's changes that is dropped. "
+    "At 80 % the strongest fifth stays.</p>"
+    "<p>Factor (×): multiplies the changes that stay, band by band; "
+    "amplifying brings a pruned model back.</p></details>"
+)
+
+
+def build_title() -> None:
+    """The heading of the page."""
+    static(TITLE, "title")
+
+
+def build_status() -> Live:
+    """Recipe, freshness of the last answer, and what runs."""
+    return Live("status", status_value(ready=False))
+
+
+def build_panes() -> Live:
+    """What stands beside the plots; on a phone, what is on the screen."""
+    return Live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
+
+
+def status_value(*, ready: bool, merged: str = "") -> dict[str, Any]:
+    """What the browser cannot know by itself.
+
+    Args:
+        ready: Whether the models of the first screen are in memory.
+        merged: Hash of the recipe that is in memory with them.
+    """
+    return {"models": "ready" if ready else "starting", "merged": merged}

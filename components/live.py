@@ -1,0 +1,58 @@
+"""Parts of the page drawn in the browser, by the scripts in assets/.
+
+Knows how a value travels, not what it means. A value is plain JSON; it never becomes part of a
+template (Gradio would run what it holds as code): scripts read it and set textContent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+# The scripts may arrive after the component: then it waits for them.
+_MOUNT = """
+const go = () => window.dppa.mount("%s", element, props, trigger, watch);
+if (window.dppa && window.dppa.complete) go();
+else window.addEventListener("dppa:complete", go, {once: true});
+/* events: %s */
+"""
+
+
+class Live(gr.HTML):
+    """An element whose content one script builds once and keeps up to date."""
+
+    def __init__(
+        self,
+        name: str,
+        value: Any = None,
+        *,
+        elem_id: str | None = None,
+        events: tuple[str, ...] = (),
+        skeleton: str = "",
+        classes: str = "",
+    ) -> None:
+        """
+        Args:
+            name: Of the part in the scripts: `dppa.part(name, build)`.
+            value: JSON-ready; the script is told whenever it changes.
+            events: Custom events the script triggers.
+            skeleton: Static HTML shown until the script has drawn.
+        """
+        quoted = " ".join(f'"{event}"' for event in events)
+        super().__init__(
+            value,
+            html_template=f'<div class="live {classes}" data-part="{name}">{skeleton}</div>',
+            js_on_load=_MOUNT % (name, quoted),
+            apply_default_css=False,
+            elem_id=elem_id or name,
+        )
+
+    def get_block_name(self) -> str:
+        """Gradio's browser part is that of gr.HTML."""
+        return "html"
+
+
+def static(html: str, elem_id: str) -> gr.HTML:
+    """A piece of HTML that never changes; `html` is ours, never a person's or a model's."""
+    return gr.HTML(html, elem_id=elem_id, js_on_load=None, apply_default_css=False)

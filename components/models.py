@@ -1,0 +1,114 @@
+"""The models of the merge: presets, the list with switches and coefficients, adding one.
+
+Knows a studio that opens them; nothing of pruning, chat or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from components.live import Live
+from components.presets import presets
+from components.session import (
+    MOST_MODELS,
+    ModelChoice,
+    Session,
+    models_json,
+    reference_text,
+)
+from components.studio import Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.sources import ModelRef, zoo_names
+
+PUBLIC_HELP = "One of the embedded models. Folders of your own work where the studio runs locally."
+LOCAL_HELP = "An embedded model, or a folder with config.json and safetensors weights."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsView:
+    """The components of the list."""
+
+    preset: gr.Dropdown
+    models: Live
+    reference: gr.Dropdown
+    add: gr.Button
+    use: gr.Button
+
+
+def build_preset() -> gr.Dropdown:
+    """The choice of a starting point."""
+    titles = [preset.title for preset in presets()]
+    return gr.Dropdown(
+        titles,
+        value=titles[0],
+        label="Preset",
+        info="A starting point; it sets every slider.",
+        elem_id="preset",
+        filterable=False,
+    )
+
+
+def build_models(session: Session) -> Live:
+    """A switch and a coefficient for each domain model."""
+    return Live("models", models_json(session), events=("change", "remove"))
+
+
+def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button]:
+    """Where a model is named, and the two things to do with it."""
+    reference = gr.Dropdown(
+        [f"zoo:{name}" for name in zoo_names()],
+        value=None,
+        label="Another model",
+        info=PUBLIC_HELP if studio.public else LOCAL_HELP,
+        allow_custom_value=not studio.public,
+        elem_id="reference",
+    )
+    with gr.Row(elem_classes="buttons"):
+        add = gr.Button("Add as domain model", size="sm", elem_id="add-model")
+        use = gr.Button("Use as base", size="sm", elem_id="use-base")
+    return reference, add, use
+
+
+def checked_reference(value: object) -> str:
+    """A reference as it is stored in recipes; DppaError where it cannot be one."""
+    if value is None or value == "":
+        raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
+    return str(ModelRef.parse(reference_text(value)))
+
+
+def with_model(session: Session, reference: str, studio: Studio) -> Session:
+    """The session with one more domain model, once it has been opened and measured."""
+    if len(session.models) >= MOST_MODELS:
+        raise InvalidValue(
+            f"The list holds {MOST_MODELS} domain models already. Remove one before adding another."
+        )
+    if reference == session.base:
+        raise InvalidValue(f"{reference} is the base itself: its delta would be zero everywhere.")
+    wanted = replace(session, models=(*session.models, ModelChoice(reference)))
+    studio.profile(session.base, reference, fresh=True)
+    return wanted
+
+
+def with_base(session: Session, reference: str, studio: Studio) -> Session:
+    """The session on another base, once every domain model was measured against it."""
+    if any(model.reference == reference for model in session.models):
+        raise InvalidValue(
+            f"{reference} is in the list of domain models. Remove it there before it is the base."
+        )
+    wanted = replace(session, base=reference)
+    for model in session.models:
+        studio.profile(reference, model.reference, fresh=True)
+    return wanted
+
+
+def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
+    """The session of the chosen preset."""
+    title = values[view.preset]
+    for preset in presets():
+        if preset.title == title:
+            return preset.session
+    raise InvalidValue(f"There is no preset {title!r:.80}.")

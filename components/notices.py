@@ -1,0 +1,74 @@
+"""Where errors become notices.
+
+A DppaError is a message for people and is shown as it stands. Anything else is a bug: it is
+logged with its trace, and the person reads a neutral sentence. Gradio leaves every output as it
+was when a handler raises, so the state before stays intact.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import gradio as gr
+
+from dppa_core.errors import Cancelled, DppaError
+
+NEUTRAL = (
+    "Something went wrong here, and it is not your doing. Nothing was changed; "
+    "the details are in the log of the server."
+)
+SECONDS = 12
+
+_log = logging.getLogger("dppa.page")
+
+
+def message(error: BaseException) -> str:
+    """What a person may read about an error; a bug goes to the log."""
+    if isinstance(error, DppaError):
+        return str(error)
+    _log.error("a handler failed", exc_info=error)
+    return NEUTRAL
+
+
+class Notices:
+    """A block whose errors reach the page as notices."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, gr.Error | GeneratorExit | KeyboardInterrupt):
+            return
+        title = "Stopped" if isinstance(error, Cancelled) else "That did not work"
+        raise gr.Error(
+            message(error), title=title, duration=SECONDS, print_exception=False
+        ) from error
+
+
+def show_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a handler, function or generator, so that its errors become notices."""
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with Notices():
+                yield from handler(*args, **kwargs)
+
+        return stream
+
+    @functools.wraps(handler)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with Notices():
+            return handler(*args, **kwargs)
+
+    return call

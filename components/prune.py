@@ -1,0 +1,98 @@
+"""Pruning: the rate, and under Advanced the strength and the partitions.
+
+Knows controls and their words, nothing of what a plan is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import gradio as gr
+
+from components.forms import field_slider
+from components.session import MOST_PARTITIONS, Session, shares_from_text
+from dppa_core.density import PruningParameters
+
+
+@dataclass(frozen=True, slots=True)
+class AdvancedPruning:
+    """The components under Advanced."""
+
+    strength: gr.Slider
+    partitions: gr.Slider
+    levels: gr.Textbox
+    k_layer: gr.Slider
+    k_module: gr.Slider
+
+
+def build_rate(session: Session) -> gr.Slider:
+    """The one slider that matters most."""
+    return gr.Slider(
+        0,
+        99,
+        value=round(session.rate * 100),
+        step=1,
+        label="Pruning rate (%)",
+        info="Share of each model's changes that is dropped. At 80 % the strongest fifth stays.",
+        elem_id="rate",
+        buttons=[],
+    )
+
+
+def build_advanced(session: Session) -> AdvancedPruning:
+    """Strength, partitions, and what counts as significant."""
+    strength = field_slider(
+        PruningParameters,
+        "strength",
+        elem_id="strength",
+        info="How far a matrix may get more or less than its even share. "
+        "0 treats all alike; 0.08 is the paper's value.",
+    )
+    partitions = gr.Slider(
+        1,
+        MOST_PARTITIONS,
+        value=session.partitions,
+        step=1,
+        label="Partitions (number)",
+        info="Bands into which the kept changes are split, evenly; each has its own factor.",
+        elem_id="partitions",
+        buttons=[],
+    )
+    levels = gr.Textbox(
+        label="Levels (%)",
+        info="Or pruning rates of your own, falling: 95, 80 makes a band of the strongest 5 % "
+        "and one of the next 15 %. Enter applies; empty splits evenly.",
+        placeholder="even",
+        max_lines=1,
+        max_length=60,
+        elem_id="levels",
+    )
+    limits = {"low": 1.0, "high": 10.0, "step": 0.5}
+    k_layer = field_slider(
+        PruningParameters,
+        "k_layer",
+        elem_id="k-layer",
+        info="A change is an outlier of its layer above this multiple of the mean; 3 is usual.",
+        **limits,
+    )
+    k_module = field_slider(
+        PruningParameters,
+        "k_module",
+        elem_id="k-module",
+        info="A change is an outlier of its matrix above this multiple of the mean; 5 is usual.",
+        **limits,
+    )
+    return AdvancedPruning(strength, partitions, levels, k_layer, k_module)
+
+
+def with_levels(session: Session, text: object) -> Session:
+    """The session with levels as typed; empty text splits evenly again."""
+    if not str(text or "").strip():
+        return replace(session, shares=())
+    rate, shares = shares_from_text(text)
+    return replace(session, rate=rate, shares=shares, partitions=len(shares) + 1)
+
+
+def with_partitions(session: Session) -> Session:
+    """The session as the number of partitions has it: levels of one's own no longer apply."""
+    return replace(session, shares=())

@@ -1,0 +1,254 @@
+"""What all visitors share: profiles, tables and plans, models in memory, and work in threads.
+
+Knows the core's public names and no component. Holds nothing of a visitor: recipes and
+references come in, values go out. The heavy half (models) is imported when first needed, by a
+thread started after the page is up.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters
+from dppa_core.errors import OutOfBudget
+from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.profile import cached_profile
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.sources import open_checkpoint
+from dppa_core.table import pack_table, rate_table
+
+if TYPE_CHECKING:
+    from dppa_core.evaluate import DomainScore
+    from dppa_core.pool import ModelPool
+    from dppa_core.resident import Resident
+
+BYTE_BUDGET = 1536 * 1024**2
+WARM_AFTER = 6.0
+"""Seconds after the start at which models are loaded even if nobody has opened the page."""
+
+Event = tuple[Any, ...]
+Emit = Callable[[Event], None]
+Work = Callable[[Emit, threading.Event], None]
+
+
+class Recent:
+    """The most recently used results of slow questions, safe for many threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, key: Hashable) -> Any | None:
+        """The result kept for `key`, or None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def keep(self, key: Hashable, value: Any) -> Any:
+        """Keep a result; the one unused for longest leaves."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return value
+
+
+class Job:
+    """Work in a thread of its own that hands events over while it runs."""
+
+    def __init__(self, executor: ThreadPoolExecutor, work: Work) -> None:
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.stop = threading.Event()
+        self._future: Future[None] = executor.submit(work, self._events.put, self.stop)
+
+    def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
+        """Yield what has arrived, about every `every` seconds, until the work has ended.
+
+        Closing the iterator stops the work: an abandoned page costs nothing.
+        """
+        try:
+            while not self._future.done():
+                pause = time.monotonic() + every
+                batch = self._wait(every)
+                time.sleep(max(0.0, pause - time.monotonic()) if batch else 0.0)
+                yield batch + self._drain()
+            yield self._drain()
+        finally:
+            self.stop.set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the work raised, once it has ended."""
+        return self._future.exception() if self._future.done() else None
+
+    def _wait(self, seconds: float) -> list[Event]:
+        try:
+            return [self._events.get(timeout=seconds)]
+        except queue.Empty:
+            return []
+
+    def _drain(self) -> list[Event]:
+        batch = []
+        while not self._events.empty():
+            batch.append(self._events.get())
+        return batch
+
+
+class Studio:
+    """The services behind the page."""
+
+    def __init__(self, *, public: bool) -> None:
+        """
+        Args:
+            public: Whether strangers use the page; folders of this computer are then refused.
+        """
+        self.public = public
+        self.opened = threading.Event()
+        """Set when the first page has been drawn."""
+        self._profiles, self._tables, self._scores = Recent(16), Recent(64), Recent(500)
+        self._measuring, self._importing = threading.Lock(), threading.Lock()
+        self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
+        self._pool: ModelPool | None = None
+        self._warm: Future[None] | None = None
+
+    def profile(
+        self,
+        base: str,
+        finetuned: str,
+        *,
+        fresh: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> DeltaProfile:
+        """The profile of a pair; `fresh` looks at the files again."""
+        key = (base, finetuned)
+        found = None if fresh else self._profiles.find(key)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        for reference in key:
+            open_checkpoint(reference, public=self.public)
+        with self._measuring:
+            profile = cached_profile(base, finetuned, progress=progress, stop=stop)
+        self._profiles.keep(key, profile)
+        return profile
+
+    def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
+        """The packed rate table of a pair, as the browser reads it."""
+        profile = self.profile(base, finetuned)
+        found = self._tables.find((id(profile), parameters))
+        if found is not None and found[0] is profile:
+            return found[1]  # type: ignore[no-any-return]
+        packed = pack_table(rate_table(profile, parameters))
+        self._tables.keep((id(profile), parameters), (profile, packed))
+        return packed
+
+    def plan(
+        self, base: str, finetuned: str, levels: tuple[float, ...], parameters: PruningParameters
+    ) -> PruningPlan:
+        """The exact plan of a pair at some levels; milliseconds once the profile is there."""
+        return plan_pruning(self.profile(base, finetuned), levels, parameters)
+
+    def start(self, work: Work) -> Job:
+        """Run work in a thread; it ends soon after its `stop` is set."""
+        return Job(self._executor, work)
+
+    def pool(self) -> ModelPool:
+        """The models in memory; the first call imports torch, which takes seconds."""
+        with self._importing:
+            if self._pool is None:
+                from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
+
+                self._pool = ModelPool(BYTE_BUDGET, public=self.public)
+            return self._pool
+
+    def resident(
+        self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
+    ) -> Resident:
+        """A model or a merge, from memory or made now."""
+        return self.pool().get(target, progress=progress, stop=stop)
+
+    def merged(self, recipe: MergeRecipe) -> bool:
+        """Whether that merge is in memory; never waits for one."""
+        return self._pool is not None and recipe_hash(recipe) in self._pool.loaded()
+
+    def warm_up(self, recipe: MergeRecipe) -> None:
+        """Load what the first visitor will ask for, once the first page has been drawn."""
+
+        def work() -> None:
+            self.opened.wait(WARM_AFTER)
+            resident = self.pool().get(recipe)
+            from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+
+            # The first token of a process is slow: let it be this one.
+            list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
+
+        if self._warm is None:
+            self._warm = self._executor.submit(work)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the warm-up is over, or was never asked for."""
+        return self._warm is None or self._warm.done()
+
+    def score(
+        self,
+        target: str | MergeRecipe,
+        domain: str,
+        limit: int,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> DomainScore:
+        """Test accuracy of a model or merge on one domain; kept for the next time."""
+        from dppa_core.evaluate import evaluate  # noqa: PLC0415  (torch)
+
+        key = (self._identity(target), domain, limit)
+        found = self._scores.find(key)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        resident = self.resident(target, None, stop)
+        result = evaluate(resident, (domain,), limit=limit, progress=progress, stop=stop)
+        return self._scores.keep(key, result.domains[domain])  # type: ignore[no-any-return]
+
+    def known_score(self, target: str | MergeRecipe, domain: str, limit: int) -> DomainScore | None:
+        """A score that was computed before, or None."""
+        return self._scores.find((self._identity(target), domain, limit))
+
+    def _identity(self, target: str | MergeRecipe) -> str:
+        if isinstance(target, MergeRecipe):
+            return recipe_hash(target)
+        checkpoint = open_checkpoint(target, public=self.public)
+        return f"{target} {checkpoint.content_hash()}"
+
+
+class Allowance:
+    """How many tokens one visitor may still be answered with, in a sliding hour."""
+
+    def __init__(self, tokens: int, seconds: float = 3600.0) -> None:
+        self._tokens, self._seconds = tokens, seconds
+        self._spent = Recent(1000)
+
+    def spend(self, visitor: str, tokens: int) -> None:
+        """Take tokens off a visitor's allowance.
+
+        Raises:
+            OutOfBudget: more than is left this hour.
+        """
+        now = time.monotonic()
+        past = [item for item in self._spent.find(visitor) or () if item[0] > now - self._seconds]
+        if sum(count for _, count in past) + tokens > self._tokens:
+            raise OutOfBudget(
+                f"This page answers up to {self._tokens:,} tokens an hour per visitor, and yours "
+                "are used up. Ask fewer models at once, choose shorter answers, or wait a while."
+            )
+        self._spent.keep(visitor, (*past, (now, tokens)))

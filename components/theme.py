@@ -1,0 +1,115 @@
+"""Paper and ink: the look of the page, for light and dark, from one palette.
+
+Knows colours, type and the files in assets/; no view and no model. Nothing is loaded from
+elsewhere: fonts are the system's, scripts and styles are written into the page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+SCRIPTS = (
+    "store.js",
+    "shapes.js",
+    "words.js",
+    "heatmap.js",
+    "bars.js",
+    "distribution.js",
+    "plots.js",
+    "controls.js",
+    "status.js",
+    "chat.js",
+    "score.js",
+)
+
+# Okabe and Ito's colours, told apart by every kind of eye; a model keeps its own everywhere.
+MODEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+BASE_COLOUR = "#8A8578"
+KNOWN_MODELS = ("zoo:math", "zoo:finance", "zoo:law")
+
+# name: (light, dark)
+PALETTE = {
+    "paper": ("#f7f4ec", "#17181a"),
+    "card": ("#fffdf8", "#1f2124"),
+    "sunk": ("#efebe0", "#2a2c30"),
+    "ink": ("#1f1d18", "#ece8df"),
+    "muted": ("#5c574b", "#b0aa9c"),
+    "line": ("#d9d3c4", "#3a3d42"),
+    "edge": ("#8b8473", "#7f828a"),
+    "accent": ("#a63d1b", "#f0946c"),
+    "on-accent": ("#ffffff", "#1d120c"),
+    "good": ("#1d6b45", "#7fd0a4"),
+    "warn": ("#8a5a00", "#e8bd62"),
+}
+
+
+def model_colours(references: tuple[str, ...]) -> dict[str, str]:
+    """Reference -> colour: the embedded models keep theirs, others take what is left."""
+    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
+    chosen = {name: colours[name] for name in references if name in colours}
+    free = [c for c in MODEL_COLOURS if c not in chosen.values()]
+    others = [name for name in references if name not in chosen]
+    return chosen | dict(zip(others, free, strict=False))
+
+
+def page_theme() -> gr.themes.Base:
+    """Gradio's own components in the colours of the page."""
+    sans = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+    mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+    theme = gr.themes.Base(font=list(sans), font_mono=list(mono), radius_size="md")
+    pairs = {
+        "body_background_fill": "paper",
+        "body_text_color": "ink",
+        "body_text_color_subdued": "muted",
+        "background_fill_primary": "card",
+        "background_fill_secondary": "paper",
+        "block_background_fill": "card",
+        "block_info_text_color": "muted",
+        "block_label_text_color": "ink",
+        "block_title_text_color": "ink",
+        "border_color_primary": "line",
+        "border_color_accent": "accent",
+        "color_accent_soft": "sunk",
+        "input_background_fill": "paper",
+        "input_border_color": "edge",
+        "input_placeholder_color": "muted",
+        "button_primary_background_fill": "accent",
+        "button_primary_background_fill_hover": "accent",
+        "button_primary_text_color": "on-accent",
+        "button_secondary_background_fill": "sunk",
+        "button_secondary_text_color": "ink",
+        "checkbox_background_color": "card",
+        "checkbox_background_color_selected": "accent",
+        "checkbox_border_color": "edge",
+        "checkbox_border_color_selected": "accent",
+        "checkbox_label_background_fill": "card",
+        "checkbox_label_background_fill_selected": "sunk",
+        "checkbox_label_text_color": "ink",
+        "checkbox_label_text_color_selected": "ink",
+        "slider_color": "accent",
+        "link_text_color": "accent",
+    }
+    values = {name: f"var(--d-{colour})" for name, colour in pairs.items()}
+    dark = {f"{name}_dark": value for name, value in values.items()}
+    return theme.set(**values, **dark, block_shadow="none", block_border_width="0px")
+
+
+def palette_css() -> str:
+    """The palette as CSS variables, light by default and dark below `.dark`."""
+    light = "".join(f"--d-{name}:{pair[0]};" for name, pair in PALETTE.items())
+    dark = "".join(f"--d-{name}:{pair[1]};" for name, pair in PALETTE.items())
+    return f":root{{{light}--d-base:{BASE_COLOUR};}}\n.dark{{{dark}}}"
+
+
+def page_head() -> str:
+    """Style and scripts as they go into the page's head."""
+    style = palette_css() + (ASSETS / "style.css").read_text(encoding="utf-8")
+    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    description = "Prune, amplify and merge fine-tuned language models, and see every layer."
+    return (
+        f'<meta name="description" content="{description}">'
+        f"<style>{style}</style><script>{scripts}</script>"
+    )
