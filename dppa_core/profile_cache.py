@@ -51,7 +51,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
 def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
     """Read a profile back, under the names its models are called by now; None where it is not."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             arrays = {name: data[name] for name in (*_ARRAYS, "bins", "head")}
         head = json.loads(arrays["head"].tobytes())
         profile = _profile(head, arrays, names)

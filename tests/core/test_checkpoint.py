@@ -1,0 +1,168 @@
+"""Checkpoints: read as stored, rounded as IEEE says, written atomically; references."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dppa_core.checkpoint import (
+    SafetensorsCheckpoint,
+    file_hash,
+    from_float32,
+    to_float32,
+    write_safetensors,
+)
+from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, UnknownName
+from dppa_core.modules import find_modules, layer_of
+from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
+from tests.tiny import random_llama
+
+
+def test_every_bfloat16_widens_and_comes_back() -> None:
+    raw = np.arange(1 << 16, dtype=np.uint16)
+    expected = torch.from_numpy(raw.view(np.int16)).view(torch.bfloat16).float().numpy()
+    values = to_float32(raw, "BF16")
+    np.testing.assert_array_equal(values.view(np.uint32), expected.view(np.uint32))
+    back = from_float32(values, "BF16")
+    number = ~np.isnan(values)
+    np.testing.assert_array_equal(back[number], raw[number])
+    assert np.isnan(to_float32(back[~number], "BF16")).all()
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("BF16", torch.bfloat16), ("F16", torch.float16)])
+def test_rounding_equals_torch(dtype: str, name: torch.dtype) -> None:
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 200_000, dtype=np.uint32)
+    bits[:1000] = (bits[:1000] & 0xFFFF0000) | 0x8000
+    values = bits.view(np.float32)
+    values = values[~np.isnan(values)]
+    expected = torch.from_numpy(values).to(name).view(torch.int16).numpy()
+    np.testing.assert_array_equal(from_float32(values, dtype).view(np.int16), expected)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_checkpoint_is_read_as_stored(tmp_path: Path, dtype: str, shards: int) -> None:
+    model = random_llama(0)
+    model.save(tmp_path, dtype=dtype, shards=shards)
+    checkpoint = SafetensorsCheckpoint(tmp_path)
+    assert set(checkpoint.names()) == set(model.arrays)
+    for name, values in model.arrays.items():
+        assert checkpoint.shape(name) == values.shape and checkpoint.dtype(name) == dtype
+        stored = to_float32(checkpoint.raw(name), dtype)
+        np.testing.assert_allclose(stored, values.ravel(), rtol=2**-8, atol=1e-7)
+        assert not checkpoint.raw(name).flags.writeable
+    with pytest.raises(MissingCheckpoint, match="no tensor 'lm_haed'"):
+        checkpoint.raw("lm_haed")
+
+
+def test_a_written_file_is_read_by_safetensors(tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32)
+    entries = [
+        ("b", "F32", (2, 3), lambda: values),
+        ("a", "BF16", (6,), from_float32(values, "BF16")),
+        ("steps", "I64", (), np.array([7])),
+    ]
+    write_safetensors(tmp_path / "x.safetensors", entries, {"format": "pt"})
+    found = load_file(tmp_path / "x.safetensors")
+    assert found["b"].tolist() == [[0, 1, 2], [3, 4, 5]] and found["steps"].item() == 7
+    assert found["a"].dtype == torch.bfloat16 and found["a"].tolist() == values.tolist()
+    write_safetensors(tmp_path / "y.safetensors", entries[::-1], {"format": "pt"})
+    assert file_hash(tmp_path / "x.safetensors") == file_hash(tmp_path / "y.safetensors")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"old")
+    with pytest.raises(InvalidValue, match="w: 2 elements"):
+        write_safetensors(path, [("w", "F32", (3,), np.zeros(2, np.float32))])
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_content_hash_follows_the_weights(tmp_path: Path) -> None:
+    random_llama(0).save(tmp_path / "a")
+    random_llama(0).save(tmp_path / "b")
+    random_llama(1).save(tmp_path / "c")
+    a, b, c = (SafetensorsCheckpoint(tmp_path / name).content_hash() for name in "abc")
+    assert a == b != c
+    random_llama(1).save(tmp_path / "a")
+    assert SafetensorsCheckpoint(tmp_path / "a").content_hash() == c
+
+
+def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ModelRef.parse("zoo:math") == ModelRef("zoo", "math")
+    assert str(ModelRef.parse("zoo:math")) == "zoo:math"
+    assert ModelRef.parse(" /some/folder ") == ModelRef("local", "/some/folder")
+    assert zoo_root() == zoo_env and zoo_names() == ("base", "math", "finance", "law")
+    assert open_checkpoint("zoo:math").folder == zoo_env / "math"
+    monkeypatch.chdir(zoo_env.parent)
+    assert ModelRef.parse(f"{zoo_env.name}/math").source == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("zoo:maht", UnknownName, "Did you mean 'math'"),
+        ("zoo:../math", UnknownName, "no embedded model"),
+        ("hub:meta/llama", NotAllowed, "not supported yet"),
+        ("meta-llama/Llama-3.2-1B", NotAllowed, "not supported yet"),
+        ("", InvalidValue, "empty"),
+        ("/no/such/folder", MissingCheckpoint, "no such folder"),
+    ],
+)
+def test_a_reference_to_nothing_is_refused(
+    zoo_env: Path, text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        open_checkpoint(text)
+
+
+def test_a_public_page_opens_embedded_models_only(zoo_env: Path) -> None:
+    assert open_checkpoint("zoo:math", public=True).names()
+    for text in (str(zoo_env / "math"), "~", "/etc"):
+        with pytest.raises(NotAllowed, match="public page"):
+            open_checkpoint(text, public=True)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape", "name", "layer", "kind"),
+    [
+        ("model.layers.3.mlp.down_proj.weight", (4, 8), "layers.3.mlp.down_proj", 3, "down"),
+        ("transformer.h.0.attn.c_attn.weight", (4, 12), "h.0.attn.c_attn", 0, "c_attn"),
+        ("gpt_neox.layers.1.mlp.dense_h.weight", (4, 4), "layers.1.mlp.dense_h", 1, "dense_h"),
+        ("model.layers.0.experts.7.up_proj.weight", (4, 4), "layers.0.experts.7.up_proj", 0, "up"),
+        ("encoder.layer.2.output.dense.weight", (4, 4), "encoder.layer.2.output.dense", 2, "dense"),
+    ],
+)  # fmt: skip
+def test_linear_weights_inside_blocks_are_modules(
+    tensor: str, shape: tuple[int, ...], name: str, layer: int, kind: str
+) -> None:
+    (module,) = find_modules({tensor: shape})
+    assert (module.name, module.layer, module.kind) == (name, layer, kind)
+    assert module.numel == np.prod(shape) and module.tensor == tensor
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape"),
+    [
+        ("model.embed_tokens.weight", (10, 4)),
+        ("lm_head.weight", (10, 4)),
+        ("model.layers.0.input_layernorm.weight", (4,)),
+        ("model.layers.0.self_attn.q_proj.bias", (4,)),
+        ("transformer.h.0.ln_1.weight", (4,)),
+        ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", (32, 8)),
+        ("model.layers.0.mlp.up_proj.weight", (0, 4)),
+    ],
+)
+def test_everything_else_is_another_tensor(tensor: str, shape: tuple[int, ...]) -> None:
+    assert find_modules({tensor: shape}) == ()
+
+
+def test_modules_are_ordered_by_layer_and_kind() -> None:
+    names = [f"model.layers.{i}.x.{k}_proj.weight" for i in (10, 2) for k in ("up", "v", "q")]
+    found = find_modules(dict.fromkeys(sorted(names), (2, 2)))
+    assert [(m.layer, m.kind) for m in found] == [
+        (2, "q"), (2, "v"), (2, "up"), (10, "q"), (10, "v"), (10, "up"),
+    ]  # fmt: skip
+    assert layer_of("model.layers.10.norm.weight") == 10 and layer_of("lm_head.weight") is None

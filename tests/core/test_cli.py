@@ -1,0 +1,181 @@
+"""The command line, run as people run it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dppa_core.cli import main
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+
+
+@pytest.fixture
+def recipe_file(zoo_env: Path, tmp_path: Path) -> Path:
+    models = (DomainModel("zoo:math", (0.9, 0.8), (1.6, 1.0)), DomainModel("zoo:law", (0.7,)))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", models)))
+    return path
+
+
+class Command:
+    """Runs `dppa …` in this process; keeps what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._patch = capsys, patch
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: object) -> int:
+        self._patch.setattr(sys, "argv", ["dppa", *(str(a) for a in arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        self.out, self.err = self._capsys.readouterr()
+        code = exit_.value.code
+        return code if isinstance(code, int) else 0
+
+    @property
+    def json(self) -> dict:  # type: ignore[type-arg]
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def dppa(
+    zoo_env: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    return Command(capsys, monkeypatch)
+
+
+def test_plan_as_json(dppa: Command) -> None:
+    assert dppa("plan", "zoo:math", "--rate", 0.9, "--ties", "exact", "--json") == 0
+    value = dppa.json
+    assert len(value["modules"]) == 14 and value["levels"] == [0.9] and not dppa.err
+    assert value["density"] == pytest.approx(0.1, abs=1e-3)
+    assert sum(m["kept"] for m in value["modules"]) == value["kept"]
+
+
+def test_plan_in_levels_with_its_settings(dppa: Command) -> None:
+    options = ["--levels", "0.9,0.8", "--strength", 0.02, "--k-layer", 2, "--k-module", 4]
+    assert dppa("plan", "zoo:math", "--base", "zoo:law", *options, "--json") == 0
+    assert dppa.json["levels"] == [0.9, 0.8] and dppa.json["base"] == "zoo:law"
+    parameters = dppa.json["parameters"]
+    assert (parameters["strength"], parameters["k_layer"], parameters["k_module"]) == (0.02, 2, 4)
+
+
+def test_plan_of_a_recipe(dppa: Command, recipe_file: Path) -> None:
+    assert dppa("plan", "--recipe", recipe_file, "--json") == 0
+    assert [plan["finetuned"] for plan in dppa.json["plans"]] == ["zoo:math", "zoo:law"]
+
+
+def test_tables_for_people(dppa: Command, recipe_file: Path) -> None:
+    assert dppa("plan", "zoo:math") == 0
+    assert "layer" in dppa.out and "kept 3,072 of 15,360 elements (20.000%)" in dppa.out
+    assert dppa("profile", "zoo:math") == 0
+    assert "layers.1.mlp.down_proj" in dppa.out
+    assert dppa("card", recipe_file) == 0
+    assert dppa.out.startswith("---") and "dppa merge recipe.yaml" in dppa.out
+
+
+def test_profile_and_card_as_json(dppa: Command, recipe_file: Path) -> None:
+    assert dppa("profile", "zoo:math", "--json") == 0
+    assert {m["kind"] for m in dppa.json["modules"]} == set("q k v o gate up down".split())
+    assert dppa("card", recipe_file, "--json") == 0
+    assert dppa.json["card"].startswith("---")
+
+
+def test_merge(dppa: Command, recipe_file: Path, tmp_path: Path) -> None:
+    assert dppa("merge", recipe_file, "--out", tmp_path / "one", "--json") == 0
+    first = dppa.json
+    assert first["densities"] == pytest.approx([0.2, 0.3], abs=1e-3)
+    assert dppa("merge", recipe_file, "--out", tmp_path / "two", "--backend", "torch") == 0
+    for name in ("model.safetensors", "README.md", "recipe.yaml"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert dppa("merge", recipe_file, "--out", tmp_path / "one", "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "zoo:math", "--rate", "1.2"], "got 1.2"),
+        (["plan", "zoo:math", "--rate", "nan"], "got nan"),
+        (["plan", "zoo:math", "--levels", "0.8,0.9"], "fall strictly"),
+        (["plan", "zoo:math", "--strength", "0.9"], "strength"),
+        (["plan", "zoo:math", "--ties", "some"], "ties must be one of"),
+        (["plan", "zoo:maht"], "Did you mean 'math'"),
+        (["plan", "/nowhere"], "no such folder"),
+        (["profile", "meta/llama"], "not supported yet"),
+        (["merge", "nowhere.yaml", "--out", "x"], "nowhere.yaml: cannot be read"),
+        (["plan", "--recipe", "nowhere.yaml"], "cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_error_we_foresee_is_one_line_and_exit_code_1(
+    dppa: Command, arguments: list[str], message: str, as_json: bool
+) -> None:
+    assert dppa(*arguments, *(["--json"] if as_json else [])) == 1
+    assert not dppa.out and dppa.err.count("\n") == 1 and message in dppa.err
+    assert dppa.err.startswith("dppa: ")
+
+
+def test_a_recipe_with_an_unknown_key_is_one_line(dppa: Command, recipe_file: Path) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace("seed", "sede"))
+    assert dppa("merge", recipe_file, "--out", recipe_file.parent / "out") == 1
+    assert "unknown key 'sede'. Did you mean 'seed'" in dppa.err and dppa.err.count("\n") == 1
+    assert not (recipe_file.parent / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan"],
+        ["plan", "zoo:math", "--rate", "0.8", "--levels", "0.9"],
+        ["plan", "zoo:math", "--rate", "high"],
+        ["plan", "zoo:math", "--levels", "high"],
+        ["merge"],
+        ["nothing"],
+        ["plan", "zoo:math", "--rat", "0.8"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(dppa: Command, arguments: list[str]) -> None:
+    assert dppa(*arguments) == 2
+    assert not dppa.out and "Usage" in dppa.err
+
+
+def test_a_method_without_plans_says_so(dppa: Command, recipe_file: Path) -> None:
+    models = (DomainModel("zoo:math", (0.9,)),)
+    recipe_file.write_text(dump_recipe(MergeRecipe("zoo:base", models, "dare")))
+    assert dppa("plan", "--recipe", recipe_file) == 1
+    assert "dare ranks no elements" in dppa.err
+
+
+def test_planning_and_merging_start_without_torch(recipe_file: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from dppa_core.merge import merge_to_folder; "
+        "from dppa_core.recipe import load_recipe; import dppa_core.cli; "
+        "merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2]); "
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, str(recipe_file), str(tmp_path / "out")], check=True
+    )
+
+
+def test_many_processes_may_start_at_once(recipe_file: Path, tmp_path: Path) -> None:
+    """On an empty cache, of profiles and of compiled kernels."""
+    import os  # noqa: PLC0415 (here only)
+
+    env = {**os.environ, "DPPA_CACHE": str(tmp_path / "c"), "NUMBA_CACHE_DIR": str(tmp_path / "n")}
+    command = [sys.executable, "-m", "dppa_core", "merge", str(recipe_file), "--json", "--out"]
+    started = [
+        subprocess.Popen(
+            [*command, str(tmp_path / f"out{i}")], env=env, stdout=subprocess.PIPE, text=True
+        )
+        for i in range(3)
+    ]
+    hashes = set()
+    for process in started:
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+        hashes.add(json.loads(out)["sha256"])
+    assert len(hashes) == 1

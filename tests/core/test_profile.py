@@ -1,0 +1,204 @@
+"""Profiles: exact or binned, cached, and the tables drawn from them."""
+
+import base64
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core import profile as profiling
+from dppa_core.cache import cache_folder
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters
+from dppa_core.errors import Cancelled
+from dppa_core.merge import Merger
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile, profile_delta
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.table import RateTable, pack_table, rate_table
+from tests.core.random_profiles import module, profile_of
+from tests.tiny import random_llama, tuned_llama
+
+
+def pair(zoo: Path) -> tuple[SafetensorsCheckpoint, SafetensorsCheckpoint]:
+    return SafetensorsCheckpoint(zoo / "base"), SafetensorsCheckpoint(zoo / "math")
+
+
+def test_a_profile_counts_every_element_once(tiny_zoo: Path) -> None:
+    base, tuned = pair(tiny_zoo)
+    profile = profile_delta(base, tuned)
+    assert len(profile.modules) == 14
+    for item in profile.modules:
+        name = item.module.tensor
+        weight = to_float32(base.raw(name), "BF16").astype(np.float64)
+        size = np.abs(to_float32(tuned.raw(name), "BF16") - to_float32(base.raw(name), "BF16"))
+        assert item.numel == item.module.numel == size.size and item.exact
+        assert item.mean == pytest.approx(size.astype(np.float64).mean(), rel=1e-12)
+        assert item.delta_square == pytest.approx((size.astype(np.float64) ** 2).sum(), rel=1e-12)
+        assert item.base_square == pytest.approx((weight**2).sum(), rel=1e-12)
+        assert item.nonzero == np.count_nonzero(size)
+        np.testing.assert_array_equal(item.magnitudes, np.unique(size))
+    others = sum(base.raw(n).size for n in base.names()) - sum(m.numel for m in profile.modules)
+    assert profile.other_tensors == others
+
+
+def test_a_binned_profile_says_nearly_the_same(
+    tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = profile_delta(*pair(tiny_zoo))
+    monkeypatch.setattr(profiling, "EXACT_NUMEL", 0)
+    binned = profile_delta(*pair(tiny_zoo))
+    for one, other in zip(exact.modules, binned.modules, strict=True):
+        assert not other.exact and other.numel == one.numel
+        assert other.mean == pytest.approx(one.mean, rel=1e-9)
+        assert other.delta_square == pytest.approx(one.delta_square, rel=1e-9)
+    mine, theirs = (plan_pruning(p, (0.9, 0.8)) for p in (exact, binned))
+    assert theirs.density == pytest.approx(mine.density, abs=1e-4)
+    assert theirs.energy == pytest.approx(mine.energy, abs=0.01)
+
+
+@pytest.mark.parametrize("ties", ["exact", "prune"])
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_a_merge_from_a_binned_profile_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ties: str, dtype: str
+) -> None:
+    """The threshold is refined inside its bin, so that with equal densities the bytes agree."""
+    base = random_llama(0)
+    base.save(tmp_path / "base", dtype=dtype)
+    tuned_llama(base, 1).save(tmp_path / "math", dtype=dtype)
+    recipe = MergeRecipe(
+        str(tmp_path / "base"),
+        (DomainModel(str(tmp_path / "math"), (0.9, 0.8), (1.5, 1.0)),),
+        "magnitude",  # densities that depend on no profile
+        {"ties": ties, "other_tensors": "prune"},
+    )
+    exact = Merger(recipe)
+    monkeypatch.setattr(profiling, "EXACT_NUMEL", 0)
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    binned = [Merger(recipe, backend=backend) for backend in ("numba", "torch")]
+    for name in exact.names():
+        expected = exact.tensor(name)[2].tobytes()
+        assert [m.tensor(name)[2].tobytes() for m in binned] == [expected] * 2, name
+
+
+def test_a_profile_is_kept_by_the_hash_of_the_weights(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    first = cached_profile("zoo:base", "zoo:math")
+    monkeypatch.setattr(profiling, "profile_delta", None)  # must not be needed again
+    again = cached_profile("zoo:base", str(zoo_env / "math"))
+    assert again.finetuned == str(zoo_env / "math") and first.finetuned == "zoo:math"
+    for one, other in zip(first.modules, again.modules, strict=True):
+        assert one.module == other.module and one.base_square == other.base_square
+        np.testing.assert_array_equal(one.magnitudes, other.magnitudes)
+        np.testing.assert_array_equal(one.energy_from, other.energy_from)
+
+
+def test_a_damaged_cache_entry_is_made_again(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    cached_profile("zoo:base", "zoo:math")
+    (entry,) = cache_folder("profiles").iterdir()
+    whole = entry.read_bytes()
+    for damage in (b"", whole[:1000], b"x" * 1000):
+        entry.write_bytes(damage)
+        assert len(cached_profile("zoo:base", "zoo:math").modules) == 14
+        assert entry.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_passed_over(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "file"))
+    assert len(cached_profile("zoo:base", "zoo:math").modules) == 14
+
+
+def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dppa_core import cache  # noqa: PLC0415 (to change its bound)
+
+    monkeypatch.setattr(cache, "LARGEST_CACHE", 25)
+    for name in ("a", "b", "c", "d"):
+        cache.store(tmp_path / name, lambda file: file.write(b"x" * 10))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
+
+
+def test_profiling_reports_and_stops(tiny_zoo: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    profile_delta(*pair(tiny_zoo), progress=lambda *now: seen.append(now))
+    assert [done for done, _, _ in seen] == list(range(15))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        profile_delta(*pair(tiny_zoo), stop=stop)
+
+
+def unpack(array: dict) -> np.ndarray:  # type: ignore[type-arg]
+    """As the page does it."""
+    dtype = {"u8": "u1", "f32": "<f4"}[array["dtype"]]
+    codes = np.frombuffer(base64.b64decode(array["data"]), dtype).reshape(array["shape"])
+    codes = codes.cumsum(axis=-1, dtype=np.int64) if array["steps"] else codes
+    return array["offset"] + array["scale"] * codes
+
+
+def table_of(zoo: Path) -> tuple[DeltaProfile, RateTable]:
+    profile = profile_delta(*pair(zoo))
+    return profile, rate_table(profile, PruningParameters(strength=0.05))
+
+
+@pytest.mark.parametrize("percent", [0, 37, 80, 97, 99])
+def test_a_table_says_what_the_plan_says(tiny_zoo: Path, percent: int) -> None:
+    profile, table = table_of(tiny_zoo)
+    plan = plan_pruning(profile, (percent / 100,), PruningParameters(strength=0.05))
+    for module_plan in plan.modules:
+        layer, kind = module_plan.layer, table.kinds.index(module_plan.kind)
+        cell = layer, kind, percent
+        assert table.density[cell] == pytest.approx(module_plan.density, abs=1e-6)
+        assert table.energy[cell] == pytest.approx(module_plan.energy, abs=1e-5)
+        assert table.significance[cell[:2]] == module_plan.significance
+        kept = min(table.density[cell], table.nonzero[cell[:2]])
+        assert kept == pytest.approx(module_plan.kept / module_plan.numel, abs=2e-3)
+    thresholds = np.percentile([m.threshold for m in plan.modules], [10, 50, 90])
+    np.testing.assert_allclose(table.thresholds[:, percent], thresholds, rtol=1e-6)
+    kept_by_bin = (table.kept_histogram[:, percent] * table.histogram).sum()
+    assert kept_by_bin == pytest.approx(plan.kept, rel=1e-3)
+
+
+def test_a_packed_table_comes_back(tiny_zoo: Path) -> None:
+    _, table = table_of(tiny_zoo)
+    packed = pack_table(table)
+    for name in ("density", "energy", "kept_histogram"):
+        np.testing.assert_allclose(unpack(packed[name]), getattr(table, name), atol=2e-3)
+    for name in ("significance", "mean_magnitude", "edges", "histogram", "thresholds"):
+        np.testing.assert_allclose(unpack(packed[name]), getattr(table, name), rtol=1e-6)
+
+
+def test_a_packed_table_of_32_layers_is_below_100_kb() -> None:
+    import json  # noqa: PLC0415 (here only)
+
+    rng = np.random.default_rng(0)
+    kinds = ("q", "k", "v", "o", "gate", "up", "down")
+    modules = []
+    for index in range(32 * 7):
+        item = profile_of(rng.standard_t(4, 500).astype(np.float32), index)
+        spot = module(index, 500)
+        object.__setattr__(spot, "layer", index // 7)
+        object.__setattr__(spot, "kind", kinds[index % 7])
+        object.__setattr__(item, "module", spot)
+        modules.append(item)
+    table = rate_table(DeltaProfile("b", "t", tuple(modules), 0))
+    assert table.density.shape == (32, 7, 101)
+    assert len(json.dumps(pack_table(table))) < 100_000
+
+
+def test_a_cell_without_a_module_is_marked() -> None:
+    rng = np.random.default_rng(0)
+    modules = tuple(profile_of(rng.normal(size=50).astype(np.float32), i) for i in range(3))
+    table = rate_table(DeltaProfile("b", "t", modules, 0))
+    assert table.kinds == ("q", "up") and table.layers == (0, 1)
+    assert table.numel.tolist() == [[50, 50], [0, 50]]
+    assert np.isnan(table.density[1, 0]).all() and np.isnan(table.significance[1, 0])

@@ -1,0 +1,149 @@
+"""Recipes: read, checked, written back, hashed."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dppa_core.errors import InvalidRecipe
+from dppa_core.recipe import (
+    DomainModel,
+    MergeRecipe,
+    Override,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_hash,
+)
+from tests.core.random_profiles import LEVELS
+
+TEXT = """\
+dppa: 1
+base: zoo:base
+models:
+  - model: zoo:math
+    levels: [0.9, 0.8]
+    amplification: [1.6, 1.0]
+    coefficient: 1.0
+  - model: zoo:finance
+    levels: [0.8]
+    amplification: [1.0]
+    coefficient: {0: 0.5, 3: 1}
+method: dppa
+parameters: {strength: 0.08, k_layer: 3, k_module: 5, significance: magnitude, ties: exact}
+overrides: {"layers.3.mlp.down_proj": {rate: 0.5}}
+seed: 0
+dtype: bfloat16
+"""
+
+
+def test_a_recipe_is_read_as_written() -> None:
+    recipe = parse_recipe(TEXT)
+    assert recipe.models[0] == DomainModel("zoo:math", (0.9, 0.8), (1.6, 1.0), 1.0)
+    assert recipe.models[1].coefficient == {0: 0.5, 3: 1.0}
+    assert recipe.overrides == {"layers.3.mlp.down_proj": Override(0.5)}
+    assert recipe.parameters["k_layer"] == 3.0 and recipe.parameters["other_tensors"] == "keep"
+
+
+BY_LAYER = st.dictionaries(st.integers(0, 40), st.floats(-2, 2), min_size=1, max_size=4)
+VALUES = st.tuples(
+    LEVELS, st.lists(st.floats(0, 4), min_size=5, max_size=5), st.floats(-2, 2) | BY_LAYER
+)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=4), st.integers(0, 2**40))
+def test_a_recipe_survives_its_own_text(found: list[tuple], seed: int) -> None:  # type: ignore[type-arg]
+    models = tuple(
+        DomainModel("zoo:math", levels, tuple(factors[: len(levels)]), coefficient)
+        for levels, factors, coefficient in found
+    )
+    recipe = MergeRecipe("zoo:base", models, seed=seed, dtype="float16")
+    again = parse_recipe(dump_recipe(recipe))
+    assert again == recipe and recipe_hash(again) == recipe_hash(recipe)
+
+
+def test_the_hash_sees_values_not_their_spelling() -> None:
+    recipe = parse_recipe(TEXT)
+    spelled = TEXT.replace("k_layer: 3,", "k_layer: 3.0,").replace(
+        "coefficient: 1.0", "coefficient: 1"
+    )
+    assert recipe_hash(parse_recipe(spelled)) == recipe_hash(recipe)
+    assert hash(parse_recipe(spelled)) == hash(recipe)
+    turned = replace(recipe, models=recipe.models[::-1])
+    assert recipe_hash(turned) != recipe_hash(recipe)
+    assert len(recipe_hash(recipe)) == 12
+
+
+def test_defaults_are_part_of_the_hash() -> None:
+    short = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.9, 0.8)),))
+    spelled = MergeRecipe(
+        "zoo:base",
+        (DomainModel("zoo:math", (0.9, 0.8), (1.0, 1.0), 1.0),),
+        parameters={"strength": 0.08, "ties": "exact"},
+    )
+    assert short == spelled and recipe_hash(short) == recipe_hash(spelled)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 0", "sede: 0", "unknown key 'sede'. Did you mean 'seed'"),
+        ("strength: 0.08", "strenght: 0.08", "unknown key 'strenght'. Did you mean 'strength'"),
+        ("    coefficient: 1.0", "    coeficient: 1.0", r"models\[0\]: unknown key 'coeficient'"),
+        ("{rate: 0.5}", "{rat: 0.5}", "layers.3.mlp.down_proj.*unknown key 'rat'"),
+        ("{rate: 0.5}", "{rate: 50}", "override rate must be a number from 0 to 1, got 50"),
+        ("levels: [0.8]", "levels: [80]", r"models\[1\].*got 80.*percentage"),
+        ("levels: [0.8]", "levels: 0.8", "levels must be a list"),
+        ("levels: [0.9, 0.8]", "levels: [0.8, 0.9]", "fall strictly"),
+        ("[1.6, 1.0]", "[1.6]", "1 amplification factors.*for 2 levels"),
+        ("[1.6, 1.0]", "[-1.6, 1.0]", "amplification must be a number from 0 to 100, got -1.6"),
+        ("[1.6, 1.0]", "[.nan, 1.0]", "got nan"),
+        ("coefficient: 1.0", "coefficient: high", "coefficient must be a number.*'high'"),
+        ("coefficient: 1.0", "coefficient: 99", "from -10 to 10, got 99"),
+        ("{0: 0.5, 3: 1}", "{a: 0.5}", "the key 'a'; layers count from 0"),
+        ("method: dppa", "method: dpa", "No merge method 'dpa'. Did you mean 'dppa'"),
+        ("method: dppa", "method: dare", "unknown key 'strength'"),
+        ("strength: 0.08", "strength: 0.8", "strength must be a number from 0 to 0.5, got 0.8"),
+        ("strength: 0.08", "strength: '0.08'", "strength must be a number"),
+        ("ties: exact", "ties: exactly", "ties must be one of exact, prune, got 'exactly'"),
+        ("dtype: bfloat16", "dtype: bf16", "dtype must be one of bfloat16.*got 'bf16'"),
+        ("seed: 0", "seed: 1.5", "seed must be a whole number"),
+        ("seed: 0", "seed: -1", "seed must be a whole number"),
+        ("dppa: 1", "dppa: 2", "dppa must be 1, the version of the format, got 2"),
+        ("base: zoo:base", "", "the key 'base' is missing"),
+        ("base: zoo:base", "base: 7", "base must be a reference such as zoo:base, got 7"),
+        ("base: zoo:base", "base: zoo:base\nbase: zoo:math", "'base' appears again in line 3"),
+        ("models:", "models: 3\nmethods:", "unknown key 'methods'"),
+        ("seed: 0", "seed: [0", "no YAML"),
+        ("seed: 0", "seed: *anchor", "no YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(old: str, new: str, message: str) -> None:
+    with pytest.raises(InvalidRecipe, match=message):
+        parse_recipe(TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b", "dppa", "\x00", "&a [*a]", "{: }"])
+def test_what_is_no_recipe_at_all_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRecipe):
+        parse_recipe(text)
+
+
+def test_levels_belong_to_methods() -> None:
+    text = TEXT[: TEXT.index("method:")]
+    with pytest.raises(InvalidRecipe, match="dare drops at random and has one level"):
+        parse_recipe(text + "method: dare")
+    with pytest.raises(InvalidRecipe, match="task_arithmetic prunes nothing"):
+        parse_recipe(text + "method: task_arithmetic")
+
+
+def test_a_file_is_named_when_it_cannot_be_read(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidRecipe, match="nowhere.yaml: cannot be read"):
+        load_recipe(tmp_path / "nowhere.yaml")
+    (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(InvalidRecipe, match="weights.yaml: not a text file"):
+        load_recipe(tmp_path / "weights.yaml")
+    (tmp_path / "bad.yaml").write_text(TEXT.replace("seed", "sede"))
+    with pytest.raises(InvalidRecipe, match="bad.yaml: recipe: unknown key 'sede'"):
+        load_recipe(tmp_path / "bad.yaml")
