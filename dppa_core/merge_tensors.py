@@ -21,7 +21,7 @@ from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Tre
 from dppa_core.modules import Module
 from dppa_core.pairs import CHUNK, check_finite
 from dppa_core.partition import Cut, Selection, resolve_cut, select, settled_cut, tensor_seed
-from dppa_core.profile import TensorPair, profile_tensor
+from dppa_core.profile import TensorPair, load, profile_tensor
 
 Chunk = Float32[ndarray, " n"]
 
@@ -162,18 +162,6 @@ def _cut(kernels: Kernels, pair: TensorPair, selection: Selection) -> tuple[Cut,
             f"{selection.within}. A file that changed while it was read is the usual cause."
         )
     return resolve_cut(selection, pair.base.size, magnitudes, hashes)
-
-
-def load(
-    kernels: Kernels, raw: Shaped[ndarray, " n"], dtype: str, buffer: Float32[ndarray, " size"]
-) -> Chunk:
-    """Widen one chunk into the beginning of a buffer."""
-    chunk: Chunk = buffer[: raw.size]
-    if dtype == "BF16":
-        kernels.widen(raw, chunk)
-    else:
-        np.copyto(chunk, raw)
-    return chunk
 
 
 def fuse(

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Shaped
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoint import Checkpoint, to_float32
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import FLOATS
-from dppa_core.kernels import get_backend
+from dppa_core.kernels import Kernels, get_backend
 from dppa_core.modules import Module, find_modules
 from dppa_core.pairs import CHUNK, check_finite, match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
@@ -105,7 +105,7 @@ def _exact(module: Module, pair: TensorPair, names: tuple[str, str]) -> ModulePr
     counts = np.diff(np.append(starts, ordered.size)).astype(np.int64)
     magnitudes = ordered[starts]
     exact = magnitudes.astype(np.float64)
-    square = _square(base)
+    square = float(np.square(base, dtype=np.float64).sum())
     return ModuleProfile(
         module, magnitudes, counts, exact * counts, exact * exact * counts, True, square
     )
@@ -116,32 +116,32 @@ def _binned(module: Module, pair: TensorPair, names: tuple[str, str]) -> ModuleP
     counts = np.zeros(1 << 15, dtype=np.int64)
     sums, squares = np.zeros((2, 1 << 15))
     base_square = 0.0
+    buffers, wide = np.empty((2, CHUNK), np.float32), np.empty(CHUNK)
     for start in range(0, pair.base.size, CHUNK):
-        base = to_float32(pair.base[start : start + CHUNK], pair.base_dtype)
-        tuned = to_float32(pair.finetuned[start : start + CHUNK], pair.finetuned_dtype)
+        stop = min(start + CHUNK, pair.base.size)
+        base = load(kernels, pair.base[start:stop], pair.base_dtype, buffers[0])
+        tuned = load(kernels, pair.finetuned[start:stop], pair.finetuned_dtype, buffers[1])
         kernels.histogram(base, tuned, counts, sums, squares)
-        base_square += _square(base)
+        double = wide[: stop - start]
+        np.copyto(double, base)
+        base_square += float(np.square(double, out=double).sum())  # no BLAS, so no threads
     live = np.flatnonzero(counts)
     if live[-1] >= 0x7F80:  # the keys of infinity and NaN
         raise_not_finite(pair, names)
     edges: Float32[ndarray, " bins"] = (live.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return _profile(module, edges, counts[live], sums[live], squares[live], base_square)
+    return ModuleProfile(module, edges, counts[live], sums[live], squares[live], False, base_square)
 
 
-def _profile(
-    module: Module,
-    edges: Float32[ndarray, " bins"],
-    counts: Int64[ndarray, " bins"],
-    sums: Float64[ndarray, " bins"],
-    squares: Float64[ndarray, " bins"],
-    base_square: float,
-) -> ModuleProfile:
-    return ModuleProfile(module, edges, counts, sums, squares, False, base_square)
-
-
-def _square(values: Float32[ndarray, " n"]) -> float:
-    wide = values.astype(np.float64)
-    return float(np.dot(wide, wide))
+def load(
+    kernels: Kernels, raw: Shaped[ndarray, " n"], dtype: str, buffer: Float32[ndarray, " size"]
+) -> Float32[ndarray, " n"]:
+    """Widen one chunk into the beginning of a buffer."""
+    chunk: Float32[ndarray, " n"] = buffer[: raw.size]
+    if dtype == "BF16":
+        kernels.widen(raw, chunk)
+    else:
+        np.copyto(chunk, raw)
+    return chunk
 
 
 def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:

@@ -67,22 +67,25 @@ def _add_bands(acc, base, tuned, start, seed, thresholds, cuts, weights):
     size = np.empty(_BLOCK, np.float32)
     weight = np.empty(_BLOCK, np.float32)
     for first in range(0, acc.size, _BLOCK):
-        count = min(_BLOCK, acc.size - first)
-        for i in range(count):
-            delta[i] = tuned[first + i] - base[first + i]
+        # Slices, so that every loop counts from 0: only then the compiler vectorises it.
+        stop = first + _BLOCK
+        total, old, new = acc[first:stop], base[first:stop], tuned[first:stop]
+        for i in range(total.size):
+            delta[i] = new[i] - old[i]
             size[i] = abs(delta[i])
             weight[i] = np.float32(0)
         for level in range(thresholds.size - 1, -1, -1):  # inner levels overwrite outer ones
             threshold, factor, cut = thresholds[level], weights[level], cuts[level]
-            for i in range(count):
+            for i in range(total.size):
                 weight[i] = factor if size[i] > threshold else weight[i]
             if cut > np.uint64(0):
-                for i in range(count):
-                    if size[i] == threshold and _mix(start + np.uint64(first + i), seed) < cut:
+                origin = start + np.uint64(first)
+                for i in range(total.size):
+                    if size[i] == threshold and _mix(origin + np.uint64(i), seed) < cut:
                         weight[i] = factor
-        for i in range(count):
+        for i in range(total.size):
             term = weight[i] * delta[i]
-            acc[first + i] = acc[first + i] + term if term != np.float32(0) else acc[first + i]
+            total[i] = total[i] + term if term != np.float32(0) else total[i]
 
 
 @_compiled
@@ -112,11 +115,11 @@ def _histogram(base, tuned, counts, sums, squares):
     block = np.empty(_BLOCK, np.float32)
     bits = block.view(np.uint32)
     for first in range(0, base.size, _BLOCK):
-        count = min(_BLOCK, base.size - first)
-        for i in range(count):
-            block[i] = abs(tuned[first + i] - base[first + i])
-        for i in range(count):
-            key = bits[i] >> np.uint32(16)
+        old, new = base[first : first + _BLOCK], tuned[first : first + _BLOCK]
+        for i in range(old.size):
+            block[i] = abs(new[i] - old[i])
+        for i in range(old.size):
+            key = np.int64(bits[i] >> np.uint32(16))
             size = np.float64(block[i])
             counts[key] += 1
             sums[key] += size
