@@ -1,0 +1,6 @@
+"""Property tests draw the same examples on every run and have no deadline: machines differ."""
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
