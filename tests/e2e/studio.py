@@ -112,10 +112,10 @@ class Studio:
     def wait_exact(self, rate: int | None = None) -> None:
         """Wait until the server's exact plan is drawn (for `rate` percent)."""
         self.page.wait_for_function(
-            """rate => {
+            """rate => {  // null: whatever the rate is
                 const all = document.querySelectorAll('#plots[data-plots], #plots [data-plots]');
                 const drawn = all[0]?.dataset;
-                return drawn?.exact === 'true' && (rate === null || +drawn.rate === rate);
+                return drawn?.exact === 'true' && (rate == null || +drawn.rate === rate);
             }""",
             arg=rate,
         )

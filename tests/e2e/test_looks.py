@@ -57,7 +57,10 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
 
 
 def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -> None:
-    script = "() => getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).map(Number)"
+    script = """() => {
+        const page = document.querySelector('.gradio-container');
+        return getComputedStyle(page).backgroundColor.match(/[0-9.]+/g).map(Number);
+    }"""
     red, green, blue = screen.page.evaluate(script)[:3]
     dark = "dark" in request.node.callspec.id
     assert (red + green + blue < 3 * 128) == dark
