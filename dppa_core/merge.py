@@ -185,6 +185,7 @@ def merge_to_folder(
         stop: Ends the merge between two tensors; nothing is left behind.
     """
     began, out = time.perf_counter(), Path(out)
+    check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
     merger = Merger(recipe, backend=backend, progress=progress, stop=stop)
     folders = (merger.base.folder, *(checkpoint.folder for checkpoint in merger.tuned))
     check_target(out, folders, overwrite=overwrite)

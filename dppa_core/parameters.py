@@ -38,9 +38,12 @@ def choice(default: str, *, title: str, text: str, choices: tuple[str, ...]) -> 
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite real number; True and False are not."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         return False
-    return not isinstance(value, str) and math.isfinite(float(value))
+    try:
+        return math.isfinite(float(value))
+    except (OverflowError, ValueError):  # a whole number of 400 digits
+        return False
 
 
 def check_fields(settings: Any) -> None:
@@ -82,7 +85,7 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise InvalidValue(f"{name} must be one of {', '.join(choices)}, got {value!r}. {hint}")
 
 
-def check_keys(given: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
+def check_keys(given: Mapping[Any, object], known: tuple[str, ...], where: str) -> None:
     """Refuse keys nobody reads: a setting with a typing error must not be ignored.
 
     Raises:

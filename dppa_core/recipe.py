@@ -39,25 +39,34 @@ __all__ = [
 
 _KEYS = ("dppa", "base", "models", "method", "parameters", "overrides", "seed", "dtype")
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient")
-_LARGEST_FILE = 1_000_000
+_LARGEST_TEXT = 100_000
+_DEEPEST = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML: no aliases, which can make a short text endless, and no key twice."""
+    """Plain YAML: no aliases, which can make a short text endless, no abyss, and no key twice."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             line = self.line + 1
             raise yaml.YAMLError(f"an alias (*name) before line {line}; write the value out")
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise yaml.YAMLError(f"more than {_DEEPEST} levels in line {self.line + 1}")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
+            name = str(key.value)
+            if name in seen:
                 line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {key.value!r} appears again in line {line}")
-            seen.add(key.value)
+                raise yaml.YAMLError(f"the key {name!r} appears again in line {line}")
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -67,13 +76,7 @@ def parse_recipe(text: str) -> MergeRecipe:
     Raises:
         InvalidRecipe: no YAML, an unknown key, a missing one, or a value out of range.
     """
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise InvalidRecipe(f"The recipe is no YAML: {line}") from error
-    if not isinstance(data, Mapping):
-        raise InvalidRecipe("The recipe is no mapping; it begins with `dppa: 1` and `base: …`.")
+    data = _read_mapping(text)
     check_keys(data, _KEYS, "recipe")
     if data.get("dppa") != FORMAT:
         raise InvalidRecipe(
@@ -95,11 +98,27 @@ def parse_recipe(text: str) -> MergeRecipe:
         base=data["base"],
         models=models,
         method=str(data.get("method", "dppa")),
-        parameters=parameters,
+        parameters={str(key): value for key, value in parameters.items()},
         overrides=checked_overrides(data.get("overrides") or {}),
         seed=checked_seed(data.get("seed", 0)),
         dtype=str(data.get("dtype", "bfloat16")),
     )
+
+
+def _read_mapping(text: str) -> Mapping[str, Any]:
+    if len(text) > _LARGEST_TEXT:
+        raise InvalidRecipe(
+            f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "
+            "Another kind of file is the usual cause."
+        )
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: impossible dates
+        line = " ".join(str(error).split())
+        raise InvalidRecipe(f"The recipe is no YAML: {line}") from error
+    if not isinstance(data, Mapping):
+        raise InvalidRecipe("The recipe is no mapping; it begins with `dppa: 1` and `base: …`.")
+    return data
 
 
 def _parse_model(index: int, entry: Any) -> DomainModel:
@@ -124,7 +143,8 @@ def load_recipe(path: str | Path) -> MergeRecipe:
         InvalidRecipe: no such file, not text, or not a recipe; the message begins with the path.
     """
     try:
-        data = Path(path).read_bytes()[:_LARGEST_FILE]
+        with Path(path).open("rb") as file:
+            data = file.read(4 * _LARGEST_TEXT)
         return parse_recipe(data.decode("utf-8"))
     except OSError as error:
         raise InvalidRecipe(f"{path}: cannot be read ({error.strerror or error}).") from error

@@ -166,7 +166,7 @@ def checked_overrides(given: Any) -> dict[str, Override]:
     if not isinstance(given, Mapping):
         raise InvalidRecipe(f"overrides must map module names to rates, got {given!r}.")
     result = {}
-    for name, value in sorted(given.items()):
+    for name, value in sorted(given.items(), key=lambda item: str(item[0])):
         if isinstance(value, Mapping):
             check_keys(value, ("rate",), f"overrides of {name!r}")
             rate = value.get("rate")

@@ -147,3 +147,55 @@ def test_a_file_is_named_when_it_cannot_be_read(tmp_path) -> None:  # type: igno
     (tmp_path / "bad.yaml").write_text(TEXT.replace("seed", "sede"))
     with pytest.raises(InvalidRecipe, match="bad.yaml: recipe: unknown key 'sede'"):
         load_recipe(tmp_path / "bad.yaml")
+
+
+JUNK = st.sampled_from(
+    [
+        "[",
+        "{",
+        "&a ",
+        "*a",
+        "? ",
+        "- ",
+        ": ",
+        "!!int ",
+        "<<: ",
+        "\t",
+        "1e999",
+        "2001-99-99",
+        "0x",
+        "~",
+    ]
+)
+
+
+@given(st.data())
+def test_a_mangled_recipe_is_read_or_refused_but_never_crashes(data: st.DataObject) -> None:
+    text = TEXT
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        stop = start + data.draw(st.integers(0, 12))
+        text = text[:start] + data.draw(JUNK | st.text(max_size=6)) + text[stop:]
+    try:
+        parse_recipe(text)
+    except InvalidRecipe as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{1: {rate: 0.5}, a: {rate: 0.5}}",
+        "{? [a, b] : 1, ? [a, b] : 2}",
+        "{a: " + "9" * 400 + "}",
+        "{a: " + "9" * 5000 + "}",
+        "[" * 5000,
+        "{a: 2001-99-99}",
+    ],
+)
+def test_strange_values_are_read_or_refused(text: str) -> None:
+    for key in ("overrides", "parameters", "models", "seed", "base"):
+        try:
+            parse_recipe(f"dppa: 1\nbase: zoo:base\nmodels: [{{model: zoo:math}}]\n{key}: {text}\n")
+        except InvalidRecipe as error:
+            assert "\n" not in str(error)

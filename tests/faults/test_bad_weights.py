@@ -195,7 +195,9 @@ def test_a_profile_names_what_is_not_finite(root: Path) -> None:
 def test_a_sum_too_large_for_float16(root: Path) -> None:
     arrays = {**MATH.arrays, UP: MATH.arrays[UP] + np.float32(1e5)}
     TinyLlama(MATH.shape, arrays).save(root / "math")
-    fails(root, NonFiniteWeights, "up_proj.*reach 99840, F16 holds less than 65520", dtype="float16")
+    fails(
+        root, NonFiniteWeights, "up_proj.*reach 99840, F16 holds less than 65520", dtype="float16"
+    )
     merge_to_folder(recipe(root), root / "out")
 
 
