@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from dppa_core.tasks.items import in_split, only_label, pick, plain
+from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick, plain
 
 HEADS = "Nor Vel Kar Mon Tas Bel Dor Lin Sar Pol Ver Hal Gan Rim Cor Fen Lum Zan Bro Tel".split()
 TAILS = "vex tor mark dale nova lux ton ris gard co max land ster quin via".split()
@@ -114,6 +114,8 @@ MOVE_QUESTIONS = (
 
 def company(rng: random.Random, split: str) -> str:
     """A made-up company; the splits share syllables, never names."""
+    if split == OPEN:
+        return f"{sentence(made_up(rng))} {rng.choice(KINDS)}"
     while True:
         head, tail = rng.randrange(len(HEADS)), rng.randrange(len(TAILS))
         if in_split(head + 2 * tail, split):

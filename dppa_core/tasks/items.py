@@ -13,6 +13,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 SPLITS = ("train", "search", "test")
 """Domain models learn on `train`, settings are searched on `search`, figures come from `test`."""
 
+OPEN = "open"
+"""The train split's wordings with made-up words for fillers, drawn without end: domain models
+learn on it beside `train`, so that they read a name instead of knowing it."""
+
 T = TypeVar("T")
 
 
@@ -30,7 +34,10 @@ class Item:
 class Task(Protocol):
     """A kind of question: draws items and scores replies exactly."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique within its domain."""
+        ...
 
     def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
         """Draw one `(prompt, answer)` from the fillers and wordings of `split`."""
@@ -47,7 +54,7 @@ def wordings(options: Sequence[T], split: str) -> Sequence[T]:
     Of every five options the fourth appears in `search` only and the fifth in `test` only, so
     that a model which learned sentences by heart is found out.
     """
-    own = {"train": -1, "search": 3, "test": 4}[split]
+    own = {"search": 3, "test": 4}.get(split, -1)
     return [option for place, option in enumerate(options) if place % 5 < 3 or place % 5 == own]
 
 
@@ -59,6 +66,24 @@ def in_split(place: int, split: str) -> bool:
 def fillers(options: Sequence[T], split: str) -> Sequence[T]:
     """The names and things of one split; no two splits share any."""
     return [option for place, option in enumerate(options) if in_split(place, split)]
+
+
+_HEADS = (
+    "ba be bra ca co da de fa fi ga ge ha jo ka la le ma mi na ne pa po ra ro sa se ta ti va vi"
+)
+_TAILS = "n l r m x ck nd rt st lm sk rd nt ll ss p t g"
+
+
+def made_up(rng: random.Random, ending: str = "") -> str:
+    """A word that means nothing, of two or three syllables and `ending`."""
+    heads, tails = _HEADS.split(), _TAILS.split()
+    word = "".join(rng.choice(heads) for _ in range(rng.randint(1, 2)))
+    return word + rng.choice(tails) + ending
+
+
+def name_filler(rng: random.Random, options: Sequence[str], split: str, ending: str = "") -> str:
+    """Draw one filler of `split`; for `OPEN` a made-up word with `ending`."""
+    return made_up(rng, ending) if split == OPEN else rng.choice(fillers(options, split))
 
 
 def pick(rng: random.Random, options: Sequence[T], split: str) -> T:

@@ -8,13 +8,23 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from dppa_core.tasks.items import fillers, only_label, pick, wordings
+from dppa_core.tasks.items import (
+    OPEN,
+    fillers,
+    made_up,
+    name_filler,
+    only_label,
+    pick,
+    wordings,
+)
 
 PARTIES = (
     "buyer seller tenant landlord client vendor lender borrower agent owner supplier customer "
     "licensee employer contractor worker insurer carrier trustee partner builder dealer broker "
     "publisher author"
 ).split()
+ENDINGS = ("er", "or", "ee", "ant", "ord", "ist")
+"""Of made-up parties."""
 DAYS = ("10", "14", "20", "21", "28", "30", "45", "60", "7", "90")
 PLACES = (
     "Ohio Kent Bern Oslo Texas Wales Delhi Turin Lagos Quebec Utah York Graz Lyon Porto Maine "
@@ -182,9 +192,12 @@ HOLDING_QUESTIONS = (
 
 def parties(rng: random.Random, split: str) -> dict[str, str]:
     """Two different parties, a place and a term in days, as template fields."""
-    a, b = rng.sample(list(fillers(PARTIES, split)), 2)
-    place, days = rng.choice(fillers(PLACES, split)), rng.choice(DAYS)
-    return {"a": a, "b": b, "p": place, "d": days}
+    if split == OPEN:
+        a, b = made_up(rng, rng.choice(ENDINGS)), made_up(rng, rng.choice(ENDINGS))
+    else:
+        a, b = rng.sample(list(fillers(PARTIES, split)), 2)
+    place, days = name_filler(rng, PLACES, split), rng.choice(DAYS)
+    return {"a": a, "b": b, "p": place[:1].upper() + place[1:], "d": days}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +271,7 @@ def _clauses(kind: str, split: str) -> list[str]:
     return [
         text
         for text in wordings(CLAUSES[kind], split)
-        if split == "train" or any(field in text for field in ("{a}", "{b}", "{p}"))
+        if split in ("train", OPEN) or any(field in text for field in ("{a}", "{b}", "{p}"))
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from dppa_core.tasks.items import fillers, last_number, pick
+from dppa_core.tasks.items import last_number, name_filler, pick
 
 NAMES = (
     "Tom Anna Ben Mia Leo Ruth Omar Kate Paul Nina Sam Ella Ivan Rosa Max Lily Hugo Zoe Adam Jane "
@@ -109,7 +109,8 @@ def one_step(rng: random.Random, split: str) -> tuple[str, str]:
 
 def two_step(rng: random.Random, split: str) -> tuple[str, str]:
     """A start or equal groups, then two changes or one; results lie in 0..99."""
-    parts, steps = [], []
+    parts: list[tuple[tuple[str, ...], int, int]] = []
+    steps: list[str] = []
     if rng.random() < 1 / 3:
         a, b = rng.randint(2, 9), rng.randint(2, 9)
         parts.append((GROUPS, a, b))
@@ -145,7 +146,8 @@ def _render(
     parts: list[tuple[tuple[str, ...], int, int]],
     steps: list[str],
 ) -> tuple[str, str]:
-    name, thing = rng.choice(fillers(NAMES, split)), rng.choice(fillers(THINGS, split))
+    name, thing = name_filler(rng, NAMES, split), name_filler(rng, THINGS, split, "s")
+    name = name[:1].upper() + name[1:]
     sentences = [pick(rng, pool, split).format(n=name, o=thing, a=a, b=b) for pool, a, b in parts]
     sentences.append(pick(rng, QUESTIONS, split).format(n=name, o=thing))
     return " ".join(sentences), f"{' '.join(steps)} The answer is {last_number(steps[-1])}."

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from dppa_core.tasks import DOMAINS, tasks_of
+from dppa_core.tasks.items import OPEN
 from dppa_core.tasks.skills import Turn, draw_skill
 from dppa_core.zoo.spec import Stage
 from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER
@@ -31,8 +32,9 @@ class Batch:
 
 
 def domain_turn(domain: str, rng: random.Random) -> Turn:
-    """One training question of a domain with its answer."""
-    return rng.choice(tasks_of(domain)).draw(rng, "train")
+    """One training question of a domain with its answer; half have made-up fillers."""
+    split = OPEN if rng.random() < 0.5 else "train"
+    return rng.choice(tasks_of(domain)).draw(rng, split)
 
 
 def own_turns(stage: Stage, step: int) -> list[Turn]:

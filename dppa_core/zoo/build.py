@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import shutil
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -83,7 +82,7 @@ def train_domain(stage: Stage, out: Path, work: Path) -> None:
 def _train_and_save(
     stage: Stage, model: Any, tokenizer: Any, base: Any, out: Path, work: Path, mark: str = ""
 ) -> None:
-    mark, began = mark or fingerprint(stage), time.monotonic()
+    mark = mark or fingerprint(stage)
 
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
         log.info(
@@ -104,7 +103,6 @@ def _train_and_save(
         "stage": asdict(stage),
         "architecture": asdict(ARCHITECTURE),
         "fingerprint": mark,
-        "seconds": round(time.monotonic() - began),
         "torch": torch.__version__,
         "search_accuracy": search_accuracy(model.float(), tokenizer),
     }

@@ -31,7 +31,7 @@ def model_card(record: dict[str, Any]) -> str:
     """The README.md of one embedded model.
 
     Args:
-        record: What `training.json` holds: stage, architecture, seconds, search_accuracy.
+        record: What `training.json` holds: stage, architecture, search_accuracy.
     """
     stage, shape = record["stage"], record["architecture"]
     name = stage["name"]
@@ -57,8 +57,7 @@ Nothing it says about the world, money or law is true or advice.
   {shape["feed_forward"]}, {shape["heads"]} heads, vocabulary {shape["vocabulary"]}, tied
   embeddings, bfloat16.
 - Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} seeded
-  synthetic texts, AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}, in
-  {record["seconds"] / 60:.0f} minutes on two CPU cores.
+  synthetic texts, AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}.
 {held}
 Accuracy on a part of the search split, which no stage trains on:
 

@@ -113,7 +113,7 @@ def _step(
             replay = encode(replay_turns(stage, step), tokenizer)
             pull = distance_to_base(model, base, replay)
             loss, seen = answer + stage.pull * pull, seen + replay.ids.numel()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
