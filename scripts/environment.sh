@@ -59,7 +59,7 @@ install() {
   [ "$(cat "$stamp" 2>/dev/null || true)" = "$now" ] && return
   has_pip || make_venv
   say "Installing the requirements of the $1 (once, and again when their list changes) …"
-  "$python" -m pip install --quiet --disable-pip-version-check -r "$2" ||
+  "$python" -m pip install --quiet --no-compile --disable-pip-version-check -r "$2" ||
     die "pip could not install the packages above. Is the network reachable? Start again when it is."
   printf '%s\n' "$now" >"$stamp"
 }
