@@ -51,10 +51,18 @@
       const current = dppa.recipe();
       value.turns.forEach((turn, i) => turn.answers.forEach((answer, j) => fill(turns[i].answers[j], answer, current)));
     }
+    // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
+    const running = (turn) => turn.answers.some(({ state }) => ["waiting", "merging", "writing"].includes(state));
+    const ended = new Map();
+    function settled(turn) {
+      if (!running(turn)) ended.set(turn.id, turn);
+      return ended.get(turn.id) ?? turn;
+    }
     function take(next) {
       if (!next || !Array.isArray(next.turns)) return;
       const low = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
-      value = next;
+      const all = next.turns.map(settled);
+      value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
       empty.hidden = value.turns.length > 0;
       const kept = new Map(turns.map((turn) => [turn.id, turn]));
       turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));

@@ -22,7 +22,7 @@
     return cells;
   }
   const keptAt = (table, cell, rate) =>
-    Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]);
+    Math.max(Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);
 
   function makeView() {
     const table = dppa.table();

@@ -16,6 +16,7 @@
     html("p", { class: "how" }, host,
       "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower.");
     let value = null, built = "";
+    const over = new Set(); // runs that have ended
 
     function head(domains) {
       const row = html("tr", {}, html("thead", {}, table));
@@ -61,6 +62,8 @@
     }
     function take(next) {
       if (!next || !Array.isArray(next.rows)) return;
+      if (next.state !== "running") over.add(next.id);
+      else if (over.has(next.id)) return; // sent before the server heard of Stop
       value = next;
       put(host, "data-score-state", value.state);
       const share = value.total ? value.done / value.total : value.state === "done" ? 1 : 0;

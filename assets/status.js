@@ -5,7 +5,7 @@
   const dppa = window.dppa;
   const { html, say, put, percent1, percent, count } = dppa.shapes;
   const WORDS = {
-    idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+    idle: "idle", waiting: "waiting for its turn …", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
   };
   const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };
 
@@ -62,8 +62,9 @@
       const current = dppa.isCurrent();
       say(all, current ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
       say(mark, view.exact ? "exact" : "estimating …");
-      problem.hidden = !(current && exact.problem);
-      say(problem, exact.problem);
+      const trouble = dppa.trouble || (current ? exact.problem : "");
+      problem.hidden = !trouble;
+      say(problem, trouble);
       put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
       put(outer, "data-recipe", exact.recipe);
       put(outer, "data-kept", (100 * exact.share).toFixed(4));

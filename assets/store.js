@@ -13,6 +13,7 @@
     },
     tables: {}, // reference -> decoded table
     tableSettings: null, // what the tables were computed for
+    trouble: "",
     exact: null, // the server's last exact plan
     activity: { chat: "idle", score: "idle" },
     service: { models: "starting", merged: false },
@@ -42,6 +43,12 @@
   dppa.paint = (painter) => { painters.push(painter); dppa.redraw(); };
   dppa.redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };
   dppa.set = (patch) => { Object.assign(dppa.state, patch); dppa.redraw(); };
+  // A number box may hold anything while it is typed in: only what the slider allows counts.
+  const LIMITS = { rate: [0, 99], strength: [0, 0.5], k_layer: [1, 10], k_module: [1, 10] };
+  dppa.move = (name, value) => {
+    const [low, high] = LIMITS[name];
+    if (typeof value === "number" && value >= low && value <= high) dppa.set({ [name]: value });
+  };
   function draw() {
     frame = 0;
     const input = newestInput;
@@ -88,6 +95,8 @@
     if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
   }
 
+  dppa.busy = (part, activity) => { dppa.activity[part] = activity; dppa.redraw(); };
+
   function plotSettings() {
     const s = dppa.state;
     return [s.base, s.strength, s.k_layer, s.k_module];
@@ -121,7 +130,9 @@
     dppa.redraw();
   };
   dppa.takeExact = (value) => {
-    if (!value || !value.plans) return;
+    if (!value) return;
+    dppa.trouble = value.trouble || ""; // a plan that could not be made: what was drawn stays
+    if (!value.plans) { dppa.redraw(); return; }
     dppa.exact = value;
     learn(value.choices, value.recipe);
     dppa.service.merged = value.merged;

@@ -5,10 +5,12 @@ Knows how the rows travel; they are drawn by assets/controls.js.
 
 from __future__ import annotations
 
-from components.live import Live
+import gradio as gr
+
+from components.live import live
 from components.session import Session, factors_json
 
 
-def build_amplify(session: Session) -> Live:
+def build_amplify(session: Session) -> gr.HTML:
     """Rows of factors, the strongest partition first."""
-    return Live("amplify", factors_json(session), events=("change",))
+    return live("amplify", factors_json(session), events=("change",))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from components.figures import short_name
-from components.live import Live
-from components.forms import Controls
+from components.forms import PRIVATE, Controls, activity_script
+from components.live import live
 from components.notices import message, show_errors
 from components.session import Session
 from components.studio import Allowance, Emit, Studio
@@ -46,9 +46,8 @@ TOKENS_PER_HOUR = 30_000
 class ChatView:
     """The components of the chat."""
 
-    transcript: Live
+    transcript: gr.HTML
     turns: gr.State
-    asked: gr.State
     prompt: gr.Textbox
     send: gr.Button
     stop: gr.Button
@@ -56,14 +55,14 @@ class ChatView:
     max_tokens: gr.Slider
     temperature: gr.Slider
     seed: gr.Number
-    examples: Live
+    examples: gr.HTML
 
 
 def build_chat(session: Session) -> ChatView:
     """Transcript above, examples and the question below."""
-    transcript = Live("transcript", transcript_value((), "idle"))
-    turns, asked = gr.State(()), gr.State(None)
-    examples = Live("examples", _examples(), events=("pick",))
+    transcript = live("transcript", transcript_value((), "idle"))
+    turns = gr.State(())
+    examples = live("examples", _examples(), events=("pick",))
     prompt = gr.Textbox(
         label="Question",
         placeholder="Type a question …",
@@ -74,7 +73,7 @@ def build_chat(session: Session) -> ChatView:
     )
     with gr.Row(elem_classes="buttons"):
         send = gr.Button("Send", variant="primary", elem_id="send")
-        stop = gr.Button("Stop", interactive=False, elem_id="stop")
+        stop = gr.Button("Stop", elem_id="stop")
     targets = gr.CheckboxGroup(
         target_choices(session),
         value=["merged"],
@@ -87,7 +86,6 @@ def build_chat(session: Session) -> ChatView:
     return ChatView(
         transcript=transcript,
         turns=turns,
-        asked=asked,
         prompt=prompt,
         send=send,
         stop=stop,
@@ -220,8 +218,10 @@ def answer_events(question: Question, studio: Studio, emit: Emit, stop: Stop) ->
         emit((name, {"state": "done"}))
 
 
-def stream_turn(question: Question, turn: Turn, studio: Studio) -> Iterator[tuple[Turn, str]]:
+def stream_turn(question: Question, studio: Studio) -> Iterator[tuple[Turn, str]]:
     """Yield the turn as it grows, about ten times a second, and what is being done."""
+    turn = question.turn()
+    yield turn, "answering"
     job = studio.start(lambda emit, stop: answer_events(question, studio, emit, stop))
     for batch in job.batches():
         after = apply_events(turn, batch)
@@ -240,79 +240,42 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio) -> None:
     allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
 
     @show_errors
-    def on_ask(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+    def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
         question = read_question(values, view, controls.session(values))
         allowance.spend(visitor(request), question.max_tokens * len(question.targets))
-        turns = (*values[view.turns], question.turn())[-MOST_TURNS:]
-        return {
-            view.asked: question,
-            view.turns: turns,
-            view.transcript: transcript_value(turns, "waiting"),
-            **buttons(view, running=True),
-        }
-
-    @show_errors
-    def on_answer(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        question, turns = values[view.asked], values[view.turns]
-        if not isinstance(question, Question) or not turns:
-            raise InvalidValue("There is no question to answer.")
-        for turn, activity in stream_turn(question, turns[-1], studio):
-            so_far = (*turns[:-1], turn)
-            yield {
-                view.turns: so_far,
-                view.transcript: transcript_value(so_far, activity),
-                **(buttons(view, running=False) if activity == "idle" else {}),
-            }
+        before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
+        for turn, activity in stream_turn(question, studio):
+            turns = (*before, turn)
+            yield {view.turns: turns, view.transcript: transcript_value(turns, activity)}
 
     @show_errors
     def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
         turns = stopped_turns(values[view.turns])
-        return {
-            view.turns: turns,
-            view.transcript: transcript_value(turns, "idle"),
-            **buttons(view, running=False),
-        }
+        return {view.turns: turns, view.transcript: transcript_value(turns, "idle")}
 
-    shown = [view.turns, view.transcript, view.send, view.stop]
     own = {view.prompt, view.targets, view.max_tokens, view.temperature, view.seed, view.turns}
+    sending = [view.send.click, view.prompt.submit]
+    gr.on(sending, None, js=activity_script("chat", "waiting"), **PRIVATE)
     asking = gr.on(
-        [view.send.click, view.prompt.submit],
+        sending,
         on_ask,
         inputs=controls.inputs | own,
-        outputs=[view.asked, *shown],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    answering = asking.success(
-        on_answer,
-        inputs={view.asked, view.turns},
-        outputs=shown,
+        outputs=[view.turns, view.transcript],
         concurrency_id="model",
         concurrency_limit=1,
-        show_progress="hidden",
-        api_visibility="private",
+        trigger_mode="once",
+        **PRIVATE,
     )
+    asking.failure(None, js=activity_script("chat", "idle"), **PRIVATE)
     view.stop.click(
         on_stop,
         inputs={view.turns},
-        outputs=shown,
-        cancels=[answering],
+        outputs=[view.turns, view.transcript],
+        cancels=[asking],
         queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )
-    view.examples.pick(
-        None, None, [view.prompt], js="() => window.dppa.picked", api_visibility="private"
-    )
-
-
-def buttons(view: ChatView, *, running: bool) -> dict[Any, Any]:
-    """Send while nothing runs, Stop while something does."""
-    return {
-        view.send: gr.Button(interactive=not running),
-        view.stop: gr.Button(interactive=running),
-    }
+    view.examples.pick(None, None, [view.prompt], js="() => window.dppa.picked", **PRIVATE)
 
 
 def visitor(request: gr.Request) -> str:

@@ -5,6 +5,7 @@ Knows sessions and the studio's scores; how the table looks is assets/score.js.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from typing import Any
 import gradio as gr
 
 from components.figures import short_name
-from components.live import Live
-from components.forms import Controls
+from components.forms import PRIVATE, Controls, activity_script
+from components.live import live
 from components.notices import message, show_errors
 from components.session import Session
 from components.studio import Emit, Studio
 from components.tables import Row, Scored, retention_sentence, score_value
-from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.errors import Cancelled
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
@@ -36,8 +37,7 @@ class ScoreView:
     limit: gr.Slider
     run: gr.Button
     stop: gr.Button
-    table: Live
-    exam: gr.State
+    table: gr.HTML
 
 
 def build_score() -> ScoreView:
@@ -54,9 +54,9 @@ def build_score() -> ScoreView:
     )
     with gr.Row(elem_classes="buttons"):
         run = gr.Button("Score all models", variant="primary", elem_id="score-run")
-        stop = gr.Button("Stop", interactive=False, elem_id="score-stop")
-    table = Live("score", score_value((), DOMAINS, {}, "idle", 0))
-    return ScoreView(limit, run, stop, table, gr.State(None))
+        stop = gr.Button("Stop", elem_id="score-stop")
+    table = live("score", score_value((), DOMAINS, {}, "idle", 0))
+    return ScoreView(limit, run, stop, table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Exam:
     targets: Mapping[str, str | MergeRecipe]
     limit: int
     base: str
+    id: str
 
     @property
     def total(self) -> int:
@@ -84,7 +85,7 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> E
         *(Row(name, short_name(name)) for name in singles),
     )
     targets: dict[str, str | MergeRecipe] = {"merged": recipe, **{name: name for name in singles}}
-    return Exam(rows, targets, limit, session.base)
+    return Exam(rows, targets, limit, session.base, secrets.token_hex(4))
 
 
 def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
@@ -137,7 +138,7 @@ def exam_value(
     """What the browser shows of an exam."""
     value = score_value(exam.rows, DOMAINS, scores, state, exam.limit)
     sentence = retention_sentence(exam.rows, DOMAINS, scores, exam.base)
-    progress = {"done": done, "total": exam.total, "what": what}
+    progress = {"id": exam.id, "done": done, "total": exam.total, "what": what}
     return {**value, **progress, "note": note, "sentence": sentence if state == "done" else ""}
 
 
@@ -153,56 +154,31 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
     """Run and Stop."""
 
     @show_errors
-    def on_start(values: dict[Any, Any]) -> dict[Any, Any]:
-        exam = read_exam(values, view, controls.session(values))
-        waiting = exam_value(exam, {}, "running", 0, "waiting for the models")
-        return {view.exam: exam, view.table: waiting, **buttons(view, running=True)}
-
-    @show_errors
     def on_score(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        exam = values[view.exam]
-        if not isinstance(exam, Exam):
-            raise InvalidValue("There is nothing to score.")
+        exam = read_exam(values, view, controls.session(values))
         for value in stream_exam(exam, studio):
-            ended = value["state"] != "running"
-            yield {view.table: value, **(buttons(view, running=False) if ended else {})}
+            yield {view.table: value}
 
     @show_errors
     def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.table: stopped_value(values[view.table]), **buttons(view, running=False)}
+        return {view.table: stopped_value(values[view.table])}
 
-    shown = [view.table, view.run, view.stop]
-    starting = view.run.click(
-        on_start,
-        inputs=controls.inputs | {view.limit},
-        outputs=[view.exam, *shown],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    scoring = starting.success(
+    view.run.click(None, js=activity_script("score", "waiting"), **PRIVATE)
+    scoring = view.run.click(
         on_score,
-        inputs={view.exam},
-        outputs=shown,
+        inputs=controls.inputs | {view.limit},
+        outputs=[view.table],
         concurrency_id="model",
         concurrency_limit=1,
-        show_progress="hidden",
-        api_visibility="private",
+        trigger_mode="once",
+        **PRIVATE,
     )
+    scoring.failure(None, js=activity_script("score", "idle"), **PRIVATE)
     view.stop.click(
         on_stop,
         inputs={view.table},
-        outputs=shown,
+        outputs=[view.table],
         cancels=[scoring],
         queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )
-
-
-def buttons(view: ScoreView, *, running: bool) -> dict[Any, Any]:
-    """Run while nothing runs, Stop while something does."""
-    return {
-        view.run: gr.Button(interactive=not running),
-        view.stop: gr.Button(interactive=running),
-    }

@@ -21,6 +21,14 @@ from components.session import (
 )
 from dppa_core.parameters import check_number
 
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+"""Of every event: a set of inputs has no order to show to clients, and progress is shown by us."""
+
+
+def activity_script(part: str, activity: str) -> str:
+    """JavaScript that says at once what runs, before the server does."""
+    return f"() => {{ window.dppa.busy('{part}', '{activity}'); return []; }}"
+
 
 @dataclass(frozen=True, slots=True)
 class Controls:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.live import Live, static
+import gradio as gr
+
+from components.live import live, static
 
 TITLE = (
     '<div class="title"><h1>DPPA Studio</h1>'
@@ -34,14 +36,14 @@ def build_title() -> None:
     static(TITLE, "title")
 
 
-def build_status() -> Live:
+def build_status() -> gr.HTML:
     """Recipe, freshness of the last answer, and what runs."""
-    return Live("status", status_value(ready=False))
+    return live("status", status_value(ready=False))
 
 
-def build_panes() -> Live:
+def build_panes() -> gr.HTML:
     """What stands beside the plots; on a phone, what is on the screen."""
-    return Live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
+    return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
 
 
 def status_value(*, ready: bool, merged: str = "") -> dict[str, Any]:

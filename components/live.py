@@ -19,38 +19,29 @@ else window.addEventListener("dppa:complete", go, {once: true});
 """
 
 
-class Live(gr.HTML):
-    """An element whose content one script builds once and keeps up to date."""
+def live(
+    name: str,
+    value: Any = None,
+    *,
+    events: tuple[str, ...] = (),
+    skeleton: str = "",
+) -> gr.HTML:
+    """An element whose content one script builds once and keeps up to date.
 
-    def __init__(
-        self,
-        name: str,
-        value: Any = None,
-        *,
-        elem_id: str | None = None,
-        events: tuple[str, ...] = (),
-        skeleton: str = "",
-        classes: str = "",
-    ) -> None:
-        """
-        Args:
-            name: Of the part in the scripts: `dppa.part(name, build)`.
-            value: JSON-ready; the script is told whenever it changes.
-            events: Custom events the script triggers.
-            skeleton: Static HTML shown until the script has drawn.
-        """
-        quoted = " ".join(f'"{event}"' for event in events)
-        super().__init__(
-            value,
-            html_template=f'<div class="live {classes}" data-part="{name}">{skeleton}</div>',
-            js_on_load=_MOUNT % (name, quoted),
-            apply_default_css=False,
-            elem_id=elem_id or name,
-        )
-
-    def get_block_name(self) -> str:
-        """Gradio's browser part is that of gr.HTML."""
-        return "html"
+    Args:
+        name: Its elem_id, and the part in the scripts: `dppa.part(name, build)`.
+        value: JSON-ready; the script is told whenever it changes.
+        events: What the script triggers.
+        skeleton: Static HTML shown until the script has drawn.
+    """
+    quoted = " ".join(f'"{event}"' for event in events)
+    return gr.HTML(
+        value,
+        html_template=f'<div class="live" data-part="{name}">{skeleton}</div>',
+        js_on_load=_MOUNT % (name, quoted),
+        apply_default_css=False,
+        elem_id=name,
+    )
 
 
 def static(html: str, elem_id: str) -> gr.HTML:

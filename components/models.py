@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.live import Live
+from components.live import live
 from components.presets import presets
 from components.session import (
     MOST_MODELS,
@@ -33,7 +33,7 @@ class ModelsView:
     """The components of the list."""
 
     preset: gr.Dropdown
-    models: Live
+    models: gr.HTML
     reference: gr.Dropdown
     add: gr.Button
     use: gr.Button
@@ -52,9 +52,9 @@ def build_preset() -> gr.Dropdown:
     )
 
 
-def build_models(session: Session) -> Live:
+def build_models(session: Session) -> gr.HTML:
     """A switch and a coefficient for each domain model."""
-    return Live("models", models_json(session), events=("change", "remove"))
+    return live("models", models_json(session), events=("change", "remove"))
 
 
 def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button]:

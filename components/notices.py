@@ -8,6 +8,7 @@ was when a handler raises, so the state before stays intact.
 from __future__ import annotations
 
 import functools
+import html
 import inspect
 import logging
 from collections.abc import Callable, Iterator
@@ -50,9 +51,9 @@ class Notices:
         if error is None or isinstance(error, gr.Error | GeneratorExit | KeyboardInterrupt):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"
-        raise gr.Error(
-            message(error), title=title, duration=SECONDS, print_exception=False
-        ) from error
+        # Gradio shows a notice as HTML; what a person typed must stay text.
+        text = html.escape(message(error), quote=False)
+        raise gr.Error(text, title=title, duration=SECONDS, print_exception=False) from error
 
 
 def show_errors(handler: Callable[..., Any]) -> Callable[..., Any]:

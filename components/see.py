@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import gradio as gr
+
 from components.figures import exact_value, plots_value, short_name
-from components.live import Live
+from components.live import live
 from components.session import Session
 from components.studio import Studio
 from components.theme import BASE_COLOUR, model_colours
@@ -27,14 +29,14 @@ SKELETON = (
 class SeeView:
     """The components of the middle column."""
 
-    plots: Live
-    exact: Live
+    plots: gr.HTML
+    exact: gr.HTML
 
 
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
-    plots = Live("plots", None, skeleton=SKELETON)
-    exact = Live("exact", None, skeleton='<p class="numbers">&nbsp;</p>')
+    plots = live("plots", None, skeleton=SKELETON)
+    exact = live("exact", None, skeleton='<p class="numbers">&nbsp;</p>')
     return SeeView(plots, exact)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-
 RUNNING = ("waiting", "merging", "writing")
 """States of an answer that is still coming."""
 

@@ -16,9 +16,9 @@ from gradio.components import Component
 from components.amplify import build_amplify
 from components.chat import ChatView, build_chat, target_choices, wire_chat
 from components.evaluate import build_score, wire_score
-from components.forms import Controls
+from components.forms import PRIVATE, Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title, status_value
-from components.live import Live, static
+from components.live import static
 from components.models import (
     ModelsView,
     build_adding,
@@ -42,10 +42,13 @@ from components.see import SeeView, build_see, exact_payload, plots_payload
 from components.session import Session
 from components.studio import Studio
 from components.theme import page_head, page_theme
+from dppa_core.errors import DppaError
 from dppa_core.recipe import recipe_hash
 
-LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-QUEUED = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
+"""Events of moving sliders. They skip the queue, so a notice cannot reach the page from them:
+what is foreseen to fail there is told by the line of exact numbers."""
+MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
 QUEUE_SIZE = 24
 
 
@@ -58,7 +61,7 @@ class Page:
     pruning: AdvancedPruning
     see: SeeView
     chat: ChatView
-    status: Live
+    status: gr.HTML
     timer: gr.Timer
 
 
@@ -119,7 +122,7 @@ def _layout(session: Session, studio: Studio) -> Page:
     return Page(controls, view, pruning, see, chat, status, gr.Timer(1.0, active=True))
 
 
-def _build_shape(session: Session) -> tuple[Live, gr.Slider, Live]:
+def _build_shape(session: Session) -> tuple[gr.HTML, gr.Slider, gr.HTML]:
     with gr.Column(elem_id="models-box", elem_classes="box"):
         gr.HTML("<h2>Models</h2>", js_on_load=None)
         models = build_models(session)
@@ -153,7 +156,7 @@ def _wire_plots(page: Page) -> None:
             [component.input, component.change],
             None,
             [component],
-            js=f"(x) => {{ window.dppa.set({{{name}: x}}); return []; }}",
+            js=f"(x) => {{ window.dppa.move('{name}', x); return []; }}",
             api_visibility="private",
         )
     gr.on(
@@ -171,14 +174,17 @@ def _wire_exact(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_settle(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {page.see.exact: exact_payload(controls.session(values), studio)}
+        try:
+            return {page.see.exact: exact_payload(controls.session(values), studio)}
+        except DppaError as error:
+            return {page.see.exact: {"trouble": str(error)}}
 
     gr.on(
         [controls.rate.change, controls.amplify.change, controls.models.change],
         on_settle,
         inputs=controls.inputs,
         outputs=[page.see.exact],
-        trigger_mode="always_last",
+        preprocess=False,  # a number box half typed is no error
         **LIVE,
     )
 
@@ -195,7 +201,6 @@ def _wire_exact(page: Page, studio: Studio) -> None:
         on_partitions,
         inputs=controls.inputs,
         outputs=[controls.shares, page.pruning.levels, page.see.exact],
-        trigger_mode="always_last",
         **LIVE,
     )
 
@@ -217,7 +222,6 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         on_strength,
         inputs=controls.inputs,
         outputs=[page.see.plots, page.see.exact],
-        trigger_mode="always_last",
         **LIVE,
     )
 
@@ -236,7 +240,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         on_levels,
         inputs=controls.inputs | {page.pruning.levels},
         outputs=[controls.rate, controls.partitions, controls.shares, page.see.exact],
-        **LIVE,
+        **PRIVATE,
     )
 
 
@@ -279,10 +283,10 @@ def _wire_models(page: Page, studio: Studio) -> None:
         return _shown(page, with_base(controls.session(values), reference, studio), studio)
 
     outputs = _all_outputs(page)
-    view.preset.input(on_preset, inputs={view.preset}, outputs=outputs, **LIVE)
+    view.preset.input(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
     naming = controls.inputs | {view.reference}
-    view.add.click(on_add, inputs=naming, outputs=outputs, show_progress="minimal", **QUEUED)
-    view.use.click(on_base, inputs=naming, outputs=outputs, show_progress="minimal", **QUEUED)
+    view.add.click(on_add, inputs=naming, outputs=outputs, **MEASURING)
+    view.use.click(on_base, inputs=naming, outputs=outputs, **MEASURING)
 
     @show_errors
     def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
@@ -297,7 +301,7 @@ def _wire_models(page: Page, studio: Studio) -> None:
         on_removed,
         inputs=controls.inputs,
         outputs=[page.see.plots, page.see.exact, page.chat.targets],
-        **LIVE,
+        **PRIVATE,
     )
 
 
