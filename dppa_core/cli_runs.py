@@ -89,6 +89,7 @@ def report(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Measure base, domain models and merges on the test split, for the results page."""
@@ -99,7 +100,10 @@ def report(
     if readme is not None:
         replace_between(readme.read_text("utf-8"), "")
     found = measure(
-        limit=limit, search_limit=search_limit, say=lambda line: _tell(line, quiet=as_json)
+        limit=limit,
+        search_limit=search_limit,
+        workers=workers,
+        say=lambda line: _tell(line, quiet=as_json),
     )
     text = markdown(found, "dppa zoo report --readme README.md")
     if readme is not None:
