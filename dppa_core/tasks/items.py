@@ -68,17 +68,17 @@ def fillers(options: Sequence[T], split: str) -> Sequence[T]:
     return [option for place, option in enumerate(options) if in_split(place, split)]
 
 
-_HEADS = (
-    "ba be bra ca co da de fa fi ga ge ha jo ka la le ma mi na ne pa po ra ro sa se ta ti va vi"
+SYLLABLES = (
+    *("ba", "be", "bra", "ca", "co", "da", "de", "fa", "fi", "ga", "ge", "ha", "jo", "ka", "la"),
+    *("le", "ma", "mi", "na", "ne", "pa", "po", "ra", "ro", "sa", "se", "ta", "ti", "va", "vi"),
 )
-_TAILS = "n l r m x ck nd rt st lm sk rd nt ll ss p t g"
+CLOSINGS = tuple("n l r m x ck nd rt st lm sk rd nt ll ss p t g".split())
 
 
 def made_up(rng: random.Random, ending: str = "") -> str:
-    """A word that means nothing, of two or three syllables and `ending`."""
-    heads, tails = _HEADS.split(), _TAILS.split()
-    word = "".join(rng.choice(heads) for _ in range(rng.randint(1, 2)))
-    return word + rng.choice(tails) + ending
+    """A word that means nothing: one or two syllables, a closing and `ending`."""
+    word = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 2)))
+    return word + rng.choice(CLOSINGS) + ending
 
 
 def name_filler(rng: random.Random, options: Sequence[str], split: str, ending: str = "") -> str:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from dppa_core.tasks.items import last_number, name_filler, pick
 
 NAMES = (
-    "Tom Anna Ben Mia Leo Ruth Omar Kate Paul Nina Sam Ella Ivan Rosa Max Lily Hugo Zoe Adam Jane "
-    "Carl Vera Noah Iris Dan Maya Luis Tess Erik Nora Finn Clara Jack Amy Otto Lena Rick Sara Ali "
-    "Joy Marc Eva Gus Lucy Ken Ida Phil Dora Ned Olga"
+    "Tom Anna Ben Mia Leo Ruth Omar Kate Paul Nina Sam Ella Ivan Rosa Oscar Lily Hugo Zoe Adam "
+    "Jane Carl Vera Noah Iris Grace Maya Luis Tess Erik Nora Finn Clara Jack Amy Otto Lena Rick "
+    "Sara Ali Joy Marc Eva Gus Lucy Ken Ida Phil Dora Ned Olga"
 ).split()
 THINGS = (
-    "apples books coins stamps cards pens shells eggs plums cakes balls keys cups maps hats "
+    "apples books coins stamps scarves pens shells eggs plums cakes balls keys cups spades brushes "
     "stones roses beads tiles boxes pears nuts toys forks spoons lamps socks shirts rings kites "
     "lemons songs plates chairs bricks tickets photos buttons candles crayons marbles stickers "
-    "peaches pencils ribbons flowers cookies badges letters figs"
+    "peaches pencils ribbons flowers cookies badges letters grapes"
 ).split()
 
 OPENINGS = (

@@ -24,7 +24,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def corpus(texts: int = 60_000, seed: int = 0) -> Iterator[str]:
+def corpus(texts: int, seed: int = 0) -> Iterator[str]:
     """Texts of the train split: half of the base's skills, half of the domains' items."""
     rng = random.Random(f"tokenizer/{seed}")
     streams = [draw_items(domain, "train", seed) for domain in DOMAINS]
@@ -34,7 +34,7 @@ def corpus(texts: int = 60_000, seed: int = 0) -> Iterator[str]:
         yield f"{item.prompt} {item.answer}"
 
 
-def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(vocabulary: int, texts: int = 60_000) -> PreTrainedTokenizerFast:
     """Train the tokenizer; the same texts give the same merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -50,7 +50,7 @@ def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.train_from_iterator(corpus(texts), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -1,0 +1,182 @@
+"""How the embedded models are trained: seeded batches, resumable stages, a pull to the base."""
+
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dppa_core.tasks import items
+from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
+from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
+from dppa_core.tasks.math import NAMES, THINGS, one_step
+from dppa_core.zoo import training
+from dppa_core.zoo.batches import IGNORE, encode, own_turns, replay_turns
+from dppa_core.zoo.spec import STAGES, Architecture, Stage, fingerprint
+from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
+from dppa_core.zoo.training import Losses, distance_to_base, new_model, train_stage
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+SMALL = Architecture(vocabulary=400, hidden=16, feed_forward=16, layers=2, heads=2)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer(400, texts=600)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "ARCHITECTURE", SMALL)
+
+
+def test_digits_are_single_tokens(tokenizer: Any) -> None:
+    words = tokenizer.tokenize("12 + 345")
+    assert [word for word in words if any(c.isdigit() for c in word)] == list("12345")
+
+
+def test_any_text_survives_the_tokenizer(tokenizer: Any) -> None:
+    text = "Ünïcode – 9 → x\n  two spaces"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_the_chat_template_is_what_training_sees(tokenizer: Any) -> None:
+    rendered = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "1 + 1?"}], tokenize=False, add_generation_prompt=True
+    )
+    assert rendered == f"{BOS}{USER}1 + 1?{END}{ASSISTANT}"
+    trained = encode([("1 + 1?", "2.")], tokenizer)
+    assert tokenizer.decode(trained.ids[0]) == f"{rendered}2.{END}"
+
+
+def test_replies_carry_loss_and_questions_do_not(tokenizer: Any) -> None:
+    batch = encode([("1 + 1?", "2."), ("", "running text")], tokenizer)
+    learned = [
+        tokenizer.decode(ids[labels != IGNORE])
+        for ids, labels in zip(batch.ids, batch.labels, strict=True)
+    ]
+    assert learned == [f"2.{END}", f"running text{END}"]
+    assert not batch.real[batch.ids == tokenizer.pad_token_id].any()
+
+
+def test_a_batch_depends_on_its_step_alone() -> None:
+    stage = STAGES["math"]
+    assert own_turns(stage, 7) == own_turns(stage, 7)
+    assert own_turns(stage, 7) != own_turns(stage, 8)
+    assert own_turns(replace(stage, seed=1), 7) != own_turns(stage, 7)
+
+
+def test_replay_fills_its_share_of_the_batch() -> None:
+    stage = replace(STAGES["law"], batch=40, replay=0.25)
+    assert len(own_turns(stage, 0)) == 30
+    assert len(replay_turns(stage, 0)) == 10
+
+
+def test_replay_never_asks_the_own_domain() -> None:
+    asked = {turn for step in range(40) for turn in replay_turns(STAGES["math"], step)}
+    assert not any("The answer is" in said for _, said in asked)
+    assert any("The tone is" in said for _, said in asked)
+
+
+def _can_be_made_up(word: str, endings: tuple[str, ...]) -> bool:
+    syllable, closing = "|".join(SYLLABLES), "|".join(CLOSINGS)
+    pattern = f"({syllable}){{1,2}}({closing})({'|'.join(endings)})"
+    return re.fullmatch(pattern, word.lower()) is not None
+
+
+@pytest.mark.parametrize("split", ["search", "test"])
+def test_no_made_up_word_is_a_filler_of_search_or_test(split: str) -> None:
+    pools = ((NAMES, ("",)), (THINGS, ("s",)), (PARTIES, ENDINGS), (PLACES, ("",)))
+    for pool, endings in pools:
+        for word in fillers(pool, split):
+            assert not _can_be_made_up(word, endings), word
+
+
+def test_made_up_words_are_many_and_of_the_stated_form() -> None:
+    rng = random.Random(0)
+    words = {made_up(rng, "er") for _ in range(3000)}
+    assert len(words) > 1000
+    assert all(_can_be_made_up(word, ("er",)) for word in words)
+
+
+def test_open_items_are_drawn_without_test_names() -> None:
+    rng = random.Random(0)
+    tested = {item.prompt.split()[0] for item in items("math", "test", 100)} & set(NAMES)
+    for _ in range(200):
+        assert not tested & set(one_step(rng, OPEN)[0].replace(".", "").split())
+
+
+def test_a_fingerprint_changes_with_the_stage_and_its_parent() -> None:
+    stage = STAGES["law"]
+    marks = {fingerprint(stage), fingerprint(replace(stage, steps=1)), fingerprint(stage, "x")}
+    assert len(marks) == 3
+
+
+def _train(
+    tokenizer: Any, stage: Stage, resume: Path, base: Any = None, seed: int = 0
+) -> tuple[dict[str, torch.Tensor], list[Losses]]:
+    losses: list[Losses] = []
+    model = train_stage(
+        stage,
+        new_model(tokenizer, seed),
+        tokenizer,
+        base=base,
+        resume_file=resume,
+        report=lambda step, loss, speed, left: losses.append(loss),
+    )
+    return {name: value.clone() for name, value in model.state_dict().items()}, losses
+
+
+class Interrupted(Exception):
+    """Stands for a power cut."""
+
+
+def test_an_interrupted_stage_ends_on_the_weights_of_an_uninterrupted_one(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage("base", steps=6, batch=4, learning_rate=1e-2, warmup=2)
+    whole, _ = _train(tokenizer, stage, tmp_path / "whole.pt")
+
+    monkeypatch.setattr(training, "SAVE_EVERY", 2)
+    step = training._step
+
+    def cut(stage: Stage, number: int, *rest: Any) -> Any:
+        if number == 5:
+            raise Interrupted
+        return step(stage, number, *rest)
+
+    monkeypatch.setattr(training, "_step", cut)
+    with pytest.raises(Interrupted):
+        _train(tokenizer, stage, tmp_path / "cut.pt")
+    monkeypatch.setattr(training, "_step", step)
+    resumed, _ = _train(tokenizer, stage, tmp_path / "cut.pt", seed=99)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not (tmp_path / "cut.pt").exists()
+
+
+def test_a_resume_file_of_other_settings_is_not_used(tokenizer: Any, tmp_path: Path) -> None:
+    stage, file = Stage("base", steps=1, batch=2, learning_rate=1e-2), tmp_path / "other.pt"
+    torch.save({"fingerprint": "another"}, file)
+    before, _ = _train(tokenizer, stage, tmp_path / "none.pt")
+    after, _ = _train(tokenizer, stage, file)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_distance_of_a_model_to_itself_is_zero(tokenizer: Any) -> None:
+    model, batch = new_model(tokenizer, 0), encode([("a", "b"), ("", "c d e")], tokenizer)
+    assert distance_to_base(model, model, batch).item() == pytest.approx(0, abs=1e-6)
+    assert distance_to_base(new_model(tokenizer, 1), model, batch).item() > 0.1
+
+
+def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "REPORT_EVERY", 1)
+    base = new_model(tokenizer, 0).requires_grad_(False)
+    stage = Stage("law", steps=12, batch=8, learning_rate=3e-3, replay=0.5, pull=0.0, warmup=1)
+    _, free = _train(tokenizer, stage, tmp_path / "free.pt", base)
+    _, held = _train(tokenizer, replace(stage, pull=20.0), tmp_path / "held.pt", base)
+    assert held[-1].pull < free[-1].pull
