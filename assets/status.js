@@ -43,8 +43,9 @@
     || (dppa.exact?.recipe === recipe && dppa.service.merged));
   dppa.noteMerged = (recipe) => { if (recipe) made.add(recipe); };
 
-  dppa.part("exact", ({ host, outer, get, watch }) => {
+  dppa.part("exact", ({ host, outer, get, watch, trigger }) => {
     host.replaceChildren();
+    dppa.askExact = () => trigger("rest");
     const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
     const line = html("p", { class: "numbers" }, host);
     const focus = html("span", {}, line);

@@ -37,8 +37,14 @@
   // --- frames ------------------------------------------------------------------------------
   let frame = 0;
   let newestInput = null;
-  // Only a person's own event has a time to count from; it is seen here before anybody else.
-  document.addEventListener("input", (event) => { newestInput = event.timeStamp; }, true);
+  // A person's own event is seen here before anybody else: it has a time to count from, and a draw
+  // then waits for nothing. The listeners in Python do the same for changes that code makes.
+  const WATCHED = { rate: "rate", strength: "strength", "k-layer": "k_layer", "k-module": "k_module" };
+  document.addEventListener("input", (event) => {
+    newestInput = event.timeStamp;
+    const id = Object.keys(WATCHED).find((name) => event.target.closest?.(`#${name}`));
+    if (id && event.target.value.trim() !== "") dppa.move(WATCHED[id], +event.target.value);
+  }, true);
 
   dppa.paint = (painter) => { painters.push(painter); dppa.redraw(); };
   dppa.redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };
@@ -54,6 +60,24 @@
     const input = newestInput;
     newestInput = null;
     for (const painter of painters) painter(input);
+    watchRest();
+  }
+
+  // --- rest: when nothing has moved for a moment, the server is asked for the exact plan ------
+  const REST_MS = 50;
+  dppa.askExact = null; // set by the line of exact numbers
+  let timer = 0, moved = "", tries = 0;
+  function watchRest() {
+    const now = JSON.stringify(dppa.choices(), nine);
+    if (now !== moved) { moved = now; tries = 0; askSoon(REST_MS); }
+  }
+  function askSoon(delay) {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!dppa.askExact || !dppa.exact || dppa.isCurrent() || tries >= 3) return;
+      tries += 1; // an answer to an older question is followed by another try
+      dppa.askExact();
+    }, delay);
   }
 
   // --- what the controls amount to ---------------------------------------------------------
@@ -137,6 +161,7 @@
     learn(value.choices, value.recipe);
     dppa.service.merged = value.merged;
     if (value.adopt) adopt(value.settings);
+    if (!dppa.isCurrent()) askSoon(150);
     dppa.redraw();
   };
 

@@ -36,7 +36,7 @@ class SeeView:
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
     plots = live("plots", None, skeleton=SKELETON)
-    exact = live("exact", None, skeleton='<p class="numbers">&nbsp;</p>')
+    exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
     return SeeView(plots, exact)
 
 

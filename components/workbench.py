@@ -179,8 +179,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
         except DppaError as error:
             return {page.see.exact: {"trouble": str(error)}}
 
-    gr.on(
-        [controls.rate.change, controls.amplify.change, controls.models.change],
+    page.see.exact.rest(
         on_settle,
         inputs=controls.inputs,
         outputs=[page.see.exact],
@@ -211,17 +210,13 @@ def _wire_strength(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_strength(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = controls.session(values)
-        return {
-            page.see.plots: plots_payload(session, studio),
-            page.see.exact: exact_payload(session, studio),
-        }
+        return {page.see.plots: plots_payload(controls.session(values), studio)}
 
     gr.on(
         [controls.strength.change, controls.k_layer.change, controls.k_module.change],
         on_strength,
         inputs=controls.inputs,
-        outputs=[page.see.plots, page.see.exact],
+        outputs=[page.see.plots],
         **LIVE,
     )
 
