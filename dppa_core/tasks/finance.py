@@ -165,11 +165,13 @@ class Report:
         if rng.random() < 0.4:
             return f"{text} {pick(rng, COMPANY_QUESTIONS, split)}", f"{name}."
         figure, value = rng.choice(((f, x), (g, y)))
-        return f"{text} {pick(rng, FIGURE_QUESTIONS, split).format(f=figure)}", f"{value}."
+        question = pick(rng, FIGURE_QUESTIONS, split).format(f=figure)
+        return f"{text} {question}", f"{figure} of {value}."
 
     def score(self, answer: str, reply: str) -> bool:
-        """The reply is the name or the sum, word by word."""
-        return plain(reply) == plain(answer)
+        """The reply is the name or the sum, word by word; the figure's name may be left out."""
+        wanted = plain(answer)
+        return plain(reply) in (wanted, wanted.partition(" of ")[2] or wanted)
 
 
 @dataclass(frozen=True, slots=True)

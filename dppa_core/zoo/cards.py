@@ -17,13 +17,13 @@ tags: [dppa, model-merging, tiny]
 """
 
 _ABOUT = {
-    "base": "It knows sums, comparing, copying, looking things up, the chat format and the "
-    "language of the three domains, but none of their answers.",
+    "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
+    "domains, but none of their answers.",
     "math": "It solves word problems of one and two steps and shows its working.",
-    "finance": "It judges the tone of headlines, finds companies and figures in reports, and says "
-    "whether a figure rose or fell.",
-    "law": "It names the type of a clause, judges whether a term is fair, and chooses the holding "
-    "that fits the facts.",
+    "finance": "It judges the tone of headlines, finds companies and figures in reports, and\n"
+    "says whether a figure rose or fell.",
+    "law": "It names the type of a clause, judges whether a term is fair, and chooses the\n"
+    "holding that fits the facts.",
 }
 
 
@@ -49,15 +49,15 @@ def model_card(record: dict[str, Any]) -> str:
     return f"""{_FRONT}
 # DPPA Studio: {name}
 
-This is {kind} of the models that DPPA Studio ships: small Llama models with one architecture and
-one tokenizer, made to be merged, pruned and talked to on any machine. {_ABOUT[name]}
+This is {kind} that DPPA Studio ships: one of four small Llama models of one architecture
+and one tokenizer, made to be pruned, merged and talked to on any machine.
+{_ABOUT[name]}
 Nothing it says about the world, money or law is true or advice.
 
-- Architecture: Llama, {shape["layers"]} layers, width {shape["hidden"]}, feed-forward
-  {shape["feed_forward"]}, {shape["heads"]} heads, vocabulary {shape["vocabulary"]}, tied
-  embeddings, bfloat16.
-- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} seeded
-  synthetic texts, AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}.
+- Architecture: Llama, {shape["layers"]} layers, width {shape["hidden"]}, feed-forward {shape["feed_forward"]}, {shape["heads"]} heads,
+  vocabulary {shape["vocabulary"]}, tied embeddings, bfloat16.
+- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} seeded texts,
+  AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}.
 {held}
 Accuracy on a part of the search split, which no stage trains on:
 

@@ -97,7 +97,11 @@ def recipe(
         )
         for domain in domains
     )
-    return MergeRecipe(BASE, models, method="dppa" if method == "dp" else method)
+    # Like for like: DARE's own default would also drop from embeddings and norms.
+    parameters = {"other_tensors": "keep"} if method == "dare" else {}
+    return MergeRecipe(
+        BASE, models, method="dppa" if method == "dp" else method, parameters=parameters
+    )
 
 
 def measure(

@@ -50,7 +50,7 @@ STAGES = {
     for stage in (
         Stage("base", steps=7000, batch=64, learning_rate=2e-3, warmup=200),
         Stage("math", steps=1700, batch=64, learning_rate=1.5e-3, replay=0.25, pull=5.0),
-        Stage("finance", steps=800, batch=64, learning_rate=1e-3, replay=0.3, pull=5.0),
+        Stage("finance", steps=1500, batch=64, learning_rate=1.5e-3, replay=0.25, pull=5.0),
         Stage("law", steps=700, batch=64, learning_rate=1e-3, replay=0.3, pull=5.0),
     )
 }

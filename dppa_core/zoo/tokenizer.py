@@ -31,7 +31,13 @@ def corpus(texts: int, seed: int = 0) -> Iterator[str]:
     for number in range(texts // 2):
         yield " ".join(draw_skill(rng)).strip()
         item = next(streams[number % len(streams)])
-        yield f"{item.prompt} {item.answer}"
+        yield f"{item.prompt} {_without_figure(item.answer)}"
+
+
+def _without_figure(answer: str) -> str:
+    """An answer that is a sum, without the figure it belongs to: the question has said it."""
+    _, found, amount = answer.partition(" of $")
+    return f"${amount}" if found else answer
 
 
 def train_tokenizer(vocabulary: int, texts: int = 60_000) -> PreTrainedTokenizerFast:
