@@ -54,9 +54,9 @@ and one tokenizer, made to be pruned, merged and talked to on any machine.
 {_ABOUT[name]}
 Nothing it says about the world, money or law is true or advice.
 
-- Architecture: Llama, {shape["layers"]} layers, width {shape["hidden"]}, feed-forward {shape["feed_forward"]}, {shape["heads"]} heads,
-  vocabulary {shape["vocabulary"]}, tied embeddings, bfloat16.
-- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} seeded texts,
+- Architecture: Llama, {_shape(shape)},
+  tied embeddings, bfloat16.
+- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} texts,
   AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}.
 {held}
 Accuracy on a part of the search split, which no stage trains on:
@@ -68,3 +68,10 @@ Accuracy on a part of the search split, which no stage trains on:
 Licence: Apache-2.0, weights and texts. The texts come from generators in `dppa_core/tasks`; no
 outside data was used.
 """
+
+
+def _shape(shape: dict[str, int]) -> str:
+    return (
+        f"{shape['layers']} layers, width {shape['hidden']}, feed-forward "
+        f"{shape['feed_forward']}, {shape['heads']} heads, vocabulary {shape['vocabulary']}"
+    )

@@ -18,8 +18,8 @@ def markdown(report: ZooReport, command: str) -> str:
     return "\n\n".join(
         (
             f"Accuracy in per cent on {items} of each domain, with 95 % Wilson intervals; factors "
-            f"and coefficients were chosen on {report.search_items} search items a domain. All methods "
-            "treat the modules alone and keep the whole delta of the other tensors. "
+            f"and coefficients were chosen on {report.search_items} search items a domain. Every "
+            "method treats the modules and keeps the whole delta of the other tensors. "
             f"Made by `{command}`.",
             "**The models.** " + _models_sentence(report),
             _models_table(report),
