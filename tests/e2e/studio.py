@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
 
 READY_MS = 60_000
-ACT_MS = 15_000
+ACT_MS = 30_000
 ANSWER_MS = 90_000
 ARGUMENTS = (
     "--no-sandbox",
