@@ -56,16 +56,16 @@
     dppa.paint(() => {
       const view = dppa.view?.();
       const exact = dppa.exact;
+      const current = exact !== null && dppa.isCurrent();
+      const trouble = dppa.trouble || (current ? exact.problem : "");
+      problem.hidden = !trouble;
+      say(problem, trouble);
       if (!view || !exact) return;
       const who = dppa.words.label(dppa.state.focus);
       const about = view.exact ? "" : "≈ ";
       say(focus, `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`);
-      const current = dppa.isCurrent();
       say(all, current ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
       say(mark, view.exact ? "exact" : "estimating …");
-      const trouble = dppa.trouble || (current ? exact.problem : "");
-      problem.hidden = !trouble;
-      say(problem, trouble);
       put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
       put(outer, "data-recipe", exact.recipe);
       put(outer, "data-kept", (100 * exact.share).toFixed(4));

@@ -28,11 +28,14 @@
     const outer = element.closest(`#${CSS.escape(host.dataset.outer || name)}`) || element;
     parts[name]({
       host, outer, trigger,
-      get: () => props.value,
-      put: (value) => { props.value = value; },
-      watch: (callback) => watch("value", () => callback(props.value)),
+      get: () => parse(props.value),
+      put: (value) => { props.value = JSON.stringify(value); },
+      watch: (callback) => watch("value", () => callback(parse(props.value))),
     });
   };
+
+  // Values travel as JSON text: Gradio copies a structure number by number at every event.
+  const parse = (text) => (typeof text === "string" && text ? JSON.parse(text) : null);
 
   // --- frames ------------------------------------------------------------------------------
   let frame = 0;

@@ -15,7 +15,7 @@ import gradio as gr
 
 from components.figures import short_name
 from components.forms import PRIVATE, Controls, activity_script
-from components.live import live
+from components.live import live, pack
 from components.notices import message, show_errors
 from components.session import Session
 from components.studio import Allowance, Emit, Studio
@@ -246,12 +246,12 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio) -> None:
         before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
         for turn, activity in stream_turn(question, studio):
             turns = (*before, turn)
-            yield {view.turns: turns, view.transcript: transcript_value(turns, activity)}
+            yield {view.turns: turns, view.transcript: pack(transcript_value(turns, activity))}
 
     @show_errors
     def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
         turns = stopped_turns(values[view.turns])
-        return {view.turns: turns, view.transcript: transcript_value(turns, "idle")}
+        return {view.turns: turns, view.transcript: pack(transcript_value(turns, "idle"))}
 
     own = {view.prompt, view.targets, view.max_tokens, view.temperature, view.seed, view.turns}
     sending = [view.send.click, view.prompt.submit]

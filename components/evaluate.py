@@ -15,9 +15,9 @@ import gradio as gr
 
 from components.figures import short_name
 from components.forms import PRIVATE, Controls, activity_script
-from components.live import live
+from components.live import live, pack
 from components.notices import message, show_errors
-from components.session import Session
+from components.session import Session, parsed
 from components.studio import Emit, Studio
 from components.tables import Row, Scored, retention_sentence, score_value
 from dppa_core.errors import Cancelled
@@ -157,11 +157,11 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
     def on_score(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         exam = read_exam(values, view, controls.session(values))
         for value in stream_exam(exam, studio):
-            yield {view.table: value}
+            yield {view.table: pack(value)}
 
     @show_errors
     def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.table: stopped_value(values[view.table])}
+        return {view.table: pack(stopped_value(parsed(values[view.table])))}
 
     view.run.click(None, js=activity_script("score", "waiting"), **PRIVATE)
     scoring = view.run.click(

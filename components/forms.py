@@ -12,12 +12,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from components.live import pack
 from components.session import (
     Session,
     factors_from_json,
     factors_json,
     models_from_json,
     models_json,
+    parsed,
 )
 from dppa_core.parameters import check_number
 
@@ -54,7 +56,7 @@ class Controls:
         Raises:
             InvalidValue: a value no control offers; handlers can be called without the page.
         """
-        base, models = models_from_json(values[self.models])
+        base, models = models_from_json(parsed(values[self.models]))
         return Session(
             base=base,
             models=models,
@@ -64,20 +66,20 @@ class Controls:
             strength=check_number("Strength", values[self.strength], 0, 0.5),
             k_layer=check_number("Outliers of a layer", values[self.k_layer], 0.1, 100),
             k_module=check_number("Outliers of a module", values[self.k_module], 0.1, 100),
-            **factors_from_json(values[self.amplify]),
+            **factors_from_json(parsed(values[self.amplify])),
         )
 
     def show(self, session: Session) -> dict[Any, Any]:
         """Outputs that set every control to a session."""
         return {
-            self.models: models_json(session),
+            self.models: pack(models_json(session)),
             self.rate: round(session.rate * 100, 2),
             self.partitions: len(session.levels),
             self.shares: session.shares,
             self.strength: session.strength,
             self.k_layer: session.k_layer,
             self.k_module: session.k_module,
-            self.amplify: factors_json(session),
+            self.amplify: pack(factors_json(session)),
         }
 
 

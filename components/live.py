@@ -1,11 +1,13 @@
 """Parts of the page drawn in the browser, by the scripts in assets/.
 
-Knows how a value travels, not what it means. A value is plain JSON; it never becomes part of a
-template (Gradio would run what it holds as code): scripts read it and set textContent.
+Knows how a value travels, not what it means. A value is JSON text; it never becomes part of a
+template (Gradio would run what it holds as code): scripts read it and set textContent. Text,
+because Gradio's browser part copies a structure number by number, at every move of a slider.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -17,6 +19,11 @@ if (window.dppa && window.dppa.complete) go();
 else window.addEventListener("dppa:complete", go, {once: true});
 /* events: %s */
 """
+
+
+def pack(value: Any) -> str:
+    """A value as it travels."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def live(
@@ -36,7 +43,7 @@ def live(
     """
     quoted = " ".join(f'"{event}"' for event in events)
     return gr.HTML(
-        value,
+        pack(value),
         html_template=f'<div class="live" data-part="{name}">{skeleton}</div>',
         js_on_load=_MOUNT % (name, quoted),
         apply_default_css=False,

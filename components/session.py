@@ -6,6 +6,7 @@ trusted: every value is checked here, whatever the controls allow.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ HIGHEST_RATE = 0.99
 LARGEST_FACTOR = 4.0
 COEFFICIENTS = (-1.0, 2.0)
 LONGEST_REFERENCE = 500
+LONGEST_TEXT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,16 @@ def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
     levels = check_levels([round(percent / 100, 12) for percent in percents])
     rate = check_number("The last level", levels[-1], 0, HIGHEST_RATE, "It is the pruning rate.")
     return rate, tuple(round((1 - level) / (1 - rate), 12) for level in levels[:-1])
+
+
+def parsed(value: object) -> object:
+    """What a part of the page sent, from JSON text of reasonable length."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.") from None
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:

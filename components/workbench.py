@@ -18,7 +18,7 @@ from components.chat import ChatView, build_chat, target_choices, wire_chat
 from components.evaluate import build_score, wire_score
 from components.forms import PRIVATE, Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title, status_value
-from components.live import static
+from components.live import pack, static
 from components.models import (
     ModelsView,
     build_adding,
@@ -153,7 +153,7 @@ def _wire_plots(page: Page) -> None:
         (page.controls.k_module, "k_module"),
     ):
         gr.on(
-            [component.input, component.change],
+            [component.change],
             None,
             [component],
             js=f"(x) => {{ window.dppa.move('{name}', x); return []; }}",
@@ -175,9 +175,9 @@ def _wire_exact(page: Page, studio: Studio) -> None:
     @show_errors
     def on_settle(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            return {page.see.exact: exact_payload(controls.session(values), studio)}
+            return {page.see.exact: pack(exact_payload(controls.session(values), studio))}
         except DppaError as error:
-            return {page.see.exact: {"trouble": str(error)}}
+            return {page.see.exact: pack({"trouble": str(error)})}
 
     page.see.exact.rest(
         on_settle,
@@ -193,7 +193,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
         return {
             controls.shares: session.shares,
             page.pruning.levels: "",
-            page.see.exact: exact_payload(session, studio),
+            page.see.exact: pack(exact_payload(session, studio)),
         }
 
     controls.partitions.input(
@@ -210,7 +210,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_strength(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {page.see.plots: plots_payload(controls.session(values), studio)}
+        return {page.see.plots: pack(plots_payload(controls.session(values), studio))}
 
     gr.on(
         [controls.strength.change, controls.k_layer.change, controls.k_module.change],
@@ -229,7 +229,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         session = with_levels(controls.session(values), values[page.pruning.levels])
         shown = controls.show(session)
         changed = {key: shown[key] for key in (controls.rate, controls.partitions, controls.shares)}
-        return changed | {page.see.exact: exact_payload(session, studio, adopt=True)}
+        return changed | {page.see.exact: pack(exact_payload(session, studio, adopt=True))}
 
     page.pruning.levels.submit(
         on_levels,
@@ -243,8 +243,8 @@ def _shown(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
     """Everything that follows when the models or all controls change at once."""
     answering = target_choices(session)
     return page.controls.show(session) | {
-        page.see.plots: plots_payload(session, studio, adopt=True),
-        page.see.exact: exact_payload(session, studio, adopt=True),
+        page.see.plots: pack(plots_payload(session, studio, adopt=True)),
+        page.see.exact: pack(exact_payload(session, studio, adopt=True)),
         page.chat.targets: gr.CheckboxGroup(choices=answering, value=["merged"]),
         page.pruning.levels: "",
     }
@@ -287,8 +287,8 @@ def _wire_models(page: Page, studio: Studio) -> None:
     def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
         session = controls.session(values)
         return {
-            page.see.plots: plots_payload(session, studio),
-            page.see.exact: exact_payload(session, studio),
+            page.see.plots: pack(plots_payload(session, studio)),
+            page.see.exact: pack(exact_payload(session, studio)),
             page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
         }
 
@@ -306,18 +306,21 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_open() -> dict[Any, Any]:
-        payloads = {
-            page.see.plots: plots_payload(session, studio, adopt=True),
-            page.see.exact: exact_payload(session, studio, adopt=True),
-        }
-        studio.opened.set()
-        return payloads
+        try:
+            return {
+                page.see.plots: pack(plots_payload(session, studio, adopt=True)),
+                page.see.exact: pack(exact_payload(session, studio, adopt=True)),
+            }
+        except DppaError as error:
+            return {page.see.exact: pack({"trouble": str(error)})}
+        finally:
+            studio.opened.set()
 
     @show_errors
     def on_tick() -> dict[Any, Any]:
         merged = recipe_hash(recipe) if studio.merged(recipe) else ""
         return {
-            page.status: status_value(ready=studio.ready, merged=merged),
+            page.status: pack(status_value(ready=studio.ready, merged=merged)),
             page.timer: gr.Timer(active=not studio.ready),
         }
 
