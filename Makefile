@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench readme help
+.PHONY: app test check format bench results readme help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -29,6 +29,12 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
+
+results: ## Measure what the embedded models show, into docs/ and the README (half an hour)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
+	@mv docs/results.partial docs/results.md
+	@$(PY) scripts/readme.py
 
 readme: ## Copy docs/results.md into the README
 	@sh scripts/environment.sh app

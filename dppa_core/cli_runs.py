@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dppa_core.evaluate import Evaluation
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
-README_MARKS = ("<!-- results:start -->", "<!-- results:end -->")
 
 
 def evaluate(
@@ -97,31 +96,16 @@ def report(
     from dppa_core.zoo.report import measure  # noqa: PLC0415
     from dppa_core.zoo.report_text import markdown  # noqa: PLC0415
 
-    if readme is not None:
-        replace_between(readme.read_text("utf-8"), "")
     found = measure(
         limit=limit,
         search_limit=search_limit,
         workers=workers,
         say=lambda line: _tell(line, quiet=as_json),
     )
-    text = markdown(found, "dppa zoo report --readme README.md")
-    if readme is not None:
-        readme.write_text(replace_between(readme.read_text("utf-8"), text), "utf-8")
+    text = markdown(found, "make results")
     if out is not None:
         out.write_text(json.dumps(to_json(found), indent=1) + "\n", "utf-8")
     emit(to_json(found), text, as_json=as_json)
-
-
-def replace_between(page: str, text: str) -> str:
-    """`page` with `text` between the marks of its results; both marks must be there."""
-    start, end = README_MARKS
-    if page.count(start) != 1 or page.count(end) != 1 or page.index(start) > page.index(end):
-        raise InvalidValue(
-            f"the page needs one {start} and after it one {end}: the results go between them."
-        )
-    before, after = page.split(start)[0], page.split(end)[1]
-    return f"{before}{start}\n{text}\n{end}{after}"
 
 
 def _tell(line: str, *, quiet: bool) -> None:

@@ -2,8 +2,6 @@
 
 import pytest
 
-from dppa_core.cli_runs import README_MARKS, replace_between
-from dppa_core.errors import InvalidValue
 from dppa_core.evaluate import DomainScore, Evaluation, wilson
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.cards import model_card
@@ -81,17 +79,6 @@ def test_dp_is_dppa_with_one_partition_at_factor_1() -> None:
     assert made.method == "dppa"
     assert made.models[0].levels == (0.8,)
     assert made.models[0].amplification == (1.0,)
-
-
-def test_the_results_go_between_their_marks() -> None:
-    start, end = README_MARKS
-    page = f"before\n{start}\nold\n{end}\nafter\n"
-    assert replace_between(page, "new") == f"before\n{start}\nnew\n{end}\nafter\n"
-
-
-def test_a_page_without_marks_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="results:start"):
-        replace_between("nothing here", "new")
 
 
 def test_a_card_states_licence_training_and_scores() -> None:
