@@ -13,7 +13,10 @@
     const limits = { min: low, max: high, step };
     const range = html("input", { type: "range", "aria-label": name, ...limits }, box);
     const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits }, box);
+    let shown = null;
     const show = (x) => {
+      if (x === shown) return;
+      shown = x;
       range.value = x;
       range.style.setProperty("--filled", `${(100 * (x - low)) / (high - low)}%`);
       if (document.activeElement !== number) number.value = x.toFixed(digits);
@@ -78,7 +81,10 @@
       }
       for (const model of models) {
         const { root, box, cross, control } = rows.get(model.ref);
-        root.style.setProperty("--model", colour(model.ref));
+        if (root.dataset.colour !== colour(model.ref)) {
+          root.dataset.colour = colour(model.ref);
+          root.style.setProperty("--model", colour(model.ref));
+        }
         root.classList.toggle("off", !model.on);
         box.checked = model.on;
         cross.hidden = models.length < 2;

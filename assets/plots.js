@@ -138,12 +138,13 @@
     new ResizeObserver(measure).observe(host);
     measure();
 
-    let sequence = 0, settle = 0;
+    let sequence = 0, settle = 0, painted = "";
     dppa.paint((input) => {
       syncChoices(quantity, focus);
       if (!sizes || !dppa.table()) return;
       view = makeView();
-      host.style.setProperty("--focus", dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)");
+      const colour = dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)";
+      if (colour !== painted) { painted = colour; host.style.setProperty("--focus", colour); }
       heatmap.draw(view, sizes.heatmap);
       bars(view, sizes.kept);
       distribution.draw(view, sizes.distribution);
@@ -207,7 +208,9 @@
     const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heatmap as a table" }, details);
     const table = html("table", { class: "twin" }, scroll);
     const parts = { caption: html("caption", {}, table), head: html("thead", {}, table), body: html("tbody", {}, table) };
-    return { ...parts, key: "", cells: [] };
+    const twin = { ...parts, details, key: "", cells: [] };
+    details.addEventListener("toggle", () => { const view = dppa.view?.(); if (view) fillTwin(twin, view); });
+    return twin;
   }
   function fillTwin(twin, view) {
     const { layers, kinds } = view.table;
@@ -223,6 +226,7 @@
       });
       twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
     }
+    if (!twin.details.open) return; // nobody reads it now
     const { title } = dppa.QUANTITIES[dppa.state.quantity];
     say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)} at a pruning rate of ${percent(view.rate)}`);
     view.cells.forEach((cell, i) => say(twin.cells[i], view.scale.text(cell.value)));

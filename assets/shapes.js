@@ -62,7 +62,9 @@
     if (element.getAttribute(name) !== text) element.setAttribute(name, text);
   }
   function say(element, text) {
-    if (element.textContent !== text) element.textContent = text;
+    const node = element.firstChild;
+    if (!node) { if (text) element.textContent = text; return; }
+    if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
   }
   const niceTop = (x) => [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((t) => x <= t) ?? 1;
   const px = (x) => (Math.round(x * 100) / 100).toString();
