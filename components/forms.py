@@ -50,6 +50,18 @@ class Controls:
         """All of them, for `inputs=`."""
         return {getattr(self, item.name) for item in fields(self)}
 
+    def tell_browser(self) -> None:
+        """The browser's own listeners: first in line, so that a draw waits for no server.
+
+        A person's moves are seen by assets/store.js before; these are for values set by code.
+        """
+        for name in ("rate", "strength", "k_layer", "k_module"):
+            component = getattr(self, name)
+            script = f"(x) => {{ window.dppa.move('{name}', x); return []; }}"
+            gr.on([component.change], None, [component], js=script, **PRIVATE)
+        script = "(x) => { window.dppa.set({partitions: x, shares: []}); return []; }"
+        gr.on([self.partitions.input], None, [self.partitions], js=script, **PRIVATE)
+
     def session(self, values: Mapping[Any, Any]) -> Session:
         """The choices a handler was called with.
 

@@ -6,7 +6,6 @@ frozen Session from it, and gives a dict back.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +38,13 @@ from components.prune import (
     with_partitions,
 )
 from components.see import SeeView, build_see, exact_payload, plots_payload
+from components.serving import is_public, start
 from components.session import Session
 from components.studio import Studio
-from components.theme import page_head, page_theme
 from dppa_core.errors import DppaError
 from dppa_core.recipe import recipe_hash
+
+__all__ = ["build_page", "start"]
 
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
 """Events of moving sliders. They skip the queue, so a notice cannot reach the page from them:
@@ -65,18 +66,13 @@ class Page:
     timer: gr.Timer
 
 
-def is_public() -> bool:
-    """Whether strangers use this page: on a Space they do."""
-    return bool(os.environ.get("SPACE_ID"))
-
-
 def build_page(studio: Studio | None = None) -> gr.Blocks:
     """The whole interface, its queue configured; nothing is loaded or started yet."""
     studio = studio or Studio(public=is_public())
     session = first_session()
     with gr.Blocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
         page = _layout(session, studio)
-        _wire_plots(page)
+        page.controls.tell_browser()
         _wire_exact(page, studio)
         _wire_strength(page, studio)
         _wire_levels(page, studio)
@@ -142,30 +138,6 @@ def _build_shape_more(
         pruning = build_advanced(session)
         reference, add, use = build_adding(studio)
     return pruning, reference, add, use
-
-
-def _wire_plots(page: Page) -> None:
-    """The browser's own listeners: first in line, so that a draw waits for no server."""
-    for component, name in (
-        (page.controls.rate, "rate"),
-        (page.controls.strength, "strength"),
-        (page.controls.k_layer, "k_layer"),
-        (page.controls.k_module, "k_module"),
-    ):
-        gr.on(
-            [component.change],
-            None,
-            [component],
-            js=f"(x) => {{ window.dppa.move('{name}', x); return []; }}",
-            api_visibility="private",
-        )
-    gr.on(
-        [page.controls.partitions.input],
-        None,
-        [page.controls.partitions],
-        js="(x) => { window.dppa.set({partitions: x, shares: []}); return []; }",
-        api_visibility="private",
-    )
 
 
 def _wire_exact(page: Page, studio: Studio) -> None:
@@ -326,28 +298,3 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
 
     blocks.load(on_open, None, [page.see.plots, page.see.exact], **LIVE)
     page.timer.tick(on_tick, None, [page.status, page.timer], **LIVE)
-
-
-def launch_options() -> dict[str, Any]:
-    """How the page is served: no history, no monitoring, nothing from elsewhere."""
-    return {
-        "theme": page_theme(),
-        "head": page_head(),
-        "run_history": False,
-        "enable_monitoring": False,
-        "footer_links": [],
-        "ssr_mode": False,
-        "state_session_capacity": 300,
-        "max_threads": 16,
-        "max_file_size": "1kb",
-        "show_error": False,
-    }
-
-
-def start(page: gr.Blocks, **options: Any) -> str:
-    """Serve the page, load the models behind it, and return its local address."""
-    studio: Studio = page.studio
-    _, url, _ = page.launch(prevent_thread_lock=True, **(launch_options() | options))
-    if os.environ.get("DPPA_WARM") != "0":
-        studio.warm_up(first_session().recipe())
-    return url.rstrip("/")

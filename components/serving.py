@@ -1,0 +1,45 @@
+"""How the page is served: no history, no monitoring, nothing from elsewhere.
+
+Knows launch options and the warm-up, not what is on the page.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gradio as gr
+
+from components.presets import first_session
+from components.studio import Studio
+from components.theme import page_head, page_theme
+
+
+def is_public() -> bool:
+    """Whether strangers use this page: on a Space they do."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served: no history, no monitoring, nothing from elsewhere."""
+    return {
+        "theme": page_theme(),
+        "head": page_head(),
+        "run_history": False,
+        "enable_monitoring": False,
+        "footer_links": [],
+        "ssr_mode": False,
+        "state_session_capacity": 300,
+        "max_threads": 16,
+        "max_file_size": "1kb",
+        "show_error": False,
+    }
+
+
+def start(page: gr.Blocks, **options: Any) -> str:
+    """Serve the page, load the models behind it, and return its local address."""
+    studio: Studio = page.studio
+    _, url, _ = page.launch(prevent_thread_lock=True, **(launch_options() | options))
+    if os.environ.get("DPPA_WARM") != "0":
+        studio.warm_up(first_session().recipe())
+    return url.rstrip("/")
