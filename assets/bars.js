@@ -8,7 +8,7 @@
 
   // Strongest partition darkest: the model's colour, mixed with the paper.
   dppa.plots.shade = (partition, count) => {
-    const part = Math.round(100 - (partition * 68) / Math.max(count - 1, 1));
+    const part = Math.round(100 - (partition * 60) / Math.max(count - 1, 1));
     return `color-mix(in oklab, var(--focus) ${count === 1 ? 85 : part}%, var(--d-card))`;
   };
 

@@ -96,9 +96,10 @@
         const { line, spread, text } = cuts[k];
         put(line, "x1", px(inside(middle))); put(line, "x2", px(inside(middle)));
         put(spread, "x", px(inside(low))); put(spread, "width", px(Math.max(inside(high) - inside(low), 0)));
-        const right = inside(middle) > width - 60;
-        put(text, "x", px(inside(middle) + (right ? -4 : 4)));
-        put(text, "text-anchor", right ? "end" : "start");
+        // The highest level is written to the right of its line, the others to the left.
+        const left = (k > 0 || inside(middle) > width - 60) && inside(middle) > LEFT + 50;
+        put(text, "x", px(inside(middle) + (left ? -4 : 4)));
+        put(text, "text-anchor", left ? "end" : "start");
         say(text, percent(view.levels[k]));
       });
     }

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, say, put, percent, percent1, three, count } = dppa.shapes;
+  const { html, svg, say, put, superscript, percent, percent1, three, count } = dppa.shapes;
   const SIDE_BY_SIDE = 560;
 
   // --- the view: everything one frame needs, from the table or from the exact plan ----------------
@@ -74,7 +74,11 @@
       low = Math.floor(low * 10 + 1e-9) / 10;
       high = Math.max(Math.ceil(high * 10 - 1e-9) / 10, low + 0.1);
     }
-    return { low, high, text, unit };
+    if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
+    // Small numbers share one power of ten, named once below.
+    const power = Math.floor(Math.log10(high));
+    const scaled = (value) => (value / 10 ** power).toFixed(2);
+    return { low, high, text: scaled, cell: scaled, unit: `mean |d|, times 10${superscript(power)}` };
   }
 
   // --- the part ------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@
   const px = (x) => (Math.round(x * 100) / 100).toString();
 
   dppa.shapes = {
-    THIN, three, percent, percent1, count, viridis, inkOn, put, say, niceTop, px,
+    THIN, superscript, three, percent, percent1, count, viridis, inkOn, put, say, niceTop, px,
     svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
     html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
   };

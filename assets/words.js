@@ -72,7 +72,7 @@
   dppa.words = { heatmap, kept, distribution, label };
   dppa.QUANTITIES = {
     significance: {
-      title: "significance", unit: "share of outliers", text: percentOrThree,
+      title: "significance", unit: "share of outliers", text: smallPercent,
       how: "Colour: share of a matrix's changes larger than 5 times its mean change. Bar in each cell: share kept.",
     },
     density: {
@@ -92,5 +92,6 @@
       how: "Colour: share of the squared change that survives pruning. Bar in each cell: share kept.",
     },
   };
-  function percentOrThree(share) { return share < 0.001 ? `${three(100 * share)}\u2009%` : percent(share); }
+  // Outliers are rare: two decimals below one percent.
+  function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u2009%` : percent(share); }
 })();

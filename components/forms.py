@@ -101,7 +101,8 @@ def field_slider(
     """A slider for one field of a parameters dataclass: title, help, unit and range are its own."""
     item = next(item for item in fields(settings) if item.name == name)
     about = item.metadata
-    label = f"{about['title']} ({about['unit']})" if about["unit"] else about["title"]
+    unit = about["unit"].replace("x ", "× ")
+    label = f"{about['title']} ({unit})" if unit else about["title"]
     return gr.Slider(
         limits.get("low", about["min"]),
         limits.get("high", about["max"]),

@@ -164,8 +164,12 @@ def retention_sentence(
     mean = sum(kept.values()) / len(kept)
     worst = min(kept, key=kept.__getitem__)
     if len(kept) == 1:
-        return f"The merge keeps {mean:.0%} of the best model's score in {worst}."
+        return f"The merge keeps {_percent(mean)} of the best model's score in {worst}."
     return (
-        f"The merge keeps {mean:.0%} of the best single models' scores on average; "
-        f"least in {worst} ({kept[worst]:.0%})."
+        f"The merge keeps {_percent(mean)} of the best single models' scores on average; "
+        f"least in {worst} ({_percent(kept[worst])})."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\u2009%"

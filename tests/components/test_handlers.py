@@ -1,0 +1,304 @@
+"""Handlers without a server, notices, threads that end, and how events are set up."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.chat import Question, answer_events
+from components.models import checked_reference, with_base, with_model
+from components.notices import NEUTRAL, message, show_errors
+from components.presets import first_session
+from components.prune import with_levels, with_partitions
+from components.serving import launch_options
+from components.studio import Allowance, Recent, Studio
+from components.workbench import build_page
+from dppa_core.errors import (
+    Cancelled,
+    DppaError,
+    InvalidValue,
+    MissingCheckpoint,
+    NotAllowed,
+    OutOfBudget,
+    UnknownName,
+)
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=False)
+
+
+@pytest.fixture
+def page(studio: Studio) -> gr.Blocks:
+    return build_page(studio)
+
+
+def events(page: gr.Blocks, name: str) -> list[Any]:
+    """The events that call the handler of that name."""
+    return [fn for fn in page.fns.values() if fn.name == name]
+
+
+def press(page: gr.Blocks, name: str, **values: Any) -> dict[str, Any]:
+    """Call a handler as the page would: every input at its first value but those given by elem_id.
+
+    Returns outputs by elem_id; JSON text is parsed.
+    """
+    (event,) = events(page, name)
+    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
+    result = event.fn(given)
+    return {block.elem_id: _read(value) for block, value in result.items()}
+
+
+def _read(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+
+
+# errors become notices
+
+
+def test_a_foreseen_error_is_shown_as_it_stands_and_as_text() -> None:
+    @show_errors
+    def handler() -> None:
+        raise InvalidValue("the rate <b>1.5</b> is too high")
+
+    with pytest.raises(gr.Error) as caught:
+        handler()
+    assert caught.value.message == "the rate &lt;b&gt;1.5&lt;/b&gt; is too high"
+    assert not caught.value.print_exception
+
+
+def test_a_bug_is_logged_and_told_neutrally(caplog: pytest.LogCaptureFixture) -> None:
+    @show_errors
+    def handler() -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError("secret path")
+
+    with caplog.at_level(logging.ERROR), pytest.raises(gr.Error) as caught:
+        list(handler())
+    assert caught.value.message == NEUTRAL
+    assert "secret path" in caplog.text
+    assert message(InvalidValue("mine")) == "mine"
+
+
+# choices that open files
+
+
+def test_a_model_that_is_not_there_leaves_the_session_as_it_was(studio: Studio) -> None:
+    session = first_session()
+    with pytest.raises(MissingCheckpoint):
+        with_model(session, "/no/such/folder", studio)
+    with pytest.raises(InvalidValue, match="already"):
+        with_model(session, "zoo:math", studio)
+    with pytest.raises(InvalidValue, match="base itself"):
+        with_model(session, "zoo:base", studio)
+
+
+def test_a_folder_becomes_a_domain_model(studio: Studio, tiny_zoo: Path) -> None:
+    folder = str(tiny_zoo / "law")
+    assert with_model(first_session(), folder, studio).models[-1].reference == folder
+
+
+def test_a_public_page_opens_no_folder(zoo_env: Path) -> None:
+    with pytest.raises(NotAllowed):
+        with_model(first_session(), str(zoo_env / "law"), Studio(public=True))
+
+
+def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
+    with pytest.raises(InvalidValue, match="Remove it"):
+        with_base(first_session(), "zoo:math", studio)
+
+
+@pytest.mark.parametrize(
+    ("reference", "error"),
+    [
+        (None, InvalidValue),
+        ("", InvalidValue),
+        (3, InvalidValue),
+        ("zoo:mathh", UnknownName),
+        ("hub:a/b", NotAllowed),
+    ],
+)
+def test_a_reference_nobody_can_open_is_refused(
+    zoo_env: Path, reference: object, error: type[DppaError]
+) -> None:
+    with pytest.raises(error):
+        checked_reference(reference)
+
+
+def test_levels_of_ones_own_last_until_the_partitions_are_moved() -> None:
+    mine = with_levels(first_session(), "97, 85")
+    assert mine.levels == (0.97, 0.85)
+    assert with_partitions(mine).levels == pytest.approx((0.925, 0.85))
+    assert with_levels(mine, " ").shares == ()
+
+
+# handlers ---------------------------------------------------------------------------------------
+
+
+def test_a_slider_at_rest_gets_the_exact_plan(page: gr.Blocks) -> None:
+    out = press(page, "on_settle", rate=50)
+    assert out["exact"]["rate"] == 0.5
+    assert out["exact"]["share"] == pytest.approx(0.5, abs=0.01)
+    assert len(out["exact"]["recipe"]) == 12
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rate": 150},
+        {"rate": None},
+        {"rate": "80"},
+        {"strength": 2},
+        {"partitions": 40},
+        {"models": "{}"},
+        {"models": None},
+        {"amplify": '{"linked": true, "factors": [99]}'},
+    ],
+)
+def test_what_no_slider_can_say_is_told_beside_the_old_numbers(
+    page: gr.Blocks, values: dict[str, Any]
+) -> None:
+    out = press(page, "on_settle", **values)
+    assert set(out["exact"]) == {"trouble"} and out["exact"]["trouble"]
+
+
+def test_opening_sends_tables_and_plan(page: gr.Blocks) -> None:
+    (event,) = events(page, "on_open")
+    out = {block.elem_id: _read(value) for block, value in event.fn().items()}
+    assert set(out) == {"plots", "exact"}
+    assert out["exact"]["adopt"] is True
+
+
+def test_opening_without_models_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DPPA_ZOO", str(tmp_path))
+    (event,) = events(build_page(Studio(public=False)), "on_open")
+    out = {block.elem_id: _read(value) for block, value in event.fn().items()}
+    assert "zoo:" in out["exact"]["trouble"]
+
+
+def test_a_preset_sets_every_control(page: gr.Blocks) -> None:
+    out = press(page, "on_preset", preset="Everything kept: plain sum")
+    assert out["rate"] == 0 and out["partitions"] == 1
+    assert out["exact"]["share"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_impossible_levels_become_a_notice(page: gr.Blocks) -> None:
+    with pytest.raises(gr.Error, match="fall"):
+        press(page, "on_levels", levels="80, 95")
+
+
+# how events are set up
+
+
+def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks) -> None:
+    for name in ("on_settle", "on_strength", "on_partitions"):
+        (event,) = events(page, name)
+        assert event.queue is False and event.trigger_mode == "always_last"
+        assert event.show_progress == "hidden"
+
+
+def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
+    for name in ("on_ask", "on_score", "on_add", "on_base"):
+        (event,) = events(page, name)
+        assert event.queue is not False
+        assert (event.concurrency_id, event.concurrency_limit) == ("model", 1)
+
+
+def test_every_event_is_private_and_takes_its_inputs_by_name(page: gr.Blocks) -> None:
+    for event in page.fns.values():
+        assert event.api_visibility == "private", event.name
+        assert not event.inputs or event.fn is None or event.inputs_as_dict, event.name
+
+
+def test_the_browser_listens_before_the_server(page: gr.Blocks) -> None:
+    seen: set[Any] = set()
+    for event in page.fns.values():
+        for target in event.targets:
+            if event.fn is not None and target[1] == "change":
+                assert target in seen, "a listener of the server stands before the browser's"
+            if event.fn is None:
+                seen.add(target)
+
+
+def test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere() -> None:
+    options = launch_options()
+    assert options["run_history"] is False and options["enable_monitoring"] is False
+    assert options["footer_links"] == [] and options["ssr_mode"] is False
+
+
+# threads ----------------------------------------------------------------------------------------
+
+
+def test_a_job_hands_over_everything_in_order(studio: Studio) -> None:
+    job = studio.start(lambda emit, _stop: [emit((n,)) for n in range(5)] and None)
+    assert [event for batch in job.batches(0.01) for event in batch] == [(n,) for n in range(5)]
+    assert job.error is None
+
+
+def test_closing_ends_the_work(studio: Studio) -> None:
+    ended = threading.Event()
+
+    def work(emit: Any, stop: threading.Event) -> None:
+        emit(("begun",))
+        stop.wait(20)
+        ended.set()
+
+    batches = studio.start(work).batches(0.01)
+    while not next(batches):
+        pass
+    batches.close()  # type: ignore[attr-defined]
+    assert ended.wait(2)
+
+
+def test_an_error_in_a_job_is_kept_for_its_owner(studio: Studio) -> None:
+    def work(_emit: Any, _stop: Any) -> None:
+        raise Cancelled("stopped")
+
+    job = studio.start(work)
+    assert list(job.batches(0.01)) is not None
+    assert isinstance(job.error, Cancelled)
+
+
+def test_the_merge_and_the_base_answer_the_same_question(
+    studio: Studio, one_torch_thread: None
+) -> None:
+    question = Question("1 + 1?", ("merged", "zoo:base"), first_session().recipe(), 3, 0.0, 0)
+    seen: list[tuple[Any, ...]] = []
+    answer_events(question, studio, seen.append, threading.Event())
+    states = [(name, change["state"]) for name, change in seen if "state" in change]
+    assert states[0] == ("merged", "merging")
+    assert states[-1] == ("zoo:base", "done")
+    assert studio.merged(first_session().recipe())
+
+
+def test_scores_are_kept_for_unchanged_models(studio: Studio, one_torch_thread: None) -> None:
+    first = studio.score("zoo:base", "math", 2, None, None)
+    begin = time.monotonic()
+    assert studio.score("zoo:base", "math", 2, None, None) is first
+    assert time.monotonic() - begin < 0.5
+
+
+def test_the_least_recently_used_leaves_first() -> None:
+    recent = Recent(2)
+    for key in ("a", "b"):
+        recent.keep(key, key)
+    recent.find("a")
+    recent.keep("c", "c")
+    assert [recent.find(key) for key in ("a", "b", "c")] == ["a", None, "c"]
+
+
+def test_an_allowance_is_per_visitor_and_comes_back() -> None:
+    allowance = Allowance(100, seconds=0.05)
+    allowance.spend("one", 100)
+    allowance.spend("two", 100)
+    with pytest.raises(OutOfBudget):
+        allowance.spend("one", 1)
+    time.sleep(0.06)
+    allowance.spend("one", 1)

@@ -1,0 +1,129 @@
+"""A visitor's choices: what they amount to, and what is refused."""
+
+import pytest
+
+from components.presets import first_session, presets
+from components.session import (
+    ModelChoice,
+    Session,
+    factors_from_json,
+    factors_json,
+    models_from_json,
+    models_json,
+    parsed,
+    shares_from_text,
+)
+from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.recipe import recipe_hash
+
+MATH, LAW = ModelChoice("zoo:math"), ModelChoice("zoo:law", coefficient=0.5)
+
+
+def session(**changes: object) -> Session:
+    return Session(**({"models": (MATH, LAW)} | changes))  # type: ignore[arg-type]
+
+
+def test_eighty_percent_in_two_partitions_is_ninety_and_eighty() -> None:
+    assert session().levels == (0.9, 0.8)
+
+
+def test_shares_of_the_kept_part_follow_the_rate() -> None:
+    assert session(shares=(0.25,)).levels == (0.95, 0.8)
+    assert session(rate=0.6, shares=(0.25,)).levels == (0.9, 0.6)
+
+
+def test_levels_as_people_write_them() -> None:
+    assert shares_from_text("95 %, 80%") == (0.8, (0.25,))
+    assert shares_from_text("80") == (0.8, ())
+
+
+@pytest.mark.parametrize("text", ["80, 95", "80, 80", "120, 50", "abc", "99.9", "", "9,8,7,6,5"])
+def test_impossible_levels_are_refused(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        shares_from_text(text)
+
+
+def test_a_model_that_is_off_is_not_in_the_recipe() -> None:
+    recipe = session(models=(MATH, ModelChoice("zoo:law", on=False))).recipe()
+    assert [model.model for model in recipe.models] == ["zoo:math"]
+
+
+def test_with_every_model_off_there_is_nothing_to_merge() -> None:
+    with pytest.raises(InvalidValue, match="switched on"):
+        session(models=(ModelChoice("zoo:law", on=False),)).recipe()
+
+
+def test_factors_are_shared_until_they_are_not() -> None:
+    own = (("zoo:law", (3.0, 2.0)),)
+    linked = session(factors=(1.5, 1.0), own_factors=own)
+    assert linked.factors_of("zoo:law") == (1.5, 1.0)
+    apart = session(linked=False, factors=(1.5, 1.0), own_factors=own)
+    assert apart.factors_of("zoo:law") == (3.0, 2.0)
+    assert apart.factors_of("zoo:math") == (1.5, 1.0)
+
+
+def test_a_new_partition_starts_at_one() -> None:
+    assert session(partitions=3, factors=(2.0,)).factors_of("zoo:math") == (2.0, 1.0, 1.0)
+
+
+def test_what_the_page_shows_reads_back_the_same() -> None:
+    before = session(linked=False, own_factors=(("zoo:math", (2.0, 1.0)),))
+    base, models = models_from_json(models_json(before))
+    after = session(base=base, models=models, **factors_from_json(factors_json(before)))
+    assert after == before
+    assert recipe_hash(after.recipe()) == recipe_hash(before.recipe())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"base": "zoo:base", "models": "all"},
+        {"base": "", "models": []},
+        {"base": "zoo:base", "models": [{"ref": "zoo:math", "coefficient": 7}]},
+        {"base": "zoo:base", "models": [{"ref": "zoo:math", "coefficient": "1"}]},
+        {"base": "zoo:base", "models": [{"ref": "a\nb", "coefficient": 1}]},
+        {"base": "zoo:base", "models": [{"ref": "x", "coefficient": 1}] * 6},
+    ],
+)
+def test_a_list_of_models_the_page_would_not_send_is_refused(value: object) -> None:
+    with pytest.raises(InvalidValue):
+        models_from_json(value)
+
+
+@pytest.mark.parametrize("factors", [None, "11", [9.0], [-1.0], [True], [1.0] * 5, [float("nan")]])
+def test_factors_the_page_would_not_send_are_refused(factors: object) -> None:
+    with pytest.raises(InvalidValue):
+        factors_from_json({"linked": True, "factors": factors})
+
+
+@pytest.mark.parametrize("value", [None, 3, "{", "x" * 200_000, "[" * 90_000])
+def test_text_that_is_no_json_is_refused(value: object) -> None:
+    with pytest.raises(InvalidValue):
+        parsed(value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rate": 1.0},
+        {"rate": -0.1},
+        {"partitions": 0},
+        {"partitions": 9},
+        {"strength": 0.9},
+        {"models": ()},
+        {"models": (MATH, MATH)},
+    ],
+)
+def test_a_session_outside_its_ranges_cannot_exist(changes: dict[str, object]) -> None:
+    with pytest.raises(DppaError):
+        session(**changes)
+
+
+def test_every_preset_is_a_merge_and_the_first_is_the_whole_zoo() -> None:
+    for preset in presets():
+        assert preset.title and recipe_hash(preset.session.recipe())
+    first = first_session()
+    assert [model.reference for model in first.active] == ["zoo:math", "zoo:finance", "zoo:law"]
+    assert first.rate == 0.8

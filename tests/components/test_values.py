@@ -1,0 +1,161 @@
+"""What the browser is sent: numbers of plans, conversations, scores."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.figures import exact_value, plan_value, short_name
+from components.live import pack
+from components.presets import first_session
+from components.see import exact_payload, plots_payload
+from components.studio import Studio
+from components.tables import (
+    Answer,
+    Row,
+    Turn,
+    activity_of,
+    apply_events,
+    retention_sentence,
+    score_value,
+    stopped_turns,
+)
+from components.theme import PALETTE, SCRIPTS, model_colours, page_head
+from dppa_core.recipe import recipe_hash
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=False)
+
+
+def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
+    session = first_session()
+    value = json.loads(pack(exact_payload(session, studio)))
+    plans = [
+        studio.plan(session.base, m.reference, session.levels, session.parameters)
+        for m in session.models
+    ]
+    assert value["kept"] == sum(plan.kept for plan in plans)
+    assert value["numel"] == sum(plan.numel for plan in plans)
+    assert value["recipe"] == recipe_hash(session.recipe())
+    cells = {(layer, kind): kept for layer, kind, kept, _ in value["plans"]["zoo:math"]["cells"]}
+    for module in plans[0].modules:
+        expected = module.kept / module.numel
+        assert cells[module.layer, module.kind] == pytest.approx(expected, rel=1e-4)
+
+
+def test_levels_nest_in_every_layer(studio: Studio) -> None:
+    session = first_session()
+    levels = (0.95, 0.9, 0.8)
+    plan = studio.plan(session.base, "zoo:law", levels, session.parameters)
+    bands = plan_value(plan)["bands"]
+    assert len(bands) == 3
+    for inner, outer in zip(bands, bands[1:], strict=False):
+        assert all(a <= b for a, b in zip(inner, outer, strict=True))
+
+
+def test_nothing_to_merge_is_said_and_still_drawn(studio: Studio) -> None:
+    plans = {
+        m.reference: studio.plan("zoo:base", m.reference, (0.8,), first_session().parameters)
+        for m in first_session().models
+    }
+    value = exact_value(first_session(), plans, "", "No domain model is switched on.")
+    assert value["recipe"] == "" and value["problem"] and value["kept"] > 0
+
+
+def test_the_tables_of_all_models_are_small_enough_to_send(studio: Studio) -> None:
+    text = pack(plots_payload(first_session(), studio))
+    assert set(json.loads(text)["tables"]) == {"zoo:math", "zoo:finance", "zoo:law"}
+    assert len(text) < 100_000
+
+
+def test_a_model_is_called_by_its_last_name() -> None:
+    assert short_name("zoo:math") == "math"
+    assert short_name("/models/my-law/") == "my-law"
+
+
+def test_an_embedded_model_keeps_its_colour_whoever_stands_beside_it() -> None:
+    alone = model_colours(("zoo:law",))
+    among = model_colours(("/a", "zoo:law", "/b"))
+    assert alone["zoo:law"] == among["zoo:law"]
+    assert len(set(among.values())) == 3
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("paper", ["paper", "card", "sunk"])
+def test_text_reads_on_every_paper(mode: int, paper: str) -> None:
+    below = PALETTE[paper][mode]
+    for ink in ("ink", "muted", "accent", "warn", "good"):
+        assert contrast(PALETTE[ink][mode], below) >= 4.5, ink
+    assert contrast(PALETTE["edge"][mode], below) >= 3
+
+
+def test_primary_buttons_read() -> None:
+    for mode in (0, 1):
+        assert contrast(PALETTE["on-accent"][mode], PALETTE["accent"][mode]) >= 4.5
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    head = page_head().replace("http://www.w3.org/2000/svg", "")
+    assert "http://" not in head and "https://" not in head
+    assert "innerHTML" not in head and "insertAdjacentHTML" not in head
+    assert len(SCRIPTS) == len(set(SCRIPTS))
+
+
+TURN = Turn("t", "1 + 1?", (Answer("merged", "merged", "abc"), Answer("zoo:base", "base")))
+
+
+def test_events_change_only_the_answer_they_are_about() -> None:
+    after = apply_events(TURN, [("merged", {"state": "writing"}), ("merged", {"text": "2"})])
+    assert after.answers[0] == Answer("merged", "merged", "abc", "writing", "2")
+    assert after.answers[1] == TURN.answers[1]
+
+
+def test_merging_is_said_while_it_lasts() -> None:
+    assert activity_of(TURN.changed("merged", state="merging")) == "merging"
+    assert activity_of(TURN.changed("merged", state="writing")) == "answering"
+
+
+def test_stop_keeps_what_was_written_and_ends_the_rest() -> None:
+    half = TURN.changed("merged", state="done", text="2")
+    (after,) = stopped_turns((half,))
+    assert [answer.state for answer in after.answers] == ["done", "stopped"]
+    assert after.answers[0].text == "2"
+
+
+@dataclass(frozen=True)
+class Score:
+    accuracy: float
+    ci95: tuple[float, float] = (0.0, 1.0)
+    n: int = 4
+
+
+ROWS = (Row("merged", "merged", "abc"), Row("zoo:math", "math"), Row("zoo:base", "base"))
+
+
+def test_a_row_has_a_mean_once_all_its_cells_are_there() -> None:
+    scores = {("merged", "math"): Score(0.5), ("merged", "law"): Score(1.0)}
+    value = score_value(ROWS, ("math", "law"), scores, "running", 4)
+    assert value["rows"][0]["mean"] == 0.75
+    assert value["rows"][1]["cells"] == [None, None] and value["rows"][1]["mean"] is None
+
+
+def test_retention_is_told_once_it_is_known() -> None:
+    scores = {("merged", "math"): Score(0.4), ("zoo:base", "math"): Score(0.1)}
+    assert retention_sentence(ROWS, ("math",), scores, "zoo:base") == ""
+    scores["zoo:math", "math"] = Score(0.8)
+    assert "50\u2009%" in retention_sentence(ROWS, ("math",), scores, "zoo:base")
