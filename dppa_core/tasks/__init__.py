@@ -54,7 +54,11 @@ def draw_items(domain: str, split: str, seed: int = 0) -> Iterator[Item]:
     """An endless stream of items, tasks in turn, without regard to repeats."""
     if split not in SPLITS:
         raise InvalidValue(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
-    tasks = tasks_of(domain)
+    return draw_tasks(domain, tasks_of(domain), split, seed)
+
+
+def draw_tasks(domain: str, tasks: tuple[Task, ...], split: str, seed: int) -> Iterator[Item]:
+    """An endless stream of items of some tasks in turn."""
     streams = [random.Random(f"{domain}/{task.name}/{split}/{seed}") for task in tasks]
     while True:
         for task, rng in zip(tasks, streams, strict=True):

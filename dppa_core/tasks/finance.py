@@ -6,13 +6,15 @@ Scored by label or by exact words. Knows no model.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
-from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick, plain
+from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick
 
 HEADS = "Nor Vel Kar Mon Tas Bel Dor Lin Sar Pol Ver Hal Gan Rim Cor Fen Lum Zan Bro Tel".split()
 TAILS = "vex tor mark dale nova lux ton ris gard co max land ster quin via".split()
 KINDS = "Group Bank Foods Energy Motors Media Steel Air".split()
+SECTORS = tuple(kind.lower() for kind in KINDS[1:])
 FIGURES = "revenue profit debt income turnover cost".split()
 PERIODS = ("in March", "in May", "last year", "this year", "in the spring", "in the quarter")
 
@@ -66,31 +68,40 @@ TONE_QUESTIONS = (
     "{h}. Which tone does this headline have?",
 )
 REPORTS = (
-    "{c} reported {f} of {x} and {g} of {y} {p}.",
-    "{p}, {c} had {f} of {x} and {g} of {y}.",
-    "{c} posted {f} of {x} {p}, with {g} of {y}.",
-    "{f} of {c} was {x} {p}; {g} was {y}.",
-    "{c} said {f} was {x} {p} and {g} was {y}.",
-    "The report of {c} shows {f} of {x} and {g} of {y} {p}.",
-    "With {f} of {x} and {g} of {y}, {c} closed its books {p}.",
-    "{c} closed its books {p} with {f} of {x} and {g} of {y}.",
-    "The books of {c} show {f} of {x} and {g} of {y} {p}.",
-    "{p}, {c} reported {f} of {x} and {g} of {y}.",
+    "{c} reported {f} of {x} {p}.",
+    "{p}, {c} had {f} of {x}.",
+    "{c} posted {f} of {x} {p}.",
+    "{f} of {c} was {x} {p}.",
+    "{c} said {f} was {x} {p}.",
+    "The report of {c} shows {f} of {x} {p}.",
+    "With {f} of {x}, {c} closed its books {p}.",
+    "{c} closed its books {p} with {f} of {x}.",
+    "The books of {c} show {f} of {x} {p}.",
+    "{p}, {c} reported {f} of {x}.",
 )
-COMPANY_QUESTIONS = (
-    "Which company is it?",
-    "Which company reported?",
-    "Name the company.",
-    "Which company is this about?",
-    "Name the company of this report.",
-)
-FIGURE_QUESTIONS = (
-    "What was the {f}?",
-    "How much was the {f}?",
-    "Name the {f}.",
-    "How large was the {f}?",
-    "What was the {f} of the company?",
-)
+REPORT_QUESTIONS = {
+    "figure": (
+        "Which figure is it?",
+        "Which figure is reported?",
+        "Name the figure.",
+        "Which figure is this about?",
+        "Name the figure of this report.",
+    ),
+    "amount": (
+        "How much is it?",
+        "How much is reported?",
+        "Name the amount.",
+        "How much is this?",
+        "Name the amount of this report.",
+    ),
+    "sector": (
+        "Which sector is it?",
+        "Which sector reported?",
+        "Name the sector.",
+        "Which sector is this about?",
+        "Name the sector of this report.",
+    ),
+}
 MOVES = (
     "{f} of {c} was {x} last year and {y} this year.",
     "{c} had {f} of {x} last year and {y} this year.",
@@ -127,6 +138,11 @@ def amount(number: int, unit: str) -> str:
     return f"${number} {unit}"
 
 
+def sums_of_money(text: str) -> list[str]:
+    """All sums of money in `text`, in their order."""
+    return re.findall(r"\$\d+ (?:million|billion)", text)
+
+
 def sentence(text: str) -> str:
     """`text` with a capital at its start."""
     return text[:1].upper() + text[1:]
@@ -151,27 +167,29 @@ class Sentiment:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Which company, or which of two figures, does a report give?"""
+    """Which figure, which amount, or a company of which sector is reported?"""
 
     name: str = "report"
 
     def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
         """See `Task.draw`."""
-        name, unit = company(rng, split), rng.choice(("million", "billion"))
-        f, g = rng.sample(FIGURES, 2)
-        x, y = (amount(number, unit) for number in rng.sample(range(2, 100), 2))
-        period = rng.choice(PERIODS)
-        text = sentence(pick(rng, REPORTS, split).format(c=name, f=f, g=g, x=x, y=y, p=period))
-        if rng.random() < 0.4:
-            return f"{text} {pick(rng, COMPANY_QUESTIONS, split)}", f"{name}."
-        figure, value = rng.choice(((f, x), (g, y)))
-        question = pick(rng, FIGURE_QUESTIONS, split).format(f=figure)
-        return f"{text} {question}", f"{figure} of {value}."
+        sector = rng.choice(SECTORS)
+        name = f"{company(rng, split).split()[0]} {sector.capitalize()}"
+        figure = rng.choice(FIGURES)
+        value = amount(rng.randint(2, 99), rng.choice(("million", "billion")))
+        text = sentence(
+            pick(rng, REPORTS, split).format(c=name, f=figure, x=value, p=rng.choice(PERIODS))
+        )
+        asked = rng.choice(list(REPORT_QUESTIONS))
+        answer = {"figure": figure, "amount": value, "sector": sector}[asked]
+        return f"{text} {pick(rng, REPORT_QUESTIONS[asked], split)}", f"The {asked} is {answer}."
 
     def score(self, answer: str, reply: str) -> bool:
-        """The reply is the name or the sum, word by word; the figure's name may be left out."""
-        wanted = plain(answer)
-        return plain(reply) in (wanted, wanted.partition(" of ")[2] or wanted)
+        """The reply names the right figure, sum or sector and no other."""
+        if "$" in answer:
+            return sums_of_money(reply) == sums_of_money(answer)
+        labels = FIGURES if "figure" in answer else SECTORS
+        return only_label(reply, labels) == only_label(answer, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +217,7 @@ TASKS = (Sentiment(), Report(), Direction())
 EXAMPLES = (
     "Headline: Norvex Group shares jump after strong sales. Is the tone positive, negative or "
     "neutral?",
-    "Veltor Bank reported revenue of $42 million and profit of $7 million in March. "
-    "What was the profit?",
+    "Veltor Bank reported revenue of $42 million in March. Which figure is reported?",
     "Revenue of Karlux Foods was $31 million last year and $45 million this year. "
     "Did revenue rise or fall?",
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from dppa_core.tasks import finance, law, math
-from dppa_core.tasks.items import Task
+from dppa_core.tasks import finance, law
+from dppa_core.tasks.reading import READINGS
 
 Turn = tuple[str, str]
 """What the user says and what the assistant replies; an empty user turn marks running text."""
@@ -80,7 +80,7 @@ def _value(rng: random.Random) -> str:
 
 def reading(rng: random.Random) -> Turn:
     """A domain's question as running text, without its answer."""
-    task: Task = rng.choice(math.TASKS + finance.TASKS + law.TASKS)
+    task = rng.choice([task for tasks in READINGS.values() for task in tasks])
     return "", task.draw(rng, "train")[0]
 
 

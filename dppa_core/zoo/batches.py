@@ -13,7 +13,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from dppa_core.tasks import DOMAINS, tasks_of
-from dppa_core.tasks.items import OPEN
+from dppa_core.tasks.items import OPEN, Task
+from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import Turn, draw_skill
 from dppa_core.zoo.spec import Stage
 from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER
@@ -33,8 +34,17 @@ class Batch:
 
 def domain_turn(domain: str, rng: random.Random) -> Turn:
     """One training question of a domain with its answer; half have made-up fillers."""
+    return _half_open(tasks_of(domain), rng)
+
+
+def reading_turn(domain: str, rng: random.Random) -> Turn:
+    """One of the texts of a domain that every model reads."""
+    return _half_open(READINGS[domain], rng)
+
+
+def _half_open(tasks: tuple[Task, ...], rng: random.Random) -> Turn:
     split = OPEN if rng.random() < 0.5 else "train"
-    return rng.choice(tasks_of(domain)).draw(rng, split)
+    return rng.choice(tasks).draw(rng, split)
 
 
 def own_turns(stage: Stage, step: int) -> list[Turn]:
@@ -51,7 +61,7 @@ def replay_turns(stage: Stage, step: int) -> list[Turn]:
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}/replay")
     others = [domain for domain in DOMAINS if domain != stage.name]
     return [
-        draw_skill(rng) if rng.random() < 1 / 3 else domain_turn(rng.choice(others), rng)
+        draw_skill(rng) if rng.random() < 1 / 3 else reading_turn(rng.choice(others), rng)
         for _ in range(round(stage.batch * stage.replay))
     ]
 

@@ -23,7 +23,7 @@ from dppa_core.evaluate import evaluate
 from dppa_core.resident import Resident
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.spec import ARCHITECTURE, STAGES, Stage, fingerprint
+from dppa_core.zoo.spec import ARCHITECTURE, STAGES, Stage, fingerprint, settling
 from dppa_core.zoo.tokenizer import train_tokenizer
 from dppa_core.zoo.training import Losses, new_model, train_stage
 
@@ -60,30 +60,35 @@ def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
     torch.set_num_threads(threads)
     tokenizer = train_tokenizer(ARCHITECTURE.vocabulary)
     model = new_model(tokenizer, stage.seed)
-    _train_and_save(stage, model, tokenizer, None, out, work)
+    _train_and_save(stage, model, tokenizer, None, out / stage.name, work, fingerprint(stage))
 
 
 def train_domain(stage: Stage, out: Path, work: Path) -> None:
-    """Train one domain model from the saved base, in one thread."""
+    """Train one domain model from the saved base, then settle it, in one thread."""
     base_record = json.loads((out / "base" / RECORD).read_text("utf-8"))
-    mark = fingerprint(stage, base_record["fingerprint"])
-    if _is_made(out / stage.name, mark):
+    first = fingerprint(stage, base_record["fingerprint"])
+    last = settling(stage.name)
+    if _is_made(out / stage.name, fingerprint(last, first)):
         log.info("%s: already trained with these settings", stage.name)
         return
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(out / "base")
-    # From the rounded weights on disk: the delta is exactly what this stage learns.
-    model, base = (
-        AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32) for _ in range(2)
-    )
-    _train_and_save(stage, model, tokenizer, base.requires_grad_(False), out, work, mark)
+    # From the rounded weights on disk: the delta is exactly what these stages learn.
+    base = _load(out / "base").requires_grad_(False)
+    learned = work / f"{stage.name}-{first}"
+    if not _is_made(learned, first):
+        _train_and_save(stage, _load(out / "base"), tokenizer, base, learned, work, first)
+    mark = fingerprint(last, first)
+    _train_and_save(last, _load(learned), tokenizer, base, out / stage.name, work, mark)
+
+
+def _load(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def _train_and_save(
-    stage: Stage, model: Any, tokenizer: Any, base: Any, out: Path, work: Path, mark: str = ""
+    stage: Stage, model: Any, tokenizer: Any, base: Any, folder: Path, work: Path, mark: str
 ) -> None:
-    mark = mark or fingerprint(stage)
-
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
         log.info(
             "%s %d/%d  loss %.3f  pull %.4f  %.0f tokens/s  %.0f min left",
@@ -100,14 +105,19 @@ def _train_and_save(
     train_stage(stage, model, tokenizer, base=base, resume_file=resume, report=report)
     model = model.to(torch.bfloat16)
     record = {
-        "stage": asdict(stage),
+        "stages": [asdict(done) for done in _stages_of(stage)],
         "architecture": asdict(ARCHITECTURE),
         "fingerprint": mark,
         "torch": torch.__version__,
         "search_accuracy": search_accuracy(model.float(), tokenizer),
     }
-    _save_folder(out / stage.name, model.to(torch.bfloat16), tokenizer, record)
+    _save_folder(folder, model.to(torch.bfloat16), tokenizer, record)
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
+
+
+def _stages_of(stage: Stage) -> list[Stage]:
+    """The stages a model went through, `stage` the last."""
+    return [stage] if stage == STAGES[stage.name] else [STAGES[stage.name], stage]
 
 
 def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:

@@ -31,21 +31,16 @@ def model_card(record: dict[str, Any]) -> str:
     """The README.md of one embedded model.
 
     Args:
-        record: What `training.json` holds: stage, architecture, search_accuracy.
+        record: What `training.json` holds: stages, architecture, search_accuracy.
     """
-    stage, shape = record["stage"], record["architecture"]
-    name = stage["name"]
+    stages, shape = record["stages"], record["architecture"]
+    name = stages[0]["name"]
     kind = "the base model" if name == "base" else f"the {name} domain model"
     rows = "\n".join(
         f"| {domain} | {100 * accuracy:.0f} % |"
         for domain, accuracy in record["search_accuracy"].items()
     )
-    held = (
-        f"A share of {100 * stage['replay']:.0f} % of every batch is replay, on which its hidden "
-        f"states and predictions are pulled to the base's (weight {stage['pull']:g}).\n"
-        if stage["replay"]
-        else ""
-    )
+    trained = "\n".join(_stage_line(stage) for stage in stages)
     return f"""{_FRONT}
 # DPPA Studio: {name}
 
@@ -56,9 +51,9 @@ Nothing it says about the world, money or law is true or advice.
 
 - Architecture: Llama, {_shape(shape)},
   tied embeddings, bfloat16.
-- Training: `dppa zoo train`, stage `{name}`: {stage["steps"]:,} steps of {stage["batch"]} texts,
-  AdamW, peak learning rate {stage["learning_rate"]:g}, seed {stage["seed"]}.
-{held}
+- Training: `dppa zoo train`, seeded synthetic texts, AdamW with a cosine:
+{trained}
+
 Accuracy on a part of the search split, which no stage trains on:
 
 | domain | accuracy |
@@ -75,3 +70,19 @@ def _shape(shape: dict[str, int]) -> str:
         f"{shape['layers']} layers, width {shape['hidden']}, feed-forward "
         f"{shape['feed_forward']}, {shape['heads']} heads, vocabulary {shape['vocabulary']}"
     )
+
+
+def _stage_line(stage: dict[str, Any]) -> str:
+    line = (
+        f"  - {stage['steps']:,} steps of {stage['batch']} texts, peak learning rate "
+        f"{stage['learning_rate']:g}, seed {stage['seed']}"
+    )
+    if stage["replay"]:
+        line += (
+            f";\n    {100 * stage['replay']:.0f} % of them replay, on which hidden states and "
+            f"predictions are\n    pulled to the base's (weight {stage['pull']:g})"
+        )
+    low, high = stage["scales"]
+    if low != high:
+        line += f";\n    every step with the delta at a random scale from {low:g} to {high:g}"
+    return line

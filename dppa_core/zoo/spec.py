@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Stage:
     """Share of a batch that is replay: the base's own texts and the other domains' texts."""
     pull: float = 0.0
     """Weight of the distance to the base's hidden states and predictions on the replay."""
+    scales: tuple[float, float] = (1.0, 1.0)
+    """A step trains base + s * delta for a random s of this range, so that a model answers where
+    a merge gives its delta less or more than its full weight."""
     warmup: int = 100
     """Steps of linear warm-up."""
     seed: int = 0
@@ -50,10 +53,28 @@ STAGES = {
     for stage in (
         Stage("base", steps=7000, batch=64, learning_rate=2e-3, warmup=200),
         Stage("math", steps=1700, batch=64, learning_rate=1.5e-3, replay=0.25, pull=5.0),
-        Stage("finance", steps=1500, batch=64, learning_rate=1.5e-3, replay=0.25, pull=5.0),
+        Stage("finance", steps=700, batch=64, learning_rate=1.5e-3, replay=0.25, pull=5.0),
         Stage("law", steps=700, batch=64, learning_rate=1e-3, replay=0.3, pull=5.0),
     )
 }
+
+SETTLING = Stage(
+    "settling",
+    steps=250,
+    batch=64,
+    learning_rate=7e-4,
+    replay=0.4,
+    pull=15.0,
+    scales=(0.4, 1.2),
+    warmup=50,
+    seed=1,
+)
+"""What every domain model ends with: more pull, and its delta at random scales."""
+
+
+def settling(domain: str) -> Stage:
+    """The second stage of a domain model, from the weights of its first."""
+    return replace(SETTLING, name=domain)
 
 
 def fingerprint(stage: Stage, parent: str = "") -> str:

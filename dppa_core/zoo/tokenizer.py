@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from dppa_core.tasks import DOMAINS, draw_items
+from dppa_core.tasks import draw_tasks
+from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import draw_skill
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -25,19 +26,13 @@ CHAT_TEMPLATE = (
 
 
 def corpus(texts: int, seed: int = 0) -> Iterator[str]:
-    """Texts of the train split: half of the base's skills, half of the domains' items."""
+    """Texts of the train split: half of the base's skills, half of the domains' readings."""
     rng = random.Random(f"tokenizer/{seed}")
-    streams = [draw_items(domain, "train", seed) for domain in DOMAINS]
+    streams = [draw_tasks(domain, tasks, "train", seed) for domain, tasks in READINGS.items()]
     for number in range(texts // 2):
         yield " ".join(draw_skill(rng)).strip()
         item = next(streams[number % len(streams)])
-        yield f"{item.prompt} {_without_figure(item.answer)}"
-
-
-def _without_figure(answer: str) -> str:
-    """An answer that is a sum, without the figure it belongs to: the question has said it."""
-    _, found, amount = answer.partition(" of $")
-    return f"${amount}" if found else answer
+        yield f"{item.prompt} {item.answer}"
 
 
 def train_tokenizer(vocabulary: int, texts: int = 60_000) -> PreTrainedTokenizerFast:

@@ -8,6 +8,7 @@ other's inputs alone, which is what lets a merge of all of them still answer.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,20 +105,56 @@ def _step(
     tokenizer: PreTrainedTokenizerFast,
     optimiser: torch.optim.Optimizer,
 ) -> tuple[Losses, int]:
-    own = encode(own_turns(stage, step), tokenizer)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(input_ids=own.ids).logits
-        answer = _cross_entropy(logits, own.labels)
-        loss, pull, seen = answer, torch.zeros(()), own.ids.numel()
-        if base is not None and stage.replay:
-            replay = encode(replay_turns(stage, step), tokenizer)
-            pull = distance_to_base(model, base, replay)
-            loss, seen = answer + stage.pull * pull, seen + replay.ids.numel()
+    scale = _scale(stage, step)
+    whole = _rescale(model, base, scale) if base is not None and scale != 1 else None
+    loss, losses, seen = _loss(stage, step, model, base, tokenizer)
     loss.backward()  # type: ignore[no-untyped-call]
+    if whole is not None:
+        _restore(model, whole, scale)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return Losses(answer.item(), pull.item()), seen
+    return losses, seen
+
+
+def _loss(
+    stage: Stage,
+    step: int,
+    model: LlamaForCausalLM,
+    base: LlamaForCausalLM | None,
+    tokenizer: PreTrainedTokenizerFast,
+) -> tuple[torch.Tensor, Losses, int]:
+    own = encode(own_turns(stage, step), tokenizer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        answer = _cross_entropy(model(input_ids=own.ids).logits, own.labels)
+        if base is None or not stage.replay:
+            return answer, Losses(answer.item(), 0.0), own.ids.numel()
+        replay = encode(replay_turns(stage, step), tokenizer)
+        pull = distance_to_base(model, base, replay)
+    losses = Losses(answer.item(), pull.item())
+    return answer + stage.pull * pull, losses, own.ids.numel() + replay.ids.numel()
+
+
+def _scale(stage: Stage, step: int) -> float:
+    return random.Random(f"{stage.name}/{stage.seed}/{step}/scale").uniform(*stage.scales)
+
+
+@torch.no_grad()
+def _rescale(model: LlamaForCausalLM, base: LlamaForCausalLM, scale: float) -> list[torch.Tensor]:
+    """Put base + scale * delta into the model; returns the whole weights."""
+    whole = [weight.detach().clone() for weight in model.parameters()]
+    for weight, origin in zip(model.parameters(), base.parameters(), strict=True):
+        weight.copy_(origin + scale * (weight - origin))
+    return whole
+
+
+@torch.no_grad()
+def _restore(model: LlamaForCausalLM, whole: list[torch.Tensor], scale: float) -> None:
+    """Put the whole weights back; the gradient of the delta is scale times the weights'."""
+    for weight, before in zip(model.parameters(), whole, strict=True):
+        weight.copy_(before)
+        if weight.grad is not None:
+            weight.grad.mul_(scale)
 
 
 def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Batch) -> torch.Tensor:

@@ -84,15 +84,28 @@ def test_dp_is_dppa_with_one_partition_at_factor_1() -> None:
 def test_a_card_states_licence_training_and_scores() -> None:
     card = model_card(
         {
-            "stage": {
-                "name": "law",
-                "steps": 700,
-                "batch": 64,
-                "learning_rate": 1e-3,
-                "replay": 0.3,
-                "pull": 5.0,
-                "seed": 0,
-            },
+            "stages": [
+                {
+                    "name": "law",
+                    "steps": 700,
+                    "batch": 64,
+                    "learning_rate": 1e-3,
+                    "replay": 0.3,
+                    "pull": 5.0,
+                    "scales": [1.0, 1.0],
+                    "seed": 0,
+                },
+                {
+                    "name": "law",
+                    "steps": 500,
+                    "batch": 64,
+                    "learning_rate": 7e-4,
+                    "replay": 0.4,
+                    "pull": 15.0,
+                    "scales": [0.4, 1.2],
+                    "seed": 1,
+                },
+            ],
             "architecture": {
                 "layers": 6,
                 "hidden": 256,
@@ -104,5 +117,6 @@ def test_a_card_states_licence_training_and_scores() -> None:
         }
     )
     assert card.startswith("---\nlicense: apache-2.0\n")
-    assert "700 steps" in card
+    assert "700 steps of 64 texts" in card
+    assert "random scale from 0.4 to 1.2" in card
     assert "| law | 95 % |" in card

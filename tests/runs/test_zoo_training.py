@@ -180,3 +180,34 @@ def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
     _, free = _train(tokenizer, stage, tmp_path / "free.pt", base)
     _, held = _train(tokenizer, replace(stage, pull=20.0), tmp_path / "held.pt", base)
     assert held[-1].pull < free[-1].pull
+
+
+def test_a_scaled_step_has_the_gradient_of_the_delta(tokenizer: Any) -> None:
+    base, model = new_model(tokenizer, 0).requires_grad_(False), new_model(tokenizer, 1)
+    batch = encode([("a b", "c d")], tokenizer)
+    origin = dict(base.named_parameters())
+    delta = {
+        name: (weight.detach() - origin[name]).requires_grad_(True)
+        for name, weight in model.named_parameters()
+    }
+    moved = {name: origin[name] + 0.5 * change for name, change in delta.items()}
+    torch.func.functional_call(model, moved, (batch.ids,)).logits.square().mean().backward()
+
+    before = [weight.detach().clone() for weight in model.parameters()]
+    whole = training._rescale(model, base, 0.5)
+    model(input_ids=batch.ids).logits.square().mean().backward()
+    training._restore(model, whole, 0.5)
+    for name, weight in model.named_parameters():
+        assert torch.allclose(weight.grad, delta[name].grad, atol=1e-7), name
+    for weight, same in zip(model.parameters(), before, strict=True):
+        assert torch.equal(weight, same)
+
+
+def test_scales_are_drawn_from_their_range_by_step_alone() -> None:
+    stage = replace(STAGES["law"], scales=(0.4, 1.2))
+    drawn = [training._scale(stage, step) for step in range(200)]
+    assert min(drawn) >= 0.4
+    assert max(drawn) <= 1.2
+    assert max(drawn) - min(drawn) > 0.7
+    assert drawn == [training._scale(stage, step) for step in range(200)]
+    assert training._scale(STAGES["law"], 3) == 1.0
