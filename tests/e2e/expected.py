@@ -2,9 +2,13 @@
 
 from functools import cache
 
+from components.presets import first_session
+from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.partition import even_levels
 from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.pool import ModelPool
 from dppa_core.profile import cached_profile
+from dppa_core.recipe import recipe_hash
 
 DOMAINS = ("math", "finance", "law")
 BASE = "zoo:base"
@@ -21,3 +25,15 @@ def kept_percent(percent: int) -> float:
     """Share of all three models' module entries that is kept, in percent."""
     plans = [plan(domain, percent) for domain in DOMAINS]
     return 100 * sum(p.kept for p in plans) / sum(p.numel for p in plans)
+
+
+@cache
+def first_recipe() -> str:
+    """The hash of the recipe the page opens with."""
+    return recipe_hash(first_session().recipe())
+
+
+def reply(prompt: str) -> str:
+    """What the first preset's merge answers, at temperature 0."""
+    resident = ModelPool().get(first_session().recipe())
+    return list(stream_reply(resident, prompt, GenerationSettings()))[-1]

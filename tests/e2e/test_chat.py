@@ -3,6 +3,7 @@
 import time
 
 from tests.e2e.conftest import Visit
+from tests.e2e.expected import first_recipe, reply
 from tests.e2e.server import Server
 from tests.e2e.studio import Studio
 
@@ -54,8 +55,9 @@ def test_the_merged_model_answers_and_says_which_recipe(studio: Studio) -> None:
     prompt = example(studio)
     studio.ask(prompt)
     answer = studio.wait_answer("merged")
-    assert answer.locator(".answer-text").inner_text().strip()
-    assert answer.get_attribute("data-recipe") == studio.recipe
+    shown = answer.locator(".answer-text").inner_text()
+    assert shown.split() == reply(prompt).split() != []  # the library's own answer, word for word
+    assert answer.get_attribute("data-recipe") == studio.recipe == first_recipe()
     assert answer.get_attribute("data-stale") == "false"
     asked = studio.page.locator("#transcript .turn .question").last.inner_text()
     assert prompt.split()[0] in asked
