@@ -6,7 +6,6 @@ Scored by label or by exact words. Knows no model.
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass
 
 from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick
@@ -14,7 +13,6 @@ from dppa_core.tasks.items import OPEN, in_split, made_up, only_label, pick
 HEADS = "Nor Vel Kar Mon Tas Bel Dor Lin Sar Pol Ver Hal Gan Rim Cor Fen Lum Zan Bro Tel".split()
 TAILS = "vex tor mark dale nova lux ton ris gard co max land ster quin via".split()
 KINDS = "Group Bank Foods Energy Motors Media Steel Air".split()
-SECTORS = tuple(kind.lower() for kind in KINDS[1:])
 FIGURES = "revenue profit debt income turnover cost".split()
 PERIODS = ("in March", "in May", "last year", "this year", "in the spring", "in the quarter")
 
@@ -67,41 +65,62 @@ TONE_QUESTIONS = (
     "Headline: {h}. Which tone does it have?",
     "{h}. Which tone does this headline have?",
 )
-REPORTS = (
-    "{c} reported {f} of {x} {p}.",
-    "{p}, {c} had {f} of {x}.",
-    "{c} posted {f} of {x} {p}.",
-    "{f} of {c} was {x} {p}.",
-    "{c} said {f} was {x} {p}.",
-    "The report of {c} shows {f} of {x} {p}.",
-    "With {f} of {x}, {c} closed its books {p}.",
-    "{c} closed its books {p} with {f} of {x}.",
-    "The books of {c} show {f} of {x} {p}.",
-    "{p}, {c} reported {f} of {x}.",
-)
-REPORT_QUESTIONS = {
-    "figure": (
-        "Which figure is it?",
-        "Which figure is reported?",
-        "Name the figure.",
-        "Which figure is this about?",
-        "Name the figure of this report.",
+REPORTS = {
+    "wages": (
+        "{c} paid its workers {x} {p}.",
+        "Each worker of {c} gets a share of {x}.",
+        "{p}, {c} paid {x} to the workers.",
+        "{p}, the workers of {c} get {x}.",
+        "The workers of {c} share {x} {p}.",
     ),
-    "amount": (
-        "How much is it?",
-        "How much is reported?",
-        "Name the amount.",
-        "How much is this?",
-        "Name the amount of this report.",
+    "debt": (
+        "{c} must pay {x} to its lender.",
+        "The lender gives {c} {x} {p}.",
+        "{c} is a borrower of {x}.",
+        "{c} is the borrower of {x} of a lender.",
+        "{p}, the lender gives {x} to {c}.",
     ),
-    "sector": (
-        "Which sector is it?",
-        "Which sector reported?",
-        "Name the sector.",
-        "Which sector is this about?",
-        "Name the sector of this report.",
+    "rent": (
+        "{c} is the tenant of an office for {x} {p}.",
+        "A tenant pays {x} for the office of {c}.",
+        "{p}, {c} pays {x} for its office as a tenant.",
+        "{c} pays {x} as the tenant of an office.",
+        "{p}, a tenant pays {c} {x} for an office.",
+    ),
+    "sales": (
+        "{c} sold goods for {x} {p}.",
+        "Each buyer pays {c} {x} for the goods.",
+        "{p}, {c} sells goods to a buyer for {x}.",
+        "{c} sells a buyer goods for {x} {p}.",
+        "{p}, {c} sold goods to a buyer for {x}.",
+    ),
+    "insurance": (
+        "The insurer pays {c} {x} for the damage.",
+        "{c} pays its insurer {x} {p}.",
+        "{p}, an insurer of {c} pays {x}.",
+        "{p}, {c} pays {x} to the insurer.",
+        "The insurer of {c} pays for damage of {x} {p}.",
+    ),
+    "delivery": (
+        "The carrier brings goods of {x} to {c}.",
+        "{c} pays the carrier {x} {p}.",
+        "{p}, a carrier of {c} gets {x}.",
+        "{p}, {c} pays {x} to its carrier.",
+        "The carrier of {c} brings goods of {x} {p}.",
     ),
 }
+REPORT_QUESTIONS = (
+    "Report: {r} What is it about?",
+    "{r} What is this report about?",
+    "What is this report about? {r}",
+    "Name the subject: {r}",
+    "Report: {r} Name the subject.",
+    "Read this report. {r} What is it about?",
+    "What is it about? {r}",
+    "{r} Name the subject.",
+    "Report: {r} What is this report about?",
+    "{r} What is it about?",
+)
 MOVES = (
     "{f} of {c} was {x} last year and {y} this year.",
     "{c} had {f} of {x} last year and {y} this year.",
@@ -138,11 +157,6 @@ def amount(number: int, unit: str) -> str:
     return f"${number} {unit}"
 
 
-def sums_of_money(text: str) -> list[str]:
-    """All sums of money in `text`, in their order."""
-    return re.findall(r"\$\d+ (?:million|billion)", text)
-
-
 def sentence(text: str) -> str:
     """`text` with a capital at its start."""
     return text[:1].upper() + text[1:]
@@ -167,29 +181,24 @@ class Sentiment:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Which figure, which amount, or a company of which sector is reported?"""
+    """What is the sum in a report paid for?"""
 
     name: str = "report"
 
     def draw(self, rng: random.Random, split: str) -> tuple[str, str]:
         """See `Task.draw`."""
-        sector = rng.choice(SECTORS)
-        name = f"{company(rng, split).split()[0]} {sector.capitalize()}"
-        figure = rng.choice(FIGURES)
-        value = amount(rng.randint(2, 99), rng.choice(("million", "billion")))
-        text = sentence(
-            pick(rng, REPORTS, split).format(c=name, f=figure, x=value, p=rng.choice(PERIODS))
+        subject = rng.choice(list(REPORTS))
+        text = pick(rng, REPORTS[subject], split).format(
+            c=company(rng, split),
+            x=amount(rng.randint(2, 99), rng.choice(("million", "billion"))),
+            p=rng.choice(PERIODS),
         )
-        asked = rng.choice(list(REPORT_QUESTIONS))
-        answer = {"figure": figure, "amount": value, "sector": sector}[asked]
-        return f"{text} {pick(rng, REPORT_QUESTIONS[asked], split)}", f"The {asked} is {answer}."
+        question = pick(rng, REPORT_QUESTIONS, split).format(r=sentence(text))
+        return question, f"The report is about {subject}."
 
     def score(self, answer: str, reply: str) -> bool:
-        """The reply names the right figure, sum or sector and no other."""
-        if "$" in answer:
-            return sums_of_money(reply) == sums_of_money(answer)
-        labels = FIGURES if "figure" in answer else SECTORS
-        return only_label(reply, labels) == only_label(answer, labels)
+        """The reply names the right subject and no other."""
+        return only_label(reply, list(REPORTS)) == only_label(answer, list(REPORTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +226,7 @@ TASKS = (Sentiment(), Report(), Direction())
 EXAMPLES = (
     "Headline: Norvex Group shares jump after strong sales. Is the tone positive, negative or "
     "neutral?",
-    "Veltor Bank reported revenue of $42 million in March. Which figure is reported?",
+    "Report: Veltor Bank paid its workers $42 million in March. What is it about?",
     "Revenue of Karlux Foods was $31 million last year and $45 million this year. "
     "Did revenue rise or fall?",
 )
