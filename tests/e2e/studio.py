@@ -85,11 +85,6 @@ class Studio:
         )
         return {(int(r["layer"]), r["kind"]): float(r["value"]) for r in rows}
 
-    def fills(self) -> list[str]:
-        """The colour of every cell of the heatmap."""
-        script = "cells => cells.map(c => getComputedStyle(c).fill)"
-        return self.page.eval_on_selector_all("#heatmap g.cell rect.value", script)
-
     def kept_widths(self) -> list[float]:
         """The width of the bar in every cell: its share kept."""
         script = "bars => bars.map(b => parseFloat(b.getAttribute('width')))"

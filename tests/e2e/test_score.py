@@ -15,16 +15,19 @@ def run(studio: Studio, items: int) -> None:
     studio.page.locator("#score-run").click()
 
 
-def wait_state(studio: Studio, state: str, timeout: float = 2 * ANSWER_MS) -> None:
-    """Wait until scoring is in `state`."""
-    selector = f'#score [data-score-state="{state}"], #score[data-score-state="{state}"]'
+def wait_state(studio: Studio, *states: str, timeout: float = 2 * ANSWER_MS) -> None:
+    """Wait until scoring is in one of `states`."""
+    selector = ", ".join(
+        f'#score [data-score-state="{s}"], #score[data-score-state="{s}"]' for s in states
+    )
     studio.page.locator(selector).first.wait_for(state="attached", timeout=timeout)
 
 
 def test_every_model_gets_a_score_in_every_domain(studio: Studio) -> None:
     run(studio, 4)
     studio.page.locator("#score [role=progressbar]").first.wait_for()
-    wait_state(studio, "done")
+    wait_state(studio, "done", "failed")
+    assert studio.page.locator('[data-score-state="failed"]').count() == 0, "scoring failed"
     cells = studio.page.locator("#score table.scores td[data-accuracy]")
     found = {}
     for cell in cells.all():
