@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench results readme help
+.PHONY: app test check format bench results picture readme help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -35,6 +35,11 @@ results: ## Measure what the embedded models show, into docs/ and the README (ha
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
 	@$(PY) scripts/readme.py
+
+picture: ## Take the README's picture of the page
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.e2e.chromium
+	@$(PY) scripts/picture.py
 
 readme: ## Copy docs/results.md into the README
 	@sh scripts/environment.sh app
