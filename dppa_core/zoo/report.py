@@ -24,7 +24,7 @@ from dppa_core.tasks import DOMAINS
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
 RATES = (0.5, 0.8, 0.9, 0.95)
-COEFFICIENTS = (0.6, 0.8, 1.0, 1.2, 1.4)
+COEFFICIENTS = (0.7, 0.85, 1.0, 1.2)
 BASE = "zoo:base"
 POOL_BYTES = 256 * 1024**2
 
