@@ -39,7 +39,7 @@ def first_session() -> Session:
 
 def _session(entry: dict[str, Any]) -> Session:
     models = tuple(
-        ModelChoice(row["model"], row.get("on", True), float(row.get("coefficient", 1.0)))
+        ModelChoice(row["model"], row.get("active", True), float(row.get("coefficient", 1.0)))
         for row in entry["models"]
     )
     own = {row["model"]: row["amplification"] for row in entry["models"] if "amplification" in row}

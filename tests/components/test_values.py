@@ -36,7 +36,7 @@ def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
     value = json.loads(pack(exact_payload(session, studio)))
     plans = [
         studio.plan(session.base, m.reference, session.levels, session.parameters)
-        for m in session.models
+        for m in session.active
     ]
     assert value["kept"] == sum(plan.kept for plan in plans)
     assert value["numel"] == sum(plan.numel for plan in plans)
