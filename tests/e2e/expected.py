@@ -10,8 +10,9 @@ from dppa_core.pool import ModelPool
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import recipe_hash
 
-DOMAINS = ("math", "finance", "law")
 BASE = "zoo:base"
+ACTIVE = tuple(model.reference for model in first_session().active)
+"""The domain models that take part in the merge the page opens with."""
 
 
 @cache
@@ -22,8 +23,8 @@ def plan(domain: str, percent: int, partitions: int = 2) -> PruningPlan:
 
 
 def kept_percent(percent: int) -> float:
-    """Share of all three models' module entries that is kept, in percent."""
-    plans = [plan(domain, percent) for domain in DOMAINS]
+    """Share of all active models' module entries that is kept, in percent."""
+    plans = [plan(reference.removeprefix("zoo:"), percent) for reference in ACTIVE]
     return 100 * sum(p.kept for p in plans) / sum(p.numel for p in plans)
 
 
