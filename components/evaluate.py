@@ -45,10 +45,11 @@ def build_score() -> ScoreView:
     limit = gr.Slider(
         4,
         MOST_ITEMS,
-        value=40,
+        value=20,
         step=4,
         label="Questions (per domain)",
-        info="More take longer and narrow the interval: 40 give about ±15 points, 400 about ±5.",
+        info="In fours, 4 to 400. More take longer and narrow the interval: 20 give about "
+        "±20 points, 400 about ±5.",
         elem_id="score-limit",
         buttons=[],
     )
