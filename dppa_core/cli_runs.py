@@ -87,7 +87,7 @@ def report(
         Path | None, typer.Option(help="Write the measured report here, as JSON.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Processes, one thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:

@@ -107,7 +107,7 @@ def recipe(
 def measure(
     *,
     limit: int | None = None,
-    search_limit: int = 60,
+    search_limit: int = 30,
     rates: Sequence[float] = RATES,
     workers: int = 2,
     say: Say = lambda text: None,
