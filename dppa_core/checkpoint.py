@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -111,12 +112,11 @@ def file_hash(path: Path) -> str:
     status = path.stat()
     key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     entry = cache_folder("hashes") / hashlib.sha256(key.encode()).hexdigest()
-    try:
+    # An entry that is missing or damaged is made again.
+    with suppress(OSError, UnicodeDecodeError):
         known = entry.read_text("ascii")
         if len(known) == 64:
             return known
-    except (OSError, UnicodeDecodeError):
-        pass  # not hashed before, or a damaged entry: hash again
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     store(entry, lambda file: file.write(digest.encode("ascii")))
