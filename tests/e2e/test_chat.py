@@ -42,12 +42,14 @@ def choose_targets(studio: Studio, *labels: str) -> None:
 
 
 def long_answers(studio: Studio) -> None:
-    """Let answers grow as long as the page allows."""
-    box = studio.page.locator("#max-tokens input[type=number]")
-    if not box.is_visible():
+    """Everyone answers, at length: at temperature 2 a model rambles until the last token."""
+    choose_targets(studio, "merged", "base", "math", "finance", "law")
+    if not studio.page.locator("#max-tokens input[type=number]").is_visible():
         studio.page.get_by_role("button", name="Answer settings").click()
-    box.fill("256")
-    box.press("Tab")
+    for name, value in (("max-tokens", "256"), ("temperature", "2")):
+        box = studio.page.locator(f"#{name} input[type=number]")
+        box.fill(value)
+        box.press("Tab")
 
 
 def test_the_merged_model_answers_and_says_which_recipe(studio: Studio) -> None:
@@ -100,7 +102,6 @@ def test_a_new_merge_answers_after_a_move(studio: Studio) -> None:
 def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
     prompt = example(studio)
-    choose_targets(studio, "merged", "base", "math", "law")
     long_answers(studio)
     studio.page.evaluate(STOP_AT_ONCE)
     studio.ask(prompt)
@@ -119,7 +120,6 @@ def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> 
 def test_closing_the_tab_ends_the_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
     prompt = example(studio)
-    choose_targets(studio, "merged", "base", "math", "law")
     long_answers(studio)
     studio.ask(prompt)
     studio.page.locator('#transcript .answer[data-state="writing"]').first.wait_for()
