@@ -38,3 +38,20 @@ def reply(prompt: str) -> str:
     """What the first preset's merge answers, at temperature 0."""
     resident = ModelPool().get(first_session().recipe())
     return list(stream_reply(resident, prompt, GenerationSettings()))[-1]
+
+
+@cache
+def long_question() -> tuple[str, int]:
+    """A question and the seed, of the first dozen, whose answer by the math model is longest.
+
+    The embedded models answer in a few words. A sum of forty steps at temperature 1.5 makes math
+    ramble, so that there is time to stop it.
+    """
+    prompt = f"Tom has 12 apples. {'Tom buys 5 more. ' * 40}How many apples does Tom have now?"
+    math = ModelPool().get("zoo:math")
+
+    def length(seed: int) -> int:
+        settings = GenerationSettings(256, 1.5, seed=seed)
+        return sum(1 for _ in stream_reply(math, prompt, settings))
+
+    return prompt, max(range(12), key=length)

@@ -3,7 +3,7 @@
 import time
 
 from tests.e2e.conftest import Visit
-from tests.e2e.expected import first_recipe, reply
+from tests.e2e.expected import first_recipe, long_question, reply
 from tests.e2e.server import Server
 from tests.e2e.studio import Studio
 
@@ -41,15 +41,18 @@ def choose_targets(studio: Studio, *labels: str) -> None:
         box.locator("input[type=checkbox]").set_checked(wanted)
 
 
-def long_answers(studio: Studio) -> None:
-    """Everyone answers, at length: at temperature 2 a model rambles until the last token."""
-    choose_targets(studio, "merged", "base", "math", "finance", "law")
+def ask_at_length(studio: Studio) -> None:
+    """Ask math, then the others, a question that takes math a hundred tokens or more."""
+    prompt, seed = long_question()
+    studio.open_pane("chat")
+    choose_targets(studio, "math", "finance", "law")
     if not studio.page.locator("#max-tokens input[type=number]").is_visible():
         studio.page.get_by_role("button", name="Answer settings").click()
-    for name, value in (("max-tokens", "256"), ("temperature", "2")):
+    for name, value in (("max-tokens", 256), ("temperature", 1.5), ("seed", seed)):
         box = studio.page.locator(f"#{name} input[type=number]")
-        box.fill(value)
+        box.fill(str(value))
         box.press("Tab")
+    studio.ask(prompt)
 
 
 def test_the_merged_model_answers_and_says_which_recipe(studio: Studio) -> None:
@@ -101,10 +104,8 @@ def test_a_new_merge_answers_after_a_move(studio: Studio) -> None:
 
 def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
-    prompt = example(studio)
-    long_answers(studio)
     studio.page.evaluate(STOP_AT_ONCE)
-    studio.ask(prompt)
+    ask_at_length(studio)
     turn = studio.page.locator("#transcript .turn").last
     turn.locator('.answer[data-state="stopped"]').first.wait_for(timeout=60_000)
     studio.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
@@ -113,15 +114,13 @@ def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> 
     assert server.busy_share(1.0) < 0.3, "the worker went on after Stop"
     assert turn.inner_text() == before
     assert turn.locator('.answer[data-state="writing"], .answer[data-state="waiting"]').count() == 0
-    studio.ask(prompt)  # and the page is ready for the next question
+    studio.ask("1 + 1 = ?")  # and the page is ready for the next question
     studio.page.locator("#transcript .turn").nth(1).wait_for()
 
 
 def test_closing_the_tab_ends_the_worker(studio: Studio, server: Server) -> None:
     studio.wait_models()
-    prompt = example(studio)
-    long_answers(studio)
-    studio.ask(prompt)
+    ask_at_length(studio)
     studio.page.locator('#transcript .answer[data-state="writing"]').first.wait_for()
     studio.page.close()
     time.sleep(1.0)
