@@ -6,10 +6,10 @@
   const { rowHeight, TOP, BOTTOM } = dppa.plots;
   const LEFT = 26, RIGHT = 46;
 
-  // Strongest partition darkest: the model's colour, mixed with the paper.
+  // Strongest partition darkest: the model's colour, mixed with what is light in this theme.
   dppa.plots.shade = (partition, count) => {
     const part = Math.round(100 - (partition * 60) / Math.max(count - 1, 1));
-    return `color-mix(in oklab, var(--focus) ${count === 1 ? 85 : part}%, var(--d-card))`;
+    return `color-mix(in oklab, var(--focus) ${part}%, var(--d-pale))`;
   };
 
   dppa.plots.bars = (root) => {

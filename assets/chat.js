@@ -12,8 +12,10 @@
   dppa.part("transcript", ({ host, get, watch }) => {
     host.replaceChildren();
     const empty = html("p", { class: "empty" }, host,
-      "Ask the merged model something, or take an example below. Each question stands alone: earlier ones are not read.");
+      "Ask your own question or take one of these, then Send. Each question stands alone: earlier ones are not read.");
     const list = html("div", { class: "turns" }, host);
+    const waits = html("p", { class: "note waits", hidden: "" }, host);
+    const stage = host.closest("#chat-stage");
     const told = html("output", { class: "sr", "aria-live": "polite" }, host);
     let turns = [];
     let value = { turns: [] };
@@ -64,6 +66,7 @@
       const all = next.turns.map(settled);
       value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
       empty.hidden = value.turns.length > 0;
+      if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
       const kept = new Map(turns.map((turn) => [turn.id, turn]));
       turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
       for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) turn.root.remove();
@@ -81,7 +84,14 @@
     watch(take);
     take(get());
     let last;
-    dppa.paint(() => { // only the stale marks follow the sliders
+    dppa.paint(() => {
+      const waiting = dppa.activity.chat === "waiting";
+      if (waits.hidden === waiting) {
+        waits.hidden = !waiting;
+        if (waiting) host.scrollTop = host.scrollHeight;
+      }
+      if (waiting) say(waits, `Your question is ${dppa.waits()}`);
+      // only the stale marks follow the sliders
       const current = dppa.recipe();
       if (current !== last) { last = current; paint(); }
     });
@@ -92,11 +102,13 @@
     for (const { domain, colour, prompts } of get() || []) {
       const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
       group.style.setProperty("--model", colour);
-      html("span", { class: "swatch", "aria-hidden": "true" }, group);
-      html("span", { class: "example-domain" }, group, domain);
       prompts.forEach((prompt, i) => {
         const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
-          "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group, prompt);
+          "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group);
+        const head = html("span", { class: "example-domain" }, button);
+        html("span", { class: "swatch", "aria-hidden": "true" }, head);
+        html("span", {}, head, domain);
+        html("span", { class: "example-text" }, button, prompt);
         button.addEventListener("click", () => { dppa.picked = prompt; trigger("pick"); });
       });
     }

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, percent, THIN } = dppa.shapes;
+  const { html, say, put: write, level, THIN } = dppa.shapes;
   const label = (reference) => dppa.names[reference]?.label ?? reference.replace(/^zoo:/, "");
   const colour = (reference) => dppa.names[reference]?.colour ?? "var(--d-accent)";
 
@@ -49,10 +49,13 @@
     function update(reference, patch) {
       const models = dppa.state.models.map((m) => (m.ref === reference ? { ...m, ...patch } : m));
       dppa.set({ models });
+      if (models.find((m) => m.ref === reference).on) dppa.look(reference);
+      else if (patch.on === false) dppa.lookAtActive();
       send("change");
     }
     function remove(reference) {
       dppa.set({ models: dppa.state.models.filter((model) => model.ref !== reference) });
+      dppa.lookAtActive();
       fill();
       send("remove");
     }
@@ -63,7 +66,7 @@
       const box = html("input", { type: "checkbox", role: "switch" }, name);
       html("span", { class: "swatch", "aria-hidden": "true" }, name);
       html("span", { class: "model-name" }, name, label(model.ref));
-      const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Remove from the list" }, head, "×");
+      const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
       const control = slider(root, {
         name: `Coefficient of ${label(model.ref)} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
         value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
@@ -86,15 +89,18 @@
           root.style.setProperty("--model", colour(model.ref));
         }
         root.classList.toggle("off", !model.on);
+        root.classList.toggle("shown", model.ref === dppa.state.focus && models.length > 1);
         box.checked = model.on;
         cross.hidden = models.length < 2;
         control.show(model.coefficient);
       }
-      say(base, `base: ${label(dppa.state.base)}`);
+      const origin = dppa.state.base.startsWith("zoo:") ? "zoo" : "folder";
+      say(base, `Base model: ${label(dppa.state.base)} (${origin})`);
     }
     function take(value) {
       if (!value || !Array.isArray(value.models)) return;
       dppa.set({ base: value.base, models: value.models.map((model) => ({ ...model })) });
+      dppa.lookAtActive();
       fill();
     }
     watch(take);
@@ -122,7 +128,10 @@
       const next = dppa.factorsOf(reference);
       next[partition] = value;
       if (reference === "*") dppa.set({ factors: next });
-      else dppa.set({ own: { ...dppa.state.own, [reference]: next } });
+      else {
+        dppa.set({ own: { ...dppa.state.own, [reference]: next } });
+        dppa.look(reference);
+      }
       send();
     }
     const targets = () => (dppa.state.linked ? ["*"] : dppa.state.models.map((model) => model.ref));
@@ -155,7 +164,7 @@
       linked.checked = dppa.state.linked;
       for (const { reference, k, name, control } of rows) {
         const share = (k ? levels[k - 1] : 1) - levels[k];
-        say(name, `${k ? "next" : "strongest"} ${percent(share)}`);
+        say(name, `${k ? "next" : "strongest"} ${level(share)}`);
         control.show(dppa.factorsOf(reference)[k]);
       }
     }
@@ -175,19 +184,59 @@
     dppa.paint(fill);
   });
 
+  // --- the box of levels: what they are now, or what is wrong with its text ------------------------
+  dppa.part("levels-note", ({ host, get, watch, trigger }) => {
+    host.replaceChildren();
+    const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
+    const now = html("p", { class: "how", id: "levels-now" }, host);
+    const box = () => document.querySelector("#levels :is(input, textarea)");
+    let wrong = null; // {text, problem}, as long as that text stands in the box
+    let typed = false; // since it was last applied
+    const within = (event) => event.target === box();
+    document.addEventListener("input", (event) => { if (within(event)) { typed = true; dppa.redraw(); } });
+    const apply = () => { typed = false; trigger("apply"); };
+    document.addEventListener("keydown", (event) => { if (event.key === "Enter" && within(event)) apply(); });
+    document.addEventListener("focusout", (event) => { if (typed && within(event)) apply(); });
+    const take = (value) => { wrong = value; dppa.redraw(); };
+    watch(take);
+    take(get());
+    dppa.paint(() => {
+      const field = box();
+      if (!field) return; // folded away and not built yet
+      const bad = wrong !== null && wrong.text === field.value;
+      write(field, "aria-invalid", bad);
+      write(field, "aria-describedby", "levels-problem levels-now");
+      say(problem, bad ? wrong.problem : "");
+      say(now, `Now ${dppa.levels().map(level).join(", ")}.`);
+    });
+  });
+
+  // --- the preset: whether every control stands where it put it --------------------------------------
+  dppa.part("preset-note", ({ host, get }) => {
+    host.replaceChildren();
+    const note = html("span", { role: "status" }, host);
+    const presets = get();
+    dppa.paint(() => {
+      const preset = presets[document.querySelector("#preset input")?.value];
+      const changed = Boolean(preset && dppa.exact) && !dppa.isWhole(preset);
+      write(host, "data-changed", changed);
+      say(note, changed ? "(changed) Choose it again to go back." : "");
+    });
+  });
+
   // --- panes: chat or score beside the plots; on a phone all three by turns -----------------------------
   dppa.part("panes", ({ host }) => {
     const buttons = [...host.querySelectorAll("button[data-pane]")];
     const show = (pane) => {
       document.body.dataset.pane = pane;
       for (const button of buttons) {
-        const wide = window.innerWidth > 900 && pane === "shape" ? "chat" : pane;
+        const wide = window.innerWidth > 900 && pane === "see" ? "chat" : pane;
         button.setAttribute("aria-pressed", String(button.dataset.pane === wide));
       }
     };
     for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
     window.addEventListener("resize", () => show(document.body.dataset.pane));
-    show("shape");
+    show("see");
   });
   dppa.THIN = THIN;
 })();

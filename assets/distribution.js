@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { svg, put, say, px, percent, three } = dppa.shapes;
+  const { svg, put, say, px, percent, level, three } = dppa.shapes;
   const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
 
   dppa.plots.distribution = (root, onZoom) => {
@@ -100,7 +100,7 @@
         const left = (k > 0 || inside(middle) > width - 60) && inside(middle) > LEFT + 50;
         put(text, "x", px(inside(middle) + (left ? -4 : 4)));
         put(text, "text-anchor", left ? "end" : "start");
-        say(text, percent(view.levels[k]));
+        say(text, level(view.levels[k]));
       });
     }
     function redrawFixed() { put(all, "d", steps(() => 1)); ticks(); }

@@ -7,7 +7,7 @@
   const LEFT = 34, TOP = 40, BOTTOM = 46;
   const GROUPS = { q: "attention", k: "attention", v: "attention", o: "attention", gate: "MLP", up: "MLP", down: "MLP" };
 
-  const rowHeight = (layers) => Math.max(10, Math.min(32, Math.floor(256 / layers)));
+  const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
   // onPoint(index or null): the cell under the pointer or the keyboard's choice.
   function heatmap(root, onPoint) {
@@ -30,12 +30,12 @@
         const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
         const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
         const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 }, g);
-        const barHeight = row >= 20 ? 4 : 2;
+        const barHeight = row >= 20 ? 10 : row >= 14 ? 5 : 3;
         const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
         svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
         const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
         const text = row >= 20 && step >= 38
-          ? svg("text", { x: px(x + step / 2), y: y + row / 2 + 1, class: "number" }, g, "") : null;
+          ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
         return { g, value, kept, text, full: step - 6, box: { x, y, width: step, height: row } };
       });
       bar = colourbar(width, TOP + row * layers.length + 14);

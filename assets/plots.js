@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, say, put, superscript, percent, percent1, three, count } = dppa.shapes;
+  const { html, svg, say, put, superscript, percent, percent1, level, three, count } = dppa.shapes;
   const SIDE_BY_SIDE = 560;
 
   // --- the view: everything one frame needs, from the table or from the exact plan ----------------
@@ -64,16 +64,13 @@
     }
     return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
   }
-  // Shares have round ends, so that a colour keeps its meaning over many rates.
+  // Shares run from 0 to 100 %, so that a colour means the same at every rate and of every model.
   function scaleOf(cells) {
     const { quantity } = dppa.state;
     const { text, unit } = dppa.QUANTITIES[quantity];
     const values = cells.map((cell) => cell.value);
-    let low = Math.min(...values), high = Math.max(...values);
-    if (quantity === "density" || quantity === "rate" || quantity === "energy") {
-      low = Math.floor(low * 10 + 1e-9) / 10;
-      high = Math.max(Math.ceil(high * 10 - 1e-9) / 10, low + 0.1);
-    }
+    const whole = quantity === "density" || quantity === "rate" || quantity === "energy";
+    const low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
     if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
     // Small numbers share one power of ten, named once below.
     const power = Math.floor(Math.log10(high));
@@ -88,13 +85,14 @@
     const bar = html("div", { class: "plot-bar" }, host);
     const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
     for (const [name, { title }] of Object.entries(dppa.QUANTITIES)) html("option", { value: name }, quantity, title);
-    const focus = select(bar, "focus", "of", "The domain model that is drawn.");
+    const focus = select(bar, "focus", "of", "The domain model that is drawn: the one touched last.");
+    focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
     const pair = html("div", { class: "pair" }, host);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
     const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
-    second.how.textContent = "One bar per layer; the darkest part is the strongest partition. Dashed: the overall share.";
-    third.how.textContent = "Coloured: what is kept. Lines: where each level cuts, in the middle matrix; band: 10th to 90th percentile of matrices. Drag to zoom.";
+    dppa.explain(second.how, "One bar per layer, the strongest [partition] darkest. Dashed: all layers.");
+    dppa.explain(third.how, "Height: share of all changes of that [size |d|]. Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");
     const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
@@ -148,7 +146,11 @@
       if (!sizes || !dppa.table()) return;
       view = makeView();
       const colour = dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)";
-      if (colour !== painted) { painted = colour; host.style.setProperty("--focus", colour); }
+      if (colour !== painted) {
+        painted = colour;
+        host.style.setProperty("--focus", colour);
+        host.style.setProperty("--model", colour);
+      }
       heatmap.draw(view, sizes.heatmap);
       bars(view, sizes.kept);
       distribution.draw(view, sizes.distribution);
@@ -161,7 +163,7 @@
     function titles({ cells, rate, energy, table, bands, thresholds, levels }) {
       const { focus: model, quantity: what } = dppa.state;
       say(first.title, dppa.words.heatmap(what, cells, model, rate, energy));
-      say(first.how, dppa.QUANTITIES[what].how);
+      dppa.explain(first.how, dppa.QUANTITIES[what].how);
       say(second.title, dppa.words.kept(table.layers, bands[bands.length - 1]));
       say(third.title, dppa.words.distribution(model, rate, thresholds[levels.length - 1][1], energy));
     }
@@ -195,11 +197,17 @@
     const how = html("p", { class: "how" }, box);
     return { box, title, root, how };
   }
+  // Those that take part come first; the others can be looked at too, and are called off.
+  let offered = "";
   function syncChoices(quantity, focus) {
-    const names = Object.keys(dppa.tables);
-    if (names.join("\n") !== [...focus.options].map((option) => option.value).join("\n")) {
+    const on = new Set(dppa.state.models.filter((model) => model.on).map((model) => model.ref));
+    const names = Object.keys(dppa.tables).sort((a, b) => on.has(b) - on.has(a));
+    const texts = names.map((name) => dppa.words.label(name) + (on.has(name) ? "" : " (off)"));
+    const key = JSON.stringify([names, texts]);
+    if (key !== offered) {
+      offered = key;
       focus.replaceChildren();
-      for (const name of names) html("option", { value: name }, focus, dppa.words.label(name));
+      names.forEach((name, i) => html("option", { value: name }, focus, texts[i]));
     }
     if (focus.value !== dppa.state.focus) focus.value = dppa.state.focus;
     if (quantity.value !== dppa.state.quantity) quantity.value = dppa.state.quantity;
@@ -232,7 +240,7 @@
     }
     if (!twin.details.open) return; // nobody reads it now
     const { title } = dppa.QUANTITIES[dppa.state.quantity];
-    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)} at a pruning rate of ${percent(view.rate)}`);
+    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)} at a pruning rate of ${level(view.rate)}`);
     view.cells.forEach((cell, i) => say(twin.cells[i], view.scale.text(cell.value)));
   }
 })();

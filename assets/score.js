@@ -2,9 +2,30 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, put, percent } = dppa.shapes;
-  const STATES = { idle: "Not run yet.", running: "", done: "Done.", stopped: "Stopped; what was finished stands below.", failed: "" };
+  const { html, say, put, percent, THIN } = dppa.shapes;
+  const IDLE = "Not run yet. The merge, the domain models and the base answer the same unseen questions.";
   const whole = (share) => String(Math.round(100 * share));
+  // As coarse as the guess is: a pace measured over seconds says nothing about single ones.
+  function about(seconds) {
+    if (seconds === null) return "";
+    if (seconds < 10) return "a few seconds left";
+    if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
+    return `about ${Math.ceil(seconds / 60)}${THIN}min left`;
+  }
+  function stopped(cells) {
+    const finished = cells.filter(Boolean).length;
+    if (!finished) return "Stopped before a first cell was finished.";
+    return `Stopped. ${finished} of ${cells.length} cells were finished and stand below; scoring again goes on from them.`;
+  }
+  function words(value) {
+    if (value.state === "running") {
+      const parts = value.activity === "scoring" && value.total
+        ? [value.what, `${value.done} of ${value.total} questions`, about(value.seconds_left)] : [`${value.what} …`];
+      return parts.filter(Boolean).join(" · ");
+    }
+    if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
+    return value.note || value.sentence || (value.state === "done" ? "Done." : IDLE);
+  }
 
   dppa.part("score", ({ host, get, watch }) => {
     host.replaceChildren();
@@ -60,18 +81,25 @@
         say(tag, `${recipe.slice(0, 6)}${recipe === current ? "" : " · stale"}`);
       }
     }
+    // Whoever is asked, or was scored, has been merged.
+    function noteMerged() {
+      for (const row of value.rows) {
+        const asked = value.state === "running" && value.activity === "scoring";
+        if (row.recipe && (asked || row.cells.some(Boolean))) dppa.noteMerged(row.recipe);
+      }
+    }
     function take(next) {
       if (!next || !Array.isArray(next.rows)) return;
       if (next.state !== "running") over.add(next.id);
       else if (over.has(next.id)) return; // sent before the server heard of Stop
       value = next;
       put(host, "data-score-state", value.state);
-      const share = value.total ? value.done / value.total : value.state === "done" ? 1 : 0;
+      const share = value.total ? value.done / value.total : 0;
       put(progress, "aria-valuenow", Math.round(100 * share));
       filled.style.width = `${100 * share}%`;
-      say(line, value.state === "running" ? `${value.what}: ${value.done} of ${value.total} questions`
-        : value.note || value.sentence || STATES[value.state]);
-      dppa.activity.score = value.state === "running" ? "scoring" : "idle";
+      dppa.activity.score = value.state === "running" ? value.activity : "idle";
+      noteMerged();
+      scroll.hidden = value.rows.length === 0;
       build();
       dppa.redraw();
     }
@@ -81,6 +109,10 @@
     dppa.paint(() => {
       const current = dppa.recipe();
       if (current !== last) { last = current; stale(); }
+      const activity = dppa.activity.score;
+      progress.style.visibility = activity === "idle" ? "hidden" : "";
+      put(progress, "data-moving", activity !== "scoring"); // how far it is cannot be said yet
+      say(line, activity === "waiting" && value?.state !== "running" ? dppa.waits() : value ? words(value) : IDLE);
     });
   });
 

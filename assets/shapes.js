@@ -20,6 +20,12 @@
     const whole = Math.abs(p - Math.round(p)) < 1e-6 || Math.abs(p) >= 9.95;
     return `${whole ? Math.round(p) : p.toFixed(1)}${THIN}%`;
   }
+  // Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
+  function level(share) {
+    const p = 100 * share;
+    const exact = Math.abs(p * 100 - Math.round(p * 100)) < 1e-6;
+    return `${exact ? +p.toFixed(2) : p.toFixed(1)}${THIN}%`;
+  }
   const percent1 = (share) => `${(100 * share).toFixed(1)}${THIN}%`;
   function count(n) {
     if (n >= 1e9) return `${(n / 1e9).toPrecision(3)}${THIN}B`;
@@ -66,11 +72,12 @@
     if (!node) { if (text) element.textContent = text; return; }
     if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
   }
-  const niceTop = (x) => [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((t) => x <= t) ?? 1;
+  // Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
+  const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
   const px = (x) => (Math.round(x * 100) / 100).toString();
 
   dppa.shapes = {
-    THIN, superscript, three, percent, percent1, count, viridis, inkOn, put, say, niceTop, px,
+    THIN, superscript, three, percent, percent1, level, count, viridis, inkOn, put, say, niceTop, px,
     svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
     html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
   };

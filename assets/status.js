@@ -5,14 +5,16 @@
   const dppa = window.dppa;
   const { html, say, put, percent1, percent, count } = dppa.shapes;
   const WORDS = {
-    idle: "idle", waiting: "waiting for its turn …", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+    idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
   };
+  const STOPS = { stop: "chat", "score-stop": "score" };
   const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };
 
   dppa.part("status", ({ host, get, watch }) => {
     host.replaceChildren();
     host.setAttribute("data-status", "");
     const recipe = html("span", { class: "recipe" }, host);
+    dppa.meaning(recipe, "recipe");
     const merged = html("span", {}, host);
     const fresh = html("span", { class: "fresh" }, host);
     const activity = html("span", { class: "activity", role: "status" }, host);
@@ -35,9 +37,35 @@
       say(recipe, known === null ? "recipe …" : known ? `recipe ${known.slice(0, 6)}` : "no recipe");
       say(merged, dppa.isMerged(known) ? "merged" : "not merged yet");
       say(fresh, FRESH[state]);
-      say(activity, WORDS[what]);
+      const waits = dppa.waits();
+      say(activity, what === "waiting" ? waits : WORDS[what]);
     });
   });
+  // --- Stop is there to be pressed while something runs, and muted while nothing does. Only its look
+  // changes: a click that comes the moment an answer begins is never lost.
+  dppa.paint(() => {
+    for (const [id, part] of Object.entries(STOPS)) {
+      const button = document.getElementById(id);
+      if (button) put(button, "aria-disabled", dppa.activity[part] === "idle");
+    }
+  });
+
+  // --- the queue: Gradio writes "queue: 1/2" into an unseen element while an event waits --------
+  const SETTLED_MS = 400; // whoever is alone waits for a moment too, and is not told of a queue
+  let since = null;
+  function before(part) {
+    const text = document.getElementById(`${part}-place`)?.textContent ?? "";
+    return Number(/queue: (\d+)\//.exec(text)?.[1] ?? 0);
+  }
+  dppa.waits = () => {
+    const part = Object.keys(dppa.activity).find((name) => dppa.activity[name] === "waiting");
+    if (!part) { since = null; return ""; }
+    since ??= performance.now();
+    setTimeout(dppa.redraw, SETTLED_MS);
+    const count = performance.now() - since < SETTLED_MS ? 0 : before(part);
+    return count ? `waiting, ${count} before it …` : "waiting for its turn …";
+  };
+
   const made = new Set(); // recipes that this page has seen in memory
   dppa.isMerged = (recipe) => Boolean(recipe) && (made.has(recipe)
     || (dppa.exact?.recipe === recipe && dppa.service.merged));
@@ -51,6 +79,7 @@
     const focus = html("span", {}, line);
     const all = html("span", { class: "muted" }, line);
     const mark = html("span", { class: "mark" }, line);
+    dppa.meaning(mark, "exact");
     watch(dppa.takeExact);
     dppa.takeExact(get());
     dppa.paint(() => {

@@ -108,8 +108,13 @@
       models: active.map((m) => [m.ref, m.coefficient, dppa.factorsOf(m.ref)]),
     };
   };
+  dppa.whole = () => ({ // where every control stands, models that are off included
+    ...dppa.choices(),
+    models: dppa.state.models.map((m) => [m.ref, m.on, m.coefficient, dppa.factorsOf(m.ref)]),
+  });
   const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
   const same = (a, b) => JSON.stringify(a, nine) === JSON.stringify(b, nine);
+  dppa.isWhole = (other) => same({ ...ordered(other) }, dppa.whole());
 
   // --- recipes: known by the choices that led to them ---------------------------------------
   const recipes = new Map();
@@ -136,6 +141,14 @@
     if (!same(exact.settings.levels, dppa.levels())) return null;
     return exact.plans[dppa.state.focus] || null;
   };
+  // --- focus: the model that is drawn is the one touched last, and takes part if any does ------
+  const isOn = (reference) => dppa.state.models.some((m) => m.ref === reference && m.on);
+  dppa.look = (reference) => { if (dppa.tables[reference]) dppa.set({ focus: reference }); };
+  dppa.lookAtActive = () => {
+    if (dppa.tables[dppa.state.focus] && isOn(dppa.state.focus)) return;
+    const next = dppa.state.models.find((m) => m.on && dppa.tables[m.ref]);
+    if (next) dppa.set({ focus: next.ref });
+  };
   dppa.table = () => dppa.tables[dppa.state.focus] || null;
   dppa.isCurrent = () => dppa.exact !== null && same(ordered(dppa.exact.choices), dppa.choices());
 
@@ -153,7 +166,11 @@
       Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
     dppa.tableSettings = value.settings;
     if (value.adopt) adopt(value.settings);
-    if (!dppa.tables[dppa.state.focus]) dppa.state.focus = Object.keys(dppa.tables)[0] || "";
+    if (value.look) dppa.look(value.look);
+    if (!dppa.tables[dppa.state.focus]) {
+      dppa.state.focus = Object.keys(dppa.tables)[0] || "";
+      dppa.lookAtActive();
+    }
     dppa.redraw();
   };
   dppa.takeExact = (value) => {

@@ -2,94 +2,109 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { percent, three } = dppa.shapes;
+  const { percent, level, three } = dppa.shapes;
 
   const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
   const label = (reference) => dppa.names[reference]?.label ?? reference;
   const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
-  const matrix = (kind) => (WHERE[kind] ? `${WHERE[kind]} matrices` : kind);
+
+  const list = (names) => (names.length < 2 ? names.join("")
+    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
 
   // cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, that leads.
-  function leader(cells, pick) {
+  // Those that read the same as the first or the last are named with it.
+  function leader(cells, pick, text) {
     const groups = new Map();
     for (const cell of cells) {
       const key = pick(cell);
       if (!groups.has(key)) groups.set(key, []);
-      groups.get(key).push(cell.value);
+      groups.get(key).push(cell);
     }
-    const ranked = [...groups].map(([key, values]) => [key, mean(values)]).sort((a, b) => b[1] - a[1]);
-    return { best: ranked[0], worst: ranked[ranked.length - 1] };
+    const ranked = [...groups].map(([name, inside]) => ({
+      name, value: mean(inside.map((cell) => cell.value)), kept: mean(inside.map((cell) => cell.kept)),
+    })).sort((a, b) => b.value - a.value);
+    const like = (one) => ranked.filter((other) => text(other.value) === text(one.value));
+    const end = (one) => ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
+    return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
   }
-  function thirds(cells) {
+  function thirds(cells, text) {
     const layers = [...new Set(cells.map((cell) => cell.layer))].sort((a, b) => a - b);
     const third = (cell) => {
       const place = layers.indexOf(cell.layer) / Math.max(layers.length - 1, 1);
       return place < 0.34 ? "Early" : place > 0.66 ? "Late" : "Middle";
     };
-    return leader(cells, third);
+    return leader(cells, third, text);
   }
-  const spread = ({ best, worst }) => (best[1] > 0 ? (best[1] - worst[1]) / best[1] : 0);
+  const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value) / best.value : 0);
+  // Short enough for a title of two lines beside the other plot.
+  const kinds = ({ names }) => (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
+  const matrices = (those) => (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
+  const first = (text) => text[0].toUpperCase() + text.slice(1);
+  const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
 
   function heatmap(quantity, cells, focus, rate, energy) {
     const who = label(focus);
-    const byThird = thirds(cells);
-    const byKind = leader(cells, (cell) => cell.kind);
-    const at = `At ${percent(rate)}`;
-    const [top, low] = [byKind.best, byKind.worst];
-    if (quantity === "significance") {
-      if (spread(byThird) > spread(byKind)) return `${byThird.best[0]} layers of ${who} stand out most`;
-      return spread(byKind) < 0.03 ? `All matrices of ${who} stand out alike`
-        : `The ${matrix(top[0])} of ${who} stand out most`;
-    }
-    if (quantity === "mean") {
-      if (spread(byThird) > spread(byKind)) return `${byThird.best[0]} layers of ${who} changed most`;
-      return spread(byKind) < 0.03 ? `All of ${who} changed alike`
-        : `The ${matrix(top[0])} of ${who} changed most`;
+    const { text } = dppa.QUANTITIES[quantity];
+    const byThird = thirds(cells, text);
+    const byKind = leader(cells, (cell) => cell.kind, text);
+    const { best, worst } = byKind;
+    const alike = spread(byKind) < 0.03;
+    if (quantity === "significance" || quantity === "mean") {
+      const did = quantity === "mean" ? "changed" : "stand out";
+      const late = spread(byThird) > spread(byKind);
+      if (!late && alike) return `All matrices of ${who} ${did} alike, and keep ${percent(mean(cells.map((c) => c.kept)))}`;
+      const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
+      return `${what} of ${who} ${did} most, and keep ${percent(kept)}`;
     }
     if (quantity === "energy") {
-      return `${at}, ${who} retains ${percent(energy)} of its change's energy, least in the ${matrix(low[0])}`;
+      return `${first(who)} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
     }
-    if (spread(byKind) < 0.01) return `${at}, every kind of matrix in ${who} keeps the same share`;
-    if (quantity === "rate") {
-      return `${at}, the ${matrix(top[0])} of ${who} lose most (${percent(top[1])}), the ${matrix(low[0])} least (${percent(low[1])})`;
-    }
-    return `${at}, the ${matrix(top[0])} of ${who} keep most (${percent(top[1])}), the ${matrix(low[0])} least (${percent(low[1])})`;
+    if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
+    const does = quantity === "rate" ? "lose" : "keep";
+    return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
   }
 
-  // kept: share kept per layer, in the order of `layers`.
+  // kept: share kept per layer, in the order of `layers`; layers that read the same are named together.
   function kept(layers, shares) {
-    const most = shares.indexOf(Math.max(...shares));
-    const least = shares.indexOf(Math.min(...shares));
-    if (shares[most] - shares[least] < 0.005) return `Every layer keeps ${percent(mean(shares))}`;
-    return `Layer ${layers[most]} keeps ${percent(shares[most])}, layer ${layers[least]} only ${percent(shares[least])}`;
+    const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
+    if (high === low) return `Every layer keeps ${high}`;
+    const those = (text) => {
+      const found = layers.filter((_, i) => percent(shares[i]) === text);
+      if (found.length > 3) return `${found.length} layers`;
+      return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
+    };
+    const top = those(high);
+    return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
   }
 
   function distribution(focus, rate, threshold, energy) {
     if (rate === 0) return `Nothing of ${label(focus)} is dropped`;
-    return `The ${percent(1 - rate)} above |d| ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
+    return `The ${level(1 - rate)} above |d| ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
   }
 
   dppa.words = { heatmap, kept, distribution, label };
   dppa.QUANTITIES = {
     significance: {
-      title: "significance", unit: "share of outliers", text: smallPercent,
-      how: "Colour: share of a matrix's changes larger than 5 times its mean change. Bar in each cell: share kept.",
+      title: "significance", unit: "significance: share of outliers", text: smallPercent,
+      get how() {
+        return `Colour, number: [significance], the share of [outliers] (over ${+dppa.state.k_module} × the mean change). Bar: share kept.`;
+      },
     },
     density: {
-      title: "density", unit: "share kept", text: percent,
-      how: "Colour and bar: share of each matrix's changes that is kept. Significant matrices keep more.",
+      title: "density (share kept)", unit: "share kept", text: percent,
+      how: "Colour, number and bar: share of a matrix's changes that is kept. Higher [significance] keeps more.",
     },
     rate: {
       title: "pruning rate", unit: "share dropped", text: percent,
-      how: "Colour: share of each matrix's changes that is dropped. Bar in each cell: share kept.",
+      how: "Colour, number: share of a matrix's changes that is dropped. Bar: share kept.",
     },
     mean: {
       title: "mean |d|", unit: "mean |d|, in units of the weights", text: three,
-      how: "Colour: mean size of a change, domain model minus base. Bar in each cell: share kept.",
+      how: "Colour, number: mean size of a change [|d|], domain model minus base. Bar: share kept.",
     },
     energy: {
       title: "retained energy", unit: "share of Σd² kept", text: percent,
-      how: "Colour: share of the squared change that survives pruning. Bar in each cell: share kept.",
+      how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept. Bar: share of changes kept.",
     },
   };
   // Outliers are rare: two decimals below one percent.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script
-from components.live import live, pack
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session import Session
 from components.studio import Allowance, Emit, Studio
@@ -56,13 +56,15 @@ class ChatView:
     temperature: gr.Slider
     seed: gr.Number
     examples: gr.HTML
+    place: gr.HTML
 
 
 def build_chat(session: Session) -> ChatView:
     """Transcript above, examples and the question below."""
-    transcript = live("transcript", transcript_value((), "idle"))
+    with gr.Column(elem_id="chat-stage"):
+        transcript = live("transcript", transcript_value((), "idle"))
+        examples = live("examples", _examples(), events=("pick",))
     turns = gr.State(())
-    examples = live("examples", _examples(), events=("pick",))
     prompt = gr.Textbox(
         label="Question",
         placeholder="Type a question …",
@@ -74,6 +76,7 @@ def build_chat(session: Session) -> ChatView:
     with gr.Row(elem_classes="buttons"):
         send = gr.Button("Send", variant="primary", elem_id="send")
         stop = gr.Button("Stop", elem_id="stop")
+    place = static("", "chat-place")
     targets = gr.CheckboxGroup(
         target_choices(session),
         value=["merged"],
@@ -94,6 +97,7 @@ def build_chat(session: Session) -> ChatView:
         temperature=temperature,
         seed=seed,
         examples=examples,
+        place=place,
     )
 
 
@@ -264,9 +268,10 @@ def wire_chat(view: ChatView, controls: Controls, studio: Studio) -> None:
         concurrency_id="model",
         concurrency_limit=1,
         trigger_mode="once",
-        **PRIVATE,
+        **queued(view.place),
     )
     asking.failure(None, js=activity_script("chat", "idle"), **PRIVATE)
+    view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
     view.stop.click(
         on_stop,
         inputs={view.turns},

@@ -8,21 +8,21 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script
-from components.live import live, pack
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session import Session, parsed
 from components.studio import Emit, Studio
-from components.tables import Row, Scored, retention_sentence, score_value
+from components.tables import Row, Scored, Standing, retention_sentence, score_value
 from dppa_core.errors import Cancelled
 from dppa_core.parameters import check_number
-from dppa_core.progress import Stop
+from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS
 
@@ -38,6 +38,7 @@ class ScoreView:
     run: gr.Button
     stop: gr.Button
     table: gr.HTML
+    place: gr.HTML
 
 
 def build_score() -> ScoreView:
@@ -57,7 +58,7 @@ def build_score() -> ScoreView:
         run = gr.Button("Score all models", variant="primary", elem_id="score-run")
         stop = gr.Button("Stop", elem_id="score-stop")
     table = live("score", score_value((), DOMAINS, {}, "idle", 0))
-    return ScoreView(limit, run, stop, table)
+    return ScoreView(limit, run, stop, table, static("", "score-place"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +90,82 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> E
     return Exam(rows, targets, limit, session.base, secrets.token_hex(4))
 
 
+def first_standing(exam: Exam, studio: Studio) -> Standing:
+    """Where an exam begins: what was scored earlier is not asked again."""
+    asking = [
+        row
+        for row in exam.rows
+        for domain in DOMAINS
+        if studio.known_score(exam.targets[row.target], domain, exam.limit) is None
+    ]
+    if not asking:
+        return Standing("scoring")
+    return replace(_readying(exam, asking[0], studio), left=len(asking) * exam.limit)
+
+
+def _readying(exam: Exam, row: Row, studio: Studio) -> Standing:
+    """What has to happen before a model can be asked."""
+    target = exam.targets[row.target]
+    if isinstance(target, MergeRecipe) and not studio.merged(target):
+        return Standing("merging", "Merging the weights")
+    return Standing("scoring", f"Loading {row.label}")
+
+
 def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Score every model on every domain; runs in a thread of its own."""
-    done = 0
+    """Score every model on every domain; runs in a thread of its own.
+
+    Emits ("standing", Standing) and ("score", target, domain, score).
+    """
+    standing = first_standing(exam, studio)
     for row in exam.rows:
+        target = exam.targets[row.target]
         for domain in DOMAINS:
-            what = f"{row.label} on {domain}"
-            before = done
+            known = studio.known_score(target, domain, exam.limit)
+            if known is None:
+                ready = _readying(exam, row, studio)
+                emit(("standing", standing.now(ready.activity, ready.what)))
+                studio.resident(target, _merge_teller(standing, emit), stop)
+                standing = standing.now("scoring", f"Asking {row.label} about {domain}")
+                emit(("standing", standing))
+                known, standing = _ask(exam, (row.target, domain), studio, standing, emit, stop)
+            else:
+                standing = replace(standing, done=standing.done + exam.limit)
+            emit(("standing", standing))
+            emit(("score", row.target, domain, known))
 
-            def tell(
-                count: int, _total: int, _what: str, what: str = what, at: int = before
-            ) -> None:
-                emit(("progress", at + count, what))
 
-            emit(("progress", before, what))
-            score = studio.score(exam.targets[row.target], domain, exam.limit, tell, stop)
-            done += exam.limit
-            emit(("score", row.target, domain, score))
-            emit(("progress", done, what))
+def _merge_teller(standing: Standing, emit: Emit) -> Progress:
+    def tell(done: int, total: int, _what: str) -> None:
+        what = f"Merging the weights: {done} of {total} tensors"
+        emit(("standing", standing.now("merging", what)))
+
+    return tell
+
+
+def _ask(
+    exam: Exam,
+    cell: tuple[str, str],
+    studio: Studio,
+    before: Standing,
+    emit: Emit,
+    stop: Stop,
+) -> tuple[Scored, Standing]:
+    """One model's score on one domain, and how far the exam is then."""
+    begun = time.monotonic()
+
+    def tell(count: int, _total: int, _what: str) -> None:
+        emit(("standing", before.after(count, time.monotonic() - begun)))
+
+    target, domain = cell
+    score = studio.score(exam.targets[target], domain, exam.limit, tell, stop)
+    return score, before.after(exam.limit, time.monotonic() - begun)
 
 
 def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the table as it fills, a few times a second; cached scores are there at once."""
     scores: Known = {}
-    done, what = 0, "starting"
-    yield exam_value(exam, scores, "running", done, what)
+    standing = Standing("waiting", "Starting")
+    yield exam_value(exam, scores, "running", standing)
     job = studio.start(lambda emit, stop: exam_events(exam, studio, emit, stop))
     shown = time.monotonic()
     for batch in job.batches(every=0.25):
@@ -121,34 +173,42 @@ def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
             if event[0] == "score":
                 scores[event[1], event[2]] = event[3]
             else:
-                done, what = event[1], event[2]
+                standing = event[1]
         if batch or time.monotonic() - shown > 2:
             shown = time.monotonic()
-            yield exam_value(exam, scores, "running", done, what)
+            yield exam_value(exam, scores, "running", standing)
     if job.error is None:
-        yield exam_value(exam, scores, "done", exam.total, "")
+        yield exam_value(exam, scores, "done", standing)
     elif isinstance(job.error, Cancelled):
-        yield exam_value(exam, scores, "stopped", done, "")
+        yield exam_value(exam, scores, "stopped", standing)
     else:
-        yield exam_value(exam, scores, "failed", done, "", message(job.error))
+        yield exam_value(exam, scores, "failed", standing, message(job.error))
 
 
 def exam_value(
-    exam: Exam, scores: Known, state: str, done: int, what: str, note: str = ""
+    exam: Exam, scores: Known, state: str, standing: Standing, note: str = ""
 ) -> dict[str, Any]:
     """What the browser shows of an exam."""
     value = score_value(exam.rows, DOMAINS, scores, state, exam.limit)
-    sentence = retention_sentence(exam.rows, DOMAINS, scores, exam.base)
-    progress = {"id": exam.id, "done": done, "total": exam.total, "what": what}
-    return {**value, **progress, "note": note, "sentence": sentence if state == "done" else ""}
+    seconds = standing.seconds_left()
+    progress = {
+        "id": exam.id,
+        "done": standing.done,
+        "total": exam.total,
+        "activity": standing.activity,
+        "what": standing.what,
+        "seconds_left": None if seconds is None else round(seconds, 1),
+    }
+    sentence = retention_sentence(exam.rows, DOMAINS, scores, exam.base) if state == "done" else ""
+    return {**value, **progress, "note": note, "sentence": sentence}
 
 
 def stopped_value(value: object) -> dict[str, Any]:
-    """The table after Stop: what was finished stays."""
+    """The table after Stop: what was finished stays; a table at rest stays as it is."""
     rows = value.get("rows") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(rows, list):
-        return score_value((), DOMAINS, {}, "stopped", 0)
-    return {**value, "state": "stopped", "note": "", "sentence": ""}
+        return score_value((), DOMAINS, {}, "idle", 0)
+    return {**value, "state": "stopped"} if value.get("state") == "running" else dict(value)
 
 
 def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
@@ -172,9 +232,10 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
         concurrency_id="model",
         concurrency_limit=1,
         trigger_mode="once",
-        **PRIVATE,
+        **queued(view.place),
     )
     scoring.failure(None, js=activity_script("score", "idle"), **PRIVATE)
+    view.stop.click(None, js=activity_script("score", "idle"), **PRIVATE)
     view.stop.click(
         on_stop,
         inputs={view.table},

@@ -84,6 +84,16 @@ def choices_json(session: Session) -> dict[str, Any]:
     }
 
 
+def whole_json(session: Session) -> dict[str, Any]:
+    """Where every control stands, models that are off included; for the browser to compare."""
+    return choices_json(session) | {
+        "models": [
+            [m.reference, m.on, m.coefficient, list(session.factors_of(m.reference))]
+            for m in session.models
+        ]
+    }
+
+
 def plan_value(plan: PruningPlan) -> dict[str, Any]:
     """One plan: kept share and energy of every cell, kept share of every layer and level.
 

@@ -27,9 +27,21 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 """Of every event: a set of inputs has no order to show to clients, and progress is shown by us."""
 
 
+def queued(place: Component) -> dict[str, Any]:
+    """Of events that may have to wait: `place`, unseen, is where Gradio writes how many are before.
+
+    assets/status.js reads it there; no other part of the page is told.
+    """
+    return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
+
+
 def activity_script(part: str, activity: str) -> str:
-    """JavaScript that says at once what runs, before the server does."""
-    return f"() => {{ window.dppa.busy('{part}', '{activity}'); return []; }}"
+    """JavaScript that says at once what runs, before the server does.
+
+    Only what rests begins to wait: a second click while something runs starts nothing.
+    """
+    free = "true" if activity == "idle" else f"window.dppa.activity.{part} === 'idle'"
+    return f"() => {{ if ({free}) window.dppa.busy('{part}', '{activity}'); return []; }}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ TITLE = (
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
 PANES = (
-    '<button type="button" data-pane="shape" aria-pressed="true">Shape</button>'
+    '<button type="button" data-pane="see" aria-pressed="true">See</button>'
     '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
     '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
 )

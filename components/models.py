@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.figures import whole_json
 from components.live import live
 from components.presets import presets
 from components.session import (
@@ -40,16 +41,19 @@ class ModelsView:
 
 
 def build_preset() -> gr.Dropdown:
-    """The choice of a starting point."""
+    """The choice of a starting point, and whether the sliders still stand where it put them."""
     titles = [preset.title for preset in presets()]
-    return gr.Dropdown(
-        titles,
-        value=titles[0],
-        label="Preset",
-        info="A starting point; it sets every slider.",
-        elem_id="preset",
-        filterable=False,
-    )
+    with gr.Column(elem_id="preset-box", min_width=0):
+        preset = gr.Dropdown(
+            titles,
+            value=titles[0],
+            label="Preset",
+            info="A starting point; it sets every slider.",
+            elem_id="preset",
+            filterable=False,
+        )
+        live("preset-note", {item.title: whole_json(item.session) for item in presets()})
+    return preset
 
 
 def build_models(session: Session) -> gr.HTML:

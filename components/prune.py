@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from components.forms import field_slider
+from components.live import live
 from components.session import MOST_PARTITIONS, Session, shares_from_text
 from dppa_core.density import PruningParameters
+from dppa_core.errors import DppaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class AdvancedPruning:
     strength: gr.Slider
     partitions: gr.Slider
     levels: gr.Textbox
+    levels_note: gr.HTML
+    """The levels as they are now, or what is wrong with the text above."""
     k_layer: gr.Slider
     k_module: gr.Slider
 
@@ -45,8 +49,8 @@ def build_advanced(session: Session) -> AdvancedPruning:
         PruningParameters,
         "strength",
         elem_id="strength",
-        info="How far a matrix may get more or less than its even share. "
-        "0 treats all alike; 0.08 is the paper's value.",
+        info="How far a matrix may get more or less than its even share, by its significance. "
+        "0 treats all alike; 0.08, the paper's value, moves it by at most 16 points.",
     )
     partitions = gr.Slider(
         1,
@@ -61,28 +65,31 @@ def build_advanced(session: Session) -> AdvancedPruning:
     levels = gr.Textbox(
         label="Levels (%)",
         info="Or pruning rates of your own, falling: 95, 80 makes a band of the strongest 5 % "
-        "and one of the next 15 %. Enter applies; empty splits evenly.",
+        "and one of the next 15 %. Empty splits evenly.",
         placeholder="even",
         max_lines=1,
         max_length=60,
         elem_id="levels",
     )
+    levels_note = live("levels-note", None, events=("apply",))
     limits = {"low": 1.0, "high": 10.0, "step": 0.5}
     k_layer = field_slider(
         PruningParameters,
         "k_layer",
         elem_id="k-layer",
-        info="A change is an outlier of its layer above this multiple of the mean; 3 is usual.",
+        info="A change is an outlier of its layer above this multiple of the layer's mean; "
+        "3 is usual. Layers with more outliers are more significant and keep more.",
         **limits,
     )
     k_module = field_slider(
         PruningParameters,
         "k_module",
         elem_id="k-module",
-        info="A change is an outlier of its matrix above this multiple of the mean; 5 is usual.",
+        info="A change is an outlier of its matrix above this multiple of the matrix's mean; "
+        "5 is usual. Matrices with more outliers are more significant and keep more.",
         **limits,
     )
-    return AdvancedPruning(strength, partitions, levels, k_layer, k_module)
+    return AdvancedPruning(strength, partitions, levels, levels_note, k_layer, k_module)
 
 
 def with_levels(session: Session, text: object) -> Session:
@@ -96,3 +103,8 @@ def with_levels(session: Session, text: object) -> Session:
 def with_partitions(session: Session) -> Session:
     """The session as the number of partitions has it: levels of one's own no longer apply."""
     return replace(session, shares=())
+
+
+def levels_problem(text: object, error: DppaError) -> dict[str, str]:
+    """What the line below the box of levels says as long as this text stands in it."""
+    return {"text": str(text or ""), "problem": str(error)}

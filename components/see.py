@@ -40,11 +40,14 @@ def build_see() -> SeeView:
     return SeeView(plots, exact)
 
 
-def plots_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
+def plots_payload(
+    session: Session, studio: Studio, *, adopt: bool = False, look: str = ""
+) -> dict[str, Any]:
     """Tables of every model in the list, with their names and colours.
 
     Args:
         adopt: Whether the browser takes the settings over (a preset), or keeps its own.
+        look: The model to draw from now on; empty for the one that is drawn.
     """
     references = tuple(model.reference for model in session.models)
     tables = {name: studio.table(session.base, name, session.parameters) for name in references}
@@ -53,7 +56,7 @@ def plots_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
         for name, colour in model_colours(references).items()
     }
     names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}
-    return {**plots_value(tables, session), "names": names, "adopt": adopt}
+    return {**plots_value(tables, session), "names": names, "adopt": adopt, "look": look}
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:

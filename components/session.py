@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from dppa_core.density import PruningParameters
@@ -24,6 +25,10 @@ LARGEST_FACTOR = 4.0
 COEFFICIENTS = (-1.0, 2.0)
 LONGEST_REFERENCE = 500
 LONGEST_TEXT = 100_000
+ALLOWED_LEVELS = (
+    f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "
+    "at most 99: 95, 80."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +145,21 @@ def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
     try:
         percents = [float(word) for word in words]
     except ValueError:
-        raise InvalidValue(
-            f"Levels are pruning rates in percent, falling, such as 95, 80; got {text!r}."
-        ) from None
+        raise InvalidValue(f"{text!r} holds more than numbers. {ALLOWED_LEVELS}") from None
     if not 1 <= len(percents) <= MOST_PARTITIONS:
-        raise InvalidValue(
-            f"Write 1 to {MOST_PARTITIONS} levels, such as 95, 80; got {len(percents)}."
-        )
+        raise InvalidValue(f"These are {len(percents)} levels. {ALLOWED_LEVELS}")
+    for percent in percents:
+        if not 0 <= percent < 100:  # false for nan too
+            raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
+    for before, after in pairwise(percents):
+        if after >= before:
+            raise InvalidValue(
+                f"The levels do not fall: {after:g} after {before:g}. {ALLOWED_LEVELS}"
+            )
+    if percents[-1] > 100 * HIGHEST_RATE:
+        raise InvalidValue(f"The last level, {percents[-1]:g}, is too high. {ALLOWED_LEVELS}")
     levels = check_levels([round(percent / 100, 12) for percent in percents])
-    rate = check_number("The last level", levels[-1], 0, HIGHEST_RATE, "It is the pruning rate.")
+    rate = levels[-1]
     return rate, tuple(round((1 - level) / (1 - rate), 12) for level in levels[:-1])
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 RUNNING = ("waiting", "merging", "writing")
 """States of an answer that is still coming."""
+PACE_AFTER = 2.0
+"""Seconds of answering that must have been measured before the time left is told."""
 
 
 class Scored(Protocol):
@@ -106,6 +108,44 @@ class Row:
     """Hash of the recipe, where it is a merge."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an exam is, and how fast it has been."""
+
+    activity: str
+    """waiting, merging, or scoring, which begins once the merge is there or was scored before."""
+    what: str = ""
+    """Which model, and what it is doing, in a few words."""
+    done: int = 0
+    """Questions with a known answer: asked now, or scored earlier."""
+    left: int = 0
+    """Questions still to be asked."""
+    asked: int = 0
+    """Questions asked by this exam."""
+    seconds: float = 0.0
+    """What those took; making and loading models is not counted."""
+
+    def now(self, activity: str, what: str) -> Standing:
+        """The same standing while something else is done."""
+        return replace(self, activity=activity, what=what)
+
+    def after(self, count: int, seconds: float) -> Standing:
+        """The standing when `count` more questions have been asked in `seconds`."""
+        return replace(
+            self,
+            done=self.done + count,
+            left=self.left - count,
+            asked=self.asked + count,
+            seconds=self.seconds + seconds,
+        )
+
+    def seconds_left(self) -> float | None:
+        """What the rest takes at the pace so far; None before there is one."""
+        if self.asked == 0 or self.seconds < PACE_AFTER:
+            return None
+        return self.left * self.seconds / self.asked
+
+
 Scores = Mapping[tuple[str, str], Scored]
 """(target, domain) -> score."""
 
@@ -147,7 +187,10 @@ def _mean(scores: Sequence[Scored | None]) -> float | None:
 def retention_sentence(
     rows: Sequence[Row], domains: Sequence[str], scores: Scores, base: str
 ) -> str:
-    """What the table says about the merge, as a sentence; empty until it is complete."""
+    """What the table says about the merge, as a sentence; empty until it is complete.
+
+    A domain in which no single model scores has no retention and is left out.
+    """
     kept = {}
     for domain in domains:
         own = [
@@ -156,19 +199,19 @@ def retention_sentence(
             if row.target not in ("merged", base) and (row.target, domain) in scores
         ]
         merged = scores.get(("merged", domain))
-        if merged is None or not own or max(own) == 0:
+        if merged is None or not own:
             return ""
-        kept[domain] = merged.accuracy / max(own)
+        if max(own) > 0:
+            kept[domain] = merged.accuracy / max(own)
     if not kept:
         return ""
     mean = sum(kept.values()) / len(kept)
+    about = f"Retention, the merge's score divided by the best single model's: {_percent(mean)}"
+    if len({_percent(share) for share in kept.values()}) == 1:
+        return f"{about} in {' and '.join(kept)}."
     worst = min(kept, key=kept.__getitem__)
-    if len(kept) == 1:
-        return f"The merge keeps {_percent(mean)} of the best model's score in {worst}."
-    return (
-        f"The merge keeps {_percent(mean)} of the best single models' scores on average; "
-        f"least in {worst} ({_percent(kept[worst])})."
-    )
+    among = "on average" if len(kept) == len(domains) else f"on average in {' and '.join(kept)}"
+    return f"{about} {among}, least in {worst} ({_percent(kept[worst])})."
 
 
 def _percent(share: float) -> str:

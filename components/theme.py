@@ -11,10 +11,12 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+STYLES = ("style.css", "panes.css")
 SCRIPTS = (
     "store.js",
     "shapes.js",
     "words.js",
+    "terms.js",
     "heatmap.js",
     "bars.js",
     "distribution.js",
@@ -106,10 +108,10 @@ def palette_css() -> str:
 
 def page_head() -> str:
     """Style and scripts as they go into the page's head."""
-    style = palette_css() + (ASSETS / "style.css").read_text(encoding="utf-8")
+    styles = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     description = "Prune, amplify and merge fine-tuned language models, and see every layer."
     return (
         f'<meta name="description" content="{description}">'
-        f"<style>{style}</style><script>{scripts}</script>"
+        f"<style>{palette_css()}{styles}</style><script>{scripts}</script>"
     )

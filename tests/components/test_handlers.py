@@ -12,9 +12,10 @@ import gradio as gr
 import pytest
 
 from components.chat import Question, answer_events
+from components.figures import whole_json
 from components.models import checked_reference, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
-from components.presets import first_session
+from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
 from components.serving import launch_options
 from components.studio import Allowance, Recent, Studio
@@ -189,9 +190,33 @@ def test_a_preset_sets_every_control(page: gr.Blocks) -> None:
     assert out["exact"]["share"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_impossible_levels_become_a_notice(page: gr.Blocks) -> None:
-    with pytest.raises(gr.Error, match="fall"):
-        press(page, "on_levels", levels="80, 95")
+@pytest.mark.parametrize("text", ["80, 95", "120", "abc", "99.5"])
+def test_impossible_levels_are_told_at_their_box_and_change_nothing(
+    page: gr.Blocks, text: str
+) -> None:
+    out = press(page, "on_levels", levels=text)
+    assert set(out) == {"levels-note"} and out["levels-note"]["text"] == text
+    assert "1 to 4 pruning rates in percent" in out["levels-note"]["problem"]
+
+
+def test_levels_that_can_be_set_every_control(page: gr.Blocks) -> None:
+    out = press(page, "on_levels", levels="97, 85")
+    assert out["rate"] == 85 and out["partitions"] == 2
+    assert out["levels-note"] == "null"
+    assert out["exact"]["adopt"] is True
+
+
+def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: Path) -> None:
+    folder = str(tiny_zoo / "law")
+    out = press(page, "on_add", reference=folder)
+    assert out["plots"]["look"] == folder and folder in out["plots"]["tables"]
+
+
+def test_the_browser_knows_where_every_preset_puts_the_controls(page: gr.Blocks) -> None:
+    (note,) = [b for b in page.blocks.values() if b.elem_id == "preset-note"]
+    wholes = json.loads(note.value)
+    assert set(wholes) == {preset.title for preset in presets()}
+    assert wholes[presets()[0].title] == whole_json(first_session())
 
 
 # how events are set up

@@ -15,6 +15,7 @@ from components.studio import Studio
 from components.tables import (
     Answer,
     Row,
+    Standing,
     Turn,
     activity_of,
     apply_events,
@@ -158,4 +159,21 @@ def test_retention_is_told_once_it_is_known() -> None:
     scores = {("merged", "math"): Score(0.4), ("zoo:base", "math"): Score(0.1)}
     assert retention_sentence(ROWS, ("math",), scores, "zoo:base") == ""
     scores["zoo:math", "math"] = Score(0.8)
-    assert "50\u2009%" in retention_sentence(ROWS, ("math",), scores, "zoo:base")
+    sentence = retention_sentence(ROWS, ("math",), scores, "zoo:base")
+    assert "50\u2009%" in sentence and "divided by the best single model's" in sentence
+
+
+def test_a_domain_nobody_scores_in_has_no_retention() -> None:
+    scores = {(row.target, domain): Score(0.0) for row in ROWS for domain in ("math", "law")}
+    assert retention_sentence(ROWS, ("math", "law"), scores, "zoo:base") == ""
+    scores |= {("merged", "math"): Score(0.3), ("zoo:math", "math"): Score(0.6)}
+    sentence = retention_sentence(ROWS, ("math", "law"), scores, "zoo:base")
+    assert "50\u2009%" in sentence and "law" not in sentence
+
+
+def test_the_time_left_follows_the_pace_measured_so_far() -> None:
+    begun = Standing("scoring", left=60)
+    assert begun.seconds_left() is None
+    assert begun.after(4, 0.4).seconds_left() is None  # too little to go by
+    assert begun.after(10, 5.0).seconds_left() == pytest.approx(25)
+    assert begun.after(60, 30.0).seconds_left() == 0

@@ -168,7 +168,7 @@ class Studio:
         )
 
     def open_pane(self, name: str) -> None:
-        """Bring `shape`, `chat` or `score` to the front, where panes are switched."""
+        """Bring `see`, `chat` or `score` to the front, where panes are switched."""
         button = self.page.locator(f'#panes button[data-pane="{name}"]')
         if button.count() and button.first.is_visible():
             button.first.click()

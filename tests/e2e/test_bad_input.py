@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.e2e.server import Server
 from tests.e2e.studio import Studio
@@ -48,28 +49,51 @@ def test_a_model_that_is_not_there_gives_a_notice(studio: Studio, reference: str
     assert studio.page.locator("#evil").count() == 0
 
 
+def type_levels(studio: Studio, text: str, key: str) -> Locator:
+    """Write into the box of levels, and leave it by a key."""
+    studio.open_advanced()
+    box = studio.page.locator("#levels input, #levels textarea").first
+    box.fill(text)
+    box.press(key)
+    return box
+
+
+@pytest.mark.parametrize("key", ["Enter", "Tab"])
 @pytest.mark.parametrize("levels", ["80, 95", "120, 50", "abc", "80, 80", EVIL])
-def test_impossible_levels_give_a_notice(studio: Studio, levels: str) -> None:
+def test_impossible_levels_are_marked(studio: Studio, levels: str, key: str) -> None:
     studio.wait_exact(80)
     before = state(studio)
-    studio.open_advanced()
-    box = studio.page.locator("#levels input, #levels textarea").first
-    box.fill(levels)
-    box.press("Enter")
-    message = toast(studio)
-    assert "something went wrong" not in message.lower(), "an expected mistake, called a bug"
+    box = type_levels(studio, levels, key)
+    message = studio.page.locator("#levels-problem")
+    message.wait_for()
+    assert box.get_attribute("aria-invalid") == "true"
+    assert "Write 1 to 4 pruning rates" in message.inner_text()
     assert state(studio) == before
     assert studio.page.evaluate("() => window.pwned") is None
+    box.fill("90, 80")
+    box.press("Tab")
+    message.wait_for(state="hidden")
+    assert box.get_attribute("aria-invalid") == "false"
 
 
-def test_explicit_levels_are_followed(studio: Studio) -> None:
+@pytest.mark.parametrize("key", ["Enter", "Tab"])
+def test_explicit_levels_are_followed(studio: Studio, key: str) -> None:
     studio.wait_exact(80)
-    studio.open_advanced()
-    box = studio.page.locator("#levels input, #levels textarea").first
-    box.fill("97, 85")
-    box.press("Enter")
+    type_levels(studio, "97, 85", key)
     studio.wait_exact(85)
     assert float(studio.exact("kept")) == pytest.approx(15.0, abs=0.1)
+    assert "97\u2009%, 85\u2009%" in studio.page.locator("#levels-now").inner_text()
+
+
+def test_passing_through_the_levels_changes_nothing(studio: Studio) -> None:
+    studio.wait_exact(80)
+    box = type_levels(studio, "97, 85", "Tab")
+    studio.wait_exact(85)
+    studio.set_rate(70)
+    box.focus()
+    box.press("Tab")
+    studio.page.wait_for_timeout(500)
+    assert studio.drawn("rate") == "70"
 
 
 @pytest.mark.parametrize("text", ["150", "-5", "80.5"])

@@ -48,7 +48,7 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
         "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert widths[0] <= widths[1]
-    for pane in ("shape", "chat", "score"):
+    for pane in ("see", "chat", "score"):
         screen.open_pane(pane)
         overflow = screen.page.evaluate(
             "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
@@ -69,7 +69,7 @@ def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     screen.page.add_script_tag(path=str(AXE))
     found = []
-    for pane in ("shape", "chat", "score"):
+    for pane in ("see", "chat", "score"):
         screen.open_pane(pane)
         result = screen.page.evaluate("() => axe.run({resultTypes: ['violations']})")
         for violation in result["violations"]:
@@ -91,7 +91,7 @@ def test_every_slider_says_what_it_is(studio: Studio) -> None:
 def test_on_a_phone_the_slider_stays_beside_the_plot_it_moves(visit: Visit) -> None:
     studio = visit(width=390, height=844)
     studio.wait_exact(80)
-    studio.open_pane("shape")
+    studio.open_pane("see")
     studio.page.locator("svg#heatmap").scroll_into_view_if_needed()
     for selector in ("#rate input[type=range]", "svg#heatmap"):
         box = studio.page.locator(selector).bounding_box()

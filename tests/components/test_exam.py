@@ -1,0 +1,95 @@
+"""The score's events without a server: what runs is said, what was finished stays."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.evaluate import Exam, exam_events, read_exam, stopped_value, stream_exam
+from components.forms import activity_script
+from components.presets import first_session
+from components.studio import Studio
+from components.tables import Standing
+from dppa_core.errors import Cancelled
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=False)
+
+
+@pytest.fixture
+def exam() -> Exam:
+    class View:
+        limit = "limit"
+
+    whole = read_exam({"limit": 4}, View(), first_session())  # type: ignore[arg-type]
+    return replace(whole, rows=whole.rows[:2], limit=1)
+
+
+def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
+    return [event[1] for event in events if event[0] == "standing"]
+
+
+def test_merging_is_said_until_the_merge_is_there(
+    studio: Studio, exam: Exam, one_torch_thread: None
+) -> None:
+    recipe = exam.targets["merged"]
+    seen: list[tuple[str, bool]] = []
+
+    def emit(event: tuple[Any, ...]) -> None:
+        if event[0] == "standing":
+            seen.append((event[1].activity, studio.merged(recipe)))  # type: ignore[arg-type]
+
+    exam_events(exam, studio, emit, threading.Event())
+    assert seen[0] == ("merging", False)
+    assert ("scoring", False) not in seen and seen[-1] == ("scoring", True)
+
+
+def test_what_was_scored_before_is_neither_merged_nor_asked_again(
+    studio: Studio, exam: Exam, one_torch_thread: None
+) -> None:
+    first: list[tuple[Any, ...]] = []
+    exam_events(exam, studio, first.append, threading.Event())
+    assert standings(first)[-1].asked == exam.total
+    studio._pool = None
+    again: list[tuple[Any, ...]] = []
+    exam_events(exam, studio, again.append, threading.Event())
+    assert {item.activity for item in standings(again)} == {"scoring"}
+    last = standings(again)[-1]
+    assert (last.done, last.left, last.asked) == (exam.total, 0, 0)
+    assert last.seconds_left() is None
+
+
+def test_a_stopped_exam_keeps_its_finished_cells(
+    studio: Studio, exam: Exam, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, asked = studio.score, []
+
+    def two_then_stop(target: Any, domain: str, *rest: Any) -> Any:
+        asked.append(domain)
+        if len(asked) > 2:
+            raise Cancelled("stopped")
+        return score(target, domain, *rest)
+
+    monkeypatch.setattr(studio, "score", two_then_stop)
+    *_, last = stream_exam(exam, studio)
+    assert last["state"] == "stopped"
+    assert [cell is not None for cell in last["rows"][0]["cells"]] == [True, True, False]
+
+
+def test_stop_ends_what_runs_and_leaves_a_table_at_rest_alone() -> None:
+    running = {"state": "running", "rows": [{"cells": [{"accuracy": 0.5}, None]}], "id": "a"}
+    stopped = stopped_value(running)
+    assert stopped["state"] == "stopped" and stopped["rows"] == running["rows"]
+    done = {**running, "state": "done", "sentence": "Retention …"}
+    assert stopped_value(done) == done
+    assert stopped_value(None)["state"] == "idle"
+
+
+def test_only_what_rests_begins_to_wait() -> None:
+    assert "activity.chat === 'idle'" in activity_script("chat", "waiting")
+    assert "activity.chat" not in activity_script("chat", "idle")
