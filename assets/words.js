@@ -57,7 +57,7 @@
       return `${what} of ${who} ${did} most, and keep ${percent(kept)}`;
     }
     if (quantity === "energy") {
-      return `${first(who)} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
+      return `${who} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
     }
     if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
     const does = quantity === "rate" ? "lose" : "keep";
