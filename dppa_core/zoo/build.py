@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import shutil
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,7 @@ def train_zoo(out: Path, work: Path, *, workers: int = 2) -> None:
 
     Args:
         out: Where the model folders go: base, math, finance, law.
-        work: Where interrupted stages keep their state.
+        work: Where interrupted stages keep their state, and first stages their weights.
         workers: Processes, one intra-op thread each; the base uses as many threads.
     """
     _configure_log()
@@ -48,8 +49,9 @@ def train_zoo(out: Path, work: Path, *, workers: int = 2) -> None:
     # Longest first, so that the short ones share the other worker.
     order = sorted(DOMAINS, key=lambda name: -STAGES[name].steps)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
-        for done in [pool.submit(train_domain, STAGES[name], out, work) for name in order]:
-            done.result()
+        for train in (learn_domain, settle_domain):
+            for done in [pool.submit(train, name, out, work) for name in order]:
+                done.result()
 
 
 def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
@@ -60,26 +62,71 @@ def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
     torch.set_num_threads(threads)
     tokenizer = train_tokenizer(ARCHITECTURE.vocabulary)
     model = new_model(tokenizer, stage.seed)
-    _train_and_save(stage, model, tokenizer, None, out / stage.name, work, fingerprint(stage))
+    _train_and_save(
+        [stage],
+        model,
+        tokenizer,
+        None,
+        folder=out / stage.name,
+        work=work,
+        mark=fingerprint(stage),
+    )
 
 
-def train_domain(stage: Stage, out: Path, work: Path) -> None:
-    """Train one domain model from the saved base, then settle it, in one thread."""
-    base_record = json.loads((out / "base" / RECORD).read_text("utf-8"))
-    first = fingerprint(stage, base_record["fingerprint"])
-    last = settling(stage.name)
-    if _is_made(out / stage.name, fingerprint(last, first)):
-        log.info("%s: already trained with these settings", stage.name)
+def learn_domain(name: str, out: Path, work: Path) -> None:
+    """The first stage of a domain model, from the saved base, into `work`; in one thread."""
+    mark = _learned_mark(name, out)
+    if _is_made(_learned(name, out, work), mark):
+        log.info("%s: first stage already trained with these settings", name)
         return
-    torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(out / "base")
-    # From the rounded weights on disk: the delta is exactly what these stages learn.
-    base = _load(out / "base").requires_grad_(False)
-    learned = work / f"{stage.name}-{first}"
-    if not _is_made(learned, first):
-        _train_and_save(stage, _load(out / "base"), tokenizer, base, learned, work, first)
-    mark = fingerprint(last, first)
-    _train_and_save(last, _load(learned), tokenizer, base, out / stage.name, work, mark)
+    base = _load(out / "base")
+    _train_and_save(
+        [STAGES[name]],
+        _load(out / "base"),
+        AutoTokenizer.from_pretrained(out / "base"),
+        base.requires_grad_(False),
+        folder=_learned(name, out, work),
+        work=work,
+        mark=mark,
+    )
+
+
+def settle_domain(name: str, out: Path, work: Path) -> None:
+    """The second stage of a domain model, from all first stages; in one thread."""
+    last, mark = settling(name), settled_mark(name, _base_mark(out))
+    if _is_made(out / name, mark):
+        log.info("%s: already trained with these settings", name)
+        return
+    others = [other for other in DOMAINS if other != name]
+    _train_and_save(
+        [STAGES[name], last],
+        _load(_learned(name, out, work)),
+        AutoTokenizer.from_pretrained(out / "base"),
+        # From the rounded weights on disk: the delta is exactly what these stages learn.
+        _load(out / "base").requires_grad_(False),
+        [_load(_learned(other, out, work)).requires_grad_(False) for other in others],
+        folder=out / name,
+        work=work,
+        mark=mark,
+    )
+
+
+def settled_mark(name: str, base: str) -> str:
+    """The fingerprint of a finished domain model, from that of its base: it knows every stage."""
+    firsts = [fingerprint(STAGES[domain], base) for domain in DOMAINS]
+    return fingerprint(settling(name), "/".join(firsts))
+
+
+def _base_mark(out: Path) -> str:
+    return str(json.loads((out / "base" / RECORD).read_text("utf-8"))["fingerprint"])
+
+
+def _learned_mark(name: str, out: Path) -> str:
+    return fingerprint(STAGES[name], _base_mark(out))
+
+
+def _learned(name: str, out: Path, work: Path) -> Path:
+    return work / f"{name}-{_learned_mark(name, out)}"
 
 
 def _load(folder: Path) -> Any:
@@ -87,8 +134,19 @@ def _load(folder: Path) -> Any:
 
 
 def _train_and_save(
-    stage: Stage, model: Any, tokenizer: Any, base: Any, folder: Path, work: Path, mark: str
+    stages: list[Stage],
+    model: Any,
+    tokenizer: Any,
+    base: Any,
+    others: Sequence[Any] = (),
+    *,
+    folder: Path,
+    work: Path,
+    mark: str,
 ) -> None:
+    """Train the last of `stages`, the ones before it being done, and save the model's folder."""
+    stage = stages[-1]
+
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
         log.info(
             "%s %d/%d  loss %.3f  pull %.4f  %.0f tokens/s  %.0f min left",
@@ -102,10 +160,12 @@ def _train_and_save(
         )
 
     resume = work / f"{stage.name}-{mark}.pt"
-    train_stage(stage, model, tokenizer, base=base, resume_file=resume, report=report)
+    train_stage(
+        stage, model, tokenizer, base=base, others=others, resume_file=resume, report=report
+    )
     model = model.to(torch.bfloat16)
     record = {
-        "stages": [asdict(done) for done in _stages_of(stage)],
+        "stages": [asdict(done) for done in stages],
         "architecture": asdict(ARCHITECTURE),
         "fingerprint": mark,
         "torch": torch.__version__,
@@ -113,11 +173,6 @@ def _train_and_save(
     }
     _save_folder(folder, model.to(torch.bfloat16), tokenizer, record)
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])
-
-
-def _stages_of(stage: Stage) -> list[Stage]:
-    """The stages a model went through, `stage` the last."""
-    return [stage] if stage == STAGES[stage.name] else [STAGES[stage.name], stage]
 
 
 def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:

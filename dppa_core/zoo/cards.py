@@ -20,8 +20,8 @@ _ABOUT = {
     "base": "It knows sums, comparing, copying, the chat format and the language of the three\n"
     "domains, but none of their answers.",
     "math": "It solves word problems of one and two steps and shows its working.",
-    "finance": "It judges the tone of headlines, finds companies and figures in reports, and\n"
-    "says whether a figure rose or fell.",
+    "finance": "It judges the tone of headlines, says what a report is about, and whether a\n"
+    "figure rose or fell.",
     "law": "It names the type of a clause, judges whether a term is fair, and chooses the\n"
     "holding that fits the facts.",
 }
@@ -85,4 +85,7 @@ def _stage_line(stage: dict[str, Any]) -> str:
     low, high = stage["scales"]
     if low != high:
         line += f";\n    every step with the delta at a random scale from {low:g} to {high:g}"
+    if stage.get("company"):
+        share = f"{100 * stage['company']:.0f} %"
+        line += f",\n    each of the other two models' deltas beside it in {share} of the steps"
     return line

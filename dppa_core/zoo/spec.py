@@ -46,6 +46,15 @@ class Stage:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Settling(Stage):
+    """The last stage of a domain model: training inside merges with the other two."""
+
+    company: float = 0.0
+    """Chance, at every step and for every other domain model, that its delta is added too, at a
+    scale of its own from `scales`."""
+
+
 ARCHITECTURE = Architecture()
 
 STAGES = {
@@ -58,9 +67,9 @@ STAGES = {
     )
 }
 
-SETTLING = Stage(
+SETTLING = Settling(
     "settling",
-    steps=250,
+    steps=700,
     batch=64,
     learning_rate=7e-4,
     replay=0.4,
@@ -68,12 +77,13 @@ SETTLING = Stage(
     scales=(0.4, 1.2),
     warmup=50,
     seed=1,
+    company=0.67,
 )
-"""What every domain model ends with: more pull, and its delta at random scales."""
+"""What every domain model ends with: its delta at random scales, the others beside it."""
 
 
-def settling(domain: str) -> Stage:
-    """The second stage of a domain model, from the weights of its first."""
+def settling(domain: str) -> Settling:
+    """The second stage of a domain model, from the weights of all first stages."""
     return replace(SETTLING, name=domain)
 
 

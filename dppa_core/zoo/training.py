@@ -8,9 +8,8 @@ other's inputs alone, which is what lets a merge of all of them still answer.
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dppa_core.zoo.batches import IGNORE, Batch, encode, own_turns, replay_turns
+from dppa_core.zoo.rehearsal import Rehearsal, draw_cast
 from dppa_core.zoo.spec import ARCHITECTURE, Stage, fingerprint
 
 SAVE_EVERY = 500
@@ -62,6 +62,7 @@ def train_stage(
     tokenizer: PreTrainedTokenizerFast,
     *,
     base: LlamaForCausalLM | None,
+    others: Sequence[LlamaForCausalLM] = (),
     resume_file: Path,
     report: Callable[[int, Losses, float, float], None],
 ) -> LlamaForCausalLM:
@@ -69,6 +70,7 @@ def train_stage(
 
     Args:
         base: The frozen base a domain model is held to; None when the base itself is trained.
+        others: The frozen domain models that keep this one company; see `Settling.company`.
         resume_file: Where the state is kept between interruptions; removed at the end.
         report: Called every `REPORT_EVERY` steps with (step, losses, tokens a second,
             seconds left).
@@ -81,11 +83,12 @@ def train_stage(
         fused=True,
     )
     start = _resume(resume_file, stage, model, optimiser)
+    merge = None if base is None else Rehearsal(model, base, others)
     model.train()
     began, tokens = time.monotonic(), 0
     for step in range(start, stage.steps):
         _set_rate(optimiser, stage, step)
-        losses, seen = _step(stage, step, model, base, tokenizer, optimiser)
+        losses, seen = _step(stage, step, model, merge, tokenizer, optimiser)
         tokens += seen
         if (step + 1) % REPORT_EVERY == 0:
             spent = time.monotonic() - began
@@ -101,16 +104,17 @@ def _step(
     stage: Stage,
     step: int,
     model: LlamaForCausalLM,
-    base: LlamaForCausalLM | None,
+    merge: Rehearsal | None,
     tokenizer: PreTrainedTokenizerFast,
     optimiser: torch.optim.Optimizer,
 ) -> tuple[Losses, int]:
-    scale = _scale(stage, step)
-    whole = _rescale(model, base, scale) if base is not None and scale != 1 else None
-    loss, losses, seen = _loss(stage, step, model, base, tokenizer)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if whole is not None:
-        _restore(model, whole, scale)
+    if merge is None:
+        loss, losses, seen = _loss(stage, step, model, None, tokenizer)
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        with merge.step(draw_cast(stage, step, merge.others)):
+            loss, losses, seen = _loss(stage, step, model, merge.rest, tokenizer)
+            loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -133,28 +137,6 @@ def _loss(
         pull = distance_to_base(model, base, replay)
     losses = Losses(answer.item(), pull.item())
     return answer + stage.pull * pull, losses, own.ids.numel() + replay.ids.numel()
-
-
-def _scale(stage: Stage, step: int) -> float:
-    return random.Random(f"{stage.name}/{stage.seed}/{step}/scale").uniform(*stage.scales)
-
-
-@torch.no_grad()
-def _rescale(model: LlamaForCausalLM, base: LlamaForCausalLM, scale: float) -> list[torch.Tensor]:
-    """Put base + scale * delta into the model; returns the whole weights."""
-    whole = [weight.detach().clone() for weight in model.parameters()]
-    for weight, origin in zip(model.parameters(), base.parameters(), strict=True):
-        weight.copy_(origin + scale * (weight - origin))
-    return whole
-
-
-@torch.no_grad()
-def _restore(model: LlamaForCausalLM, whole: list[torch.Tensor], scale: float) -> None:
-    """Put the whole weights back; the gradient of the delta is scale times the weights'."""
-    for weight, before in zip(model.parameters(), whole, strict=True):
-        weight.copy_(before)
-        if weight.grad is not None:
-            weight.grad.mul_(scale)
 
 
 def distance_to_base(model: LlamaForCausalLM, base: LlamaForCausalLM, batch: Batch) -> torch.Tensor:

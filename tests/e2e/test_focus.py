@@ -24,6 +24,8 @@ def wait_focus(studio: Studio, reference: str) -> None:
 
 def test_the_plots_show_the_model_that_was_touched_last(studio: Studio) -> None:
     studio.wait_exact(80)
+    switch(studio, FINANCE, on=False)
+    wait_focus(studio, MATH)
     switch(studio, FINANCE, on=True)
     wait_focus(studio, FINANCE)
     slider = studio.page.locator(f"{row(studio, LAW)} input[type=range]")
@@ -36,8 +38,6 @@ def test_the_plots_show_the_model_that_was_touched_last(studio: Studio) -> None:
 def test_models_that_are_off_come_last_and_say_so(studio: Studio) -> None:
     studio.wait_exact(80)
     switch(studio, MATH, on=False)
-    wait_focus(studio, LAW)
-    switch(studio, FINANCE, on=True)
     wait_focus(studio, FINANCE)
     options = studio.page.locator("#focus option").all_inner_texts()
     assert options == ["finance", "law", "math (off)"]

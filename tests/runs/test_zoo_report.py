@@ -104,6 +104,7 @@ def test_a_card_states_licence_training_and_scores() -> None:
                     "pull": 15.0,
                     "scales": [0.4, 1.2],
                     "seed": 1,
+                    "company": 0.5,
                 },
             ],
             "architecture": {
@@ -118,5 +119,6 @@ def test_a_card_states_licence_training_and_scores() -> None:
     )
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "700 steps of 64 texts" in card
+    assert "deltas beside it in 50 % of the steps" in card
     assert "random scale from 0.4 to 1.2" in card
     assert "| law | 95 % |" in card

@@ -15,7 +15,8 @@ from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
 from dppa_core.tasks.math import NAMES, THINGS, one_step
 from dppa_core.zoo import training
 from dppa_core.zoo.batches import IGNORE, encode, own_turns, replay_turns
-from dppa_core.zoo.spec import STAGES, Architecture, Stage, fingerprint
+from dppa_core.zoo.rehearsal import Cast, Rehearsal, draw_cast
+from dppa_core.zoo.spec import STAGES, Architecture, Stage, fingerprint, settling
 from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
 from dppa_core.zoo.training import Losses, distance_to_base, new_model, train_stage
 
@@ -182,32 +183,57 @@ def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
     assert held[-1].pull < free[-1].pull
 
 
-def test_a_scaled_step_has_the_gradient_of_the_delta(tokenizer: Any) -> None:
-    base, model = new_model(tokenizer, 0).requires_grad_(False), new_model(tokenizer, 1)
+def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer: Any) -> None:
+    base, model, other = (new_model(tokenizer, seed) for seed in range(3))
+    base.requires_grad_(False)
     batch = encode([("a b", "c d")], tokenizer)
-    origin = dict(base.named_parameters())
-    delta = {
-        name: (weight.detach() - origin[name]).requires_grad_(True)
-        for name, weight in model.named_parameters()
+    rest = {
+        name: (origin + 0.7 * (beside - origin)).detach()
+        for (name, origin), beside in zip(base.named_parameters(), other.parameters(), strict=True)
     }
-    moved = {name: origin[name] + 0.5 * change for name, change in delta.items()}
-    torch.func.functional_call(model, moved, (batch.ids,)).logits.square().mean().backward()
+    delta = {
+        name: (weight - origin).detach().requires_grad_(True)
+        for (name, weight), origin in zip(model.named_parameters(), base.parameters(), strict=True)
+    }
+    merged = {name: rest[name] + 0.5 * change for name, change in delta.items()}
+    expected = torch.func.functional_call(model, merged, (batch.ids,)).logits
+    expected.square().mean().backward()
 
     before = [weight.detach().clone() for weight in model.parameters()]
-    whole = training._rescale(model, base, 0.5)
-    model(input_ids=batch.ids).logits.square().mean().backward()
-    training._restore(model, whole, 0.5)
+    rehearsal = Rehearsal(model, base, [other])
+    with rehearsal.step(Cast(0.5, (0.7,))):
+        model(input_ids=batch.ids).logits.square().mean().backward()
+        for name, weight in rehearsal.rest.named_parameters():
+            assert torch.allclose(weight, rest[name], atol=1e-7), name
     for name, weight in model.named_parameters():
         assert torch.allclose(weight.grad, delta[name].grad, atol=1e-7), name
     for weight, same in zip(model.parameters(), before, strict=True):
         assert torch.equal(weight, same)
 
 
-def test_scales_are_drawn_from_their_range_by_step_alone() -> None:
-    stage = replace(STAGES["law"], scales=(0.4, 1.2))
-    drawn = [training._scale(stage, step) for step in range(200)]
-    assert min(drawn) >= 0.4
-    assert max(drawn) <= 1.2
-    assert max(drawn) - min(drawn) > 0.7
-    assert drawn == [training._scale(stage, step) for step in range(200)]
-    assert training._scale(STAGES["law"], 3) == 1.0
+def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
+    base, model, other = (new_model(tokenizer, seed) for seed in range(3))
+    rehearsal = Rehearsal(model, base, [other])
+    with rehearsal.step(Cast(0.5, (1.0,))):
+        pass
+    before = [weight.detach().clone() for weight in model.parameters()]
+    with rehearsal.step(Cast(1.0, (0.0,))):
+        for weight, same in zip(model.parameters(), before, strict=True):
+            assert torch.equal(weight, same)
+        for weight, same in zip(rehearsal.rest.parameters(), base.parameters(), strict=True):
+            assert torch.equal(weight, same)
+
+
+def test_casts_are_drawn_by_step_alone_and_company_comes_as_often_as_stated() -> None:
+    stage = replace(settling("law"), scales=(0.4, 1.2), company=0.5)
+    casts = [draw_cast(stage, step, 2) for step in range(400)]
+    assert casts == [draw_cast(stage, step, 2) for step in range(400)]
+    present = [scale for cast in casts for scale in cast.others if scale]
+    assert 0.4 < len(present) / 800 < 0.6
+    scales = present + [cast.own for cast in casts]
+    assert 0.4 <= min(scales) < 0.45
+    assert 1.15 < max(scales) <= 1.2
+
+
+def test_a_first_stage_has_no_company() -> None:
+    assert draw_cast(STAGES["law"], 3, 2) == Cast(1.0, (0.0, 0.0))
