@@ -5,7 +5,10 @@
   const dppa = window.dppa;
   const { svg, put, say, px, viridis, inkOn } = dppa.shapes;
   const LEFT = 34, TOP = 40, BOTTOM = 46;
-  const GROUPS = { q: "attention", k: "attention", v: "attention", o: "attention", gate: "MLP", up: "MLP", down: "MLP" };
+  const GROUPS = Object.fromEntries([
+    ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
+    ...["router", "gate", "up", "gate_up", "down"].map((kind) => [kind, "MLP"]),
+  ]);
 
   const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from dppa_core.cli_output import table
 from dppa_core.deltas import DeltaProfile
-from dppa_core.modules import KINDS
+from dppa_core.modules import order_kinds
 from dppa_core.plan import PruningPlan
 
 
 def plan_text(plan: PruningPlan) -> str:
     """Density of every module, layers down and kinds across, and the totals."""
-    present = {module.kind for module in plan.modules}
-    kinds = [kind for kind in KINDS if kind in present] + sorted(present - set(KINDS))
+    kinds = order_kinds(module.kind for module in plan.modules)
     layers = sorted({module.layer for module in plan.modules})
     cells: dict[tuple[int, str], list[str]] = {}
     for module in plan.modules:

@@ -1,21 +1,46 @@
 """Which tensors are linear modules, and where they sit.
 
-Knows names and shapes only: no weights, no configuration files.
+Knows names and shapes only: no weights, no configuration files. Families of models are told
+apart by the names of their tensors, so a new one needs no table of its own.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-KINDS = ("q", "k", "v", "o", "gate", "up", "down")
-"""The kinds of a Llama block, in the order they are shown."""
+KINDS = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
+"""What a module can be to its block, in the order it is shown; attention first, then the MLP."""
 
-_LLAMA = {f"{kind}_proj": kind for kind in KINDS}
-_BLOCK = re.compile(r"(?:^|\.)((?:layers?|h|blocks?)\.(\d+)\.(.+))\.weight$")
-_OTHER = re.compile(r"norm|embed|(?:^|\.)(?:ln|wte|wpe)|bias", re.IGNORECASE)
+_BLOCK = re.compile(r"(?:^|\.)((?:layers?|h|blocks?)\.(\d+)\.(.+))$")
+_EXPERTS = re.compile(r"(?:^|\.)(?:experts|\w*moe)(?:\.|$)")
+_OTHER = re.compile(r"norm|embed|(?:^|\.)(?:ln|wte|wpe|lm_head|shared_head)|bias", re.IGNORECASE)
+
+_BY_NAME = {
+    **{f"{kind}_proj": kind for kind in ("q", "k", "v", "qkv", "o", "gate", "up", "down")},
+    **dict.fromkeys(("query_key_value", "c_attn", "Wqkv", "wqkv"), "qkv"),
+    "out_proj": "o",
+    **dict.fromkeys(("gate", "shared_expert_gate", "router"), "router"),
+    **dict.fromkeys(("fc1", "fc_in", "c_fc", "dense_h_to_4h"), "up"),
+    **dict.fromkeys(("fc2", "fc_out", "dense_4h_to_h"), "down"),
+    "gate_up_proj": "gate_up",
+}
+# Names that mean something only where they stand: part of the path -> last part -> kind.
+_BY_PLACE = (
+    (
+        re.compile(r"attn|attention", re.IGNORECASE),
+        {"c_proj": "o", "dense": "o", "wo": "o", "query": "q", "key": "k", "value": "v"},
+    ),
+    (re.compile(r"mlp"), {"c_proj": "down"}),
+    (
+        re.compile(r"experts|moe|feed_forward"),
+        {"w1": "gate", "w3": "up", "w2": "down", "input_linear": "gate_up"}
+        | {"output_linear": "down"},
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,46 +48,73 @@ class Module:
     """One linear weight inside a transformer block."""
 
     name: str
-    """Short name, as "layers.3.mlp.down_proj"."""
+    """Short name, as "layers.3.mlp.down_proj"; the whole one where two would be short alike."""
     tensor: str
     """Name on disk, as "model.layers.3.mlp.down_proj.weight"."""
     layer: int
     """Index of the transformer block."""
     kind: str
-    """One of `KINDS` for Llama names, else the last part of the name."""
+    """One of `KINDS`, else the last part of the name."""
     numel: int
     shape: tuple[int, ...]
+    """Out x in, or in x out (GPT-2); experts stored as one tensor have a third axis before."""
 
 
 def layer_of(tensor: str) -> int | None:
     """Index of the block a tensor of any shape sits in; None outside the blocks."""
-    found = re.search(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.", tensor)
-    return int(found.group(1)) if found else None
+    found = _BLOCK.search(tensor)
+    return int(found.group(2)) if found else None
 
 
 def find_modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Module, ...]:
     """The linear modules among named shapes, by layer, then kind.
 
-    A module is a 2-D weight inside a block that acts as a matrix product. Embeddings, the LM
-    head, norms and biases are not modules: they are the other tensors.
+    A module is a weight inside a block that acts as a matrix product: two axes, or three for
+    experts stored as one tensor. Embeddings, positions, the LM head, norms, convolutions and
+    biases are not modules: they are the other tensors.
     """
-    found = [_module(tensor, tuple(shape)) for tensor, shape in shapes.items()]
-    return tuple(sorted((module for module in found if module), key=_order))
+    modules = [_module(tensor, tuple(shape)) for tensor, shape in shapes.items()]
+    found = [module for module in modules if module]
+    seen = Counter(module.name for module in found)
+    unique = [
+        module if seen[module.name] == 1 else replace(module, name=_whole_name(module.tensor))
+        for module in found
+    ]
+    return tuple(sorted(unique, key=_order))
+
+
+def order_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Each kind once: those of `KINDS` in their order, then any others by name."""
+    present = set(kinds)
+    return (*(kind for kind in KINDS if kind in present), *sorted(present - set(KINDS)))
 
 
 def _module(tensor: str, shape: tuple[int, ...]) -> Module | None:
     match = _BLOCK.search(tensor)
-    if match is None or len(shape) != 2 or math.prod(shape) == 0:
+    if match is None or math.prod(shape) == 0:
         return None
-    inside = match.group(3)
-    if _OTHER.search(inside):
+    experts = _EXPERTS.search(match.group(3)) is not None
+    # Experts kept as bare parameters of one tensor have no ".weight" (gpt-oss, Llama 4, DBRX).
+    if not tensor.endswith(".weight") and not experts:
         return None
-    last = inside.rsplit(".", 1)[-1]
-    # Two towers (encoder, decoder) both count their blocks from 0: keep what tells them apart.
-    tower = re.search(r"(encoder|decoder)\.(?=layers?\.|h\.|blocks?\.)", tensor)
-    name = (tower.group(0) if tower else "") + match.group(1)
-    kind = _LLAMA.get(last, last)
-    return Module(name, tensor, int(match.group(2)), kind, math.prod(shape), shape)
+    inside = match.group(3).removesuffix(".weight")
+    if len(shape) not in ((2, 3) if experts else (2,)) or _OTHER.search(inside):
+        return None
+    name = match.group(1).removesuffix(".weight")
+    return Module(name, tensor, int(match.group(2)), _kind(inside), math.prod(shape), shape)
+
+
+def _kind(inside: str) -> str:
+    """The kind of a module by its name inside the block, as "self_attn.q_proj"."""
+    path, _, last = inside.rpartition(".")
+    for place, kinds in _BY_PLACE:
+        if last in kinds and place.search(path):
+            return kinds[last]
+    return _BY_NAME.get(last, last)
+
+
+def _whole_name(tensor: str) -> str:
+    return tensor.removesuffix(".weight")
 
 
 def _order(module: Module) -> tuple[int, int, str]:

@@ -19,7 +19,7 @@ from dppa_core.cache import cache_folder, store
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.modules import Module
 
-_FORMAT = 1
+_FORMAT = 2  # a new number where the same weights would give another profile
 _ARRAYS = ("magnitudes", "counts", "sums", "squares")
 
 

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.density import PruningParameters, densities_at, significance
-from dppa_core.modules import KINDS
+from dppa_core.modules import order_kinds
 
 RATES = 101
 BINS = 48
@@ -134,9 +134,8 @@ def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]
 
 
 def _axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    present = {item.module.kind for item in profile.modules}
-    kinds = [kind for kind in KINDS if kind in present] + sorted(present - set(KINDS))
-    return tuple(sorted({item.module.layer for item in profile.modules})), tuple(kinds)
+    layers = tuple(sorted({item.module.layer for item in profile.modules}))
+    return layers, order_kinds(item.module.kind for item in profile.modules)
 
 
 class _Grid:

@@ -15,7 +15,6 @@ from dppa_core.checkpoint import (
     write_safetensors,
 )
 from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, UnknownName
-from dppa_core.modules import find_modules, layer_of
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
 from tests.tiny import random_llama
 
@@ -123,46 +122,3 @@ def test_a_public_page_opens_embedded_models_only(zoo_env: Path) -> None:
     for text in (str(zoo_env / "math"), "~", "/etc"):
         with pytest.raises(NotAllowed, match="public page"):
             open_checkpoint(text, public=True)
-
-
-@pytest.mark.parametrize(
-    ("tensor", "shape", "name", "layer", "kind"),
-    [
-        ("model.layers.3.mlp.down_proj.weight", (4, 8), "layers.3.mlp.down_proj", 3, "down"),
-        ("transformer.h.0.attn.c_attn.weight", (4, 12), "h.0.attn.c_attn", 0, "c_attn"),
-        ("gpt_neox.layers.1.mlp.dense_h.weight", (4, 4), "layers.1.mlp.dense_h", 1, "dense_h"),
-        ("model.layers.0.experts.7.up_proj.weight", (4, 4), "layers.0.experts.7.up_proj", 0, "up"),
-        ("encoder.layer.2.output.dense.weight", (4, 4), "encoder.layer.2.output.dense", 2, "dense"),
-    ],
-)  # fmt: skip
-def test_linear_weights_inside_blocks_are_modules(
-    tensor: str, shape: tuple[int, ...], name: str, layer: int, kind: str
-) -> None:
-    (module,) = find_modules({tensor: shape})
-    assert (module.name, module.layer, module.kind) == (name, layer, kind)
-    assert module.numel == np.prod(shape) and module.tensor == tensor
-
-
-@pytest.mark.parametrize(
-    ("tensor", "shape"),
-    [
-        ("model.embed_tokens.weight", (10, 4)),
-        ("lm_head.weight", (10, 4)),
-        ("model.layers.0.input_layernorm.weight", (4,)),
-        ("model.layers.0.self_attn.q_proj.bias", (4,)),
-        ("transformer.h.0.ln_1.weight", (4,)),
-        ("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", (32, 8)),
-        ("model.layers.0.mlp.up_proj.weight", (0, 4)),
-    ],
-)
-def test_everything_else_is_another_tensor(tensor: str, shape: tuple[int, ...]) -> None:
-    assert find_modules({tensor: shape}) == ()
-
-
-def test_modules_are_ordered_by_layer_and_kind() -> None:
-    names = [f"model.layers.{i}.x.{k}_proj.weight" for i in (10, 2) for k in ("up", "v", "q")]
-    found = find_modules(dict.fromkeys(sorted(names), (2, 2)))
-    assert [(m.layer, m.kind) for m in found] == [
-        (2, "q"), (2, "v"), (2, "up"), (10, "q"), (10, "v"), (10, "up"),
-    ]  # fmt: skip
-    assert layer_of("model.layers.10.norm.weight") == 10 and layer_of("lm_head.weight") is None
