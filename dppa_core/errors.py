@@ -71,6 +71,21 @@ class NonFiniteWeights(CheckpointError):
     """NaN or infinity among the weights, or a value too large for the dtype asked for."""
 
 
+def shown(value: object, longest: int = 80) -> str:
+    """A value from outside as a message shows it: on one line, printable, shortened.
+
+    Args:
+        value: Anything; a text comes back in quotes.
+        longest: Most characters of the result.
+    """
+    if isinstance(value, int) and abs(value) >= 10**longest:
+        return f"a whole number of {value.bit_length()} bits"  # str() refuses 4300 digits
+    text = repr(value[: 2 * longest] if isinstance(value, (str, bytes, list, tuple)) else value)
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The sentence that helps after an unknown name: the closest one, or all of them."""
     names = sorted(known)

@@ -100,7 +100,7 @@ def prepare_term(
         seed: The recipe's, for random draws.
     """
     numel = pair.base.size
-    if isinstance(treatment, Dropped):
+    if isinstance(treatment, Dropped) or numel == 0:
         return None
     if isinstance(treatment, Whole):
         whole = _Whole(_weight(coefficient, treatment.factor))

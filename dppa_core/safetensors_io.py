@@ -9,23 +9,27 @@ import json
 import math
 import mmap
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.errors import DamagedCheckpoint, InvalidValue, MissingCheckpoint
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, MissingCheckpoint, shown
 from dppa_core.floats import FLOATS, OTHERS
+from dppa_core.strict_json import parse_json
 
 _TYPES: dict[str, type[np.generic]] = {**FLOATS, **OTHERS, "F64": np.float64}
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
 _LARGEST_HEADER = 100 * 1024 * 1024
+_LONGEST_NAME, _MOST_DIMENSIONS = 1000, 64
 _TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
+_EDITED = "A header that was edited, or a file overwritten in part, is the usual cause."
 
 Entry = tuple[str, str, tuple[int, ...], "ndarray | Callable[[], ndarray]"]
 """(name, dtype code, shape, raw 1-D array or a function that makes it when its turn comes)."""
@@ -70,23 +74,26 @@ class SafetensorsFile:
 
 
 def open_file(path: Path) -> SafetensorsFile:
-    """Map a safetensors file after checking its header against its size.
+    """Map a safetensors file after checking its header as strictly as the official library.
 
     Raises:
         MissingCheckpoint: no such file.
-        DamagedCheckpoint: truncated, overlapping or not safetensors at all.
+        DamagedCheckpoint: truncated, overlapping, with holes, or not safetensors at all.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
+            raise DamagedCheckpoint(f"{path}: not a regular file, so no weights.")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             tensors = _read_header(path, file, size)
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            pages = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise MissingCheckpoint(
             f"{path}: no such file. A shard that was never downloaded is the usual cause."
         ) from None
-    except OSError as error:
-        raise DamagedCheckpoint(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
+        reason = getattr(error, "strerror", None) or error
+        raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
     return SafetensorsFile(path, tensors, pages)
 
 
@@ -99,35 +106,66 @@ def _read_header(path: Path, file: BinaryIO, size: int) -> dict[str, TensorInfo]
             f"{path}: the header claims {length} bytes in a file of {size}. "
             f"Not a safetensors file (a Git LFS pointer?), or cut short. {_TRUNCATED}"
         )
-    try:
-        header = json.loads(file.read(length))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DamagedCheckpoint(f"{path}: the header is no JSON ({error}). {_TRUNCATED}") from error
-    if not isinstance(header, dict):
-        raise DamagedCheckpoint(f"{path}: the header is no table of tensors. {_TRUNCATED}")
-    header.pop("__metadata__", None)
+    header = _parse_header(path, file.read(length))
     start = 8 + length
     tensors = {name: _tensor_info(path, name, entry, start) for name, entry in header.items()}
     _check_layout(path, tensors, start, size)
     return tensors
 
 
-def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
+def _parse_header(path: Path, text: bytes) -> dict[str, Any]:
+    """Name -> entry of every tensor, the metadata checked and left out."""
+    if not text.startswith(b"{"):
+        what = "does not begin with '{'" if text else "is empty"
+        raise DamagedCheckpoint(f"{path}: the header {what}. {_TRUNCATED}")
     try:
-        dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
-        first, last = (int(n) for n in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError) as error:
+        header: dict[str, Any] = parse_json(text)
+    except ValueError as error:
+        raise DamagedCheckpoint(f"{path}: the header is no JSON ({error}). {_TRUNCATED}") from error
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise DamagedCheckpoint(
-            f"{path}: the header entry of {name} is malformed ({error!r}). {_TRUNCATED}"
-        ) from error
+            f"{path}: __metadata__ must map names to text, got {shown(metadata)}. {_EDITED}"
+        )
+    return header
+
+
+def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
+    def malformed(problem: str) -> DamagedCheckpoint:
+        where = f"{path}: the header entry of {shown(name)} is malformed"
+        return DamagedCheckpoint(f"{where}: {problem}. {_EDITED}")
+
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise malformed(f"the name {shown(name)} is not printable, or too long")
+    if not isinstance(entry, dict):
+        raise malformed(f"it must be a table, got {shown(entry)}")
+    dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not isinstance(dtype, str) or not dtype.isprintable():
+        raise malformed(f"dtype must be a text, got {shown(dtype)}")
+    if not _are_sizes(shape):
+        raise malformed(
+            "shape must be a list of whole numbers from 0 on, of at most "
+            f"{_MOST_DIMENSIONS} dimensions, got {shown(shape)}"
+        )
+    if not _are_sizes(offsets) or len(offsets) != 2:
+        raise malformed(f"data_offsets must be two whole numbers from 0 on, got {shown(offsets)}")
     width = np.dtype(_TYPES[dtype]).itemsize if dtype in _TYPES else _WIDTHS.get(dtype)
     wanted = None if width is None else math.prod(shape) * width
-    if first < 0 or last < first or any(n < 0 for n in shape) or wanted not in (None, last - first):
+    first, last = offsets
+    if last < first or wanted not in (None, last - first):
         raise DamagedCheckpoint(
-            f"{path}: {name} of shape {shape} and dtype {dtype} needs {wanted} bytes, "
-            f"the header gives it {first} to {last}. {_TRUNCATED}"
+            f"{path}: {name} of shape {shown(tuple(shape))} and dtype {dtype} needs "
+            f"{shown(wanted)} bytes, the header gives it {first} to {last}. {_EDITED}"
         )
-    return TensorInfo(dtype, shape, start + first, last - first)
+    return TensorInfo(dtype, tuple(shape), start + first, last - first)
+
+
+def _are_sizes(values: Any) -> TypeGuard[list[int]]:
+    return (
+        isinstance(values, list)
+        and len(values) <= _MOST_DIMENSIONS
+        and all(type(value) is int and 0 <= value < 2**63 for value in values)  # no True
+    )
 
 
 def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, size: int) -> None:
@@ -136,13 +174,19 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, siz
         if info.start < end:
             raise DamagedCheckpoint(
                 f"{path}: {name} begins at byte {info.start}, inside the tensor before it, which "
-                f"ends at {end}. The header was edited or damaged."
+                f"ends at {end}. {_EDITED}"
+            )
+        if info.start > end:
+            raise DamagedCheckpoint(
+                f"{path}: a hole of {info.start - end} bytes before {shown(name)}. {_EDITED}"
             )
         end = info.start + info.size
         if end > size:
             raise DamagedCheckpoint(
                 f"{path}: {name} ends at byte {end}, the file at {size}. {_TRUNCATED}"
             )
+    if end < size:
+        raise DamagedCheckpoint(f"{path}: {size - end} bytes after the last tensor. {_EDITED}")
 
 
 def write_safetensors(

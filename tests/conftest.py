@@ -16,10 +16,15 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from tests.tiny import TinyLlama, random_llama, tuned_llama  # noqa: E402
 
 DOMAINS = ("math", "finance", "law")
+
+# Property tests draw the same examples on every run and have no deadline: machines differ.
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

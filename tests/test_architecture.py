@@ -25,7 +25,16 @@ CORE_LAYERS = (
     {"parameters", "modules", "deltas", "significance", "density", "partition"}
     | {"methods", "plan", "table"},
     # files, and the loops over their bytes
-    {"floats", "kernels", "safetensors_io", "cache", "checkpoint", "sources", "profile"}
+    {
+        "floats",
+        "kernels",
+        "strict_json",
+        "safetensors_io",
+        "cache",
+        "checkpoint",
+        "sources",
+        "profile",
+    }
     | {"recipe", "pairs", "merge", "card", "export", "preflight", "hub"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "decode", "generate", "evaluate"}

@@ -114,8 +114,8 @@ def test_a_damaged_header(root: Path, change: Callable[[dict], object], message:
 
 
 def test_overlapping_tensors(root: Path) -> None:
-    q, o = (f"model.layers.0.self_attn.{kind}_proj.weight" for kind in "qo")
-    rewrite_header(weights(root), lambda h: h[q].update(data_offsets=h[o]["data_offsets"]))
+    k, v = (f"model.layers.0.self_attn.{kind}_proj.weight" for kind in "kv")
+    rewrite_header(weights(root), lambda h: h[v].update(data_offsets=h[k]["data_offsets"]))
     fails(root, DamagedCheckpoint, "inside the tensor before it")
 
 

@@ -1,0 +1,44 @@
+"""JSON from outside, read strictly: what two readers could read differently is no JSON.
+
+Knows no file and no meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dppa_core.errors import shown
+
+
+def parse_json(data: bytes, *, constants: bool = False) -> Any:
+    """The value of a JSON text in UTF-8.
+
+    Args:
+        data: The text.
+        constants: Whether NaN and Infinity may stand for numbers, as Python writes them.
+
+    Raises:
+        ValueError: in one line: no JSON, a key twice in one object, or an abyss of brackets.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=None if constants else _refuse_constant,
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} appears twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
