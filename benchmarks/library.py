@@ -4,6 +4,7 @@ Knows no page.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,5 +54,5 @@ def measurements() -> Iterator[Measurement]:
         yield Measurement(GROUP, f"merge of three, in memory, {backend}", times)
     with TemporaryDirectory() as folder:
         out = Path(folder) / "merged"
-        write = lambda: merge_to_folder(recipe(), out, backend="numba", overwrite=True)  # noqa: E731
+        write = partial(merge_to_folder, recipe(), out, overwrite=True, sync=False)
         yield Measurement(GROUP, "merge of three, to a folder, numba", timed(write, runs=3))

@@ -17,7 +17,7 @@ from numpy import ndarray
 from dppa_core.cache import cache_folder, store
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
 from dppa_core.floats import from_float32, to_float32
-from dppa_core.safetensors_io import SafetensorsFile, TensorInfo, open_file, write_safetensors
+from dppa_core.safetensors_io import SafetensorsFile, TensorInfo, open_file
 
 __all__ = [
     "Checkpoint",
@@ -25,7 +25,6 @@ __all__ = [
     "file_hash",
     "from_float32",
     "to_float32",
-    "write_safetensors",
 ]
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -110,13 +110,21 @@ def merge(
     recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
     backend: Annotated[str, typer.Option(help="numba, or torch (slow, same bytes).")] = "numba",
-    overwrite: Annotated[bool, typer.Option(help="Replace a checkpoint that is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
+    ] = False,
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
     with progress_line() as progress:
         done = merge_to_folder(
-            load_recipe(recipe), out, backend=backend, overwrite=overwrite, progress=progress
+            load_recipe(recipe),
+            out,
+            backend=backend,
+            overwrite=overwrite,
+            sync=sync,
+            progress=progress,
         )
     kept = ", ".join(f"{density:.2%}" for density in done.densities)
     lines = [

@@ -24,6 +24,9 @@ OTHERS: dict[str, type[np.generic]] = {
 }
 """Dtypes that are copied from the base: counters and masks, never weights."""
 
+RAW_TYPES: dict[str, type[np.generic]] = {**FLOATS, **OTHERS, "F64": np.float64}
+"""Every dtype that is read and written, with its raw numpy type; float64 is copied as it is."""
+
 DTYPE_CODES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """Names a recipe uses, with their codes in safetensors headers."""
 

@@ -7,7 +7,7 @@ the same recipe gives the same bytes in any order.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,18 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.atomic import atomic_folder
 from dppa_core.card import model_card
-from dppa_core.checkpoint import SafetensorsCheckpoint, file_hash, write_safetensors
+from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.kernels import get_backend
-from dppa_core.merge_folder import atomic_folder, check_target, copy_companions, write_config
+from dppa_core.merge_folder import (
+    check_target,
+    copy_companions,
+    write_config,
+    write_provenance,
+)
 from dppa_core.merge_tensors import fuse, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.treatment import Request, Treatments
@@ -30,6 +36,7 @@ from dppa_core.plan import PruningPlan
 from dppa_core.profile import cached_profile, tensor_pair
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
 from dppa_core.sources import open_checkpoint
 
 
@@ -168,6 +175,7 @@ def merge_to_folder(
     *,
     backend: str = "numba",
     overwrite: bool = False,
+    sync: bool = True,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> MergeReport:
@@ -181,29 +189,45 @@ def merge_to_folder(
         out: The folder to make.
         backend: See `Merger`.
         overwrite: Whether a checkpoint folder that is there may be replaced.
+        sync: Whether to wait until the disk has everything; see `atomic_folder`.
         progress: Told tensor by tensor.
         stop: Ends the merge between two tensors; nothing is left behind.
+
+    Raises:
+        InvalidValue: the folder is there already, or cannot be written.
+        NotAllowed: it may not be replaced; see `check_target`.
+        CheckpointError: see `Merger`.
     """
     began, out = time.perf_counter(), Path(out)
     check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
     merger = Merger(recipe, backend=backend, progress=progress, stop=stop)
     folders = (merger.base.folder, *(checkpoint.folder for checkpoint in merger.tuned))
-    check_target(out, folders, overwrite=overwrite)
+
+    def check_again() -> Path:
+        return check_target(out, folders, overwrite=overwrite)
+
     tally = _Tally(merger, progress, stop)
-    with atomic_folder(out) as folder:
-        weights = folder / "model.safetensors"
-        write_safetensors(weights, tally.entries(), {"format": "pt"})
+    with atomic_folder(
+        check_again(), may_replace=check_again if overwrite else None, sync=sync
+    ) as folder:
+        sha256 = _write_weights(folder / "model.safetensors", tally)
         write_config(merger.base.config, recipe.dtype, folder)
         copy_companions(merger.base.folder, folder)
-        (folder / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
-        (folder / "README.md").write_text(model_card(recipe, merger.plans), "utf-8")
+        write_provenance(dump_recipe(recipe), model_card(recipe, merger.plans), folder)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         densities=tally.densities(),
         warnings=tally.warnings(),
         seconds=time.perf_counter() - began,
-        sha256=file_hash(out / "model.safetensors"),
+        sha256=sha256,
     )
+
+
+def _write_weights(path: Path, tally: _Tally) -> str:
+    with closing(SafetensorsWriter(path, tally.specs(), {"format": "pt"})) as writer:
+        for name in writer.names:
+            writer.place(name, tally.merge(name))
+        return writer.finish()
 
 
 class _Tally:
@@ -216,20 +240,15 @@ class _Tally:
         self._done = 0
         self._changed = False
 
-    def entries(
-        self,
-    ) -> list[tuple[str, str, tuple[int, ...], Callable[[], Shaped[ndarray, " n"]]]]:
-        """What `write_safetensors` writes; each tensor is merged when its turn comes."""
+    def specs(self) -> list[TensorSpec]:
+        """Name, dtype and shape of every merged tensor."""
         merger = self._merger
         return [
-            (name, merger.dtype(name), merger.base.shape(name), self._later(name))
-            for name in merger.names()
+            TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
         ]
 
-    def _later(self, name: str) -> Callable[[], Shaped[ndarray, " n"]]:
-        return lambda: self._merge(name)
-
-    def _merge(self, name: str) -> Shaped[ndarray, " n"]:
+    def merge(self, name: str) -> Shaped[ndarray, " n"]:
+        """Merge one tensor and count what it keeps."""
         check(self._stop)
         merged = self._merger.merge(name)
         if name in self._modules:

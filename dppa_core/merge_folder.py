@@ -1,19 +1,19 @@
-"""A checkpoint folder that appears whole or not at all.
+"""What a merged checkpoint's folder may replace, and what lies in it beside the weights.
 
-Knows files, not weights: what lies beside the weights is copied from the base.
+Knows files, not weights: tokenizer, chat template and settings are copied from the base.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dppa_core.atomic import unwritable
 from dppa_core.errors import InvalidValue, NotAllowed
 
 COMPANIONS = (
@@ -30,61 +30,84 @@ COMPANIONS = (
 )
 """Files of the base that make a folder a working model. Never code."""
 
+_CONFIG, _CARD, _RECIPE = "config.json", "README.md", "recipe.yaml"
+_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 
-def check_target(out: Path, sources: tuple[Path, ...], *, overwrite: bool) -> None:
-    """Refuse to write over what is not a checkpoint, is in use, or was not to be overwritten.
+
+def check_target(out: Path, sources: Iterable[Path], *, overwrite: bool) -> Path:
+    """Refuse to write over what is not a merge, is in use, or was not to be overwritten.
+
+    Args:
+        out: The folder asked for. Of a link, the folder it leads to is meant; the link stays.
+        sources: Folders of the models to be merged.
+        overwrite: Whether a checkpoint folder that is there may be replaced.
+
+    Returns:
+        The folder to write, its links resolved.
 
     Raises:
-        InvalidValue: something is there already.
-        NotAllowed: it is a source of this merge, or no checkpoint folder.
+        InvalidValue: something is there already, or nothing can be written there.
+        NotAllowed: it holds a source of this merge, or files that no merge writes.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
+    target = Path(os.path.realpath(out))
+    try:
+        entries = list(os.scandir(target))
+    except FileNotFoundError:
+        entries = []
+    except NotADirectoryError as error:
+        if not os.path.lexists(target):
+            raise unwritable(out, error) from None
+        raise InvalidValue(f"{out}: is a file. Name a folder that is to be made.") from None
+    except OSError as error:
+        raise unwritable(out, error) from error
+    _check_place(out, target)
+    if not entries:
+        return target
     if not overwrite:
         raise InvalidValue(
             f"{out}: already exists and is not empty. Choose another folder, or allow overwriting "
             "(--overwrite)."
         )
-    if any(out.resolve() == source.resolve() for source in sources):
-        raise NotAllowed(f"{out}: is one of the models to be merged, and is not overwritten.")
-    if not (out / "config.json").is_file():
+    for source in sources:
+        if _holds(target, source):
+            raise NotAllowed(
+                f"{out}: holds {source}, one of the models to be merged, and is not overwritten."
+            )
+    _check_entries(out, entries)
+    return target
+
+
+def _check_place(out: Path, target: Path) -> None:
+    """Whether a folder can be renamed to `target`, as far as can be told without trying."""
+    if os.path.ismount(target):
+        raise InvalidValue(f"{out}: is a mount point. Name a folder inside it.")
+    parent = next(folder for folder in target.parents if folder.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InvalidValue(f"{out}: {parent} cannot be written to. Choose another place.")
+
+
+def _holds(target: Path, source: Path) -> bool:
+    """Whether replacing `target` would take files of `source` away, through links as well."""
+    files = [source, *source.iterdir()] if source.is_dir() else [source]
+    places = {folder for file in files for folder in (file.resolve(), *file.resolve().parents)}
+    return any(place.exists() and place.samefile(target) for place in places)
+
+
+def _check_entries(out: Path, entries: Iterable[os.DirEntry[str]]) -> None:
+    kept = {_CONFIG, _CARD, _RECIPE, *COMPANIONS}
+    names = set()
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        ours = entry.name in kept or _WEIGHTS.fullmatch(entry.name)
+        if not ours or not entry.is_file(follow_symlinks=False):
+            raise NotAllowed(
+                f"{out}: holds {entry.name}, which no merge writes, and is not overwritten. "
+                "Move it away, or choose another folder."
+            )
+        names.add(entry.name)
+    if _CONFIG not in names:
         raise NotAllowed(
-            f"{out}: holds no config.json, so it is no checkpoint folder, and is not overwritten."
+            f"{out}: holds no {_CONFIG}, so it is no checkpoint folder, and is not overwritten."
         )
-
-
-@contextmanager
-def atomic_folder(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place when all went well, and vanishes if not."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    except OSError as error:
-        raise InvalidValue(f"{out}: cannot be written ({error.strerror or error}).") from error
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        _replace(fresh, out)
-    except OSError as error:
-        raise InvalidValue(
-            f"{out}: writing failed ({error.strerror or error}). A full disk is the usual cause."
-        ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)  # gone already when it took its place
-
-
-def _replace(fresh: Path, out: Path) -> None:
-    if not out.exists():
-        os.replace(fresh, out)
-        return
-    old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
-    os.replace(out, old)  # onto an empty folder: both names stay on one file system
-    try:
-        os.replace(fresh, out)
-    except OSError:
-        os.replace(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def copy_companions(source: Path, target: Path) -> None:
@@ -98,4 +121,10 @@ def write_config(config: dict[str, Any], dtype: str, target: Path) -> None:
     """Write the base's config.json, with the dtype the merged weights have."""
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     text = json.dumps({**config, key: dtype}, indent=2, ensure_ascii=False)
-    (target / "config.json").write_text(text + "\n", "utf-8")
+    (target / _CONFIG).write_text(text + "\n", "utf-8")
+
+
+def write_provenance(recipe: str, card: str, target: Path) -> None:
+    """Write the recipe's text and the model card."""
+    (target / _RECIPE).write_text(recipe, "utf-8")
+    (target / _CARD).write_text(card, "utf-8")

@@ -1,17 +1,15 @@
-"""The safetensors format: a checked header, mapped tensors, an atomic writer.
+"""Reading safetensors: a checked header, mapped tensors.
 
 Knows no model: names, dtypes, shapes and bytes only.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
 import stat
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
@@ -20,19 +18,15 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.errors import DamagedCheckpoint, InvalidValue, MissingCheckpoint, shown
-from dppa_core.floats import FLOATS, OTHERS
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.floats import RAW_TYPES
 from dppa_core.strict_json import parse_json
 
-_TYPES: dict[str, type[np.generic]] = {**FLOATS, **OTHERS, "F64": np.float64}
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
 _LARGEST_HEADER = 100 * 1024 * 1024
 _LONGEST_NAME, _MOST_DIMENSIONS = 1000, 64
 _TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
 _EDITED = "A header that was edited, or a file overwritten in part, is the usual cause."
-
-Entry = tuple[str, str, tuple[int, ...], "ndarray | Callable[[], ndarray]"]
-"""(name, dtype code, shape, raw 1-D array or a function that makes it when its turn comes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +57,13 @@ class SafetensorsFile:
             DamagedCheckpoint: a dtype that holds no plain numbers (quantised weights).
         """
         info = self.tensors[name]
-        if info.dtype not in _TYPES:
+        if info.dtype not in RAW_TYPES:
             raise DamagedCheckpoint(
-                f"{self.path}: {name} has dtype {info.dtype}; readable are {', '.join(_TYPES)}. "
+                f"{self.path}: {name} has dtype {info.dtype}; readable are {', '.join(RAW_TYPES)}. "
                 "A quantised model is the usual cause: take the unquantised one."
             )
         count = math.prod(info.shape)
-        view: ndarray = np.frombuffer(self.pages, _TYPES[info.dtype], count, info.start)
+        view: ndarray = np.frombuffer(self.pages, RAW_TYPES[info.dtype], count, info.start)
         return view if view.flags.aligned else view.copy()
 
 
@@ -149,7 +143,7 @@ def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
         )
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise malformed(f"data_offsets must be two whole numbers from 0 on, got {shown(offsets)}")
-    width = np.dtype(_TYPES[dtype]).itemsize if dtype in _TYPES else _WIDTHS.get(dtype)
+    width = np.dtype(RAW_TYPES[dtype]).itemsize if dtype in RAW_TYPES else _WIDTHS.get(dtype)
     wanted = None if width is None else math.prod(shape) * width
     first, last = offsets
     if last < first or wanted not in (None, last - first):
@@ -187,48 +181,3 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, siz
             )
     if end < size:
         raise DamagedCheckpoint(f"{path}: {size - end} bytes after the last tensor. {_EDITED}")
-
-
-def write_safetensors(
-    path: Path, tensors: Iterable[Entry], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a file tensor by tensor; it appears under its name only when complete.
-
-    Args:
-        path: The file to write; an existing one is replaced.
-        tensors: Entries in any order; the file's order, and so its bytes, depend on names alone.
-        metadata: Text pairs for the header; transformers wants `{"format": "pt"}`.
-    """
-    ordered = sorted(tensors, key=lambda e: (-np.dtype(_TYPES[e[1]]).itemsize, e[0]))
-    header = _header(ordered, metadata)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(header)
-            for entry in ordered:
-                _write_tensor(file, entry)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)  # gone already when it took its place
-
-
-def _header(entries: Iterable[Entry], metadata: Mapping[str, str] | None) -> bytes:
-    table: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
-    end = 0
-    for name, dtype, shape, _ in entries:
-        start, end = end, end + math.prod(shape) * np.dtype(_TYPES[dtype]).itemsize
-        table[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
-    text = json.dumps(table, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
-    return len(text).to_bytes(8, "little") + text
-
-
-def _write_tensor(file: BinaryIO, entry: Entry) -> None:
-    name, dtype, shape, source = entry
-    raw = source() if callable(source) else source
-    if raw.dtype != _TYPES[dtype] or raw.size != math.prod(shape):
-        raise InvalidValue(
-            f"{name}: {raw.size} elements of {raw.dtype} do not fill {dtype} {shape}."
-        )
-    file.write(np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data)

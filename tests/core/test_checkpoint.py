@@ -1,18 +1,15 @@
-"""Checkpoints: read as stored, rounded as IEEE says, written atomically; references."""
+"""Checkpoints: read as stored, rounded as IEEE says; references."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from dppa_core.checkpoint import (
     SafetensorsCheckpoint,
-    file_hash,
     from_float32,
     to_float32,
-    write_safetensors,
 )
 from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, UnknownName
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
@@ -54,29 +51,6 @@ def test_a_checkpoint_is_read_as_stored(tmp_path: Path, dtype: str, shards: int)
         assert not checkpoint.raw(name).flags.writeable
     with pytest.raises(MissingCheckpoint, match="no tensor 'lm_haed'"):
         checkpoint.raw("lm_haed")
-
-
-def test_a_written_file_is_read_by_safetensors(tmp_path: Path) -> None:
-    values = np.arange(6, dtype=np.float32)
-    entries = [
-        ("b", "F32", (2, 3), lambda: values),
-        ("a", "BF16", (6,), from_float32(values, "BF16")),
-        ("steps", "I64", (), np.array([7])),
-    ]
-    write_safetensors(tmp_path / "x.safetensors", entries, {"format": "pt"})
-    found = load_file(tmp_path / "x.safetensors")
-    assert found["b"].tolist() == [[0, 1, 2], [3, 4, 5]] and found["steps"].item() == 7
-    assert found["a"].dtype == torch.bfloat16 and found["a"].tolist() == values.tolist()
-    write_safetensors(tmp_path / "y.safetensors", entries[::-1], {"format": "pt"})
-    assert file_hash(tmp_path / "x.safetensors") == file_hash(tmp_path / "y.safetensors")
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(b"old")
-    with pytest.raises(InvalidValue, match="w: 2 elements"):
-        write_safetensors(path, [("w", "F32", (3,), np.zeros(2, np.float32))])
-    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_content_hash_follows_the_weights(tmp_path: Path) -> None:

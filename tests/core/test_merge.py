@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.errors import Cancelled, IncompatibleCheckpoints, InvalidValue, NotAllowed
+from dppa_core.errors import Cancelled, IncompatibleCheckpoints, NotAllowed
 from dppa_core.merge import Merger, merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
 from tests.tiny import Shape, random_llama, tuned_llama
@@ -175,23 +175,6 @@ def test_stopping_leaves_nothing_behind(zoo_env: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_there_is_replaced_only_when_asked(zoo_env: Path, tmp_path: Path) -> None:
-    merge_to_folder(recipe(), tmp_path / "out")
-    before = contents(tmp_path / "out")
-    with pytest.raises(InvalidValue, match="already exists"):
-        merge_to_folder(recipe("dare"), tmp_path / "out")
-    assert contents(tmp_path / "out") == before
-    merge_to_folder(recipe("dare"), tmp_path / "out", overwrite=True)
-    assert contents(tmp_path / "out") != before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_what_is_no_checkpoint_or_in_use_is_never_replaced(zoo_env: Path, tmp_path: Path) -> None:
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "dear.txt").write_text("x")
-    with pytest.raises(NotAllowed, match="no checkpoint folder"):
-        merge_to_folder(recipe(), tmp_path / "letters", overwrite=True)
-    with pytest.raises(NotAllowed, match="one of the models"):
-        merge_to_folder(recipe(), zoo_env / "math", overwrite=True)
+def test_a_public_merge_reads_no_folders(zoo_env: Path) -> None:
     with pytest.raises(NotAllowed, match="public page"):
         Merger(MergeRecipe(str(zoo_env / "base"), MODELS), public=True)

@@ -1,0 +1,174 @@
+"""A folder that appears under its name whole, or not at all, whatever happens to the process.
+
+Knows files, not what they hold. While it is filled the folder lies beside its target, named
+`.NAME.dppa-partial-XXXX` and locked by the process that fills it. The lock dies with its process:
+that tells a living process's folder from a dead one's, which the next writer to the target removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dppa_core.errors import InvalidValue, NotAllowed
+from dppa_core.renames import exchange, lock_folder, rename_aside
+
+_LONGEST_NAME = 255
+"""Bytes; of every file system in common use."""
+
+_CAUSES = {
+    errno.ENOSPC: "the disk is full; free some space, or choose another place",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another place",
+    errno.EFBIG: "no file may grow that large there; write smaller shards (--shard-size)",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EACCES: "no permission to write there; choose another place",
+    errno.EPERM: "no permission to write there; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; a typing error is the usual cause",
+}
+
+
+def unwritable(target: Path, error: OSError) -> InvalidValue:
+    """The one line a person reads when the system refuses to write."""
+    cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
+    return InvalidValue(f"{target}: cannot be written: {cause}.")
+
+
+@contextmanager
+def atomic_folder(
+    target: Path, *, may_replace: Callable[[], object] | None = None, sync: bool = True
+) -> Iterator[Path]:
+    """A new folder that takes the target's place when all went well, and vanishes if not.
+
+    There is no moment at which the target is missing or half there: a new one is renamed into
+    place, one that is there is exchanged with the new one in a single step where the kernel can.
+
+    Args:
+        target: The folder to make, its links resolved. Parents are made, and unmade on failure.
+        may_replace: None keeps a target that holds anything. Otherwise such a target is replaced;
+            this is called just before, and raises if it must stay.
+        sync: Whether to wait until everything is on the disk, so that not even a power cut leaves
+            a target half there.
+
+    Raises:
+        InvalidValue: the target cannot be written, or appeared meanwhile.
+    """
+    if sys.platform == "win32":
+        raise NotAllowed(
+            "Merged folders are written on Linux and macOS; on Windows in its Subsystem for Linux."
+        )
+    try:
+        with _parents(target), _partial(target) as folder:
+            yield folder
+            if sync:
+                _sync(*folder.iterdir(), folder)
+            _put(folder, target, may_replace)
+            if sync:
+                _sync(target.parent)
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+@contextmanager
+def _parents(target: Path) -> Iterator[None]:
+    made = [folder for folder in target.parents if not folder.exists()]  # the deepest first
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it holds the target
+                folder.rmdir()
+
+
+@contextmanager
+def _partial(target: Path) -> Iterator[Path]:
+    sweep(target)
+    folder, lock = _claim(target)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # unfinished, or the one that was replaced
+        if lock is not None:
+            os.close(lock)
+
+
+def sweep(target: Path) -> None:
+    """Remove what killed processes left of this target, and bring back what they had put aside."""
+    for path in target.parent.iterdir():
+        aside = _is_named(path, target, "old")
+        if not aside and not _is_named(path, target, "partial"):
+            continue
+        try:
+            lock = lock_folder(path)
+        except OSError:  # its process is alive, or the file system knows no locks
+            continue
+        try:
+            if aside and not os.path.lexists(target):
+                path.rename(target)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _claim(target: Path) -> tuple[Path, int | None]:
+    """A new folder beside the target, and the lock on it; no lock where there are none."""
+    while True:
+        folder = target.with_name(_new_name(target, "partial"))
+        folder.mkdir()  # of the mode that the umask gives: this very folder is the target later
+        try:
+            return folder, lock_folder(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # swept by another process in the moment before it was locked
+        except OSError:
+            return folder, None
+
+
+def _put(folder: Path, target: Path, may_replace: Callable[[], object] | None) -> None:
+    try:
+        folder.rename(target)  # replaces an empty folder and nothing else
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        if may_replace is None:
+            raise InvalidValue(
+                f"{target}: appeared while the merge was written, and is kept. "
+                "Choose another folder, or allow overwriting (--overwrite)."
+            ) from None
+        may_replace()
+        if not exchange(folder, target):
+            rename_aside(folder, target, _new_name(target, "old"))
+
+
+def _new_name(target: Path, kind: str) -> str:
+    return _prefix(target, kind) + secrets.token_hex(4)
+
+
+def _is_named(path: Path, target: Path, kind: str) -> bool:
+    pattern = re.escape(_prefix(target, kind)) + "[0-9a-f]{8}"
+    return re.fullmatch(pattern, path.name) is not None
+
+
+def _prefix(target: Path, kind: str) -> str:
+    prefix = f".{target.name}.dppa-{kind}-"
+    if len(os.fsencode(prefix)) + 8 <= _LONGEST_NAME:
+        return prefix
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.dppa-{kind}-"
+
+
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

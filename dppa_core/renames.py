@@ -1,0 +1,90 @@
+"""What the system offers for folders beyond Python's own: locks, and exchange in one step.
+
+Knows two paths at a time, not what the folders are for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+if sys.platform != "win32":  # where the page runs, though no folders are written
+    import fcntl
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_NOT_OFFERED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+
+
+def lock_folder(folder: Path) -> int:
+    """Lock a folder for as long as the handle returned is open, at most until the process ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        FileNotFoundError: it is gone.
+        OSError: it is no folder, or its file system knows no locks.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), folder.lstat()):
+            raise FileNotFoundError(errno.ENOENT, "replaced before it was locked", str(folder))
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in a single step; False where kernel or file system cannot.
+
+    Raises:
+        OSError: one of them is gone, or may not be renamed.
+    """
+    call = _renameat2()
+    if call is None:
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    if call(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NOT_OFFERED:
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def rename_aside(fresh: Path, target: Path, aside: str) -> None:
+    """Swap in two steps, by way of a third name beside the target.
+
+    The old folder is locked throughout and, should the process die between the steps, found under
+    the name `aside`. An error brings it back.
+    """
+    old = target.with_name(aside)
+    lock = lock_folder(target)
+    try:
+        target.rename(old)
+        try:
+            fresh.rename(target)
+        finally:
+            if not os.path.lexists(target):
+                old.rename(target)
+        old.rename(fresh)
+    finally:
+        os.close(lock)
+
+
+@cache
+def _renameat2() -> Any:
+    if sys.platform != "linux":
+        return None
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is not None:
+        call.argtypes = (
+            ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint,
+        )  # fmt: skip
+    return call

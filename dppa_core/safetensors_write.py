@@ -1,0 +1,201 @@
+"""One safetensors file: laid out first, then filled in any order by any thread.
+
+Knows no model: names, dtypes, shapes and bytes only. The bytes of the file depend on names and
+contents alone, never on the order in which tensors arrive.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+from dppa_core.floats import RAW_TYPES
+
+_CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What the header says of one tensor."""
+
+    name: str
+    dtype: str
+    """Code of the header: "BF16", "F16", "F32", "I64", …"""
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return self.numel * self.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element.
+
+        Raises:
+            InvalidValue: a dtype that holds no plain numbers.
+        """
+        if self.dtype not in RAW_TYPES:
+            raise InvalidValue(
+                f"{self.name}: dtype {self.dtype} cannot be written; possible are "
+                f"{', '.join(RAW_TYPES)}. A quantised model is the usual cause."
+            )
+        return np.dtype(RAW_TYPES[self.dtype]).itemsize
+
+
+class SafetensorsWriter:
+    """A new file of its full size from the start, so that a full disk is found before the work.
+
+    `place` may be called by many threads at once. When the last element is placed the file is
+    closed and its SHA-256 taken, while its pages are still in memory.
+
+    Args:
+        path: The file to make.
+        specs: Its tensors in any order, each name once.
+        metadata: Text pairs for the header; transformers wants `{"format": "pt"}`.
+
+    Raises:
+        InvalidValue: a name twice.
+        OSError: the file is there already, or cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, specs: Iterable[TensorSpec], metadata: Mapping[str, str] | None = None
+    ) -> None:
+        # The widest first: every tensor then begins at a multiple of its element's width.
+        ordered = sorted(specs, key=lambda spec: (-spec.itemsize, spec.name))
+        header, self._starts = _lay_out(ordered, metadata)
+        self._specs = {spec.name: spec for spec in ordered}
+        if len(self._specs) < len(ordered):
+            raise InvalidValue(f"{path}: two tensors of one name among {len(ordered)}.")
+        self.path = path
+        self.names = tuple(self._specs)
+        """Names in the order of the file; placed in this order, the file is written forwards."""
+        self._missing = sum(spec.numel for spec in ordered)
+        self._placed: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
+        self._lock = threading.Lock()
+        self._sha256: str | None = None
+        self._handle: int | None = None
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
+        try:
+            _reserve(handle, len(header) + sum(spec.nbytes for spec in ordered))
+            _write_at(handle, memoryview(header), 0)
+        finally:
+            os.close(handle)  # a checkpoint may have more shards than a process open files
+
+    def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
+        """Write a tensor, or a slice of it.
+
+        Args:
+            name: One of the names given.
+            raw: Its elements as stored, flat: uint16 for BF16, float16, float32, …
+            start: Element of the tensor at which `raw` begins.
+
+        Raises:
+            InvalidValue: another dtype, elements the tensor does not have, or a second time.
+            OSError: the file cannot be written.
+        """
+        spec = self._specs[name]
+        if raw.dtype != RAW_TYPES[spec.dtype] or not 0 <= start <= spec.numel - raw.size:
+            raise InvalidValue(
+                f"{name}: elements {start} to {start + raw.size} of {raw.dtype} do not fit into "
+                f"{spec.dtype} {spec.shape}."
+            )
+        handle = self._claim(spec, start, start + raw.size)
+        data = np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data
+        _write_at(handle, data, self._starts[name] + start * spec.itemsize)
+        with self._lock:
+            self._missing -= raw.size
+            complete = self._missing == 0
+        if complete:
+            self.finish()
+
+    def finish(self) -> str:
+        """Close the file, which must be complete, and return its SHA-256.
+
+        Raises:
+            InvalidValue: elements are missing.
+        """
+        if self._missing:
+            short = [n for n in self.names if _total(self._placed[n]) < self._specs[n].numel]
+            raise InvalidValue(f"{self.path}: {short[0]} was not written whole.")
+        self.close()
+        if self._sha256 is None:
+            with self.path.open("rb") as file:
+                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._sha256
+
+    def close(self) -> None:
+        """Let go of the file, complete or not."""
+        with self._lock:
+            if self._handle is not None:
+                os.close(self._handle)
+            self._handle = None
+
+    def _claim(self, spec: TensorSpec, start: int, end: int) -> int:
+        with self._lock:
+            placed = self._placed[spec.name]
+            if any(start < other_end and other < end for other, other_end in placed):
+                raise InvalidValue(f"{spec.name}: elements {start} to {end} are written twice.")
+            placed.append((start, end))
+            if self._handle is None:
+                self._handle = os.open(self.path, os.O_WRONLY)
+            return self._handle
+
+
+def _total(slices: Sequence[tuple[int, int]]) -> int:
+    return sum(end - start for start, end in slices)
+
+
+def _lay_out(
+    specs: Sequence[TensorSpec], metadata: Mapping[str, str] | None
+) -> tuple[bytes, dict[str, int]]:
+    """The file's header, and where in the file each tensor begins."""
+    table: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    starts, end = {}, 0
+    for spec in specs:
+        starts[spec.name], end = end, end + spec.nbytes
+        offsets = [starts[spec.name], end]
+        table[spec.name] = {
+            "dtype": spec.dtype,
+            "shape": list(spec.shape),
+            "data_offsets": offsets,
+        }
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    header = len(text).to_bytes(8, "little") + text
+    return header, {name: len(header) + start for name, start in starts.items()}
+
+
+def _reserve(handle: int, size: int) -> None:
+    os.ftruncate(handle, size)
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+
+
+def _write_at(handle: int, data: memoryview, offset: int) -> None:
+    while data:  # one call writes 2 GiB at most
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written
