@@ -5,6 +5,7 @@ Knows a score to raise, not what is scored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,19 +38,28 @@ def greedy_factors(
 
     Start with the first band alone at factor 1. Band by band: start its factor at 1, raise it by
     0.1 while the score improves, keep the best one and go on. Unlike the authors' program this
-    never ends on a setting worse than one it has seen.
+    never ends on a setting worse than one it has seen; of equal ones the first stays.
 
     Args:
         score: A setting's score, larger is better; use a held-out split, never the test.
         partitions: Number of bands, at least 1.
         largest: No factor is tried above this.
+
+    Raises:
+        InvalidValue: no partition, or a score that is not finite.
     """
     if partitions < 1:
         raise InvalidValue(f"partitions must be at least 1, got {partitions}.")
     trials: list[Trial] = []
 
     def attempt(amplification: tuple[float, ...]) -> Trial:
-        trials.append(Trial(amplification, score(amplification)))
+        found = score(amplification)
+        if not math.isfinite(found):
+            raise InvalidValue(
+                f"The score of the factors {list(amplification)} is {found}, which cannot be "
+                "compared. A domain without items, or a division by 0, is the usual cause."
+            )
+        trials.append(Trial(amplification, found))
         return trials[-1]
 
     best = Trial((0.0,) * partitions, float("-inf"))

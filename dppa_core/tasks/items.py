@@ -17,6 +17,8 @@ OPEN = "open"
 """The train split's wordings with made-up words for fillers, drawn without end: domain models
 learn on it beside `train`, so that they read a name instead of knowing it."""
 
+_MOST_DIGITS = 18
+
 T = TypeVar("T")
 
 
@@ -92,9 +94,10 @@ def pick(rng: random.Random, options: Sequence[T], split: str) -> T:
 
 
 def last_number(text: str) -> int | None:
-    """The last whole number in `text`, or None."""
-    digits = "".join(c if c.isdigit() else " " for c in text).split()
-    return int(digits[-1]) if digits else None
+    """The last whole number in `text`; None where it has none, or one beyond all counting."""
+    # Superscripts and circled numbers are digits, too, but no int() reads them.
+    digits = "".join(c if c.isdecimal() else " " for c in text).split()
+    return int(digits[-1]) if digits and len(digits[-1]) <= _MOST_DIGITS else None
 
 
 def only_label(text: str, labels: Sequence[str]) -> str | None:

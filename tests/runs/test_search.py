@@ -35,3 +35,19 @@ def test_factors_are_whole_tenths_and_bounded() -> None:
 def test_no_partition_is_refused() -> None:
     with pytest.raises(InvalidValue, match="at least 1, got 0"):
         greedy_factors(lambda a: 0.0, 0)
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_setting() -> None:
+    with pytest.raises(InvalidValue, match=r"factors \[1.0, 0.0\] is nan"):
+        greedy_factors(lambda a: float("nan"), 2)
+    with pytest.raises(InvalidValue, match=r"factors \[1.0\] is -inf"):
+        greedy_factors(lambda a: float("-inf"), 1)
+    with pytest.raises(InvalidValue, match=r"factors \[1.1, 0.0\] is nan"):
+        greedy_factors(lambda a: float("nan") if a[0] > 1 else 0.5, 2)
+
+
+def test_of_equal_settings_the_first_one_wins() -> None:
+    found = greedy_factors(lambda a: 0.5, 2)
+    assert found.best.amplification == (1.0, 0.0) == found.trials[0].amplification
+    tried = [trial.amplification for trial in found.trials]
+    assert tried == [(1.0, 0.0), (1.1, 0.0), (1.0, 1.0), (1.0, 1.1)]

@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dppa_core import tasks
 from dppa_core.errors import InvalidValue, UnknownName
@@ -181,6 +183,21 @@ def test_the_base_learns_no_answer_of_a_domain() -> None:
 def test_last_number_reads_the_last_one() -> None:
     assert last_number("3 + 4 = 7. So 7 apples") == 7
     assert last_number("none") is None
+    assert last_number("7 m²") == 7
+    assert last_number("٣٤ or ③") == 34
+    assert last_number("9" * 5000) is None
+
+
+ASKED = [item for domain in DOMAINS for item in items(domain, "search", 6)]
+
+
+@given(st.text() | st.text("0123456789²③٣½-(AB)", max_size=40), st.sampled_from(ASKED))
+@example("²", ASKED[0])
+@example("9" * 5000, ASKED[0])
+@example("(", ASKED[-1])
+def test_no_reply_can_break_a_scorer(reply: str, item: Item) -> None:
+    assert score(item, reply) in (True, False)
+    assert score(item, f"{reply} {item.answer}") in (True, False)
 
 
 def test_only_label_wants_exactly_one() -> None:
