@@ -24,6 +24,7 @@ from dppa_core.merge import Merger, merge_to_folder
 from dppa_core.plan import PruningPlan, plan_pruning
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import load_recipe
+from dppa_core.shards import parse_size
 
 app = typer.Typer(
     name="dppa",
@@ -113,6 +114,7 @@ def merge(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
     ] = False,
+    shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     as_json: JsonFlag = False,
 ) -> None:
@@ -123,12 +125,14 @@ def merge(
             out,
             backend=backend,
             overwrite=overwrite,
+            shard_size=parse_size(shard_size),
             sync=sync,
             progress=progress,
         )
     kept = ", ".join(f"{density:.2%}" for density in done.densities)
     lines = [
-        f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s; "
+        f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
+        f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}; "
         f"of the deltas {kept} kept",
         *(f"warning: {warning}" for warning in done.warnings),
     ]

@@ -36,7 +36,8 @@ from dppa_core.plan import PruningPlan
 from dppa_core.profile import cached_profile, tensor_pair
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
-from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.sources import open_checkpoint
 
 
@@ -51,7 +52,9 @@ class MergeReport:
     warnings: tuple[str, ...]
     seconds: float
     sha256: str
-    """Of model.safetensors."""
+    """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
+    files: dict[str, str]
+    """SHA-256 of every weight file, by its name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +178,7 @@ def merge_to_folder(
     *,
     backend: str = "numba",
     overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
     sync: bool = True,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -189,6 +193,7 @@ def merge_to_folder(
         out: The folder to make.
         backend: See `Merger`.
         overwrite: Whether a checkpoint folder that is there may be replaced.
+        shard_size: Bytes of the tensors in one weight file at most.
         sync: Whether to wait until the disk has everything; see `atomic_folder`.
         progress: Told tensor by tensor.
         stop: Ends the merge between two tensors; nothing is left behind.
@@ -210,7 +215,7 @@ def merge_to_folder(
     with atomic_folder(
         check_again(), may_replace=check_again if overwrite else None, sync=sync
     ) as folder:
-        sha256 = _write_weights(folder / "model.safetensors", tally)
+        files = _write_weights(folder, tally, shard_size)
         write_config(merger.base.config, recipe.dtype, folder)
         copy_companions(merger.base.folder, folder)
         write_provenance(dump_recipe(recipe), model_card(recipe, merger.plans), folder)
@@ -219,12 +224,13 @@ def merge_to_folder(
         densities=tally.densities(),
         warnings=tally.warnings(),
         seconds=time.perf_counter() - began,
-        sha256=sha256,
+        sha256=one_hash(files),
+        files=files,
     )
 
 
-def _write_weights(path: Path, tally: _Tally) -> str:
-    with closing(SafetensorsWriter(path, tally.specs(), {"format": "pt"})) as writer:
+def _write_weights(folder: Path, tally: _Tally, shard_size: int) -> dict[str, str]:
+    with closing(WeightsWriter(folder, tally.specs(), shard_size)) as writer:
         for name in writer.names:
             writer.place(name, tally.merge(name))
         return writer.finish()

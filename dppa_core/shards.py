@@ -1,0 +1,129 @@
+"""A checkpoint's weights in one file or in several, named as transformers names them.
+
+Knows names, sizes and files, not what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
+
+SHARD_SIZE = 5 * 10**9
+"""Bytes of the tensors in one file at most, unless asked otherwise; as transformers has it."""
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as people write it: "5GB", "500 MB", "1.5GB", "123456".
+
+    Raises:
+        InvalidValue: anything else, or less than a byte.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = Decimal(match[1]) * _UNITS[match[2].upper()] if match else Decimal(0)
+    if size < 1 or size % 1:
+        raise InvalidValue(
+            f"A shard size must be like 5GB, 500MB, 1.5GB or a number of bytes (units KB, MB, GB, "
+            f"TB, powers of 1000), got {text!r}."
+        )
+    return int(size)
+
+
+def assign_shards(specs: Iterable[TensorSpec], limit: int) -> dict[str, tuple[TensorSpec, ...]]:
+    """Which file every tensor goes to: in order of layers, a file as full as it gets.
+
+    Args:
+        specs: All tensors, in any order; the result does not depend on it.
+        limit: Bytes of tensors in a file. One larger tensor has a file of its own.
+
+    Returns:
+        File name -> its tensors; `model.safetensors` alone when all of them fit into one file.
+    """
+    shards: list[list[TensorSpec]] = [[]]
+    size = 0
+    for spec in sorted(specs, key=lambda spec: _by_number(spec.name)):
+        if shards[-1] and size + spec.nbytes > limit:
+            shards.append([])
+            size = 0
+        shards[-1].append(spec)
+        size += spec.nbytes
+    if len(shards) == 1:
+        return {SINGLE: tuple(shards[0])}
+    return {
+        f"model-{number:05d}-of-{len(shards):05d}.safetensors": tuple(shard)
+        for number, shard in enumerate(shards, start=1)
+    }
+
+
+def _by_number(name: str) -> list[str | int]:
+    """Layer 10 comes after layer 2."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
+
+
+class WeightsWriter:
+    """The weight files of a folder, all of their full size from the start; see SafetensorsWriter.
+
+    Args:
+        folder: Where the files go.
+        specs: All tensors, each name once.
+        limit: Bytes of tensors in a file.
+    """
+
+    def __init__(self, folder: Path, specs: Iterable[TensorSpec], limit: int = SHARD_SIZE) -> None:
+        self._folder = folder
+        self._shards = assign_shards(specs, limit)
+        self._writers = {
+            file: SafetensorsWriter(folder / file, shard, {"format": "pt"})
+            for file, shard in self._shards.items()
+        }
+        self._place = {name: file for file, w in self._writers.items() for name in w.names}
+        self.names = tuple(self._place)
+        """Names in the order of the files; placed in this order, one file is open at a time."""
+
+    def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
+        """Write a tensor, or a slice of it; any thread may. See `SafetensorsWriter.place`."""
+        self._writers[self._place[name]].place(name, raw, start)
+
+    def finish(self) -> dict[str, str]:
+        """Close all files, which must be complete, and write the index where there are several.
+
+        Returns:
+            SHA-256 of every weight file, by its name.
+        """
+        hashes = {file: writer.finish() for file, writer in self._writers.items()}
+        if len(hashes) > 1:
+            total = sum(spec.nbytes for shard in self._shards.values() for spec in shard)
+            index = {"metadata": {"total_size": total}, "weight_map": self._place}
+            text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
+            (self._folder / INDEX).write_text(text + "\n", "utf-8")
+        return hashes
+
+    def close(self) -> None:
+        """Let go of the files, complete or not."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+def one_hash(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 for all weights: the file's, or that of the lines `sha256sum` prints for several.
+
+    `sha256sum model-*.safetensors | sha256sum` gives the same.
+    """
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    lines = "".join(f"{sha256}  {file}\n" for file, sha256 in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
