@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -33,6 +34,11 @@ _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 @runtime_checkable
 class Checkpoint(Protocol):
     """Named weights, read one at a time."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What its config.json says."""
+        ...
 
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""

@@ -31,7 +31,8 @@ from dppa_core.merge_tensors import fuse, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_of
-from dppa_core.pairs import match_tensors
+from dppa_core.names import find_embedding, find_head
+from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
 from dppa_core.profile import cached_profile, tensor_pair
 from dppa_core.progress import Progress, Stop, check, report
@@ -97,6 +98,7 @@ class Merger:
             match_tensors(self.base, checkpoint, model.model)
             for checkpoint, model in zip(self.tuned, recipe.models, strict=True)
         )
+        self._twins = self._tied_heads()
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
         layers = [layer_of(name) for name in self.base.names()]
         self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
@@ -113,9 +115,8 @@ class Merger:
         return self.base.names()
 
     def dtype(self, name: str) -> str:
-        """Dtype of a merged tensor: the recipe's, or the base's where that is no float."""
-        mine = self.base.dtype(name)
-        return DTYPE_CODES[self.recipe.dtype] if mine in FLOATS else mine
+        """Dtype of a merged tensor: the recipe's, or the base's where it is copied."""
+        return self.base.dtype(name) if self._copied(name) else DTYPE_CODES[self.recipe.dtype]
 
     def tensor(self, name: str) -> tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]:
         """Merge one tensor: its dtype, shape, and elements flat as `Checkpoint.raw` gives them.
@@ -128,8 +129,9 @@ class Merger:
 
     def merge(self, name: str) -> _Merged:
         """As `tensor`, with the numbers of elements kept."""
+        name = self._twins.get(name, name)
         base, mine, shape = self.base.raw(name), self.base.dtype(name), self.base.shape(name)
-        if mine not in FLOATS:
+        if self._copied(name):
             return _Merged(mine, shape, base, ())
         terms = []
         for index, model in enumerate(self.recipe.models):
@@ -144,6 +146,17 @@ class Merger:
         dtype = self.dtype(name)
         raw = fuse(self._kernels, name, base, mine, [term for term in terms if term], dtype)
         return _Merged(dtype, shape, raw, tuple(term.kept if term else 0 for term in terms))
+
+    def _copied(self, name: str) -> bool:
+        """Whether a tensor has no delta: counters and buffers."""
+        return self.base.dtype(name) not in FLOATS or name not in self._places[0]
+
+    def _tied_heads(self) -> dict[str, str]:
+        """The head, where it is tied in every model: merged as the embedding, it stays equal."""
+        head, embedding = find_head(self.base.names()), find_embedding(self.base.names())
+        if head and embedding and all(tied(one) for one in (self.base, *self.tuned)):
+            return {head: embedding}
+        return {}
 
     def _treat(
         self, model: DomainModel, public: bool, progress: Progress | None, stop: Stop | None

@@ -5,7 +5,7 @@ Knows names, shapes, dtypes and finiteness, not what is done with a delta.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Shaped
@@ -14,18 +14,19 @@ from numpy import ndarray
 from dppa_core.checkpoint import Checkpoint, to_float32
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.floats import FLOATS, OTHERS
+from dppa_core.names import find_embedding, find_head, is_buffer, match_names
 
-HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 CHUNK = 1 << 16
 """Elements worked on at a time: they fit a core's own cache in float32."""
 
 
 def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Mapping[str, str]:
-    """Name in the base -> name in the domain model, for every tensor of the base.
+    """Name in the base -> name in the domain model, for every tensor that has a delta.
 
-    A head tied to the embedding may be on disk in one model and absent in the other: where the
-    base has it, the other's embedding stands for it; where only the other has it, it must equal
-    its embedding.
+    Prefixes may differ (see `match_names`). Buffers have no delta: they are the base's, whatever
+    the other side holds. A head tied to the embedding may be on disk in one model and absent in
+    the other: where the base has it, the other's embedding stands for it; where only the other
+    has it, it must equal its embedding.
 
     Args:
         base: The common ancestor.
@@ -36,33 +37,70 @@ def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Ma
         IncompatibleCheckpoints: other names, shapes, or dtypes without a delta.
     """
     label = name or "the domain model"
-    mine, theirs = base.names(), set(finetuned.names())
-    places = {tensor: tensor for tensor in mine}
-    if HEAD in places and HEAD not in theirs and EMBEDDING in theirs:
-        places[HEAD] = EMBEDDING
-    for tensor, other in places.items():
-        if other not in theirs:
+    mine, theirs = base.names(), finetuned.names()
+    places = dict(match_names(mine, theirs))
+    head = find_head(mine)
+    if head and head not in places:
+        places |= _place_of_head(finetuned, head, label)
+    for tensor in mine:
+        if is_buffer(tensor, base.shape(tensor)):
+            places.pop(tensor, None)
+            continue
+        if tensor not in places:
             raise IncompatibleCheckpoints(
                 f"{tensor}: the base has it, {label} does not. "
                 "A model of another architecture, or an adapter, is the usual cause."
             )
-        _check_tensor(base, finetuned, tensor, other, label)
-    extra = sorted(theirs - set(mine) - (_tied_head(finetuned) if HEAD not in places else set()))
+        _check_tensor(base, finetuned, tensor, places[tensor], label)
+    _check_extra(finetuned, sorted(set(theirs) - set(places.values())), label)
+    return places
+
+
+def _place_of_head(finetuned: Checkpoint, head: str, label: str) -> dict[str, str]:
+    embedding = find_embedding(finetuned.names())
+    if embedding is None:
+        return {}
+    if finetuned.config.get("tie_word_embeddings") is False:
+        raise IncompatibleCheckpoints(
+            f"{head}: the base has it, {label} does not, and its config.json says that it is not "
+            "tied to the embedding. A model saved without its head is the usual cause: save it "
+            "from AutoModelForCausalLM."
+        )
+    return {head: embedding}
+
+
+def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> None:
+    """Refuse tensors that the base lacks, but for buffers and a head equal to its embedding."""
+    extra = [tensor for tensor in extra if not is_buffer(tensor, finetuned.shape(tensor))]
+    head = find_head(finetuned.names())
+    if head in extra:
+        if not tied(finetuned):
+            raise IncompatibleCheckpoints(
+                f"{head}: {label} has a head of its own, the base's is its embedding. "
+                "Fine-tuning that untied the two, or another base, is the usual cause."
+            )
+        extra.remove(head)
     if extra:
         raise IncompatibleCheckpoints(
             f"{extra[0]}: {label} has it, the base does not ({len(extra)} such tensors). "
             "A model fine-tuned from another base is the usual cause."
         )
-    return places
 
 
-def _tied_head(checkpoint: Checkpoint) -> set[str]:
+def tied(checkpoint: Checkpoint) -> bool:
+    """Whether the LM head is the embedding: absent, or stored with the same elements."""
     names = checkpoint.names()
-    if HEAD not in names or EMBEDDING not in names:
-        return set()
-    if checkpoint.shape(HEAD) != checkpoint.shape(EMBEDDING):
-        return set()
-    return {HEAD} if np.array_equal(checkpoint.raw(HEAD), checkpoint.raw(EMBEDDING)) else set()
+    head, embedding = find_head(names), find_embedding(names)
+    if embedding is None or head is None:
+        return head is None
+    one, other = ((checkpoint.shape(n), checkpoint.dtype(n)) for n in (head, embedding))
+    return one == other and _equal(checkpoint.raw(head), checkpoint.raw(embedding))
+
+
+def _equal(one: Shaped[ndarray, " n"], other: Shaped[ndarray, " n"]) -> bool:
+    """Element by element, chunk by chunk: heads of their own differ in the first."""
+    starts = range(0, one.size, CHUNK)
+    return all(np.array_equal(one[at : at + CHUNK], other[at : at + CHUNK]) for at in starts)
 
 
 def _check_tensor(

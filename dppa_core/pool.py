@@ -14,6 +14,7 @@ import torch
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import DamagedCheckpoint, OutOfBudget
 from dppa_core.merge import Merger
+from dppa_core.names import is_buffer
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
@@ -144,24 +145,33 @@ def build_model(source: SafetensorsCheckpoint, tensors: dict[str, Any], dtype: t
         dtype: What the model computes in.
     """
     # Heavy imports, on first use only.
-    from accelerate import init_empty_weights  # noqa: PLC0415
     from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415
 
+    logging.disable_progress_bar()  # progress is ours to draw
     config = AutoConfig.from_pretrained(
         source.folder, local_files_only=True, trust_remote_code=False
     )
-    with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
-    state = {name: _to_torch(*tensor).to(dtype) for name, tensor in tensors.items()}
-    missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
-    model.tie_weights()
-    tied = set(getattr(model, "_tied_weights_keys", None) or ())
-    if unexpected or not set(missing) <= tied:
-        name = (list(unexpected) + [name for name in missing if name not in tied])[0]
+    state = {
+        name: _to_torch(code, shape, raw).to(dtype)
+        for name, (code, shape, raw) in tensors.items()
+        if code in _TORCH_DTYPES and not is_buffer(name, shape)
+    }
+    # transformers' own loading knows what a family renames, fuses or ties in memory.
+    model, found = AutoModelForCausalLM._model_mapping[type(config)].from_pretrained(
+        None, config=config, state_dict=state, dtype=dtype, output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )  # fmt: skip
+    unlike = [
+        *sorted(found["missing_keys"]),
+        *sorted(found["unexpected_keys"]),
+        *sorted(name for name, *_ in found["mismatched_keys"]),
+    ]
+    if unlike:
         raise DamagedCheckpoint(
             f"{source.folder.name}: its tensors do not fit its config.json "
-            f"(first difference: {name}). Weights and configuration of different models in one "
-            "folder are the usual cause."
+            f"(first difference: {unlike[0]}). Weights and configuration of different models in "
+            "one folder are the usual cause."
         )
     return model.eval()
 

@@ -22,7 +22,7 @@ OURS = ("dppa_core", "components", "app", "benchmarks")
 CORE_LAYERS = (
     {"errors", "progress"},
     # pure math: numbers in, numbers out
-    {"parameters", "modules", "deltas", "significance", "density", "partition"}
+    {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
     | {"methods", "plan", "table"},
     # files, and the loops over their bytes
     {

@@ -12,8 +12,28 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-MODULE = re.compile(r"model\.(layers\.(\d+)\.\S+\.(q|k|v|o|gate|up|down)_proj)\.weight")
-KINDS = ("q", "k", "v", "o", "gate", "up", "down")
+MODULE = re.compile(r"(?:\S+\.)?((?:layers|h|blocks)\.(\d+)\.(\S+?))(?:\.weight)?")
+# Every name a module has in any family; * is the number of an expert.
+PARTS = {
+    "q": "self_attn.q_proj attn.q_proj attn.attention.q_proj",
+    "k": "self_attn.k_proj attn.k_proj attn.attention.k_proj",
+    "v": "self_attn.v_proj attn.v_proj attn.attention.v_proj",
+    "qkv": "self_attn.qkv_proj attn.c_attn attention.query_key_value attn.Wqkv "
+    "self_attention.query_key_value",
+    "o": "self_attn.o_proj self_attn.out_proj self_attn.dense attn.c_proj attn.out_proj "
+    "attn.attention.out_proj attention.dense self_attention.dense",
+    "router": "mlp.gate mlp.shared_expert_gate mlp.router block_sparse_moe.gate",
+    "gate": "mlp.gate_proj block_sparse_moe.experts.*.w1 mlp.experts.*.gate_proj "
+    "mlp.shared_expert.gate_proj",
+    "up": "mlp.up_proj mlp.fc1 mlp.fc_in mlp.c_fc mlp.dense_h_to_4h fc1 ffn.up_proj "
+    "block_sparse_moe.experts.*.w3 mlp.experts.*.up_proj mlp.shared_expert.up_proj",
+    "gate_up": "mlp.gate_up_proj mlp.experts.gate_up_proj",
+    "down": "mlp.down_proj mlp.fc2 mlp.fc_out mlp.c_proj mlp.dense_4h_to_h fc2 ffn.down_proj "
+    "block_sparse_moe.experts.*.w2 mlp.experts.*.down_proj mlp.shared_expert.down_proj "
+    "mlp.experts.down_proj",
+}
+KIND = {part: kind for kind, parts in PARTS.items() for part in parts.split()}
+KINDS = tuple(PARTS)
 
 
 @dataclass(frozen=True)
@@ -24,8 +44,10 @@ class Weights:
 
 
 def read(folder: Path) -> Weights:
-    tensors = load_file(folder / "model.safetensors")
-    return Weights({name: tensor.float().numpy() for name, tensor in tensors.items()})
+    arrays = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        arrays |= {name: tensor.float().numpy() for name, tensor in load_file(file).items()}
+    return Weights(arrays)
 
 
 @dataclass(frozen=True)
@@ -45,10 +67,11 @@ def deltas(base: Weights, tuned: Weights) -> list[Delta]:
     found = []
     for tensor, weight in base.arrays.items():
         match = MODULE.fullmatch(tensor)
-        if match:
+        kind = match and KIND.get(re.sub(r"\bexperts\.\d+", "experts.*", match[3]))
+        if match and kind:
             d = (tuned.arrays[tensor] - weight).astype(np.float32).ravel()
-            found.append(Delta(match[1], tensor, int(match[2]), match[3], d))
-    return sorted(found, key=lambda m: (m.layer, KINDS.index(m.kind)))
+            found.append(Delta(match[1], tensor, int(match[2]), kind, d))
+    return sorted(found, key=lambda m: (m.layer, KINDS.index(m.kind), m.name))
 
 
 def outliers(d: np.ndarray, k: float) -> float:
@@ -166,11 +189,14 @@ class Treated:
     coefficient: float
 
 
-def merge(base: Weights, models: Sequence[Treated], *, ties: str = "exact") -> Weights:
+def merge(
+    base: Weights, models: Sequence[Treated], *, ties: str = "exact", strength: float = 0.08
+) -> Weights:
     """base + sum of w_t * sum_k alpha_k * (D * P_k), in float32, other tensors kept whole."""
     total = {name: weight.ravel().copy() for name, weight in base.arrays.items()}
     for model in models:
-        planned = {p.module.tensor: p for p in plan(base, model.weights, model.levels, ties=ties)}
+        plans = plan(base, model.weights, model.levels, ties=ties, strength=strength)
+        planned = {p.module.tensor: p for p in plans}
         for name, weight in base.arrays.items():
             d = (model.weights.arrays[name] - weight).astype(np.float32).ravel()
             w = np.full(d.size, np.float32(model.coefficient))

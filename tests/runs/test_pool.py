@@ -1,14 +1,16 @@
 """Models in memory: found again, evicted by bytes, merged exactly."""
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 
-from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.errors import Cancelled, DamagedCheckpoint, OutOfBudget
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+from tests.tiny import random_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -85,3 +87,17 @@ def test_many_threads_get_one_and_the_same_model() -> None:
         thread.join()
     assert len(found) == 4
     assert len({id(resident) for resident in found}) == 1
+
+
+def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> None:
+    random_llama(0).save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
+    for key, value, first in (
+        ("num_hidden_layers", 1, "layers.1"),
+        ("num_hidden_layers", 3, "layers.2"),
+        ("intermediate_size", 64, "mlp.down_proj"),
+    ):
+        text = json.dumps({**config, key: value})
+        (tmp_path / "model" / "config.json").write_text(text, "utf-8")
+        with pytest.raises(DamagedCheckpoint, match=f"do not fit its config.json .*{first}"):
+            ModelPool().get(str(tmp_path / "model"))

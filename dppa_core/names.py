@@ -1,0 +1,72 @@
+"""What the name of a tensor says: embedding, LM head, buffer; and one name in two checkpoints.
+
+Knows names and shapes only. Modules inside the blocks are found by `modules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from dppa_core.modules import layer_of
+
+_EMBEDDING = re.compile(
+    r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|embeddings)\.weight$"
+)
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer|output)\.weight$")
+_BUFFER = re.compile(r"(?:^|\.)(?:inv_freq|masked_bias|position_ids|cos_cached|sin_cached)$")
+_MASK = re.compile(r"(?:^|\.)(?:attn|attention)\.bias$")
+_BLOCK_START = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
+
+
+def find_embedding(names: Iterable[str]) -> str | None:
+    """The tensor with one row per token that the model reads; None where there is none."""
+    return _outside_blocks(_EMBEDDING, names)
+
+
+def find_head(names: Iterable[str]) -> str | None:
+    """The tensor with one row per token that the model writes; None where it is tied."""
+    return _outside_blocks(_HEAD, names)
+
+
+def _outside_blocks(pattern: re.Pattern[str], names: Iterable[str]) -> str | None:
+    found = [name for name in names if pattern.search(name) and layer_of(name) is None]
+    return min(found, key=lambda name: (len(name), name), default=None)
+
+
+def is_buffer(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor is computed from the configuration, and stored by some versions only.
+
+    Rotary frequencies, position numbers, and the causal masks of GPT-2 and GPT-NeoX, which are
+    called `attn.bias` as a bias is, but have four axes.
+    """
+    return _BUFFER.search(name) is not None or (len(shape) > 2 and _MASK.search(name) is not None)
+
+
+def match_names(mine: Collection[str], theirs: Collection[str]) -> Mapping[str, str]:
+    """Name in one checkpoint -> name of the same tensor in the other, where it has one.
+
+    The other may have been saved from the bare model, without its head: then `model.` or
+    `transformer.` is missing before every name; or from inside a wrapper, which puts its own
+    name before them.
+    """
+    known, prefix, other = set(theirs), _prefix(mine), _prefix(theirs)
+    if prefix.endswith(other):
+        extra = prefix.removesuffix(other)
+        pairs = {name: name.removeprefix(extra) for name in mine}
+    elif other.endswith(prefix):
+        extra = other.removesuffix(prefix)
+        pairs = {name: extra + name for name in mine}
+    else:
+        pairs = {}
+    pairs = {name: name if name in known else pairs.get(name, name) for name in mine}
+    return {name: place for name, place in pairs.items() if place in known}
+
+
+def _prefix(names: Iterable[str]) -> str:
+    """What stands before the blocks in most names, as "model."."""
+    starts = [match for name in names if (match := _BLOCK_START.search(name))]
+    seen = Counter(match.string[: match.start()] for match in starts)
+    text = seen.most_common(1)[0][0] if seen else ""
+    return f"{text}." if text else ""

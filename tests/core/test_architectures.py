@@ -1,0 +1,261 @@
+"""Merges of tiny random models of every family, against the slow reference, byte by byte."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.modules import find_modules, layer_of
+from dppa_core.pool import build_model
+from dppa_core.recipe import DomainModel, MergeRecipe
+from tests.reference import slow
+from tests.tiny import to_bytes
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SMALL = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40,
+    "intermediate_size": 24, "pad_token_id": 0,
+}  # fmt: skip
+GROUPED = {**SMALL, "num_key_value_heads": 2}
+HEADS = {**GROUPED, "head_dim": 4}
+GPT = {"n_embd": 16, "n_layer": 2, "n_head": 4, "vocab_size": 40, "n_positions": 32}
+EXPERTS = {"num_experts_per_tok": 1, "moe_intermediate_size": 8}
+OPT = {"ffn_dim": 24, "word_embed_proj_dim": 16, "max_position_embeddings": 32}
+
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("Llama", GROUPED),
+    "qwen2": ("Qwen2", GROUPED),
+    "qwen3": ("Qwen3", HEADS),
+    "mistral": ("Mistral", GROUPED),
+    "gemma": ("Gemma", HEADS),
+    "gemma2": ("Gemma2", HEADS),
+    "phi": ("Phi", SMALL),
+    "phi3": ("Phi3", GROUPED),
+    "gpt2": ("GPT2", GPT),
+    "gptj": ("GPTJ", {**GPT, "rotary_dim": 4}),
+    "gpt_neox": ("GPTNeoX", SMALL),
+    "opt": ("OPT", {**SMALL, **OPT}),
+    "falcon": ("Falcon", SMALL),
+    "bloom": ("Bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 4, "vocab_size": 40}),
+    "mixtral": ("Mixtral", {**GROUPED, "num_local_experts": 2}),
+    "qwen2_moe": (
+        "Qwen2Moe",
+        {**GROUPED, **EXPERTS, "num_experts": 2, "shared_expert_intermediate_size": 8},
+    ),
+    "qwen3_moe": ("Qwen3Moe", {**HEADS, **EXPERTS, "num_experts": 2}),
+    "gpt_oss": ("GptOss", {**HEADS, "num_local_experts": 2, "num_experts_per_tok": 1}),
+}
+DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+
+
+def random_model(family: str) -> Any:
+    """A random causal language model of a family, in float32."""
+    name, settings = FAMILIES[family]
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config")(**settings)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def tune(model: Any, seed: int) -> Any:
+    """Move every weight in place, a few of them far; a tied head moves with its embedding."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            noise = torch.randn(weight.shape, generator=draw)
+            weight += 0.01 * noise * noise.abs() ** 2
+    return model
+
+
+def save(model: Any, folder: Path, dtype: str, shard: str = "1GB") -> Path:
+    model.to(DTYPES[dtype]).save_pretrained(folder, max_shard_size=shard)
+    return folder
+
+
+@dataclass(frozen=True)
+class Family:
+    """Folders base, math and law of one family."""
+
+    root: Path
+    dtype: str
+
+    def recipe(self, method: str = "dppa", **rest: Any) -> MergeRecipe:
+        levels, factors = bands(method)
+        models = tuple(
+            DomainModel(str(self.root / name), levels, factors, weight)
+            for name, weight in WEIGHTS.items()
+        )
+        dtype = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}[self.dtype]
+        return MergeRecipe(str(self.root / "base"), models, method, dtype=dtype, **rest)
+
+
+def bands(method: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Levels and factors."""
+    return ((0.0,), (1.0,)) if method == "task_arithmetic" else ((0.9, 0.7), (1.5, 1.0))
+
+
+WEIGHTS = {"math": 0.7, "law": 0.5}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    """Saved by transformers; the dtype changes from family to family, every other is sharded."""
+    root = tmp_path_factory.mktemp(request.param)
+    index = list(FAMILIES).index(request.param)
+    dtype, shard = list(DTYPES)[index % 3], ("1GB", "8KB")[index % 2]
+    save(random_model(request.param), root / "base", dtype, shard)
+    for seed, name in enumerate(WEIGHTS, start=1):
+        save(tune(random_model(request.param), seed), root / name, dtype, shard)
+    return Family(root, dtype)
+
+
+@pytest.mark.parametrize("method", ["dppa", "magnitude", "task_arithmetic"])
+def test_a_merge_equals_the_slow_reference(family: Family, method: str) -> None:
+    levels, factors = bands(method)
+    treated = [
+        slow.Treated(slow.read(family.root / name), levels, factors, weight)
+        for name, weight in WEIGHTS.items()
+    ]
+    strength = 0.08 if method == "dppa" else 0.0
+    expected = slow.merge(slow.read(family.root / "base"), treated, strength=strength)
+    for backend in ("numba", "torch"):
+        merger = Merger(family.recipe(method), backend=backend)
+        assert set(merger.names()) == set(expected.arrays)
+        for name in merger.names():
+            dtype, shape, raw = merger.tensor(name)
+            assert dtype == family.dtype and shape == expected.arrays[name].shape
+            assert raw.tobytes() == to_bytes(expected.arrays[name].ravel(), dtype), name
+
+
+def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> None:
+    """And the pool makes the same model of it, although some families are fused in memory."""
+    merge_to_folder(family.recipe(), tmp_path / "out")
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", output_loading_info=True, dtype=torch.float32
+    )
+    assert not any(info.values()), info
+    merger = Merger(family.recipe())
+    tensors = {name: merger.tensor(name) for name in merger.names()}
+    ours, ids = build_model(merger.base, tensors, torch.float32), torch.arange(8)[None]
+    assert torch.equal(ours(ids).logits, model.eval()(ids).logits)
+
+
+def test_the_modules_are_those_of_the_reference(family: Family) -> None:
+    """Which knows the names of each family by heart; what is left in a block is a vector."""
+    base, weights = SafetensorsCheckpoint(family.root / "base"), slow.read(family.root / "base")
+    found = [m.tensor for m in find_modules({name: base.shape(name) for name in base.names()})]
+    assert found == [delta.tensor for delta in slow.deltas(weights, weights)]
+    for name in set(base.names()) - set(found):
+        if layer_of(name) is not None:
+            assert len(base.shape(name)) == 1 or name.endswith("_bias"), name
+
+
+def edit(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Change the tensors of a folder."""
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.fixture
+def gpt2(tmp_path: Path) -> Family:
+    save(random_model("gpt2"), tmp_path / "base", "BF16")
+    for seed, name in enumerate(WEIGHTS, start=1):
+        save(tune(random_model("gpt2"), seed), tmp_path / name, "BF16")
+    return Family(tmp_path, "BF16")
+
+
+def merged(recipe: MergeRecipe) -> dict[str, bytes]:
+    merger = Merger(recipe)
+    return {name: merger.tensor(name)[2].tobytes() for name in merger.names()}
+
+
+def test_a_model_saved_without_its_prefix_is_matched(gpt2: Family) -> None:
+    whole = merged(gpt2.recipe())
+    save(tune(random_model("gpt2"), 1).base_model, gpt2.root / "math", "BF16")
+    assert "h.0.mlp.c_fc.weight" in SafetensorsCheckpoint(gpt2.root / "math").names()
+    assert merged(gpt2.recipe()) == whole
+
+
+def test_a_base_saved_without_its_prefix_is_matched(gpt2: Family, tmp_path: Path) -> None:
+    """Names begin with `h.`, so ties are drawn otherwise; with all of them kept nothing differs."""
+    whole = merged(gpt2.recipe("task_arithmetic"))
+    save(random_model("gpt2").base_model, gpt2.root / "base", "BF16")
+    found = merged(gpt2.recipe("task_arithmetic"))
+    assert {f"transformer.{name}": data for name, data in found.items()} == whole
+    merge_to_folder(gpt2.recipe(), tmp_path / "out")
+    _, info = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", output_loading_info=True
+    )
+    assert not any(info.values())
+
+
+def test_a_head_that_was_not_saved_is_missed(tmp_path: Path) -> None:
+    save(random_model("llama"), tmp_path / "base", "BF16")
+    for seed, name in enumerate(WEIGHTS):
+        save(tune(random_model("llama"), seed).base_model, tmp_path / name, "BF16")
+    with pytest.raises(IncompatibleCheckpoints, match="lm_head.*saved without its head"):
+        Merger(Family(tmp_path, "BF16").recipe())
+
+
+MASK = "transformer.h.0.attn.bias"
+BUFFERS = {
+    MASK: torch.ones(1, 1, 8, 8),
+    "transformer.h.0.attn.masked_bias": torch.tensor(-1e4),
+    "transformer.h.0.attn.rotary_emb.inv_freq": torch.rand(4),
+}
+
+
+@pytest.mark.parametrize(
+    "sides", [("base",), ("math",), ("base", "math", "law")], ids=["base", "math", "all"]
+)
+def test_buffers_are_the_bases_whoever_has_them(
+    gpt2: Family, sides: tuple[str, ...], tmp_path: Path
+) -> None:
+    plain = merged(gpt2.recipe())
+    for seed, side in enumerate(sides):
+        buffers = {name: value + seed for name, value in BUFFERS.items()}
+        edit(gpt2.root / side, lambda tensors, more=buffers: tensors.update(more))
+    found = merged(gpt2.recipe())
+    kept = BUFFERS if "base" in sides else {}
+    assert found == plain | {name: value.numpy().tobytes() for name, value in kept.items()}
+    merge_to_folder(gpt2.recipe(), tmp_path / "out")
+    out = SafetensorsCheckpoint(tmp_path / "out")
+    assert all(out.dtype(name) == "F32" for name in kept)
+
+
+HEAD, EMBEDDING = "lm_head.weight", "transformer.wte.weight"
+
+
+@pytest.mark.parametrize("others", ["keep", "prune"])
+@pytest.mark.parametrize("method", ["dppa", "dare"])
+def test_a_stored_head_stays_equal_to_the_embedding(gpt2: Family, method: str, others: str) -> None:
+    for name in ("base", "math"):  # the third leaves it out
+        edit(gpt2.root / name, lambda tensors: tensors.update({HEAD: tensors[EMBEDDING].clone()}))
+    models = tuple(
+        DomainModel(str(gpt2.root / name), (0.7,), (1.0,), weight)
+        for name, weight in WEIGHTS.items()
+    )
+    found = merged(MergeRecipe(str(gpt2.root / "base"), models, method, {"other_tensors": others}))
+    assert found[HEAD] == found[EMBEDDING]
+
+
+def test_a_head_of_its_own_is_no_embedding(gpt2: Family) -> None:
+    edit(gpt2.root / "law", lambda tensors: tensors.update({HEAD: tensors[EMBEDDING] + 1}))
+    with pytest.raises(IncompatibleCheckpoints, match="has a head of its own, the base's is its"):
+        Merger(gpt2.recipe())
+
+
+def test_a_merge_has_as_many_parameters_as_its_base(family: Family) -> None:
+    merger = Merger(family.recipe())
+    base = slow.read(family.root / "base")
+    sizes = sum(merger.tensor(name)[2].size for name in merger.names())
+    assert sizes == sum(array.size for array in base.arrays.values())
