@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench results picture readme help
+.PHONY: app test check format bench kills results picture readme help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -29,6 +29,10 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
+
+kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.faults.kills $(ARGS)
 
 results: ## Measure what the embedded models show, into docs/ and the README (half an hour)
 	@sh scripts/environment.sh app

@@ -1,0 +1,196 @@
+"""Merges killed with SIGKILL at random moments and before every step: what is left is whole.
+
+Run by `make kills` and, shortly, by test_kills.py: `python -m tests.faults.kills --count 100`.
+The merges are forks of this process, which has everything imported: nearly every kill then
+meets the merge itself, not the start of an interpreter.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from dppa_core import atomic
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import DomainModel, MergeRecipe
+from tests.tiny import random_llama, tuned_llama
+
+STEPS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "open"}
+"""Events of Python that change the file system, or come before such a change."""
+
+Contents = dict[str, bytes]
+
+
+class Scene:
+    """Two merges of different weights and shards that take each other's place in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.out = root / "merged" / "out"
+        base = random_llama(0)
+        base.save(root / "base")
+        tuned_llama(base, 1).save(root / "math")
+        self._recipes = [
+            MergeRecipe(str(root / "base"), (DomainModel(str(root / "math"), (rate,)),))
+            for rate in (0.8, 0.5)
+        ]
+        self.whole: list[Contents] = []
+        for which in (0, 1):
+            self.merge(which)
+            self.whole.append(contents(self.out))
+        self.seconds = min(timed(lambda: self.merge(1, sync=True)) for _ in range(3))
+
+    def merge(self, which: int, *, sync: bool = False) -> None:
+        """Make one of the two, in place of the other if that is there."""
+        sizes = (10**9, 20_000)
+        merge_to_folder(
+            self._recipes[which], self.out, overwrite=True, shard_size=sizes[which], sync=sync
+        )
+
+    def start(self, old: bool) -> None:
+        """Nothing there but, perhaps, the first of the two."""
+        shutil.rmtree(self.out.parent, ignore_errors=True)
+        if old:
+            self.merge(0)
+
+    def state(self) -> str:
+        """What lies under the target's name; fails unless it is whole."""
+        if not os.path.lexists(self.out):
+            return "absent"
+        found = contents(self.out)
+        if found not in self.whole:
+            raise AssertionError(f"half a merge: {sorted(found)}")
+        return "old" if found == self.whole[0] else "new"
+
+
+def contents(folder: Path) -> Contents:
+    """Bytes of every file, by its name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that work takes in a fork."""
+    began = time.perf_counter()
+    run(work)
+    return time.perf_counter() - began
+
+
+def run(work: Callable[[], object], seconds: float | None = None) -> bool:
+    """Do work in a fork that is killed after some seconds; whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise AssertionError("the merge failed of itself")
+    return os.WIFSIGNALED(status)
+
+
+def before_step(number: int, near: Path) -> None:
+    """Have this process killed before its so-manieth step near a folder."""
+    left = number
+
+    def watch(event: str, args: tuple[object, ...]) -> None:
+        nonlocal left
+        if event in STEPS and str(near) in str(args[0]):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def check(scene: Scene, old: bool, one_step: bool) -> tuple[str, bool]:
+    """What a kill left, and whether a partial folder; then that the next merge clears it away."""
+    state = scene.state()
+    if old and one_step and state == "absent":
+        raise AssertionError("the old merge was gone before the new one was there")
+    others = scene.out.parent.glob(".*") if scene.out.parent.exists() else ()
+    partial = any(others)
+    if old and not one_step and state == "absent":
+        atomic.sweep(scene.out)
+        if scene.state() != "old":
+            raise AssertionError("the old merge did not come back")
+    scene.merge(1)
+    names = [path.name for path in scene.out.parent.iterdir()]
+    if names != ["out"] or scene.state() != "new":
+        raise AssertionError(f"the next merge left {names}")
+    return state, partial
+
+
+def kill_at_random(scene: Scene, count: int, seed: int) -> Counter[str]:
+    """Kill merges at random moments; count the states that the kills left."""
+    rng, seen, kills = random.Random(seed), Counter[str](), 0
+    while kills < count:
+        old = kills % 2 == 1
+        scene.start(old)
+        if run(lambda: scene.merge(1, sync=True), rng.uniform(0, scene.seconds)):
+            state, partial = check(scene, old, one_step=True)
+            seen.update([state, "partial"] if partial else [state])
+            kills += 1
+    return seen
+
+
+def kill_before_steps(scene: Scene, stride: int) -> int:
+    """Kill merges before every step, or every so-manieth; with the kernel's exchange and without.
+
+    Returns:
+        The number of kills.
+    """
+    kills, kernel = 0, atomic.exchange
+    for old, exchange in ((False, kernel), (True, kernel), (True, lambda one, other: False)):
+        for step in range(0, 10_000, stride):
+            scene.start(old)
+            atomic.exchange = exchange
+
+            def work(step: int = step) -> None:
+                before_step(step, scene.out.parent)
+                scene.merge(1, sync=True)
+
+            killed = run(work)
+            atomic.exchange = kernel
+            if not killed:
+                break
+            check(scene, old, one_step=exchange is kernel)
+            kills += 1
+    return kills
+
+
+def main() -> None:
+    """Kill merges as often as asked, and say what was left."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="kills at random moments")
+    parser.add_argument("--stride", type=int, default=1, help="kill before every so-manieth step")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DPPA_CACHE"] = str(Path(folder) / "cache")
+        scene = Scene(Path(folder))
+        seen = kill_at_random(scene, chosen.count, chosen.seed)
+        steps = kill_before_steps(scene, chosen.stride)
+    sys.stdout.write(
+        f"{chosen.count} merges killed at random moments: target absent {seen['absent']}, "
+        f"old {seen['old']}, new {seen['new']}, half-written 0; {seen['partial']} left a partial "
+        f"folder, the next merge none. {steps} killed before a step of their own: the same.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
