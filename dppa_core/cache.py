@@ -1,20 +1,20 @@
 """A bounded folder of small files that can be computed again.
 
-Knows no format: callers name an entry and write it.
+Knows no format: an entry is bytes, and is given back whole or not at all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from platformdirs import user_cache_path
 
 LARGEST_CACHE = 1 << 30
 """Bytes of one cache folder; the entries used longest ago go first."""
+_CHECKSUM = 16
 
 
 def cache_folder(kind: str) -> Path:
@@ -23,8 +23,8 @@ def cache_folder(kind: str) -> Path:
     return (Path(root) if root else user_cache_path("dppa-studio")) / kind
 
 
-def store(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write an entry atomically and keep its folder in bounds.
+def store(path: Path, data: bytes) -> None:
+    """Write an entry atomically, its checksum first, and keep its folder in bounds.
 
     A cache that cannot be written (a full or read-only disk) is no error: the next run
     computes again.
@@ -36,13 +36,29 @@ def store(path: Path, write: Callable[[BinaryIO], object]) -> None:
         return
     try:
         with os.fdopen(handle, "wb") as file:
-            write(file)
+            file.write(_checksum(data))
+            file.write(data)
         os.replace(name, path)
         _trim(path)
     except OSError:
         return
     finally:
         Path(name).unlink(missing_ok=True)  # gone already when it took its place
+
+
+def load(path: Path) -> bytes | None:
+    """What was stored, byte for byte; None where it is missing, cut short or damaged."""
+    try:
+        data = path.read_bytes()
+        os.utime(path)  # used just now: the last to be trimmed
+    except OSError:
+        return None
+    content = data[_CHECKSUM:]
+    return content if data[:_CHECKSUM] == _checksum(content) else None
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM).digest()
 
 
 def _trim(newest: Path) -> None:

@@ -6,29 +6,28 @@ Knows folders and files, not where models come from and nothing of deltas.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.cache import cache_folder, store
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
+from dppa_core.cache import cache_folder, load, store
+from dppa_core.checkpoint_files import read_config, weight_files
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.safetensors_io import SafetensorsFile, TensorInfo, open_file
 
 __all__ = [
     "Checkpoint",
     "SafetensorsCheckpoint",
-    "file_hash",
     "from_float32",
     "to_float32",
 ]
 
-_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_BLOCK = 1 << 24
+"""Bytes hashed at a time, so that an interrupt is noticed between them."""
 
 
 @runtime_checkable
@@ -67,8 +66,9 @@ class SafetensorsCheckpoint:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.config = _read_config(self.folder)
-        self._files = tuple(open_file(path) for path in _weight_files(self.folder))
+        self.config = read_config(self.folder)
+        files = weight_files(self.folder)
+        self._files = tuple(open_file(path) for path in files.paths)
         self._place: dict[str, SafetensorsFile] = {}
         for file in self._files:
             for name in file.tensors:
@@ -78,6 +78,12 @@ class SafetensorsCheckpoint:
                         f"{file.path.name}. Shards of two different models are the usual cause."
                     )
                 self._place[name] = file
+        for name, shard in files.promised.items():
+            if name not in self._place:
+                raise DamagedCheckpoint(
+                    f"{self.folder}: its index lists {shown(name)} in {shard}, which no shard "
+                    "holds. Shards of two different models are the usual cause."
+                )
 
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""
@@ -100,7 +106,7 @@ class SafetensorsCheckpoint:
         """SHA-256 over all weight files: the same for the same weights in the same files."""
         digest = hashlib.sha256()
         for file in self._files:
-            digest.update(f"{file.path.name}:{file_hash(file.path)}\n".encode())
+            digest.update(f"{file.path.name}:{_file_hash(file)}\n".encode())
         return digest.hexdigest()
 
     def _info(self, name: str) -> TensorInfo:
@@ -112,67 +118,15 @@ class SafetensorsCheckpoint:
         return self._place[name].tensors[name]
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, remembered as long as its size and modification time stay."""
-    status = path.stat()
-    key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-    entry = cache_folder("hashes") / hashlib.sha256(key.encode()).hexdigest()
-    # An entry that is missing or damaged is made again.
-    with suppress(OSError, UnicodeDecodeError):
-        known = entry.read_text("ascii")
-        if len(known) == 64:
-            return known
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    store(entry, lambda file: file.write(digest.encode("ascii")))
-    return digest
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise MissingCheckpoint(
-            f"{folder}: no such folder. A model is named zoo:NAME or by a folder that holds "
-            "config.json and safetensors; a typing error is the usual cause."
-        )
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except FileNotFoundError:
-        raise MissingCheckpoint(
-            f"{folder}: no config.json, so this is no checkpoint folder. "
-            "Pointing at a parent folder, or at an adapter, is the usual cause."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise DamagedCheckpoint(f"{folder / 'config.json'}: cannot be read ({error}).") from error
-    if not isinstance(config, dict):
-        raise DamagedCheckpoint(f"{folder / 'config.json'}: not a JSON object.")
-    return config
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / _INDEX
-    if index.is_file():
-        return [folder / name for name in _shards(index)]
-    if (folder / _SINGLE).is_file():
-        return [folder / _SINGLE]
-    other = sorted(path.name for path in folder.glob("*.bin")) + sorted(
-        path.name for path in folder.glob("*.safetensors")
-    )
-    found = f"it holds {', '.join(other[:3])}" if other else "it holds no weights"
-    raise MissingCheckpoint(
-        f"{folder}: neither {_SINGLE} nor {_INDEX}; {found}. Weights in another format (save them "
-        "with safe_serialization) or an interrupted download are the usual causes."
-    )
-
-
-def _shards(index: Path) -> list[str]:
-    try:
-        weight_map = json.loads(index.read_text("utf-8"))["weight_map"]
-        names = sorted({str(name) for name in weight_map.values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{index}: no readable index of shards ({error!r}).") from error
-    for name in names:
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            raise DamagedCheckpoint(
-                f"{index}: shard {name!r} is not the name of a safetensors file in this folder."
-            )
-    return names
+def _file_hash(file: SafetensorsFile) -> str:
+    """SHA-256 of a mapped file, remembered until the file changes or is replaced."""
+    entry = cache_folder("hashes") / hashlib.sha256(file.identity.encode()).hexdigest()
+    known = load(entry)
+    if known is not None:
+        return known.decode("ascii")
+    digest = hashlib.sha256()
+    with memoryview(file.pages) as pages:  # what is mapped is hashed, whatever the path is by now
+        for start in range(0, len(pages), _BLOCK):
+            digest.update(pages[start : start + _BLOCK])
+    store(entry, digest.hexdigest().encode("ascii"))
+    return digest.hexdigest()

@@ -6,16 +6,15 @@ Knows no weights. A profile that cannot be read is taken again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dppa_core.cache import cache_folder, store
+from dppa_core.cache import cache_folder, load, store
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.modules import Module
 
@@ -45,20 +44,22 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     }
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    store(path, lambda file: np.savez(file, **arrays))
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    store(path, file.getvalue())
 
 
 def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
     """Read a profile back, under the names its models are called by now; None where it is not."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in (*_ARRAYS, "bins", "head")}
-        head = json.loads(arrays["head"].tobytes())
-        profile = _profile(head, arrays, names)
-        os.utime(path)  # used just now: the last to be trimmed
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    stored = load(path)
+    if stored is None:
         return None
-    return profile
+    try:
+        with np.load(io.BytesIO(stored), allow_pickle=False) as data:
+            arrays = {name: data[name] for name in (*_ARRAYS, "bins", "head")}
+        return _profile(json.loads(arrays["head"].tobytes()), arrays, names)
+    except (ValueError, KeyError, TypeError):  # whole, but another version's
+        return None
 
 
 def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]) -> DeltaProfile:

@@ -49,6 +49,8 @@ class SafetensorsFile:
     path: Path
     tensors: Mapping[str, TensorInfo]
     pages: mmap.mmap
+    identity: str
+    """Another text as soon as the file is written or replaced: its inode, size and times."""
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """The tensor's elements as stored, flat and read-only.
@@ -78,9 +80,9 @@ def open_file(path: Path) -> SafetensorsFile:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
             raise DamagedCheckpoint(f"{path}: not a regular file, so no weights.")
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            tensors = _read_header(path, file, size)
-            pages = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            status = os.fstat(file.fileno())
+            tensors = _read_header(path, file, status.st_size)
+            pages = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise MissingCheckpoint(
             f"{path}: no such file. A shard that was never downloaded is the usual cause."
@@ -88,7 +90,8 @@ def open_file(path: Path) -> SafetensorsFile:
     except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
         reason = getattr(error, "strerror", None) or error
         raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
-    return SafetensorsFile(path, tensors, pages)
+    where, when = (status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_ctime_ns)
+    return SafetensorsFile(path, tensors, pages, repr((where, status.st_size, when)))
 
 
 def _read_header(path: Path, file: BinaryIO, size: int) -> dict[str, TensorInfo]:

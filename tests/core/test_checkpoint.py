@@ -1,5 +1,6 @@
 """Checkpoints: read as stored, rounded as IEEE says; references."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,44 @@ def test_the_content_hash_follows_the_weights(tmp_path: Path) -> None:
     assert a == b != c
     random_llama(1).save(tmp_path / "a")
     assert SafetensorsCheckpoint(tmp_path / "a").content_hash() == c
+
+
+def test_a_file_replaced_by_one_of_its_size_and_time_is_hashed_anew(tmp_path: Path) -> None:
+    random_llama(0).save(tmp_path / "a")
+    random_llama(1).save(tmp_path / "b")
+    old, new = (SafetensorsCheckpoint(tmp_path / name).content_hash() for name in "ab")
+    mine, theirs = (tmp_path / name / "model.safetensors" for name in "ab")
+    before = mine.stat()
+    os.utime(theirs, ns=(before.st_atime_ns, before.st_mtime_ns))
+    theirs.replace(mine)
+    assert mine.stat().st_size == before.st_size
+    assert SafetensorsCheckpoint(tmp_path / "a").content_hash() == new != old
+
+
+def test_a_file_written_over_in_place_is_hashed_anew(tmp_path: Path) -> None:
+    random_llama(0).save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    old, before = SafetensorsCheckpoint(tmp_path).content_hash(), path.stat()
+    data = path.read_bytes()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # a clock may tick every 4 ms only
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert SafetensorsCheckpoint(tmp_path).content_hash() != old
+
+
+def test_a_damaged_note_of_a_hash_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    random_llama(0).save(tmp_path)
+    wanted = SafetensorsCheckpoint(tmp_path).content_hash()
+    (note,) = (tmp_path / "cache" / "hashes").iterdir()
+    whole = note.read_bytes()
+    for damage in (b"", b"0" * 64, whole[:-1], whole[:-1] + b"x"):
+        note.write_bytes(damage)
+        assert SafetensorsCheckpoint(tmp_path).content_hash() == wanted
+        assert note.read_bytes() == whole
 
 
 def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

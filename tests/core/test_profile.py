@@ -104,7 +104,10 @@ def test_a_damaged_cache_entry_is_made_again(
     cached_profile("zoo:base", "zoo:math")
     (entry,) = cache_folder("profiles").iterdir()
     whole = entry.read_bytes()
-    for damage in (b"", whole[:1000], b"x" * 1000):
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1  # of a magnitude: an array like any other
+    older = whole[16:]
+    for damage in (b"", whole[:1000], whole[:-1], b"x" * 1000, bytes(flipped), older):
         entry.write_bytes(damage)
         assert len(cached_profile("zoo:base", "zoo:math").modules) == 14
         assert entry.read_bytes() == whole
@@ -121,9 +124,9 @@ def test_a_cache_that_cannot_be_written_is_passed_over(
 def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dppa_core import cache  # noqa: PLC0415 (to change its bound)
 
-    monkeypatch.setattr(cache, "LARGEST_CACHE", 25)
+    monkeypatch.setattr(cache, "LARGEST_CACHE", 60)
     for name in ("a", "b", "c", "d"):
-        cache.store(tmp_path / name, lambda file: file.write(b"x" * 10))
+        cache.store(tmp_path / name, b"x" * 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
 
 

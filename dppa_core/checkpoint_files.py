@@ -1,0 +1,128 @@
+"""Which files of a folder make a checkpoint: its config.json and its weights, in shards or not.
+
+Knows file names and JSON, no tensors. Where two files could count, the one counts that
+transformers reads.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.strict_json import parse_json
+
+_CONFIG = "config.json"
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_LARGEST_JSON = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFiles:
+    """The safetensors files of a checkpoint, and what its index promises."""
+
+    paths: tuple[Path, ...]
+    promised: Mapping[str, str]
+    """Tensor -> shard, as the index lists them; empty for a single file."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The values of a folder's config.json.
+
+    Raises:
+        MissingCheckpoint: no such folder, or no config.json in it.
+        DamagedCheckpoint: one that cannot be read, or is no JSON object.
+    """
+    if not stat.S_ISDIR(_mode(folder)):
+        raise MissingCheckpoint(
+            f"{folder}: no such folder. A model is named zoo:NAME or by a folder that holds "
+            "config.json and safetensors; a typing error is the usual cause."
+        )
+    if not _mode(folder / _CONFIG):
+        raise MissingCheckpoint(
+            f"{folder}: no config.json, so this is no checkpoint folder. "
+            "Pointing at a parent folder, or at an adapter, is the usual cause."
+        )
+    return _read_object(folder / _CONFIG)
+
+
+def weight_files(folder: Path) -> WeightFiles:
+    """The weights of a folder: model.safetensors where it is there, else what the index lists.
+
+    Raises:
+        MissingCheckpoint: neither is there.
+        DamagedCheckpoint: an index that is none.
+    """
+    if stat.S_ISREG(_mode(folder / _SINGLE)):
+        return WeightFiles((folder / _SINGLE,), {})
+    if stat.S_ISREG(_mode(folder / _INDEX)):
+        promised = _read_index(folder / _INDEX)
+        return WeightFiles(
+            tuple(folder / name for name in sorted(set(promised.values()))), promised
+        )
+    other = sorted(path.name for path in folder.glob("*.bin")) + sorted(
+        path.name for path in folder.glob("*.safetensors")
+    )
+    found = f"it holds {', '.join(other[:3])}" if other else "it holds no weights"
+    raise MissingCheckpoint(
+        f"{folder}: neither {_SINGLE} nor {_INDEX}; {found}. Weights in another format (save them "
+        "with safe_serialization) or an interrupted download are the usual causes."
+    )
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    weight_map = _read_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise DamagedCheckpoint(
+            f"{index}: weight_map must list the shard of every tensor, got {shown(weight_map)}. "
+            "An interrupted download is the usual cause."
+        )
+    for name in weight_map.values():
+        if not isinstance(name, str) or not name.isprintable() or not _is_here(name):
+            raise DamagedCheckpoint(
+                f"{index}: shard {shown(name)} is not the name of a safetensors file in this "
+                "folder."
+            )
+    return weight_map
+
+
+def _is_here(name: str) -> bool:
+    return name.endswith(".safetensors") and Path(name).name == name
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not stat.S_ISREG(_mode(path)):  # a pipe would be waited for without end
+        raise DamagedCheckpoint(f"{path}: not a regular file.")
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_JSON + 1)
+        if len(data) > _LARGEST_JSON:
+            raise DamagedCheckpoint(
+                f"{path}: larger than {_LARGEST_JSON >> 20} MiB. Weights under a wrong name are "
+                "the usual cause."
+            )
+        # Infinity is Python's spelling, and configurations use it: Mamba's time_step_limit.
+        value = parse_json(data, constants=True)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(value, dict):
+        raise DamagedCheckpoint(f"{path}: not a JSON object, but {shown(value)}.")
+    return value
+
+
+def _mode(path: Path) -> int:
+    """What is there: the mode of `stat`, or 0 where there is nothing."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError) as error:  # a loop of links, a name too long, or with NUL
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> DamagedCheckpoint:
+    reason = getattr(error, "strerror", None) or error
+    return DamagedCheckpoint(f"{path}: cannot be read ({reason}).")
