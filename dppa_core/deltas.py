@@ -1,4 +1,4 @@
-"""What is remembered of a delta: counts and sums by magnitude, module by module.
+"""What is remembered of a delta: counts and means by magnitude, module by module.
 
 Knows no weights: these are the values everything adaptive is computed from.
 """
@@ -13,22 +13,43 @@ from numpy import ndarray
 
 from dppa_core.modules import Module
 
+OPEN_BITS = 14
+"""Low bits of |d| that an open bin does not tell apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bin of a profile."""
+
+    low: float
+    """The smallest |d| it can hold; the only one unless it is open."""
+    high: float
+    """The smallest |d| that is too large for it."""
+    open: bool
+    below: int
+    """Elements with |d| < low."""
+    count: int
+    square: float
+    """Sum of d² in it."""
+    energy_above: float
+    """Sum of d² of all larger elements."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModuleProfile:
-    """The distribution of |d| in one tensor, d = finetuned - base in float32."""
+    """The distribution of |d| in one tensor, d = finetuned - base in float32.
+
+    Most bins hold one magnitude. The others are *open*: their elements share all bits of |d| but
+    the last 14, which are not all 0. A delta of two bfloat16 numbers rarely needs those bits.
+    """
 
     module: Module
     magnitudes: Float32[ndarray, " bins"]
-    """Lower edge of every bin that holds something, ascending; the value itself when `exact`."""
+    """The smallest |d| a bin can hold, ascending; the only one where the bin is not open."""
     counts: Int64[ndarray, " bins"]
-    """Elements in the bin."""
-    sums: Float64[ndarray, " bins"]
-    """Sum of |d| in the bin."""
-    squares: Float64[ndarray, " bins"]
-    """Sum of d² in the bin."""
-    exact: bool
-    """Whether a bin is one distinct |d|; otherwise it is one value of the top 16 bits of |d|."""
+    """Elements in the bin, never 0."""
+    excess: Float32[ndarray, " bins"]
+    """Mean of |d| in the bin minus `magnitudes`, in steps between float32 numbers; > 0 if open."""
     base_square: float
     """Sum of squares of the base's weights, to compare the delta with."""
     below: Int64[ndarray, " edges"] = field(init=False)
@@ -48,9 +69,31 @@ class ModuleProfile:
         return int(self.below[-1])
 
     @property
+    def exact(self) -> bool:
+        """Whether every bin holds one magnitude."""
+        return not self.excess.any()
+
+    @property
+    def means(self) -> Float64[ndarray, " bins"]:
+        """Mean of |d| in each bin."""
+        step = np.spacing(self.magnitudes).astype(np.float64)
+        return np.asarray(self.magnitudes + self.excess * step)
+
+    @property
+    def squares(self) -> Float64[ndarray, " bins"]:
+        """Sum of d² in each bin; in an open one as if all were at the mean (1e-6 at most)."""
+        means = self.means
+        return np.asarray(means * means * self.counts)
+
+    @property
+    def total(self) -> float:
+        """Sum of |d|."""
+        return float((self.means * self.counts).sum())
+
+    @property
     def mean(self) -> float:
         """Mean of |d|."""
-        return float(self.sums.sum()) / self.numel
+        return self.total / self.numel
 
     @property
     def delta_square(self) -> float:
@@ -63,11 +106,46 @@ class ModuleProfile:
         zeros = int(self.counts[0]) if self.counts.size and self.magnitudes[0] == 0 else 0
         return self.numel - zeros
 
+    def bin_at(self, rank: int) -> Bin:
+        """The bin of the element at this place of the ascending |d|."""
+        index = int(np.searchsorted(self.below, rank, side="right")) - 1
+        return self._bin(index)
+
+    def magnitudes_at(self, ranks: Int64[ndarray, " n"]) -> Float64[ndarray, " n"]:
+        """|d| at these places of its ascending order; an estimate where a bin is open."""
+        bins = np.searchsorted(self.below, ranks, side="right") - 1
+        low = self.magnitudes[bins].astype(np.float64)
+        bits = self.magnitudes[bins].view(np.uint32)
+        high = ((bits >> OPEN_BITS) + 1 << OPEN_BITS).astype(np.uint32).view(np.float32)
+        part = (ranks - self.below[bins] + 0.5) / self.counts[bins]
+        return np.where(self.excess[bins] > 0, low + part * (high - low), low)
+
+    def _bin(self, index: int) -> Bin:
+        low, excess = self.magnitudes[index], float(self.excess[index])
+        bits = int(low.view(np.uint32))
+        top = (bits >> OPEN_BITS) + 1 << OPEN_BITS if excess else bits + 1
+        mean = float(low) + excess * float(np.spacing(low))
+        count = int(self.counts[index])
+        return Bin(
+            low=float(low),
+            high=float(np.uint32(top).view(np.float32)),
+            open=excess > 0,
+            below=int(self.below[index]),
+            count=count,
+            square=mean * mean * count,
+            energy_above=float(self.energy_from[index + 1]),
+        )
+
     def count_above(self, magnitude: float) -> int:
-        """Elements with |d| > magnitude; by lower bin edges where not `exact`."""
+        """Elements with |d| > magnitude; spread evenly over the one open bin it may lie in."""
         edge = floor_to_float32(magnitude)
-        first = int(np.searchsorted(self.magnitudes, edge, side="right"))
-        return self.numel - int(self.below[first])
+        after = int(np.searchsorted(self.magnitudes, edge, side="right"))
+        above = self.numel - int(self.below[after])
+        if after == 0 or not self.excess[after - 1]:
+            return above
+        around = self._bin(after - 1)
+        part = (around.high - magnitude) / (around.high - around.low)
+        return above + round(max(part, 0.0) * around.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -118,7 +118,7 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
 
 def _outliers(group: Sequence[ModuleProfile], multiple: float) -> float:
     total = sum(item.numel for item in group)
-    mean = sum(float(item.sums.sum()) for item in group) / total
+    mean = sum(item.total for item in group) / total
     return sum(item.count_above(multiple * mean) for item in group) / total
 
 

@@ -27,7 +27,7 @@ from dppa_core.merge_folder import (
     write_config,
     write_provenance,
 )
-from dppa_core.merge_tensors import fuse, prepare_term
+from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_of
@@ -133,7 +133,7 @@ class Merger:
         base, mine, shape = self.base.raw(name), self.base.dtype(name), self.base.shape(name)
         if self._copied(name):
             return _Merged(mine, shape, base, ())
-        terms = []
+        terms: list[Term | None] = []
         for index, model in enumerate(self.recipe.models):
             pair = tensor_pair(self.base, self.tuned[index], name, self._places[index][name])
             given = self._treatments[index]
@@ -144,7 +144,9 @@ class Merger:
                 prepare_term(self._kernels, pair, treatment, coefficient, names, self.recipe.seed)
             )
         dtype = self.dtype(name)
-        raw = fuse(self._kernels, name, base, mine, [term for term in terms if term], dtype)
+        fusion = Fusion(name, base, mine, tuple(term for term in terms if term), dtype)
+        raw: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[dtype])
+        Fuser(self._kernels).fuse(fusion, 0, raw)
         return _Merged(dtype, shape, raw, tuple(term.kept if term else 0 for term in terms))
 
     def _copied(self, name: str) -> bool:

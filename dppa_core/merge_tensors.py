@@ -1,12 +1,11 @@
 """The fused pass over one tensor: base plus weighted, pruned deltas, rounded once.
 
 Knows raw arrays and treatments, not recipes or files. Works in chunks that fit a core's cache:
-neither a delta nor a mask ever exists as a whole.
+neither a delta nor a mask ever exists as a whole, nor need the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,14 +13,15 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt64
 from numpy import ndarray
 
-from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.floats import FLOATS
-from dppa_core.kernels import Kernels
+from dppa_core.binning import profile_tensor
+from dppa_core.chunks import CHUNK, Loader, TensorPair, widen
+from dppa_core.cuts import find_cuts
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.kernels import Kernels, Stored
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.modules import Module
-from dppa_core.pairs import CHUNK, check_finite
-from dppa_core.partition import Cut, Selection, resolve_cut, select, settled_cut, tensor_seed
-from dppa_core.profile import TensorPair, load, profile_tensor
+from dppa_core.pairs import check_finite
+from dppa_core.partition import select, tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 
@@ -33,7 +33,7 @@ _LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 class Action(Protocol):
     """A treatment with its numbers worked out for one tensor."""
 
-    def add(self, kernels: Kernels, acc: Chunk, base: Chunk, tuned: Chunk, start: int) -> None:
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         """Add the treated delta of one chunk, whose first element has the flat index `start`."""
         ...
 
@@ -42,7 +42,7 @@ class Action(Protocol):
 class _Whole:
     weight: float
 
-    def add(self, kernels: Kernels, acc: Chunk, base: Chunk, tuned: Chunk, start: int) -> None:
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_whole(acc, base, tuned, self.weight)
 
 
@@ -53,7 +53,7 @@ class _Bands:
     cuts: UInt64[ndarray, " K"]
     weights: Float32[ndarray, " K"]
 
-    def add(self, kernels: Kernels, acc: Chunk, base: Chunk, tuned: Chunk, start: int) -> None:
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_bands(
             acc, base, tuned, start, self.seed, self.thresholds, self.cuts, self.weights
         )
@@ -65,7 +65,7 @@ class _Random:
     cut: int
     weight: float
 
-    def add(self, kernels: Kernels, acc: Chunk, base: Chunk, tuned: Chunk, start: int) -> None:
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
 
 
@@ -79,6 +79,19 @@ class Term:
     action: Action
     kept: int
     """Elements of the delta that are kept; of random drops the expected number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """All that one merged tensor is made of."""
+
+    name: str
+    base: Shaped[ndarray, " n"]
+    base_dtype: str
+    terms: tuple[Term, ...]
+    """What is added to the base, in this order."""
+    dtype: str
+    """Of the merged tensor."""
 
 
 def prepare_term(
@@ -99,7 +112,7 @@ def prepare_term(
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.
     """
-    numel = pair.base.size
+    numel = pair.numel
     if isinstance(treatment, Dropped) or numel == 0:
         return None
     if isinstance(treatment, Whole):
@@ -111,7 +124,7 @@ def prepare_term(
         random = _Random(drawn, cut, _weight(coefficient, treatment.factor))
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
-        treatment = _rank(pair, treatment, models)
+        treatment = _rank(kernels, pair, treatment, models)
     return _band_term(kernels, pair, treatment, coefficient, models[1])
 
 
@@ -119,11 +132,10 @@ def _weight(coefficient: float, factor: float) -> float:
     return float(np.float32(coefficient * factor))
 
 
-def _rank(pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Banded:
+def _rank(kernels: Kernels, pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Banded:
     """Profile a tensor that is no module, and find its thresholds."""
-    numel = pair.base.size
-    module = Module(pair.name, pair.name, -1, "other", numel, (numel,))
-    profile = profile_tensor(module, pair, models)
+    module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
+    profile = profile_tensor(kernels, module, pair, models)
     selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
     return Banded(selections, treatment.factors)
 
@@ -131,7 +143,7 @@ def _rank(pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Bande
 def _band_term(
     kernels: Kernels, pair: TensorPair, banded: Banded, coefficient: float, model: str
 ) -> Term:
-    found = [_cut(kernels, pair, selection) for selection in banded.selections]
+    found = find_cuts(kernels, pair, banded.selections)
     bands = _Bands(
         tensor_seed(pair.name),
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
@@ -141,82 +153,55 @@ def _band_term(
     return Term(pair, model, bands, found[-1][1])
 
 
-def _cut(kernels: Kernels, pair: TensorPair, selection: Selection) -> tuple[Cut, int]:
-    settled = settled_cut(selection)
-    if settled is not None:
-        return settled, selection.kept
-    magnitudes = np.empty(selection.within, np.float32)
-    hashes = np.empty(selection.within, np.uint64)
-    seed, found = tensor_seed(pair.name), 0
-    buffers = np.empty((2, min(CHUNK, pair.base.size)), np.float32)
-    for start in range(0, pair.base.size, CHUNK):
-        stop = min(start + CHUNK, pair.base.size)
-        base = load(kernels, pair.base[start:stop], pair.base_dtype, buffers[0])
-        tuned = load(kernels, pair.finetuned[start:stop], pair.finetuned_dtype, buffers[1])
-        found = kernels.gather(
-            base, tuned, start, seed, selection.low, selection.high, magnitudes, hashes, found
-        )
-    if found != selection.within:
-        raise DamagedCheckpoint(
-            f"{pair.name}: {found} elements at the threshold {selection.low:g}, its profile has "
-            f"{selection.within}. A file that changed while it was read is the usual cause."
-        )
-    return resolve_cut(selection, pair.base.size, magnitudes, hashes)
+class Fuser:
+    """Adds terms to a base, each sum in float32, rounded once. For one thread only.
+
+    Args:
+        kernels: The implementation to use.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels, self._loader = kernels, Loader(kernels)
+        self._acc = np.empty(CHUNK, np.float32)
+
+    def fuse(self, fusion: Fusion, start: int, out: Shaped[ndarray, " n"]) -> None:
+        """Merge the elements from `start` on until `out` is full.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity on either side, or a sum `out` cannot hold.
+        """
+        for first in range(0, out.size, CHUNK):
+            part = out[first : first + CHUNK]
+            acc = self._acc[: part.size]
+            self._sum(fusion, start + first, acc)
+            largest = self._kernels.largest(acc)
+            if not largest < _LIMITS[fusion.dtype]:
+                raise_overflow(fusion, largest)
+            if fusion.dtype == "BF16":
+                self._kernels.narrow(acc, part)
+            else:
+                np.copyto(part, acc, casting="same_kind")
+
+    def _sum(self, fusion: Fusion, start: int, acc: Chunk) -> None:
+        stop = start + acc.size
+        widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, acc)
+        with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+            for term in fusion.terms:
+                base, tuned = self._loader.chunk(term.pair, start, stop)
+                term.action.add(self._kernels, acc, base, tuned, start)
 
 
-def fuse(
-    kernels: Kernels,
-    name: str,
-    base: Shaped[ndarray, " n"],
-    base_dtype: str,
-    terms: Sequence[Term],
-    dtype: str,
-) -> Shaped[ndarray, " n"]:
-    """Base plus all terms in their order, each sum in float32, rounded once to `dtype`.
+def raise_overflow(fusion: Fusion, largest: float) -> None:
+    """Say what made a merged tensor reach `largest`.
 
     Raises:
-        NonFiniteWeights: NaN or infinity on either side, or a sum `dtype` cannot hold.
+        NonFiniteWeights: always.
     """
-    out: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[dtype])
-    buffers = np.empty((3, min(CHUNK, base.size)), np.float32)
-    for start in range(0, base.size, CHUNK):
-        stop = min(start + CHUNK, base.size)
-        origin = load(kernels, base[start:stop], base_dtype, buffers[0])
-        acc = buffers[1, : stop - start]
-        np.copyto(acc, origin)
-        with np.errstate(all="ignore"):  # what is not finite is found just below, and named
-            for term in terms:
-                pair = term.pair
-                raw = pair.finetuned[start:stop]
-                tuned = load(kernels, raw, pair.finetuned_dtype, buffers[2])
-                term.action.add(kernels, acc, origin, tuned, start)
-        largest = max(abs(float(acc.max())), abs(float(acc.min())))
-        if not largest < _LIMITS[dtype]:
-            _raise_overflow(name, base, base_dtype, terms, dtype, largest)
-        _round(kernels, acc, out[start:stop], dtype)
-    return out
-
-
-def _round(kernels: Kernels, acc: Chunk, out: Shaped[ndarray, " n"], dtype: str) -> None:
-    if dtype == "BF16":
-        kernels.narrow(acc, out)
-    else:
-        np.copyto(out, acc, casting="same_kind")
-
-
-def _raise_overflow(
-    name: str,
-    base: Shaped[ndarray, " n"],
-    base_dtype: str,
-    terms: Sequence[Term],
-    dtype: str,
-    largest: float,
-) -> None:
-    check_finite(base, base_dtype, name, "the base")
-    for term in terms:
-        check_finite(term.pair.finetuned, term.pair.finetuned_dtype, name, term.model)
+    check_finite(fusion.base, fusion.base_dtype, fusion.name, "the base")
+    for term in fusion.terms:
+        check_finite(term.pair.finetuned, term.pair.finetuned_dtype, fusion.name, term.model)
     raise NonFiniteWeights(
-        f"{name}: the merged weights reach {largest:g}, {dtype} holds less than "
-        f"{_LIMITS[dtype]:g}. Large factors or coefficients are the usual cause; "
+        f"{fusion.name}: the merged weights reach {largest:g}, {fusion.dtype} holds less than "
+        f"{_LIMITS[fusion.dtype]:g}. Large factors or coefficients are the usual cause; "
         "dtype float32 or bfloat16 has room up to 3e38."
     )

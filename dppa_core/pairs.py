@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint, to_float32
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import CHUNK
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.floats import FLOATS, OTHERS
+from dppa_core.floats import FLOATS, OTHERS, to_float32
 from dppa_core.names import find_embedding, find_head, is_buffer, match_names
 
-CHUNK = 1 << 16
-"""Elements worked on at a time: they fit a core's own cache in float32."""
+_INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 
 
 def match_tensors(base: Checkpoint, finetuned: Checkpoint, name: str = "") -> Mapping[str, str]:
@@ -129,15 +129,18 @@ def check_finite(raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str
     """Refuse a tensor that holds NaN or infinity.
 
     Raises:
-        NonFiniteWeights: naming the tensor, the model, and how many elements are affected.
+        NonFiniteWeights: naming the tensor, the model, and the first element affected.
     """
+    bits = raw.view(f"u{raw.itemsize}")
+    sign, infinity = bits.dtype.type(2 ** (8 * raw.itemsize - 1) - 1), _INFINITIES[dtype]
     for start in range(0, raw.size, CHUNK):
-        chunk = to_float32(raw[start : start + CHUNK], dtype)
-        finite = np.isfinite(chunk)
-        if not finite.all():
-            first = int(np.argmin(finite))
+        # All ones in the exponent: as integers, without a sign, they are the largest.
+        magnitudes = bits[start : start + CHUNK] & sign
+        if magnitudes.max() >= infinity:
+            first = start + int(np.argmax(magnitudes >= infinity))
+            value = to_float32(raw[first : first + 1], dtype)[0]
             raise NonFiniteWeights(
-                f"{model}: {tensor} holds {chunk[first]} at element {start + first}; every weight "
+                f"{model}: {tensor} holds {value} at element {first}; every weight "
                 "must be a finite number. A diverged training, or an overflow in float16, is the "
                 "usual cause."
             )

@@ -8,14 +8,15 @@ d = 0 is never inside.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, UInt64
+from jaxtyping import Int64, UInt64
 from numpy import ndarray
 
-from dppa_core.deltas import ModuleProfile
+from dppa_core.deltas import OPEN_BITS, ModuleProfile
 from dppa_core.errors import InvalidValue
 from dppa_core.parameters import check_number, is_number
 
@@ -25,24 +26,35 @@ MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a profile says about one level of one module: where the threshold lies."""
+    """What is known about one level of one module: where the threshold lies."""
 
     low: float
-    """Lower edge of the bin the threshold lies in; the threshold itself in an exact profile."""
+    """The smallest |d| of the bin the threshold lies in."""
     high: float
-    """Upper edge of that bin, not included: the next float32 in an exact profile."""
+    """The smallest |d| above that bin: the next float32 where the bin holds one magnitude."""
     above: int
     """Elements with |d| >= high, inside the level for certain."""
     within: int
     """Elements with low <= |d| < high, inside it in part."""
     rank: int
     """Place of the threshold among all |d| in ascending order."""
+    threshold: float
+    """|d| at that place; an estimate where the bin is open."""
     kept: int
-    """Elements to keep; with `ties: prune` and an inexact profile an estimate."""
+    """Elements to keep; with `ties: prune` and an open bin an estimate."""
     ties: str
-    exact: bool
     energy: float
     """Retained sum of d²; proportional inside the bin."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the bin may hold more than one magnitude."""
+        return float(np.nextafter(np.float32(self.low), np.float32(np.inf))) != self.high
+
+    @property
+    def share(self) -> int:
+        """How many of the elements within the bin are to be kept."""
+        return self.kept - self.above
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,17 @@ class Cut:
     """A float32; larger |d| are inside."""
     tie_cut: int
     """uint64; of the elements equal to the threshold those with a smaller hash are inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hashes between which the tie cut of a level is looked for."""
+
+    low: int
+    high: int
+    """The last one, a uint64 like `low`."""
+    room: int
+    """How many hashes of tied elements may be expected in it, and some more."""
 
 
 def check_levels(levels: object) -> tuple[float, ...]:
@@ -101,69 +124,93 @@ def select(profile: ModuleProfile, density: float, ties: str = "exact") -> Selec
     """
     numel = profile.numel
     rank = min(int(numel * (1 - density)), numel - 1)
-    index = int(np.searchsorted(profile.below, rank, side="right")) - 1
-    low = np.float32(profile.magnitudes[index])
-    above, within = numel - int(profile.below[index + 1]), int(profile.counts[index])
+    found = profile.bin_at(rank)
+    above = numel - found.below - found.count
+    place = (rank - found.below + 0.5) / found.count
+    threshold = found.low + place * (found.high - found.low) if found.open else found.low
     if ties == "exact":
         kept = min(round(numel * density), profile.nonzero)
     else:
-        kept = above if profile.exact else max(above, numel - rank - 1)
-    inside = (kept - above) / within * float(profile.squares[index])
-    energy = float(profile.energy_from[index + 1]) + inside
-    high = _upper_edge(low, profile.exact)
+        kept = max(above, numel - rank - 1) if found.open else above
+    inside = (kept - above) / found.count * found.square
     return Selection(
-        float(low), high, above, within, rank, kept, ties, profile.exact, max(energy, 0.0)
+        low=found.low,
+        high=found.high,
+        above=above,
+        within=found.count,
+        rank=rank,
+        threshold=threshold,
+        kept=kept,
+        ties=ties,
+        energy=max(found.energy_above + inside, 0.0),
     )
 
 
-def _upper_edge(low: np.float32, exact: bool) -> float:
-    if exact:
-        return float(np.nextafter(low, np.float32(np.inf)))
-    return float((low.view(np.uint32) + np.uint32(0x10000)).view(np.float32))
+def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> Selection:
+    """Narrow an open bin down to the one magnitude that is the threshold.
+
+    Args:
+        selection: Of an open bin.
+        numel: Elements of the tensor.
+        counts: Elements of that bin, by the last `OPEN_BITS` of their |d|.
+    """
+    place = selection.rank - (numel - selection.above - selection.within)
+    upto = np.cumsum(counts)
+    last = int(np.searchsorted(upto, place, side="right"))
+    bits = np.float32(selection.low).view(np.uint32) >> OPEN_BITS << OPEN_BITS | np.uint32(last)
+    threshold = np.asarray(bits, np.uint32).view(np.float32)[()]
+    above = selection.above + selection.within - int(upto[last])
+    return replace(
+        selection,
+        low=float(threshold),
+        high=float(np.nextafter(threshold, np.float32(np.inf))),
+        threshold=float(threshold),
+        above=above,
+        within=int(counts[last]),
+        kept=selection.kept if selection.ties == "exact" else above,
+    )
 
 
 def settled_cut(selection: Selection) -> Cut | None:
-    """The cut where the profile alone decides it; None where the tensor must be asked."""
-    part = selection.kept - selection.above
-    if not selection.exact and selection.ties == "prune":
+    """The cut where counts alone decide it; None where the tensor must be asked."""
+    if selection.open and selection.ties == "prune":
         return None
-    if part == 0:
-        edge = selection.low if selection.exact else _before(selection.high)
-        return Cut(edge, 0)
-    if part == selection.within:
+    if selection.share == 0:
+        return Cut(_before(selection.high), 0)
+    if selection.share == selection.within:
         return Cut(_before(selection.low), 0)
     return None
 
 
-def resolve_cut(
-    selection: Selection,
-    numel: int,
-    magnitudes: Float32[ndarray, " within"],
-    hashes: UInt64[ndarray, " within"],
-) -> tuple[Cut, int]:
-    """The exact cut, from the elements that lie within the threshold's bin, in any order.
+def tie_window(selection: Selection, deviations: float) -> Window:
+    """Where the tie cut lies, unless hashes are further from even than so many deviations.
+
+    The hashes of tied elements are as good as random: how many of them lie below a fraction of
+    all hashes is binomial.
+    """
+    tied, share = selection.within, selection.share
+    spread = deviations * math.sqrt(share * (tied - share) / tied) + 8
+    low = max((share - spread) / tied, 0.0)
+    high = min((share + spread) / tied, 1.0)
+    expected = tied * (high - low)
+    room = min(math.ceil(expected + deviations * math.sqrt(expected) + 8), tied)
+    return Window(int(low * 2**64), min(int(high * 2**64), 2**64 - 1), room)
+
+
+def resolve_ties(
+    selection: Selection, counts: Int64[ndarray, " three"], hashes: UInt64[ndarray, " room"]
+) -> Cut | None:
+    """The exact cut among tied elements, or None where the window has missed it.
 
     Args:
-        selection: What the profile said.
-        numel: Elements of the tensor.
-        magnitudes: |d| of the elements within the bin.
-        hashes: Their `mix`.
-
-    Returns:
-        The cut, and the number of elements inside it.
+        selection: Of a bin that holds one magnitude.
+        counts: Elements below the window are counts[1], within it counts[2].
+        hashes: Those within it, as far as there was room.
     """
-    place = selection.rank - (numel - selection.above - selection.within)
-    threshold = np.partition(magnitudes, place)[place]
-    above = selection.above + int(np.count_nonzero(magnitudes > threshold))
-    if selection.ties == "prune":
-        return Cut(float(threshold), 0), above
-    tied = hashes[magnitudes == threshold]
-    take = min(max(selection.kept - above, 0), tied.size)
-    if take == 0:
-        return Cut(float(threshold), 0), above
-    if take == tied.size:
-        return Cut(_before(float(threshold)), 0), above + take
-    return Cut(float(threshold), int(np.partition(tied, take)[take])), above + take
+    place, inside = selection.share - int(counts[1]), int(counts[2])
+    if not 0 <= place < inside <= hashes.size:
+        return None
+    return Cut(selection.low, int(np.partition(hashes[:inside], place)[place]))
 
 
 def _before(value: float) -> float:

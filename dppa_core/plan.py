@@ -187,7 +187,7 @@ def _plan_module(
 
 def _plan_level(profile: ModuleProfile, density: float, ties: str) -> LevelPlan:
     selection = select(profile, density, ties)
-    return LevelPlan(1 - density, density, selection.low, selection.kept, selection)
+    return LevelPlan(1 - density, density, selection.threshold, selection.kept, selection)
 
 
 def _share(part: float, whole: float) -> float:

@@ -19,7 +19,7 @@ from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.modules import Module
 
 _FORMAT = 2  # a new number where the same weights would give another profile
-_ARRAYS = ("magnitudes", "counts", "sums", "squares")
+_ARRAYS = ("magnitudes", "counts", "excess")
 
 
 def profile_entry(base_hash: str, finetuned_hash: str) -> Path:
@@ -33,10 +33,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     modules = profile.modules
     head = {
         "other_tensors": profile.other_tensors,
-        "modules": [
-            {**asdict(item.module), "exact": item.exact, "base_square": item.base_square}
-            for item in modules
-        ],
+        "modules": [{**asdict(item.module), "base_square": item.base_square} for item in modules],
     }
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0)])
@@ -67,8 +64,8 @@ def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str
     modules = []
     for entry, size, end in zip(head["modules"], arrays["bins"], ends, strict=True):
         entry = dict(entry)
-        exact, base_square = entry.pop("exact"), entry.pop("base_square")
+        base_square = entry.pop("base_square")
         module = Module(**{**entry, "shape": tuple(entry["shape"])})
-        magnitudes, counts, sums, squares = (arrays[name][end - size : end] for name in _ARRAYS)
-        modules.append(ModuleProfile(module, magnitudes, counts, sums, squares, exact, base_square))
+        magnitudes, counts, excess = (arrays[name][end - size : end] for name in _ARRAYS)
+        modules.append(ModuleProfile(module, magnitudes, counts, excess, base_square))
     return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])

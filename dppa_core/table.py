@@ -97,7 +97,7 @@ def _place(
     energy = item.energy_from[place + 1] + inside * item.squares[place]
     whole = item.delta_square
     share = np.clip(energy / whole, 0, 1) if whole > 0 else np.ones(density.size)
-    return item.magnitudes[place].astype(np.float64), share, kept
+    return item.magnitudes_at(rank), share, kept
 
 
 def _edges(profile: DeltaProfile) -> Float64[ndarray, " edges"]:

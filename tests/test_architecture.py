@@ -39,7 +39,8 @@ CORE_LAYERS = (
         "sources",
         "profile",
     }
-    | {"recipe", "pairs", "merge", "card", "export", "preflight", "hub"},
+    | {"recipe", "pairs", "chunks", "binning", "cuts", "merge", "card", "export", "preflight"}
+    | {"hub"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},

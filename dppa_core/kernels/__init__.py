@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float32, Float64, Int64, UInt16, UInt64
+from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.errors import UnknownName, did_you_mean
@@ -17,10 +17,13 @@ from dppa_core.errors import UnknownName, did_you_mean
 BACKENDS = ("numba", "torch")
 """numba is the fast one; torch the plain reference."""
 
+Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
+"""Weights as a kernel takes them: bfloat16 as it lies on disk, or float32. A pair has one kind."""
+
 
 @runtime_checkable
 class Kernels(Protocol):
-    """One implementation. Arrays called `acc` or `out` are written in place."""
+    """One implementation. Arrays called `acc` or `out`, counts and sums are written in place."""
 
     def widen(self, raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
         """bfloat16 to float32."""
@@ -30,12 +33,12 @@ class Kernels(Protocol):
         """Finite float32 to bfloat16, to nearest, ties to even."""
         ...
 
+    def largest(self, values: Float32[ndarray, " n"]) -> float:
+        """The largest magnitude; infinity or NaN where there is one."""
+        ...
+
     def add_whole(
-        self,
-        acc: Float32[ndarray, " n"],
-        base: Float32[ndarray, " n"],
-        tuned: Float32[ndarray, " n"],
-        weight: float,
+        self, acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float
     ) -> None:
         """acc += weight * (tuned - base). A term of 0 leaves even the sign of a zero alone."""
         ...
@@ -43,8 +46,8 @@ class Kernels(Protocol):
     def add_bands(
         self,
         acc: Float32[ndarray, " n"],
-        base: Float32[ndarray, " n"],
-        tuned: Float32[ndarray, " n"],
+        base: Stored,
+        tuned: Stored,
         start: int,
         seed: int,
         thresholds: Float32[ndarray, " K"],
@@ -65,8 +68,8 @@ class Kernels(Protocol):
     def add_random(
         self,
         acc: Float32[ndarray, " n"],
-        base: Float32[ndarray, " n"],
-        tuned: Float32[ndarray, " n"],
+        base: Stored,
+        tuned: Stored,
         start: int,
         seed: int,
         cut: int,
@@ -75,34 +78,61 @@ class Kernels(Protocol):
         """As `add_whole` for elements whose hash is below the cut; the others stay."""
         ...
 
-    def gather(
+    def histogram(
         self,
-        base: Float32[ndarray, " n"],
-        tuned: Float32[ndarray, " n"],
-        start: int,
-        seed: int,
-        low: float,
-        high: float,
-        magnitudes: Float32[ndarray, " m"],
-        hashes: UInt64[ndarray, " m"],
-        found: int,
-    ) -> int:
-        """Collect |d| and hash of the elements with low <= |d| < high behind the first `found`.
+        base: Stored,
+        tuned: Stored,
+        words: UInt64[ndarray, " bins"],
+        span: UInt32[ndarray, " two"],
+    ) -> None:
+        """Count |d| in bins, and sum up where in its bin it lies.
 
-        Returns:
-            How many are collected by then; never more than the arrays hold.
+        Of the bits of |d|, the last `OPEN_BITS` are its place in a bin. An element at the lower
+        edge of bin k is counted in word 2k, one inside of it in word 2k + 1.
+
+        Args:
+            base: Up to 2**24 elements in all between two calls with empty words.
+            tuned: Of the same size.
+            words: 2**18 of them; 2**40 times the count, plus the sum of the places.
+            span: Smallest index of a word written, minus 1, that of |d| = 0 left out; and the
+                largest one. Begins as (2**32 - 1, 0).
         """
         ...
 
-    def histogram(
-        self,
-        base: Float32[ndarray, " n"],
-        tuned: Float32[ndarray, " n"],
-        counts: Int64[ndarray, " bins"],
-        sums: Float64[ndarray, " bins"],
-        squares: Float64[ndarray, " bins"],
+    def sum_squares(self, raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
+        """Add the square of element i to lane i modulo L, in float64, in rising order."""
+        ...
+
+    def split_bin(
+        self, base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]
     ) -> None:
-        """Add counts and sums of |d| and d², by the top 16 bits of |d|."""
+        """Count the elements whose |d| begins with the bits `key`, by its last `OPEN_BITS`."""
+        ...
+
+    def gather_tied(
+        self,
+        base: Stored,
+        tuned: Stored,
+        start: int,
+        seed: int,
+        thresholds: Float32[ndarray, " K"],
+        lows: UInt64[ndarray, " K"],
+        highs: UInt64[ndarray, " K"],
+        counts: Int64[ndarray, "K three"],
+        hashes: UInt64[ndarray, "K room"],
+    ) -> None:
+        """Look at the elements equal to each threshold, and collect hashes within a window.
+
+        Args:
+            start: Flat index of the chunk's first element in its tensor.
+            seed: Of the hashes.
+            thresholds: Magnitudes to look for.
+            lows: First hash of each window.
+            highs: Last hash of each window.
+            counts: Of each threshold: elements equal to it; those with a hash below the window;
+                those inside of it, which may be more than there is room for.
+            hashes: Those inside of the window, in the order they were found.
+        """
         ...
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, UInt16, UInt64
+from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 from torch import Tensor
 
+from dppa_core.deltas import OPEN_BITS
 from dppa_core.partition import MULTIPLIERS
+
+Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 
 
 def _signed(value: int) -> int:
@@ -36,20 +39,25 @@ def _before(hashes: Tensor, cut: int) -> Tensor:
     return (hashes ^ top) < _signed(cut ^ (1 << 63))
 
 
+def _values(raw: Stored) -> Tensor:
+    if raw.dtype == np.uint16:
+        return torch.from_numpy(raw.view(np.int16).copy()).view(torch.bfloat16).float()
+    return torch.from_numpy(raw if raw.flags.writeable else raw.copy())
+
+
+def _delta(base: Stored, tuned: Stored) -> Tensor:
+    return _values(tuned) - _values(base)
+
+
 def _add(acc: Float32[ndarray, " n"], delta: Tensor, weight: Tensor) -> None:
     total = torch.from_numpy(acc)
     term = weight * delta
     total.copy_(torch.where(term != 0, total + term, total))
 
 
-def _delta(base: Float32[ndarray, " n"], tuned: Float32[ndarray, " n"]) -> Tensor:
-    return torch.from_numpy(tuned) - torch.from_numpy(base)
-
-
 def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
     """See `Kernels.widen`."""
-    signed = torch.from_numpy(raw.view(np.int16).copy())
-    torch.from_numpy(out).copy_(signed.view(torch.bfloat16))
+    torch.from_numpy(out).copy_(_values(raw))
 
 
 def narrow(values: Float32[ndarray, " n"], out: UInt16[ndarray, " n"]) -> None:
@@ -58,20 +66,20 @@ def narrow(values: Float32[ndarray, " n"], out: UInt16[ndarray, " n"]) -> None:
     torch.from_numpy(out.view(np.int16)).copy_(rounded.view(torch.int16))
 
 
-def add_whole(
-    acc: Float32[ndarray, " n"],
-    base: Float32[ndarray, " n"],
-    tuned: Float32[ndarray, " n"],
-    weight: float,
-) -> None:
+def largest(values: Float32[ndarray, " n"]) -> float:
+    """See `Kernels.largest`."""
+    return float(torch.from_numpy(values).abs().max())
+
+
+def add_whole(acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float) -> None:
     """See `Kernels.add_whole`."""
     _add(acc, _delta(base, tuned), torch.tensor(weight, dtype=torch.float32))
 
 
 def add_bands(
     acc: Float32[ndarray, " n"],
-    base: Float32[ndarray, " n"],
-    tuned: Float32[ndarray, " n"],
+    base: Stored,
+    tuned: Stored,
     start: int,
     seed: int,
     thresholds: Float32[ndarray, " K"],
@@ -91,8 +99,8 @@ def add_bands(
 
 def add_random(
     acc: Float32[ndarray, " n"],
-    base: Float32[ndarray, " n"],
-    tuned: Float32[ndarray, " n"],
+    base: Stored,
+    tuned: Stored,
     start: int,
     seed: int,
     cut: int,
@@ -104,38 +112,54 @@ def add_random(
     _add(acc, delta, kept.float() * torch.tensor(weight, dtype=torch.float32))
 
 
-def gather(
-    base: Float32[ndarray, " n"],
-    tuned: Float32[ndarray, " n"],
-    start: int,
-    seed: int,
-    low: float,
-    high: float,
-    magnitudes: Float32[ndarray, " m"],
-    hashes: UInt64[ndarray, " m"],
-    found: int,
-) -> int:
-    """See `Kernels.gather`."""
-    size = _delta(base, tuned).abs()
-    inside = (size >= low) & (size < high)
-    count = min(int(inside.sum()), magnitudes.size - found)
-    chosen = _mix(start, size.numel(), seed)[inside].numpy().view(np.uint64)
-    magnitudes[found : found + count] = size[inside].numpy()[:count]
-    hashes[found : found + count] = chosen[:count]
-    return found + count
-
-
 def histogram(
-    base: Float32[ndarray, " n"],
-    tuned: Float32[ndarray, " n"],
-    counts: Int64[ndarray, " bins"],
-    sums: Float64[ndarray, " bins"],
-    squares: Float64[ndarray, " bins"],
+    base: Stored, tuned: Stored, words: UInt64[ndarray, " bins"], span: UInt32[ndarray, " two"]
 ) -> None:
     """See `Kernels.histogram`."""
+    bits = _bits(base, tuned)
+    low = bits & ((1 << OPEN_BITS) - 1)
+    index = 2 * (bits >> OPEN_BITS) + (low > 0)
+    torch.from_numpy(words.view(np.int64)).index_add_(0, index, low + (1 << 40))
+    if (index > 0).any():
+        span[0] = min(int(span[0]), int(index[index > 0].min()) - 1)
+    span[1] = max(int(span[1]), int(index.max()))
+
+
+def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
+    """See `Kernels.sum_squares`."""
+    for row in torch.split(_values(raw).double(), lanes.size):
+        torch.from_numpy(lanes)[: row.numel()] += row * row
+
+
+def split_bin(base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]) -> None:
+    """See `Kernels.split_bin`."""
+    bits = _bits(base, tuned)
+    low = bits[bits >> OPEN_BITS == key] & ((1 << OPEN_BITS) - 1)
+    torch.from_numpy(counts).index_add_(0, low, torch.ones_like(low))
+
+
+def _bits(base: Stored, tuned: Stored) -> Tensor:
+    return _delta(base, tuned).abs().view(torch.int32).long()
+
+
+def gather_tied(
+    base: Stored,
+    tuned: Stored,
+    start: int,
+    seed: int,
+    thresholds: Float32[ndarray, " K"],
+    lows: UInt64[ndarray, " K"],
+    highs: UInt64[ndarray, " K"],
+    counts: Int64[ndarray, "K three"],
+    hashes: UInt64[ndarray, "K room"],
+) -> None:
+    """See `Kernels.gather_tied`."""
     size = _delta(base, tuned).abs()
-    keys = (size.view(torch.int32) >> 16).long()
-    wide = size.double()
-    torch.from_numpy(counts).index_add_(0, keys, torch.ones_like(keys))
-    torch.from_numpy(sums).index_add_(0, keys, wide)
-    torch.from_numpy(squares).index_add_(0, keys, wide * wide)
+    mixed = _mix(start, size.numel(), seed)
+    for level in range(thresholds.size):
+        tied = mixed[size == torch.tensor(thresholds[level])]
+        below = _before(tied, int(lows[level]))
+        found = tied[~below & ~_before(-1 - tied, -1 - int(highs[level]) + (1 << 64))]
+        room = hashes[level, counts[level, 2] :]
+        room[: found.numel()] = found.numpy().view(np.uint64)[: room.size]
+        counts[level] += (tied.numel(), int(below.sum()), found.numel())

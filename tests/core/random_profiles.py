@@ -4,9 +4,11 @@ import numpy as np
 from hypothesis import strategies as st
 from jaxtyping import Float32
 
+from dppa_core.binning import profile_tensor
+from dppa_core.chunks import TensorPair
 from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.kernels import get_backend
 from dppa_core.modules import Module
-from dppa_core.profile import TensorPair, profile_tensor
 
 LEVELS = st.lists(
     st.floats(0, 0.99, allow_subnormal=False), min_size=1, max_size=5, unique=True
@@ -23,7 +25,7 @@ def profile_of(delta: Float32[np.ndarray, " n"], index: int = 0) -> ModuleProfil
     """The profile of a delta, as that of a pair whose base is zero."""
     zero = np.zeros_like(delta)
     pair = TensorPair("a tensor", zero, "F32", delta, "F32")
-    return profile_tensor(module(index, delta.size), pair)
+    return profile_tensor(get_backend("numba"), module(index, delta.size), pair)
 
 
 @st.composite

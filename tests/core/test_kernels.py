@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import UnknownName
+from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import Kernels, get_backend
+from dppa_core.partition import mix
 
-N = 5000
+N = 9000
+CODES = {2: "BF16", 4: "F32"}
+Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 RNG = np.random.default_rng(0)
 
 
@@ -15,16 +19,22 @@ def backends() -> tuple[Kernels, Kernels]:
     return get_backend("numba"), get_backend("torch")
 
 
-@pytest.fixture
-def chunk() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """acc, base and tuned with ties, zeros of both signs, tiny and large numbers."""
+@pytest.fixture(params=["BF16", "F32"])
+def chunk(request: pytest.FixtureRequest) -> Chunk:
+    """acc, and base and tuned as stored, with ties, zeros of both signs, tiny and large numbers."""
     base = RNG.normal(size=N).astype(np.float32)
     tuned = base + np.round(RNG.standard_t(3, N), 1).astype(np.float32)
     tuned[::7] = base[::7]
     base[::11], tuned[::11] = -0.0, -0.0
     base[::13], tuned[::13] = 1e-45, 3e-39
     tuned[::17] = 1e30
-    return base + np.float32(0.3), base, tuned
+    acc = base + np.float32(0.3)
+    return acc, from_float32(base, request.param), from_float32(tuned, request.param)
+
+
+def delta_of(base: np.ndarray, tuned: np.ndarray) -> np.ndarray:
+    code = CODES[base.dtype.itemsize]
+    return np.abs(to_float32(tuned, code) - to_float32(base, code))
 
 
 def same(left: np.ndarray, right: np.ndarray) -> None:
@@ -32,7 +42,7 @@ def same(left: np.ndarray, right: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.3, 0.0, -1.7])
-def test_whole(backends: tuple[Kernels, Kernels], chunk: tuple, weight: float) -> None:
+def test_whole(backends: tuple[Kernels, Kernels], chunk: Chunk, weight: float) -> None:
     acc, base, tuned = chunk
     results = [acc.copy() for _ in backends]
     for kernels, result in zip(backends, results, strict=True):
@@ -41,12 +51,12 @@ def test_whole(backends: tuple[Kernels, Kernels], chunk: tuple, weight: float) -
 
 
 @pytest.mark.parametrize("levels", [1, 2, 9])
-def test_bands(backends: tuple[Kernels, Kernels], chunk: tuple, levels: int) -> None:
+def test_bands(backends: tuple[Kernels, Kernels], chunk: Chunk, levels: int) -> None:
     acc, base, tuned = chunk
-    sizes = np.unique(np.abs(tuned - base))
+    sizes = np.unique(delta_of(base, tuned))
     thresholds = np.sort(RNG.choice(sizes, levels))[::-1].copy()
     cuts = RNG.integers(0, 2**64 - 1, levels, dtype=np.uint64)
-    cuts[0] = 0
+    cuts[0] = 0 if levels > 1 else cuts[0]
     weights = RNG.normal(size=levels).astype(np.float32)
     results = [acc.copy() for _ in backends]
     for kernels, result in zip(backends, results, strict=True):
@@ -55,7 +65,7 @@ def test_bands(backends: tuple[Kernels, Kernels], chunk: tuple, levels: int) -> 
 
 
 @pytest.mark.parametrize("cut", [0, 2**62, 2**63, 2**64 - 1])
-def test_random(backends: tuple[Kernels, Kernels], chunk: tuple, cut: int) -> None:
+def test_random(backends: tuple[Kernels, Kernels], chunk: Chunk, cut: int) -> None:
     acc, base, tuned = chunk
     results = [acc.copy() for _ in backends]
     for kernels, result in zip(backends, results, strict=True):
@@ -63,38 +73,101 @@ def test_random(backends: tuple[Kernels, Kernels], chunk: tuple, cut: int) -> No
     same(*results)
 
 
-def test_gather(backends: tuple[Kernels, Kernels], chunk: tuple) -> None:
-    _, base, tuned = chunk
+def test_ties_are_counted_and_collected(backends: tuple[Kernels, Kernels], chunk: Chunk) -> None:
+    acc, base, tuned = chunk
+    sizes, counts = np.unique(delta_of(base, tuned), return_counts=True)
+    thresholds = sizes[np.argsort(counts)[-3:]].astype(np.float32)
+    lows = np.array([0, 2**62, 2**63], np.uint64)
+    highs = np.array([2**64 - 1, 2**63 - 1, 2**63 + 2**60], np.uint64)
     found = []
     for kernels in backends:
-        size, hashes = np.zeros(N, np.float32), np.zeros(N, np.uint64)
-        count = kernels.gather(base, tuned, 7, 9, 0.5, 1.5, size, hashes, 3)
-        found.append((count, size, hashes))
-    assert found[0][0] == found[1][0] > 3
+        seen, hashes = np.zeros((3, 3), np.int64), np.zeros((3, N), np.uint64)
+        for start in (0, N // 2):
+            part = slice(start, start + N // 2)
+            kernels.gather_tied(
+                base[part], tuned[part], start + 7, 9, thresholds, lows, highs, seen, hashes
+            )
+        found.append((seen, hashes))
+    same(found[0][0], found[1][0])
     same(found[0][1], found[1][1])
-    same(found[0][2], found[1][2])
+    hashed = mix(np.arange(7, 7 + N, dtype=np.uint64), 9)
+    for level, threshold in enumerate(thresholds):
+        tied = hashed[delta_of(base, tuned) == threshold]
+        inside = tied[(tied >= lows[level]) & (tied <= highs[level])]
+        expected = (tied.size, np.count_nonzero(tied < lows[level]), inside.size)
+        assert found[0][0][level].tolist() == list(expected)
+        same(found[0][1][level, : inside.size], inside)
 
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
-def test_gather_stops_where_its_arrays_end(backend: str, chunk: tuple) -> None:
-    _, base, tuned = chunk
-    size, hashes = np.zeros(5, np.float32), np.zeros(5, np.uint64)
-    kernels = get_backend(backend)
-    assert kernels.gather(base, tuned, 0, 9, 0.5, 1.5, size, hashes, 2) == 5
+def test_collecting_stops_where_its_arrays_end(backend: str) -> None:
+    base, tuned = np.zeros(100, np.float32), np.ones(100, np.float32)
+    seen, hashes = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.uint64)
+    every = np.array([0], np.uint64), np.array([2**64 - 1], np.uint64)
+    one = np.ones(1, np.float32)
+    get_backend(backend).gather_tied(base, tuned, 0, 9, one, *every, seen, hashes)
+    assert seen.tolist() == [[100, 0, 100]]
+    same(hashes[0], mix(np.arange(5, dtype=np.uint64), 9))
 
 
-def test_histogram(backends: tuple[Kernels, Kernels], chunk: tuple) -> None:
+def test_a_histogram_counts_edges_and_insides(
+    backends: tuple[Kernels, Kernels], chunk: Chunk
+) -> None:
     _, base, tuned = chunk
     found = []
     for kernels in backends:
-        counts = np.zeros(1 << 15, np.int64)
-        sums, squares = np.zeros((2, 1 << 15))
-        kernels.histogram(base, tuned, counts, sums, squares)
-        found.append((counts, sums, squares))
+        words, span = np.zeros(1 << 18, np.uint64), np.array([2**32 - 1, 0], np.uint32)
+        kernels.histogram(base[:1234], tuned[:1234], words, span)
+        kernels.histogram(base[1234:], tuned[1234:], words, span)
+        found.append((words, span))
     same(found[0][0], found[1][0])
-    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12)
-    np.testing.assert_allclose(found[0][2], found[1][2], rtol=1e-12)
-    assert found[0][0].sum() == N
+    same(found[0][1], found[1][1])
+    words, span = found[0]
+    bits = delta_of(base, tuned).view(np.uint32)
+    low = bits & 0x3FFF
+    index = 2 * (bits >> 14) + (low > 0)
+    np.testing.assert_array_equal(words >> np.uint64(40), np.bincount(index, minlength=1 << 18))
+    places = np.bincount(index, weights=low, minlength=1 << 18)
+    np.testing.assert_array_equal(words & np.uint64(2**40 - 1), places)
+    assert span.tolist() == [index[index > 0].min() - 1, index.max()]
+
+
+def test_a_histogram_of_nothing_but_zeros(backends: tuple[Kernels, Kernels]) -> None:
+    for kernels in backends:
+        words, span = np.zeros(1 << 18, np.uint64), np.array([2**32 - 1, 0], np.uint32)
+        kernels.histogram(np.ones(5, np.float32), np.ones(5, np.float32), words, span)
+        assert words[0] == 5 << 40 and span.tolist() == [2**32 - 1, 0]
+
+
+def test_a_bin_is_split_by_its_last_bits(backends: tuple[Kernels, Kernels], chunk: Chunk) -> None:
+    _, base, tuned = chunk
+    bits = delta_of(base, tuned).view(np.uint32)
+    keys, found = np.unique(bits >> 14, return_counts=True)
+    key = int(keys[np.argmax(found)])
+    expected = np.bincount(bits[bits >> 14 == key] & 0x3FFF, minlength=1 << 14)
+    for kernels in backends:
+        counts = np.zeros(1 << 14, np.int64)
+        kernels.split_bin(base, tuned, key, counts)
+        np.testing.assert_array_equal(counts, expected)
+
+
+def test_squares_are_summed_in_the_same_order(
+    backends: tuple[Kernels, Kernels], chunk: Chunk
+) -> None:
+    sums = [np.zeros(64) for _ in backends]
+    for kernels, lanes in zip(backends, sums, strict=True):
+        kernels.sum_squares(chunk[1], lanes)
+    same(*sums)
+    values = to_float32(chunk[1], CODES[chunk[1].dtype.itemsize]).astype(np.float64)
+    assert sums[0].sum() == pytest.approx((values**2).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -3e38, 0.0])
+def test_the_largest_magnitude(backends: tuple[Kernels, Kernels], value: float) -> None:
+    values = np.array([-2.0, 1.0, value, 0.5], np.float32)
+    expected = max(abs(value), 2.0) if value == value else np.nan
+    for kernels in backends:
+        np.testing.assert_equal(kernels.largest(values), float(np.float32(expected)))
 
 
 def test_widen_and_narrow(backends: tuple[Kernels, Kernels]) -> None:

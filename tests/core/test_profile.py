@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core import binning, chunks
 from dppa_core import profile as profiling
+from dppa_core.binning import profile_tensor
 from dppa_core.cache import cache_folder
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.chunks import TensorPair
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import Cancelled
+from dppa_core.floats import from_float32, to_float32
+from dppa_core.kernels import BACKENDS, get_backend
 from dppa_core.merge import Merger
+from dppa_core.partition import select
 from dppa_core.plan import plan_pruning
 from dppa_core.profile import cached_profile, profile_delta
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -48,7 +54,7 @@ def test_a_binned_profile_says_nearly_the_same(
     tiny_zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = profile_delta(*pair(tiny_zoo))
-    monkeypatch.setattr(profiling, "EXACT_NUMEL", 0)
+    monkeypatch.setattr(binning, "EXACT_NUMEL", 0)
     binned = profile_delta(*pair(tiny_zoo))
     for one, other in zip(exact.modules, binned.modules, strict=True):
         assert not other.exact and other.numel == one.numel
@@ -59,8 +65,71 @@ def test_a_binned_profile_says_nearly_the_same(
     assert theirs.energy == pytest.approx(mine.energy, abs=0.01)
 
 
+def weights_of(dtype: str, numel: int) -> tuple[TensorPair, np.ndarray]:
+    """Weights like a model's, with a heavy-tailed delta of 5 %; and their |d|."""
+    rng = np.random.default_rng(0)
+    base = from_float32(rng.normal(size=numel).astype(np.float32) * np.float32(0.02), dtype)
+    step = rng.standard_t(4, numel).astype(np.float32) * np.float32(0.001)
+    tuned = from_float32(to_float32(base, dtype) + step, dtype)
+    pair = TensorPair("t", base, dtype, tuned, dtype)
+    return pair, np.abs(to_float32(tuned, dtype) - to_float32(base, dtype))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("BF16", 2), ("F16", 30), ("F32", 30)])
+def test_significance_from_bins_is_that_of_the_elements(dtype: str, error: int) -> None:
+    """Of bfloat16, all elements at the edge of a bin are told from those inside of it."""
+    pair, size = weights_of(dtype, 300_000)
+    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    assert not item.exact
+    assert item.mean == pytest.approx(size.mean(dtype=np.float64), rel=1e-9)
+    for multiple in np.linspace(0.1, 9, 50):
+        magnitude = multiple * item.mean
+        assert abs(item.count_above(magnitude) - np.count_nonzero(size > magnitude)) <= error
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+def test_thresholds_from_bins_are_those_of_the_elements(dtype: str) -> None:
+    pair, size = weights_of(dtype, 300_000)
+    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    ordered = np.sort(size)
+    ranks = np.arange(0, size.size, 997)
+    estimates = item.magnitudes_at(ranks)
+    np.testing.assert_allclose(estimates, ordered[ranks], rtol=2**-9)
+    for rank, estimate in zip(ranks[::20], estimates[::20], strict=True):
+        selection = select(item, 1 - (rank + 0.5) / size.size)
+        assert selection.rank == rank and selection.threshold == estimate
+        assert selection.low <= ordered[rank] < selection.high
+
+
+def test_slices_add_up_to_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = get_backend("numba")
+    pair, size = weights_of("BF16", 300_000)
+    whole = profile_tensor(kernels, module(0, size.size), pair)
+    monkeypatch.setattr(chunks, "SLICE", 1 << 17)
+    sliced = profile_tensor(kernels, module(0, size.size), pair)
+    for name in ("magnitudes", "counts", "excess"):
+        assert getattr(whole, name).tobytes() == getattr(sliced, name).tobytes()
+    assert sliced.base_square == pytest.approx(whole.base_square, rel=1e-14)
+
+
+def test_a_profile_is_kilobytes() -> None:
+    pair, size = weights_of("F32", 1 << 20)
+    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    assert sum(a.nbytes for a in (item.magnitudes, item.counts, item.excess)) < 250_000
+
+
+def test_both_backends_make_the_same_profile() -> None:
+    pair, size = weights_of("BF16", 300_000)
+    one, other = (
+        profile_tensor(get_backend(name), module(0, size.size), pair) for name in BACKENDS
+    )
+    for name in ("magnitudes", "counts", "excess"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+    assert one.base_square == other.base_square
+
+
 @pytest.mark.parametrize("ties", ["exact", "prune"])
-@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
 def test_a_merge_from_a_binned_profile_is_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ties: str, dtype: str
 ) -> None:
@@ -75,7 +144,7 @@ def test_a_merge_from_a_binned_profile_is_exact(
         {"ties": ties, "other_tensors": "prune"},
     )
     exact = Merger(recipe)
-    monkeypatch.setattr(profiling, "EXACT_NUMEL", 0)
+    monkeypatch.setattr(binning, "EXACT_NUMEL", 0)
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     binned = [Merger(recipe, backend=backend) for backend in ("numba", "torch")]
     for name in exact.names():

@@ -1,0 +1,168 @@
+"""One tensor's |d|, counted in bins: from weights to a profile of kilobytes.
+
+Knows the weights of one pair of tensors, not checkpoints. Counts and sums are integers: the
+result is the same however a tensor is cut into slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt32, UInt64
+from numpy import ndarray
+
+from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.deltas import OPEN_BITS, ModuleProfile
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.floats import to_float32
+from dppa_core.kernels import Kernels
+from dppa_core.modules import Module
+from dppa_core.pairs import check_finite
+
+EXACT_NUMEL = 1 << 18
+"""Up to this size an open bin is split into one bin for every distinct |d|, …"""
+EXACT_VALUES = 1 << 15
+"""… if there are no more bins than this in all."""
+
+_LOW = np.uint32((1 << OPEN_BITS) - 1)
+_INFINITE = 2 * (0x7F800000 >> OPEN_BITS)  # the first word of what is not finite
+_LANES = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bins:
+    """What was counted in a part of a tensor."""
+
+    words: Int64[ndarray, " bins"]
+    """Index of the word, ascending: see `Kernels.histogram`."""
+    counts: Int64[ndarray, " bins"]
+    places: Int64[ndarray, " bins"]
+    """Sum of the elements' places in their bin."""
+    base_square: float
+    """Sum of squares of the base's weights."""
+
+
+class Counter:
+    """Counts parts of tensors, one after the other. For one thread only.
+
+    Args:
+        kernels: The implementation to count with.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels, self._loader = kernels, Loader(kernels)
+        self._words = np.zeros(1 << (32 - OPEN_BITS), np.uint64)
+
+    def count(self, pair: TensorPair, start: int, stop: int) -> Bins:
+        """Count the elements from `start` to `stop`, at most 2**24 of them."""
+        span = np.array([0xFFFFFFFF, 0], np.uint32)
+        lanes = np.zeros(_LANES)
+        for _, base, tuned in self._loader.chunks(pair, start, stop):
+            self._kernels.histogram(base, tuned, self._words, span)
+            self._kernels.sum_squares(base, lanes)
+        live, words = self._drain(span)
+        counts, places = (words >> np.uint64(40)), words & np.uint64((1 << 40) - 1)
+        return Bins(live, counts.astype(np.int64), places.astype(np.int64), _folded(lanes))
+
+    def _drain(
+        self, span: UInt32[ndarray, " two"]
+    ) -> tuple[Int64[ndarray, " b"], UInt64[ndarray, " b"]]:
+        """The words written to, which are 0 again afterwards."""
+        first, last = int(span[0]) + 1, int(span[1])
+        live = first + np.flatnonzero(self._words[first : last + 1])
+        if self._words[0]:
+            live = np.concatenate([[0], live])
+        words = self._words[live]
+        self._words[live] = 0
+        return live, words
+
+
+def _folded(lanes: Float64[ndarray, " L"]) -> float:
+    while lanes.size > 1:
+        lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]
+    return float(lanes[0])
+
+
+def joined(parts: Sequence[Bins]) -> Bins:
+    """The bins of a whole tensor from those of its parts, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    words, where = np.unique(np.concatenate([part.words for part in parts]), return_inverse=True)
+    counts, places = np.zeros((2, words.size), np.int64)
+    np.add.at(counts, where, np.concatenate([part.counts for part in parts]))
+    np.add.at(places, where, np.concatenate([part.places for part in parts]))
+    return Bins(words, counts, places, sum(part.base_square for part in parts))
+
+
+def profile_tensor(
+    kernels: Kernels,
+    module: Module,
+    pair: TensorPair,
+    names: tuple[str, str] = ("base", "domain model"),
+) -> ModuleProfile:
+    """Profile one tensor.
+
+    Args:
+        kernels: The implementation to count with.
+        module: What the tensor is.
+        pair: Both sides of it; not empty.
+        names: Of base and domain model, for messages.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
+    """
+    counter = Counter(kernels)
+    parts = [counter.count(pair, start, stop) for start, stop in slices(pair.numel)]
+    return profile_of_bins(module, pair, joined(parts), names)
+
+
+def profile_of_bins(
+    module: Module, pair: TensorPair, bins: Bins, names: tuple[str, str]
+) -> ModuleProfile:
+    """The profile of a tensor, all of whose elements were counted.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
+    """
+    if bins.words[-1] >= _INFINITE:
+        raise_not_finite(pair, names)
+    opened = (bins.words & 1).astype(np.uint32)
+    bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
+    if opened.any() and pair.numel <= EXACT_NUMEL:
+        exact = _split(pair, bits[opened == 0], bins.counts[opened == 0])
+        if exact[0].size <= EXACT_VALUES:
+            magnitudes, counts = exact
+            none = np.zeros(counts.size, np.float32)
+            return ModuleProfile(
+                module, magnitudes.view(np.float32), counts, none, bins.base_square
+            )
+    excess = (bins.places / bins.counts - opened).astype(np.float32)
+    return ModuleProfile(module, bits.view(np.float32), bins.counts, excess, bins.base_square)
+
+
+def _split(
+    pair: TensorPair, bits: UInt32[ndarray, " closed"], counts: Int64[ndarray, " closed"]
+) -> tuple[UInt32[ndarray, " values"], Int64[ndarray, " values"]]:
+    """Bins of one magnitude each: those that are so already, and those of all other elements."""
+    base = to_float32(pair.base, pair.base_dtype)
+    delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
+    values, found = np.unique(delta[(delta & _LOW) != 0], return_counts=True)
+    every = np.concatenate([bits, values])
+    order = np.argsort(every)
+    return every[order], np.concatenate([counts, found])[order].astype(np.int64)
+
+
+def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
+    """Say which side of a pair is not finite.
+
+    Raises:
+        NonFiniteWeights: always.
+    """
+    check_finite(pair.base, pair.base_dtype, pair.name, names[0])
+    check_finite(pair.finetuned, pair.finetuned_dtype, pair.name, names[1])
+    raise NonFiniteWeights(
+        f"{pair.name}: {names[1]} minus {names[0]} is too large for float32 (3.4e38). "
+        "A damaged file is the usual cause."
+    )

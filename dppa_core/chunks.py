@@ -1,0 +1,91 @@
+"""Tensors in chunks: as kernels take them, small enough for a core's own cache.
+
+Knows arrays and dtypes, not files and not what is done with a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+from numpy import ndarray
+
+from dppa_core.kernels import Kernels, Stored
+
+CHUNK = 1 << 16
+"""Elements worked on at a time: they stay in a core's own cache in float32."""
+
+SLICE = 1 << 21
+"""Elements of a tensor that one worker takes at a time; a multiple of `CHUNK`. It is the same for
+any number of workers, and so is every sum that is made slice by slice."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorPair:
+    """One tensor of the base and of the domain model, raw."""
+
+    name: str
+    base: Shaped[ndarray, " n"]
+    base_dtype: str
+    finetuned: Shaped[ndarray, " n"]
+    finetuned_dtype: str
+
+    @property
+    def numel(self) -> int:
+        """Elements of the tensor."""
+        return self.base.size
+
+
+def slices(numel: int) -> tuple[tuple[int, int], ...]:
+    """(start, stop) of every slice of a tensor."""
+    return tuple((start, min(start + SLICE, numel)) for start in range(0, numel, SLICE))
+
+
+class Loader:
+    """Hands out chunks of pairs, widened into two buffers where that is needed.
+
+    A chunk is good until the next one is asked for. For one thread only.
+
+    Args:
+        kernels: What the chunks are for.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels = kernels
+        self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
+
+    def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
+        """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32."""
+        old, new = pair.base[start:stop], pair.finetuned[start:stop]
+        if pair.base_dtype == pair.finetuned_dtype == "BF16":
+            return old, new
+        return self._wide(old, pair.base_dtype, 0), self._wide(new, pair.finetuned_dtype, 1)
+
+    def chunks(
+        self, pair: TensorPair, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, Stored, Stored]]:
+        """(flat index, base, domain model) of every chunk between `start` and `stop`."""
+        end = pair.numel if stop is None else stop
+        for first in range(start, end, CHUNK):
+            yield (first, *self.chunk(pair, first, min(first + CHUNK, end)))
+
+    def _wide(self, raw: Shaped[ndarray, " n"], dtype: str, side: int) -> Float32[ndarray, " n"]:
+        if dtype == "F32":
+            return raw
+        if not self._buffers:
+            self._buffers = tuple(np.empty((2, CHUNK), np.float32))
+        chunk: Float32[ndarray, " n"] = self._buffers[side][: raw.size]
+        widen(self._kernels, raw, dtype, chunk)
+        return chunk
+
+
+def widen(
+    kernels: Kernels, raw: Shaped[ndarray, " n"], dtype: str, out: Float32[ndarray, " n"]
+) -> None:
+    """Write raw weights of any float dtype as float32, without loss."""
+    if dtype == "BF16":
+        kernels.widen(raw, out)
+    else:
+        np.copyto(out, raw)

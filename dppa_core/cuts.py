@@ -1,0 +1,92 @@
+"""The exact borders of levels in a tensor, where its profile alone does not tell them.
+
+Knows the weights of one pair of tensors. Reads it once per open bin, and once to share out ties:
+only hashes near the cut are collected, so memory stays small however many elements are tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dppa_core.chunks import Loader, TensorPair
+from dppa_core.deltas import OPEN_BITS
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.kernels import Kernels
+from dppa_core.partition import (
+    Cut,
+    Selection,
+    refine,
+    resolve_ties,
+    settled_cut,
+    tensor_seed,
+    tie_window,
+)
+
+_DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 levels, the last never
+
+
+def find_cuts(
+    kernels: Kernels, pair: TensorPair, selections: Sequence[Selection]
+) -> tuple[tuple[Cut, int], ...]:
+    """The cut of every level, and the number of elements inside it.
+
+    Raises:
+        DamagedCheckpoint: the tensor is not the one that was profiled.
+    """
+    loader = Loader(kernels)
+    exact = [
+        selection
+        if settled_cut(selection) or not selection.open
+        else _split(kernels, loader, pair, selection)
+        for selection in selections
+    ]
+    cuts = [settled_cut(selection) for selection in exact]
+    for deviations in _DEVIATIONS:
+        tied = [level for level, cut in enumerate(cuts) if cut is None]
+        if tied:
+            found = _share_out(kernels, loader, pair, [exact[n] for n in tied], deviations)
+            for level, cut in zip(tied, found, strict=True):
+                cuts[level] = cut
+    return tuple((cut, selection.kept) for cut, selection in zip(cuts, exact, strict=True) if cut)
+
+
+def _split(kernels: Kernels, loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
+    counts = np.zeros(1 << OPEN_BITS, np.int64)
+    key = int(np.float32(selection.low).view(np.uint32)) >> OPEN_BITS
+    for _, base, tuned in loader.chunks(pair):
+        kernels.split_bin(base, tuned, key, counts)
+    counts[0] = 0  # at the lower edge: a bin of their own
+    _check_count(pair, selection, int(counts.sum()))
+    return refine(selection, pair.numel, counts)
+
+
+def _share_out(
+    kernels: Kernels,
+    loader: Loader,
+    pair: TensorPair,
+    selections: Sequence[Selection],
+    deviations: float,
+) -> list[Cut | None]:
+    """Look at the ties of some levels at once."""
+    windows = [tie_window(selection, deviations) for selection in selections]
+    thresholds = np.array([selection.low for selection in selections], np.float32)
+    lows = np.array([window.low for window in windows], np.uint64)
+    highs = np.array([window.high for window in windows], np.uint64)
+    counts = np.zeros((len(windows), 3), np.int64)
+    hashes = np.empty((len(windows), max(window.room for window in windows)), np.uint64)
+    seed = tensor_seed(pair.name)
+    for start, base, tuned in loader.chunks(pair):
+        kernels.gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashes)
+    for selection, row in zip(selections, counts, strict=True):
+        _check_count(pair, selection, int(row[0]))
+    return [resolve_ties(*found) for found in zip(selections, counts, hashes, strict=True)]
+
+
+def _check_count(pair: TensorPair, selection: Selection, found: int) -> None:
+    if found != selection.within:
+        raise DamagedCheckpoint(
+            f"{pair.name}: {found} elements at the threshold {selection.low:g}, its profile has "
+            f"{selection.within}. A file that changed while it was read is the usual cause."
+        )
