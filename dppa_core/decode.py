@@ -12,24 +12,65 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, NonFiniteWeights
+from dppa_core.foreign import ForeignCode
 from dppa_core.progress import Stop, check
 from dppa_core.resident import Resident
 
 Chooser = Callable[[torch.Tensor], torch.Tensor]
 """Next-token logits (texts, vocabulary) -> token ids (texts,)."""
+LONGEST_RENDERED = 1_000_000
+"""Characters a chat template may make of one prompt."""
+_OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
+_MANY = 1 << 30
 
 
-def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
+def prompt_ids(resident: Resident, prompt: str) -> list[int]:
     """The token ids of one user turn in the tokenizer's chat template, ready for a reply.
 
     A tokenizer without a template gets the prompt as it stands.
+
+    Raises:
+        DamagedCheckpoint: a template that fails, or a tokenizer of another model.
     """
-    if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    tokenizer = resident.tokenizer
+    with ForeignCode(f"{resident.key}: its tokenizer or chat template fails", _OF_ANOTHER):
+        text = _rendered(tokenizer, prompt) if tokenizer.chat_template else prompt
+        if len(text) > LONGEST_RENDERED:
+            raise DamagedCheckpoint(
+                f"{resident.key}: its chat template makes {len(text)} characters of a prompt of "
+                f"{len(prompt)}; at most {LONGEST_RENDERED} are read. {_OF_ANOTHER}"
+            )
+        special = not tokenizer.chat_template
+        ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
+    rows = resident.model.get_input_embeddings().num_embeddings
+    if not ids or max(ids) >= rows:
+        made = f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no token of it"
+        raise DamagedCheckpoint(
+            f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {_OF_ANOTHER}"
         )
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    return list(tokenizer(prompt)["input_ids"])
+    return ids
+
+
+def _rendered(tokenizer: Any, prompt: str) -> str:
+    turns = [{"role": "user", "content": prompt}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def room(model: Any, used: int) -> int:
+    """How many tokens a reply to a prompt of `used` tokens may have.
+
+    Raises:
+        InvalidValue: none, since the prompt fills all the positions of the model.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is None:
+        return _MANY
+    if used >= positions:
+        raise InvalidValue(
+            f"The prompt takes {used} tokens and the model reads at most {positions}. Shorten it."
+        )
+    return int(positions - used)
 
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -59,6 +100,9 @@ def token_steps(
         choose: Picks the next tokens from the last position's float32 logits.
         limit: Most tokens to yield.
         stop: Looked at before each token; raises Cancelled once set.
+
+    Raises:
+        NonFiniteWeights: the model computes no numbers.
     """
     remembered = {_cache_argument(model): DynamicCache(config=model.config)}
     for _ in range(limit):
@@ -66,8 +110,18 @@ def token_steps(
         # Not around the yield: the caller's own code must not run in inference mode.
         with torch.inference_mode():
             out = model(input_ids=ids, use_cache=True, logits_to_keep=1, **remembered)
-            ids = choose(out.logits[:, -1].float())[:, None]
+            logits = out.logits[:, -1].float()
+            _check_logits(logits)
+            ids = choose(logits)[:, None]
         yield ids[:, 0]
+
+
+def _check_logits(logits: torch.Tensor) -> None:
+    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is a token that never comes
+        raise NonFiniteWeights(
+            "The model computes no numbers (NaN or infinity) for its next token, so it has no "
+            "answer. Large factors or coefficients of a merge are the usual cause."
+        )
 
 
 def _cache_argument(model: Any) -> str:
@@ -97,12 +151,12 @@ def greedy_replies(
         stop: Looked at before each token; raises Cancelled once set.
     """
     model, tokenizer = resident.model, resident.tokenizer
-    encoded = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    encoded = [prompt_ids(resident, prompt) for prompt in prompts]
     replies = [""] * len(prompts)
     ends, answered = end_ids(model, tokenizer), 0
     for rows in _equal_lengths(encoded, batch):
         ids = torch.tensor([encoded[row] for row in rows])
-        written = _until_all_end(model, ids, ends, limit, stop)
+        written = _until_all_end(model, ids, ends, min(limit, room(model, ids.shape[1])), stop)
         for row, tokens in zip(rows, written, strict=True):
             replies[row] = text_of(tokenizer, tokens)
         answered += len(rows)

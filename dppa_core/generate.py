@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from dppa_core.decode import Chooser, end_ids, greedy, prompt_ids, text_of, token_steps
+from dppa_core.decode import Chooser, end_ids, greedy, prompt_ids, room, text_of, token_steps
 from dppa_core.errors import InvalidValue
 from dppa_core.progress import Stop
 from dppa_core.resident import Resident
@@ -67,24 +66,14 @@ def stream_reply(
             f"The prompt has {len(prompt)} characters; at most {LONGEST_PROMPT} are read. "
             "Shorten it."
         )
-    ids = torch.tensor([prompt_ids(tokenizer, prompt)])
-    room = _room(model, ids.shape[1])
+    ids = torch.tensor([prompt_ids(resident, prompt)])
     ends, written = end_ids(model, tokenizer), list[int]()
-    limit = min(settings.max_new_tokens, room)
+    limit = min(settings.max_new_tokens, room(model, ids.shape[1]))
     for token in token_steps(model, ids, _chooser(settings), limit=limit, stop=stop):
         if int(token) in ends:
             return
         written.append(int(token))
         yield text_of(tokenizer, written)
-
-
-def _room(model: Any, used: int) -> int:
-    positions = getattr(model.config, "max_position_embeddings", None) or used + MOST_TOKENS
-    if used >= positions:
-        raise InvalidValue(
-            f"The prompt takes {used} tokens and the model reads at most {positions}. Shorten it."
-        )
-    return int(positions - used)
 
 
 def _chooser(settings: GenerationSettings) -> Chooser:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.errors import DamagedCheckpoint, OutOfBudget
+from dppa_core.errors import OutOfBudget
+from dppa_core.loading import build_model, load_tokenizer
 from dppa_core.merge import Merger
-from dppa_core.names import is_buffer
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
@@ -23,9 +23,7 @@ from dppa_core.sources import ModelRef, open_checkpoint
 BYTE_BUDGET = 2 * 1024**3
 FLOAT32_LIMIT = 200_000_000
 """Up to this many parameters a model computes in float32, which a CPU does fastest; larger ones
-stay in the dtype of their files."""
-
-_TORCH_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+in bfloat16, which takes half the memory."""
 
 
 class ModelPool:
@@ -102,26 +100,23 @@ class ModelPool:
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
             for name in checkpoint.names()
         }
-        return self._resident(key, checkpoint, tensors)
+        return self._resident(key, key, checkpoint, tensors)
 
     def _merged(
         self, key: str, recipe: MergeRecipe, progress: Progress | None, stop: Stop | None
     ) -> Resident:
-        merger = Merger(recipe, public=self._public)
+        merger = Merger(recipe, public=self._public, progress=progress, stop=stop)
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(stop)
             tensors[name] = merger.tensor(name)
             if progress:
                 progress(done + 1, len(names), "merge")
-        return self._resident(key, open_checkpoint(recipe.base, public=self._public), tensors)
+        return self._resident(key, recipe.base, merger.base, tensors)
 
     def _resident(
-        self, key: str, source: SafetensorsCheckpoint, tensors: dict[str, Any]
+        self, key: str, label: str, source: SafetensorsCheckpoint, tensors: dict[str, Any]
     ) -> Resident:
-        # Heavy import, on first use only: the page is up before any model is.
-        from transformers import AutoTokenizer  # noqa: PLC0415
-
         numel = sum(raw.size for _, _, raw in tensors.values())
         itemsize = 4 if numel <= FLOAT32_LIMIT else 2
         if numel * itemsize > self._byte_budget:
@@ -129,53 +124,7 @@ class ModelPool:
                 f"{key} needs {numel * itemsize / 1e9:.1f} GB in memory and the budget is "
                 f"{self._byte_budget / 1e9:.1f} GB. Choose a smaller model or raise the budget."
             )
+        tokenizer = load_tokenizer(source, label)  # the quick part first: it may be missing
         dtype = torch.float32 if itemsize == 4 else torch.bfloat16
-        model = build_model(source, tensors, dtype)
-        tokenizer = AutoTokenizer.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=False
-        )
+        model = build_model(source, tensors, dtype, label)
         return Resident(key, model, tokenizer, numel * itemsize)
-
-
-def build_model(source: SafetensorsCheckpoint, tensors: dict[str, Any], dtype: torch.dtype) -> Any:
-    """A transformers model of `source`'s architecture that holds `tensors`.
-
-    Args:
-        tensors: Name -> (dtype name, shape, raw 1-D array), as `Merger.tensor` gives them.
-        dtype: What the model computes in.
-    """
-    # Heavy imports, on first use only.
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
-    from transformers.utils import logging  # noqa: PLC0415
-
-    logging.disable_progress_bar()  # progress is ours to draw
-    config = AutoConfig.from_pretrained(
-        source.folder, local_files_only=True, trust_remote_code=False
-    )
-    state = {
-        name: _to_torch(code, shape, raw).to(dtype)
-        for name, (code, shape, raw) in tensors.items()
-        if code in _TORCH_DTYPES and not is_buffer(name, shape)
-    }
-    # transformers' own loading knows what a family renames, fuses or ties in memory.
-    model, found = AutoModelForCausalLM._model_mapping[type(config)].from_pretrained(
-        None, config=config, state_dict=state, dtype=dtype, output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )  # fmt: skip
-    unlike = [
-        *sorted(found["missing_keys"]),
-        *sorted(found["unexpected_keys"]),
-        *sorted(name for name, *_ in found["mismatched_keys"]),
-    ]
-    if unlike:
-        raise DamagedCheckpoint(
-            f"{source.folder.name}: its tensors do not fit its config.json "
-            f"(first difference: {unlike[0]}). Weights and configuration of different models in "
-            "one folder are the usual cause."
-        )
-    return model.eval()
-
-
-def _to_torch(dtype: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
-    values = raw.view("int16") if dtype == "BF16" else raw
-    return torch.tensor(values).view(_TORCH_DTYPES[dtype]).reshape(shape)

@@ -20,7 +20,7 @@ OURS = ("dppa_core", "components", "app", "benchmarks")
 
 # Inside the core: a module knows its own layer and the ones above it in this list.
 CORE_LAYERS = (
-    {"errors", "progress"},
+    {"errors", "progress", "foreign"},
     # pure math: numbers in, numbers out
     {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
     | {"methods", "plan", "table"},
@@ -42,7 +42,7 @@ CORE_LAYERS = (
     | {"recipe", "pairs", "chunks", "binning", "cuts", "merge", "card", "export", "preflight"}
     | {"hub"},
     # models in memory
-    {"tasks", "zoo", "pool", "resident", "decode", "generate", "evaluate"}
+    {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},
     {"cli", "cli_runs", "cli_zoo", "__main__"},
 )
@@ -53,7 +53,7 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 # The parts of the interface that views share; every other file in components/ is a view.
 SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "studio"}
 COMPOSERS = {"workbench", "wiring"}  # lay the views out, and wire them; only they know them
-HEAVY = {"torch", "transformers", "accelerate", "safetensors", "tokenizers"}
+HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 
 Imports = dict[str, set[str]]
 
@@ -234,7 +234,7 @@ def brought_along(statement: str) -> set[str]:
 
 def test_planning_and_merging_start_without_torch() -> None:
     loaded = brought_along("import dppa_core.plan, dppa_core.merge, dppa_core.cli")
-    assert not loaded & {"torch", "transformers", "accelerate", "gradio", "plotly", "pandas"}
+    assert not loaded & {"torch", "transformers", "gradio", "plotly", "pandas"}
 
 
 def test_the_page_starts_without_torch() -> None:

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.loading import build_model
 from dppa_core.merge import Merger, merge_to_folder
 from dppa_core.modules import find_modules, layer_of
-from dppa_core.pool import build_model
 from dppa_core.recipe import DomainModel, MergeRecipe
 from tests.reference import slow
 from tests.tiny import to_bytes

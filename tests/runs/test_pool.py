@@ -99,5 +99,5 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> Non
     ):
         text = json.dumps({**config, key: value})
         (tmp_path / "model" / "config.json").write_text(text, "utf-8")
-        with pytest.raises(DamagedCheckpoint, match=f"do not fit its config.json .*{first}"):
+        with pytest.raises(DamagedCheckpoint, match=f"do not fit its config.json: .*{first}"):
             ModelPool().get(str(tmp_path / "model"))

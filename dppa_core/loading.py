@@ -1,0 +1,175 @@
+"""From a folder and its tensors to a model that computes, and its tokenizer.
+
+Knows what transformers makes of them; no references, recipes or budgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
+from dppa_core.floats import FLOATS
+from dppa_core.foreign import ForeignCode
+from dppa_core.names import is_buffer
+from dppa_core.pairs import check_finite
+
+_FLOATS = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+_MIXED = "Weights and configuration of different models in one folder are the usual cause."
+
+
+def build_model(
+    source: SafetensorsCheckpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str = ""
+) -> Any:
+    """A transformers model of `source`'s architecture that holds `tensors`.
+
+    Args:
+        source: Where the configuration lies.
+        tensors: Name -> (dtype name, shape, raw 1-D array), as `Merger.tensor` gives them.
+        dtype: What the model computes in.
+        label: How to call the model in messages; its folder where empty.
+
+    Raises:
+        DamagedCheckpoint: the configuration describes no language model, or one of other tensors.
+        NotAllowed: it asks for code of its own.
+        NonFiniteWeights: NaN or infinity, naming tensor and model.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
+
+    label = label or str(source.folder)
+    config = _load_config(source, label)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise DamagedCheckpoint(
+            f"{label}: a model of the type {config.model_type!r} continues no text. Allowed are "
+            "causal language models."
+        )
+    state = _state(tensors, dtype, label)
+    with ForeignCode(f"{label}: transformers makes no model of its config.json", _MIXED):
+        # transformers' own loading knows what a family renames, fuses or ties in memory.
+        model, found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+            None,
+            config=config,
+            state_dict=state,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported, and refused just below
+        )
+    _check_all_fit(model, found, state, label)
+    _read_generation_config(source, model, label)
+    return model.eval()
+
+
+def load_tokenizer(source: SafetensorsCheckpoint, label: str = "") -> Any:
+    """The tokenizer beside a checkpoint.
+
+    Raises:
+        DamagedCheckpoint: there is none, or none that can be read without code of its own.
+    """
+    from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
+
+    label = label or str(source.folder)
+    config = _load_config(source, label)
+    cause = "A folder saved without one is the usual cause: copy the tokenizer files of its base."
+    with ForeignCode(f"{label}: its tokenizer cannot be read", cause):
+        return AutoTokenizer.from_pretrained(
+            source.folder, config=config, local_files_only=True, trust_remote_code=False
+        )
+
+
+def _load_config(source: SafetensorsCheckpoint, label: str) -> Any:
+    # Heavy imports, on first use only: the page is up before any model is.
+    from transformers import CONFIG_MAPPING, AutoConfig  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415
+
+    # What it would report is checked here and said in our words; progress is ours to draw.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    _check_model_type(source.config, tuple(CONFIG_MAPPING.keys()), label)
+    with ForeignCode(f"{label}: its config.json makes no sense to transformers", _MIXED):
+        return AutoConfig.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=False
+        )
+
+
+def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: str) -> None:
+    name = config.get("model_type")
+    if name in known:
+        return
+    if "auto_map" in config:
+        raise NotAllowed(
+            f"{label}: its config.json asks for code of its own (auto_map), which is never run "
+            "here. Allowed are the architectures that transformers itself knows."
+        )
+    if not isinstance(name, str):
+        raise DamagedCheckpoint(
+            f"{label}: its config.json must name a model_type, got {shown(name)}. A file that was "
+            "overwritten, or written by hand, is the usual cause."
+        )
+    close = get_close_matches(name[:80], known, n=1)
+    raise DamagedCheckpoint(
+        f"{label}: model_type {shown(name)} is unknown to the transformers installed. "
+        + (f"Did you mean {close[0]!r}? " if close else "")
+        + "A model newer than the library is the usual cause."
+    )
+
+
+def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
+    """What is loaded: all floats, in the dtype of the model, but for stored buffers."""
+    state = {}
+    for name, (code, shape, raw) in tensors.items():
+        if code not in _FLOATS or is_buffer(name, shape):
+            continue
+        values = _to_torch(code, shape, raw).to(dtype)
+        if not bool(torch.isfinite(values).all()):
+            if code in FLOATS:
+                check_finite(raw, code, name, label)
+            raise NonFiniteWeights(f"{label}: {name} holds values that {dtype} cannot hold.")
+        state[name] = values
+    return state
+
+
+def _to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
+    values = raw.view("int16") if code == "BF16" else raw
+    return torch.tensor(values).view(_FLOATS[code]).reshape(shape)
+
+
+def _check_all_fit(
+    model: Any, found: Mapping[str, Any], state: Mapping[str, torch.Tensor], label: str
+) -> None:
+    """Refuse a model of which a single parameter would not be the one on disk."""
+    parameters = (*model.named_parameters(), *model.named_buffers())
+    groups: tuple[tuple[str, Iterable[str]], ...] = (
+        ("is missing", found["missing_keys"]),
+        ("is not part of such a model", found["unexpected_keys"]),
+        ("has another shape", (name for name, *_ in found["mismatched_keys"])),
+        ("is missing", (name for name, value in parameters if value.is_meta)),
+    )
+    for problem, names in groups:
+        first = min(names, default=None)
+        if first is not None:
+            raise DamagedCheckpoint(
+                f"{label}: its {len(state)} tensors do not fit its config.json: {first} {problem}. "
+                f"{_MIXED}"
+            )
+
+
+def _read_generation_config(source: SafetensorsCheckpoint, model: Any, label: str) -> None:
+    """Take over what ends a reply, where the folder says so: chat models have several such ids."""
+    from transformers import GenerationConfig  # noqa: PLC0415  (heavy)
+
+    if not (source.folder / "generation_config.json").is_file():
+        return
+    what = f"{label}: its generation_config.json cannot be read"
+    with ForeignCode(what, "An interrupted download is the usual cause."):
+        model.generation_config = GenerationConfig.from_pretrained(
+            source.folder, local_files_only=True
+        )
