@@ -5,12 +5,11 @@ Knows how people ask and what they see; the work is done elsewhere.
 
 from __future__ import annotations
 
-import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +17,7 @@ from dppa_core.card import model_card
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
 from dppa_core.cli_runs import evaluate, zoo_app
+from dppa_core.cli_terminal import terminal
 from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.merge import Merger, merge_to_folder
@@ -60,30 +60,54 @@ def profile(
 @app.command()
 def plan(
     model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
-    base: BaseOption = "zoo:base",
+    base: Annotated[str | None, typer.Option(help="Its base, zoo:base by default.")] = None,
     rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
     levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
-    strength: Annotated[float, typer.Option(help="How far densities spread.")] = DEFAULTS.strength,
-    k_layer: Annotated[float, typer.Option(help="Outlier factor of layers.")] = DEFAULTS.k_layer,
-    k_module: Annotated[float, typer.Option(help="Outlier factor of modules.")] = DEFAULTS.k_module,
-    ties: Annotated[str, typer.Option(help="exact or prune.")] = DEFAULTS.ties,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
+    ] = None,
+    k_layer: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
+    ] = None,
+    k_module: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
+    ] = None,
+    ties: Annotated[
+        str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what pruning would keep of every module; touches no weights."""
-    if (model is None) == (recipe is None):
+    settings = {"strength": strength, "k_layer": k_layer, "k_module": k_module, "ties": ties}
+    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    if recipe is not None:
+        places = {"model": model, "base": base, "rate": rate, "levels": levels}
+        _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
+        _plan_recipe(recipe, as_json)
+        return
+    if model is None:
         raise typer.BadParameter("give either a model or --recipe FILE")
     if rate is not None and levels is not None:
         raise typer.BadParameter("give either --rate or --levels; the last level is the rate")
-    if recipe is not None:
-        _plan_recipe(recipe, as_json)
-        return
     rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
-    parameters = PruningParameters(strength, k_layer, k_module, ties=ties)
+    parameters = replace(DEFAULTS, **chosen)
     with progress_line() as progress:
-        known = cached_profile(base, str(model), progress=progress)
+        known = cached_profile("zoo:base" if base is None else base, model, progress=progress)
     found = plan_pruning(known, rates, parameters)
     emit(found.to_json(), plan_text(found), as_json=as_json)
+
+
+def _refuse_beside_recipe(names: Sequence[str]) -> None:
+    """What a recipe settles is refused beside it, rather than passed over."""
+    if names:
+        given = [n if n == "model" else "--" + n.replace("_", "-") for n in names]
+        raise typer.BadParameter(
+            f"{', '.join(given)}: settled by the recipe; leave out either these or --recipe"
+        )
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -148,15 +172,11 @@ def card(recipe: RecipeFile, as_json: JsonFlag = False) -> None:
     emit({"card": text}, text, as_json=as_json)
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that nothing half-written stays behind
-
-
 def main() -> None:
     """Run the command line; an error we foresee is one line on stderr and exit code 1."""
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        app()
-    except DppaError as error:
-        sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
-        sys.exit(1)
+    with terminal():
+        try:
+            app()
+        except DppaError as error:
+            sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
+            sys.exit(1)

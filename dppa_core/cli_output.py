@@ -11,13 +11,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from dppa_core.cli_terminal import lost_output
 from dppa_core.progress import Progress
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
-    """Write the value as JSON, or the text for people."""
+    """Write the value as JSON, or the text for people.
+
+    Raises:
+        SystemExit: nobody can read it: the pipe is closed, the disk it goes to full.
+    """
     line = json.dumps(value, allow_nan=False) if as_json else text
-    sys.stdout.write(line.rstrip("\n") + "\n")
+    try:
+        sys.stdout.write(line.rstrip("\n") + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise lost_output(error) from None
 
 
 @contextmanager

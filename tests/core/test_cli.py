@@ -145,6 +145,32 @@ def test_wrong_usage_is_exit_code_2(dppa: Command, arguments: list[str]) -> None
     assert not dppa.out and "Usage" in dppa.err
 
 
+def test_options_that_a_recipe_settles_are_refused_beside_it(
+    dppa: Command, recipe_file: Path
+) -> None:
+    options = ["--strength", 0.02, "--levels", "0.9", "--base", "zoo:law"]
+    assert dppa("plan", "--recipe", recipe_file, *options) == 2
+    assert "--base, --levels, --strength: settled by the recipe" in dppa.err
+    assert dppa("plan", "zoo:math", "--recipe", recipe_file, "--ties", "exact", "--json") == 2
+    assert "model, --ties: settled by the recipe" in dppa.err and not dppa.out
+
+
+@pytest.mark.parametrize("size", ["5GiB", "0", "big"])
+def test_a_shard_size_that_is_none_is_one_line(
+    dppa: Command, recipe_file: Path, tmp_path: Path, size: str
+) -> None:
+    assert dppa("merge", recipe_file, "--out", tmp_path / "out", "--shard-size", size) == 1
+    assert "like 5GB, 500MB" in dppa.err and dppa.err.count("\n") == 1
+
+
+def test_a_sharded_merge_says_so(dppa: Command, recipe_file: Path, tmp_path: Path) -> None:
+    options = ["--out", tmp_path / "out", "--shard-size", "20KB", "--overwrite"]
+    assert dppa("merge", recipe_file, *options) == 0
+    assert " into 3 files; " in dppa.out
+    assert dppa("merge", recipe_file, *options, "--json") == 0
+    assert len(dppa.json["files"]) == 3
+
+
 def test_a_method_without_plans_says_so(dppa: Command, recipe_file: Path) -> None:
     models = (DomainModel("zoo:math", (0.9,)),)
     recipe_file.write_text(dump_recipe(MergeRecipe("zoo:base", models, "dare")))

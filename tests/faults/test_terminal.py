@@ -1,0 +1,125 @@
+"""Whatever the terminal does, a command ends with a sensible code and nothing half-done."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dppa_core.cli_terminal import terminal
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW = """
+import sys, time
+import dppa_core.merge as merge
+from dppa_core.cli import main
+def write_config(*anything):
+    print("half done", flush=True)
+    time.sleep(60)
+merge.write_config = write_config
+main()
+"""
+ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture
+def recipe(zoo_env: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))))
+    return path
+
+
+def dppa(*arguments: object, stdout: int, **more: str) -> tuple[int, str]:
+    """Run the command with this standard output; its exit code and standard error."""
+    command = [sys.executable, "-m", "dppa_core", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **more}, text=True, check=False,
+        stdout=stdout, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_has_left_is_no_error_worth_a_word(recipe: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert dppa("card", recipe, stdout=writer) == (128 + signal.SIGPIPE, "")
+    os.close(writer)
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_a_full_disk_behind_standard_output_is_one_line(recipe: Path, form: Sequence[str]) -> None:
+    with open("/dev/full", "w") as full:
+        code, said = dppa("plan", "--recipe", recipe, *form, stdout=full.fileno())
+    assert (code, said) == (
+        1, "dppa: standard output cannot be written: No space left on device.\n"
+    )  # fmt: skip
+
+
+def test_a_closed_standard_output_is_one_line_and_the_merge_is_there(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """No file of the merge may take the closed stream's number."""
+    code = f"{sys.executable} -m dppa_core merge {recipe} --out {tmp_path / 'out'} --no-sync >&-"
+    done = subprocess.run(
+        code, shell=True, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "dppa: standard output cannot be written: Bad file descriptor.\n"
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_a_closed_standard_error_keeps_the_exit_code() -> None:
+    for arguments, code in ((["plan", "/nowhere"], 1), (["plan"], 2)):
+        command = f"{sys.executable} -m dppa_core {' '.join(arguments)} 2>&-"
+        assert subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode == code
+
+
+def test_a_narrow_encoding_shows_question_marks(zoo_env: Path, tmp_path: Path) -> None:
+    with (tmp_path / "said").open("w") as file:
+        done = dppa("profile", "zoo:math", stdout=file.fileno(), PYTHONIOENCODING="cp1252")
+    assert done == (0, "")
+    assert b"?d?/?W?" in (tmp_path / "said").read_bytes()
+
+
+@pytest.mark.parametrize("number", ENDS, ids=lambda number: number.name)
+def test_a_signal_ends_a_merge_and_leaves_nothing(
+    recipe: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", SLOW, "merge", str(recipe), "--out", str(tmp_path / "a" / "b")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as merge:
+        assert merge.stdout and merge.stdout.readline() == "half done\n"
+        merge.send_signal(number)
+        _, said = merge.communicate(timeout=60)
+    assert merge.returncode == 128 + number and not said
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    """As `nohup` has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminal():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_does_not_interrupt_the_cleaning() -> None:
+    before = [signal.getsignal(number) for number in ENDS]
+    cleaned = False
+    with pytest.raises(SystemExit) as ended, terminal():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            for number in ENDS:
+                os.kill(os.getpid(), number)
+            cleaned = True
+    assert cleaned and ended.value.code == 128 + signal.SIGTERM
+    assert [signal.getsignal(number) for number in ENDS] == before
