@@ -30,6 +30,28 @@ def number(
     return field(default=default, metadata=metadata)
 
 
+def whole_number(
+    default: int, *, title: str, text: str, unit: str = "", low: int, high: int
+) -> Any:
+    """A field that holds a whole number in [low, high]."""
+    metadata = {
+        "title": title,
+        "help": text,
+        "unit": unit,
+        "min": low,
+        "max": high,
+        "step": 1,
+        "whole": True,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def words(default: str, *, title: str, text: str) -> Any:
+    """A field that holds any text."""
+    metadata = {"title": title, "help": text, "unit": "", "text": True}
+    return field(default=default, metadata=metadata)
+
+
 def choice(default: str, *, title: str, text: str, choices: tuple[str, ...]) -> Any:
     """A field that holds one of a few words."""
     metadata = {"title": title, "help": text, "unit": "", "choices": choices}
@@ -47,7 +69,7 @@ def is_number(value: object) -> bool:
 
 
 def check_fields(settings: Any) -> None:
-    """Check a frozen dataclass against its own metadata and turn numbers into floats.
+    """Check a frozen dataclass against its own metadata and turn numbers into floats or ints.
 
     Raises:
         InvalidValue: a field is outside its range or none of its choices.
@@ -60,9 +82,16 @@ def check_fields(settings: Any) -> None:
 def _checked(item: Field[Any], value: object) -> object:
     if "choices" in item.metadata:
         _check_choice(item.name, value, item.metadata["choices"])
-    if "min" in item.metadata:
-        return check_number(item.name, value, item.metadata["min"], item.metadata["max"])
-    return value
+    if "text" in item.metadata and not isinstance(value, str):
+        raise InvalidValue(f"{item.name} must be a text, got {value!r}.")
+    if "min" not in item.metadata:
+        return value
+    number = check_number(item.name, value, item.metadata["min"], item.metadata["max"])
+    if not item.metadata.get("whole"):
+        return number
+    if number != int(number):
+        raise InvalidValue(f"{item.name} must be a whole number, got {value!r}.")
+    return int(number)
 
 
 def check_number(name: str, value: object, low: float, high: float, hint: str = "") -> float:

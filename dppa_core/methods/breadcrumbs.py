@@ -1,0 +1,104 @@
+"""Model Breadcrumbs: drop the smallest elements and the largest ones too (arXiv:2312.06795).
+
+Knows stacked deltas, no weights on disk. Ranked in tensors it is magnitude pruning whose first
+partition has the factor 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from dppa_core.methods.fields import other_scope, scale
+from dppa_core.methods.ranking import find_cuts, inside, ranks
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields, number
+from dppa_core.partition import Cut
+
+
+@dataclass(frozen=True, slots=True)
+class BreadcrumbsParameters:
+    """Settings of Model Breadcrumbs; the defaults are the published ones."""
+
+    drop_smallest: float = number(
+        0.9,
+        title="Smallest dropped",
+        text="The share of each delta's elements, the smallest ones, that is dropped (beta).",
+        unit="share",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
+    drop_largest: float = number(
+        0.01,
+        title="Largest dropped",
+        text="The share of the largest elements, outliers, that is dropped (1 - gamma in the "
+        "paper, gamma in mergekit).",
+        unit="share",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
+    ranked_in: str = other_scope(
+        "Each tensor, as in the paper, or each row of it, as in the authors' program.",
+        "tensor",
+        "row",
+    )
+    scale: float = scale(0.4)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+Borders: TypeAlias = dict[str, tuple[tuple[Cut, ...], tuple[Cut, ...]]]
+
+
+def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParameters) -> Borders:
+    """Tensor -> the borders of what is kept and of what is too large, one a model."""
+    if parameters.ranked_in == "row":
+        return {}
+    found = {}
+    for tensor in tensors:
+        models = next(iter(tensor.stacks())).deltas.shape[0]
+        shares = 1 - parameters.drop_smallest, parameters.drop_largest
+        counts = [[round(share * tensor.numel)] * models for share in shares]
+        found[tensor.name] = (
+            find_cuts((tensor,), counts[0], lambda stack: np.abs(stack.deltas)),
+            find_cuts((tensor,), counts[1], lambda stack: np.abs(stack.deltas)),
+        )
+    return found
+
+
+def breadcrumbs(stack: Stack, parameters: BreadcrumbsParameters, borders: Borders) -> Rows:
+    """The sum of what is neither too small nor too large, scaled."""
+    total = np.zeros_like(stack.base)
+    for model, coefficient in enumerate(stack.coefficients):
+        if parameters.ranked_in == "row":
+            kept = _kept_in_rows(stack, model, parameters)
+        else:
+            size = np.abs(stack.deltas[model])
+            wanted, outliers = (cuts[model] for cuts in borders[stack.name])
+            kept = inside(size, wanted, stack) & ~inside(size, outliers, stack)
+        weight = np.float32(coefficient * parameters.scale)
+        total += np.where(kept, weight * stack.deltas[model], np.float32(0))
+    result: Rows = total
+    return result
+
+
+def _kept_in_rows(
+    stack: Stack, model: int, parameters: BreadcrumbsParameters
+) -> Bool[ndarray, "rows columns"]:
+    width = stack.base.shape[1]
+    rank = ranks(np.abs(stack.deltas[model]), stack)
+    low = width - round((1 - parameters.drop_smallest) * width)
+    high = width - round(parameters.drop_largest * width)
+    kept: Bool[ndarray, "rows columns"] = (rank >= low) & (rank < high)
+    return kept
+
+
+COMBINATION = Combination(breadcrumbs, survey_breadcrumbs)

@@ -1,0 +1,66 @@
+"""Consensus: keep what several tasks want, by their TALL masks (arXiv:2405.07813).
+
+Knows stacked deltas, no weights on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
+
+from dppa_core.methods.fields import scale
+from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.parameters import check_fields, number, whole_number
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusParameters:
+    """Settings of Consensus task arithmetic; the paper chooses the threshold by validation."""
+
+    threshold: float = number(
+        0.4,
+        title="Threshold",
+        text="A task wants a position where its delta is at least this multiple of what all the "
+        "others add up to; the paper tries 0.2 to 0.6.",
+        unit="x",
+        low=0.0,
+        high=10.0,
+        step=0.05,
+    )
+    agreement: int = whole_number(
+        2,
+        title="Agreement",
+        text="How many tasks must want a position: 1 drops what no task wants, 2 also what only "
+        "one wants.",
+        unit="models",
+        low=0,
+        high=100,
+    )
+    scale: float = scale(0.3)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def count_tasks(stack: Stack, threshold: float) -> Int64[ndarray, "rows columns"]:
+    """How many tasks want each position; coefficients are part of the deltas."""
+    deltas = stack.weighted()
+    together = deltas.sum(axis=0, dtype=np.float64)  # in float32 the models' order could decide
+    wanted: Int64[ndarray, "rows columns"] = np.zeros(stack.base.shape, np.int64)
+    for delta in deltas:
+        wanted += np.abs(delta) >= threshold * np.abs(together - delta)
+    return wanted
+
+
+def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = None) -> Rows:
+    """The sum of all deltas at the positions enough tasks want, scaled."""
+    together = stack.weighted().sum(axis=0, dtype=np.float64)
+    kept = count_tasks(stack, parameters.threshold) >= parameters.agreement
+    merged: Rows = np.where(kept, parameters.scale * together, 0).astype(np.float32)
+    return merged
+
+
+COMBINATION = Combination(consensus)

@@ -1,0 +1,119 @@
+"""DARE-TIES: drop at random and rescale, then TIES (arXiv:2311.03099).
+
+Knows stacked deltas, no weights on disk. As in the paper's program, all of TIES follows, its trim
+included; mergekit's method of the same name elects signs and adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dppa_core.methods.election import merge_agreeing
+from dppa_core.methods.fields import density, drop_rate, scale, semantics
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.ties import TRIM, TiesParameters, Trim, survey_ties, ties
+from dppa_core.parameters import check_fields, choice
+
+
+@dataclass(frozen=True, slots=True)
+class DareTiesParameters:
+    """Settings of DARE-TIES; the defaults are those of the paper's program."""
+
+    drop: float = drop_rate(0.1)
+    density: float = density(
+        0.2, text="The share that TIES' trim keeps after the drop; mergekit does not trim."
+    )
+    trim: str = choice(
+        "model",
+        title="Trim over",
+        text="See the method ties; mergekit does not trim.",
+        choices=TRIM,
+    )
+    scale: float = scale(1.0)
+    semantics: str = semantics(
+        "mergekit: survivors are rescaled to the delta's own sum of |d|, tensor by tensor, nothing "
+        "is trimmed, and agreeing deltas are added, not averaged."
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """What is known of more than the rows at hand."""
+
+    trim: Trim | None
+    """Of TIES after the drop."""
+    factors: Mapping[str, tuple[float, ...]]
+    """Tensor -> the factor of each model's survivors."""
+
+
+def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack:
+    """The stack with elements dropped, the draws of dare, and survivors multiplied."""
+    cut = np.uint64(min(round((1 - rate) * 2**64), 2**64 - 1))
+    kept = [
+        np.where(stack.draws(model) < cut, np.float32(factor) * delta, np.float32(0))
+        for model, (delta, factor) in enumerate(zip(stack.deltas, factors, strict=True))
+    ]
+    return replace(stack, deltas=np.stack(kept))
+
+
+def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
+    """TIES' survey of what the drop leaves; for mergekit the factors of every tensor."""
+    if parameters.semantics == "mergekit":
+        factors = {tensor.name: match_sums(tensor, parameters.drop) for tensor in tensors}
+        return Dropping(None, factors)
+    left = [_dropped(tensor, parameters.drop) for tensor in tensors]
+    return Dropping(survey_ties(left, _ties(parameters)), {})
+
+
+def _dropped(tensor: Streamed, rate: float) -> Streamed:
+    def stacks() -> Iterator[Stack]:
+        return (_by_rate(stack, rate) for stack in tensor.stacks())
+
+    return Streamed(tensor.name, tensor.numel, stacks)
+
+
+def _by_rate(stack: Stack, rate: float) -> Stack:
+    return drop_at_random(stack, rate, [1 / (1 - rate)] * len(stack.models))
+
+
+def match_sums(tensor: Streamed, rate: float) -> tuple[float, ...]:
+    """The factors that give survivors the sum of |d| all elements had; 1 where none survives."""
+    before: dict[int, float] = {}
+    after: dict[int, float] = {}
+    for stack in tensor.stacks():
+        left = drop_at_random(stack, rate, [1.0] * len(stack.models))
+        for model, (delta, kept) in enumerate(zip(stack.deltas, left.deltas, strict=True)):
+            before[model] = before.get(model, 0.0) + _sum(delta)
+            after[model] = after.get(model, 0.0) + _sum(kept)
+    return tuple(before[model] / after[model] if after[model] else 1.0 for model in before)
+
+
+def _sum(delta: Rows) -> float:
+    return float(np.abs(delta).sum(dtype=np.float64))  # float16 or float32 sums overflow or drift
+
+
+def _ties(parameters: DareTiesParameters) -> TiesParameters:
+    return TiesParameters(parameters.density, parameters.trim, parameters.scale)
+
+
+def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) -> Rows:
+    """Drop, then merge as TIES does."""
+    if dropping.trim is not None:
+        return ties(_by_rate(stack, parameters.drop), _ties(parameters), dropping.trim)
+    left = drop_at_random(stack, parameters.drop, dropping.factors[stack.name])
+    merged = merge_agreeing(
+        left.deltas, left.coefficients, weigh_first=True, undecided=1, divide="nothing"
+    )
+    scaled: Rows = np.float32(parameters.scale) * merged
+    return scaled
+
+
+COMBINATION = Combination(
+    dare_ties, survey_dare_ties, lambda parameters: parameters.semantics == "paper"
+)

@@ -1,0 +1,124 @@
+"""DELLA: drop at random, small elements more often, then elect and average (arXiv:2406.11617).
+
+Knows stacked deltas, no weights on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+from dppa_core.methods.election import merge_agreeing
+from dppa_core.methods.fields import drop_rate, scale, semantics
+from dppa_core.methods.ranking import ranks
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields, number
+
+Mask: TypeAlias = Bool[ndarray, "rows columns"]
+Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
+
+
+@dataclass(frozen=True, slots=True)
+class DellaParameters:
+    """Settings of DELLA; the defaults are those of the authors' example."""
+
+    drop: float = drop_rate(0.3, "The mean share of each delta's elements that is dropped.")
+    window: float = number(
+        0.14,
+        title="Window",
+        text="Drop rates run from the mean plus half of this (the smallest element of a row) to "
+        "the mean minus half of it (the largest). mergekit's epsilon is half of this.",
+        unit="share",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
+    scale: float = scale(1.1)
+    semantics: str = semantics(
+        "paper: every survivor is divided by its own chance to survive; mergekit: all survivors of "
+        "a tensor by one number, coefficients multiply before the election."
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.window / 2 <= min(self.drop, 1 - self.drop) or self.drop + self.window / 2 >= 1:
+            room = 2 * min(self.drop, 1 - self.drop)
+            raise InvalidValue(
+                f"window must be at most {room:.4g} at the drop rate {self.drop:g} and leave every "
+                f"element a chance, got {self.window:g}: drop rates must lie in [0, 1)."
+            )
+
+
+Factors = Mapping[str, tuple[float, ...]]
+
+
+def survey_della(tensors: Sequence[Streamed], parameters: DellaParameters) -> Factors:
+    """For mergekit, tensor -> the factor of each model's survivors that keeps its sum of |d|."""
+    if parameters.semantics == "paper":
+        return {}
+    return {tensor.name: _factors(tensor, parameters) for tensor in tensors}
+
+
+def _factors(tensor: Streamed, parameters: DellaParameters) -> tuple[float, ...]:
+    before: dict[int, float] = {}
+    after: dict[int, float] = {}
+    for stack in tensor.stacks():
+        for model, delta in enumerate(stack.deltas):
+            size = np.abs(delta).astype(np.float64)
+            kept = _survives(stack, model, drop_probabilities(np.abs(delta), stack, parameters))
+            before[model] = before.get(model, 0.0) + float(size.sum())
+            after[model] = after.get(model, 0.0) + float(size[kept].sum())
+    return tuple(before[model] / after[model] if after[model] else 1.0 for model in before)
+
+
+def drop_probabilities(size: Rows, stack: Stack, parameters: DellaParameters) -> Probabilities:
+    """MagPrune: the chance of each element to be dropped, linear in its rank in the row.
+
+    A row of one element has the mean rate.
+    """
+    last = size.shape[1] - 1
+    place = ranks(size, stack) / last if last else np.full(size.shape, 0.5)
+    chances: Probabilities = parameters.drop + parameters.window * (0.5 - place)
+    return chances
+
+
+def _survives(stack: Stack, model: int, drops: Probabilities) -> Mask:
+    uniform = (stack.draws(model) >> np.uint64(11)) * 2.0**-53
+    survives: Mask = uniform < 1 - drops
+    return survives
+
+
+def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Deltas:
+    """The deltas with elements dropped by their ranks, and survivors rescaled."""
+    pruned = []
+    for model, delta in enumerate(stack.deltas):
+        drops = drop_probabilities(np.abs(delta), stack, parameters)
+        if stack.name in factors:
+            scaled = np.float32(factors[stack.name][model]) * delta
+        else:
+            scaled = (1 / (1 - drops)).astype(np.float32) * delta
+        pruned.append(np.where(_survives(stack, model, drops), scaled, np.float32(0)))
+    result: Deltas = np.stack(pruned)
+    return result
+
+
+def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
+    """Drop by magnitude, elect signs, average those who agree."""
+    by_mergekit = parameters.semantics == "mergekit"
+    merged = merge_agreeing(
+        magprune(stack, parameters, factors),
+        stack.coefficients,
+        weigh_first=by_mergekit,
+        undecided=1 if by_mergekit else 0,
+    )
+    scaled: Rows = np.float32(parameters.scale) * merged
+    return scaled
+
+
+COMBINATION = Combination(della, survey_della)

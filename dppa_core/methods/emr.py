@@ -1,0 +1,89 @@
+"""EMR-Merging: one unified delta, and a mask and a scale for every task (arXiv:2405.17461).
+
+Knows stacked deltas, no weights on disk. It is no single checkpoint: which mask applies depends on
+the task of the question, so a merge is made for one domain model at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dppa_core.errors import InvalidValue, did_you_mean
+from dppa_core.methods.election import elect
+from dppa_core.methods.fields import semantics
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields, words
+
+
+@dataclass(frozen=True, slots=True)
+class EmrParameters:
+    """Settings of EMR-Merging."""
+
+    domain: str = words(
+        "",
+        title="Domain",
+        text="The domain model whose mask and scale are applied, as the recipe names it. EMR is "
+        "not one checkpoint: merge once for each domain.",
+    )
+    semantics: str = semantics(
+        "reference: scales compare sums of the tensors' means, not sums over the whole model, and "
+        "an undecided sign is minus.",
+        "reference",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def unify(stack: Stack, parameters: EmrParameters) -> Rows:
+    """The elected sign times the largest magnitude among those who have it."""
+    deltas = stack.weighted()
+    signs = elect(deltas, -1 if parameters.semantics == "reference" else 0)
+    largest = np.zeros_like(stack.base)
+    for delta in deltas:
+        np.maximum(largest, np.where(np.sign(delta) == signs, np.abs(delta), 0), out=largest)
+    unified: Rows = signs * largest
+    return unified
+
+
+def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
+    """The scale of the domain: what its delta adds up to, over what its mask leaves."""
+    own = masked = 0.0
+    for tensor in tensors:
+        sums = np.zeros(2)
+        for stack in tensor.stacks():
+            delta = _own(stack, parameters)
+            kept = _masked(delta, unify(stack, parameters))
+            sums += [np.abs(part).sum(dtype=np.float64) for part in (delta, kept)]
+        if parameters.semantics == "reference":
+            sums /= tensor.numel
+        own, masked = own + float(sums[0]), masked + float(sums[1])
+    return own / masked if masked else 0.0
+
+
+def _own(stack: Stack, parameters: EmrParameters) -> Rows:
+    if parameters.domain not in stack.models:
+        known = did_you_mean(parameters.domain, stack.models)
+        raise InvalidValue(
+            f"emr merges for one domain: domain must name a model with a coefficient other than 0, "
+            f"got {parameters.domain!r}. {known}"
+        )
+    own: Rows = stack.weighted()[stack.models.index(parameters.domain)]
+    return own
+
+
+def _masked(delta: Rows, unified: Rows) -> Rows:
+    kept: Rows = np.where(np.sign(delta) * np.sign(unified) > 0, unified, np.float32(0))
+    return kept
+
+
+def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
+    """The unified delta where the domain's own has its sign, scaled."""
+    merged: Rows = np.float32(factor) * _masked(_own(stack, parameters), unify(stack, parameters))
+    return merged
+
+
+COMBINATION = Combination(emr, survey_emr, lambda parameters: True)

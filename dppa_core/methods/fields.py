@@ -1,0 +1,42 @@
+"""Settings that several methods share, so that one idea has one name everywhere.
+
+Knows no method.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dppa_core.parameters import choice, number
+
+
+def density(default: float, *, title: str = "Density", text: str = "") -> Any:
+    """A share of elements kept."""
+    told = text or "The share of each delta's elements that is kept, the largest ones."
+    return number(default, title=title, text=told, unit="share", low=0.0, high=1.0, step=0.01)
+
+
+def drop_rate(default: float, text: str = "") -> Any:
+    """A share of elements dropped at random."""
+    told = text or "The share of each delta's elements that is dropped at random."
+    return number(
+        default, title="Drop rate", text=told, unit="share", low=0.0, high=0.999, step=0.01
+    )
+
+
+def scale(default: float) -> Any:
+    """The factor of the merged delta, lambda or alpha in the papers."""
+    text = "Multiplies the merged delta before it is added to the base."
+    return number(default, title="Scale", text=text, unit="x", low=-10.0, high=10.0, step=0.05)
+
+
+def semantics(text: str, *choices: str) -> Any:
+    """Whose definition is followed: the paper's by default."""
+    return choice(
+        "paper", title="Semantics", text=text, choices=("paper", *(choices or ("mergekit",)))
+    )
+
+
+def other_scope(text: str, *choices: str) -> Any:
+    """What elements are ranked in; the first choice is the default."""
+    return choice(choices[0], title="Ranked in", text=text, choices=choices)

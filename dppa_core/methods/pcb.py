@@ -1,0 +1,106 @@
+"""PCB-Merging: elements compete within and across tasks (arXiv:2410.02396).
+
+Knows stacked deltas and their scores, no weights on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dppa_core.methods.fields import density, other_scope, scale, semantics
+from dppa_core.methods.pcb_scores import Scores, paper_scores, reference_scores
+from dppa_core.methods.ranking import find_cuts, inside
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields
+from dppa_core.partition import Cut
+
+
+@dataclass(frozen=True, slots=True)
+class PcbParameters:
+    """Settings of PCB-Merging; the defaults are the paper's."""
+
+    density: float = density(
+        0.1, text="The share of each model's elements that is kept, those with the highest score."
+    )
+    over: str = other_scope(
+        "What elements compete in: the whole model, or each tensor for itself.", "model", "tensor"
+    )
+    scale: float = scale(1.0)
+    semantics: str = semantics(
+        "reference: the authors' program clamps the largest and smallest |d| and scores by "
+        "exp(K |d|^2) tanh(d times the sum of all); its density is 0.05.",
+        "reference",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Competition:
+    """What is known of the tensors that compete together."""
+
+    scores: Scores
+    cuts: tuple[Cut, ...]
+    """One a model; the elements inside are kept."""
+    lowest: tuple[float, ...]
+    """The lowest score that is kept, one a model."""
+    highest: tuple[float, ...]
+
+
+def survey_pcb(tensors: Sequence[Streamed], parameters: PcbParameters) -> Mapping[str, Competition]:
+    """Tensor -> the competition it takes part in."""
+    if parameters.over == "model":
+        return dict.fromkeys([t.name for t in tensors], _compete(tensors, parameters))
+    return {tensor.name: _compete((tensor,), parameters) for tensor in tensors}
+
+
+def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competition:
+    find = reference_scores if parameters.semantics == "reference" else paper_scores
+    scores = find(tensors)
+    count = round(parameters.density * sum(tensor.numel for tensor in tensors))
+    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    cuts = find_cuts(tensors, [count] * models, scores)
+    lowest, highest = np.full(models, np.inf), np.zeros(models)
+    for tensor in tensors:
+        for stack in tensor.stacks():
+            for model, (score, cut) in enumerate(zip(scores(stack), cuts, strict=True)):
+                kept = score[inside(score, cut, stack)]
+                lowest[model] = min(lowest[model], kept.min(initial=np.inf))
+                highest[model] = max(highest[model], kept.max(initial=0.0))
+    return Competition(scores, cuts, tuple(lowest.tolist()), tuple(highest.tolist()))
+
+
+def pcb(stack: Stack, parameters: PcbParameters, known: Mapping[str, Competition]) -> Rows:
+    """The mean of the deltas, weighted by the scores of what is kept, scaled to [0, 1].
+
+    The lowest score that is kept has the weight 0, as in the paper.
+    """
+    competition = known[stack.name]
+    scores = competition.scores(stack)
+    deltas = competition.scores.clamped(stack)
+    total, divisor = np.zeros((2, *stack.base.shape), np.float32)
+    for model, coefficient in enumerate(stack.coefficients):
+        if coefficient == 0:
+            continue
+        kept = inside(scores[model], competition.cuts[model], stack)
+        weight = np.where(kept, _scaled(scores[model], competition, model), np.float32(0))
+        total += weight * np.float32(abs(coefficient)) * deltas[model]
+        divisor += weight
+    divisor[divisor == 0] = 1
+    merged: Rows = np.float32(parameters.scale) * total / divisor
+    return merged
+
+
+def _scaled(score: Rows, competition: Competition, model: int) -> Rows:
+    low, high = competition.lowest[model], competition.highest[model]
+    if not high > low:  # all alike, or nothing kept
+        return np.ones_like(score)
+    scaled: Rows = (score - np.float32(low)) / np.float32(high - low)
+    return scaled
+
+
+COMBINATION = Combination(pcb, survey_pcb, lambda parameters: parameters.over == "model")

@@ -1,0 +1,146 @@
+"""The scores by which elements compete in PCB-Merging, the paper's and its authors' program's.
+
+Knows stacked deltas, no weights on disk. The paper leaves its normalisation open: here it is the
+one to [0, 1] by the smallest and the largest, as in the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.methods.ranking import values_at
+from dppa_core.methods.stack import Deltas, Rows, Stack, Streamed
+
+OUTLIERS = 0.0001
+"""Share of the smallest and of the largest |d| that the authors' program clamps."""
+
+Wide = Float64[ndarray, "rows columns"]
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """How elements of one competition are scored."""
+
+    def __call__(self, stack: Stack) -> Deltas:
+        """A score from 0 on for every element of every model."""
+        ...
+
+    def clamped(self, stack: Stack) -> Deltas:
+        """The deltas to be merged; turned around where the coefficient is negative."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaperScores:
+    """softmax(K norm(d_i d_i)) times the sum over j of softmax(norm(d_i d_j))."""
+
+    low: Float64[ndarray, "K K"]
+    """The smallest product of two models' deltas."""
+    span: Float64[ndarray, "K K"]
+    """From the smallest to the largest; 1 where they are equal."""
+    means: Float64[ndarray, "K K"]
+    """The mean of exp(norm(d_i d_j)): the divisor of a softmax, over the number of elements."""
+    own_means: Float64[ndarray, " K"]
+    """The mean of exp(K norm(d_i d_i))."""
+
+    def __call__(self, stack: Stack) -> Deltas:
+        """Scores in units of the mean: a softmax over n elements times n."""
+        deltas, models = stack.signed(), len(self.own_means)
+        scores = np.empty(deltas.shape, np.float32)
+        for i in range(models):
+            across = np.zeros(stack.base.shape)
+            for j in range(models):
+                across += np.exp(self.norm(deltas, i, j)) / self.means[i, j]
+            within = np.exp(models * self.norm(deltas, i, i)) / self.own_means[i]
+            scores[i] = within * across
+        return scores
+
+    def norm(self, deltas: Deltas, i: int, j: int) -> Wide:
+        """The products of two models' deltas in [0, 1]."""
+        normed: Wide = (product(deltas, i, j) - self.low[i, j]) / self.span[i, j]
+        return normed
+
+    def clamped(self, stack: Stack) -> Deltas:
+        """Nothing is clamped."""
+        return stack.signed()
+
+
+def product(deltas: Deltas, i: int, j: int) -> Wide:
+    """d_i times d_j, in float64: in float32 the square of a small delta is no number any more."""
+    products: Wide = np.multiply(deltas[i], deltas[j], dtype=np.float64)
+    return products
+
+
+def paper_scores(tensors: Sequence[Streamed]) -> PaperScores:
+    """Two passes: the range of every product, then the divisors of every softmax."""
+    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    pairs = [(i, j) for i in range(models) for j in range(models)]
+    low, high = np.full((models, models), np.inf), np.full((models, models), -np.inf)
+    for tensor in tensors:
+        for stack in tensor.stacks():
+            deltas = stack.signed()
+            for i, j in pairs:
+                products = product(deltas, i, j)
+                low[i, j] = min(low[i, j], products.min())
+                high[i, j] = max(high[i, j], products.max())
+    span = np.where(high > low, high - low, 1.0)
+    ranged = PaperScores(low, span, np.ones((models, models)), np.ones(models))
+    sums, own = np.zeros((models, models)), np.zeros(models)
+    for tensor in tensors:
+        for stack in tensor.stacks():
+            deltas = stack.signed()
+            for i, j in pairs:
+                sums[i, j] += np.exp(ranged.norm(deltas, i, j)).sum()
+            own += [np.exp(models * ranged.norm(deltas, i, i)).sum() for i in range(models)]
+    numel = sum(tensor.numel for tensor in tensors)
+    return PaperScores(low, span, sums / numel, own / numel)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceScores:
+    """exp(K norm(|d|)²) times tanh(d times the sum of all deltas), |d| clamped; 0 if negative."""
+
+    smallest: tuple[float, ...]
+    largest: tuple[float, ...]
+
+    def __call__(self, stack: Stack) -> Deltas:
+        """Scores as they are in the authors' program, except that negative ones are 0."""
+        deltas = stack.signed()
+        together = deltas.sum(axis=0)
+        scores = np.empty(deltas.shape, np.float32)
+        for i, (low, high) in enumerate(zip(self.smallest, self.largest, strict=True)):
+            size = self._size(deltas[i], i).astype(np.float64)
+            norm = (size - low) / (high - low if high > low else 1.0)
+            agreement = np.tanh((deltas[i] * together).astype(np.float64))
+            scores[i] = np.maximum(np.exp(len(deltas) * norm**2) * agreement, 0.0)
+        return scores
+
+    def clamped(self, stack: Stack) -> Deltas:
+        """The deltas with |d| clamped."""
+        deltas = stack.signed()
+        sizes = [self._size(delta, i) for i, delta in enumerate(deltas)]
+        clamped: Deltas = np.sign(deltas) * np.stack(sizes)
+        return clamped
+
+    def _size(self, delta: Rows, model: int) -> Rows:
+        low, high = np.float32(self.smallest[model]), np.float32(self.largest[model])
+        size: Rows = np.clip(np.abs(delta), low, high)
+        return size
+
+
+def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:
+    """Find where |d| is clamped."""
+    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    numel = sum(tensor.numel for tensor in tensors)
+    places = int(numel * OUTLIERS), int(numel * (1 - OUTLIERS) - 1)
+    smallest, largest = (
+        values_at(tensors, [max(place, 0)] * models, lambda stack: np.abs(stack.deltas))
+        for place in places
+    )
+    return ReferenceScores(smallest, largest)

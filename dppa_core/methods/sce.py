@@ -1,0 +1,111 @@
+"""SCE: select by variance, calculate coefficients, erase the minority (arXiv:2408.07990).
+
+Knows stacked deltas, no weights on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.methods.election import elect, fuse_agreeing
+from dppa_core.methods.fields import density, semantics
+from dppa_core.methods.ranking import find_cuts, inside
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields
+from dppa_core.partition import Cut
+
+MERGEKIT_FLOOR = 1e-6
+"""Below this sum of mean squares mergekit weighs all models alike: light fine-tunes lie below."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceParameters:
+    """Settings of SCE; the defaults are the paper's."""
+
+    density: float = density(
+        0.1,
+        text="The share of positions that is selected, of those on which the models differ: the "
+        "ones with the largest variance. 1 selects all.",
+    )
+    semantics: str = semantics(
+        "reference: the selection decides the weights of the models, but all elements are merged; "
+        "mergekit: as the paper, but models weigh alike where their deltas are small.",
+        "reference",
+        "mergekit",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Calculated:
+    """What is known of one tensor."""
+
+    cut: Cut | None
+    """The border of the selection; None where all positions are selected."""
+    weights: tuple[float, ...]
+    """Of the models, with the sum 1."""
+
+
+def survey_sce(tensors: Sequence[Streamed], parameters: SceParameters) -> Mapping[str, Calculated]:
+    """Select the positions of every tensor and weigh the models on them."""
+    found = {}
+    for tensor in tensors:
+        cut = _find_cut(tensor, parameters.density)
+        squares = sum(_squares(stack, cut) for stack in tensor.stacks())
+        means = np.asarray(squares) / tensor.numel
+        floor = MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0
+        total = float(means.sum())
+        weights = means / total if total > floor else np.full(means.size, 1 / means.size)
+        found[tensor.name] = Calculated(cut, tuple(weights.tolist()))
+    return found
+
+
+def _squares(stack: Stack, cut: Cut | None) -> ndarray:
+    selected = select(stack, cut)
+    return np.array([np.square(delta, dtype=np.float64).sum() for delta in selected])
+
+
+def _find_cut(tensor: Streamed, share: float) -> Cut | None:
+    models = next(iter(tensor.stacks())).deltas.shape[0]
+    if share == 1 or models == 1:  # one model differs from nobody
+        return None
+    differing = sum(int(np.count_nonzero(variance(stack))) for stack in tensor.stacks())
+    return find_cuts((tensor,), [round(share * differing)], variance)[0]
+
+
+def variance(stack: Stack) -> Float32[ndarray, "1 rows columns"]:
+    """The variance of every position across the models' deltas."""
+    found: Float32[ndarray, "1 rows columns"] = (
+        stack.weighted().var(axis=0, dtype=np.float64).astype(np.float32)[None]
+    )
+    return found
+
+
+def select(stack: Stack, cut: Cut | None) -> Deltas:
+    """The deltas, coefficients included, at the selected positions; 0 elsewhere."""
+    deltas = stack.weighted()
+    if cut is None:
+        return deltas
+    chosen = inside(variance(stack)[0], cut, stack)
+    selected: Deltas = np.where(chosen, deltas, np.float32(0))
+    return selected
+
+
+def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]) -> Rows:
+    """The weighted mean of the deltas that agree with the elected sign."""
+    calculated = known[stack.name]
+    cut = None if parameters.semantics == "reference" else calculated.cut
+    deltas = select(stack, cut)
+    signs = elect(deltas, 0 if parameters.semantics == "paper" else 1)
+    weights = np.array(calculated.weights, np.float32)
+    return fuse_agreeing(deltas * weights[:, None, None], weights.tolist(), signs)
+
+
+COMBINATION = Combination(sce, survey_sce)

@@ -1,0 +1,80 @@
+"""SLERP: walk from one model to another along the arc between them.
+
+Knows stacked deltas, no weights on disk. It interpolates weights, not deltas: two models tuned
+from one base are nearly parallel, so the arc is a straight line nearly everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dppa_core.errors import InvalidValue
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields, number
+
+PARALLEL = 0.9995
+"""Above this cosine, and below its negative, the walk is straight."""
+_TINY = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class SlerpParameters:
+    """Settings of SLERP."""
+
+    position: float = number(
+        0.5,
+        title="Position",
+        text="Where on the way the merge stands: 0 is the first model, 1 the second; with one "
+        "domain model the base is the first.",
+        unit="share",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def survey_slerp(tensors: Sequence[Streamed], parameters: SlerpParameters) -> dict[str, float]:
+    """The cosine of the angle between the two ends of every tensor."""
+    return {tensor.name: _cosine(tensor) for tensor in tensors}
+
+
+def _cosine(tensor: Streamed) -> float:
+    dot = first = second = 0.0
+    for stack in tensor.stacks():
+        a, b = (end.astype(np.float64) for end in _ends(stack))
+        dot, first, second = dot + (a * b).sum(), first + (a * a).sum(), second + (b * b).sum()
+    norms = float(np.sqrt(first) * np.sqrt(second))
+    return float(dot) / norms if norms > _TINY else 1.0  # no angle to an end of zeros: straight on
+
+
+def _ends(stack: Stack) -> tuple[Rows, Rows]:
+    if len(stack.models) > 2:
+        raise InvalidValue(
+            f"slerp goes from one model to one other, got {len(stack.models)} domain models. "
+            "Use linear for more, or merge in two steps."
+        )
+    tuned = [stack.base + delta for delta in stack.deltas]
+    return (stack.base, tuned[0]) if len(tuned) == 1 else (tuned[0], tuned[1])
+
+
+def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) -> Rows:
+    """[sin((1 - t) omega) a + sin(t omega) b] / sin omega, minus the base."""
+    first, second = _ends(stack)
+    t, cosine = parameters.position, cosines[stack.name]
+    if abs(cosine) > PARALLEL:
+        shares = (1 - t, t)
+    else:
+        omega = np.arccos(cosine)
+        shares = (np.sin((1 - t) * omega) / np.sin(omega), np.sin(t * omega) / np.sin(omega))
+    merged: Rows = np.float32(shares[0]) * first + np.float32(shares[1]) * second
+    merged -= stack.base
+    return merged
+
+
+COMBINATION = Combination(slerp, survey_slerp)

@@ -1,0 +1,103 @@
+"""One tensor of all domain models at once, as methods that look at them together see it.
+
+Knows no weights on disk: whoever merges reads tensors and hands them over a few rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, UInt64
+from numpy import ndarray
+
+from dppa_core.partition import mix, tensor_seed
+
+Rows: TypeAlias = Float32[ndarray, "rows columns"]
+Deltas: TypeAlias = Float32[ndarray, "K rows columns"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Some rows of one tensor: the base, and the deltas of the models that take part.
+
+    A row is a run along the last dimension; a vector is one row. A model whose coefficient is 0 at
+    this tensor is left out, so that it neither votes nor counts; it stays, with the coefficient 0,
+    where a survey is over the whole model and other tensors need it.
+    """
+
+    name: str
+    """Of the tensor; part of every seed, so that neither order nor sharding matters."""
+    base: Rows
+    deltas: Deltas
+    coefficients: tuple[float, ...]
+    """Merging coefficient of each model at this tensor."""
+    models: tuple[str, ...]
+    """Their references; part of random draws."""
+    start: int = 0
+    """Flat index of the first element in its tensor."""
+    seed: int = 0
+    """The recipe's."""
+
+    def order(self) -> UInt64[ndarray, "rows columns"]:
+        """The fixed pseudo-random order by which elements of equal rank are told apart."""
+        return self._hashes(tensor_seed(self.name))
+
+    def draws(self, model: int) -> UInt64[ndarray, "rows columns"]:
+        """Uniform draws for random drops of one model; the same as those of the method dare."""
+        return self._hashes(tensor_seed("drop", self.name, self.models[model], self.seed))
+
+    def weighted(self) -> Deltas:
+        """Every delta times its coefficient."""
+        return self._times(self.coefficients)
+
+    def signed(self) -> Deltas:
+        """Every delta, turned around where its coefficient is negative."""
+        return self._times([float(np.sign(value)) for value in self.coefficients])
+
+    def _times(self, factors: Sequence[float]) -> Deltas:
+        product: Deltas = self.deltas * np.array(factors, np.float32)[:, None, None]
+        return product
+
+    def _hashes(self, seed: int) -> UInt64[ndarray, "rows columns"]:
+        flat = np.arange(self.start, self.start + self.base.size, dtype=np.uint64)
+        hashes: UInt64[ndarray, "rows columns"] = mix(flat, seed).reshape(self.base.shape)
+        return hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A tensor that is read a few rows at a time, as often as asked."""
+
+    name: str
+    numel: int
+    stacks: Callable[[], Iterable[Stack]]
+
+
+def single(stack: Stack) -> Streamed:
+    """A tensor that is one stack."""
+    return Streamed(stack.name, stack.base.size, lambda: (stack,))
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """How a method makes one delta of several."""
+
+    combine: Callable[[Stack, Any, Any], Rows]
+    """Stack, parameters, statistic -> the merged delta of these rows, coefficients included."""
+    survey: Callable[[Sequence[Streamed], Any], Any] | None = None
+    """Tensors, parameters -> what `combine` must know beyond its rows; a few numbers."""
+    whole_model: Callable[[Any], bool] = lambda parameters: False
+    """Whether the survey of these parameters is over all tensors, or over the one at hand."""
+
+
+def merge_tensor(
+    combination: Combination, stack: Stack, parameters: Any, others: Sequence[Streamed] = ()
+) -> Rows:
+    """The merged delta of a tensor that is one stack, surveyed together with `others`."""
+    statistic = None
+    if combination.survey is not None:
+        statistic = combination.survey((single(stack), *others), parameters)
+    return combination.combine(stack, parameters, statistic)

@@ -1,0 +1,122 @@
+"""TIES: trim, elect a sign, average those who agree (arXiv:2306.01708).
+
+Knows stacked deltas, no weights on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dppa_core.methods.election import elect, merge_agreeing
+from dppa_core.methods.fields import density, scale, semantics
+from dppa_core.methods.ranking import find_cuts, inside
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.parameters import check_fields, choice
+from dppa_core.partition import Cut
+
+TRIM = ("model", "tensor")
+
+
+@dataclass(frozen=True, slots=True)
+class TiesParameters:
+    """Settings of TIES; the defaults are the paper's."""
+
+    density: float = density(0.2)
+    trim: str = choice(
+        "model",
+        title="Trim over",
+        text="What the largest elements are ranked in: the whole model, as in the paper, or each "
+        "tensor for itself, as in mergekit.",
+        choices=TRIM,
+    )
+    scale: float = scale(1.0)
+    divide: str = choice(
+        "coefficients",
+        title="Divide by",
+        text="What the sum of agreeing deltas is divided by: their coefficients, so that equal "
+        "ones cancel out, or their number, so that every coefficient scales its delta.",
+        choices=("coefficients", "number"),
+    )
+    semantics: str = semantics(
+        "mergekit: coefficients multiply before the election, and an undecided sign is plus; "
+        "paper: they weigh the mean only, and an undecided sign is the majority of all."
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """What TIES must know of more than the rows at hand."""
+
+    cuts: Mapping[str, tuple[Cut, ...]]
+    """Tensor -> the border of each model; empty where nothing is trimmed."""
+    majority: int
+    """The sign that most elections of the whole model gave, for those that gave none."""
+
+
+def survey_ties(tensors: Sequence[Streamed], parameters: TiesParameters) -> Trim:
+    """Find the borders of the trim, then count the elections of the whole model."""
+    cuts = find_trim(tensors, parameters.density, parameters.trim)
+    majority = 1 if parameters.semantics == "mergekit" else _majority(tensors, cuts)
+    return Trim(cuts, majority)
+
+
+def find_trim(tensors: Sequence[Streamed], kept: float, over: str) -> Mapping[str, tuple[Cut, ...]]:
+    """Tensor -> the border of each model, where its largest `kept` elements end."""
+    if kept == 1:
+        return {}
+    groups = [tensors] if over == "model" else [(tensor,) for tensor in tensors]
+    found = {}
+    for group in groups:
+        count = round(kept * sum(tensor.numel for tensor in group))
+        models = next(iter(group[0].stacks())).deltas.shape[0]
+        cuts = find_cuts(group, [count] * models, lambda stack: np.abs(stack.deltas))
+        found.update({tensor.name: cuts for tensor in group})
+    return found
+
+
+def _majority(tensors: Sequence[Streamed], cuts: Mapping[str, tuple[Cut, ...]]) -> int:
+    votes = 0
+    for tensor in tensors:
+        for stack in tensor.stacks():
+            left = replace(stack, deltas=trimmed(stack, cuts))
+            signs = elect(left.signed(), 0)
+            votes += int(signs.sum(dtype=np.int64))
+    return int(np.sign(votes))
+
+
+def trimmed(stack: Stack, cuts: Mapping[str, tuple[Cut, ...]]) -> Deltas:
+    """The deltas with everything outside the borders set to 0."""
+    if stack.name not in cuts:
+        return stack.deltas
+    kept = [
+        np.where(inside(np.abs(delta), cut, stack), delta, np.float32(0))
+        for delta, cut in zip(stack.deltas, cuts[stack.name], strict=True)
+    ]
+    result: Deltas = np.stack(kept)
+    return result
+
+
+def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
+    """Merge the trimmed deltas that agree with the elected signs."""
+    merged = merge_agreeing(
+        trimmed(stack, trim.cuts),
+        stack.coefficients,
+        weigh_first=parameters.semantics == "mergekit",
+        undecided=trim.majority,
+        divide=parameters.divide,
+    )
+    scaled: Rows = np.float32(parameters.scale) * merged
+    return scaled
+
+
+COMBINATION = Combination(
+    ties,
+    survey_ties,
+    lambda parameters: parameters.semantics == "paper" or parameters.trim == "model",
+)

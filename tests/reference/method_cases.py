@@ -1,0 +1,61 @@
+"""Every method that combines deltas, with settings that reach all of its branches."""
+
+from dppa_core.methods import (
+    breadcrumbs,
+    consensus,
+    dare_ties,
+    della,
+    emr,
+    linear,
+    pcb,
+    sce,
+    slerp,
+    ties,
+)
+
+CASES = {
+    "linear": (linear.LinearParameters(), linear.LinearParameters(divide="nothing")),
+    "slerp": (slerp.SlerpParameters(0.3),),
+    "ties": (
+        ties.TiesParameters(0.4),
+        ties.TiesParameters(0.4, "tensor", 0.7, "number"),
+        ties.TiesParameters(0.4, "tensor", semantics="mergekit"),
+    ),
+    "dare_ties": (
+        dare_ties.DareTiesParameters(0.3, 0.5),
+        dare_ties.DareTiesParameters(0.3, semantics="mergekit"),
+    ),
+    "breadcrumbs": (
+        breadcrumbs.BreadcrumbsParameters(0.5, 0.2),
+        breadcrumbs.BreadcrumbsParameters(0.5, 0.2, "row"),
+    ),
+    "della": (
+        della.DellaParameters(0.5, 0.6),
+        della.DellaParameters(0.5, 0.6, semantics="mergekit"),
+    ),
+    "pcb": (
+        pcb.PcbParameters(0.4),
+        pcb.PcbParameters(0.4, "tensor"),
+        pcb.PcbParameters(0.4, semantics="reference"),
+    ),
+    "sce": (
+        sce.SceParameters(0.4),
+        sce.SceParameters(0.4, "reference"),
+        sce.SceParameters(0.4, "mergekit"),
+    ),
+    "consensus": (consensus.ConsensusParameters(0.37),),
+    "emr": (emr.EmrParameters("a"), emr.EmrParameters("a", "reference")),
+}
+COMBINATIONS = {
+    "linear": linear.COMBINATION,
+    "slerp": slerp.COMBINATION,
+    "ties": ties.COMBINATION,
+    "dare_ties": dare_ties.COMBINATION,
+    "breadcrumbs": breadcrumbs.COMBINATION,
+    "della": della.COMBINATION,
+    "pcb": pcb.COMBINATION,
+    "sce": sce.COMBINATION,
+    "consensus": consensus.COMBINATION,
+    "emr": emr.COMBINATION,
+}
+EVERY = [(name, parameters) for name, cases in CASES.items() for parameters in cases]
