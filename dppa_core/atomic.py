@@ -32,6 +32,7 @@ _CAUSES = {
     errno.EACCES: "no permission to write there; choose another place",
     errno.EPERM: "no permission to write there; choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EISDIR: "it is a folder; name a file",
     errno.ENOTDIR: "a part of its path is a file, not a folder; a typing error is the usual cause",
 }
 
@@ -40,6 +41,24 @@ def unwritable(target: Path, error: OSError) -> InvalidValue:
     """The one line a person reads when the system refuses to write."""
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     return InvalidValue(f"{target}: cannot be written: {cause}.")
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before the long work whose result goes there.
+
+    Raises:
+        InvalidValue: it cannot be, as far as can be told without writing.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # a named pipe would wait
+    except FileNotFoundError as error:
+        parent = Path(os.path.realpath(path)).parent
+        if not parent.is_dir():
+            raise InvalidValue(f"{path}: cannot be written: there is no folder {parent}.") from None
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise unwritable(path, PermissionError(errno.EACCES, "")) from error
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 @contextmanager

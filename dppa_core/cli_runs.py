@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dppa_core.atomic import check_file, unwritable
 from dppa_core.cli_output import emit, progress_line, table
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import load_recipe
@@ -80,9 +81,6 @@ def train(
 
 @zoo_app.command()
 def report(
-    readme: Annotated[
-        Path | None, typer.Option(help="Write the figures between its marks.")
-    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the measured report here, as JSON.")
     ] = None,
@@ -96,16 +94,26 @@ def report(
     from dppa_core.zoo.report import measure  # noqa: PLC0415
     from dppa_core.zoo.report_text import markdown  # noqa: PLC0415
 
+    if out is not None:
+        check_file(out)
     found = measure(
         limit=limit,
         search_limit=search_limit,
         workers=workers,
         say=lambda line: _tell(line, quiet=as_json),
     )
-    text = markdown(found, "make results")
-    if out is not None:
-        out.write_text(json.dumps(to_json(found), indent=1) + "\n", "utf-8")
-    emit(to_json(found), text, as_json=as_json)
+    try:
+        emit(to_json(found), markdown(found, "make results"), as_json=as_json)
+    finally:  # half an hour's work: a lost output must not take the file along
+        if out is not None:
+            _write(out, json.dumps(to_json(found), indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _tell(line: str, *, quiet: bool) -> None:

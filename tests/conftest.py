@@ -18,6 +18,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from tests.command import Command  # noqa: E402
 from tests.tiny import TinyLlama, random_llama, tuned_llama  # noqa: E402
 
 DOMAINS = ("math", "finance", "law")
@@ -61,6 +62,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["DPPA_CACHE"]
     else:
         os.environ["DPPA_CACHE"] = before
+
+
+@pytest.fixture
+def dppa(
+    zoo_env: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Runs `dppa …` on the tiny models; keeps exit code and output."""
+    return Command(capsys, monkeypatch)
 
 
 @pytest.fixture

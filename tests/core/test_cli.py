@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cli import main
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from tests.command import Command
 
 
 @pytest.fixture
@@ -17,34 +17,6 @@ def recipe_file(zoo_env: Path, tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(MergeRecipe("zoo:base", models)))
     return path
-
-
-class Command:
-    """Runs `dppa …` in this process; keeps what it wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        self._capsys, self._patch = capsys, patch
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: object) -> int:
-        self._patch.setattr(sys, "argv", ["dppa", *(str(a) for a in arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        self.out, self.err = self._capsys.readouterr()
-        code = exit_.value.code
-        return code if isinstance(code, int) else 0
-
-    @property
-    def json(self) -> dict:  # type: ignore[type-arg]
-        assert self.out.count("\n") == 1
-        return json.loads(self.out)  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def dppa(
-    zoo_env: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    return Command(capsys, monkeypatch)
 
 
 def test_plan_as_json(dppa: Command) -> None:
