@@ -39,6 +39,16 @@ class Checkpoint(Protocol):
         """What its config.json says."""
         ...
 
+    @property
+    def folder(self) -> Path:
+        """Where its configuration and tokenizer lie."""
+        ...
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder it is read from."""
+        ...
+
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""
         ...
@@ -55,6 +65,10 @@ class Checkpoint(Protocol):
         """Its elements, flat and read-only: uint16 for BF16, float16, float32."""
         ...
 
+    def content_hash(self) -> str:
+        """The same for the same weights."""
+        ...
+
 
 class SafetensorsCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and safetensors, in shards or not.
@@ -66,6 +80,7 @@ class SafetensorsCheckpoint:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.folders = (self.folder,)
         self.config = read_config(self.folder)
         files = weight_files(self.folder)
         self._files = tuple(open_file(path) for path in files.paths)
@@ -106,7 +121,7 @@ class SafetensorsCheckpoint:
         """SHA-256 over all weight files: the same for the same weights in the same files."""
         digest = hashlib.sha256()
         for file in self._files:
-            digest.update(f"{file.path.name}:{_file_hash(file)}\n".encode())
+            digest.update(f"{file.path.name}:{file_hash(file)}\n".encode())
         return digest.hexdigest()
 
     def _info(self, name: str) -> TensorInfo:
@@ -118,7 +133,7 @@ class SafetensorsCheckpoint:
         return self._place[name].tensors[name]
 
 
-def _file_hash(file: SafetensorsFile) -> str:
+def file_hash(file: SafetensorsFile) -> str:
     """SHA-256 of a mapped file, remembered until the file changes or is replaced."""
     entry = cache_folder("hashes") / hashlib.sha256(file.identity.encode()).hexdigest()
     known = load(entry)

@@ -46,7 +46,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: no config.json, so this is no checkpoint folder. "
             "Pointing at a parent folder, or at an adapter, is the usual cause."
         )
-    return _read_object(folder / _CONFIG)
+    return read_object(folder / _CONFIG)
 
 
 def weight_files(folder: Path) -> WeightFiles:
@@ -74,7 +74,7 @@ def weight_files(folder: Path) -> WeightFiles:
 
 
 def _read_index(index: Path) -> dict[str, str]:
-    weight_map = _read_object(index).get("weight_map")
+    weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DamagedCheckpoint(
             f"{index}: weight_map must list the shard of every tensor, got {shown(weight_map)}. "
@@ -93,7 +93,12 @@ def _is_here(name: str) -> bool:
     return name.endswith(".safetensors") and Path(name).name == name
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        DamagedCheckpoint: not a regular file, too large, not readable, or something else.
+    """
     if not stat.S_ISREG(_mode(path)):  # a pipe would be waited for without end
         raise DamagedCheckpoint(f"{path}: not a regular file.")
     try:

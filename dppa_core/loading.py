@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
 from dppa_core.floats import FLOATS
 from dppa_core.foreign import ForeignCode
@@ -28,7 +28,7 @@ _MIXED = "Weights and configuration of different models in one folder are the us
 
 
 def build_model(
-    source: SafetensorsCheckpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str = ""
+    source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str = ""
 ) -> Any:
     """A transformers model of `source`'s architecture that holds `tensors`.
 
@@ -68,7 +68,7 @@ def build_model(
     return model.eval()
 
 
-def load_tokenizer(source: SafetensorsCheckpoint, label: str = "") -> Any:
+def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
     """The tokenizer beside a checkpoint.
 
     Raises:
@@ -85,7 +85,7 @@ def load_tokenizer(source: SafetensorsCheckpoint, label: str = "") -> Any:
         )
 
 
-def _load_config(source: SafetensorsCheckpoint, label: str) -> Any:
+def _load_config(source: Checkpoint, label: str) -> Any:
     # Heavy imports, on first use only: the page is up before any model is.
     from transformers import CONFIG_MAPPING, AutoConfig  # noqa: PLC0415
     from transformers.utils import logging  # noqa: PLC0415
@@ -162,7 +162,7 @@ def _check_all_fit(
             )
 
 
-def _read_generation_config(source: SafetensorsCheckpoint, model: Any, label: str) -> None:
+def _read_generation_config(source: Checkpoint, model: Any, label: str) -> None:
     """Take over what ends a reply, where the folder says so: chat models have several such ids."""
     from transformers import GenerationConfig  # noqa: PLC0415  (heavy)
 

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from dppa_core.atomic import atomic_folder
 from dppa_core.card import model_card
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.kernels import get_backend
@@ -221,7 +221,8 @@ def merge_to_folder(
     began, out = time.perf_counter(), Path(out)
     check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
     merger = Merger(recipe, backend=backend, progress=progress, stop=stop)
-    folders = (merger.base.folder, *(checkpoint.folder for checkpoint in merger.tuned))
+    sources = (merger.base, *merger.tuned)
+    folders = tuple(folder for source in sources for folder in source.folders)
 
     def check_again() -> Path:
         return check_target(out, folders, overwrite=overwrite)
@@ -304,7 +305,7 @@ class _Tally:
         return tuple(found)
 
 
-def _same(base: SafetensorsCheckpoint, name: str, merged: _Merged) -> bool:
+def _same(base: Checkpoint, name: str, merged: _Merged) -> bool:
     raw, dtype = base.raw(name), base.dtype(name)
     if dtype != merged.dtype:
         raw = from_float32(to_float32(raw, dtype), merged.dtype)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def copy_companions(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def write_config(config: dict[str, Any], dtype: str, target: Path) -> None:
+def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:
     """Write the base's config.json, with the dtype the merged weights have."""
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     text = json.dumps({**config, key: dtype}, indent=2, ensure_ascii=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import OutOfBudget
 from dppa_core.loading import build_model, load_tokenizer
 from dppa_core.merge import Merger
@@ -115,7 +115,7 @@ class ModelPool:
         return self._resident(key, recipe.base, merger.base, tensors)
 
     def _resident(
-        self, key: str, label: str, source: SafetensorsCheckpoint, tensors: dict[str, Any]
+        self, key: str, label: str, source: Checkpoint, tensors: dict[str, Any]
     ) -> Resident:
         numel = sum(raw.size for _, _, raw in tensors.values())
         itemsize = 4 if numel <= FLOAT32_LIMIT else 2

@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: the embedded models or a local folder.
+"""Where a checkpoint comes from: the embedded models, a folder, an adapter on either.
 
 Knows names and places, not what is done with the weights.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoint import Checkpoint, SafetensorsCheckpoint
 from dppa_core.errors import (
     InvalidValue,
     MissingCheckpoint,
@@ -19,6 +19,7 @@ from dppa_core.errors import (
     UnknownName,
     did_you_mean,
 )
+from dppa_core.lora import LoraCheckpoint
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
@@ -29,11 +30,13 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A name for a checkpoint: "zoo:math" or a folder."""
+    """A name for a checkpoint: "zoo:math", a folder, or "zoo:base+FOLDER" with an adapter."""
 
-    source: Literal["zoo", "local"]
+    source: Literal["zoo", "local", "lora"]
     location: str
-    """Name in the zoo, or path of a folder."""
+    """Name in the zoo, or path of a folder; of the adapter's where there is one."""
+    base: ModelRef | None = None
+    """What an adapter is put on."""
 
     @staticmethod
     def parse(text: str) -> ModelRef:
@@ -47,6 +50,13 @@ class ModelRef:
         text = text.strip()
         if not text:
             raise InvalidValue("A model reference is empty; write zoo:math or a folder.")
+        if "+" in text and not Path(text).expanduser().exists():
+            base, _, adapter = (part.strip() for part in text.rpartition("+"))
+            if not base or not adapter:
+                raise InvalidValue(
+                    f"{text}: a + stands between a model and its adapter, as zoo:base+FOLDER."
+                )
+            return ModelRef("lora", adapter, ModelRef.parse(base))
         if text.startswith("zoo:"):
             return ModelRef("zoo", _checked_zoo_name(text[4:]))
         if text.startswith("hub:") or _looks_like_hub(text):
@@ -57,10 +67,12 @@ class ModelRef:
         return ModelRef("local", text)
 
     def __str__(self) -> str:
+        if self.base is not None:
+            return f"{self.base}+{self.location}"
         return f"zoo:{self.location}" if self.source == "zoo" else self.location
 
 
-def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> SafetensorsCheckpoint:
+def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> Checkpoint:
     """Map the weights a reference names; nothing is read yet but headers.
 
     Args:
@@ -85,7 +97,10 @@ def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> Safetensors
             "Folders of this computer are not offered on a public page; allowed are "
             f"{', '.join('zoo:' + name for name in zoo_names())}. Others work in your own copy."
         )
-    return SafetensorsCheckpoint(Path(parsed.location).expanduser())
+    folder = Path(parsed.location).expanduser()
+    if parsed.base is not None:
+        return LoraCheckpoint(open_checkpoint(parsed.base), folder)
+    return SafetensorsCheckpoint(folder)
 
 
 def zoo_root() -> Path:

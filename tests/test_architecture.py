@@ -40,7 +40,7 @@ CORE_LAYERS = (
         "profile",
     }
     | {"recipe", "pairs", "chunks", "binning", "cuts", "merge", "card", "export", "preflight"}
-    | {"hub"},
+    | {"hub", "lora"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},

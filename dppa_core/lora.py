@@ -1,0 +1,211 @@
+"""A checkpoint made of a base and a LoRA adapter: W + scale * B @ A, tensor by tensor.
+
+Knows arrays and names. A and B are never merged apart: what others see is one float32 tensor per
+adapted weight, rounded once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint, file_hash
+from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
+from dppa_core.floats import to_float32
+from dppa_core.lora_config import read_lora_config
+from dppa_core.lora_parts import Update, read_parts
+from dppa_core.names import match_names
+
+_ROWS = 64
+"""Rows worked on at a time: they fit a core's own cache in float64."""
+
+
+class LoraCheckpoint:
+    """A base with an adapter on it, read as one model.
+
+    Args:
+        base: Any checkpoint; one with another adapter on it, too.
+        adapter: Folder with adapter_config.json and adapter_model.safetensors.
+
+    Raises:
+        MissingCheckpoint: the folder or one of its files is not there.
+        DamagedCheckpoint: a file that cannot be read, or A without B.
+        IncompatibleCheckpoints: an adapter of another base.
+        NotAllowed: an adapter whose delta is not computed here.
+    """
+
+    def __init__(self, base: Checkpoint, adapter: str | Path) -> None:
+        self.base, self.adapter = base, Path(adapter)
+        self._settings = read_lora_config(self.adapter)
+        parts = read_parts(self.adapter)
+        self._file = parts.file
+        weights = {f"{module}.weight": module for module in parts.updates}
+        biases = {f"{module}.bias": module for module in parts.biases}
+        places = match_names((*weights, *biases, *parts.replaced), base.names())
+        for name in (*weights, *biases):
+            self._check_there(name, places)
+        self._replaced = {places.get(name, name): at for name, at in parts.replaced.items()}
+        self._updates = {
+            places[name]: (module, parts.updates[module]) for name, module in weights.items()
+        }
+        self._biases = {
+            places[name]: (module, parts.biases[module]) for name, module in biases.items()
+        }
+        self._transposed = self._stored_in_by_out()
+        for name, (module, update) in self._updates.items():
+            self._check_shapes(name, module, update)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The base's."""
+        return self.base.config
+
+    @property
+    def folder(self) -> Path:
+        """The base's: configuration and tokenizer lie there."""
+        return self.base.folder
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder this model is read from."""
+        return (*self.base.folders, self.adapter)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all tensors, sorted."""
+        return tuple(sorted({*self.base.names(), *self._replaced}))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor."""
+        stored = self._replaced.get(name)
+        return self._file.tensors[stored].shape if stored else self.base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """F32 for what the adapter adds to; else as stored."""
+        if name in self._updates or name in self._biases:
+            return "F32"
+        stored = self._replaced.get(name)
+        return self._file.tensors[stored].dtype if stored else self.base.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """Its elements, flat; computed anew at every call where the adapter adds to it."""
+        if name in self._replaced:
+            return self._file.raw(self._replaced[name])
+        if name in self._updates:
+            return self._updated(name, *self._updates[name]).ravel()
+        if name in self._biases:
+            module, part = self._biases[name]
+            scaled = self._settings.scale(module) * self._part(part).astype(np.float64)
+            return (self._weight(name) + scaled).astype(np.float32)
+        return self.base.raw(name)
+
+    def content_hash(self) -> str:
+        """SHA-256 over the base's weights, the adapter's, and what its configuration says."""
+        parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _updated(self, name: str, module: str, update: Update) -> Float32[ndarray, "rows columns"]:
+        weight, scale = self._weight(name), self._settings.scale(module)
+        a, b = self._part(update.a), self._part(update.b)
+        if not update.magnitude:
+            swapped = self._transposed or update.embedding
+            return add_product(weight, *((a.T, b.T) if swapped else (b, a)), scale)
+        magnitude = self._part(update.magnitude).ravel()
+        if self._transposed:
+            return np.ascontiguousarray(add_product(weight.T, b, a, scale, magnitude).T)
+        return add_product(weight, b, a, scale, magnitude)
+
+    def _weight(self, name: str) -> Float32[ndarray, " *shape"]:
+        weight = to_float32(self.base.raw(name), self.base.dtype(name))
+        return weight.reshape(self.base.shape(name))
+
+    def _part(self, stored: str) -> Float32[ndarray, " *shape"]:
+        info = self._file.tensors[stored]
+        return to_float32(self._file.raw(stored), info.dtype).reshape(info.shape)
+
+    def _check_there(self, name: str, places: Mapping[str, str]) -> None:
+        if name not in places:
+            raise IncompatibleCheckpoints(
+                f"{self.adapter}: adapts {name}, which {self.base.folder.name} does not have. An "
+                "adapter of another base, or of a head tied to the embedding, is the usual cause."
+            )
+
+    def _stored_in_by_out(self) -> bool:
+        """Whether the base stores weights in x out: as configured, unless a shape contradicts."""
+        for name, (_, update) in self._updates.items():
+            shape = self.base.shape(name)
+            if not update.embedding and shape != shape[::-1]:
+                return shape == self._product(update)[::-1]
+        return self._settings.fan_in_fan_out
+
+    def _product(self, update: Update) -> tuple[int, ...]:
+        """Out x in."""
+        a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
+        return (*b[:1], *a[-1:])
+
+    def _check_shapes(self, name: str, module: str, update: Update) -> None:
+        a, b = (self._file.tensors[part].shape for part in (update.a, update.b))
+        rank, wanted = self._settings.rank(module), self._product(update)
+        if self._transposed or update.embedding:
+            wanted = wanted[::-1]
+        if len(a) != 2 or len(b) != 2 or a[0] != rank or b[1] != rank:
+            raise DamagedCheckpoint(
+                f"{self.adapter}: {module} has A of shape {a} and B of shape {b}, its "
+                f"configuration gives it rank {rank}. Files of two adapters are the usual cause."
+            )
+        if self.base.shape(name) != wanted:
+            raise IncompatibleCheckpoints(
+                f"{name}: {self.base.folder.name} has shape {self.base.shape(name)}, the adapter "
+                f"{self.adapter} adds {wanted}. An adapter of another base, or of a resized "
+                "vocabulary, is the usual cause."
+            )
+
+
+def add_product(
+    weight: Float32[ndarray, "rows columns"],
+    left: Float32[ndarray, "rows rank"],
+    right: Float32[ndarray, "rank columns"],
+    scale: float,
+    norms: Float32[ndarray, " rows"] | None = None,
+) -> Float32[ndarray, "rows columns"]:
+    """weight + scale * left @ right in float64, rounded to float32 once.
+
+    Summed over the rank in its order, element by element, so that no library of the machine
+    decides about the last bit.
+
+    Args:
+        weight: Of the base.
+        left: B, or A transposed.
+        right: A, or B transposed.
+        scale: alpha / r, or alpha / sqrt(r).
+        norms: Of DoRA: what each row of the sum is scaled to (its Euclidean norm).
+    """
+    out = np.empty(weight.shape, np.float32)
+    for start in range(0, weight.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        total = _product(left[rows], right)
+        total *= scale
+        total += weight[rows]
+        if norms is not None:
+            lengths = np.sqrt(np.square(total).sum(axis=1))
+            total *= (norms[rows] / np.maximum(lengths, np.finfo(np.float64).tiny))[:, None]
+        out[rows] = total
+    return out
+
+
+def _product(
+    left: Float32[ndarray, "some rank"], right: Float32[ndarray, "rank columns"]
+) -> Float64[ndarray, "some columns"]:
+    total = np.zeros((left.shape[0], right.shape[1]))
+    term = np.empty_like(total)
+    for column, row in zip(left.T.astype(np.float64), right.astype(np.float64), strict=True):
+        np.multiply(column[:, None], row[None, :], out=term)
+        total += term
+    return total

@@ -1,0 +1,133 @@
+"""What adapter_config.json says, as far as a delta depends on it.
+
+Knows one JSON file, no weights. What would change the delta in a way we do not compute is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint_files import read_object
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, shown
+
+CONFIG = "adapter_config.json"
+
+# Options that make the adapter something else than scale * B @ A, with what each of them is.
+_OTHER_SHAPES = {
+    "layer_replication": "layers that the base does not have",
+    "target_parameters": "adapters of bare parameters (fused experts)",
+    "trainable_token_indices": "single trained rows of the embedding",
+    "alora_invocation_tokens": "activated LoRA, which acts on part of a text only",
+    "arrow_config": "a router over several adapters",
+    "kasa_config": "KaSA, which changes the base as well",
+    "monteclora_config": "MonteCLoRA, which draws at random",
+    "use_bdlora": "block-diagonal LoRA",
+    "use_qalora": "QA-LoRA, which belongs to quantised weights",
+}
+# Starts that leave the base as it is. The others (PiSSA, OLoRA, LoftQ, CorDA, LoRA-GA) move it.
+_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraConfig:
+    """Settings of a LoRA adapter; names as in the file."""
+
+    r: int
+    lora_alpha: float
+    use_rslora: bool = False
+    """Divide by sqrt(r) instead of r."""
+    use_dora: bool = False
+    fan_in_fan_out: bool = False
+    """The base stores its weights in x out (GPT-2)."""
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    """Regular expression over the end of a module's name -> its own r."""
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+
+    def rank(self, module: str) -> int:
+        """Rows of A for a module, as "model.layers.0.self_attn.q_proj"."""
+        return int(_lookup(self.rank_pattern, module, self.r))
+
+    def scale(self, module: str) -> float:
+        """The factor before B @ A."""
+        rank = self.rank(module)
+        divisor = math.sqrt(rank) if self.use_rslora else rank
+        return float(_lookup(self.alpha_pattern, module, self.lora_alpha)) / divisor
+
+
+def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> float:
+    """The first pattern that matches the end of the name, at a dot, as peft looks it up."""
+    for pattern, value in patterns.items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return otherwise
+
+
+def read_lora_config(folder: Path) -> LoraConfig:
+    """Read and check the configuration of an adapter folder.
+
+    Raises:
+        MissingCheckpoint: the folder or its adapter_config.json is not there.
+        DamagedCheckpoint: it is no JSON object, or a value is impossible.
+        NotAllowed: another kind of adapter, or an option whose delta is not computed here.
+    """
+    values = _read(folder)
+    _refuse_others(folder, values)
+    try:
+        config = LoraConfig(
+            r=int(values.get("r", 8)),
+            lora_alpha=float(values.get("lora_alpha", 8)),
+            use_rslora=bool(values.get("use_rslora", False)),
+            use_dora=bool(values.get("use_dora", False)),
+            fan_in_fan_out=bool(values.get("fan_in_fan_out", False)),
+            rank_pattern={str(k): int(v) for k, v in (values.get("rank_pattern") or {}).items()},
+            alpha_pattern={
+                re.compile(str(k)).pattern: float(v)
+                for k, v in (values.get("alpha_pattern") or {}).items()
+            },
+        )
+        for pattern in config.rank_pattern:
+            re.compile(pattern)
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise DamagedCheckpoint(f"{folder / CONFIG}: a value cannot be read ({error}).") from error
+    least = min((config.r, *config.rank_pattern.values()))
+    if least < 1 or not math.isfinite(config.lora_alpha):
+        raise DamagedCheckpoint(
+            f"{folder / CONFIG}: r must be 1 or more and lora_alpha a number, got r "
+            f"{shown(least)} and lora_alpha {config.lora_alpha}."
+        )
+    return config
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
+    if not folder.is_dir():
+        raise MissingCheckpoint(
+            f"{folder}: no such adapter folder. What stands after the + of a reference is a folder "
+            "with adapter_config.json and adapter_model.safetensors."
+        )
+    if not (folder / CONFIG).exists():
+        raise MissingCheckpoint(
+            f"{folder}: no {CONFIG}, so this is no adapter. A whole model, which is named without "
+            "a +, is the usual cause."
+        )
+    return read_object(folder / CONFIG)
+
+
+def _refuse_others(folder: Path, values: Mapping[str, Any]) -> None:
+    kind = values.get("peft_type", "LORA")
+    remedy = "Merge it with peft (merge_and_unload), save the model, and name that folder."
+    if kind != "LORA":
+        raise NotAllowed(f"{folder}: an adapter of type {shown(kind)}; LORA can be read. {remedy}")
+    for option, what in _OTHER_SHAPES.items():
+        if values.get(option):
+            raise NotAllowed(f"{folder}: {option} is set: {what}. {remedy}")
+    start = values.get("init_lora_weights", True)
+    if start not in _PLAIN_STARTS:
+        raise NotAllowed(
+            f"{folder}: init_lora_weights is {shown(start)}, which changes the base when training "
+            f"begins; the adapter alone does not say how. {remedy}"
+        )

@@ -1,0 +1,106 @@
+"""The tensors of an adapter's file, sorted by what they do to which weight of the base.
+
+Knows peft's names and one file, not the base.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed
+from dppa_core.floats import FLOATS
+from dppa_core.safetensors_io import SafetensorsFile, open_file
+
+WEIGHTS = "adapter_model.safetensors"
+_WRAPPERS = re.compile(r"\.(?:base_layer|modules_to_save|default)(?=\.|$)")
+_PART = re.compile(
+    r"(?P<module>.+)\.lora_(?:(?P<side>[AB])\.weight|embedding_(?P<rows>[AB])"
+    r"|(?P<magnitude>magnitude_vector)(?:\.weight)?|(?P<bias>B\.bias))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The parts of one adapted weight, by their names in the file; empty where there is none."""
+
+    a: str = ""
+    """rank x in; of an embedding rank x tokens."""
+    b: str = ""
+    """out x rank; of an embedding width x rank."""
+    magnitude: str = ""
+    """Of DoRA: the norm that each row (out) is brought to."""
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterParts:
+    """What an adapter does, by names as the base spells them (but for a prefix)."""
+
+    file: SafetensorsFile
+    updates: Mapping[str, Update] = field(default_factory=dict)
+    """Module, as "model.layers.0.self_attn.q_proj" -> its A and B."""
+    biases: Mapping[str, str] = field(default_factory=dict)
+    """Module -> what is added to its bias."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Tensor of the base -> the trained one that takes its place."""
+
+
+def read_parts(folder: Path) -> AdapterParts:
+    """Sort the tensors of an adapter folder.
+
+    Raises:
+        MissingCheckpoint: no adapter_model.safetensors.
+        DamagedCheckpoint: a file that cannot be read, an A without B, or no plain numbers.
+        NotAllowed: DoRA on an embedding.
+    """
+    if not (folder / WEIGHTS).is_file() and (folder / "adapter_model.bin").is_file():
+        raise MissingCheckpoint(
+            f"{folder}: adapter_model.bin is a pickle, {WEIGHTS} is needed. "
+            f"Convert it: dppa convert {folder} --out NEW_FOLDER."
+        )
+    file = open_file(folder / WEIGHTS)
+    updates: dict[str, Update] = {}
+    biases, replaced = {}, {}
+    for stored, info in file.tensors.items():
+        if info.dtype not in FLOATS:
+            raise DamagedCheckpoint(
+                f"{file.path}: {stored} has dtype {info.dtype}; an adapter has {', '.join(FLOATS)}."
+            )
+        name = _WRAPPERS.sub("", stored.removeprefix("base_model.model."))
+        match = _PART.fullmatch(name)
+        if match is None:
+            replaced[name] = stored
+        elif match["bias"]:
+            biases[match["module"]] = stored
+        else:
+            known = updates.get(match["module"], Update())
+            updates[match["module"]] = _with(known, match, stored)
+    for module, update in updates.items():
+        _check(folder, module, update)
+    return AdapterParts(file, updates, biases, replaced)
+
+
+def _with(update: Update, match: re.Match[str], stored: str) -> Update:
+    if match["magnitude"]:
+        return replace(update, magnitude=stored)
+    side = match["side"] or match["rows"]
+    embedding = match["rows"] is not None
+    if side == "A":
+        return replace(update, a=stored, embedding=embedding)
+    return replace(update, b=stored, embedding=embedding)
+
+
+def _check(folder: Path, module: str, update: Update) -> None:
+    if not update.a or not update.b:
+        raise DamagedCheckpoint(
+            f"{folder / WEIGHTS}: {module} has {'B' if update.b else 'A'} alone, A and B belong "
+            "together. A file cut short, or put together by hand, is the usual cause."
+        )
+    if update.embedding and update.magnitude:
+        raise NotAllowed(
+            f"{folder}: {module} is an embedding with DoRA, which is not computed here. Merge it "
+            "with peft (merge_and_unload), save the model, and name that folder."
+        )
