@@ -1,0 +1,71 @@
+"""Under which licence a merge stands, by those of its parents: what a card can say, no advice.
+
+Knows licence identifiers as the Hub spells them, not where they were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PERMISSIVE = (
+    "apache-2.0",
+    "bsd-3-clause",
+    "bsd-2-clause",
+    "mit",
+    "isc",
+    "cc-by-4.0",
+    "cdla-permissive-2.0",
+    "unlicense",
+    "cc0-1.0",
+)
+"""Licences that go together, the one that asks for most first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedLicence:
+    """What the parents' licences mean for a merge of them."""
+
+    identifier: str | None
+    """For the field `license` of the card; None where a parent states none."""
+    warnings: tuple[str, ...]
+    """One sentence each; empty where nothing speaks against passing the merge on."""
+
+
+def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
+    """Combine licences, the strictest first.
+
+    One licence for all stays; permissive ones give the one that asks for most; one restrictive
+    licence beside permissive ones covers the whole; two different restrictive ones are a conflict.
+
+    Args:
+        parents: Reference of each parent -> licence identifier of the Hub, as "apache-2.0" or
+            "llama2", in any case; None where it states none.
+    """
+    stated = {ref: licence.strip().lower() for ref, licence in parents.items() if licence}
+    silent = [ref for ref in parents if ref not in stated]
+    strict = sorted({licence for licence in stated.values() if licence not in PERMISSIVE})
+    warnings = [f"{ref} states no licence: ask its authors before passing on." for ref in silent]
+    if len(strict) > 1:
+        warnings.append(
+            f"The parents' licences differ ({_told(stated, strict)}), and each may forbid what "
+            "another asks for: read them before passing the merge on."
+        )
+    elif strict and len(set(stated.values())) > 1:
+        warnings.append(
+            f"The whole merge stands under {_told(stated, strict)}; its terms apply to the "
+            "other parents' share as well."
+        )
+    if silent or not stated:
+        return MergedLicence(None, tuple(warnings))
+    if strict:
+        return MergedLicence(strict[0] if len(strict) == 1 else "other", tuple(warnings))
+    return MergedLicence(min(stated.values(), key=PERMISSIVE.index), tuple(warnings))
+
+
+def _told(stated: Mapping[str, str], licences: list[str]) -> str:
+    parts = []
+    for licence in licences:
+        owners = [ref for ref, own in stated.items() if own == licence]
+        parts.append(f"{licence} of {', '.join(owners)}")
+    return "; ".join(parts)

@@ -1,0 +1,49 @@
+"""Where the parents of a merge come from and what they say of themselves: for the model card.
+
+Knows folders and the front matter of their README.md, never a weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import yaml
+
+_LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """One model that went into a merge."""
+
+    reference: str
+    """As the recipe names it."""
+    licence: str | None
+    """Identifier of the Hub, as its README.md states it."""
+
+
+def parent_of(reference: str, folder: Path) -> Parent:
+    """What the folder of a checkpoint says of the model in it.
+
+    A README.md that is missing, damaged or silent is no error: it then says nothing.
+    """
+    licence = _front_matter(folder / "README.md").get("license")
+    return Parent(reference, licence if isinstance(licence, str) and licence.strip() else None)
+
+
+def _front_matter(path: Path) -> dict[str, object]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            if file.readline().rstrip() != "---":
+                return {}
+            lines = []
+            for line in islice(file, _LONGEST):
+                if line.rstrip() == "---":
+                    break
+                lines.append(line)
+        values = yaml.safe_load("".join(lines))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return {}
+    return values if isinstance(values, dict) else {}
