@@ -1,44 +1,48 @@
 """The model card of a merge: what it is made of, and how to make it again.
 
-Knows recipes and plans, not weights or time: the same recipe gives the same card.
+Knows recipes, plans and what the parents say of themselves, not weights or time: the same recipe
+gives the same card.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dppa_core.licences import merged_licence
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
+from dppa_core.provenance import Parent
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 
 _FRONT = """---
 library_name: transformers
 pipeline_tag: text-generation
-{licence}tags:
+{known}tags:
 - merge
 - dppa
 ---
 """
 
 
-def model_card(recipe: MergeRecipe, plans: Sequence[PruningPlan] = ()) -> str:
+def model_card(
+    recipe: MergeRecipe, plans: Sequence[PruningPlan] = (), parents: Sequence[Parent] = ()
+) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
         recipe: Of the merge.
         plans: Of its domain models, where its method makes plans.
+        parents: Base and domain models, where their folders are at hand.
     """
     method = get_method(recipe.method)
-    embedded = all(
-        ref.startswith("zoo:") for ref in (recipe.base, *(m.model for m in recipe.models))
-    )
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
     title = " + ".join(_short(model.model) for model in recipe.models)
     parts = [
-        _FRONT.format(licence="license: apache-2.0\n" if embedded else ""),
+        _FRONT.format(known=_known(recipe, parents)),
         f"# {_short(recipe.base)} merged with {title}\n",
         f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}\n",
         _models_table(recipe, plans),
+        *_licences(parents),
         "## Make it again\n",
         "The recipe, as `recipe.yaml`:\n",
         f"```yaml\n{dump_recipe(recipe)}```\n",
@@ -46,6 +50,31 @@ def model_card(recipe: MergeRecipe, plans: Sequence[PruningPlan] = ()) -> str:
         "The same recipe on the same checkpoints gives the same bytes.\n",
     ]
     return "\n".join(parts)
+
+
+def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
+    """Front matter that not every merge can have: licence, and the parents the Hub knows."""
+    licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
+    models = (recipe.base, *(model.model for model in recipe.models))
+    hub = [ref[4:].partition("@")[0] for ref in models if ref.startswith("hub:")]
+    lines = [f"license: {licence}"] if licence else []
+    if hub:
+        lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
+        lines += ["base_model_relation: merge"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _licences(parents: Sequence[Parent]) -> list[str]:
+    if not parents:
+        return []
+    stated = {parent.reference: parent.licence for parent in parents}
+    rows = [f"| {_cell(ref)} | {licence or 'not stated'} |" for ref, licence in stated.items()]
+    table = "\n".join(["| model | licence |", "| --- | --- |", *rows, ""])
+    found = merged_licence(stated)
+    warnings = [f"**{warning}**\n" for warning in found.warnings]
+    if found.unstated:
+        warnings.append("Ask the authors of those that state none before passing this merge on.\n")
+    return ["## Licences\n", table, *warnings]
 
 
 def _models_table(recipe: MergeRecipe, plans: Sequence[PruningPlan]) -> str:

@@ -168,7 +168,8 @@ def card(recipe: RecipeFile, as_json: JsonFlag = False) -> None:
     """Show the model card a merge of this recipe would get."""
     loaded = load_recipe(recipe)
     with progress_line() as progress:
-        text = model_card(loaded, Merger(loaded, progress=progress).plans)
+        merger = Merger(loaded, progress=progress)
+        text = model_card(loaded, merger.plans, merger.parents())
     emit({"card": text}, text, as_json=as_json)
 
 

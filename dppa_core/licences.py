@@ -28,8 +28,10 @@ class MergedLicence:
 
     identifier: str | None
     """For the field `license` of the card; None where a parent states none."""
+    unstated: tuple[str, ...]
+    """References of the parents that state none."""
     warnings: tuple[str, ...]
-    """One sentence each; empty where nothing speaks against passing the merge on."""
+    """Where stated licences differ, a sentence on what that means."""
 
 
 def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
@@ -43,24 +45,26 @@ def merged_licence(parents: Mapping[str, str | None]) -> MergedLicence:
             "llama2", in any case; None where it states none.
     """
     stated = {ref: licence.strip().lower() for ref, licence in parents.items() if licence}
-    silent = [ref for ref in parents if ref not in stated]
+    unstated = tuple(ref for ref in parents if ref not in stated)
     strict = sorted({licence for licence in stated.values() if licence not in PERMISSIVE})
-    warnings = [f"{ref} states no licence: ask its authors before passing on." for ref in silent]
+    warnings: tuple[str, ...] = ()
     if len(strict) > 1:
-        warnings.append(
+        warnings = (
             f"The parents' licences differ ({_told(stated, strict)}), and each may forbid what "
-            "another asks for: read them before passing the merge on."
+            "another asks for: read them before passing the merge on.",
         )
     elif strict and len(set(stated.values())) > 1:
-        warnings.append(
+        warnings = (
             f"The whole merge stands under {_told(stated, strict)}; its terms apply to the "
-            "other parents' share as well."
+            "other parents' share as well.",
         )
-    if silent or not stated:
-        return MergedLicence(None, tuple(warnings))
-    if strict:
-        return MergedLicence(strict[0] if len(strict) == 1 else "other", tuple(warnings))
-    return MergedLicence(min(stated.values(), key=PERMISSIVE.index), tuple(warnings))
+    if unstated or not stated:
+        identifier = None
+    elif strict:
+        identifier = strict[0] if len(strict) == 1 else "other"
+    else:
+        identifier = min(stated.values(), key=PERMISSIVE.index)
+    return MergedLicence(identifier, unstated, warnings)
 
 
 def _told(stated: Mapping[str, str], licences: list[str]) -> str:

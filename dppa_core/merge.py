@@ -21,6 +21,7 @@ from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.kernels import get_backend
+from dppa_core.licences import merged_licence
 from dppa_core.merge_folder import (
     check_target,
     copy_companions,
@@ -36,6 +37,7 @@ from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
 from dppa_core.profile import cached_profile, tensor_pair
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
@@ -109,6 +111,12 @@ class Merger:
         self.plans: tuple[PruningPlan, ...] = tuple(
             treatments.plan for treatments in self._treatments if treatments.plan is not None
         )
+
+    def parents(self) -> tuple[Parent, ...]:
+        """Base and domain models, each once, and what they say of themselves."""
+        models = (self.recipe.base, *(model.model for model in self.recipe.models))
+        folders = (self.base.folder, *(checkpoint.folder for checkpoint in self.tuned))
+        return tuple(parent_of(*named) for named in dict(zip(models, folders, strict=True)).items())
 
     def names(self) -> tuple[str, ...]:
         """Names of all merged tensors: those of the base."""
@@ -234,7 +242,8 @@ def merge_to_folder(
         files = _write_weights(folder, tally, shard_size)
         write_config(merger.base.config, recipe.dtype, folder)
         copy_companions(merger.base.folder, folder)
-        write_provenance(dump_recipe(recipe), model_card(recipe, merger.plans), folder)
+        card = model_card(recipe, merger.plans, merger.parents())
+        write_provenance(dump_recipe(recipe), card, folder)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         densities=tally.densities(),
@@ -302,7 +311,8 @@ class _Tally:
                     f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
                     "elements are equal to the base than were to be dropped."
                 )
-        return tuple(found)
+        stated = {parent.reference: parent.licence for parent in self._merger.parents()}
+        return (*found, *merged_licence(stated).warnings)
 
 
 def _same(base: Checkpoint, name: str, merged: _Merged) -> bool:

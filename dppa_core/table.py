@@ -198,7 +198,7 @@ def _falling(values: Float32[ndarray, "*axes R"]) -> dict[str, Any]:
     """
     exact = np.nan_to_num(values.astype(np.float64), nan=1.0)  # no cell: a flat curve
     drops = 1.0 - exact
-    largest = float(np.diff(drops, axis=-1, prepend=0.0).max(initial=0.0))
+    largest = float(np.max(np.diff(drops, axis=-1, prepend=0.0), initial=0.0))
     scale = max(largest, 1e-6) / 254  # one code is left for the rounding carried over
     codes = np.diff(np.rint(drops / scale), axis=-1, prepend=0.0)
     return _packed("u8", np.clip(codes, 0, 255).astype(np.uint8), 1.0, -scale, steps=True)

@@ -23,7 +23,7 @@ CORE_LAYERS = (
     {"errors", "progress", "foreign"},
     # pure math: numbers in, numbers out
     {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
-    | {"methods", "plan", "table"},
+    | {"methods", "plan", "table", "licences"},
     # files, and the loops over their bytes
     {
         "floats",
@@ -40,7 +40,7 @@ CORE_LAYERS = (
         "profile",
     }
     | {"recipe", "pairs", "chunks", "binning", "cuts", "merge", "card", "export", "preflight"}
-    | {"hub", "lora"},
+    | {"hub", "lora", "provenance"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},
