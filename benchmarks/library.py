@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measurement, timed
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.partition import even_levels
 from dppa_core.plan import plan_pruning
 from dppa_core.profile import profile_delta

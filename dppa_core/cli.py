@@ -20,7 +20,8 @@ from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_terminal import terminal
 from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError, InvalidRecipe
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.plan import PruningPlan, plan_pruning
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import load_recipe

@@ -14,7 +14,7 @@ import torch
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import OutOfBudget
 from dppa_core.loading import build_model, load_tokenizer
-from dppa_core.merge import Merger
+from dppa_core.merger import Merger
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident

@@ -39,7 +39,18 @@ CORE_LAYERS = (
         "sources",
         "profile",
     }
-    | {"recipe", "pairs", "chunks", "binning", "cuts", "merge", "card", "export", "preflight"}
+    | {
+        "recipe",
+        "pairs",
+        "chunks",
+        "binning",
+        "cuts",
+        "merger",
+        "merge",
+        "card",
+        "export",
+        "preflight",
+    }
     | {"hub", "lora", "provenance"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.loading import build_model
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.modules import find_modules, layer_of
 from dppa_core.recipe import DomainModel, MergeRecipe
 from tests.reference import slow

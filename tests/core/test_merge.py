@@ -8,7 +8,8 @@ import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import Cancelled, IncompatibleCheckpoints, NotAllowed
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
 from tests.tiny import Shape, random_llama, tuned_llama
 

@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoint import to_float32
 from dppa_core.errors import UnknownName
-from dppa_core.merge import Merger
+from dppa_core.merger import Merger
 from dppa_core.methods.registry import get_method, method_names
 from dppa_core.recipe import DomainModel, MergeRecipe, Override
 from tests.tiny import Shape, TinyLlama, write_file

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.profile import profile_delta
 from dppa_core.recipe import DomainModel, MergeRecipe
 from tests.tiny import TinyLlama, random_llama, tuned_llama

@@ -18,7 +18,7 @@ from dppa_core.density import PruningParameters
 from dppa_core.errors import Cancelled
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import BACKENDS, get_backend
-from dppa_core.merge import Merger
+from dppa_core.merger import Merger
 from dppa_core.partition import select
 from dppa_core.plan import plan_pruning
 from dppa_core.profile import cached_profile, profile_delta

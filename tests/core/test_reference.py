@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.density import PruningParameters
-from dppa_core.merge import Merger
+from dppa_core.merger import Merger
 from dppa_core.plan import PruningPlan, plan_pruning
 from dppa_core.profile import profile_delta
 from dppa_core.recipe import DomainModel, MergeRecipe

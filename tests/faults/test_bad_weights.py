@@ -16,7 +16,8 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NonFiniteWeights,
 )
-from dppa_core.merge import Merger, merge_to_folder
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
 from dppa_core.pairs import match_tensors
 from dppa_core.profile import profile_delta
 from dppa_core.recipe import DomainModel, MergeRecipe

@@ -21,7 +21,7 @@ from dppa_core.errors import (
 from dppa_core.foreign import ForeignCode
 from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.loading import build_model
-from dppa_core.merge import Merger
+from dppa_core.merger import Merger
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.resident import Resident

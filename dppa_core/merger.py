@@ -1,0 +1,167 @@
+"""From a recipe to merged tensors, one at a time.
+
+Knows checkpoints and methods, not folders to write nor models in memory. Every tensor is
+independent of the others: the same recipe gives the same bytes in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.floats import DTYPE_CODES, FLOATS
+from dppa_core.kernels import get_backend
+from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
+from dppa_core.methods.registry import get_method
+from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.modules import find_modules, layer_of
+from dppa_core.names import find_embedding, find_head
+from dppa_core.pairs import match_tensors, tied
+from dppa_core.plan import PruningPlan
+from dppa_core.profile import cached_profile, tensor_pair
+from dppa_core.progress import Progress, Stop
+from dppa_core.provenance import Parent, parent_of
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.sources import open_checkpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedTensor:
+    """One merged tensor."""
+
+    dtype: str
+    """Code of the header: "BF16", "F32", …"""
+    shape: tuple[int, ...]
+    raw: Shaped[ndarray, " n"]
+    kept: tuple[int, ...]
+    """Elements kept of each domain model's delta."""
+
+
+class Merger:
+    """Merges one tensor at a time, in any order, as often as asked.
+
+    Args:
+        recipe: What to merge.
+        backend: "numba", or "torch" for the slow reference; the bytes are the same.
+        public: Whether strangers wrote the recipe; local folders are then refused.
+        progress: Told while domain models are profiled.
+        stop: Ends profiling.
+
+    Raises:
+        CheckpointError: a model that is missing, damaged, or does not fit the base.
+    """
+
+    def __init__(
+        self,
+        recipe: MergeRecipe,
+        *,
+        backend: str = "numba",
+        public: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.base = open_checkpoint(recipe.base, public=public)
+        self.tuned = tuple(open_checkpoint(m.model, public=public) for m in recipe.models)
+        self._kernels = get_backend(backend)
+        self._places = tuple(
+            match_tensors(self.base, checkpoint, model.model)
+            for checkpoint, model in zip(self.tuned, recipe.models, strict=True)
+        )
+        self._twins = self._tied_heads()
+        self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
+        layers = [layer_of(name) for name in self.base.names()]
+        self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
+        self._check_layers()
+        self._treatments = tuple(
+            self._treat(model, public, progress, stop) for model in recipe.models
+        )
+        self.plans: tuple[PruningPlan, ...] = tuple(
+            treatments.plan for treatments in self._treatments if treatments.plan is not None
+        )
+
+    def parents(self) -> tuple[Parent, ...]:
+        """Base and domain models, each once, and what they say of themselves."""
+        models = (self.recipe.base, *(model.model for model in self.recipe.models))
+        folders = (checkpoint.folders[-1] for checkpoint in (self.base, *self.tuned))
+        return tuple(parent_of(*named) for named in dict(zip(models, folders, strict=True)).items())
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all merged tensors: those of the base."""
+        return self.base.names()
+
+    def dtype(self, name: str) -> str:
+        """Dtype of a merged tensor: the recipe's, or the base's where it is copied."""
+        return self.base.dtype(name) if self._copied(name) else DTYPE_CODES[self.recipe.dtype]
+
+    def tensor(self, name: str) -> tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]:
+        """Merge one tensor: its dtype, shape, and elements flat as `Checkpoint.raw` gives them.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity in a weight, or a sum too large for the dtype.
+        """
+        merged = self.merge(name)
+        return merged.dtype, merged.shape, merged.raw
+
+    def merge(self, name: str) -> MergedTensor:
+        """As `tensor`, with the numbers of elements kept."""
+        name = self._twins.get(name, name)
+        base, mine, shape = self.base.raw(name), self.base.dtype(name), self.base.shape(name)
+        if self._copied(name):
+            return MergedTensor(mine, shape, base, ())
+        terms: list[Term | None] = []
+        for index, model in enumerate(self.recipe.models):
+            pair = tensor_pair(self.base, self.tuned[index], name, self._places[index][name])
+            given = self._treatments[index]
+            treatment = given.modules.get(name, given.others)
+            coefficient = model.coefficient_at(layer_of(name), self._layers)
+            names = (self.recipe.base, model.model)
+            terms.append(
+                prepare_term(self._kernels, pair, treatment, coefficient, names, self.recipe.seed)
+            )
+        dtype = self.dtype(name)
+        fusion = Fusion(name, base, mine, tuple(term for term in terms if term), dtype)
+        raw: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[dtype])
+        Fuser(self._kernels).fuse(fusion, 0, raw)
+        return MergedTensor(dtype, shape, raw, tuple(term.kept if term else 0 for term in terms))
+
+    def _copied(self, name: str) -> bool:
+        """Whether a tensor has no delta: counters and buffers."""
+        return self.base.dtype(name) not in FLOATS or name not in self._places[0]
+
+    def _tied_heads(self) -> dict[str, str]:
+        """The head, where it is tied in every model: merged as the embedding, it stays equal."""
+        head, embedding = find_head(self.base.names()), find_embedding(self.base.names())
+        if head and embedding and all(tied(one) for one in (self.base, *self.tuned)):
+            return {head: embedding}
+        return {}
+
+    def _treat(
+        self, model: DomainModel, public: bool, progress: Progress | None, stop: Stop | None
+    ) -> Treatments:
+        method = get_method(self.recipe.method)
+        profile = None
+        if method.needs_profile:
+            profile = cached_profile(
+                self.recipe.base, model.model, public=public, progress=progress, stop=stop
+            )
+        request = Request(
+            self.modules, model.levels, model.amplification, profile, self.recipe.overrides
+        )
+        return method.treat(request, self.recipe.settings())
+
+    def _check_layers(self) -> None:
+        for model in self.recipe.models:
+            if isinstance(model.coefficient, float):
+                continue
+            beyond = [layer for layer in model.coefficient if layer >= self._layers]
+            if beyond:
+                raise IncompatibleCheckpoints(
+                    f"model {model.model!r}: a coefficient for layer {beyond[0]}, the base has "
+                    f"layers 0 to {self._layers - 1}. A recipe for another size of model is the "
+                    "usual cause."
+                )
