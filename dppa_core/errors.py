@@ -78,9 +78,10 @@ def shown(value: object, longest: int = 80) -> str:
         value: Anything; a text comes back in quotes.
         longest: Most characters of the result.
     """
-    if isinstance(value, int) and abs(value) >= 10**longest:
-        return f"a whole number of {value.bit_length()} bits"  # str() refuses 4300 digits
-    text = repr(value[: 2 * longest] if isinstance(value, (str, bytes, list, tuple)) else value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more than 4300 digits, somewhere inside
+        text = f"a {type(value).__name__} too long to be written"
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"

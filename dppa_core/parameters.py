@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
-from dppa_core.errors import InvalidRecipe, InvalidValue, did_you_mean
+from dppa_core.errors import InvalidRecipe, InvalidValue, did_you_mean, shown
 
 T = TypeVar("T")
 
@@ -83,14 +83,14 @@ def _checked(item: Field[Any], value: object) -> object:
     if "choices" in item.metadata:
         _check_choice(item.name, value, item.metadata["choices"])
     if "text" in item.metadata and not isinstance(value, str):
-        raise InvalidValue(f"{item.name} must be a text, got {value!r}.")
+        raise InvalidValue(f"{item.name} must be a text, got {shown(value)}.")
     if "min" not in item.metadata:
         return value
     number = check_number(item.name, value, item.metadata["min"], item.metadata["max"])
     if not item.metadata.get("whole"):
         return number
     if number != int(number):
-        raise InvalidValue(f"{item.name} must be a whole number, got {value!r}.")
+        raise InvalidValue(f"{item.name} must be a whole number, got {shown(value)}.")
     return int(number)
 
 
@@ -103,15 +103,17 @@ def check_number(name: str, value: object, low: float, high: float, hint: str = 
     if not is_number(value) or not low <= float(value) <= high:  # type: ignore[arg-type]
         tail = f" {hint}" if hint else ""
         raise InvalidValue(
-            f"{name} must be a number from {low:g} to {high:g}, got {value!r}.{tail}"
+            f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}.{tail}"
         )
-    return float(value)  # type: ignore[arg-type]
+    return float(value) + 0.0  # type: ignore[arg-type]  # -0.0 is 0.0, in a hash as well
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         hint = did_you_mean(str(value), choices)
-        raise InvalidValue(f"{name} must be one of {', '.join(choices)}, got {value!r}. {hint}")
+        raise InvalidValue(
+            f"{name} must be one of {', '.join(choices)}, got {shown(value)}. {hint}"
+        )
 
 
 def check_keys(given: Mapping[Any, object], known: tuple[str, ...], where: str) -> None:
@@ -123,8 +125,8 @@ def check_keys(given: Mapping[Any, object], known: tuple[str, ...], where: str) 
     for key in given:
         if key not in known:
             raise InvalidRecipe(
-                f"{where}: unknown key {key!r}. {did_you_mean(str(key), known)} "
-                f"Allowed: {', '.join(known)}. A typing error is the usual cause."
+                f"{where}: unknown key {shown(key)}. {did_you_mean(str(key), known)} "
+                f"Allowed: {', '.join(known) or 'none'}. A typing error is the usual cause."
             )
 
 

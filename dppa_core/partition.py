@@ -17,7 +17,7 @@ from jaxtyping import Int64, UInt64
 from numpy import ndarray
 
 from dppa_core.deltas import OPEN_BITS, ModuleProfile
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number, is_number
 
 MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -86,18 +86,18 @@ def check_levels(levels: object) -> tuple[float, ...]:
     """
     if not isinstance(levels, (list, tuple)) or not levels:
         raise InvalidValue(
-            f"levels must be a list of pruning rates such as [0.9, 0.8]: {levels!r}."
+            f"levels must be a list of pruning rates such as [0.9, 0.8], got {shown(levels)}."
         )
     for level in levels:
         if not is_number(level) or not 0 <= float(level) < 1:
             raise InvalidValue(
-                f"A pruning rate must be a number in [0, 1), got {level!r}. It is the share "
+                f"A pruning rate must be a number in [0, 1), got {shown(level)}. It is the share "
                 "dropped: 0.8 drops 80 %; a percentage instead of a share is the usual cause."
             )
-    rates = tuple(float(level) for level in levels)
+    rates = tuple(float(level) + 0.0 for level in levels)  # -0.0 is 0.0
     if any(later >= earlier for earlier, later in zip(rates, rates[1:], strict=False)):
         raise InvalidValue(
-            f"levels must fall strictly, got {list(rates)}. The first keeps the fewest "
+            f"levels must fall strictly, got {shown(list(rates))}. The first keeps the fewest "
             "elements, the last is the overall pruning rate: [0.9, 0.8]."
         )
     return rates

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dppa_core.density import Override
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameters import check_keys
 from dppa_core.recipe_values import (
     FORMAT,
@@ -23,6 +23,7 @@ from dppa_core.recipe_values import (
     checked_levels,
     checked_overrides,
     checked_seed,
+    checked_text,
     recipe_hash,
     recipe_values,
 )
@@ -40,21 +41,31 @@ __all__ = [
 _KEYS = ("dppa", "base", "models", "method", "parameters", "overrides", "seed", "dtype")
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient")
 _LARGEST_TEXT = 100_000
-_DEEPEST = 20
+_LARGEST_FILE = 4 * _LARGEST_TEXT  # in UTF-8
+_LONGEST_REASON = 300
+_DEEPEST, _MOST_DIGITS = 20, 100
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML: no aliases, which can make a short text endless, no abyss, and no key twice."""
+    """Plain YAML: text, numbers, lists and mappings, written out.
+
+    No aliases and no merge keys, which can make a short text endless; no tags, which name types;
+    no dates, which may not exist; no abyss; no number beyond reading; and no key twice.
+    """
 
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            line = self.line + 1
-            raise yaml.YAMLError(f"an alias (*name) before line {line}; write the value out")
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"an alias (*name) in line {line}; write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise yaml.YAMLError(f"a tag ({event.tag}) in line {line}; leave it out")
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise yaml.YAMLError(f"more than {_DEEPEST} levels in line {self.line + 1}")
+            raise yaml.YAMLError(f"more than {_DEEPEST} levels in line {line}")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -62,12 +73,29 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {name!r} appears again in line {line}")
+            line = key.start_mark.line + 1
+            if key.tag == _MERGE:
+                raise yaml.YAMLError(f"a merge key (<<) in line {line}; write the keys out")
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, (str, int, float)):
+                raise yaml.YAMLError(f"a key that is no text and no number in line {line}")
+            if name in seen:  # by value: 1, 0x1 and 1.0 are one key
+                raise yaml.YAMLError(f"the key {shown(name)} appears again in line {line}")
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        if len(node.value) > _MOST_DIGITS:
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"a number of {len(node.value)} digits in line {line}")
+        return int(super().construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def parse_recipe(text: str) -> MergeRecipe:
@@ -78,34 +106,40 @@ def parse_recipe(text: str) -> MergeRecipe:
     """
     data = _read_mapping(text)
     check_keys(data, _KEYS, "recipe")
-    if data.get("dppa") != FORMAT:
+    if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
         raise InvalidRecipe(
-            f"dppa must be {FORMAT}, the version of the format, got {data.get('dppa')!r}. "
+            f"dppa must be {FORMAT}, the version of the format, got {shown(data.get('dppa'))}. "
             "A recipe of another version, or another kind of file, is the usual cause."
         )
     for key in ("base", "models"):
         if key not in data:
             raise InvalidRecipe(f"recipe: the key {key!r} is missing.")
     if not isinstance(data["models"], list):
-        raise InvalidRecipe(f"models must be a list, got {data['models']!r}.")
-    if not isinstance(data["base"], str):
-        raise InvalidRecipe(f"base must be a reference such as zoo:base, got {data['base']!r}.")
-    models = tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"]))
-    parameters = data.get("parameters") or {}
+        raise InvalidRecipe(f"models must be a list, got {shown(data['models'])}.")
+    parameters = data.get("parameters", {})
     if not isinstance(parameters, Mapping):
-        raise InvalidRecipe(f"parameters must be a mapping, got {parameters!r}.")
+        raise InvalidRecipe(
+            f"parameters must be a mapping, got {shown(parameters)}. Without any, leave it out."
+        )
     return MergeRecipe(
-        base=data["base"],
-        models=models,
-        method=str(data.get("method", "dppa")),
+        base=checked_text("base", data["base"]),
+        models=tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"])),
+        method=_text(data, "method", "dppa"),
         parameters={str(key): value for key, value in parameters.items()},
-        overrides=checked_overrides(data.get("overrides") or {}),
+        overrides=checked_overrides(data.get("overrides", {})),
         seed=checked_seed(data.get("seed", 0)),
-        dtype=str(data.get("dtype", "bfloat16")),
+        dtype=_text(data, "dtype", "bfloat16"),
     )
 
 
-def _read_mapping(text: str) -> Mapping[str, Any]:
+def _text(data: Mapping[Any, Any], key: str, default: str) -> str:
+    value = data.get(key, default)
+    if not isinstance(value, str):
+        raise InvalidRecipe(f"{key} must be a text such as {default}, got {shown(value)}.")
+    return value
+
+
+def _read_mapping(text: str) -> Mapping[Any, Any]:
     if len(text) > _LARGEST_TEXT:
         raise InvalidRecipe(
             f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "
@@ -113,23 +147,21 @@ def _read_mapping(text: str) -> Mapping[str, Any]:
         )
     try:
         data = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: impossible dates
-        line = " ".join(str(error).split())
-        raise InvalidRecipe(f"The recipe is no YAML: {line}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 0x without a digit
+        line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
+        raise InvalidRecipe(f"The recipe is no plain YAML: {line[:_LONGEST_REASON]}") from error
     if not isinstance(data, Mapping):
         raise InvalidRecipe("The recipe is no mapping; it begins with `dppa: 1` and `base: …`.")
     return data
 
 
 def _parse_model(index: int, entry: Any) -> DomainModel:
-    if not isinstance(entry, Mapping) or "model" not in entry:
-        raise InvalidRecipe(f"models[{index}] must be a mapping with the key 'model': {entry!r}.")
-    check_keys(entry, _MODEL_KEYS, f"models[{index}]")
-    if not isinstance(entry["model"], str):
-        raise InvalidRecipe(f"models[{index}]: model must be a text, got {entry['model']!r}.")
     where = f"models[{index}]"
+    if not isinstance(entry, Mapping) or "model" not in entry:
+        raise InvalidRecipe(f"{where} must be a mapping with the key 'model', got {shown(entry)}.")
+    check_keys(entry, _MODEL_KEYS, where)
     return DomainModel(
-        model=entry["model"],
+        model=checked_text(f"{where}: model", entry["model"]),
         levels=checked_levels(where, entry.get("levels", (0.0,))),
         amplification=checked_factors(where, entry.get("amplification", (1.0,))),
         coefficient=checked_coefficient(where, entry.get("coefficient", 1.0)),
@@ -142,16 +174,23 @@ def load_recipe(path: str | Path) -> MergeRecipe:
     Raises:
         InvalidRecipe: no such file, not text, or not a recipe; the message begins with the path.
     """
+    where = shown(str(path), _LONGEST_REASON)[1:-1]
     try:
         with Path(path).open("rb") as file:
-            data = file.read(4 * _LARGEST_TEXT)
-        return parse_recipe(data.decode("utf-8"))
-    except OSError as error:
-        raise InvalidRecipe(f"{path}: cannot be read ({error.strerror or error}).") from error
+            data = file.read(_LARGEST_FILE + 1)
+        if len(data) > _LARGEST_FILE:
+            raise InvalidRecipe(
+                f"The file is larger than {_LARGEST_FILE} bytes. Another kind of file, such as "
+                "weights, is the usual cause."
+            )
+        return parse_recipe(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidRecipe(f"{path}: not a text file, so no recipe.") from error
+        raise InvalidRecipe(f"{where}: not a text file, so no recipe.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRecipe(f"{where}: cannot be read ({reason}).") from error
     except InvalidRecipe as error:
-        raise InvalidRecipe(f"{path}: {error}") from error
+        raise InvalidRecipe(f"{where}: {error}") from error
 
 
 class _Dumper(yaml.SafeDumper):

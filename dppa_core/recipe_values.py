@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dppa_core.density import Override
-from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.floats import DTYPE_CODES
 from dppa_core.methods.registry import get_method
 from dppa_core.parameters import check_keys, check_number, from_mapping
 from dppa_core.partition import check_levels
+from dppa_core.references import checked_reference
 
 FORMAT = 1
 LARGEST_FACTOR = 100.0
@@ -37,18 +38,18 @@ class DomainModel:
     """In [-10, 10]; or layer -> number, see `coefficient_at`."""
 
     def __post_init__(self) -> None:
-        where = f"model {self.model!r}"
-        if not isinstance(self.model, str) or not self.model.strip():
-            raise InvalidRecipe(f"A domain model needs a reference such as zoo:math: {where}.")
+        model = checked_text("model", self.model)
+        where = f"model {shown(model)}"
         levels = checked_levels(where, self.levels)
         factors = checked_factors(where, self.amplification)
         if factors == (1.0,):
             factors *= len(levels)
         if len(factors) != len(levels):
             raise InvalidRecipe(
-                f"{where}: {len(factors)} amplification factors {list(factors)} for {len(levels)} "
-                f"levels {list(levels)}; there must be one for each level."
+                f"{where}: {len(factors)} amplification factors {shown(list(factors))} for "
+                f"{len(levels)} levels {shown(list(levels))}; there must be one for each level."
             )
+        object.__setattr__(self, "model", model)
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "amplification", factors)
         object.__setattr__(self, "coefficient", checked_coefficient(where, self.coefficient))
@@ -91,15 +92,15 @@ class MergeRecipe:
     """Of the merged weights: bfloat16, float16 or float32."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, str) or not self.base.strip():
-            raise InvalidRecipe(f"base must be a reference such as zoo:base, got {self.base!r}.")
+        base = checked_text("base", self.base)
         models = tuple(self.models)
         if not models:
             raise InvalidRecipe("models is empty: a merge needs at least one domain model.")
         if self.dtype not in DTYPE_CODES:
             allowed = ", ".join(DTYPE_CODES)
-            raise InvalidRecipe(f"dtype must be one of {allowed}, got {self.dtype!r}.")
+            raise InvalidRecipe(f"dtype must be one of {allowed}, got {shown(self.dtype)}.")
         checked_seed(self.seed)
+        object.__setattr__(self, "base", base)
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "parameters", asdict(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
@@ -126,6 +127,14 @@ def _within(where: str, build: Any) -> Any:
         raise InvalidRecipe(f"{where}: {error}") from error
 
 
+def checked_text(key: str, text: Any) -> str:
+    """A model reference of a recipe, see `checked_reference`."""
+    try:
+        return checked_reference(text, key)
+    except InvalidValue as error:
+        raise InvalidRecipe(str(error)) from error
+
+
 def checked_levels(where: str, values: Any) -> tuple[float, ...]:
     """Pruning rates of a recipe, see `check_levels`."""
     rates: tuple[float, ...] = _within(where, lambda: check_levels(values))
@@ -134,14 +143,17 @@ def checked_levels(where: str, values: Any) -> tuple[float, ...]:
 
 def checked_factors(where: str, values: Any) -> tuple[float, ...]:
     """Amplification factors of a recipe as floats in [0, 100]."""
-    if not isinstance(values, (list, tuple)):
-        raise InvalidRecipe(f"{where}: amplification must be a list of numbers, got {values!r}.")
     place = f"{where}: amplification"
+    if not isinstance(values, (list, tuple)):
+        raise InvalidRecipe(f"{place} must be a list of numbers, got {shown(values)}.")
     return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
 
 
 def _number(where: str, value: Any, low: float, high: float) -> float:
-    return float(_within("recipe", lambda: check_number(where, value, low, high)))
+    try:
+        return check_number(where, value, low, high)
+    except InvalidValue as error:
+        raise InvalidRecipe(str(error)) from error
 
 
 def checked_coefficient(where: str, value: Any) -> float | dict[int, float]:
@@ -152,7 +164,7 @@ def checked_coefficient(where: str, value: Any) -> float | dict[int, float]:
     for layer in value:
         if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
             raise InvalidRecipe(
-                f"{where}: coefficient maps layer indices to numbers, got the key {layer!r}; "
+                f"{where}: coefficient maps layer indices to numbers, got the key {shown(layer)}; "
                 "layers count from 0."
             )
     return {
@@ -164,23 +176,27 @@ def checked_coefficient(where: str, value: Any) -> float | dict[int, float]:
 def checked_overrides(given: Any) -> dict[str, Override]:
     """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
     if not isinstance(given, Mapping):
-        raise InvalidRecipe(f"overrides must map module names to rates, got {given!r}.")
+        raise InvalidRecipe(f"overrides must map module names to rates, got {shown(given)}.")
     result = {}
-    for name, value in sorted(given.items(), key=lambda item: str(item[0])):
+    for name in given:
+        if not isinstance(name, str):
+            raise InvalidRecipe(f"overrides: a module name is a text, got {shown(name)}.")
+    for name, value in sorted(given.items()):
+        where = f"overrides of {shown(name)}"
         if isinstance(value, Mapping):
-            check_keys(value, ("rate",), f"overrides of {name!r}")
+            check_keys(value, ("rate",), where)
             rate = value.get("rate")
-            value = _within(f"overrides of {name!r}", lambda rate=rate: _override(rate))
+            value = _within(where, lambda rate=rate: _override(rate))
         if not isinstance(value, Override):
-            raise InvalidRecipe(f"overrides of {name!r} must be {{rate: NUMBER}}, got {value!r}.")
-        result[str(name)] = value
+            raise InvalidRecipe(f"{where} must be {{rate: NUMBER}}, got {shown(value)}.")
+        result[name] = value
     return result
 
 
 def checked_seed(seed: Any) -> int:
-    """The seed of a recipe: a whole number from 0 on."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InvalidRecipe(f"seed must be a whole number from 0 on, got {seed!r}.")
+    """The seed of a recipe: a whole number of at most 64 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise InvalidRecipe(f"seed must be a whole number from 0 to 2**64 - 1, got {shown(seed)}.")
     return seed
 
 
@@ -192,13 +208,13 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
     kind = get_method(name).levels
     if kind == "one" and len(model.levels) != 1:
         raise InvalidRecipe(
-            f"model {model.model!r}: {name} drops at random and has one level, got "
-            f"{list(model.levels)}. Partitions belong to the methods dppa and magnitude."
+            f"model {shown(model.model)}: {name} drops at random and has one level, got "
+            f"{shown(list(model.levels))}. Partitions belong to the methods dppa and magnitude."
         )
     if kind == "none" and model.levels != (0.0,):
         raise InvalidRecipe(
-            f"model {model.model!r}: {name} prunes nothing, so levels must be [0], got "
-            f"{list(model.levels)}. To prune, choose the method dppa, magnitude or dare."
+            f"model {shown(model.model)}: {name} prunes nothing, so levels must be [0], got "
+            f"{shown(list(model.levels))}. To prune, choose the method dppa, magnitude or dare."
         )
 
 

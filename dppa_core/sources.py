@@ -18,13 +18,16 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
     did_you_mean,
+    shown,
 )
 from dppa_core.lora import LoraCheckpoint
+from dppa_core.references import checked_reference
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
 
-_ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_MOST_ADAPTERS = 8
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 
@@ -43,20 +46,14 @@ class ModelRef:
         """Read a reference as people write it.
 
         Raises:
-            InvalidValue: empty text.
+            InvalidValue: empty or endless text, or characters that cannot be printed.
             UnknownName: no embedded model can have that name.
             NotAllowed: a model of the Hub, which this version does not fetch.
         """
-        text = text.strip()
-        if not text:
-            raise InvalidValue("A model reference is empty; write zoo:math or a folder.")
-        if "+" in text and not Path(text).expanduser().exists():
-            base, _, adapter = (part.strip() for part in text.rpartition("+"))
-            if not base or not adapter:
-                raise InvalidValue(
-                    f"{text}: a + stands between a model and its adapter, as zoo:base+FOLDER."
-                )
-            return ModelRef("lora", adapter, ModelRef.parse(base))
+        text = checked_reference(text)
+        # os.path, not Path: it answers False, or leaves text as it is, where a path cannot be.
+        if "+" in text and not os.path.exists(os.path.expanduser(text)):
+            return _on_adapter(text)
         if text.startswith("zoo:"):
             return ModelRef("zoo", _checked_zoo_name(text[4:]))
         if text.startswith("hub:") or _looks_like_hub(text):
@@ -80,6 +77,7 @@ def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> Checkpoint:
         public: Whether strangers choose the reference: local folders are then refused.
 
     Raises:
+        InvalidValue: no reference at all, or the home of a user there is not.
         NotAllowed: a local folder on a public page, or a model of the Hub.
         CheckpointError: no readable checkpoint there.
     """
@@ -97,7 +95,7 @@ def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> Checkpoint:
             "Folders of this computer are not offered on a public page; allowed are "
             f"{', '.join('zoo:' + name for name in zoo_names())}. Others work in your own copy."
         )
-    folder = Path(parsed.location).expanduser()
+    folder = _folder(parsed.location)
     if parsed.base is not None:
         return LoraCheckpoint(open_checkpoint(parsed.base), folder)
     return SafetensorsCheckpoint(folder)
@@ -123,11 +121,31 @@ def _checked_zoo_name(name: str) -> str:
         name not in zoo_names() and not (zoo_root() / name / "config.json").is_file()
     ):
         hint = did_you_mean(name, zoo_names())
-        raise UnknownName(f"zoo:{name}: no embedded model of that name. {hint}")
+        raise UnknownName(f"{shown('zoo:' + name)}: no embedded model of that name. {hint}")
     return name
+
+
+def _on_adapter(text: str) -> ModelRef:
+    base, _, adapter = (part.strip() for part in text.rpartition("+"))
+    if not base or not adapter:
+        raise InvalidValue(
+            f"{text}: a + stands between a model and its adapter, as zoo:base+FOLDER."
+        )
+    if base.count("+") >= _MOST_ADAPTERS:
+        raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
+    return ModelRef("lora", adapter, ModelRef.parse(base))
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InvalidValue(
+            f"{text}: no user of that name, so no home folder. Write the whole path."
+        ) from None
 
 
 def _looks_like_hub(text: str) -> bool:
     if text.startswith(("/", ".", "~")) or not _HUB.fullmatch(text):
         return False
-    return not Path(text).expanduser().exists()
+    return not os.path.exists(text)

@@ -51,7 +51,7 @@ CORE_LAYERS = (
         "export",
         "preflight",
     }
-    | {"hub", "lora", "provenance"},
+    | {"references", "hub", "lora", "provenance"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},

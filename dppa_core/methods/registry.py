@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dppa_core.density import PruningParameters
-from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.errors import UnknownName, did_you_mean, shown
 from dppa_core.methods.dare import DareParameters, dare
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.magnitude import MagnitudeParameters, magnitude
@@ -96,4 +96,4 @@ def get_method(name: str) -> Method:
     for method in _METHODS:
         if method.name == name:
             return method
-    raise UnknownName(f"No merge method {name!r}. {did_you_mean(str(name), method_names())}")
+    raise UnknownName(f"No merge method {shown(name)}. {did_you_mean(str(name), method_names())}")

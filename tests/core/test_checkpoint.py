@@ -12,7 +12,13 @@ from dppa_core.checkpoint import (
     from_float32,
     to_float32,
 )
-from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, UnknownName
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    InvalidValue,
+    MissingCheckpoint,
+    NotAllowed,
+    UnknownName,
+)
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
 from tests.tiny import random_llama
 
@@ -119,7 +125,18 @@ def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("zoo:../math", UnknownName, "no embedded model"),
         ("hub:meta/llama", NotAllowed, "not supported yet"),
         ("meta-llama/Llama-3.2-1B", NotAllowed, "not supported yet"),
-        ("", InvalidValue, "empty"),
+        ("", InvalidValue, "must be a text such as zoo:math, or a folder, got ''"),
+        (" ", InvalidValue, "must be a text"),
+        ("a\0b", InvalidValue, r"cannot be printed: 'a\\x00b'"),
+        ("a\nb", InvalidValue, "cannot be printed.*A line end"),
+        ("x" * 5000, InvalidValue, "has 5000 characters; no path has more than 4096"),
+        ("zoo:" + "x" * 4000, UnknownName, "'zoo:xx.*…xx"),
+        ("zoo:" + "x" * 90, UnknownName, "no embedded model"),
+        ("~nosuchuser/model+x", InvalidValue, "~nosuchuser/model: no user of that name"),
+        ("a" + "+a" * 2000, InvalidValue, "….*more than 8 adapters on one model"),
+        ("~nosuchuser/model", InvalidValue, "~nosuchuser/model: no user of that name"),
+        ("/" + "x" * 300, DamagedCheckpoint, "cannot be read .File name too long"),
+        ("/" + "x/" * 2040, MissingCheckpoint, "no such folder"),
         ("/no/such/folder", MissingCheckpoint, "no such folder"),
     ],
 )
@@ -130,8 +147,15 @@ def test_a_reference_to_nothing_is_refused(
         open_checkpoint(text)
 
 
+def test_a_folder_behind_a_loop_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for text in (f"{tmp_path}/loop", f"{tmp_path}/loop/below"):
+        with pytest.raises(DamagedCheckpoint, match="cannot be read .*symbolic links"):
+            open_checkpoint(text)
+
+
 def test_a_public_page_opens_embedded_models_only(zoo_env: Path) -> None:
     assert open_checkpoint("zoo:math", public=True).names()
-    for text in (str(zoo_env / "math"), "~", "/etc"):
+    for text in (str(zoo_env / "math"), "~", "/etc", "~root", "~nosuchuser", "/" + "x" * 300):
         with pytest.raises(NotAllowed, match="public page"):
             open_checkpoint(text, public=True)
