@@ -78,7 +78,7 @@
   }
 
   function distribution(focus, rate, threshold, energy) {
-    if (rate === 0) return `Nothing of ${label(focus)} is dropped`;
+    if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
     return `The ${level(1 - rate)} above |d| ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
   }
 

@@ -12,13 +12,22 @@ import numpy as np
 
 from components.session import Session
 from dppa_core.plan import ModulePlan, PruningPlan
+from dppa_core.sources import zoo_names
+
+TAKEN = ("merged", *zoo_names())
+"""Names the page has already given: to the merge, and to the embedded models."""
 
 
 def short_name(reference: str) -> str:
-    """What a model is called on the page: math for zoo:math, the last folder of a path."""
+    """What a model is called on the page: math for zoo:math, the last folder of a path.
+
+    A folder whose name is taken is called by the folder above it as well.
+    """
     if reference.startswith("zoo:"):
         return reference[4:]
-    return reference.rstrip("/").rsplit("/", 1)[-1] or reference
+    parts = [part for part in reference.split("/") if part]
+    wanted = 2 if parts and parts[-1] in TAKEN else 1
+    return "/".join(parts[-wanted:]) or reference
 
 
 def plots_value(tables: Mapping[str, dict[str, Any]], session: Session) -> dict[str, Any]:

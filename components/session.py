@@ -151,6 +151,11 @@ def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
     for percent in percents:
         if not 0 <= percent < 100:  # false for nan too
             raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
+    if 0 < max(percents) < 1:
+        raise InvalidValue(
+            f"{text!r} are shares, as recipes have them; here the levels are per cent. "
+            f"{ALLOWED_LEVELS}"
+        )
     for before, after in pairwise(percents):
         if after >= before:
             raise InvalidValue(

@@ -22,6 +22,7 @@ SCRIPTS = (
     "distribution.js",
     "plots.js",
     "controls.js",
+    "boxes.js",
     "status.js",
     "chat.js",
     "score.js",

@@ -90,5 +90,10 @@ def shown(value: object, longest: int = 80) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The sentence that helps after an unknown name: the closest one, or all of them."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."
+    return closest(name, names) or f"Known: {', '.join(names) or 'none'}."
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The question after an unknown name that is nearly a known one; empty where none is near."""
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
-from dppa_core.errors import InvalidRecipe, InvalidValue, did_you_mean, shown
+from dppa_core.errors import InvalidRecipe, InvalidValue, closest, shown
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ def check_number(name: str, value: object, low: float, high: float, hint: str = 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        hint = did_you_mean(str(value), choices)
+        hint = closest(str(value), choices)
         raise InvalidValue(
             f"{name} must be one of {', '.join(choices)}, got {shown(value)}. {hint}"
         )
@@ -125,8 +125,9 @@ def check_keys(given: Mapping[Any, object], known: tuple[str, ...], where: str) 
     for key in given:
         if key not in known:
             raise InvalidRecipe(
-                f"{where}: unknown key {shown(key)}. {did_you_mean(str(key), known)} "
-                f"Allowed: {', '.join(known) or 'none'}. A typing error is the usual cause."
+                f"{where}: unknown key {shown(key)}. {closest(str(key), known)}".rstrip()
+                + f" Allowed: {', '.join(known) or 'none'}. "
+                "A typing error, or a key of another method, is the usual cause."
             )
 
 

@@ -43,6 +43,12 @@ def test_impossible_levels_are_refused(text: str) -> None:
         shares_from_text(text)
 
 
+def test_levels_written_as_shares_are_told_from_percentages() -> None:
+    with pytest.raises(InvalidValue, match="per cent"):
+        shares_from_text("0.9, 0.8")
+    assert shares_from_text("0") == (0.0, ())
+
+
 def test_a_model_that_is_off_is_not_in_the_recipe() -> None:
     recipe = session(models=(MATH, ModelChoice("zoo:law", on=False))).recipe()
     assert [model.model for model in recipe.models] == ["zoo:math"]

@@ -76,6 +76,12 @@ def test_the_tables_of_all_models_are_small_enough_to_send(studio: Studio) -> No
 def test_a_model_is_called_by_its_last_name() -> None:
     assert short_name("zoo:math") == "math"
     assert short_name("/models/my-law/") == "my-law"
+    assert short_name("/") == "/"
+
+
+@pytest.mark.parametrize("name", ["merged", "base", "math"])
+def test_a_folder_whose_name_is_taken_is_called_by_two_folders(name: str) -> None:
+    assert short_name(f"/work/mine/{name}") == f"mine/{name}"
 
 
 def test_an_embedded_model_keeps_its_colour_whoever_stands_beside_it() -> None:

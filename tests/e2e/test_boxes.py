@@ -1,0 +1,31 @@
+"""Number boxes beside the sliders: what they show is what counts."""
+
+import pytest
+
+from tests.e2e.studio import Studio
+
+
+@pytest.mark.parametrize("leave", ["Enter", "Tab"])
+@pytest.mark.parametrize(("typed", "counts"), [("150", 99), ("-5", 0), ("", 60), ("45", 45)])
+def test_what_cannot_be_falls_back_to_what_counts(
+    studio: Studio, typed: str, counts: int, leave: str
+) -> None:
+    studio.set_rate(60)
+    box = studio.page.locator("#rate input[type=number]")
+    box.fill(typed)
+    box.press(leave)
+    studio.wait_exact(counts)
+    assert box.input_value() == str(counts)
+    assert studio.rate.input_value() == str(counts)
+
+
+def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> None:
+    studio.set_rate(60)
+    studio.page.locator("#rate input[type=number]").fill("")
+    studio.page.wait_for_timeout(300)
+    assert studio.drawn("rate") == "60"
+
+
+def test_everything_kept_is_said_of_changes(studio: Studio) -> None:
+    studio.set_rate(0)
+    studio.page.get_by_text("Every change of math is kept").first.wait_for()
