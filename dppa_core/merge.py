@@ -172,4 +172,4 @@ def _same(base: Checkpoint, name: str, merged: MergedTensor) -> bool:
     raw, dtype = base.raw(name), base.dtype(name)
     if dtype != merged.dtype:
         raw = from_float32(to_float32(raw, dtype), merged.dtype)
-    return raw.tobytes() == merged.raw.tobytes()
+    return np.array_equal(raw.view(np.uint8), merged.raw.view(np.uint8))  # bits: NaN is itself

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dppa_core.atomic import unwritable
-from dppa_core.errors import InvalidValue, NotAllowed
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed
 
 COMPANIONS = (
     "generation_config.json",
@@ -111,10 +110,20 @@ def _check_entries(out: Path, entries: Iterable[os.DirEntry[str]]) -> None:
 
 
 def copy_companions(source: Path, target: Path) -> None:
-    """Copy tokenizer, chat template and generation settings, where there are any."""
+    """Copy tokenizer, chat template and generation settings, where there are any.
+
+    Raises:
+        DamagedCheckpoint: one cannot be read.
+    """
     for name in COMPANIONS:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
+        if not (source / name).is_file():
+            continue
+        try:
+            content = (source / name).read_bytes()
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise DamagedCheckpoint(f"{source / name}: cannot be read ({what}).") from error
+        (target / name).write_bytes(content)
 
 
 def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:

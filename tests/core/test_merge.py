@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.errors import Cancelled, IncompatibleCheckpoints, NotAllowed
+from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
@@ -179,3 +179,19 @@ def test_stopping_leaves_nothing_behind(zoo_env: Path, tmp_path: Path) -> None:
 def test_a_public_merge_reads_no_folders(zoo_env: Path) -> None:
     with pytest.raises(NotAllowed, match="public page"):
         Merger(MergeRecipe(str(zoo_env / "base"), MODELS), public=True)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "tokenizer.json":
+            raise PermissionError(13, "Permission denied")
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.json: cannot be read \(Permission"):
+        merge_to_folder(recipe(), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
