@@ -1,5 +1,6 @@
 // What the words mean that the page cannot do without: a bubble at the word, for pointer, key and
-// finger. A text marks its terms with brackets: "the [energy] of math".
+// finger. It is a popover, so that nothing lies over it and no edge cuts it off.
+// A text marks its terms with brackets: "the [energy] of math".
 (() => {
   "use strict";
   const dppa = window.dppa;
@@ -14,17 +15,49 @@
     exact: "Counted in the weights by the server. While a slider moves, the page estimates, and says ≈.",
     recipe: "Everything that repeats this merge: base, models, rates, factors, coefficients. Two merges with the same characters are the same.",
   };
+  const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
   let count = 0;
+  let close = null; // the bubble shown last
+  let follow = null; // moves it along with its word
+
+  // Below its word, or above where there is no room below.
+  function place(bubble, element) {
+    const word = element.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = bubble;
+    const below = word.bottom + GAP;
+    const top = below + height + EDGE <= window.innerHeight ? below : Math.max(word.top - GAP - height, EDGE);
+    bubble.style.top = `${top}px`;
+    bubble.style.left = `${Math.max(Math.min(word.left, window.innerWidth - EDGE - width), EDGE)}px`;
+  }
+  function opener(bubble, element) {
+    const hide = () => { if (bubble.matches(":popover-open")) bubble.hidePopover(); };
+    const show = () => {
+      if (!bubble.isConnected) return;
+      close?.();
+      close = hide;
+      bubble.showPopover();
+      follow = () => { if (bubble.matches(":popover-open")) place(bubble, element); };
+      follow();
+    };
+    const leave = () => { if (document.activeElement !== element) hide(); };
+    return { show, hide, leave };
+  }
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close?.(); });
+  for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
 
   // The meaning of a term beside an element that shows it, which a key can then reach as well.
   dppa.meaning = (element, term) => {
     const id = `meaning-${++count}`;
-    const bubble = html("span", { class: "meaning", role: "tooltip", id }, null, MEANINGS[term]);
+    const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);
     element.classList.add("term");
     element.tabIndex = 0;
     element.setAttribute("aria-describedby", id);
     element.after(bubble);
-    element.addEventListener("keydown", (event) => { if (event.key === "Escape") element.blur(); });
+    const { show, hide, leave } = opener(bubble, element);
+    element.addEventListener("mouseenter", show);
+    element.addEventListener("mouseleave", leave);
+    element.addEventListener("focus", show);
+    element.addEventListener("blur", hide);
   };
   // Fill an element with a text whose terms are in brackets; built anew only where it changes.
   dppa.explain = (element, text) => {

@@ -1,0 +1,72 @@
+"""Manners of the page: what opens closes again, what is said can be read, keys do what they say."""
+
+import pytest
+
+from tests.e2e.conftest import Visit
+from tests.e2e.studio import Studio
+
+INSIDE_AND_ABOVE = """bubble => {
+    const box = bubble.getBoundingClientRect();
+    bubble.style.pointerEvents = 'auto';  // a bubble lets the pointer through: not for this look
+    const corners = [[4, 4], [box.width - 4, 4], [4, box.height - 4],
+        [box.width - 4, box.height - 4], [box.width / 2, box.height / 2]];
+    const seen = corners.every(
+        ([x, y]) => document.elementFromPoint(box.x + x, box.y + y) === bubble);
+    bubble.style.pointerEvents = '';
+    return seen && box.width > 100;
+}"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_meanings_lie_within_the_window_and_above_everything(visit: Visit, width: int) -> None:
+    studio = visit(width=width, height=900 if width > 900 else 844)
+    studio.wait_exact(80)
+    terms = studio.page.locator(".term:visible").all()
+    assert len(terms) >= 5
+    for term in terms:
+        bubble = studio.page.locator(f"#{term.get_attribute('aria-describedby')}")
+        term.focus()
+        bubble.wait_for()
+        assert bubble.evaluate(INSIDE_AND_ABOVE), bubble.inner_text()
+        term.blur()
+        bubble.wait_for(state="hidden")
+    terms[0].hover()
+    bubble = studio.page.locator(f"#{terms[0].get_attribute('aria-describedby')}")
+    bubble.wait_for()
+    studio.page.keyboard.press("Escape")
+    bubble.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(("rate", "partitions"), [(53, 2), (7, 4)])
+def test_names_of_bands_end_before_their_sliders(
+    studio: Studio, rate: int, partitions: int
+) -> None:
+    studio.wait_exact(80)
+    studio.page.evaluate("n => window.dppa.set({partitions: n, shares: []})", partitions)
+    studio.page.evaluate("rate => window.dppa.move('rate', rate)", rate)
+    row = f'#amplify .factor-row[data-partition="{partitions - 1}"]'
+    studio.page.locator(row).wait_for()
+    room = studio.page.eval_on_selector_all(
+        "#amplify .factor-row",
+        """rows => rows.map(row => {
+            const text = document.createRange();
+            text.selectNodeContents(row.querySelector('.factor-name'));
+            const track = row.querySelector('input[type=range]').getBoundingClientRect();
+            return track.left - text.getBoundingClientRect().right;
+        })""",
+    )
+    assert min(room) >= 4
+
+
+def test_only_a_key_frames_the_heatmap(studio: Studio) -> None:
+    studio.wait_exact(80)
+    outline = "() => getComputedStyle(document.querySelector('svg#heatmap')).outlineStyle"
+    studio.page.locator("#heatmap g.cell").nth(5).click()
+    assert studio.page.evaluate(outline) == "none"
+    studio.page.locator("#quantity").focus()
+    studio.page.keyboard.press("Tab")
+    for _ in range(6):
+        if studio.page.evaluate("() => document.activeElement.id") == "heatmap":
+            break
+        studio.page.keyboard.press("Tab")
+    assert studio.page.evaluate(outline) == "solid"
