@@ -97,6 +97,14 @@
     });
   });
 
+  // Gradio's box sends with Shift+Enter; this adds what other chats are sent with.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
+    if (!event.target.matches?.("#prompt textarea")) return;
+    event.preventDefault();
+    document.querySelector("#send").click();
+  });
+
   dppa.part("examples", ({ host, get, trigger }) => {
     host.replaceChildren();
     for (const { domain, colour, prompts } of get() || []) {

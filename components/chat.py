@@ -73,6 +73,7 @@ def build_chat(session: Session) -> ChatView:
         max_length=LONGEST_PROMPT,
         elem_id="prompt",
     )
+    static('<p class="how">Shift+Enter or Ctrl+Enter sends.</p>', "prompt-hint")
     with gr.Row(elem_classes="buttons"):
         send = gr.Button("Send", variant="primary", elem_id="send")
         stop = gr.Button("Stop", elem_id="stop")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.e2e.conftest import Visit
 from tests.e2e.studio import Studio
+from tests.e2e.test_score import run, wait_state
 
 INSIDE_AND_ABOVE = """bubble => {
     const box = bubble.getBoundingClientRect();
@@ -58,6 +59,14 @@ def test_names_of_bands_end_before_their_sliders(
     assert min(room) >= 4
 
 
+def test_no_word_of_the_framework_stays_after_scoring(studio: Studio) -> None:
+    run(studio, 4)
+    wait_state(studio, "done", "failed")
+    for _ in range(14):  # Gradio tells its news up to five seconds late, for one second
+        assert "common." not in studio.page.evaluate("() => document.body.innerText")
+        studio.page.wait_for_timeout(500)
+
+
 def test_only_a_key_frames_the_heatmap(studio: Studio) -> None:
     studio.wait_exact(80)
     outline = "() => getComputedStyle(document.querySelector('svg#heatmap')).outlineStyle"
@@ -70,3 +79,14 @@ def test_only_a_key_frames_the_heatmap(studio: Studio) -> None:
             break
         studio.page.keyboard.press("Tab")
     assert studio.page.evaluate(outline) == "solid"
+
+
+@pytest.mark.parametrize("keys", ["Control+Enter", "Meta+Enter", "Shift+Enter"])
+def test_keys_send_the_question(studio: Studio, keys: str) -> None:
+    studio.wait_models()
+    box = studio.page.locator("#prompt textarea")
+    box.fill("What is 2 + 2?")
+    box.press(keys)
+    studio.wait_answer("merged")
+    assert studio.page.locator("#transcript .turn").count() == 1
+    assert "Shift+Enter" in studio.page.locator("#prompt-hint").inner_text()
