@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from dppa_core.decode import Chooser, end_ids, greedy, prompt_ids, room, text_of, token_steps
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import Stop
 from dppa_core.resident import Resident
 
 MOST_TOKENS = 256
 LONGEST_PROMPT = 2000
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,24 @@ class GenerationSettings:
     top_p: float = 1.0
     """Sample from the likeliest tokens that together hold this share, in (0, 1]."""
     seed: int = 0
-    """Same seed, prompt and model: same reply."""
+    """Same seed, prompt and model: same reply. 0 to 2**63 - 1."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_new_tokens <= MOST_TOKENS:
-            raise InvalidValue(
-                f"max_new_tokens must lie in [1, {MOST_TOKENS}], got {self.max_new_tokens}."
-            )
+        _check_whole("max_new_tokens", self.max_new_tokens, 1, MOST_TOKENS)
+        _check_whole("seed", self.seed, 0, LARGEST_SEED)
         if not 0 <= self.temperature <= 2:
             raise InvalidValue(
                 f"temperature must lie in [0, 2], got {self.temperature}. 0 is deterministic."
             )
         if not 0 < self.top_p <= 1:
             raise InvalidValue(f"top_p must lie in (0, 1], got {self.top_p}. 1 keeps every token.")
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidValue(
+            f"{name} must be a whole number from {low} to {high}, got {shown(value)}."
+        )
 
 
 def stream_reply(

@@ -75,6 +75,8 @@ def items(
     """
     tasks = tasks_of(domain)
     wanted = TEST_ITEMS * len(tasks) if n is None else n
+    if wanted < 1:
+        raise InvalidValue(f"The number of items must be at least 1, got {wanted}.")
     quota = {
         task.name: wanted // len(tasks) + (place < wanted % len(tasks))
         for place, task in enumerate(tasks)

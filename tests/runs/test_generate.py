@@ -78,6 +78,8 @@ def test_a_prompt_without_end_is_refused_with_its_length(resident: Resident) -> 
         ("max_new_tokens", 257),
         ("temperature", -0.1),
         ("temperature", 2.1),
+        ("seed", -1),
+        ("seed", 2**63),
         ("top_p", 0.0),
         ("top_p", 1.1),
         ("temperature", float("nan")),

@@ -159,6 +159,12 @@ def test_more_items_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -
         items("math", "search", 2)
 
 
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_items_at_all_are_refused(n: int) -> None:
+    with pytest.raises(InvalidValue, match=f"at least 1, got {n}"):
+        items("math", "test", n)
+
+
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(InvalidValue, match="train, search, test"):
         items("law", "dev", 1)
