@@ -69,6 +69,10 @@ class Checkpoint(Protocol):
         """The same for the same weights."""
         ...
 
+    def identities(self) -> Mapping[Path, str]:
+        """Weight file -> its identity when it was mapped, to see whether it was replaced since."""
+        ...
+
 
 class SafetensorsCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and safetensors, in shards or not.
@@ -123,6 +127,10 @@ class SafetensorsCheckpoint:
         for file in self._files:
             digest.update(f"{file.path.name}:{file_hash(file)}\n".encode())
         return digest.hexdigest()
+
+    def identities(self) -> Mapping[Path, str]:
+        """Weight file -> its identity when it was mapped."""
+        return {file.path: file.identity for file in self._files}
 
     def _info(self, name: str) -> TensorInfo:
         if name not in self._place:

@@ -106,6 +106,10 @@ class LoraCheckpoint:
             return (self._weight(name) + scaled).astype(np.float32)
         return self.base.raw(name)
 
+    def identities(self) -> Mapping[Path, str]:
+        """Weight file -> its identity when it was mapped: the base's and the adapter's."""
+        return {**self.base.identities(), self._file.path: self._file.identity}
+
     def content_hash(self) -> str:
         """SHA-256 over the base's weights, the adapter's, and what its configuration says."""
         parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))

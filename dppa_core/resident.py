@@ -5,7 +5,9 @@ Knows neither where it came from nor how long it stays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -20,3 +22,5 @@ class Resident:
     tokenizer: Any
     nbytes: int
     """Bytes its parameters take in memory."""
+    made_of: Mapping[Path, str] = field(default_factory=dict)
+    """Weight file -> its identity when it was read."""

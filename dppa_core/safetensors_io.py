@@ -90,8 +90,20 @@ def open_file(path: Path) -> SafetensorsFile:
     except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
         reason = getattr(error, "strerror", None) or error
         raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
+    return SafetensorsFile(path, tensors, pages, _identity(status))
+
+
+def file_identity(path: Path) -> str:
+    """The identity the file at a path has by now; empty where none can be looked at."""
+    try:
+        return _identity(path.stat())
+    except (OSError, ValueError):
+        return ""
+
+
+def _identity(status: os.stat_result) -> str:
     where, when = (status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_ctime_ns)
-    return SafetensorsFile(path, tensors, pages, repr((where, status.st_size, when)))
+    return repr((where, status.st_size, when))
 
 
 def _read_header(path: Path, file: BinaryIO, size: int) -> dict[str, TensorInfo]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dppa_core.errors import Cancelled, DamagedCheckpoint, OutOfBudget
+from dppa_core.errors import Cancelled, DamagedCheckpoint, MissingCheckpoint, OutOfBudget
+from dppa_core.merger import Merger
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
-from tests.tiny import random_llama
+from tests.tiny import random_llama, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -67,6 +68,32 @@ def test_a_model_larger_than_the_budget_is_refused_and_nothing_is_lost() -> None
     with pytest.raises(OutOfBudget, match="zoo:base needs"):
         pool.get("zoo:base")
     assert pool.loaded() == ()
+
+
+def test_a_merge_larger_than_the_budget_is_refused_before_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Merger, "tensor", None)  # must not be needed
+    with pytest.raises(OutOfBudget, match="needs .* GB in memory"):
+        ModelPool(byte_budget=1000).get(_recipe())
+
+
+def test_a_model_whose_files_were_replaced_is_made_anew(tmp_path: Path) -> None:
+    base, folder = random_llama(0).save(tmp_path / "base"), tmp_path / "math"
+    tuned_llama(random_llama(0), 1).save(folder)
+    recipe = MergeRecipe(str(base), (DomainModel(str(folder)),))
+    pool, ids = ModelPool(), torch.tensor([[4, 5, 6]])
+    before = pool.get(str(folder)), pool.get(recipe)
+    assert (pool.get(str(folder)), pool.get(recipe)) == before
+    fresh = tuned_llama(random_llama(0), 2).save(tmp_path / "fresh")
+    (fresh / "model.safetensors").replace(folder / "model.safetensors")
+    after = pool.get(str(folder)), pool.get(recipe)
+    for old, new in zip(before, after, strict=True):
+        assert not torch.equal(old.model(ids).logits, new.model(ids).logits)
+    assert len(pool.loaded()) == 2
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MissingCheckpoint):
+        pool.get(str(folder))
 
 
 def test_a_set_stop_ends_the_merge() -> None:
