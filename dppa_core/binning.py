@@ -17,7 +17,6 @@ from dppa_core.chunks import Loader, TensorPair, slices
 from dppa_core.deltas import OPEN_BITS, ModuleProfile
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import to_float32
-from dppa_core.kernels import Kernels
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
 
@@ -48,11 +47,11 @@ class Counter:
     """Counts parts of tensors, one after the other. For one thread only.
 
     Args:
-        kernels: The implementation to count with.
+        loader: What to read and count with.
     """
 
-    def __init__(self, kernels: Kernels) -> None:
-        self._kernels, self._loader = kernels, Loader(kernels)
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._words = np.zeros(1 << (32 - OPEN_BITS), np.uint64)
 
     def count(self, pair: TensorPair, start: int, stop: int) -> Bins:
@@ -60,8 +59,8 @@ class Counter:
         span = np.array([0xFFFFFFFF, 0], np.uint32)
         lanes = np.zeros(_LANES)
         for _, base, tuned in self._loader.chunks(pair, start, stop):
-            self._kernels.histogram(base, tuned, self._words, span)
-            self._kernels.sum_squares(base, lanes)
+            self._loader.kernels.histogram(base, tuned, self._words, span)
+            self._loader.kernels.sum_squares(base, lanes)
         live, words = self._drain(span)
         counts, places = (words >> np.uint64(40)), words & np.uint64((1 << 40) - 1)
         return Bins(live, counts.astype(np.int64), places.astype(np.int64), _folded(lanes))
@@ -97,7 +96,7 @@ def joined(parts: Sequence[Bins]) -> Bins:
 
 
 def profile_tensor(
-    kernels: Kernels,
+    loader: Loader,
     module: Module,
     pair: TensorPair,
     names: tuple[str, str] = ("base", "domain model"),
@@ -105,7 +104,7 @@ def profile_tensor(
     """Profile one tensor.
 
     Args:
-        kernels: The implementation to count with.
+        loader: What to read and count with.
         module: What the tensor is.
         pair: Both sides of it; not empty.
         names: Of base and domain model, for messages.
@@ -113,7 +112,7 @@ def profile_tensor(
     Raises:
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
     """
-    counter = Counter(kernels)
+    counter = Counter(loader)
     parts = [counter.count(pair, start, stop) for start, stop in slices(pair.numel)]
     return profile_of_bins(module, pair, joined(parts), names)
 

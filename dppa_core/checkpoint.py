@@ -73,6 +73,15 @@ class Checkpoint(Protocol):
         """Weight file -> its identity when it was mapped, to see whether it was replaced since."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """Another text as soon as a file it is read from changes; no weight is read for it."""
+        ...
+
+    def release(self) -> None:
+        """Give memory back that was needed for reading; arrays handed out stay good."""
+        ...
+
 
 class SafetensorsCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and safetensors, in shards or not.
@@ -121,6 +130,16 @@ class SafetensorsCheckpoint:
         self._info(name)
         return self._place[name].raw(name)
 
+    def release(self) -> None:
+        """Give the pages read so far back to the system; they are read again when needed."""
+        for file in self._files:
+            file.release()
+
+    @property
+    def identity(self) -> str:
+        """Another text as soon as a weight file is written or replaced; no weight is read."""
+        return "\n".join(f"{file.path.name}:{file.identity}" for file in self._files)
+
     def content_hash(self) -> str:
         """SHA-256 over all weight files: the same for the same weights in the same files."""
         digest = hashlib.sha256()
@@ -151,5 +170,6 @@ def file_hash(file: SafetensorsFile) -> str:
     with memoryview(file.pages) as pages:  # what is mapped is hashed, whatever the path is by now
         for start in range(0, len(pages), _BLOCK):
             digest.update(pages[start : start + _BLOCK])
+            file.release()
     store(entry, digest.hexdigest().encode("ascii"))
     return digest.hexdigest()

@@ -5,7 +5,7 @@ Knows arrays and dtypes, not files and not what is done with a chunk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +50,19 @@ class Loader:
 
     Args:
         kernels: What the chunks are for.
+        read: Told the bytes of every chunk.
     """
 
-    def __init__(self, kernels: Kernels) -> None:
-        self._kernels = kernels
+    def __init__(self, kernels: Kernels, read: Callable[[int], None] | None = None) -> None:
+        self.kernels = kernels
+        self._read = read
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
         """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32."""
         old, new = pair.base[start:stop], pair.finetuned[start:stop]
+        if self._read is not None:
+            self._read(old.nbytes + new.nbytes)
         if pair.base_dtype == pair.finetuned_dtype == "BF16":
             return old, new
         return self._wide(old, pair.base_dtype, 0), self._wide(new, pair.finetuned_dtype, 1)
@@ -77,7 +81,7 @@ class Loader:
         if not self._buffers:
             self._buffers = tuple(np.empty((2, CHUNK), np.float32))
         chunk: Float32[ndarray, " n"] = self._buffers[side][: raw.size]
-        widen(self._kernels, raw, dtype, chunk)
+        widen(self.kernels, raw, dtype, chunk)
         return chunk
 
 

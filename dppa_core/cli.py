@@ -22,7 +22,7 @@ from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
-from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.plan import plan_pruning
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import load_recipe
 from dppa_core.shards import parse_size
@@ -41,6 +41,9 @@ app.add_typer(zoo_app, name="zoo")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
+]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
 
 DEFAULTS = PruningParameters()
@@ -50,11 +53,12 @@ DEFAULTS = PruningParameters()
 def profile(
     model: Annotated[str, typer.Argument(help="The domain model.")],
     base: BaseOption = "zoo:base",
+    workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how far every module of a domain model has moved from its base."""
     with progress_line() as progress:
-        found = cached_profile(base, model, progress=progress)
+        found = cached_profile(base, model, workers=workers, progress=progress)
     emit(profile_json(found), profile_text(found), as_json=as_json)
 
 
@@ -80,6 +84,7 @@ def plan(
         str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
+    workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what pruning would keep of every module; touches no weights."""
@@ -88,7 +93,7 @@ def plan(
     if recipe is not None:
         places = {"model": model, "base": base, "rate": rate, "levels": levels}
         _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
-        _plan_recipe(recipe, as_json)
+        _plan_recipe(recipe, workers, as_json)
         return
     if model is None:
         raise typer.BadParameter("give either a model or --recipe FILE")
@@ -97,7 +102,8 @@ def plan(
     rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
     parameters = replace(DEFAULTS, **chosen)
     with progress_line() as progress:
-        known = cached_profile("zoo:base" if base is None else base, model, progress=progress)
+        reference = "zoo:base" if base is None else base
+        known = cached_profile(reference, model, workers=workers, progress=progress)
     found = plan_pruning(known, rates, parameters)
     emit(found.to_json(), plan_text(found), as_json=as_json)
 
@@ -118,10 +124,10 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"--levels wants numbers such as 0.9,0.8, got {text!r}") from None
 
 
-def _plan_recipe(path: Path, as_json: bool) -> None:
+def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
     recipe = load_recipe(path)
     with progress_line() as progress:
-        plans: tuple[PruningPlan, ...] = Merger(recipe, progress=progress).plans
+        plans = Merger(recipe, workers=workers, progress=progress).plans
     if not plans:
         raise InvalidRecipe(
             f"{path}: the method {recipe.method} ranks no elements, so there is no plan to show. "
@@ -141,6 +147,7 @@ def merge(
     ] = False,
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
+    workers: WorkersOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
@@ -152,6 +159,7 @@ def merge(
             overwrite=overwrite,
             shard_size=parse_size(shard_size),
             sync=sync,
+            workers=workers,
             progress=progress,
         )
     kept = ", ".join(f"{density:.2%}" for density in done.densities)

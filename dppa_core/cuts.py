@@ -13,7 +13,6 @@ import numpy as np
 from dppa_core.chunks import Loader, TensorPair
 from dppa_core.deltas import OPEN_BITS
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.kernels import Kernels
 from dppa_core.partition import (
     Cut,
     Selection,
@@ -28,42 +27,40 @@ _DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 levels, the la
 
 
 def find_cuts(
-    kernels: Kernels, pair: TensorPair, selections: Sequence[Selection]
+    loader: Loader, pair: TensorPair, selections: Sequence[Selection]
 ) -> tuple[tuple[Cut, int], ...]:
     """The cut of every level, and the number of elements inside it.
 
     Raises:
         DamagedCheckpoint: the tensor is not the one that was profiled.
     """
-    loader = Loader(kernels)
     exact = [
         selection
         if settled_cut(selection) or not selection.open
-        else _split(kernels, loader, pair, selection)
+        else _split(loader, pair, selection)
         for selection in selections
     ]
     cuts = [settled_cut(selection) for selection in exact]
     for deviations in _DEVIATIONS:
         tied = [level for level, cut in enumerate(cuts) if cut is None]
         if tied:
-            found = _share_out(kernels, loader, pair, [exact[n] for n in tied], deviations)
+            found = _share_out(loader, pair, [exact[n] for n in tied], deviations)
             for level, cut in zip(tied, found, strict=True):
                 cuts[level] = cut
     return tuple((cut, selection.kept) for cut, selection in zip(cuts, exact, strict=True) if cut)
 
 
-def _split(kernels: Kernels, loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
+def _split(loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
     counts = np.zeros(1 << OPEN_BITS, np.int64)
     key = int(np.float32(selection.low).view(np.uint32)) >> OPEN_BITS
     for _, base, tuned in loader.chunks(pair):
-        kernels.split_bin(base, tuned, key, counts)
+        loader.kernels.split_bin(base, tuned, key, counts)
     counts[0] = 0  # at the lower edge: a bin of their own
     _check_count(pair, selection, int(counts.sum()))
     return refine(selection, pair.numel, counts)
 
 
 def _share_out(
-    kernels: Kernels,
     loader: Loader,
     pair: TensorPair,
     selections: Sequence[Selection],
@@ -78,7 +75,9 @@ def _share_out(
     hashes = np.empty((len(windows), max(window.room for window in windows)), np.uint64)
     seed = tensor_seed(pair.name)
     for start, base, tuned in loader.chunks(pair):
-        kernels.gather_tied(base, tuned, start, seed, thresholds, lows, highs, counts, hashes)
+        loader.kernels.gather_tied(
+            base, tuned, start, seed, thresholds, lows, highs, counts, hashes
+        )
     for selection, row in zip(selections, counts, strict=True):
         _check_count(pair, selection, int(row[0]))
     return [resolve_ties(*found) for found in zip(selections, counts, hashes, strict=True)]

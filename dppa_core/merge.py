@@ -1,35 +1,35 @@
-"""From a recipe to a checkpoint folder.
+"""From a recipe to a checkpoint folder, slice by slice, on as many cores as there are.
 
-Knows what stands in the folder and what is counted on the way, not how a tensor is merged.
+Knows checkpoints to read and files to write; what a tensor is made of is the merger's affair.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
 
 from dppa_core.atomic import atomic_folder
 from dppa_core.card import model_card
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.floats import FLOATS, from_float32, to_float32
-from dppa_core.licences import merged_licence
+from dppa_core.chunks import slices
 from dppa_core.merge_folder import (
     check_target,
     copy_companions,
     write_config,
     write_provenance,
 )
-from dppa_core.merger import MergedTensor, Merger
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.merge_tally import Tally
+from dppa_core.merge_tensors import Fuser, Fusion, equals_base
+from dppa_core.merger import Merger
+from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def merge_to_folder(
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     sync: bool = True,
+    workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> MergeReport:
@@ -71,8 +72,9 @@ def merge_to_folder(
         overwrite: Whether a checkpoint folder that is there may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
         sync: Whether to wait until the disk has everything; see `atomic_folder`.
+        workers: Threads; one for every available core if unset. The bytes are the same.
         progress: Told tensor by tensor.
-        stop: Ends the merge between two tensors; nothing is left behind.
+        stop: Ends the merge between two slices of tensors; nothing is left behind.
 
     Raises:
         InvalidValue: the folder is there already, or cannot be written.
@@ -81,18 +83,19 @@ def merge_to_folder(
     """
     began, out = time.perf_counter(), Path(out)
     check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
-    merger = Merger(recipe, backend=backend, progress=progress, stop=stop)
+    threads = worker_count(workers)
+    merger = Merger(recipe, backend=backend, workers=threads, progress=progress, stop=stop)
     sources = (merger.base, *merger.tuned)
     folders = tuple(folder for source in sources for folder in source.folders)
 
     def check_again() -> Path:
         return check_target(out, folders, overwrite=overwrite)
 
-    tally = _Tally(merger, progress, stop)
+    tally = Tally(merger, progress)
     with atomic_folder(
         check_again(), may_replace=check_again if overwrite else None, sync=sync
     ) as folder:
-        files = _write_weights(folder, tally, shard_size)
+        files = _write_weights(folder, merger, tally, shard_size, threads, stop)
         write_config(merger.base.config, recipe.dtype, folder)
         copy_companions(merger.base.folder, folder)
         card = model_card(recipe, merger.plans, merger.parents())
@@ -107,69 +110,58 @@ def merge_to_folder(
     )
 
 
-def _write_weights(folder: Path, tally: _Tally, shard_size: int) -> dict[str, str]:
-    with closing(WeightsWriter(folder, tally.specs(), shard_size)) as writer:
-        for name in writer.names:
-            writer.place(name, tally.merge(name))
+def _write_weights(
+    folder: Path,
+    merger: Merger,
+    tally: Tally,
+    shard_size: int,
+    workers: int,
+    stop: Stop | None,
+) -> dict[str, str]:
+    specs = [
+        TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
+    ]
+    with closing(WeightsWriter(folder, specs, shard_size)) as writer:
+        weaver = _Weaver(merger, writer, tally, stop)
+        with closing(side_by_side(weaver.tasks(), workers)) as done:
+            for name, elements in done:
+                tally.count(name, elements)
         return writer.finish()
 
 
-class _Tally:
-    """Counts what is kept and whether anything changed while tensors stream by."""
+class _Weaver:
+    """The tasks of a merge: slices of tensors, merged and written by any thread in any order."""
 
-    def __init__(self, merger: Merger, progress: Progress | None, stop: Stop | None) -> None:
-        self._merger, self._progress, self._stop = merger, progress, stop
-        self._modules = {module.tensor: module.numel for module in merger.modules}
-        self._kept = np.zeros(len(merger.recipe.models), dtype=np.int64)
-        self._done = 0
-        self._changed = False
+    def __init__(
+        self, merger: Merger, writer: WeightsWriter, tally: Tally, stop: Stop | None
+    ) -> None:
+        self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
+        self._fusers = Spare(lambda: Fuser(merger.loader()))
 
-    def specs(self) -> list[TensorSpec]:
-        """Name, dtype and shape of every merged tensor."""
-        merger = self._merger
-        return [
-            TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
-        ]
+    def tasks(self) -> Iterator[partial[tuple[str, int]]]:
+        """One task a slice. It returns the tensor's name and how many elements it has written."""
+        for name in self._writer.names:
+            parts = slices(math.prod(self._merger.base.shape(name)))
+            shared = Shared(partial(self._prepare, name), len(parts))
+            yield from (partial(self._write, name, shared, start, stop) for start, stop in parts)
 
-    def merge(self, name: str) -> Shaped[ndarray, " n"]:
-        """Merge one tensor and count what it keeps."""
+    def _prepare(self, name: str) -> Fusion | None:
+        with self._fusers.one() as fuser:
+            fusion = self._merger.fusion(name, fuser.loader)
+        if fusion is not None:
+            self._tally.keep(name, fusion.kept)
+        return fusion
+
+    def _write(
+        self, name: str, shared: Shared[Fusion | None], start: int, stop: int
+    ) -> tuple[str, int]:
         check(self._stop)
-        merged = self._merger.merge(name)
-        if name in self._modules:
-            self._kept += merged.kept
-        if not self._changed and merged.dtype in FLOATS:
-            self._changed = not _same(self._merger.base, name, merged)
-        self._done += 1
-        report(self._progress, self._done, len(self._merger.names()), name)
-        return merged.raw
-
-    def densities(self) -> tuple[float, ...]:
-        """Share of the modules' delta kept, per domain model."""
-        total = sum(self._modules.values())
-        return tuple(float(kept) / total if total else 0.0 for kept in self._kept)
-
-    def warnings(self) -> tuple[str, ...]:
-        """What someone should know before using the result."""
-        found = []
-        if not self._changed:
-            found.append(
-                "The merged weights are identical to the base: every delta was pruned away, "
-                "multiplied by 0, or zero from the start."
-            )
-        for plan in self._merger.plans:
-            wanted = sum(module.density * module.numel for module in plan.modules)
-            if wanted - plan.kept > 1e-3 * plan.numel:
-                found.append(
-                    f"{plan.finetuned}: {plan.density:.2%} of the delta is kept, not "
-                    f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
-                    "elements are equal to the base than were to be dropped."
-                )
-        stated = {parent.reference: parent.licence for parent in self._merger.parents()}
-        return (*found, *merged_licence(stated).warnings)
-
-
-def _same(base: Checkpoint, name: str, merged: MergedTensor) -> bool:
-    raw, dtype = base.raw(name), base.dtype(name)
-    if dtype != merged.dtype:
-        raw = from_float32(to_float32(raw, dtype), merged.dtype)
-    return np.array_equal(raw.view(np.uint8), merged.raw.view(np.uint8))  # bits: NaN is itself
+        with shared.use() as fusion, self._fusers.one() as fuser:
+            if fusion is None:
+                raw = self._merger.base.raw(name)[start:stop]
+            else:
+                raw = fuser.fuse(fusion, start, stop)
+                if not self._tally.changed:
+                    self._tally.changed = not equals_base(fusion, start, raw)
+            self._writer.place(name, raw, start)
+        return name, stop - start

@@ -17,6 +17,7 @@ from dppa_core.binning import profile_tensor
 from dppa_core.chunks import CHUNK, Loader, TensorPair, widen
 from dppa_core.cuts import find_cuts
 from dppa_core.errors import NonFiniteWeights
+from dppa_core.floats import FLOATS, from_float32, to_float32
 from dppa_core.kernels import Kernels, Stored
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.modules import Module
@@ -92,10 +93,12 @@ class Fusion:
     """What is added to the base, in this order."""
     dtype: str
     """Of the merged tensor."""
+    kept: tuple[int, ...]
+    """Elements kept of each domain model's delta, those without a term included."""
 
 
 def prepare_term(
-    kernels: Kernels,
+    loader: Loader,
     pair: TensorPair,
     treatment: Treatment,
     coefficient: float,
@@ -105,7 +108,7 @@ def prepare_term(
     """Work a treatment out for one tensor; None where nothing is to be added.
 
     Args:
-        kernels: The implementation to search ties with.
+        loader: What to read the pair with, where thresholds are looked for.
         pair: Both sides of the tensor.
         treatment: What the method asks for.
         coefficient: Merging coefficient of this model and layer.
@@ -124,26 +127,26 @@ def prepare_term(
         random = _Random(drawn, cut, _weight(coefficient, treatment.factor))
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
-        treatment = _rank(kernels, pair, treatment, models)
-    return _band_term(kernels, pair, treatment, coefficient, models[1])
+        treatment = _rank(loader, pair, treatment, models)
+    return _band_term(loader, pair, treatment, coefficient, models[1])
 
 
 def _weight(coefficient: float, factor: float) -> float:
     return float(np.float32(coefficient * factor))
 
 
-def _rank(kernels: Kernels, pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Banded:
+def _rank(loader: Loader, pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Banded:
     """Profile a tensor that is no module, and find its thresholds."""
     module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
-    profile = profile_tensor(kernels, module, pair, models)
+    profile = profile_tensor(loader, module, pair, models)
     selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
     return Banded(selections, treatment.factors)
 
 
 def _band_term(
-    kernels: Kernels, pair: TensorPair, banded: Banded, coefficient: float, model: str
+    loader: Loader, pair: TensorPair, banded: Banded, coefficient: float, model: str
 ) -> Term:
-    found = find_cuts(kernels, pair, banded.selections)
+    found = find_cuts(loader, pair, banded.selections)
     bands = _Bands(
         tensor_seed(pair.name),
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
@@ -157,38 +160,58 @@ class Fuser:
     """Adds terms to a base, each sum in float32, rounded once. For one thread only.
 
     Args:
-        kernels: The implementation to use.
+        loader: What to read and add with.
     """
 
-    def __init__(self, kernels: Kernels) -> None:
-        self._kernels, self._loader = kernels, Loader(kernels)
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
         self._acc = np.empty(CHUNK, np.float32)
+        self._out = np.empty(0, np.uint16)
 
-    def fuse(self, fusion: Fusion, start: int, out: Shaped[ndarray, " n"]) -> None:
-        """Merge the elements from `start` on until `out` is full.
+    def fuse(self, fusion: Fusion, start: int, stop: int) -> Shaped[ndarray, " n"]:
+        """Merge the elements from `start` to `stop`; the result is good until the next call.
 
         Raises:
-            NonFiniteWeights: NaN or infinity on either side, or a sum `out` cannot hold.
+            NonFiniteWeights: NaN or infinity on either side, or a sum too large for the dtype.
         """
+        dtype = FLOATS[fusion.dtype]
+        if self._out.dtype != dtype or self._out.size < stop - start:
+            self._out = np.empty(stop - start, dtype)
+        out = self._out[: stop - start]
+        self.fuse_into(fusion, start, out)
+        return out
+
+    def fuse_into(self, fusion: Fusion, start: int, out: Shaped[ndarray, " n"]) -> None:
+        """Merge the elements from `start` on until `out` is full; see `fuse`."""
+        kernels = self.loader.kernels
         for first in range(0, out.size, CHUNK):
             part = out[first : first + CHUNK]
             acc = self._acc[: part.size]
             self._sum(fusion, start + first, acc)
-            largest = self._kernels.largest(acc)
+            largest = kernels.largest(acc)
             if not largest < _LIMITS[fusion.dtype]:
                 raise_overflow(fusion, largest)
             if fusion.dtype == "BF16":
-                self._kernels.narrow(acc, part)
+                kernels.narrow(acc, part)
             else:
                 np.copyto(part, acc, casting="same_kind")
 
     def _sum(self, fusion: Fusion, start: int, acc: Chunk) -> None:
         stop = start + acc.size
-        widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, acc)
+        widen(self.loader.kernels, fusion.base[start:stop], fusion.base_dtype, acc)
         with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
             for term in fusion.terms:
-                base, tuned = self._loader.chunk(term.pair, start, stop)
-                term.action.add(self._kernels, acc, base, tuned, start)
+                base, tuned = self.loader.chunk(term.pair, start, stop)
+                term.action.add(self.loader.kernels, acc, base, tuned, start)
+
+
+def equals_base(fusion: Fusion, start: int, merged: Shaped[ndarray, " n"]) -> bool:
+    """Whether merged elements from `start` on are those of the base, in the merged dtype."""
+    raw = fusion.base[start : start + merged.size]
+    if fusion.base_dtype != fusion.dtype:
+        raw = from_float32(to_float32(raw, fusion.base_dtype), fusion.dtype)
+    bits = f"u{raw.itemsize}"  # as bits: -0 is not 0
+    return np.array_equal(raw.view(bits), merged.view(bits))
 
 
 def raise_overflow(fusion: Fusion, largest: float) -> None:

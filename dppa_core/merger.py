@@ -6,12 +6,11 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.chunks import Loader, TensorPair
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
@@ -22,32 +21,22 @@ from dppa_core.modules import find_modules, layer_of
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
-from dppa_core.profile import cached_profile, tensor_pair
+from dppa_core.profile import cached_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.releaser import Releaser
 from dppa_core.sources import open_checkpoint
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MergedTensor:
-    """One merged tensor."""
-
-    dtype: str
-    """Code of the header: "BF16", "F32", …"""
-    shape: tuple[int, ...]
-    raw: Shaped[ndarray, " n"]
-    kept: tuple[int, ...]
-    """Elements kept of each domain model's delta."""
-
-
 class Merger:
-    """Merges one tensor at a time, in any order, as often as asked.
+    """Merges one tensor at a time, in any order, as often as asked. Safe for many threads.
 
     Args:
         recipe: What to merge.
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
         public: Whether strangers wrote the recipe; local folders are then refused.
+        workers: Threads while domain models are profiled; see `profile_delta`.
         progress: Told while domain models are profiled.
         stop: Ends profiling.
 
@@ -61,6 +50,7 @@ class Merger:
         *,
         backend: str = "numba",
         public: bool = False,
+        workers: int | None = None,
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
@@ -68,6 +58,7 @@ class Merger:
         self.base = open_checkpoint(recipe.base, public=public)
         self.tuned = tuple(open_checkpoint(m.model, public=public) for m in recipe.models)
         self._kernels = get_backend(backend)
+        self._releaser = Releaser((self.base, *self.tuned))
         self._places = tuple(
             match_tensors(self.base, checkpoint, model.model)
             for checkpoint, model in zip(self.tuned, recipe.models, strict=True)
@@ -78,7 +69,7 @@ class Merger:
         self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
         self._check_layers()
         self._treatments = tuple(
-            self._treat(model, public, progress, stop) for model in recipe.models
+            self._treat(model, public, workers, progress, stop) for model in recipe.models
         )
         self.plans: tuple[PruningPlan, ...] = tuple(
             treatments.plan for treatments in self._treatments if treatments.plan is not None
@@ -104,30 +95,38 @@ class Merger:
         Raises:
             NonFiniteWeights: NaN or infinity in a weight, or a sum too large for the dtype.
         """
-        merged = self.merge(name)
-        return merged.dtype, merged.shape, merged.raw
+        loader = self.loader()
+        fusion = self.fusion(name, loader)
+        if fusion is None:
+            return self.base.dtype(name), self.base.shape(name), self.base.raw(name)
+        raw: Shaped[ndarray, " n"] = np.empty(fusion.base.size, FLOATS[fusion.dtype])
+        Fuser(loader).fuse_into(fusion, 0, raw)
+        return fusion.dtype, self.base.shape(name), raw
 
-    def merge(self, name: str) -> MergedTensor:
-        """As `tensor`, with the numbers of elements kept."""
+    def loader(self) -> Loader:
+        """What one thread reads tensors with; keeps mapped pages out of this process's memory."""
+        return Loader(self._kernels, self._releaser.read)
+
+    def fusion(self, name: str, loader: Loader) -> Fusion | None:
+        """All that a merged tensor is made of; None where it is the base's, copied."""
         name = self._twins.get(name, name)
-        base, mine, shape = self.base.raw(name), self.base.dtype(name), self.base.shape(name)
         if self._copied(name):
-            return MergedTensor(mine, shape, base, ())
+            return None
+        base = self.base.raw(name), self.base.dtype(name)
         terms: list[Term | None] = []
         for index, model in enumerate(self.recipe.models):
-            pair = tensor_pair(self.base, self.tuned[index], name, self._places[index][name])
+            tuned, other = self.tuned[index], self._places[index][name]
+            pair = TensorPair(name, *base, tuned.raw(other), tuned.dtype(other))
             given = self._treatments[index]
             treatment = given.modules.get(name, given.others)
             coefficient = model.coefficient_at(layer_of(name), self._layers)
             names = (self.recipe.base, model.model)
             terms.append(
-                prepare_term(self._kernels, pair, treatment, coefficient, names, self.recipe.seed)
+                prepare_term(loader, pair, treatment, coefficient, names, self.recipe.seed)
             )
-        dtype = self.dtype(name)
-        fusion = Fusion(name, base, mine, tuple(term for term in terms if term), dtype)
-        raw: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[dtype])
-        Fuser(self._kernels).fuse(fusion, 0, raw)
-        return MergedTensor(dtype, shape, raw, tuple(term.kept if term else 0 for term in terms))
+        kept = tuple(term.kept if term else 0 for term in terms)
+        added = tuple(term for term in terms if term)
+        return Fusion(name, *base, added, self.dtype(name), kept)
 
     def _copied(self, name: str) -> bool:
         """Whether a tensor has no delta: counters and buffers."""
@@ -141,13 +140,23 @@ class Merger:
         return {}
 
     def _treat(
-        self, model: DomainModel, public: bool, progress: Progress | None, stop: Stop | None
+        self,
+        model: DomainModel,
+        public: bool,
+        workers: int | None,
+        progress: Progress | None,
+        stop: Stop | None,
     ) -> Treatments:
         method = get_method(self.recipe.method)
         profile = None
         if method.needs_profile:
             profile = cached_profile(
-                self.recipe.base, model.model, public=public, progress=progress, stop=stop
+                self.recipe.base,
+                model.model,
+                public=public,
+                workers=workers,
+                progress=progress,
+                stop=stop,
             )
         request = Request(
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides

@@ -16,6 +16,7 @@ from dppa_core.chunks import CHUNK
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.floats import FLOATS, OTHERS, to_float32
 from dppa_core.names import find_embedding, find_head, is_buffer, match_names
+from dppa_core.releaser import Releaser
 
 _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 
@@ -94,13 +95,19 @@ def tied(checkpoint: Checkpoint) -> bool:
     if embedding is None or head is None:
         return head is None
     one, other = ((checkpoint.shape(n), checkpoint.dtype(n)) for n in (head, embedding))
-    return one == other and _equal(checkpoint.raw(head), checkpoint.raw(embedding))
+    return one == other and _equal(checkpoint, head, embedding)
 
 
-def _equal(one: Shaped[ndarray, " n"], other: Shaped[ndarray, " n"]) -> bool:
+def _equal(checkpoint: Checkpoint, head: str, embedding: str) -> bool:
     """Element by element, chunk by chunk: heads of their own differ in the first."""
-    starts = range(0, one.size, CHUNK)
-    return all(np.array_equal(one[at : at + CHUNK], other[at : at + CHUNK]) for at in starts)
+    one, other = checkpoint.raw(head), checkpoint.raw(embedding)
+    releaser = Releaser([checkpoint])
+    for start in range(0, one.size, CHUNK):
+        chunk = one[start : start + CHUNK]
+        if not np.array_equal(chunk, other[start : start + CHUNK]):
+            return False
+        releaser.read(2 * chunk.nbytes)
+    return True
 
 
 def _check_tensor(
@@ -125,8 +132,10 @@ def _check_tensor(
         )
 
 
-def check_finite(raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str) -> None:
-    """Refuse a tensor that holds NaN or infinity.
+def check_finite(
+    raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str, offset: int = 0
+) -> None:
+    """Refuse a tensor, or a slice of it that begins at `offset`, that holds NaN or infinity.
 
     Raises:
         NonFiniteWeights: naming the tensor, the model, and the first element affected.
@@ -140,7 +149,7 @@ def check_finite(raw: Shaped[ndarray, " n"], dtype: str, tensor: str, model: str
             first = start + int(np.argmax(magnitudes >= infinity))
             value = to_float32(raw[first : first + 1], dtype)[0]
             raise NonFiniteWeights(
-                f"{model}: {tensor} holds {value} at element {first}; every weight "
+                f"{model}: {tensor} holds {value} at element {offset + first}; every weight "
                 "must be a finite number. A diverged training, or an overflow in float16, is the "
                 "usual cause."
             )

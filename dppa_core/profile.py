@@ -5,17 +5,25 @@ Knows weights and the cache, not what a plan or a merge makes of a profile.
 
 from __future__ import annotations
 
-from dppa_core.binning import profile_tensor
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from itertools import islice
+
+from dppa_core.binning import Bins, Counter, joined, profile_of_bins
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import TensorPair
+from dppa_core.chunks import Loader, TensorPair, slices
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.floats import FLOATS
 from dppa_core.kernels import get_backend
-from dppa_core.modules import find_modules
+from dppa_core.modules import Module, find_modules
 from dppa_core.pairs import check_finite, match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.releaser import Releaser
 from dppa_core.sources import ModelRef, open_checkpoint
+from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
 __all__ = ["DeltaProfile", "ModuleProfile", "cached_profile", "profile_delta"]
 
@@ -24,11 +32,20 @@ def profile_delta(
     base: Checkpoint,
     finetuned: Checkpoint,
     *,
+    workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
     names: tuple[str, str] = ("base", "domain model"),
 ) -> DeltaProfile:
     """Profile every module of a pair, and check every tensor for NaN and infinity.
+
+    Args:
+        base: The common ancestor.
+        finetuned: The domain model.
+        workers: Threads; one for every available core if unset. The profile is the same.
+        progress: Told module by module.
+        stop: Ends the pass between two slices of a tensor.
+        names: Of base and domain model, for messages.
 
     Raises:
         IncompatibleCheckpoints: no delta exists.
@@ -36,23 +53,78 @@ def profile_delta(
         Cancelled: `stop` was set.
     """
     places = match_tensors(base, finetuned, names[1])
-    modules = find_modules({name: base.shape(name) for name in places})
-    inside = {module.tensor for module in modules if base.dtype(module.tensor) in FLOATS}
-    rest = [name for name in places if name not in inside and base.dtype(name) in FLOATS]
-    kernels, profiles = get_backend("numba"), []
-    for done, module in enumerate(m for m in modules if m.tensor in inside):
-        check(stop)
-        report(progress, done, len(inside), module.name)
-        pair = tensor_pair(base, finetuned, module.tensor, places[module.tensor])
-        profiles.append(profile_tensor(kernels, module, pair, names))
-    for name in rest:
-        check(stop)
-        check_finite(base.raw(name), base.dtype(name), name, names[0])
-        other = places[name]
-        check_finite(finetuned.raw(other), finetuned.dtype(other), name, names[1])
-    report(progress, len(inside), len(inside), "profile complete")
-    others = sum(base.raw(name).size for name in rest)
+    shapes = {name: base.shape(name) for name in places if base.dtype(name) in FLOATS}
+    modules = find_modules(shapes)
+    rest = sorted(set(shapes) - {module.tensor for module in modules})
+    reader, threads = _Reader(base, finetuned, places, names, stop), worker_count(workers)
+    profiles: list[ModuleProfile] = []
+    for item in _profiles(reader, modules, threads):
+        report(progress, len(profiles), len(modules), item.module.name)
+        profiles.append(item)
+    with closing(side_by_side(reader.checks(rest), threads)) as checked:
+        for _ in checked:
+            pass
+    report(progress, len(modules), len(modules), "profile complete")
+    others = sum(math.prod(shapes[name]) for name in rest)
     return DeltaProfile(names[0], names[1], tuple(profiles), others)
+
+
+def _profiles(reader: _Reader, modules: Iterable[Module], threads: int) -> Iterator[ModuleProfile]:
+    pairs = {m.tensor: reader.shared(m.tensor, len(slices(m.numel)) + 1) for m in modules}
+    tasks = [
+        partial(reader.count, pairs[module.tensor], start, stop)
+        for module in modules
+        for start, stop in slices(module.numel)
+    ]
+    with closing(side_by_side(tasks, threads)) as found:
+        for module in modules:
+            parts = list(islice(found, len(slices(module.numel))))
+            with pairs[module.tensor].use() as pair:
+                yield profile_of_bins(module, pair, joined(parts), reader.names)
+
+
+class _Reader:
+    """The tasks of the pass: slices of tensors to be counted or checked, by any thread."""
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        finetuned: Checkpoint,
+        places: Mapping[str, str],
+        names: tuple[str, str],
+        stop: Stop | None,
+    ) -> None:
+        self._base, self._finetuned, self._places = base, finetuned, places
+        self.names, self._stop = names, stop
+        self._releaser = Releaser((base, finetuned))
+        kernels = get_backend("numba")
+        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read)))
+
+    def shared(self, name: str, users: int) -> Shared[TensorPair]:
+        """One tensor of both sides, read when the first of its users comes."""
+        other = self._places[name]
+        return Shared(partial(tensor_pair, self._base, self._finetuned, name, other), users)
+
+    def count(self, shared: Shared[TensorPair], start: int, stop: int) -> Bins:
+        """Count a slice of a module."""
+        check(self._stop)
+        with shared.use() as pair, self._counters.one() as counter:
+            return counter.count(pair, start, stop)
+
+    def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
+        """A task for every slice of tensors that are no modules."""
+        for name in names:
+            parts = slices(math.prod(self._base.shape(name)))
+            shared = self.shared(name, len(parts))
+            yield from (partial(self._check, shared, start, stop) for start, stop in parts)
+
+    def _check(self, shared: Shared[TensorPair], start: int, stop: int) -> None:
+        check(self._stop)
+        with shared.use() as pair:
+            sides = (pair.base, pair.base_dtype), (pair.finetuned, pair.finetuned_dtype)
+            for (raw, dtype), model in zip(sides, self.names, strict=True):
+                check_finite(raw[start:stop], dtype, pair.name, model, start)
+                self._releaser.read(raw[start:stop].nbytes)
 
 
 def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) -> TensorPair:
@@ -67,26 +139,33 @@ def cached_profile(
     finetuned: ModelRef | str,
     *,
     public: bool = False,
+    workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> DeltaProfile:
-    """The profile of a pair, from the disk cache where these very weights were profiled before.
+    """The profile of a pair, from the disk cache where these very files were profiled before.
+
+    Files are known by what the system says of them, their times included: to profile them again
+    takes less than to hash them.
 
     Args:
         base: Reference of the base.
         finetuned: Reference of the domain model.
         public: Whether strangers choose the references; see `open_checkpoint`.
+        workers: See `profile_delta`.
         progress: Told module by module.
-        stop: Ends the pass between two tensors.
+        stop: Ends the pass between two slices of a tensor.
     """
     mine = open_checkpoint(base, public=public)
     theirs = open_checkpoint(finetuned, public=public)
     names = (str(base), str(finetuned))
-    entry = profile_entry(mine.content_hash(), theirs.content_hash())
+    entry = profile_entry(mine.identity, theirs.identity)
     known = load_profile(entry, names)
     if known is not None:
         report(progress, 1, 1, "profile read from the cache")
         return known
-    profile = profile_delta(mine, theirs, progress=progress, stop=stop, names=names)
+    profile = profile_delta(
+        mine, theirs, workers=workers, progress=progress, stop=stop, names=names
+    )
     save_profile(entry, profile)
     return profile

@@ -1,4 +1,4 @@
-"""Profiles on disk, by the hashes of the weights they were taken of.
+"""Profiles on disk, by the identities of the files they were taken of.
 
 Knows no weights. A profile that cannot be read is taken again.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64, Shaped
+from numpy import ndarray
 
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.deltas import DeltaProfile, ModuleProfile
@@ -22,9 +24,9 @@ _FORMAT = 2  # a new number where the same weights would give another profile
 _ARRAYS = ("magnitudes", "counts", "excess")
 
 
-def profile_entry(base_hash: str, finetuned_hash: str) -> Path:
-    """Where the profile of two sets of weights belongs."""
-    key = hashlib.sha256(f"{_FORMAT}:{base_hash}:{finetuned_hash}".encode()).hexdigest()
+def profile_entry(base: str, finetuned: str) -> Path:
+    """Where the profile of two sets of weights belongs, told apart by texts."""
+    key = hashlib.sha256(f"{_FORMAT}\0{base}\0{finetuned}".encode()).hexdigest()
     return cache_folder("profiles") / f"{key}.npz"
 
 
@@ -39,11 +41,17 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
         name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0)])
         for name in _ARRAYS
     }
+    arrays["counts"] = _narrowest(arrays["counts"])
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
     file = io.BytesIO()
     np.savez(file, **arrays)
     store(path, file.getvalue())
+
+
+def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
+    small = counts.max(initial=0) < 2**32
+    return counts.astype(np.uint32) if small else counts
 
 
 def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
@@ -67,5 +75,6 @@ def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str
         base_square = entry.pop("base_square")
         module = Module(**{**entry, "shape": tuple(entry["shape"])})
         magnitudes, counts, excess = (arrays[name][end - size : end] for name in _ARRAYS)
-        modules.append(ModuleProfile(module, magnitudes, counts, excess, base_square))
+        wide = counts.astype(np.int64)
+        modules.append(ModuleProfile(module, magnitudes, wide, excess, base_square))
     return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])

@@ -68,6 +68,11 @@ class SafetensorsFile:
         view: ndarray = np.frombuffer(self.pages, RAW_TYPES[info.dtype], count, info.start)
         return view if view.flags.aligned else view.copy()
 
+    def release(self) -> None:
+        """Stop counting the pages read so far as memory of this process; views stay good."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.pages.madvise(mmap.MADV_DONTNEED)
+
 
 def open_file(path: Path) -> SafetensorsFile:
     """Map a safetensors file after checking its header as strictly as the official library.

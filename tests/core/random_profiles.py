@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float32
 
 from dppa_core.binning import profile_tensor
-from dppa_core.chunks import TensorPair
+from dppa_core.chunks import Loader, TensorPair
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.kernels import get_backend
 from dppa_core.modules import Module
@@ -25,7 +25,7 @@ def profile_of(delta: Float32[np.ndarray, " n"], index: int = 0) -> ModuleProfil
     """The profile of a delta, as that of a pair whose base is zero."""
     zero = np.zeros_like(delta)
     pair = TensorPair("a tensor", zero, "F32", delta, "F32")
-    return profile_tensor(get_backend("numba"), module(index, delta.size), pair)
+    return profile_tensor(Loader(get_backend("numba")), module(index, delta.size), pair)
 
 
 @st.composite

@@ -12,7 +12,7 @@ from dppa_core import profile as profiling
 from dppa_core.binning import profile_tensor
 from dppa_core.cache import cache_folder
 from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.chunks import TensorPair
+from dppa_core.chunks import Loader, TensorPair
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import Cancelled
@@ -79,7 +79,7 @@ def weights_of(dtype: str, numel: int) -> tuple[TensorPair, np.ndarray]:
 def test_significance_from_bins_is_that_of_the_elements(dtype: str, error: int) -> None:
     """Of bfloat16, all elements at the edge of a bin are told from those inside of it."""
     pair, size = weights_of(dtype, 300_000)
-    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    item = profile_tensor(Loader(get_backend("numba")), module(0, size.size), pair)
     assert not item.exact
     assert item.mean == pytest.approx(size.mean(dtype=np.float64), rel=1e-9)
     for multiple in np.linspace(0.1, 9, 50):
@@ -90,7 +90,7 @@ def test_significance_from_bins_is_that_of_the_elements(dtype: str, error: int) 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
 def test_thresholds_from_bins_are_those_of_the_elements(dtype: str) -> None:
     pair, size = weights_of(dtype, 300_000)
-    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    item = profile_tensor(Loader(get_backend("numba")), module(0, size.size), pair)
     ordered = np.sort(size)
     ranks = np.arange(0, size.size, 997)
     estimates = item.magnitudes_at(ranks)
@@ -102,11 +102,11 @@ def test_thresholds_from_bins_are_those_of_the_elements(dtype: str) -> None:
 
 
 def test_slices_add_up_to_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = get_backend("numba")
+    loader = Loader(get_backend("numba"))
     pair, size = weights_of("BF16", 300_000)
-    whole = profile_tensor(kernels, module(0, size.size), pair)
+    whole = profile_tensor(loader, module(0, size.size), pair)
     monkeypatch.setattr(chunks, "SLICE", 1 << 17)
-    sliced = profile_tensor(kernels, module(0, size.size), pair)
+    sliced = profile_tensor(loader, module(0, size.size), pair)
     for name in ("magnitudes", "counts", "excess"):
         assert getattr(whole, name).tobytes() == getattr(sliced, name).tobytes()
     assert sliced.base_square == pytest.approx(whole.base_square, rel=1e-14)
@@ -114,14 +114,14 @@ def test_slices_add_up_to_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_profile_is_kilobytes() -> None:
     pair, size = weights_of("F32", 1 << 20)
-    item = profile_tensor(get_backend("numba"), module(0, size.size), pair)
+    item = profile_tensor(Loader(get_backend("numba")), module(0, size.size), pair)
     assert sum(a.nbytes for a in (item.magnitudes, item.counts, item.excess)) < 250_000
 
 
 def test_both_backends_make_the_same_profile() -> None:
     pair, size = weights_of("BF16", 300_000)
     one, other = (
-        profile_tensor(get_backend(name), module(0, size.size), pair) for name in BACKENDS
+        profile_tensor(Loader(get_backend(name)), module(0, size.size), pair) for name in BACKENDS
     )
     for name in ("magnitudes", "counts", "excess"):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes()

@@ -1,0 +1,69 @@
+"""What a merge kept and changed, counted while its slices are written.
+
+Knows numbers of elements, not their values.
+"""
+
+from __future__ import annotations
+
+import math
+
+from dppa_core.licences import merged_licence
+from dppa_core.merger import Merger
+from dppa_core.progress import Progress, report
+
+
+class Tally:
+    """Counts what is kept and whether anything changed, for progress, report and warnings.
+
+    Args:
+        merger: What is merged.
+        progress: Told tensor by tensor, in their order.
+    """
+
+    def __init__(self, merger: Merger, progress: Progress | None) -> None:
+        self._plans, self._parents = merger.plans, merger.parents()
+        self._progress = progress
+        self._models = len(merger.recipe.models)
+        self._modules = {module.tensor: module.numel for module in merger.modules}
+        self._missing = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
+        self._done = sum(not missing for missing in self._missing.values())  # empty tensors
+        self._kept: dict[str, tuple[int, ...]] = {}
+        self.changed = False
+        """Whether any element differs from the base; set by whoever sees one."""
+
+    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+        """Note the elements kept of each domain model's delta in one tensor; any thread may."""
+        if name in self._modules:
+            self._kept[name] = kept
+
+    def count(self, name: str, elements: int) -> None:
+        """Note elements written; a tensor is done with its last one. For one thread only."""
+        self._missing[name] -= elements
+        if not self._missing[name]:
+            self._done += 1
+            report(self._progress, self._done, len(self._missing), name)
+
+    def densities(self) -> tuple[float, ...]:
+        """Share of the modules' delta kept, per domain model."""
+        total = max(sum(self._modules.values()), 1)
+        models = range(self._models)
+        return tuple(sum(kept[n] for kept in self._kept.values()) / total for n in models)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What someone should know before using the result."""
+        found = []
+        if not self.changed:
+            found.append(
+                "The merged weights are identical to the base: every delta was pruned away, "
+                "multiplied by 0, or zero from the start."
+            )
+        for plan in self._plans:
+            wanted = sum(module.density * module.numel for module in plan.modules)
+            if wanted - plan.kept > 1e-3 * plan.numel:
+                found.append(
+                    f"{plan.finetuned}: {plan.density:.2%} of the delta is kept, not "
+                    f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
+                    "elements are equal to the base than were to be dropped."
+                )
+        stated = {parent.reference: parent.licence for parent in self._parents}
+        return (*found, *merged_licence(stated).warnings)

@@ -1,0 +1,76 @@
+"""The memory of a merge and of a profile does not grow with the models."""
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.floats import from_float32
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import WeightsWriter
+from tests.tiny import Shape
+
+MARGIN = 40
+"""MiB by which the peak may differ; either larger model, and the merge, are 116 MiB larger."""
+
+ROWS = {"small": 3_000, "large": 20_000}
+WORK = """
+import sys
+from pathlib import Path
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import load_recipe
+merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+"""
+
+
+def save(folder: Path, rows: int, noise: float) -> None:
+    """One layer whose projections and embedding are large, and full of ties."""
+    rng = np.random.default_rng(0)
+    shape = Shape(layers=1, intermediate=rows, hidden=1024, vocab=rows // 2)
+    block = rng.normal(size=1 << 18) + noise * rng.standard_t(4, 1 << 18)
+    raw = from_float32(block.astype(np.float32), "BF16")
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(shape.config("BF16")), "utf-8")
+    specs = [TensorSpec(name, "BF16", size) for name, size in shape.tensors().items()]
+    with closing(WeightsWriter(folder, specs)) as writer:
+        for spec in specs:
+            writer.place(spec.name, np.resize(raw, spec.numel))
+        writer.finish()
+
+
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Recipes of one small and one large merge."""
+    root, found = tmp_path_factory.mktemp("memory"), {}
+    for name, rows in ROWS.items():
+        save(root / name / "base", rows, 0.0)
+        save(root / name / "math", rows, 0.05)
+        model = DomainModel(str(root / name / "math"), (0.9, 0.8), (1.5, 1.0))
+        recipe = MergeRecipe(str(root / name / "base"), (model,))
+        found[name] = root / f"{name}.yaml"
+        found[name].write_text(dump_recipe(recipe), "utf-8")
+    return found
+
+
+def peak(recipe: Path, out: Path, workers: int) -> int:
+    """MiB of a merge in a process of its own, profiles included.
+
+    As the kernel counts them for this program alone: ru_maxrss would include the test's own
+    memory, which a new process shares until it runs its program.
+    """
+    arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return int(done.stdout) // 1024
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_peak_memory_stays_flat(recipes: dict[str, Path], tmp_path: Path, workers: int) -> None:
+    small, large = (peak(recipes[name], tmp_path / name, workers) for name in ROWS)
+    assert large - small < MARGIN
