@@ -94,6 +94,8 @@ def _models_table(recipe: MergeRecipe, plans: Sequence[PruningPlan]) -> str:
 
 
 def _short(reference: str) -> str:
+    if reference.startswith("hub:"):
+        reference = reference.partition("@")[0]
     return reference.removeprefix("zoo:").rstrip("/").rsplit("/", 1)[-1]
 
 

@@ -38,8 +38,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not stat.S_ISDIR(_mode(folder)):
         raise MissingCheckpoint(
-            f"{folder}: no such folder. A model is named zoo:NAME or by a folder that holds "
-            "config.json and safetensors; a typing error is the usual cause."
+            f"{folder}: no such folder. A model is zoo:NAME, owner/name of the Hub, or a folder "
+            "that holds config.json and safetensors; a typing error is the usual cause."
         )
     if not _mode(folder / _CONFIG):
         raise MissingCheckpoint(

@@ -29,7 +29,8 @@ from dppa_core.shards import parse_size
 
 app = typer.Typer(
     name="dppa",
-    help="Prune, amplify and merge fine-tuned models. A model is zoo:NAME or a folder.",
+    help="Prune, amplify and merge fine-tuned models. A model is zoo:NAME, a folder, "
+    "owner/name of the Hub, or MODEL+ADAPTER.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -27,7 +27,7 @@ zoo_app = typer.Typer(help="Train the embedded models, or measure what they show
 
 
 def evaluate(
-    model: Annotated[str | None, typer.Option(help="A model: zoo:NAME or a folder.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model: zoo:NAME, a folder, …")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A recipe file to merge first.")] = None,
     tasks: Annotated[str, typer.Option(help="Domains, as math,finance,law.")] = ",".join(DOMAINS),
     split: Annotated[str, typer.Option(help="train, search or test.")] = "test",

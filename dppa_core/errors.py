@@ -7,8 +7,9 @@ thing, the value, what is allowed and the usual cause.
   x InvalidValue                  a number or choice outside its range
   x InvalidRecipe                 a recipe that cannot be read
   x UnknownName                   no method, task or embedded model of that name
-  x NotAllowed                    refused here: local folders on a public page, the Hub
-  x OutOfBudget                   more memory than this process may use
+  x NotAllowed                    refused here: local folders on a public page, other adapters
+  x OutOfBudget                   more memory or disk than this process may use
+  x Unreachable                   the Hugging Face Hub does not answer
   x Cancelled                     someone pressed stop
   * CheckpointError
     x MissingCheckpoint           no weights there
@@ -44,7 +45,11 @@ class NotAllowed(DppaError):
 
 
 class OutOfBudget(DppaError):
-    """More memory than this process may use."""
+    """More memory or disk than this process may use."""
+
+
+class Unreachable(DppaError):
+    """The Hugging Face Hub does not answer."""
 
 
 class Cancelled(DppaError):

@@ -37,6 +37,8 @@ class MergeReport:
     """What a merge did."""
 
     recipe_hash: str
+    sources: tuple[str, ...]
+    """References of base and domain models, those of the Hub with their commits."""
     densities: tuple[float, ...]
     """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
     the expected share."""
@@ -85,6 +87,7 @@ def merge_to_folder(
     check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
     threads = worker_count(workers)
     merger = Merger(recipe, backend=backend, workers=threads, progress=progress, stop=stop)
+    recipe = merger.recipe
     sources = (merger.base, *merger.tuned)
     folders = tuple(folder for source in sources for folder in source.folders)
 
@@ -102,6 +105,7 @@ def merge_to_folder(
         write_provenance(dump_recipe(recipe), card, folder)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
+        sources=(recipe.base, *(model.model for model in recipe.models)),
         densities=tally.densities(),
         warnings=tally.warnings(),
         seconds=time.perf_counter() - began,

@@ -6,10 +6,13 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import Loader, TensorPair
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS
@@ -26,7 +29,7 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.releaser import Releaser
-from dppa_core.sources import open_checkpoint
+from dppa_core.sources import open_checkpoint, pinned
 
 
 class Merger:
@@ -37,8 +40,11 @@ class Merger:
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
         public: Whether strangers wrote the recipe; local folders are then refused.
         workers: Threads while domain models are profiled; see `profile_delta`.
-        progress: Told while domain models are profiled.
-        stop: Ends profiling.
+        progress: Told while models are fetched and profiled.
+        stop: Ends fetching and profiling.
+
+    Attributes:
+        recipe: The recipe, with the commits of models of the Hub.
 
     Raises:
         CheckpointError: a model that is missing, damaged, or does not fit the base.
@@ -54,9 +60,13 @@ class Merger:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.base = open_checkpoint(recipe.base, public=public)
-        self.tuned = tuple(open_checkpoint(m.model, public=public) for m in recipe.models)
+        self.recipe = recipe = _pinned(recipe, public)
+
+        def opened(reference: str) -> Checkpoint:
+            return open_checkpoint(reference, public=public, progress=progress, stop=stop)
+
+        self.base = opened(recipe.base)
+        self.tuned = tuple(opened(model.model) for model in recipe.models)
         self._kernels = get_backend(backend)
         self._releaser = Releaser((self.base, *self.tuned))
         self._places = tuple(
@@ -174,3 +184,9 @@ class Merger:
                     f"layers 0 to {self._layers - 1}. A recipe for another size of model is the "
                     "usual cause."
                 )
+
+
+def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:
+    """The recipe with every model fixed to the commit it has now."""
+    models = (replace(m, model=pinned(m.model, public=public)) for m in recipe.models)
+    return replace(recipe, base=pinned(recipe.base, public=public), models=tuple(models))

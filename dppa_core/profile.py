@@ -153,11 +153,11 @@ def cached_profile(
         finetuned: Reference of the domain model.
         public: Whether strangers choose the references; see `open_checkpoint`.
         workers: See `profile_delta`.
-        progress: Told module by module.
+        progress: Told module by module; bytes of models that are fetched before.
         stop: Ends the pass between two slices of a tensor.
     """
-    mine = open_checkpoint(base, public=public)
-    theirs = open_checkpoint(finetuned, public=public)
+    mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
+    theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
     names = (str(base), str(finetuned))
     entry = profile_entry(mine.identity, theirs.identity)
     known = load_profile(entry, names)

@@ -29,7 +29,7 @@ class DomainModel:
     """One domain model and what is done to its delta."""
 
     model: str
-    """A model reference: zoo:math, or a folder."""
+    """A model reference: zoo:math, a folder, hub:owner/name@commit, zoo:base+ADAPTER."""
     levels: tuple[float, ...] = (0.0,)
     """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
     amplification: tuple[float, ...] = (1.0,)

@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: the embedded models, a folder, an adapter on either.
+"""Where a checkpoint comes from: the embedded models, the Hub, a folder; an adapter on any.
 
 Knows names and places, not what is done with the weights.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,10 @@ from dppa_core.errors import (
     did_you_mean,
     shown,
 )
+from dppa_core.hub import check_name, resolve
+from dppa_core.hub_download import fetch
 from dppa_core.lora import LoraCheckpoint
+from dppa_core.progress import Progress, Stop
 from dppa_core.references import checked_reference
 
 ZOO_DOMAINS = ("math", "finance", "law")
@@ -28,27 +31,32 @@ ZOO_DOMAINS = ("math", "finance", "law")
 
 _ZOO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _MOST_ADAPTERS = 8
-_HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+_HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A name for a checkpoint: "zoo:math", a folder, or "zoo:base+FOLDER" with an adapter."""
+    """A name for a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
 
-    source: Literal["zoo", "local", "lora"]
+    With a base, it names an adapter on it: "zoo:base+FOLDER".
+    """
+
+    source: Literal["zoo", "hub", "local"]
     location: str
-    """Name in the zoo, or path of a folder; of the adapter's where there is one."""
+    """Name in the zoo or of the Hub, or path of a folder."""
+    revision: str = ""
+    """Of the Hub: branch, tag or commit; empty for the main branch."""
     base: ModelRef | None = None
-    """What an adapter is put on."""
+    """What an adapter is put on; None for a whole model."""
 
     @staticmethod
     def parse(text: str) -> ModelRef:
         """Read a reference as people write it.
 
         Raises:
-            InvalidValue: empty or endless text, or characters that cannot be printed.
+            InvalidValue: empty or endless text, characters that cannot be printed, half a
+                reference, or a name the Hub cannot have.
             UnknownName: no embedded model can have that name.
-            NotAllowed: a model of the Hub, which this version does not fetch.
         """
         text = checked_reference(text)
         # os.path, not Path: it answers False, or leaves text as it is, where a path cannot be.
@@ -57,48 +65,91 @@ class ModelRef:
         if text.startswith("zoo:"):
             return ModelRef("zoo", _checked_zoo_name(text[4:]))
         if text.startswith("hub:") or _looks_like_hub(text):
-            raise NotAllowed(
-                f"{text}: no such folder here, and models of the Hugging Face Hub are not "
-                "supported yet. Allowed are zoo:NAME and folders: download it and name its folder."
-            )
+            name, _, revision = text.removeprefix("hub:").partition("@")
+            check_name(name, revision)
+            return ModelRef("hub", name, revision)
         return ModelRef("local", text)
 
     def __str__(self) -> str:
-        if self.base is not None:
-            return f"{self.base}+{self.location}"
-        return f"zoo:{self.location}" if self.source == "zoo" else self.location
+        own = self.location if self.source == "local" else f"{self.source}:{self.location}"
+        own += f"@{self.revision}" if self.revision else ""
+        return own if self.base is None else f"{self.base}+{own}"
 
 
-def open_checkpoint(ref: ModelRef | str, *, public: bool = False) -> Checkpoint:
+def pinned(text: str, *, public: bool = False) -> str:
+    """A reference to the same weights for ever, as far as that depends on the Hub.
+
+    Raises:
+        NotAllowed: what is not embedded, on a public page.
+        MissingCheckpoint, Unreachable: the Hub does not say which commit it is.
+    """
+    ref = ModelRef.parse(text)
+    _check_public(ref, public)
+    fixed = _pin(ref)
+    return text if fixed == ref else str(fixed)
+
+
+def _pin(ref: ModelRef) -> ModelRef:
+    base = None if ref.base is None else _pin(ref.base)
+    if ref.source != "hub":
+        return replace(ref, base=base)
+    return replace(ref, base=base, revision=resolve(ref.location, ref.revision))
+
+
+def open_checkpoint(
+    ref: ModelRef | str,
+    *,
+    public: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Checkpoint:
     """Map the weights a reference names; nothing is read yet but headers.
+
+    A model of the Hub is fetched first, where it is not here yet.
 
     Args:
         ref: The model.
-        public: Whether strangers choose the reference: local folders are then refused.
+        public: Whether strangers choose the reference: only embedded models are then opened.
+        progress: Told bytes of downloads.
+        stop: Ends a download.
 
     Raises:
         InvalidValue: no reference at all, or the home of a user there is not.
-        NotAllowed: a local folder on a public page, or a model of the Hub.
+        NotAllowed: what is not embedded, on a public page; a gated model.
         CheckpointError: no readable checkpoint there.
+        Unreachable: a model of the Hub that is neither here nor to be had.
     """
     parsed = ModelRef.parse(ref) if isinstance(ref, str) else ref
-    if parsed.source == "zoo":
-        folder = zoo_root() / _checked_zoo_name(parsed.location)
-        if not folder.is_dir():
-            raise MissingCheckpoint(
-                f"{parsed}: no folder {folder}. The embedded models are trained by "
-                "`dppa zoo train`, or found through the variable DPPA_ZOO."
-            )
+    _check_public(parsed, public)
+    folder = _folder(parsed, progress, stop)
+    if parsed.base is None:
         return SafetensorsCheckpoint(folder)
-    if public:
+    return LoraCheckpoint(open_checkpoint(parsed.base, progress=progress, stop=stop), folder)
+
+
+def _check_public(ref: ModelRef, public: bool) -> None:
+    if public and (ref.source != "zoo" or ref.base is not None):
         raise NotAllowed(
-            "Folders of this computer are not offered on a public page; allowed are "
-            f"{', '.join('zoo:' + name for name in zoo_names())}. Others work in your own copy."
+            "Folders of this computer and models of the Hub are not offered on a public page; "
+            f"allowed are {', '.join('zoo:' + name for name in zoo_names())}. Others work in your "
+            "own copy."
         )
-    folder = _folder(parsed.location)
-    if parsed.base is not None:
-        return LoraCheckpoint(open_checkpoint(parsed.base), folder)
-    return SafetensorsCheckpoint(folder)
+
+
+def _folder(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Path:
+    if ref.source == "local":
+        return _path(ref.location)
+    if ref.source == "hub":
+        commit = resolve(ref.location, ref.revision)
+        adapter = ref.base is not None
+        return fetch(ref.location, commit, adapter=adapter, progress=progress, stop=stop)
+    folder = zoo_root() / _checked_zoo_name(ref.location)
+    if not folder.is_dir():
+        raise MissingCheckpoint(
+            f"{ref}: no folder {folder}. The embedded models are trained by "
+            "`dppa zoo train`, or found through the variable DPPA_ZOO."
+        )
+    return folder
 
 
 def zoo_root() -> Path:
@@ -127,16 +178,16 @@ def _checked_zoo_name(name: str) -> str:
 
 def _on_adapter(text: str) -> ModelRef:
     base, _, adapter = (part.strip() for part in text.rpartition("+"))
-    if not base or not adapter:
+    if not base or not adapter or adapter.startswith("zoo:"):
         raise InvalidValue(
             f"{text}: a + stands between a model and its adapter, as zoo:base+FOLDER."
         )
     if base.count("+") >= _MOST_ADAPTERS:
         raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
-    return ModelRef("lora", adapter, ModelRef.parse(base))
+    return replace(ModelRef.parse(adapter), base=ModelRef.parse(base))
 
 
-def _folder(text: str) -> Path:
+def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:

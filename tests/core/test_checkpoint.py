@@ -123,8 +123,6 @@ def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("zoo:maht", UnknownName, "Did you mean 'math'"),
         ("zoo:../math", UnknownName, "no embedded model"),
-        ("hub:meta/llama", NotAllowed, "not supported yet"),
-        ("meta-llama/Llama-3.2-1B", NotAllowed, "not supported yet"),
         ("", InvalidValue, "must be a text such as zoo:math, or a folder, got ''"),
         (" ", InvalidValue, "must be a text"),
         ("a\0b", InvalidValue, r"cannot be printed: 'a\\x00b'"),

@@ -79,7 +79,7 @@ def test_merge(dppa: Command, recipe_file: Path, tmp_path: Path) -> None:
         (["plan", "zoo:math", "--ties", "some"], "ties must be one of"),
         (["plan", "zoo:maht"], "Did you mean 'math'"),
         (["plan", "/nowhere"], "no such folder"),
-        (["profile", "meta/llama"], "not supported yet"),
+        (["profile", "meta/llama"], "offline mode is on"),
         (["merge", "nowhere.yaml", "--out", "x"], "nowhere.yaml: cannot be read"),
         (["plan", "--recipe", "nowhere.yaml"], "cannot be read"),
     ],

@@ -228,11 +228,11 @@ def test_a_hash_follows_weights_and_settings(pair: tuple[Path, Path]) -> None:
 
 
 def test_a_reference_with_an_adapter(zoo_env: Path, tmp_path: Path) -> None:
-    ref = ModelRef.parse(" zoo:base + adapters/math ")
-    assert str(ref) == "zoo:base+adapters/math" and str(ModelRef.parse(str(ref))) == str(ref)
+    ref = ModelRef.parse(" zoo:base + ./adapters/math ")
+    assert str(ref) == "zoo:base+./adapters/math" and str(ModelRef.parse(str(ref))) == str(ref)
     (tmp_path / "c++").mkdir()
     assert ModelRef.parse(str(tmp_path / "c++")).source == "local"
-    for text in ("zoo:base+", "+adapters/math"):
+    for text in ("zoo:base+", "+./adapters/math"):
         with pytest.raises(InvalidValue, match=r"a \+ stands between a model and its adapter"):
             ModelRef.parse(text)
     with pytest.raises(NotAllowed, match="public page"):

@@ -1,0 +1,169 @@
+"""Fetching a model of the Hub: what merging needs and nothing else, never code.
+
+Knows file names, not what is in them. Whole files are kept, so that a download that was broken
+off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint_files import weight_files
+from dppa_core.errors import CheckpointError, MissingCheckpoint, OutOfBudget, Unreachable
+from dppa_core.hub import HubModel, cached_folder, hub_errors, look_up
+from dppa_core.merge_folder import COMPANIONS
+from dppa_core.progress import Progress, Stop, check, report
+
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
+
+def fetch(
+    name: str,
+    commit: str,
+    *,
+    adapter: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Path:
+    """The folder of a model, downloaded where it is not here yet.
+
+    Args:
+        name: owner/name.
+        commit: 40 hex digits; see `resolve`.
+        adapter: Whether it is a LoRA adapter.
+        progress: Told bytes.
+        stop: Ends the download; files that are complete stay.
+
+    Raises:
+        MissingCheckpoint: no such model, or none in safetensors.
+        NotAllowed: gated.
+        OutOfBudget: more bytes than the disk has room for.
+        Unreachable: not here, and the Hub cannot be asked.
+    """
+    known = _complete(name, commit, adapter)
+    if known is not None and (adapter or any((known / t).exists() for t in _TOKENIZERS)):
+        return known
+    try:
+        model = look_up(name, commit)
+    except Unreachable:
+        if known is not None:  # a model without a tokenizer: nothing more would come
+            return known
+        raise
+    small = ("README.md", *_ADAPTER) if adapter else ("config.json", "README.md", *COMPANIONS)
+    load = _Downloads(model, progress, stop)
+    wanted = [file for file in small if file in model.sizes]
+    if adapter:
+        _check_adapter(model)
+        return load.get(wanted)
+    _check_weights(model)
+    if _SINGLE in model.sizes:
+        return load.get([*wanted, _SINGLE])
+    folder = _Downloads(model, None, stop).get([_INDEX])  # it says what there is to count
+    return load.get([*wanted, _INDEX, *(path.name for path in weight_files(folder).paths)])
+
+
+def _complete(name: str, commit: str, adapter: bool) -> Path | None:
+    folder = cached_folder(name, commit, _ADAPTER[0] if adapter else "config.json")
+    if folder is None:
+        return None
+    try:
+        files = (folder / _ADAPTER[1],) if adapter else weight_files(folder).paths
+    except CheckpointError:
+        return None
+    return folder if all(path.exists() for path in files) else None
+
+
+def _check_adapter(model: HubModel) -> None:
+    missing = [file for file in _ADAPTER if file not in model.sizes]
+    if missing:
+        raise MissingCheckpoint(
+            f"{model}: no {missing[0]}, so it is no LoRA adapter in safetensors. {_found(model)}"
+        )
+
+
+def _check_weights(model: HubModel) -> None:
+    if _ADAPTER[0] in model.sizes and "config.json" not in model.sizes:
+        raise MissingCheckpoint(
+            f"{model}: an adapter, no model. Name its base before it: BASE+hub:{model.name}."
+        )
+    if "config.json" not in model.sizes:
+        raise MissingCheckpoint(f"{model}: no config.json. {_found(model)}")
+    if _SINGLE not in model.sizes and _INDEX not in model.sizes:
+        raise MissingCheckpoint(
+            f"{model}: neither {_SINGLE} nor {_INDEX}. {_found(model)} Another revision (many "
+            "models have a pull request with safetensors: @refs/pr/N), or `dppa convert` on a "
+            "copy of your own, is the way."
+        )
+
+
+def _found(model: HubModel) -> str:
+    weights = (".bin", ".safetensors", ".gguf", ".pt", ".pth", ".h5", ".onnx")
+    files = [file for file in model.sizes if file.endswith(weights)]
+    return f"It holds {', '.join(sorted(files)[:3])}." if files else "It holds no weights."
+
+
+class _Downloads:
+    """Files of one model, one after another, with their bytes counted together."""
+
+    def __init__(self, model: HubModel, progress: Progress | None, stop: Stop | None) -> None:
+        self._model, self._progress, self._stop = model, progress, stop
+
+    def get(self, files: Iterable[str]) -> Path:
+        """Fetch what is missing; the folder they lie in."""
+        from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415
+
+        name, commit = self._model.name, self._model.commit
+        files = list(files)
+        missing = [file for file in files if cached_folder(name, commit, file) is None]
+        total = sum(self._model.sizes[file] for file in missing)
+        _check_room(self._model, total, Path(constants.HF_HUB_CACHE))
+        done, folder = 0, cached_folder(name, commit, files[0])
+        for file in missing:
+            check(self._stop)
+            bar = _bar(self._heard(done, total, file))
+            with hub_errors(name, commit):
+                path = hf_hub_download(name, file, revision=commit, tqdm_class=bar)
+            folder = Path(path).parent
+            done += self._model.sizes[file]
+        if folder is None:
+            raise MissingCheckpoint(f"{self._model}: nothing was fetched.")
+        return folder
+
+    def _heard(self, before: int, total: int, file: str) -> Callable[[int], None]:
+        def heard(count: int) -> None:
+            check(self._stop)
+            done = min(before + count, total)
+            report(self._progress, done, total, f"bytes of {self._model.name}: {file}")
+
+        return heard
+
+
+def _check_room(model: HubModel, wanted: int, cache: Path) -> None:
+    place = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if wanted > free:
+        raise OutOfBudget(
+            f"{model}: {wanted / 1e9:.1f} GB are to be fetched, {place} has room for "
+            f"{free / 1e9:.1f} GB. Free some, or set HF_HOME to another disk."
+        )
+
+
+def _bar(heard: Callable[[int], None]) -> type[Any]:
+    """What huggingface_hub takes for a progress bar: one that draws nothing and tells us."""
+    from huggingface_hub.utils import tqdm  # noqa: PLC0415
+
+    class Silent(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **{**settings, "disable": True})
+            self._count = int(settings.get("initial") or 0)
+
+        def update(self, n: float | None = 1) -> None:
+            self._count += int(n or 0)
+            heard(self._count)
+
+    return Silent

@@ -1,0 +1,150 @@
+"""A Hub on this machine: model info, and files with the headers the Hub's clients rely on.
+
+Speaks HTTP on the loopback alone; folders stand in for models.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+MODEL = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?$")
+FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
+
+
+@dataclass
+class Model:
+    """One model: a folder, and the commit its main branch is at."""
+
+    folder: Path
+    commit: str
+    gated: bool = False
+    card: dict[str, str] = field(default_factory=dict)
+
+    def file(self, name: str) -> bytes | None:
+        path = self.folder / name
+        return path.read_bytes() if path.is_file() else None
+
+    def info(self, name: str) -> dict[str, Any]:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {
+            "id": name,
+            "sha": self.commit,
+            "cardData": self.card,
+            "siblings": [
+                {"rfilename": str(path.relative_to(self.folder)), "size": path.stat().st_size}
+                for path in files
+            ],
+        }
+
+
+class HubServer:
+    """Serves `models` by name until closed; remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, Model] = {}
+        self.asked: list[str] = []
+        self.break_off: Callable[[str], int | None] = lambda path: None
+        """Path -> bytes after which an answer breaks off."""
+        self.status: int | None = None
+        """Answers everything with this, where it is set."""
+        handler = type("Handler", (_Handler,), {"hub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def add(self, name: str, folder: Path, **settings: Any) -> str:
+        """Offer a folder under a name; returns its commit."""
+        commit = hashlib.sha1(f"{name}{len(self.asked)}".encode()).hexdigest()
+        self.models[name] = Model(folder, commit, **settings)
+        return commit
+
+    def files(self) -> list[str]:
+        """Names of files that were sent, in order."""
+        found = [FILE.search(line[4:]) for line in self.asked if line.startswith("GET ")]
+        return [match[3] for match in found if match]
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:  # noqa: N802
+        self._answer(body=False)
+
+    def do_GET(self) -> None:  # noqa: N802
+        self._answer(body=True)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def _answer(self, *, body: bool) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.hub.asked.append(f"{self.command} {path}")
+        if self.hub.status is not None:
+            self._send(self.hub.status, b"", body=body)
+            return
+        match = MODEL.search(path) or FILE.search(path)
+        model = self.hub.models.get(match[1]) if match else None
+        if match is None or model is None:
+            self._fail(404, "RepoNotFound", body=body)
+        elif match[2] not in (None, "main", model.commit):
+            self._fail(404, "RevisionNotFound", body=body)
+        elif match.re is MODEL:
+            self._send(200, json.dumps(model.info(match[1])).encode(), body=body)
+        elif model.gated:
+            self._fail(403, "GatedRepo", body=body)
+        else:
+            self._send_file(path, model, match[3], body=body)
+
+    def _fail(self, status: int, code: str, *, body: bool) -> None:
+        self._send(status, b"{}", body=body, headers={"X-Error-Code": code})
+
+    def _send_file(self, path: str, model: Model, name: str, *, body: bool) -> None:
+        data = model.file(name)
+        if data is None:
+            self._fail(404, "EntryNotFound", body=body)
+            return
+        headers = {
+            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "X-Repo-Commit": model.commit,
+            "Accept-Ranges": "bytes",
+        }
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked:
+            first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            data = data[first : last + 1]
+        self._send(206 if asked else 200, data, body=body, headers=headers, path=path)
+
+    def _send(
+        self,
+        status: int,
+        data: bytes,
+        *,
+        body: bool,
+        headers: dict[str, str] | None = None,
+        path: str = "",
+    ) -> None:
+        self.send_response(status)
+        for key, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        limit = self.hub.break_off(path) if path and body else None
+        if body:
+            self.wfile.write(data if limit is None else data[:limit])
+        if limit is not None:
+            self.close_connection = True
