@@ -40,7 +40,8 @@ def model_card(
     parts = [
         _FRONT.format(known=_known(recipe, parents)),
         f"# {_short(recipe.base)} merged with {title}\n",
-        f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}\n",
+        f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
+        f"{_stage(recipe)}\n",
         _models_table(recipe, plans),
         *_licences(parents),
         "## Make it again\n",
@@ -75,6 +76,12 @@ def _licences(parents: Sequence[Parent]) -> list[str]:
     if found.unstated:
         warnings.append("Ask the authors of those that state none before passing this merge on.\n")
     return ["## Licences\n", table, *warnings]
+
+
+def _stage(recipe: MergeRecipe) -> str:
+    if recipe.prune is None:
+        return ""
+    return f" Every delta is pruned by {get_method(recipe.prune.method).title} before."
 
 
 def _models_table(recipe: MergeRecipe, plans: Sequence[PruningPlan]) -> str:

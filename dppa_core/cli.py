@@ -1,4 +1,4 @@
-"""The command line: profile, plan, merge, card, evaluate, zoo.
+"""The command line: profile, plan, merge, card, methods, evaluate, zoo.
 
 Knows how people ask and what they see; the work is done elsewhere.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.card import model_card
+from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
 from dppa_core.cli_runs import evaluate, zoo_app
@@ -22,6 +23,7 @@ from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
+from dppa_core.methods.registry import get_method
 from dppa_core.plan import plan_pruning
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import load_recipe
@@ -38,6 +40,7 @@ app = typer.Typer(
 )
 
 app.command()(evaluate)
+app.command()(methods)
 app.add_typer(zoo_app, name="zoo")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
@@ -131,8 +134,8 @@ def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
         plans = Merger(recipe, workers=workers, progress=progress).plans
     if not plans:
         raise InvalidRecipe(
-            f"{path}: the method {recipe.method} ranks no elements, so there is no plan to show. "
-            "The methods dppa and magnitude make plans."
+            f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
+            "no plan to show. dppa and magnitude make plans, alone or as `prune` before another."
         )
     text = "\n\n".join(plan_text(found) for found in plans)
     emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
@@ -152,9 +155,10 @@ def merge(
     as_json: JsonFlag = False,
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
+    given = load_recipe(recipe)
     with progress_line() as progress:
         done = merge_to_folder(
-            load_recipe(recipe),
+            given,
             out,
             backend=backend,
             overwrite=overwrite,
@@ -164,10 +168,11 @@ def merge(
             progress=progress,
         )
     kept = ", ".join(f"{density:.2%}" for density in done.densities)
+    verb = "kept" if get_method(given.method).combination is None else "went into the combination"
     lines = [
         f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
         f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}; "
-        f"of the deltas {kept} kept",
+        f"of the deltas {kept} {verb}",
         *(f"warning: {warning}" for warning in done.warnings),
     ]
     emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)

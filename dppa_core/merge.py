@@ -22,8 +22,9 @@ from dppa_core.merge_folder import (
     write_config,
     write_provenance,
 )
+from dppa_core.merge_stacked import Layers
 from dppa_core.merge_tally import Tally
-from dppa_core.merge_tensors import Fuser, Fusion, equals_base
+from dppa_core.merge_tensors import Fuser, equals_base
 from dppa_core.merger import Merger
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
@@ -41,7 +42,7 @@ class MergeReport:
     """References of base and domain models, those of the Hub with their commits."""
     densities: tuple[float, ...]
     """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
-    the expected share."""
+    the expected share. Of methods that combine deltas, the share that goes into them."""
     warnings: tuple[str, ...]
     seconds: float
     sha256: str
@@ -88,16 +89,13 @@ def merge_to_folder(
     threads = worker_count(workers)
     merger = Merger(recipe, backend=backend, workers=threads, progress=progress, stop=stop)
     recipe = merger.recipe
-    sources = (merger.base, *merger.tuned)
-    folders = tuple(folder for source in sources for folder in source.folders)
 
     def check_again() -> Path:
-        return check_target(out, folders, overwrite=overwrite)
+        return check_target(out, merger.folders(), overwrite=overwrite)
 
     tally = Tally(merger, progress)
-    with atomic_folder(
-        check_again(), may_replace=check_again if overwrite else None, sync=sync
-    ) as folder:
+    may_replace = check_again if overwrite else None
+    with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
         files = _write_weights(folder, merger, tally, shard_size, threads, stop)
         write_config(merger.base.config, recipe.dtype, folder)
         copy_companions(merger.base.folder, folder)
@@ -145,27 +143,31 @@ class _Weaver:
     def tasks(self) -> Iterator[partial[tuple[str, int]]]:
         """One task a slice. It returns the tensor's name and how many elements it has written."""
         for name in self._writer.names:
-            parts = slices(math.prod(self._merger.base.shape(name)))
+            numel = math.prod(self._merger.base.shape(name))
+            parts = ((0, numel),) if self._merger.combines else slices(numel)
             shared = Shared(partial(self._prepare, name), len(parts))
             yield from (partial(self._write, name, shared, start, stop) for start, stop in parts)
 
-    def _prepare(self, name: str) -> Fusion | None:
+    def _prepare(self, name: str) -> Layers | None:
         with self._fusers.one() as fuser:
-            fusion = self._merger.fusion(name, fuser.loader)
-        if fusion is not None:
-            self._tally.keep(name, fusion.kept)
-        return fusion
+            layers = self._merger.layers(name, fuser.loader)
+        if layers is not None:
+            self._tally.keep(name, layers.fusion.kept)
+        return layers
 
     def _write(
-        self, name: str, shared: Shared[Fusion | None], start: int, stop: int
+        self, name: str, shared: Shared[Layers | None], start: int, stop: int
     ) -> tuple[str, int]:
         check(self._stop)
-        with shared.use() as fusion, self._fusers.one() as fuser:
-            if fusion is None:
+        with shared.use() as layers, self._fusers.one() as fuser:
+            if layers is None:
                 raw = self._merger.base.raw(name)[start:stop]
             else:
-                raw = fuser.fuse(fusion, start, stop)
+                if self._merger.combines:
+                    raw = self._merger.combined(layers)
+                else:
+                    raw = fuser.fuse(layers.fusion, start, stop)
                 if not self._tally.changed:
-                    self._tally.changed = not equals_base(fusion, start, raw)
+                    self._tally.changed = not equals_base(layers.fusion, start, raw)
             self._writer.place(name, raw, start)
         return name, stop - start

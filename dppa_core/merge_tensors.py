@@ -188,9 +188,7 @@ class Fuser:
             part = out[first : first + CHUNK]
             acc = self._acc[: part.size]
             self._sum(fusion, start + first, acc)
-            largest = kernels.largest(acc)
-            if not largest < _LIMITS[fusion.dtype]:
-                raise_overflow(fusion, largest)
+            check_range(fusion, kernels.largest(acc))
             if fusion.dtype == "BF16":
                 kernels.narrow(acc, part)
             else:
@@ -212,6 +210,16 @@ def equals_base(fusion: Fusion, start: int, merged: Shaped[ndarray, " n"]) -> bo
         raw = from_float32(to_float32(raw, fusion.base_dtype), fusion.dtype)
     bits = f"u{raw.itemsize}"  # as bits: -0 is not 0
     return np.array_equal(raw.view(bits), merged.view(bits))
+
+
+def check_range(fusion: Fusion, largest: float) -> None:
+    """Refuse merged weights that the dtype cannot hold.
+
+    Raises:
+        NonFiniteWeights: naming the tensor, and the model where one is not finite itself.
+    """
+    if not largest < _LIMITS[fusion.dtype]:
+        raise_overflow(fusion, largest)
 
 
 def raise_overflow(fusion: Fusion, largest: float) -> None:

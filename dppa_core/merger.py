@@ -6,7 +6,10 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -17,8 +20,10 @@ from dppa_core.chunks import Loader, TensorPair
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
+from dppa_core.merge_stacked import Layers, StackMerger
 from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
+from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_of
 from dppa_core.names import find_embedding, find_head
@@ -81,6 +86,7 @@ class Merger:
         self._treatments = tuple(
             self._treat(model, public, workers, progress, stop) for model in recipe.models
         )
+        self._stacks = self._stack_merger(stop)
         self.plans: tuple[PruningPlan, ...] = tuple(
             treatments.plan for treatments in self._treatments if treatments.plan is not None
         )
@@ -90,6 +96,10 @@ class Merger:
         models = (self.recipe.base, *(model.model for model in self.recipe.models))
         folders = (checkpoint.folders[-1] for checkpoint in (self.base, *self.tuned))
         return tuple(parent_of(*named) for named in dict(zip(models, folders, strict=True)).items())
+
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that is read."""
+        return tuple(folder for one in (self.base, *self.tuned) for folder in one.folders)
 
     def names(self) -> tuple[str, ...]:
         """Names of all merged tensors: those of the base."""
@@ -106,37 +116,70 @@ class Merger:
             NonFiniteWeights: NaN or infinity in a weight, or a sum too large for the dtype.
         """
         loader = self.loader()
-        fusion = self.fusion(name, loader)
-        if fusion is None:
+        layers = self.layers(name, loader)
+        if layers is None:
             return self.base.dtype(name), self.base.shape(name), self.base.raw(name)
+        fusion = layers.fusion
+        if self.combines:
+            return fusion.dtype, layers.shape, self.combined(layers)
         raw: Shaped[ndarray, " n"] = np.empty(fusion.base.size, FLOATS[fusion.dtype])
         Fuser(loader).fuse_into(fusion, 0, raw)
-        return fusion.dtype, self.base.shape(name), raw
+        return fusion.dtype, layers.shape, raw
 
     def loader(self) -> Loader:
         """What one thread reads tensors with; keeps mapped pages out of this process's memory."""
         return Loader(self._kernels, self._releaser.read)
 
-    def fusion(self, name: str, loader: Loader) -> Fusion | None:
-        """All that a merged tensor is made of; None where it is the base's, copied."""
+    @property
+    def combines(self) -> bool:
+        """Whether the method combines all deltas of a tensor, instead of adding one by one."""
+        return self._stacks is not None
+
+    def combined(self, layers: Layers) -> Shaped[ndarray, " n"]:
+        """One whole merged tensor of a method that combines deltas; see `StackMerger.merge`."""
+        if self._stacks is None:
+            raise TypeError(f"{self.recipe.method} combines no deltas")
+        return self._stacks.merge(layers)
+
+    def layers(self, name: str, loader: Loader) -> Layers | None:
+        """All that a merged tensor is made of; None where it is the base's, copied.
+
+        Coefficients are part of deltas that are added, not of those that are combined.
+        """
         name = self._twins.get(name, name)
         if self._copied(name):
             return None
+        layer = layer_of(name)
         base = self.base.raw(name), self.base.dtype(name)
+        coefficients = [model.coefficient_at(layer, self._layers) for model in self.recipe.models]
         terms: list[Term | None] = []
         for index, model in enumerate(self.recipe.models):
             tuned, other = self.tuned[index], self._places[index][name]
             pair = TensorPair(name, *base, tuned.raw(other), tuned.dtype(other))
             given = self._treatments[index]
             treatment = given.modules.get(name, given.others)
-            coefficient = model.coefficient_at(layer_of(name), self._layers)
+            weight = 1.0 if self.combines else coefficients[index]
             names = (self.recipe.base, model.model)
-            terms.append(
-                prepare_term(loader, pair, treatment, coefficient, names, self.recipe.seed)
-            )
+            terms.append(prepare_term(loader, pair, treatment, weight, names, self.recipe.seed))
         kept = tuple(term.kept if term else 0 for term in terms)
         added = tuple(term for term in terms if term)
-        return Fusion(name, *base, added, self.dtype(name), kept)
+        fusion = Fusion(name, *base, added, self.dtype(name), kept)
+        models = tuple(index for index, term in enumerate(terms) if term)
+        return Layers(fusion, self.base.shape(name), models, tuple(coefficients))
+
+    def _stack_merger(self, stop: Stop | None) -> StackMerger | None:
+        combination = get_method(self.recipe.method).combination
+        if combination is None:
+            return None
+
+        def tensors() -> list[Layers]:
+            names = [name for name in self.names() if name not in self._twins]
+            found = [self.layers(name, self.loader()) for name in names]
+            return [layers for layers in found if layers is not None]
+
+        models = [model.model for model in self.recipe.models]
+        settings, seed = self.recipe.settings(), self.recipe.seed
+        return StackMerger(combination, settings, self.loader, models, seed, tensors, stop)
 
     def _copied(self, name: str) -> bool:
         """Whether a tensor has no delta: counters and buffers."""
@@ -157,9 +200,9 @@ class Merger:
         progress: Progress | None,
         stop: Stop | None,
     ) -> Treatments:
-        method = get_method(self.recipe.method)
+        treat, settings, needs_profile = _first_stage(self.recipe)
         profile = None
-        if method.needs_profile:
+        if needs_profile:
             profile = cached_profile(
                 self.recipe.base,
                 model.model,
@@ -171,7 +214,7 @@ class Merger:
         request = Request(
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides
         )
-        return method.treat(request, self.recipe.settings())
+        return treat(request, settings)
 
     def _check_layers(self) -> None:
         for model in self.recipe.models:
@@ -190,3 +233,14 @@ def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to the commit it has now."""
     models = (replace(m, model=pinned(m.model, public=public)) for m in recipe.models)
     return replace(recipe, base=pinned(recipe.base, public=public), models=tuple(models))
+
+
+def _first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:
+    """What is done to single deltas, with which settings, and whether it wants their profiles."""
+    if recipe.prune is not None:
+        method, settings = get_method(recipe.prune.method), recipe.prune.settings()
+    else:
+        method, settings = get_method(recipe.method), recipe.settings()
+    if method.treat is None:  # it combines the deltas as they are
+        return task_arithmetic, TaskArithmeticParameters(), False
+    return method.treat, settings, method.needs_profile

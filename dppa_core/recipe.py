@@ -18,6 +18,7 @@ from dppa_core.recipe_values import (
     FORMAT,
     DomainModel,
     MergeRecipe,
+    Pruning,
     checked_coefficient,
     checked_factors,
     checked_levels,
@@ -32,13 +33,14 @@ __all__ = [
     "DomainModel",
     "MergeRecipe",
     "Override",
+    "Pruning",
     "dump_recipe",
     "load_recipe",
     "parse_recipe",
     "recipe_hash",
 ]
 
-_KEYS = ("dppa", "base", "models", "method", "parameters", "overrides", "seed", "dtype")
+_KEYS = ("dppa", "base", "models", "prune", "method", "parameters", "overrides", "seed", "dtype")
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient")
 _LARGEST_TEXT = 100_000
 _LARGEST_FILE = 4 * _LARGEST_TEXT  # in UTF-8
@@ -129,6 +131,7 @@ def parse_recipe(text: str) -> MergeRecipe:
         overrides=checked_overrides(data.get("overrides", {})),
         seed=checked_seed(data.get("seed", 0)),
         dtype=_text(data, "dtype", "bfloat16"),
+        prune=_parse_pruning(data.get("prune")),
     )
 
 
@@ -137,6 +140,20 @@ def _text(data: Mapping[Any, Any], key: str, default: str) -> str:
     if not isinstance(value, str):
         raise InvalidRecipe(f"{key} must be a text such as {default}, got {shown(value)}.")
     return value
+
+
+def _parse_pruning(value: Any) -> Pruning | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return Pruning(value)
+    if not isinstance(value, Mapping) or not isinstance(value.get("method"), str):
+        raise InvalidRecipe(
+            f"prune must be a method, or a mapping with the key 'method' and its parameters, as "
+            f"`prune: {{method: dppa, strength: 0.08}}`, got {shown(value)}."
+        )
+    rest = {str(key): item for key, item in value.items() if key != "method"}
+    return Pruning(value["method"], rest)
 
 
 def _read_mapping(text: str) -> Mapping[Any, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.floats import DTYPE_CODES
-from dppa_core.methods.registry import get_method
+from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import check_keys, check_number, from_mapping
 from dppa_core.partition import check_levels
 from dppa_core.references import checked_reference
@@ -76,6 +76,28 @@ class DomainModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruning:
+    """What is done to every delta before the method combines them; levels and factors are its."""
+
+    method: str
+    """One that makes single deltas sparse: dppa, magnitude, dare or darex_q."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _within("prune", lambda: get_method(self.method)).prunes:
+            allowed = ", ".join(method.name for method in METHODS if method.prunes)
+            raise InvalidRecipe(f"prune must be one of {allowed}, got {shown(self.method)}.")
+        object.__setattr__(self, "parameters", asdict(self.settings()))
+
+    def __hash__(self) -> int:
+        return hash((self.method, json.dumps(self.parameters, sort_keys=True)))
+
+    def settings(self) -> Any:
+        """The parameters as the method's own frozen dataclass."""
+        return _settings(self.method, self.parameters, "prune")
+
+
+@dataclass(frozen=True, slots=True)
 class MergeRecipe:
     """Everything needed to repeat a merge; checked when made, defaults filled in."""
 
@@ -90,6 +112,8 @@ class MergeRecipe:
     """Of methods that draw at random."""
     dtype: str = "bfloat16"
     """Of the merged weights: bfloat16, float16 or float32."""
+    prune: Pruning | None = None
+    """Before methods that combine deltas, such as ties."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
@@ -104,17 +128,19 @@ class MergeRecipe:
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "parameters", asdict(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
-        for model in models:
-            _check_levels_of_method(self.method, model)
+        _check_stages(self)
 
     def __hash__(self) -> int:
         return hash(recipe_hash(self))
 
     def settings(self) -> Any:
         """The parameters as the method's own frozen dataclass."""
-        method = _within("method", lambda: get_method(self.method))
-        given = dict(self.parameters)
-        return _within("parameters", lambda: from_mapping(method.parameters, given, "parameters"))
+        return _settings(self.method, self.parameters, "parameters")
+
+
+def _settings(name: str, given: Mapping[str, Any], where: str) -> Any:
+    method = _within("method", lambda: get_method(name))
+    return _within(where, lambda: from_mapping(method.parameters, dict(given), where))
 
 
 def _within(where: str, build: Any) -> Any:
@@ -204,17 +230,41 @@ def _override(rate: object) -> Override:
     return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
 
 
+def _check_stages(recipe: MergeRecipe) -> None:
+    """Whether method, pruning, levels and overrides go together."""
+    method = get_method(recipe.method)
+    if recipe.prune is not None and method.combination is None:
+        raise InvalidRecipe(
+            f"prune: {recipe.prune.method} before {method.name}: only methods that combine deltas, "
+            "such as ties, can have a pruning before them. Make it the method itself."
+        )
+    if recipe.overrides and method.combination is not None and recipe.prune is None:
+        raise InvalidRecipe(
+            f"overrides: {method.name} has no pruning rates, so {shown(min(recipe.overrides))} "
+            "cannot have one. Remove the overrides, or add `prune: dppa`."
+        )
+    for model in recipe.models:
+        _check_levels_of_method(recipe.prune.method if recipe.prune else method.name, model)
+    if method.check is not None:
+        coefficients = [(model.model, model.coefficient) for model in recipe.models]
+        check, settings = method.check, recipe.settings()
+        _within("method", lambda: check(settings, coefficients))
+
+
 def _check_levels_of_method(name: str, model: DomainModel) -> None:
-    kind = get_method(name).levels
-    if kind == "one" and len(model.levels) != 1:
+    method = get_method(name)
+    if method.levels == "one" and len(model.levels) != 1:
         raise InvalidRecipe(
             f"model {shown(model.model)}: {name} drops at random and has one level, got "
             f"{shown(list(model.levels))}. Partitions belong to the methods dppa and magnitude."
         )
-    if kind == "none" and model.levels != (0.0,):
+    if method.levels == "none" and model.levels != (0.0,):
+        remedy = "choose the method dppa, magnitude or dare"
+        if method.combination is not None:
+            remedy = "add `prune: dppa`"
         raise InvalidRecipe(
-            f"model {shown(model.model)}: {name} prunes nothing, so levels must be [0], got "
-            f"{shown(list(model.levels))}. To prune, choose the method dppa, magnitude or dare."
+            f"model {shown(model.model)}: {name} has no pruning rates, so levels must be [0], got "
+            f"{shown(list(model.levels))}. To prune, {remedy}."
         )
 
 
@@ -231,10 +281,13 @@ def model_values(model: DomainModel) -> dict[str, Any]:
 
 def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
     """The recipe as plain values, in the order of its file."""
+    prune = recipe.prune
+    staged = {"prune": {"method": prune.method, **prune.parameters}} if prune else {}
     return {
         "dppa": FORMAT,
         "base": recipe.base,
         "models": [model_values(model) for model in recipe.models],
+        **staged,
         "method": recipe.method,
         "parameters": dict(recipe.parameters),
         "overrides": {name: {"rate": item.rate} for name, item in recipe.overrides.items()},

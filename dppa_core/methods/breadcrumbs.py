@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from dppa_core.methods.fields import other_scope, scale
+from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside, ranks
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
@@ -101,4 +102,11 @@ def _kept_in_rows(
     return kept
 
 
-COMBINATION = Combination(breadcrumbs, survey_breadcrumbs)
+METHOD = Method(
+    name="breadcrumbs",
+    title="Model Breadcrumbs",
+    paper="arXiv:2312.06795",
+    summary="Drops the smallest delta entries and the largest outliers, and adds up the rest.",
+    parameters=BreadcrumbsParameters,
+    combination=Combination(breadcrumbs, survey_breadcrumbs),
+)

@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from dppa_core.methods.fields import scale
+from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, number, whole_number
 
@@ -63,4 +64,11 @@ def consensus(stack: Stack, parameters: ConsensusParameters, statistic: None = N
     return merged
 
 
-COMBINATION = Combination(consensus)
+METHOD = Method(
+    name="consensus",
+    title="Consensus",
+    paper="arXiv:2405.07813",
+    summary="Adds up the deltas at the positions that several tasks want.",
+    parameters=ConsensusParameters,
+    combination=Combination(consensus),
+)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import (
     Dropped,
     RandomDrop,
@@ -46,3 +47,14 @@ def dare(request: Request, parameters: DareParameters) -> Treatments:
 
 def _drop(rate: float, factor: float) -> Treatment:
     return RandomDrop(rate, factor / (1 - rate)) if rate < 1 else Dropped()
+
+
+METHOD = Method(
+    name="dare",
+    title="DARE",
+    paper="arXiv:2311.03099",
+    summary="Drops delta entries at random and rescales the others so that their mean stays.",
+    parameters=DareParameters,
+    treat=dare,
+    levels="one",
+)

@@ -13,6 +13,7 @@ import numpy as np
 
 from dppa_core.methods.election import merge_agreeing
 from dppa_core.methods.fields import density, drop_rate, scale, semantics
+from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TRIM, TiesParameters, Trim, survey_ties, ties
 from dppa_core.parameters import check_fields, choice
@@ -114,6 +115,13 @@ def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) 
     return scaled
 
 
-COMBINATION = Combination(
-    dare_ties, survey_dare_ties, lambda parameters: parameters.semantics == "paper"
+METHOD = Method(
+    name="dare_ties",
+    title="DARE-TIES",
+    paper="arXiv:2311.03099",
+    summary="Drops delta entries at random and rescales the others, then merges them by TIES.",
+    parameters=DareTiesParameters,
+    combination=Combination(
+        dare_ties, survey_dare_ties, lambda parameters: parameters.semantics == "paper"
+    ),
 )

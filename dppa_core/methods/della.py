@@ -16,6 +16,7 @@ from numpy import ndarray
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.election import merge_agreeing
 from dppa_core.methods.fields import drop_rate, scale, semantics
+from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import ranks
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
@@ -121,4 +122,12 @@ def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
     return scaled
 
 
-COMBINATION = Combination(della, survey_della)
+METHOD = Method(
+    name="della",
+    title="DELLA",
+    paper="arXiv:2406.11617",
+    summary="Drops delta entries at random, small ones more often, then averages those that "
+    "agree with the elected sign.",
+    parameters=DellaParameters,
+    combination=Combination(della, survey_della),
+)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dppa_core.density import PruningParameters
 from dppa_core.errors import InvalidValue
+from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import Banded, Ranked, Request, Treatments, treat_others
 from dppa_core.plan import plan_pruning
 
@@ -23,3 +24,16 @@ def dppa(request: Request, parameters: PruningParameters) -> Treatments:
     }
     pruned = Ranked(request.levels, request.amplification, parameters.ties)
     return Treatments(modules, treat_others(parameters.other_tensors, pruned), plan)
+
+
+METHOD = Method(
+    name="dppa",
+    title="DPPA",
+    paper="arXiv:2403.02799",
+    summary="Keeps the largest delta entries, more of them in significant layers and modules, "
+    "in partitions with an amplification factor each.",
+    parameters=PruningParameters,
+    treat=dppa,
+    levels="many",
+    needs_profile=True,
+)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.errors import InvalidValue, did_you_mean
+from dppa_core.errors import InvalidValue, did_you_mean, shown
 from dppa_core.methods.election import elect
 from dppa_core.methods.fields import semantics
+from dppa_core.methods.method import Coefficients, Method
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, words
 
@@ -65,12 +66,6 @@ def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
 
 
 def _own(stack: Stack, parameters: EmrParameters) -> Rows:
-    if parameters.domain not in stack.models:
-        known = did_you_mean(parameters.domain, stack.models)
-        raise InvalidValue(
-            f"emr merges for one domain: domain must name a model with a coefficient other than 0, "
-            f"got {parameters.domain!r}. {known}"
-        )
     own: Rows = stack.weighted()[stack.models.index(parameters.domain)]
     return own
 
@@ -86,4 +81,23 @@ def emr(stack: Stack, parameters: EmrParameters, factor: float) -> Rows:
     return merged
 
 
-COMBINATION = Combination(emr, survey_emr, lambda parameters: True)
+def check_domain(parameters: EmrParameters, models: Coefficients) -> None:
+    """Refuse a domain that is no model of the merge."""
+    names = [name for name, coefficient in models if coefficient != 0]
+    if parameters.domain not in names:
+        raise InvalidValue(
+            "emr merges for one domain at a time: domain must name a model whose coefficient is "
+            f"not 0, got {shown(parameters.domain)}. {did_you_mean(parameters.domain, names)}"
+        )
+
+
+METHOD = Method(
+    name="emr",
+    title="EMR-Merging",
+    paper="arXiv:2405.17461",
+    summary="Makes one unified delta, masked and scaled for one domain: not one checkpoint "
+    "for all of them.",
+    parameters=EmrParameters,
+    combination=Combination(emr, survey_emr, lambda parameters: True),
+    check=check_domain,
+)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
@@ -70,4 +71,11 @@ def greedy_soup(order: Sequence[int], score: Callable[[tuple[int, ...]], float])
     return chosen
 
 
-COMBINATION = Combination(linear)
+METHOD = Method(
+    name="linear",
+    title="Linear",
+    paper="arXiv:2203.05482",
+    summary="Averages the models themselves, weighted by their coefficients: a soup.",
+    parameters=LinearParameters,
+    combination=Combination(linear),
+)

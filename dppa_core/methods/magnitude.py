@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP, TIES, PruningParameters
 from dppa_core.methods.dppa import dppa
+from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.parameters import check_fields, choice
 
@@ -37,3 +38,15 @@ def magnitude(request: Request, parameters: MagnitudeParameters) -> Treatments:
         strength=0.0, ties=parameters.ties, other_tensors=parameters.other_tensors
     )
     return dppa(request, plain)
+
+
+METHOD = Method(
+    name="magnitude",
+    title="Magnitude pruning",
+    paper="",
+    summary="Keeps the largest delta entries of every module, all modules at the same rate.",
+    parameters=MagnitudeParameters,
+    treat=magnitude,
+    levels="many",
+    needs_profile=True,
+)

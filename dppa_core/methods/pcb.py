@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.methods.fields import density, other_scope, scale, semantics
+from dppa_core.methods.method import Method
 from dppa_core.methods.pcb_scores import Scores, paper_scores, reference_scores
 from dppa_core.methods.ranking import find_cuts, inside
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
@@ -103,4 +104,11 @@ def _scaled(score: Rows, competition: Competition, model: int) -> Rows:
     return scaled
 
 
-COMBINATION = Combination(pcb, survey_pcb, lambda parameters: parameters.over == "model")
+METHOD = Method(
+    name="pcb",
+    title="PCB-Merging",
+    paper="arXiv:2410.02396",
+    summary="Lets the entries of all deltas compete, and weighs the winners by their scores.",
+    parameters=PcbParameters,
+    combination=Combination(pcb, survey_pcb, lambda parameters: parameters.over == "model"),
+)

@@ -1,90 +1,55 @@
 """All merge methods, by name.
 
-Knows their names, titles, papers and parameters; the arithmetic is theirs.
+Knows which there are, and their order on every list; each describes itself in its own file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from dppa_core.density import PruningParameters
 from dppa_core.errors import UnknownName, did_you_mean, shown
-from dppa_core.methods.dare import DareParameters, dare
-from dppa_core.methods.dppa import dppa
-from dppa_core.methods.magnitude import MagnitudeParameters, magnitude
-from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
-from dppa_core.methods.treatment import Request, Treatments
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One way of turning deltas into a merged model."""
-
-    name: str
-    """The word in recipes."""
-    title: str
-    paper: str
-    """arXiv number, or empty."""
-    parameters: type[Any]
-    """Frozen dataclass whose fields describe themselves (title, help, unit, range)."""
-    summary: str
-    """One sentence for people."""
-    levels: Literal["many", "one", "none"]
-    """How many pruning rates a domain model may have; "none" wants [0]."""
-    needs_profile: bool
-    treat: Callable[[Request, Any], Treatments]
-
-
-_METHODS = (
-    Method(
-        "dppa",
-        "DPPA",
-        "arXiv:2403.02799",
-        PruningParameters,
-        "Keeps the largest delta entries, more of them in significant layers and modules, "
-        "in partitions with an amplification factor each.",
-        "many",
-        True,
-        dppa,
-    ),
-    Method(
-        "magnitude",
-        "Magnitude pruning",
-        "",
-        MagnitudeParameters,
-        "Keeps the largest delta entries of every module, all modules at the same rate.",
-        "many",
-        True,
-        magnitude,
-    ),
-    Method(
-        "dare",
-        "DARE",
-        "arXiv:2311.03099",
-        DareParameters,
-        "Drops delta entries at random and rescales the others so that their mean stays.",
-        "one",
-        False,
-        dare,
-    ),
-    Method(
-        "task_arithmetic",
-        "Task arithmetic",
-        "arXiv:2212.04089",
-        TaskArithmeticParameters,
-        "Adds the whole delta of every domain model, times its coefficient.",
-        "none",
-        False,
-        task_arithmetic,
-    ),
+from dppa_core.methods import (
+    breadcrumbs,
+    consensus,
+    dare,
+    dare_ties,
+    darex_q,
+    della,
+    dppa,
+    emr,
+    linear,
+    magnitude,
+    pcb,
+    sce,
+    slerp,
+    task_arithmetic,
+    ties,
 )
+from dppa_core.methods.method import Method
+
+__all__ = ["METHODS", "Method", "get_method", "method_names"]
+
+METHODS = (
+    dppa.METHOD,
+    magnitude.METHOD,
+    dare.METHOD,
+    darex_q.METHOD,
+    task_arithmetic.METHOD,
+    linear.METHOD,
+    slerp.METHOD,
+    ties.METHOD,
+    dare_ties.METHOD,
+    breadcrumbs.METHOD,
+    della.METHOD,
+    pcb.METHOD,
+    sce.METHOD,
+    consensus.METHOD,
+    emr.METHOD,
+)
+"""Those that prune single deltas first, then those that combine them."""
 
 
 def method_names() -> tuple[str, ...]:
     """Names of all methods, in the order they are shown."""
-    return tuple(method.name for method in _METHODS)
+    return tuple(method.name for method in METHODS)
 
 
 def get_method(name: str) -> Method:
@@ -93,7 +58,7 @@ def get_method(name: str) -> Method:
     Raises:
         UnknownName: with the closest name there is.
     """
-    for method in _METHODS:
+    for method in METHODS:
         if method.name == name:
             return method
     raise UnknownName(f"No merge method {shown(name)}. {did_you_mean(str(name), method_names())}")

@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from dppa_core.methods.election import elect, fuse_agreeing
 from dppa_core.methods.fields import density, semantics
+from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
@@ -108,4 +109,12 @@ def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]
     return fuse_agreeing(deltas * weights[:, None, None], weights.tolist(), signs)
 
 
-COMBINATION = Combination(sce, survey_sce)
+METHOD = Method(
+    name="sce",
+    title="SCE",
+    paper="arXiv:2408.07990",
+    summary="Selects the positions on which models differ most, weighs models by what they "
+    "changed there, and erases the minority.",
+    parameters=SceParameters,
+    combination=Combination(sce, survey_sce),
+)

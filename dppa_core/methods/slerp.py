@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.methods.method import Coefficients, Method
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
 
@@ -54,11 +55,6 @@ def _cosine(tensor: Streamed) -> float:
 
 
 def _ends(stack: Stack) -> tuple[Rows, Rows]:
-    if len(stack.models) > 2:
-        raise InvalidValue(
-            f"slerp goes from one model to one other, got {len(stack.models)} domain models. "
-            "Use linear for more, or merge in two steps."
-        )
     tuned = [stack.base + delta for delta in stack.deltas]
     return (stack.base, tuned[0]) if len(tuned) == 1 else (tuned[0], tuned[1])
 
@@ -77,4 +73,27 @@ def slerp(stack: Stack, parameters: SlerpParameters, cosines: dict[str, float]) 
     return merged
 
 
-COMBINATION = Combination(slerp, survey_slerp)
+def check_ends(parameters: SlerpParameters, models: Coefficients) -> None:
+    """Refuse more than two models, and coefficients beside the position."""
+    if len(models) > 2:
+        raise InvalidValue(
+            f"slerp goes from one model to one other, got {len(models)} domain models. "
+            "Use linear for more, or merge in two steps."
+        )
+    for name, coefficient in models:
+        if coefficient != 1.0:
+            raise InvalidValue(
+                f"model {shown(name)}: slerp takes no coefficient, got {shown(coefficient)}; where "
+                "the merge stands between the models is the parameter position."
+            )
+
+
+METHOD = Method(
+    name="slerp",
+    title="SLERP",
+    paper="",
+    summary="Walks from one model to another along the arc between their weights.",
+    parameters=SlerpParameters,
+    combination=Combination(slerp, survey_slerp),
+    check=check_ends,
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidRecipe
+from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import Request, Treatments, Whole
 
 
@@ -25,3 +26,13 @@ def task_arithmetic(request: Request, parameters: TaskArithmeticParameters) -> T
         )
     factor = request.amplification[-1]
     return Treatments({module.tensor: Whole(factor) for module in request.modules}, Whole())
+
+
+METHOD = Method(
+    name="task_arithmetic",
+    title="Task arithmetic",
+    paper="arXiv:2212.04089",
+    summary="Adds the whole delta of every domain model, times its coefficient.",
+    parameters=TaskArithmeticParameters,
+    treat=task_arithmetic,
+)

@@ -5,13 +5,16 @@ Knows stacked deltas, no weights on disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dppa_core.errors import InvalidValue
 from dppa_core.methods.election import elect, merge_agreeing
 from dppa_core.methods.fields import density, scale, semantics
+from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
@@ -47,6 +50,10 @@ class TiesParameters:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.semantics == "mergekit" and self.trim == "model":
+            raise InvalidValue(
+                "semantics: mergekit trims each tensor for itself; say so with trim: tensor."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +68,22 @@ class Trim:
 
 def survey_ties(tensors: Sequence[Streamed], parameters: TiesParameters) -> Trim:
     """Find the borders of the trim, then count the elections of the whole model."""
+    if parameters.semantics == "mergekit":  # it rounds down
+        return Trim(find_trim(tensors, parameters.density, "tensor", math.floor), 1)
     cuts = find_trim(tensors, parameters.density, parameters.trim)
-    majority = 1 if parameters.semantics == "mergekit" else _majority(tensors, cuts)
-    return Trim(cuts, majority)
+    return Trim(cuts, _majority(tensors, cuts))
 
 
-def find_trim(tensors: Sequence[Streamed], kept: float, over: str) -> Mapping[str, tuple[Cut, ...]]:
+def find_trim(
+    tensors: Sequence[Streamed], kept: float, over: str, rounded: Callable[[float], int] = round
+) -> Mapping[str, tuple[Cut, ...]]:
     """Tensor -> the border of each model, where its largest `kept` elements end."""
     if kept == 1:
         return {}
     groups = [tensors] if over == "model" else [(tensor,) for tensor in tensors]
     found = {}
     for group in groups:
-        count = round(kept * sum(tensor.numel for tensor in group))
+        count = rounded(kept * sum(tensor.numel for tensor in group))
         models = next(iter(group[0].stacks())).deltas.shape[0]
         cuts = find_cuts(group, [count] * models, lambda stack: np.abs(stack.deltas))
         found.update({tensor.name: cuts for tensor in group})
@@ -115,8 +125,16 @@ def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
     return scaled
 
 
-COMBINATION = Combination(
-    ties,
-    survey_ties,
-    lambda parameters: parameters.semantics == "paper" or parameters.trim == "model",
+METHOD = Method(
+    name="ties",
+    title="TIES",
+    paper="arXiv:2306.01708",
+    summary="Keeps the largest delta entries of every model, elects a sign for each position, "
+    "and averages the deltas that agree.",
+    parameters=TiesParameters,
+    combination=Combination(
+        ties,
+        survey_ties,
+        lambda parameters: parameters.semantics == "paper",
+    ),
 )

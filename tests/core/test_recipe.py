@@ -134,7 +134,7 @@ def test_levels_belong_to_methods() -> None:
     text = TEXT[: TEXT.index("method:")]
     with pytest.raises(InvalidRecipe, match="dare drops at random and has one level"):
         parse_recipe(text + "method: dare")
-    with pytest.raises(InvalidRecipe, match="task_arithmetic prunes nothing"):
+    with pytest.raises(InvalidRecipe, match="task_arithmetic has no pruning rates"):
         parse_recipe(text + "method: task_arithmetic")
 
 

@@ -152,8 +152,10 @@ def test_exactly_as_many_as_asked_are_kept(spec: Spec) -> None:
     """Also where most magnitudes are equal, or zero."""
     for stack in _lone(spec):
         for share in (0.0, 0.2, 0.5, 0.77):
-            parameters = ties.TiesParameters(share, "tensor", semantics="mergekit")
-            kept = np.count_nonzero(merge_model(ties.COMBINATION, [stack], parameters)[stack.name])
+            parameters = ties.TiesParameters(share, "tensor", divide="number")
+            kept = np.count_nonzero(
+                merge_model(COMBINATIONS["ties"], [stack], parameters)[stack.name]
+            )
             wanted = round(share * stack.base.size)
             assert kept == min(wanted, np.count_nonzero(stack.deltas))
 
@@ -162,7 +164,7 @@ def test_exactly_as_many_as_asked_are_kept(spec: Spec) -> None:
 def test_a_higher_density_keeps_what_a_lower_one_keeps(spec: Spec) -> None:
     for stack in _lone(spec):
         masks = [
-            merge_model(ties.COMBINATION, [stack], ties.TiesParameters(share))[stack.name] != 0
+            merge_model(COMBINATIONS["ties"], [stack], ties.TiesParameters(share))[stack.name] != 0
             for share in (0.1, 0.3, 0.6, 1.0)
         ]
         for inner, outer in zip(masks, masks[1:], strict=False):
@@ -172,7 +174,7 @@ def test_a_higher_density_keeps_what_a_lower_one_keeps(spec: Spec) -> None:
 def test_pcb_over_the_model_and_over_its_only_tensor_is_the_same() -> None:
     stack = stack_of(np.random.default_rng(0).normal(size=(3, 4, 8)))
     both = [
-        merge_model(pcb.COMBINATION, [stack], pcb.PcbParameters(0.3, over))[stack.name]
+        merge_model(COMBINATIONS["pcb"], [stack], pcb.PcbParameters(0.3, over))[stack.name]
         for over in ("model", "tensor")
     ]
     np.testing.assert_array_equal(*both)

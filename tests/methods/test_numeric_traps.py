@@ -5,7 +5,6 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.methods import breadcrumbs, consensus, dare_ties, della, sce, ties
-from dppa_core.methods.emr import EmrParameters
 from dppa_core.methods.stack import single
 from dppa_core.parameters import from_mapping
 from tests.reference.method_cases import COMBINATIONS, EVERY
@@ -23,7 +22,7 @@ def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
 
 def test_equal_magnitudes_neither_all_stay_nor_all_go() -> None:
     stack = stack_of(np.ones((1, 40, 25)))
-    merged = merge_one(ties.COMBINATION, stack, ties.TiesParameters(0.2))
+    merged = merge_one(COMBINATIONS["ties"], stack, ties.TiesParameters(0.2))
     assert np.count_nonzero(merged) == 200
 
 
@@ -31,7 +30,7 @@ def test_sums_beyond_float16_stay_finite() -> None:
     """Half a million elements of 1 add up to more than 65504."""
     stack = stack_of(np.ones((1, 500, 1000)))
     parameters = dare_ties.DareTiesParameters(0.5, semantics="mergekit", scale=1.0)
-    merged = merge_one(dare_ties.COMBINATION, stack, parameters)
+    merged = merge_one(COMBINATIONS["dare_ties"], stack, parameters)
     assert np.isfinite(merged).all()
     assert merged.sum(dtype=np.float64) == pytest.approx(500_000, rel=1e-5)
 
@@ -49,7 +48,7 @@ def test_no_outlier_to_remove_removes_nothing() -> None:
     """mergekit loses the whole delta where its share of outliers rounds to no element."""
     stack = stack_of(np.arange(1, 11, dtype=np.float32)[None])
     merged = merge_one(
-        breadcrumbs.COMBINATION, stack, breadcrumbs.BreadcrumbsParameters(0.5, 0.01, scale=1.0)
+        COMBINATIONS["breadcrumbs"], stack, breadcrumbs.BreadcrumbsParameters(0.5, 0.01, scale=1.0)
     )
     assert merged.ravel().tolist() == [0, 0, 0, 0, 0, 6, 7, 8, 9, 10]
 
@@ -60,7 +59,7 @@ def test_a_drop_rate_that_leaves_nothing_is_refused(rate: float) -> None:
         stack = stack_of(np.ones((1, 2, 2)))
         for semantics in ("paper", "mergekit"):
             parameters = dare_ties.DareTiesParameters(rate, semantics=semantics)
-            assert np.isfinite(merge_one(dare_ties.COMBINATION, stack, parameters)).all()
+            assert np.isfinite(merge_one(COMBINATIONS["dare_ties"], stack, parameters)).all()
         return
     with pytest.raises(InvalidValue, match="drop must be a number from 0 to 0.999"):
         dare_ties.DareTiesParameters(rate)
@@ -68,8 +67,8 @@ def test_a_drop_rate_that_leaves_nothing_is_refused(rate: float) -> None:
 
 def test_density_zero_leaves_the_base() -> None:
     stack = stack_of(np.ones((2, 3, 4)))
-    assert not merge_one(ties.COMBINATION, stack, ties.TiesParameters(0.0)).any()
-    assert not merge_one(sce.COMBINATION, stack, sce.SceParameters(0.0)).any()
+    assert not merge_one(COMBINATIONS["ties"], stack, ties.TiesParameters(0.0)).any()
+    assert not merge_one(COMBINATIONS["sce"], stack, sce.SceParameters(0.0)).any()
 
 
 def test_light_deltas_are_weighed_unless_mergekits_floor_is_asked_for() -> None:
@@ -90,7 +89,7 @@ def test_mergekits_rescaling_of_small_tensors_is_noisy_and_the_papers_is_not() -
             deltas = np.random.default_rng(seed).standard_t(3, (1, 1, 200))
             stack = stack_of(deltas, seed=seed)
             parameters = dare_ties.DareTiesParameters(0.9, 1.0, semantics=semantics)
-            merged = merge_one(dare_ties.COMBINATION, stack, parameters)
+            merged = merge_one(COMBINATIONS["dare_ties"], stack, parameters)
             kept = merged != 0
             found.append(float((merged[kept] / stack.deltas[0][kept])[0]))
         return np.array(found)
@@ -105,11 +104,6 @@ def test_drop_rates_outside_the_unit_interval_are_refused(drop: float, window: f
         della.DellaParameters(drop, window)
 
 
-def test_a_domain_that_is_not_there_is_named() -> None:
-    with pytest.raises(InvalidValue, match="got 'c'. Known: a, b"):
-        merge_one(COMBINATIONS["emr"], stack_of(np.ones((2, 3))), EmrParameters("c"))
-
-
 def test_a_whole_number_is_asked_for() -> None:
     from_recipe = from_mapping(consensus.ConsensusParameters, {"agreement": 2.0}, "parameters")
     assert type(from_recipe.agreement) is int
@@ -121,5 +115,5 @@ def test_denormal_and_huge_deltas_are_ranked_by_size() -> None:
     values = np.array([1e-40, 3e38, 1e-30, 2e-45, 1.0], np.float32)
     stack = stack_of([values])
     for keep, expected in ((1, [1]), (3, [1, 2, 4]), (5, [0, 1, 2, 3, 4])):
-        merged = merge_model(ties.COMBINATION, [stack], ties.TiesParameters(keep / 5))
+        merged = merge_model(COMBINATIONS["ties"], [stack], ties.TiesParameters(keep / 5))
         assert np.flatnonzero(merged[stack.name]).tolist() == expected

@@ -12,6 +12,7 @@ from dppa_core.methods import (
     slerp,
     ties,
 )
+from dppa_core.methods.registry import get_method
 
 CASES = {
     "linear": (linear.LinearParameters(), linear.LinearParameters(divide="nothing")),
@@ -46,16 +47,5 @@ CASES = {
     "consensus": (consensus.ConsensusParameters(0.37),),
     "emr": (emr.EmrParameters("a"), emr.EmrParameters("a", "reference")),
 }
-COMBINATIONS = {
-    "linear": linear.COMBINATION,
-    "slerp": slerp.COMBINATION,
-    "ties": ties.COMBINATION,
-    "dare_ties": dare_ties.COMBINATION,
-    "breadcrumbs": breadcrumbs.COMBINATION,
-    "della": della.COMBINATION,
-    "pcb": pcb.COMBINATION,
-    "sce": sce.COMBINATION,
-    "consensus": consensus.COMBINATION,
-    "emr": emr.COMBINATION,
-}
+COMBINATIONS = {name: get_method(name).combination for name in CASES}
 EVERY = [(name, parameters) for name, cases in CASES.items() for parameters in cases]

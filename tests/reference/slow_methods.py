@@ -80,14 +80,20 @@ def sizes(model: Model) -> Delta:
     return {key: abs(value) for key, value in model.delta.items()}
 
 
-def trim(layout: Layout, models: Sequence[Model], density: float, over: str) -> list[Model]:
+def trim(
+    layout: Layout,
+    models: Sequence[Model],
+    density: float,
+    over: str,
+    rounded: Callable[[float], int] = round,
+) -> list[Model]:
     scopes = [None] if over == "model" else list(layout.shapes)
     result = []
     for model in models:
         kept: set[Key] = set()
         for scope in scopes:
             keys = list(layout.keys(scope))
-            kept |= largest(layout, sizes(model), keys, round(density * len(keys)))
+            kept |= largest(layout, sizes(model), keys, rounded(density * len(keys)))
         delta = {key: value if key in kept else 0.0 for key, value in model.delta.items()}
         result.append(Model(model.name, delta, model.coefficient))
     return result
@@ -121,8 +127,8 @@ def scaled(delta: Delta, factor: float) -> Delta:
 
 
 def ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
-    left = trim(layout, models, p.density, p.trim)
     mergekit = p.semantics == "mergekit"
+    left = trim(layout, models, p.density, p.trim, math.floor if mergekit else round)
     merged = elected_mean(layout, left, mergekit=mergekit, majority=True, divide=p.divide)
     return scaled(merged, p.scale)
 

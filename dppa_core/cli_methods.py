@@ -1,0 +1,108 @@
+"""The list of merge methods: for people, as JSON, and as the page of the documentation.
+
+Knows the registry; every word comes from the methods themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.cli_output import emit
+from dppa_core.methods.method import Method
+from dppa_core.methods.registry import METHODS
+
+_PAGE = """# Merge methods
+
+Written by `dppa methods --markdown > docs/methods.md` from the methods themselves. A recipe names
+one by `method:` and sets its parameters by `parameters:`; defaults are those of the papers.
+`coefficient` of a domain model multiplies its delta; a negative one turns it around, 0 leaves the
+model out. Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
+every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
+`prune: {method: dppa, strength: 0.1}`.
+
+| method | | paper | what it does |
+| --- | --- | --- | --- |
+"""
+
+
+def methods(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write the page of the documentation.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """List the merge methods with their papers and parameters; loads nothing."""
+    listed = {"methods": [method_values(method) for method in METHODS]}
+    text = methods_page() if markdown else "\n\n".join(map(_described, METHODS))
+    emit(listed, text, as_json=as_json)
+
+
+def method_values(method: Method) -> dict[str, Any]:
+    """A method as plain values, its parameters in their order."""
+    return {
+        "name": method.name,
+        "title": method.title,
+        "paper": method.paper,
+        "summary": method.summary,
+        "levels": method.levels,
+        "combines": method.combination is not None,
+        "parameters": [
+            {"name": field.name, "default": field.default, **field.metadata}
+            for field in fields(method.parameters)
+        ],
+    }
+
+
+def _described(method: Method) -> str:
+    values = method_values(method)
+    lines = [f"{method.name}: {method.title}{f' ({method.paper})' if method.paper else ''}"]
+    lines.append(f"  {method.summary}")
+    for item in values["parameters"]:
+        lines.append(f"  {item['name']} = {_default(item)}, {_allowed(item)}. {item['help']}")
+    return "\n".join(lines)
+
+
+def _default(item: dict[str, Any]) -> str:
+    value = item["default"]
+    return (f"{value:g}" if isinstance(value, float) else str(value)) or "(must be set)"
+
+
+def _allowed(item: dict[str, Any]) -> str:
+    if "choices" in item:
+        return f"one of {', '.join(item['choices'])}"
+    if "min" in item:
+        unit = f" ({item['unit']})" if item["unit"] else ""
+        return f"from {item['min']:g} to {item['max']:g}{unit}"
+    return "a text"
+
+
+def methods_page() -> str:
+    """The page of the documentation, in Markdown."""
+    rows = "".join(f"| `{m.name}` | {_kind(m)} | {_paper(m)} | {m.summary} |\n" for m in METHODS)
+    sections = [_section(method) for method in METHODS if fields(method.parameters)]
+    return f"{_PAGE}{rows}\n" + "\n".join(sections)
+
+
+def _kind(method: Method) -> str:
+    return "combines" if method.combination else "prunes" if method.prunes else "adds"
+
+
+def _paper(method: Method) -> str:
+    number = method.paper.removeprefix("arXiv:")
+    return f"[{number}](https://arxiv.org/abs/{number})" if number else "–"
+
+
+def _section(method: Method) -> str:
+    rows = [
+        f"| `{item['name']}` | {_default(item)} | {_allowed(item)} | {_cell(item['help'])} |"
+        for item in method_values(method)["parameters"]
+    ]
+    head = "| parameter | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
+    return f"## {method.title} (`{method.name}`)\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

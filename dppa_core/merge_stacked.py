@@ -1,0 +1,176 @@
+"""The pass of methods that combine deltas: all models at once, some rows of a tensor at a time.
+
+Knows raw arrays and terms, not recipes or files. No tensor ever exists as a whole in float32: a
+survey reads it as often as it must, then the rows are merged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+from numpy import ndarray
+
+from dppa_core.chunks import CHUNK, Loader, widen
+from dppa_core.floats import FLOATS
+from dppa_core.merge_tensors import Fusion, check_range, raise_overflow
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.progress import Stop, check
+
+BLOCK = 1 << 18
+"""Elements of each model worked on at a time, or one row where it is longer. It is part of the
+result: sums over a tensor are made block by block."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layers:
+    """One tensor of the base and of every domain model, with the coefficients at this tensor."""
+
+    fusion: Fusion
+    """The base, and each model's delta as it goes into the combination: weighted by nothing."""
+    shape: tuple[int, ...]
+    models: tuple[int, ...]
+    """Which model of the recipe each term belongs to; one without a term adds nothing."""
+    coefficients: tuple[float, ...]
+    """Of all models of the recipe."""
+
+    @property
+    def columns(self) -> int:
+        """Elements of a row."""
+        return self.shape[-1] if self.shape else 1
+
+
+class StackMerger:
+    """Merges tensors by a combination; as safe for threads as the survey is done once.
+
+    Args:
+        combination: How one delta is made of all.
+        parameters: The method's.
+        loader: Makes what one thread reads tensors with.
+        models: References, in the recipe's order.
+        seed: The recipe's.
+        tensors: Every tensor that has a delta; asked for when a survey is over the whole model.
+        stop: Ends such a survey between two blocks.
+    """
+
+    def __init__(
+        self,
+        combination: Combination,
+        parameters: Any,
+        loader: Callable[[], Loader],
+        models: Sequence[str],
+        seed: int,
+        tensors: Callable[[], Sequence[Layers]],
+        stop: Stop | None = None,
+    ) -> None:
+        self._combination, self._parameters, self._loader = combination, parameters, loader
+        self._kernels = loader().kernels
+        self._models, self._seed, self._tensors, self._stop = models, seed, tensors, stop
+        self._whole = combination.survey is not None and combination.whole_model(parameters)
+        self._lock = threading.Lock()
+        self._surveyed: tuple[tuple[int, ...], Any] | None = None
+
+    def merge(self, layers: Layers) -> Shaped[ndarray, " n"]:
+        """The merged tensor, rounded once.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity on any side, or a sum the dtype cannot hold.
+        """
+        chosen, statistic = self._known(layers)
+        out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
+        if not chosen:
+            widened = np.empty(out.size, np.float32)
+            widen(self._kernels, layers.fusion.base, layers.fusion.base_dtype, widened)
+            self._round(layers.fusion, widened, out)
+            return out
+        for stack in self._stacks(layers, chosen):
+            with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+                delta = self._combination.combine(stack, self._parameters, statistic)
+                # A delta of 0 leaves even the sign of a zero alone.
+                merged = np.where(delta != 0, stack.base + delta, stack.base).ravel()
+            self._round(layers.fusion, merged, out[stack.start : stack.start + merged.size])
+        return out
+
+    def _round(
+        self, fusion: Fusion, merged: Float32[ndarray, " n"], out: Shaped[ndarray, " n"]
+    ) -> None:
+        check_range(fusion, self._kernels.largest(merged))
+        if fusion.dtype == "BF16":
+            self._kernels.narrow(merged, out)
+        else:
+            np.copyto(out, merged, casting="same_kind")
+
+    def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
+        """The models that take part, and the statistic."""
+        if self._whole:
+            with self._lock:
+                if self._surveyed is None:
+                    self._surveyed = self._survey_model()
+            return self._surveyed
+        chosen = _taking_part([layers])
+        if self._combination.survey is None or not chosen or not layers.fusion.base.size:
+            return chosen, None
+        streamed = (self._streamed(layers, chosen),)
+        return chosen, self._combination.survey(streamed, self._parameters)
+
+    def _survey_model(self) -> tuple[tuple[int, ...], Any]:
+        tensors = [layers for layers in self._tensors() if layers.fusion.base.size]
+        chosen = _taking_part(tensors)
+        if self._combination.survey is None or not chosen:
+            return (), None
+        streamed = tuple(self._streamed(layers, chosen) for layers in tensors)
+        return chosen, self._combination.survey(streamed, self._parameters)
+
+    def _streamed(self, layers: Layers, chosen: tuple[int, ...]) -> Streamed:
+        fusion = layers.fusion
+        return Streamed(fusion.name, fusion.base.size, lambda: self._stacks(layers, chosen))
+
+    def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
+        fusion, columns = layers.fusion, layers.columns
+        step = max(BLOCK // columns, 1) * columns
+        for start in range(0, fusion.base.size, step):
+            check(self._stop)
+            stop = min(start + step, fusion.base.size)
+            origin = np.empty(stop - start, np.float32)
+            widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, origin)
+            base: Rows = origin.reshape(-1, columns)
+            yield Stack(
+                fusion.name,
+                base,
+                self._deltas(layers, chosen, start, base.shape),
+                tuple(layers.coefficients[index] for index in chosen),
+                tuple(self._models[index] for index in chosen),
+                start,
+                self._seed,
+            )
+
+    def _deltas(
+        self, layers: Layers, chosen: tuple[int, ...], start: int, shape: tuple[int, ...]
+    ) -> Deltas:
+        terms = dict(zip(layers.models, layers.fusion.terms, strict=True))
+        deltas: Deltas = np.zeros((len(chosen), *shape), np.float32)
+        loader = self._loader()
+        for row, index in enumerate(chosen):
+            if index not in terms:
+                continue
+            term, flat = terms[index], deltas[row].reshape(-1)
+            for first in range(0, flat.size, CHUNK):
+                acc = flat[first : first + CHUNK]
+                place = start + first
+                old, new = loader.chunk(term.pair, place, place + acc.size)
+                with np.errstate(all="ignore"):
+                    term.action.add(self._kernels, acc, old, new, place)
+                largest = self._kernels.largest(acc)
+                if not largest < np.inf:
+                    raise_overflow(layers.fusion, largest)
+        return deltas
+
+
+def _taking_part(tensors: Sequence[Layers]) -> tuple[int, ...]:
+    """The models with a coefficient other than 0 at some tensor."""
+    models = range(len(tensors[0].coefficients)) if tensors else range(0)
+    return tuple(i for i in models if any(layers.coefficients[i] != 0 for layers in tensors))

@@ -1,0 +1,69 @@
+"""DAREx-q: DARE whose survivors are rescaled less (arXiv:2410.09344).
+
+Knows no profile and no weights. The paper finds q on held-out data, or by the least change of the
+last layer's outputs; how much to scale what survives is also what DPPA's factors say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP
+from dppa_core.errors import InvalidValue
+from dppa_core.methods.dare import DareParameters, dare
+from dppa_core.methods.method import Method
+from dppa_core.methods.treatment import RandomDrop, Request, Treatment, Treatments
+from dppa_core.parameters import check_fields, choice, number
+
+
+@dataclass(frozen=True, slots=True)
+class DarexQParameters:
+    """Settings of DAREx-q; the paper's program for decoders keeps to the modules."""
+
+    q: float = number(
+        0.1,
+        title="Divisor",
+        text="Survivors are divided by this, not by the share that survives, which is smaller.",
+        unit="share",
+        low=0.001,
+        high=1.0,
+        step=0.01,
+    )
+    other_tensors: str = choice(
+        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def darex_q(request: Request, parameters: DarexQParameters) -> Treatments:
+    """The draws of dare, with survivors divided by q."""
+    kept = 1 - request.levels[-1]
+    if parameters.q < kept - 1e-9:
+        raise InvalidValue(
+            f"q must be at least the share that survives, {kept:g}, got {parameters.q:g}: dividing "
+            "by less amplifies more than DARE does. A pruning rate (levels) that is too low is the "
+            "usual cause; the paper's are 0.9 and more."
+        )
+    drawn = dare(request, DareParameters(parameters.other_tensors))
+    modules = {name: _rescaled(one, request, parameters.q) for name, one in drawn.modules.items()}
+    return Treatments(modules, _rescaled(drawn.others, request, parameters.q))
+
+
+def _rescaled(treatment: Treatment, request: Request, q: float) -> Treatment:
+    if not isinstance(treatment, RandomDrop):
+        return treatment
+    return RandomDrop(treatment.rate, request.amplification[-1] / q)
+
+
+METHOD = Method(
+    name="darex_q",
+    title="DAREx-q",
+    paper="arXiv:2410.09344",
+    summary="Drops delta entries at random and divides the others by q, less than DARE would "
+    "amplify them.",
+    parameters=DarexQParameters,
+    treat=darex_q,
+    levels="one",
+)

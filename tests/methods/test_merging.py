@@ -1,0 +1,279 @@
+"""Methods that combine deltas, from a recipe to weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core import merge_stacked
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.errors import InvalidRecipe, NonFiniteWeights
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
+from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.recipe import (
+    DomainModel,
+    MergeRecipe,
+    Override,
+    Pruning,
+    dump_recipe,
+    parse_recipe,
+)
+from tests.reference.stacks import merge_model, stack_of
+from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+
+COMBINING = [method.name for method in METHODS if method.combination is not None]
+NAMES = ("math", "finance", "law")
+
+
+def recipe(name: str, *models: str, **rest: object) -> MergeRecipe:
+    """A merge of three embedded models, or of two where a method takes no more."""
+    chosen = models or (NAMES[:2] if name == "slerp" else NAMES)
+    coefficients = [1.0] * 3 if name == "slerp" else [0.6, 0.3, -0.4]
+    domains = tuple(
+        DomainModel(f"zoo:{model}", coefficient=coefficient)
+        for model, coefficient in zip(chosen, coefficients, strict=False)
+    )
+    if name == "emr":
+        rest = {"parameters": {"domain": "zoo:math"}} | rest
+    return MergeRecipe("zoo:base", domains, name, dtype="float32", **rest)  # type: ignore[arg-type]
+
+
+def merged(given: MergeRecipe, backend: str = "numba") -> dict[str, np.ndarray]:
+    merger = Merger(given, backend=backend)
+    found = {}
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        found[name] = to_float32(raw, dtype).reshape(shape)
+    return found
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    checkpoint = SafetensorsCheckpoint(folder)
+    return {
+        name: to_float32(checkpoint.raw(name), checkpoint.dtype(name)).reshape(
+            checkpoint.shape(name)
+        )
+        for name in checkpoint.names()
+    }
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_a_merge_is_the_method_on_the_deltas(zoo_env: Path, name: str) -> None:
+    given = recipe(name)
+    base = weights(zoo_env / "base")
+    tuned = [weights(zoo_env / model.model.removeprefix("zoo:")) for model in given.models]
+    stacks = [
+        stack_of(
+            np.stack([one[tensor] - origin for one in tuned]).reshape(
+                len(tuned), -1, origin.shape[-1]
+            ),
+            [float(model.coefficient) for model in given.models],  # type: ignore[arg-type]
+            origin.reshape(-1, origin.shape[-1]),
+            tensor,
+            given.seed,
+            [model.model for model in given.models],
+        )
+        for tensor, origin in base.items()
+    ]
+    combination = get_method(name).combination
+    assert combination is not None
+    deltas = merge_model(combination, stacks, given.settings())
+    for tensor, values in merged(given).items():
+        expected = base[tensor].ravel() + deltas[tensor].ravel()
+        np.testing.assert_allclose(values.ravel(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_the_same_recipe_gives_the_same_bytes(zoo_env: Path, tmp_path: Path, name: str) -> None:
+    given = replace(recipe(name), dtype="bfloat16")
+    one = merge_to_folder(given, tmp_path / "one")
+    assert one.sha256 == merge_to_folder(given, tmp_path / "two", backend="torch").sha256
+    assert not one.warnings
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_neither_order_nor_sharding_changes_a_tensor(
+    tiny_models: dict[str, TinyLlama], tmp_path: Path, name: str
+) -> None:
+    whole, parted = [], []
+    for model, values in tiny_models.items():
+        values.save(tmp_path / "whole" / model)
+        values.save(tmp_path / "parted" / model, shards=3)
+    given = recipe(name)
+    for root, found in (("whole", whole), ("parted", parted)):
+        # Draws depend on the model's reference, so both folders must have one name.
+        link = tmp_path / "zoo"
+        link.symlink_to(tmp_path / root)
+        models = tuple(
+            replace(m, model=str(link / m.model.removeprefix("zoo:"))) for m in given.models
+        )
+        settings = dict(given.parameters)
+        if name == "emr":
+            settings["domain"] = str(link / "math")
+        merger = Merger(replace(given, base=str(link / "base"), models=models, parameters=settings))
+        names = sorted(merger.names(), reverse=root == "parted")
+        found.append({tensor: merger.tensor(tensor)[2].tobytes() for tensor in names})
+        link.unlink()
+    assert whole == parted
+
+
+def test_blocks_of_any_size_keep_the_same_elements(
+    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = merged(recipe("ties"))
+    monkeypatch.setattr(merge_stacked, "BLOCK", 100)
+    after = merged(recipe("ties"))
+    for tensor, values in before.items():
+        np.testing.assert_array_equal(values, after[tensor])
+
+
+def test_ties_of_one_model_is_magnitude_pruning(zoo_env: Path) -> None:
+    """Where tensors are trimmed for themselves, ties in rank included."""
+    alone = DomainModel("zoo:math")
+    ties = recipe("ties", parameters={"density": 0.25, "trim": "tensor"})
+    pruned = MergeRecipe(
+        "zoo:base",
+        (replace(alone, levels=(0.75,)),),
+        "magnitude",
+        {"other_tensors": "prune"},
+        dtype="float32",
+    )
+    expected = merged(pruned)
+    for tensor, values in merged(replace(ties, models=(alone,))).items():
+        np.testing.assert_array_equal(values, expected[tensor])
+
+
+def test_breadcrumbs_is_magnitude_pruning_whose_core_has_the_factor_zero(zoo_env: Path) -> None:
+    models = tuple(DomainModel(f"zoo:{name}", (0.75, 0.5), (0.0, 0.4)) for name in NAMES)
+    pruned = MergeRecipe(
+        "zoo:base", models, "magnitude", {"other_tensors": "prune"}, dtype="float32"
+    )
+    settings = {"drop_smallest": 0.5, "drop_largest": 0.25}
+    crumbs = recipe("breadcrumbs", parameters=settings)
+    crumbs = replace(crumbs, models=tuple(replace(m, coefficient=1.0) for m in crumbs.models))
+    expected = merged(pruned)
+    for tensor, values in merged(crumbs).items():
+        np.testing.assert_allclose(values, expected[tensor], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_no_coefficient_no_change(zoo_env: Path, tmp_path: Path, name: str) -> None:
+    if name in ("slerp", "emr"):  # the one has no coefficients, the other needs one that is not 0
+        with pytest.raises(InvalidRecipe):
+            replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
+        return
+    given = replace(recipe(name), models=(DomainModel("zoo:math", coefficient=0.0),))
+    report = merge_to_folder(given, tmp_path / "out")
+    assert any("identical to the base" in warning for warning in report.warnings)
+
+
+def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
+    given = recipe("ties", parameters={"divide": "number"})
+    models = (DomainModel("zoo:math", coefficient={0: 0.0, 1: 1.0}), given.models[1])
+    with_math, without = (
+        merged(replace(given, models=chosen)) for chosen in (models, (given.models[1],))
+    )
+    first, second = ("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight")
+    np.testing.assert_array_equal(with_math[first], without[first])
+    assert (with_math[second] != without[second]).any()
+
+
+def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
+    """`prune: dppa` and `method: linear` of plain sums is DPPA itself."""
+    models = tuple(
+        DomainModel(f"zoo:{name}", (0.9, 0.8), (1.6, 1.0), weight)
+        for name, weight in zip(NAMES, (0.5, 0.25, 0.25), strict=True)
+    )
+    alone = MergeRecipe("zoo:base", models, "dppa", dtype="float32")
+    staged = replace(alone, method="linear", parameters={}, prune=Pruning("dppa"))
+    expected, found = merged(alone), merged(staged)
+    for tensor, values in expected.items():
+        np.testing.assert_allclose(found[tensor], values, rtol=1e-5, atol=1e-7)
+    assert len(Merger(staged).plans) == 3
+
+
+@pytest.mark.parametrize("stage", ["dppa", "magnitude", "dare", "darex_q"])
+def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
+    models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
+    pruning = Pruning(stage, {"other_tensors": "drop"})
+    settings = {"density": 1.0}
+    found = merged(MergeRecipe("zoo:base", models, "ties", settings, prune=pruning))
+    base = weights(zoo_env / "base")
+    changed = {tensor: float((values != base[tensor]).mean()) for tensor, values in found.items()}
+    assert changed["model.norm.weight"] == 0
+    for tensor, share in changed.items():
+        if "proj" in tensor:
+            assert 0 < share < 0.8, tensor
+
+
+def test_a_pruning_is_part_of_the_recipe() -> None:
+    models = (DomainModel("zoo:math", (0.9, 0.8), (1.5, 1.0)),)
+    given = MergeRecipe("zoo:base", models, "ties", prune=Pruning("dppa", {"strength": 0.1}))
+    text = dump_recipe(given)
+    assert "prune: {method: dppa, strength: 0.1" in text
+    assert parse_recipe(text) == given
+    short = text.replace(text[text.index("prune:") : text.index("method: ties")], "prune: dppa\n")
+    assert parse_recipe(short).prune == Pruning("dppa")
+    assert "prune" not in dump_recipe(MergeRecipe("zoo:base", models))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prune": Pruning("dppa"), "method": "dare"}, "dppa before dare: only methods that"),
+        ({"models": (DomainModel("zoo:math", (0.8,)),)}, "To prune, add `prune: dppa`"),
+        ({"method": "emr"}, "emr merges for one domain at a time: domain must name a model"),
+        (
+            {"method": "slerp", "models": (DomainModel("zoo:math", coefficient=0.6),)},
+            "takes no coefficient, got 0.6",
+        ),
+        (
+            {"method": "slerp", "models": (DomainModel("zoo:math"),) * 3},
+            "from one model to one other, got 3",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(change: dict[str, object], message: str) -> None:
+    given = recipe("ties", parameters={})
+    with pytest.raises(InvalidRecipe, match=message):
+        replace(given, **({"parameters": {}} | change))  # type: ignore[arg-type]
+
+
+def test_only_methods_that_prune_are_prunings() -> None:
+    with pytest.raises(InvalidRecipe, match="prune must be one of dppa, magnitude, dare, darex_q"):
+        Pruning("ties")
+
+
+def test_overrides_need_rates() -> None:
+    overrides = {"layers.0.mlp.up_proj": Override(0.5)}
+    with pytest.raises(InvalidRecipe, match="ties has no pruning rates.*add `prune: dppa`"):
+        recipe("ties", overrides=overrides)
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_a_weight_that_is_no_number_is_named(tmp_path: Path, name: str) -> None:
+    """Also where it would have been trimmed away."""
+    base = random_llama(0, Shape(layers=1))
+    tuned = tuned_llama(base, 1)
+    tensor = "model.layers.0.mlp.up_proj.weight"
+    tuned.arrays[tensor][0, 0] = np.nan
+    base.save(tmp_path / "base")
+    tuned.save(tmp_path / "tuned")
+    model = DomainModel(str(tmp_path / "tuned"))
+    settings = {"domain": str(tmp_path / "tuned")} if name == "emr" else {}
+    merger = Merger(MergeRecipe(str(tmp_path / "base"), (model,), name, settings))
+    with pytest.raises(NonFiniteWeights, match=r"tuned.*up_proj.weight holds nan"):
+        merger.tensor(tensor)
+
+
+def test_a_sum_too_large_for_the_dtype_is_named(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(layers=1))
+    base.arrays["model.norm.weight"][:] = 5e4
+    base.save(tmp_path / "base", dtype="F32")
+    model = DomainModel(str(tmp_path / "base"), coefficient=2.0)
+    given = MergeRecipe(str(tmp_path / "base"), (model,), "linear", {"divide": "nothing"})
+    assert Merger(given).tensor("model.norm.weight")[0] == "BF16"
+    with pytest.raises(NonFiniteWeights, match="reach 100000, F16 holds less"):
+        Merger(replace(given, dtype="float16")).tensor("model.norm.weight")
