@@ -123,7 +123,7 @@ def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
         ("", InvalidValue),
         (3, InvalidValue),
         ("zoo:mathh", UnknownName),
-        ("hub:a/b", NotAllowed),
+        ("hub:a/b/c", InvalidValue),
     ],
 )
 def test_a_reference_nobody_can_open_is_refused(
