@@ -128,6 +128,7 @@ def _write_weights(
         with closing(side_by_side(weaver.tasks(), workers)) as done:
             for name, elements in done:
                 tally.count(name, elements)
+        check(stop)  # workers may have been done before it was set
         return writer.finish()
 
 

@@ -64,6 +64,7 @@ def profile_delta(
     with closing(side_by_side(reader.checks(rest), threads)) as checked:
         for _ in checked:
             pass
+    check(stop)  # workers may have been done before it was set
     report(progress, len(modules), len(modules), "profile complete")
     others = sum(math.prod(shapes[name]) for name in rest)
     return DeltaProfile(names[0], names[1], tuple(profiles), others)
