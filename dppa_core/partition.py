@@ -157,7 +157,8 @@ def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> 
     place = selection.rank - (numel - selection.above - selection.within)
     upto = np.cumsum(counts)
     last = int(np.searchsorted(upto, place, side="right"))
-    bits = np.float32(selection.low).view(np.uint32) >> OPEN_BITS << OPEN_BITS | np.uint32(last)
+    low = int(np.float32(selection.low).view(np.uint32))
+    bits = low >> OPEN_BITS << OPEN_BITS | last
     threshold = np.asarray(bits, np.uint32).view(np.float32)[()]
     above = selection.above + selection.within - int(upto[last])
     return replace(

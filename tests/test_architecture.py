@@ -258,7 +258,8 @@ AUDIT = """
 import sys
 def watch(event, args):
     if event in ("socket.connect", "socket.bind", "subprocess.Popen", "os.mkdir", "os.rename"):
-        if not any("pycache" in str(a) for a in args):
+        # ldconfig is how the standard library itself looks for a shared library (Python 3.12)
+        if not any("pycache" in str(a) or "ldconfig" in str(a) for a in args):
             sys.exit(f"{event} {args}")
 sys.addaudithook(watch)
 """
