@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.card import model_card
+from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
@@ -41,6 +42,8 @@ app = typer.Typer(
 
 app.command()(evaluate)
 app.command()(methods)
+app.command("import")(import_recipe)
+app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]

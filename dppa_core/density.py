@@ -75,6 +75,11 @@ class PruningParameters:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def module_strength(self) -> float:
+        """How far a module's own significance moves its density."""
+        return self.strength
+
 
 @dataclass(frozen=True, slots=True)
 class Override:
@@ -111,7 +116,7 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
     numel = np.array([item.numel for item in modules], dtype=np.float64)
     by_layer = _scaled(layer - layer.mean() if layer.size else layer, layer, parameters.strength)
     where = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
-    by_module = _scaled(_centred(module, numel), module, parameters.strength)
+    by_module = _scaled(_centred(module, numel), module, parameters.module_strength)
     adjustment = by_layer[where] + by_module if layers else np.zeros(0)
     return Significance(layers, layer, module, adjustment)
 

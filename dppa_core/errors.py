@@ -7,6 +7,7 @@ thing, the value, what is allowed and the usual cause.
   x InvalidValue                  a number or choice outside its range
   x InvalidRecipe                 a recipe that cannot be read
   x UnknownName                   no method, task or embedded model of that name
+  x NoCounterpart                 a recipe that another tool, or this one, cannot express
   x NotAllowed                    refused here: local folders on a public page, other adapters
   x OutOfBudget                   more memory or disk than this process may use
   x Unreachable                   the Hugging Face Hub does not answer
@@ -38,6 +39,10 @@ class InvalidRecipe(DppaError):
 
 class UnknownName(DppaError):
     """No method, task or embedded model has that name."""
+
+
+class NoCounterpart(DppaError):
+    """A recipe of one tool that cannot be said in the other's."""
 
 
 class NotAllowed(DppaError):

@@ -5,9 +5,9 @@ Knows no weights and opens no checkpoint; the values themselves are in `recipe_v
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -39,6 +39,8 @@ __all__ = [
     "parse_recipe",
     "recipe_hash",
 ]
+
+T = TypeVar("T")
 
 _KEYS = ("dppa", "base", "models", "prune", "method", "parameters", "overrides", "seed", "dtype")
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient")
@@ -106,7 +108,7 @@ def parse_recipe(text: str) -> MergeRecipe:
     Raises:
         InvalidRecipe: no YAML, an unknown key, a missing one, or a value out of range.
     """
-    data = _read_mapping(text)
+    data = read_mapping(text)
     check_keys(data, _KEYS, "recipe")
     if type(data.get("dppa")) is not int or data["dppa"] != FORMAT:  # true equals 1
         raise InvalidRecipe(
@@ -156,7 +158,12 @@ def _parse_pruning(value: Any) -> Pruning | None:
     return Pruning(value["method"], rest)
 
 
-def _read_mapping(text: str) -> Mapping[Any, Any]:
+def read_mapping(text: str) -> Mapping[Any, Any]:
+    """The keys and values of a recipe, of this format or another.
+
+    Raises:
+        InvalidRecipe: no plain YAML, no mapping, or too much of it.
+    """
     if len(text) > _LARGEST_TEXT:
         raise InvalidRecipe(
             f"The recipe has {len(text)} characters; it may have {_LARGEST_TEXT}. "
@@ -168,7 +175,7 @@ def _read_mapping(text: str) -> Mapping[Any, Any]:
         line = " ".join(str(error).replace('in "<unicode string>", ', "in ").split())
         raise InvalidRecipe(f"The recipe is no plain YAML: {line[:_LONGEST_REASON]}") from error
     if not isinstance(data, Mapping):
-        raise InvalidRecipe("The recipe is no mapping; it begins with `dppa: 1` and `base: …`.")
+        raise InvalidRecipe("The recipe is no mapping of keys to values.")
     return data
 
 
@@ -191,6 +198,19 @@ def load_recipe(path: str | Path) -> MergeRecipe:
     Raises:
         InvalidRecipe: no such file, not text, or not a recipe; the message begins with the path.
     """
+    return load_text(path, parse_recipe)
+
+
+def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
+    """Read a recipe file of this format or another.
+
+    Args:
+        path: The file.
+        parse: Text -> the recipe.
+
+    Raises:
+        InvalidRecipe: no such file, not text, or refused by `parse`; begins with the path.
+    """
     where = shown(str(path), _LONGEST_REASON)[1:-1]
     try:
         with Path(path).open("rb") as file:
@@ -200,7 +220,7 @@ def load_recipe(path: str | Path) -> MergeRecipe:
                 f"The file is larger than {_LARGEST_FILE} bytes. Another kind of file, such as "
                 "weights, is the usual cause."
             )
-        return parse_recipe(data.decode("utf-8-sig"))
+        return parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidRecipe(f"{where}: not a text file, so no recipe.") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL

@@ -80,7 +80,7 @@ class Pruning:
     """What is done to every delta before the method combines them; levels and factors are its."""
 
     method: str
-    """One that makes single deltas sparse: dppa, magnitude, dare or darex_q."""
+    """One that makes single deltas sparse, such as dppa or dare."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

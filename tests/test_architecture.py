@@ -49,6 +49,7 @@ CORE_LAYERS = (
         "releaser",
         "merge",
         "merger",
+        "mergekit",
         "card",
         "export",
         "preflight",

@@ -17,6 +17,7 @@ from dppa_core.methods import (
     emr,
     linear,
     magnitude,
+    owl,
     pcb,
     sce,
     slerp,
@@ -30,6 +31,7 @@ __all__ = ["METHODS", "Method", "get_method", "method_names"]
 METHODS = (
     dppa.METHOD,
     magnitude.METHOD,
+    owl.METHOD,
     dare.METHOD,
     darex_q.METHOD,
     task_arithmetic.METHOD,

@@ -40,8 +40,8 @@ class TiesParameters:
         "coefficients",
         title="Divide by",
         text="What the sum of agreeing deltas is divided by: their coefficients, so that equal "
-        "ones cancel out, or their number, so that every coefficient scales its delta.",
-        choices=("coefficients", "number"),
+        "ones cancel out; their number, so that every coefficient scales its delta; or nothing.",
+        choices=("coefficients", "number", "nothing"),
     )
     semantics: str = semantics(
         "mergekit: coefficients multiply before the election, and an undecided sign is plus; "

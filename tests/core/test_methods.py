@@ -129,7 +129,19 @@ def test_overrides_reach_modules_in_every_pruning_method(vectors: Path) -> None:
 
 
 def test_methods_are_found_by_name() -> None:
-    assert method_names()[:5] == ("dppa", "magnitude", "dare", "darex_q", "task_arithmetic")
+    assert method_names()[:5] == ("dppa", "magnitude", "owl", "dare", "darex_q")
     assert all(get_method(name).name == name for name in method_names())
     with pytest.raises(UnknownName, match="Did you mean 'dppa'"):
         get_method("dpa")
+
+
+def test_owl_gives_all_modules_of_a_layer_one_density(zoo_env: Path) -> None:
+    plans = [
+        Merger(MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),), method)).plans[0]
+        for method in ("owl", "dppa")
+    ]
+    owl, dppa = ({(m.layer, m.kind): m.density for m in plan.modules} for plan in plans)
+    by_layer = [{d for (layer, _), d in owl.items() if layer == one} for one in (0, 1)]
+    assert all(len(found) == 1 for found in by_layer) and by_layer[0] != by_layer[1]
+    assert len(set(dppa.values())) > 2
+    assert plans[0].density == pytest.approx(0.2, abs=1e-3)

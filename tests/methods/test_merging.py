@@ -194,7 +194,7 @@ def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
     assert len(Merger(staged).plans) == 3
 
 
-@pytest.mark.parametrize("stage", ["dppa", "magnitude", "dare", "darex_q"])
+@pytest.mark.parametrize("stage", ["dppa", "magnitude", "owl", "dare", "darex_q"])
 def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
     pruning = Pruning(stage, {"other_tensors": "drop"})
@@ -242,7 +242,9 @@ def test_what_does_not_go_together_is_refused(change: dict[str, object], message
 
 
 def test_only_methods_that_prune_are_prunings() -> None:
-    with pytest.raises(InvalidRecipe, match="prune must be one of dppa, magnitude, dare, darex_q"):
+    with pytest.raises(
+        InvalidRecipe, match="prune must be one of dppa, magnitude, owl, dare, darex_q"
+    ):
         Pruning("ties")
 
 

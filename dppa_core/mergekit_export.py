@@ -1,0 +1,88 @@
+"""Our recipes written as mergekit's: exact, or with what differs, or refused with the reason.
+
+Knows mergekit's YAML, not what its methods mean; opens no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dppa_core.mergekit_words import say
+from dppa_core.recipe import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A recipe of mergekit, made of one of ours."""
+
+    text: str
+    """YAML."""
+    notes: tuple[str, ...]
+    """What differs from a merge here, a sentence each; none where it is exact."""
+
+
+def export_mergekit(
+    recipe: MergeRecipe,
+    *,
+    layers: int | None = None,
+    smallest: int | None = None,
+    place: Callable[[str], str] = str,
+) -> Exported:
+    """Write a recipe as mergekit's.
+
+    Args:
+        recipe: Any recipe.
+        layers: Of the base; needed where coefficients differ by layer.
+        smallest: Elements of the base's smallest tensor, where known.
+        place: Reference -> what mergekit is to find the model by.
+
+    Raises:
+        NoCounterpart: mergekit has no such merge; the message says why.
+    """
+    said = say(recipe, layers)
+    notes = list(said.notes)
+    gamma = [values["gamma"] for values in said.models if "gamma" in values]
+    if gamma and (smallest is None or min(gamma) * smallest < 1):
+        notes.append(
+            f"Where {min(gamma):g} of a tensor is less than one element, mergekit drops its whole "
+            "delta, without a word."
+        )
+    models: list[dict[str, Any]] = [
+        {"model": place(model.model)} | ({"parameters": dict(values)} if values else {})
+        for model, values in zip(recipe.models, said.models, strict=True)
+    ]
+    base = recipe.base
+    if said.method == "slerp":  # its base is the first of its two models
+        if len(models) == 1:
+            models.insert(0, {"model": place(base)})
+        else:
+            base = recipe.models[0].model
+    written: dict[str, Any] = {"merge_method": said.method}
+    if said.method != "linear":
+        written["base_model"] = place(base)
+    written |= {"models": models}
+    if said.parameters:
+        written["parameters"] = dict(said.parameters)
+    # Sums in float32 and one rounding, as here.
+    written |= {"dtype": "float32", "out_dtype": recipe.dtype}
+    return Exported(_dump(written), tuple(notes))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of numbers in a row."""
+
+
+def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    flat = all(isinstance(value, (int, float)) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
+
+
+_Dumper.add_representer(list, _represent_list)
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True))

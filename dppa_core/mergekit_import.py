@@ -1,0 +1,264 @@
+"""mergekit's recipes read as ours, and what is not the same then.
+
+Knows the two formats; opens no model. What mergekit does was read from its documentation and its
+version 0.1.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.mergekit_read import Source, read_source
+from dppa_core.parameters import check_keys
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A recipe of ours, made of one of mergekit's."""
+
+    recipe: MergeRecipe
+    notes: tuple[str, ...]
+    """What differs from a merge by mergekit, a sentence each; none where it is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the recipe will say."""
+
+    method: str
+    coefficients: Sequence[float | dict[int, float]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    prune: Pruning | None = None
+    levels: Sequence[tuple[float, ...]] = ()
+    factors: Sequence[tuple[float, ...]] = ()
+
+
+def import_mergekit(text: str, layers: Callable[[str], int | None] = lambda base: None) -> Imported:
+    """Read a recipe of mergekit.
+
+    Args:
+        text: Its YAML.
+        layers: Reference of the base -> how many layers it has, or None; needed where a value is
+            a gradient over layers.
+
+    Raises:
+        InvalidRecipe: no recipe of mergekit.
+        NoCounterpart: it says something a recipe of ours cannot; the message says what.
+    """
+    source = read_source(text, layers)
+    if source.method not in _METHODS:
+        raise NoCounterpart(
+            f"merge_method {shown(source.method)} has no counterpart here. Those that have one: "
+            f"{', '.join(_METHODS)}."
+        )
+    known, read = _METHODS[source.method]
+    for where in (source.given, *(own for _, own in source.models)):
+        check_keys(where, known, f"parameters of {source.method}")
+    target = read(source)
+    levels = target.levels or [(0.0,)] * len(source.models)
+    factors = target.factors or [(1.0,) * len(one) for one in levels]
+    models = tuple(
+        DomainModel(reference, level, factor, coefficient)
+        for (reference, _), level, factor, coefficient in zip(
+            source.models, levels, factors, target.coefficients, strict=True
+        )
+    )
+    recipe = MergeRecipe(
+        source.base,
+        models,
+        target.method,
+        target.parameters,
+        dtype=source.dtype,
+        prune=target.prune,
+    )
+    return Imported(recipe, tuple(source.notes))
+
+
+def _linear(source: Source) -> _Target:
+    divide = "coefficients" if source.flag("normalize", True) else "nothing"
+    return _Target("linear", source.weights(), {"divide": divide})
+
+
+def _task_arithmetic(source: Source) -> _Target:
+    return _Target("task_arithmetic", _sum_weights(source))
+
+
+def _sum_weights(source: Source) -> list[float | dict[int, float]]:
+    """Coefficients of a sum: weight times lambda, over the sum of weights where that is asked."""
+    scale = source.number("lambda", 1.0)
+    if not source.flag("normalize", False):
+        return source.weights(scale)
+    weights = source.weights()
+    numbers = [weight for weight in weights if isinstance(weight, float)]
+    if len(numbers) < len(weights):
+        raise NoCounterpart("normalize: true with weights that differ by layer.")
+    total = sum(numbers)
+    return [number * scale / (total if abs(total) >= 1e-8 else 1.0) for number in numbers]
+
+
+def _ties(source: Source) -> _Target:
+    divide = "coefficients" if source.flag("normalize", True) else "nothing"
+    _refuse_rescale(source, False)
+    parameters = {"trim": "tensor", "semantics": "mergekit", "divide": divide}
+    parameters["scale"] = source.number("lambda", 1.0)  # type: ignore[assignment]
+    density = source.common("density", 1.0)
+    if density is not None:
+        return _Target("ties", source.weights(), parameters | {"density": density})
+    source.note("Where models have densities of their own, k is rounded to nearest, not down.")
+    densities = [source.number("density", 1.0, own) for _, own in source.models]
+    return _Target(
+        "ties",
+        source.weights(),
+        parameters | {"density": 1.0},
+        Pruning("magnitude", {"other_tensors": "prune"}),
+        [(_rate(density),) for density in densities],
+    )
+
+
+def _rate(density: float) -> float:
+    if not 0 < density <= 1:
+        raise InvalidRecipe(f"density must lie in (0, 1], got {density:g}.")
+    return round(1 - density, 12)
+
+
+def _refuse_rescale(source: Source, usual: bool) -> None:
+    if source.flag("rescale", usual) != usual:
+        raise NoCounterpart(
+            f"rescale: {str(not usual).lower()} has no counterpart here: {source.method} "
+            f"{'rescales' if usual else 'does not rescale'}, as it does without that key."
+        )
+
+
+_STREAM = "Elements are dropped at random, by other draws than mergekit's: alike on average only."
+
+
+def _dare_linear(source: Source) -> _Target:
+    _refuse_rescale(source, True)
+    source.note(_STREAM)
+    source.note("Survivors are divided by the density; mergekit matches each tensor's sum of |d|.")
+    densities = [source.number("density", 1.0, own) for _, own in source.models]
+    return _Target("dare", _sum_weights(source), levels=[(_rate(one),) for one in densities])
+
+
+def _dare_ties(source: Source) -> _Target:
+    _refuse_rescale(source, True)
+    source.note(_STREAM)
+    divide = "coefficients" if source.flag("normalize", False) else "nothing"
+    scale, density = source.number("lambda", 1.0), source.common("density", 1.0)
+    if density is not None and divide == "nothing":
+        parameters = {"drop": _rate(density), "scale": scale, "semantics": "mergekit"}
+        return _Target("dare_ties", source.weights(), parameters)
+    source.note("Survivors are divided by the density; mergekit matches each tensor's sum of |d|.")
+    densities = [source.number("density", 1.0, own) for _, own in source.models]
+    return _Target(
+        "ties",
+        source.weights(),
+        {"density": 1.0, "trim": "tensor", "scale": scale, "divide": divide}
+        | {"semantics": "mergekit"},
+        Pruning("dare"),
+        [(_rate(one),) for one in densities],
+    )
+
+
+def _crumbs(source: Source) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """Levels and factors that drop the smallest and the largest."""
+    levels: list[tuple[float, ...]] = []
+    factors: list[tuple[float, ...]] = []
+    source.note("Counts are rounded to nearest; mergekit rounds them down.")
+    source.note(
+        "Where gamma of a tensor is less than one element, mergekit drops its whole delta, without "
+        "a word; here no outlier is dropped then."
+    )
+    for _, own in source.models:
+        density, gamma = source.number("density", 1.0, own), source.number("gamma", 0.01, own)
+        if density >= 1:  # mergekit then removes no outliers either
+            levels.append((0.0,))
+            factors.append((1.0,))
+            continue
+        gamma = min(gamma, 1 - density)
+        if gamma == 0:
+            raise NoCounterpart(
+                "gamma: 0 drops the whole delta in mergekit, without a word. For no outliers "
+                "dropped, the method ties or task_arithmetic is what is meant."
+            )
+        lowest = round(1 - density - gamma, 12)
+        levels.append((round(1 - gamma, 12), max(lowest, 0.0)))
+        factors.append((0.0, 1.0))
+    return levels, factors
+
+
+def _breadcrumbs(source: Source) -> _Target:
+    _refuse_rescale(source, False)
+    levels, factors = _crumbs(source)
+    weights = _sum_weights(source)
+    common = {level for level in levels}
+    if len(common) == 1 and len(levels[0]) == 2:
+        smallest, largest = levels[0][1], round(1 - levels[0][0], 12)
+        parameters = {"drop_smallest": smallest, "drop_largest": largest, "scale": 1.0}
+        return _Target("breadcrumbs", weights, parameters)
+    return _Target("magnitude", weights, {"other_tensors": "prune"}, None, levels, factors)
+
+
+def _breadcrumbs_ties(source: Source) -> _Target:
+    _refuse_rescale(source, False)
+    levels, factors = _crumbs(source)
+    divide = "coefficients" if source.flag("normalize", False) else "nothing"
+    parameters = {"density": 1.0, "trim": "tensor", "divide": divide, "semantics": "mergekit"}
+    parameters["scale"] = source.number("lambda", 1.0)
+    pruning = Pruning("magnitude", {"other_tensors": "prune"})
+    return _Target("ties", source.weights(), parameters, pruning, levels, factors)
+
+
+def _della(source: Source) -> _Target:
+    _refuse_rescale(source, True)
+    if not source.flag("normalize", True):
+        raise NoCounterpart("normalize: false has no counterpart in della; its sum is a mean here.")
+    source.note(_STREAM)
+    density, half = source.common("density", 1.0), source.common("epsilon", 0.15)
+    if density is None or half is None:
+        raise NoCounterpart("della: density and epsilon must be the same for all models.")
+    drop = _rate(density)
+    window = 2 * half if density < 1 else 0.0
+    parameters = {"drop": drop, "window": window, "semantics": "mergekit"}
+    parameters["scale"] = source.number("lambda", 1.0)
+    return _Target("della", source.weights(), parameters)
+
+
+def _sce(source: Source) -> _Target:
+    share = source.number("select_topk", 1.0)
+    parameters = {"density": share, "semantics": "mergekit"}
+    return _Target("sce", [1.0] * len(source.models), parameters)
+
+
+def _slerp(source: Source) -> _Target:
+    position = source.coefficient("t")
+    if isinstance(position, float):
+        return _Target("slerp", [1.0] * len(source.models), {"position": position})
+    if len(source.models) != 1:
+        raise NoCounterpart("slerp goes from base_model to one other model.")
+    source.note(
+        "t differs by layer, so the walk is straight (task arithmetic with t as coefficient): the "
+        "same where the models are nearly parallel, a cosine above 0.9995."
+    )
+    return _Target("task_arithmetic", [position])
+
+
+_COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")
+
+_METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[Source], _Target]]] = {
+    "linear": (("weight", "normalize"), _linear),
+    "slerp": (("t",), _slerp),
+    "task_arithmetic": (_COMMON, _task_arithmetic),
+    "ties": ((*_COMMON, "density"), _ties),
+    "dare_linear": ((*_COMMON, "density"), _dare_linear),
+    "dare_ties": ((*_COMMON, "density"), _dare_ties),
+    "breadcrumbs": ((*_COMMON, "density", "gamma"), _breadcrumbs),
+    "breadcrumbs_ties": ((*_COMMON, "density", "gamma"), _breadcrumbs_ties),
+    "della": ((*_COMMON, "density", "epsilon"), _della),
+    "sce": (("select_topk", "int8_mask"), _sce),
+}
+"""Parameters mergekit knows for a method, and how it is read."""

@@ -1,0 +1,184 @@
+"""mergekit's recipe as values, looked up by mergekit's rules.
+
+Knows its keys, not what its methods do; opens no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.mergekit_settings import ByLayer, read_setting
+from dppa_core.parameters import check_keys
+from dppa_core.recipe import read_mapping
+
+_KEYS = (
+    *("merge_method", "base_model", "models", "slices", "modules", "parameters"),
+    *("dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template", "name"),
+)
+_IGNORED = {"tokenizer_source", "tokenizer", "chat_template"}
+_DTYPES = ("bfloat16", "float16", "float32")
+
+
+@dataclass(slots=True)
+class Source:
+    """What mergekit's recipe says, with values looked up as mergekit does."""
+
+    method: str
+    base: str
+    models: tuple[tuple[str, Mapping[str, Any]], ...]
+    """Reference and parameters, without the base where the method takes deltas."""
+    given: Mapping[str, Any]
+    """Parameters for all models."""
+    layers: int | None
+    dtype: str = "bfloat16"
+    notes: list[str] = field(default_factory=list)
+
+    def setting(
+        self, name: str, default: Any, own: Mapping[str, Any] | None = None
+    ) -> float | ByLayer:
+        """A value for all models, or the one of a model where it has its own."""
+        value = own[name] if own and name in own else self.given.get(name, default)
+        if value is None:
+            raise InvalidRecipe(
+                f"{self.method} needs the parameter {name!r} for every model. In mergekit's "
+                "recipes it stands under each model, or once for all of them."
+            )
+        return read_setting(value, name, self.layers)
+
+    def number(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> float:
+        """A value that must be the same for all tensors."""
+        value = self.setting(name, default, own)
+        if isinstance(value, ByLayer):
+            raise NoCounterpart(
+                f"{name} differs by layer or tensor; here it is one number for all of them. Only "
+                "weight and t may differ by layer."
+            )
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A value that is true or false."""
+        return self.number(name, default) != 0
+
+    def common(self, name: str, default: Any) -> float | None:
+        """A value that all models share, or None."""
+        values = {self.number(name, default, own) for _, own in self.models}
+        return values.pop() if len(values) == 1 else None
+
+    def weights(self, times: float = 1.0) -> list[float | dict[int, float]]:
+        """The coefficients of all models."""
+        return [self.coefficient("weight", own, times) for _, own in self.models]
+
+    def coefficient(
+        self, name: str, own: Mapping[str, Any] | None = None, times: float = 1.0
+    ) -> float | dict[int, float]:
+        """A coefficient, by layer where it must be."""
+        value = self.setting(name, None, own)
+        if not isinstance(value, ByLayer):
+            return value * times
+        mean = sum(value.inside) / len(value.inside)
+        if (value.before, value.after) != (mean, mean):
+            self.note(
+                f"{name} differs by layer: outside the layers mergekit takes {value.before:g} for "
+                f"the embeddings and {value.after:g} for the head, here both have the mean over "
+                f"the layers, {mean:g}."
+            )
+        return {layer: number * times for layer, number in enumerate(value.inside)}
+
+    def note(self, text: str) -> None:
+        """Say once that something differs."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def read_source(text: str, layers: Callable[[str], int | None]) -> Source:
+    """Read the YAML of a recipe.
+
+    Args:
+        text: The YAML.
+        layers: Reference of the base -> how many layers it has; None where that is not known.
+
+    Raises:
+        InvalidRecipe: no recipe of mergekit.
+        NoCounterpart: slices, modules, or a dtype of which there is none here.
+    """
+    data = read_mapping(text)
+    check_keys(data, _KEYS, "mergekit's recipe")
+    method = str(data.get("merge_method", ""))
+    if not method:
+        raise InvalidRecipe("The key 'merge_method' is missing: this is no recipe of mergekit.")
+    models = _models(data)
+    base = data.get("base_model")
+    if base is None and method != "linear":
+        raise InvalidRecipe(f"{method} needs a base_model; the recipe has none.")
+    base = str(base) if base is not None else models[0][0]
+    if method != "linear":  # the base has no delta
+        models = tuple(model for model in models if model[0] != base)
+    if not models:
+        raise InvalidRecipe("The recipe names no model beside its base.")
+    given = _parameters(data.get("parameters"), "parameters")
+    source = Source(method, base, models, given, layers(base))
+    source.dtype = _dtype(data, source)
+    for key in sorted(_IGNORED & set(data)):
+        if data[key] not in (None, "base"):
+            source.note(
+                f"{key} is left out: a merge here has the tokenizer and template of its base."
+            )
+    return source
+
+
+def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    if data.get("modules"):
+        raise NoCounterpart("modules: a merge here is of one model, not of modules put together.")
+    listed = data.get("models")
+    if data.get("slices"):
+        listed = _only_slice(data["slices"])
+    if not isinstance(listed, list) or not listed:
+        raise InvalidRecipe(f"models must be a list of {{model: NAME}}, got {shown(listed)}.")
+    found = []
+    for index, entry in enumerate(listed):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("model"), str):
+            raise InvalidRecipe(f"models[{index}] must have the key 'model', got {shown(entry)}.")
+        check_keys(entry, ("model", "parameters", "layer_range"), f"models[{index}]")
+        found.append((entry["model"], _parameters(entry.get("parameters"), f"models[{index}]")))
+    return tuple(found)
+
+
+def _only_slice(slices: Any) -> Any:
+    """The sources of a recipe that lists its one slice, from the first layer on."""
+    if not isinstance(slices, list) or not all(isinstance(one, Mapping) for one in slices):
+        raise InvalidRecipe(f"slices must be a list of mappings, got {shown(slices)}.")
+    sources = slices[0].get("sources") if slices else None
+    ranges = [one.get("layer_range") for one in sources or () if isinstance(one, Mapping)]
+    whole = len(slices) == 1 and all(one == ranges[0] and one and one[0] == 0 for one in ranges)
+    if not whole or slices[0].get("parameters"):
+        raise NoCounterpart(
+            "slices: models that are cut into layers and put together anew have no counterpart; a "
+            "merge here has the layers of its base. One slice of all layers can be read."
+        )
+    return sources
+
+
+def _parameters(value: Any, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRecipe(f"{where}: parameters must be a mapping, got {shown(value)}.")
+    return value
+
+
+def _dtype(data: Mapping[Any, Any], source: Source) -> str:
+    chosen = data.get("out_dtype") or data.get("dtype")
+    if chosen is None:
+        source.note("The recipe names no dtype; mergekit keeps the base's, here it is bfloat16.")
+        return "bfloat16"
+    if chosen not in _DTYPES:
+        raise NoCounterpart(f"dtype {shown(chosen)}: allowed are {', '.join(_DTYPES)}.")
+    if data.get("dtype") not in (None, "float32"):
+        source.note(
+            f"mergekit computes in {data['dtype']} where the recipe says so; here sums are float32 "
+            "and rounded once."
+        )
+    return str(chosen)

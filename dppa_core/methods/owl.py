@@ -1,0 +1,89 @@
+"""OWL: densities by the outliers of each layer, the same for all of its modules (arXiv:2310.05175).
+
+Knows profiles, not weights. The paper prunes weights by their outliers among activations; applied
+to deltas, with the magnitude as the score, it is the first half of Dynamically Pruning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.density import (
+    OTHER_TENSORS,
+    OTHER_TENSORS_HELP,
+    TIES,
+    PruningParameters,
+)
+from dppa_core.methods.dppa import dppa
+from dppa_core.methods.method import Method
+from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.parameters import check_fields, choice, number
+
+
+@dataclass(frozen=True, slots=True)
+class OwlParameters:
+    """Settings of OWL; the defaults are the paper's."""
+
+    strength: float = number(
+        0.08,
+        title="Strength",
+        text="How far a layer's density moves from the mean (lambda).",
+        unit="share",
+        low=0.0,
+        high=0.5,
+        step=0.01,
+    )
+    k_layer: float = number(
+        5.0,
+        title="Outliers of a layer",
+        text="An element is an outlier above this multiple of the layer's mean |d| (M).",
+        unit="x mean",
+        low=0.1,
+        high=100.0,
+        step=0.1,
+    )
+    ties: str = choice(
+        "exact",
+        title="Ties",
+        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        choices=TIES,
+    )
+    other_tensors: str = choice(
+        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class _LayersOnly(PruningParameters):
+    """Dynamically Pruning without the step from layers to modules."""
+
+    __slots__ = ()
+
+    @property
+    def module_strength(self) -> float:
+        return 0.0
+
+
+def owl(request: Request, parameters: OwlParameters) -> Treatments:
+    """Keep the largest elements of every module; layers with more outliers keep more."""
+    layers = _LayersOnly(
+        strength=parameters.strength,
+        k_layer=parameters.k_layer,
+        ties=parameters.ties,
+        other_tensors=parameters.other_tensors,
+    )
+    return dppa(request, layers)
+
+
+METHOD = Method(
+    name="owl",
+    title="OWL",
+    paper="arXiv:2310.05175",
+    summary="Keeps the largest delta entries, more of them in layers with many outliers.",
+    parameters=OwlParameters,
+    treat=owl,
+    levels="many",
+    needs_profile=True,
+)

@@ -1,0 +1,332 @@
+"""mergekit's recipes and ours: exact, or with what differs, or refused with the reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dppa_core.errors import InvalidRecipe, NoCounterpart
+from dppa_core.mergekit_export import export_mergekit
+from dppa_core.mergekit_import import Imported, import_mergekit
+from dppa_core.mergekit_settings import ByLayer, read_setting
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
+from tests.command import Command
+
+TWO = (DomainModel("a"), DomainModel("b"))
+UNEVEN = (DomainModel("a"), DomainModel("b", coefficient=2.0))
+
+
+def mergekit(method: str, models: str = "", rest: str = "") -> str:
+    """A recipe of mergekit for the models a and b of one base."""
+    listed = models or "models: [{model: base}, {model: a}, {model: b}]"
+    return f"merge_method: {method}\nbase_model: base\n{listed}\ndtype: float32\n{rest}"
+
+
+def weighted(first: str, second: str) -> str:
+    """Parameters under each model."""
+    return f"models: [{{model: a, parameters: {first}}}, {{model: b, parameters: {second}}}]"
+
+
+def read(text: str, layers: int | None = None) -> Imported:
+    return import_mergekit(text, lambda base: layers)
+
+
+def test_task_arithmetic_has_weights_times_lambda() -> None:
+    models = weighted("{weight: 0.5}", "{weight: -0.25}")
+    found = read(mergekit("task_arithmetic", models, "parameters: {lambda: 2}"))
+    assert found.recipe.method == "task_arithmetic"
+    assert [model.coefficient for model in found.recipe.models] == [1.0, -0.5]
+    assert found.recipe.base == "base" and not found.notes
+
+
+def test_a_parameter_for_all_models_yields_to_a_models_own() -> None:
+    models = "models: [{model: a, parameters: {weight: 2}}, {model: b}]"
+    found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"))
+    assert [model.coefficient for model in found.recipe.models] == [2.0, 0.5]
+
+
+def test_normalised_weights_are_shares() -> None:
+    models = weighted("{weight: 1}", "{weight: 3}")
+    found = read(mergekit("task_arithmetic", models, "parameters: {normalize: true}"))
+    assert [model.coefficient for model in found.recipe.models] == [0.25, 0.75]
+
+
+def test_linear_divides_by_the_sum_of_weights_by_default() -> None:
+    text = "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 0.1}}\n"
+    text += "- {model: b, parameters: {weight: 1}}\ndtype: float32\n"
+    assert read(text).recipe.parameters == {"divide": "coefficients"}
+    plain = read(text + "parameters: {normalize: false}\n").recipe
+    assert plain.parameters == {"divide": "nothing"}
+    assert plain.base == "a" and [model.model for model in plain.models] == ["a", "b"]
+
+
+def test_ties_is_read_with_mergekits_semantics() -> None:
+    models = weighted("{weight: 0.2}", "{weight: 1}")
+    found = read(mergekit("ties", models, "parameters: {density: 0.5, int8_mask: true}"))
+    parameters = found.recipe.parameters
+    assert (parameters["density"], parameters["trim"]) == (0.5, "tensor")
+    assert (parameters["semantics"], parameters["divide"]) == ("mergekit", "coefficients")
+    assert not found.notes
+
+
+def test_densities_of_single_models_are_a_pruning_before() -> None:
+    models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.25}")
+    found = read(mergekit("ties", models))
+    assert found.recipe.prune == Pruning("magnitude", {"other_tensors": "prune"})
+    assert [model.levels for model in found.recipe.models] == [(0.5,), (0.75,)]
+    assert "rounded to nearest" in found.notes[0]
+
+
+def test_random_methods_are_alike_on_average_only() -> None:
+    rest = "parameters: {weight: 1, density: 0.5}"
+    for method, ours in (("dare_linear", "dare"), ("dare_ties", "dare_ties"), ("della", "della")):
+        found = read(mergekit(method, rest=rest))
+        assert found.recipe.method == ours
+        assert any("at random" in note for note in found.notes)
+    della = read(mergekit("della", rest=rest[:-1] + ", epsilon: 0.1}")).recipe.parameters
+    assert (della["drop"], della["window"], della["semantics"]) == (0.5, 0.2, "mergekit")
+
+
+def test_breadcrumbs_gamma_is_what_is_dropped_of_the_largest() -> None:
+    rest = "parameters: {weight: 1, density: 0.75, gamma: 0.05}"
+    found = read(mergekit("breadcrumbs", rest=rest))
+    parameters = found.recipe.parameters
+    assert (parameters["drop_smallest"], parameters["drop_largest"]) == (0.2, 0.05)
+    models = weighted("{weight: 1, density: 0.5}", "{weight: 1, density: 0.9}")
+    single = read(mergekit("breadcrumbs", models)).recipe
+    assert single.method == "magnitude"
+    assert single.models[0].levels == (0.99, 0.49)
+    assert single.models[0].amplification == (0.0, 1.0)
+    tied = read(mergekit("breadcrumbs_ties", rest=rest)).recipe
+    assert tied.method == "ties" and tied.prune is not None
+
+
+def test_a_density_of_one_drops_no_outliers_either() -> None:
+    found = read(mergekit("breadcrumbs", rest="parameters: {weight: 1}"))
+    assert [model.levels for model in found.recipe.models] == [(0.0,), (0.0,)]
+
+
+def test_slerp_goes_from_its_base() -> None:
+    models = "models: [{model: base}, {model: a}]"
+    found = read(mergekit("slerp", models, "parameters: {t: 0.25}"))
+    assert found.recipe.parameters == {"position": 0.25}
+    assert [model.model for model in found.recipe.models] == ["a"]
+
+
+def test_slerp_by_layer_is_walked_straight() -> None:
+    models = "models: [{model: base}, {model: a}]"
+    found = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
+    assert found.recipe.method == "task_arithmetic"
+    assert found.recipe.models[0].coefficient == {0: 0.0, 1: 0.5, 2: 1.0}
+    assert any("straight" in note for note in found.notes)
+    assert any("outside the layers" in note for note in found.notes)
+
+
+def test_one_slice_of_all_layers_is_the_whole_model() -> None:
+    slices = "slices: [{sources: [{model: base, layer_range: [0, 4]}, "
+    slices += "{model: a, layer_range: [0, 4]}]}]"
+    found = read(mergekit("task_arithmetic", slices, "parameters: {weight: 1}"))
+    assert [model.model for model in found.recipe.models] == ["a"]
+    with pytest.raises(NoCounterpart, match="cut into layers"):
+        read(mergekit("task_arithmetic", slices.replace("[0, 4]", "[2, 4]")))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.5, 0.5),
+        ([0.5, 0.5], 0.5),
+        ([{"filter": "self_attn", "value": 0.5}, {"value": 0.5}], 0.5),
+        ([0, 1], ByLayer((0.0, 0.5, 1.0), 0.0, 1.0)),
+        ([1, 0, 1, 0], ByLayer((1.0, 0.5, 0.0), 1.0, 0.0)),
+        (
+            [{"filter": ".layers.", "value": [0, 1]}, {"value": 0.25}],
+            ByLayer((0.0, 0.5, 1.0), 0.25, 0.25),
+        ),
+        ({"filter": "*", "value": 2}, 2.0),
+    ],
+)
+def test_a_value_is_a_number_or_one_a_layer(value: object, expected: float | ByLayer) -> None:
+    assert read_setting(value, "weight", 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "layers", "message"),
+    [
+        ([0, 1], None, "weight is a gradient over layers, and how many"),
+        ([{"filter": ".layers.", "value": 1}, {"value": 0}], None, "differs between the layers"),
+        (
+            [{"filter": "self_attn", "value": 0}, {"filter": "mlp", "value": 1}, {"value": 0.5}],
+            3,
+            "differs within a layer, by a filter such as 'self_attn'",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_said_here_is_refused(
+    value: object, layers: int | None, message: str
+) -> None:
+    with pytest.raises(NoCounterpart, match=message):
+        read_setting(value, "weight", layers)
+
+
+@pytest.mark.parametrize("value", ["half", [], [{"filter": "mlp"}], [[1]], {"value": "x"}, None])
+def test_what_is_no_value_is_named(value: object) -> None:
+    with pytest.raises(InvalidRecipe, match="weight must be a number"):
+        read_setting(value, "weight", 3)
+
+
+def test_a_filter_that_leaves_tensors_without_a_value_is_named() -> None:
+    with pytest.raises(InvalidRecipe, match="no value for model.layers.0.self_attn"):
+        read_setting([{"filter": "mlp", "value": 1}], "weight", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("dppa: 1", InvalidRecipe, "unknown key 'dppa'"),
+        ("models: []", InvalidRecipe, "'merge_method' is missing"),
+        (mergekit("passthrough"), NoCounterpart, "'passthrough' has no counterpart"),
+        (mergekit("ties").replace("base_model: base\n", ""), InvalidRecipe, "needs a base_model"),
+        (mergekit("ties"), InvalidRecipe, "needs the parameter 'weight'"),
+        (mergekit("ties", "models: []"), InvalidRecipe, "models must be a list"),
+        (mergekit("ties", "models: [{model: base}]"), InvalidRecipe, "no model beside its base"),
+        (mergekit("ties", rest="parameters: {wieght: 1}"), InvalidRecipe, "Did you mean 'weight'"),
+        (mergekit("ties", rest="parameters: {weight: 1, rescale: true}"), NoCounterpart, "rescale"),
+        (
+            mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
+            NoCounterpart,
+            "density is a gradient",
+        ),
+        (
+            mergekit("della", rest="parameters: {weight: 1, normalize: false}"),
+            NoCounterpart,
+            "normalize: false",
+        ),
+        (
+            mergekit("breadcrumbs", rest="parameters: {weight: 1, density: 0.5, gamma: 0}"),
+            NoCounterpart,
+            "gamma: 0 drops the whole delta",
+        ),
+        (mergekit("ties").replace("float32", "int8"), NoCounterpart, "dtype 'int8'"),
+        (mergekit("linear", "modules: {x: {}}"), NoCounterpart, "modules"),
+    ],
+)
+def test_a_recipe_that_cannot_be_read_says_why(
+    text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        read(text)
+
+
+def test_what_is_lost_is_said() -> None:
+    text = mergekit("task_arithmetic", rest="parameters: {weight: 1}\ntokenizer_source: union")
+    assert "tokenizer_source is left out" in read(text).notes[0]
+    plain = read(text.replace("dtype: float32\n", "").replace("tokenizer_source: union", ""))
+    assert "names no dtype" in plain.notes[0]
+    half = read(text.replace("dtype: float32", "dtype: bfloat16"))
+    assert any("computes in bfloat16" in note for note in half.notes)
+
+
+def exported(method: str, *models: DomainModel, **rest: object) -> dict[str, object]:
+    recipe = MergeRecipe("base", models or TWO, method, **rest)  # type: ignore[arg-type]
+    return dict(yaml.safe_load(export_mergekit(recipe, layers=2).text))
+
+
+def test_a_soup_is_written_with_weights_that_sum_to_one() -> None:
+    soup = exported("linear", DomainModel("a", coefficient=1.0), DomainModel("b", coefficient=3.0))
+    assert soup["parameters"] == {"normalize": False}
+    assert soup["models"][0] == {"model": "a", "parameters": {"weight": 0.25}}  # type: ignore[index]
+    assert "base_model" not in soup
+
+
+def test_sums_are_float32_and_rounded_once() -> None:
+    found = exported("task_arithmetic")
+    assert (found["dtype"], found["out_dtype"]) == ("float32", "bfloat16")
+
+
+def test_coefficients_by_layer_are_a_gradient_with_a_stop_at_every_layer() -> None:
+    model = DomainModel("a", coefficient={0: 0.5, 1: 1.0})
+    weight = exported("task_arithmetic", model)["models"][0]["parameters"]["weight"]  # type: ignore[index]
+    assert weight == [{"filter": ".layers.", "value": [0.5, 1.0]}, {"value": 0.75}]
+
+
+def test_methods_of_chance_are_written_with_a_warning() -> None:
+    models = (DomainModel("a", (0.9,), (2.0,)), DomainModel("b", (0.5,)))
+    found = export_mergekit(MergeRecipe("base", models, "dare"))
+    first = yaml.safe_load(found.text)["models"][0]["parameters"]
+    assert first == {"weight": 2.0, "density": 0.1}
+    assert any("at random" in note for note in found.notes)
+    less = export_mergekit(MergeRecipe("base", models[:1], "darex_q", {"q": 0.2}))
+    assert yaml.safe_load(less.text)["models"][0]["parameters"]["weight"] == pytest.approx(1.0)
+    della = export_mergekit(MergeRecipe("base", TWO, "della"))
+    assert yaml.safe_load(della.text)["models"][0]["parameters"]["epsilon"] == 0.07
+
+
+def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
+    recipe = MergeRecipe("base", TWO, "breadcrumbs")
+    assert any("less than one element" in note for note in export_mergekit(recipe).notes)
+    assert any("drops" in note for note in export_mergekit(recipe, smallest=99).notes)
+    assert not any("drops" in note for note in export_mergekit(recipe, smallest=100).notes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (MergeRecipe("x", (DomainModel("a", (0.9,)),)), "no DPPA. Merge it here"),
+        (MergeRecipe("x", TWO, "pcb"), "no PCB-Merging"),
+        (MergeRecipe("x", TWO, "ties"), "Set `trim: tensor`"),
+        (
+            MergeRecipe(
+                "x", (TWO[0], DomainModel("b", coefficient=2.0)), "ties", {"trim": "tensor"}
+            ),
+            "Set `semantics: mergekit`",
+        ),
+        (MergeRecipe("x", TWO, "dare_ties"), "has no trim. Set `semantics: mergekit`"),
+        (MergeRecipe("x", TWO, "breadcrumbs", {"ranked_in": "row"}), "not in rows"),
+        (MergeRecipe("x", TWO, "breadcrumbs", {"drop_largest": 0}), "drops every delta"),
+        (MergeRecipe("x", TWO, "sce", {"semantics": "reference"}), "selected elements only"),
+        (MergeRecipe("x", (DomainModel("a", coefficient=2.0),), "sce"), "sce has no weights"),
+        (
+            MergeRecipe("x", (DomainModel("a", amplification=(2.0,)),), "task_arithmetic"),
+            "modules alone",
+        ),
+        (MergeRecipe("x", TWO, "ties", prune=Pruning("dppa")), "nothing that goes before"),
+        (
+            MergeRecipe("x", (DomainModel("a", coefficient={0: 1.0}),), "linear"),
+            "coefficients differ by layer",
+        ),
+    ],
+)
+def test_what_mergekit_cannot_say_is_refused(recipe: MergeRecipe, message: str) -> None:
+    with pytest.raises(NoCounterpart, match=message):
+        export_mergekit(recipe)
+
+
+def test_recipes_go_out_and_come_back_on_the_command_line(
+    zoo_env: Path, dppa: Command, tmp_path: Path
+) -> None:
+    models = (DomainModel("zoo:math", coefficient={0: 0.5, 1: 1.0}), DomainModel("zoo:law"))
+    mine, theirs, back = (tmp_path / name for name in ("mine.yaml", "theirs.yaml", "back.yaml"))
+    mine.write_text(dump_recipe(MergeRecipe("zoo:base", models, "task_arithmetic")))
+    assert dppa("export", mine, "--mergekit", "--out", theirs) == 0
+    assert f"base_model: {zoo_env}/base" in theirs.read_text()
+    assert dppa("import", theirs, "--out", back) == 0
+    assert [m.coefficient for m in load_recipe(back).models] == [{0: 0.5, 1: 1.0}, 1.0]
+    assert dppa("import", theirs, "--json") == 0
+    assert json.loads(dppa.out)["notes"] == []
+
+
+def test_warnings_are_on_stderr_and_refusals_in_one_line(
+    zoo_env: Path, dppa: Command, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:math"),), "della")))
+    assert dppa("export", recipe, "--mergekit") == 0
+    assert dppa.err.count("warning: ") == 2 and "merge_method: della" in dppa.out
+    recipe.write_text(dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:math"),), "pcb")))
+    assert dppa("export", recipe, "--mergekit") == 1
+    assert dppa.err.startswith("dppa: mergekit has no PCB-Merging")
+    recipe.write_text("merge_method: passthrough\nmodels: [{model: a}]\nbase_model: b\n")
+    assert dppa("import", recipe) == 1
+    assert "has no counterpart" in dppa.err

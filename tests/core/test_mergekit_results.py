@@ -1,0 +1,73 @@
+"""What mergekit 0.1.4 itself made of our recipes, and what we make of them."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.checkpoint import to_float32
+from dppa_core.mergekit_export import export_mergekit
+from dppa_core.mergekit_import import import_mergekit
+from dppa_core.merger import Merger
+from dppa_core.recipe import MergeRecipe
+from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models
+
+CASES = tuple(recipes(Path("x")))
+
+
+@cache
+def recorded() -> dict[str, np.ndarray]:
+    with np.load(RECORDED) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mergekit")
+    save_models(folder)
+    return folder
+
+
+def tensors(recipe: MergeRecipe) -> dict[str, np.ndarray]:
+    merger = Merger(recipe)
+    found = {}
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        found[name] = to_float32(raw, dtype).reshape(shape)
+    return found
+
+
+def assert_as_recorded(name: str, merged: dict[str, np.ndarray]) -> None:
+    compared = 0
+    for tensor, values in merged.items():
+        if f"{name}/{tensor}" in recorded():
+            expected = recorded()[f"{name}/{tensor}"]
+            np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7, err_msg=tensor)
+            compared += 1
+    assert compared == 28
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_recipe_is_the_one_mergekit_read(root: Path, name: str) -> None:
+    exported = export_mergekit(
+        recipes(root)[name],
+        layers=SHAPE.layers,
+        smallest=SHAPE.hidden,
+        place=lambda reference: Path(reference).name,
+    )
+    assert exported.text == str(recorded()[f"{name}/recipe"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_merge_is_mergekits(root: Path, name: str) -> None:
+    assert_as_recorded(name, tensors(recipes(root)[name]))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_recipe_comes_back_as_the_same_merge(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    back = import_mergekit(str(recorded()[f"{name}/recipe"]), lambda base: SHAPE.layers)
+    assert_as_recorded(name, tensors(back.recipe))

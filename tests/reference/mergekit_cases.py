@@ -1,0 +1,71 @@
+"""Merges that mergekit and this library are to make alike, on tiny models.
+
+`scripts/record_mergekit.py` runs them through mergekit and keeps what it wrote beside this file.
+"""
+
+from pathlib import Path
+
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
+from tests.tiny import Shape, random_llama, tuned_llama
+
+RECORDED = Path(__file__).with_name("mergekit.npz")
+NAMES = ("base", "a", "b")
+# Every tensor has a multiple of eight elements, so that shares of them are whole numbers.
+SHAPE = Shape(layers=3, hidden=8, intermediate=16, heads=2, kv_heads=1)
+
+
+def save_models(root: Path) -> None:
+    """Folders base, a and b below `root`, in float32."""
+    base = random_llama(0, SHAPE)
+    base.save(root / "base", dtype="F32")
+    for seed, name in enumerate(NAMES[1:], start=1):
+        tuned_llama(base, seed).save(root / name, dtype="F32")
+
+
+def recipes(root: Path) -> dict[str, MergeRecipe]:
+    """Every case by name."""
+
+    def recipe(
+        method: str,
+        coefficients: tuple[object, ...] = (0.5, 0.25),
+        levels: tuple[tuple[float, ...], ...] = ((0.0,), (0.0,)),
+        prune: Pruning | None = None,
+        **parameters: object,
+    ) -> MergeRecipe:
+        models = tuple(
+            DomainModel(str(root / name), level, coefficient=coefficient)  # type: ignore[arg-type]
+            for name, coefficient, level in zip(NAMES[1:], coefficients, levels, strict=False)
+        )
+        return MergeRecipe(
+            str(root / "base"), models, method, parameters, dtype="float32", prune=prune
+        )
+
+    layered = ({0: 0.5, 1: 0.25, 2: 1.0}, {0: 0.0, 1: 0.75})
+    trimmed = {"density": 0.25, "trim": "tensor", "scale": 1.5}
+    by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})
+    return {
+        "linear": recipe("linear", (0.25, 1.0)),
+        "linear, plain sum": recipe("linear", (0.25, 1.0), divide="nothing"),
+        "task arithmetic": recipe("task_arithmetic", (0.75, -0.5)),
+        "task arithmetic by layer": recipe("task_arithmetic", layered),
+        "slerp": recipe("slerp", (1.0, 1.0), position=0.25),
+        "slerp from the base": recipe("slerp", (1.0,), position=0.75),
+        "ties": recipe("ties", (1.0, 1.0), **trimmed),
+        "ties, divided by number": recipe("ties", (0.5, 0.5), divide="number", **trimmed),
+        "ties, weighed before": recipe("ties", (0.25, 1.0), semantics="mergekit", **trimmed),
+        "ties, added up": recipe(
+            "ties", (0.25, 1.0), semantics="mergekit", divide="nothing", **trimmed
+        ),
+        "ties with densities": recipe(
+            "ties",
+            (0.25, 1.0),
+            ((0.75,), (0.5,)),
+            by_magnitude,
+            semantics="mergekit",
+            trim="tensor",
+            density=1.0,
+        ),
+        "breadcrumbs": recipe("breadcrumbs", drop_smallest=0.5, drop_largest=0.25),
+        "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
+        "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),
+    }
