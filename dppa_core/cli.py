@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.card import model_card
+from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 app.command()(evaluate)
 app.command()(methods)
+app.command()(compare_semantics)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")

@@ -50,6 +50,7 @@ CORE_LAYERS = (
         "merge",
         "merger",
         "mergekit",
+        "comparison",
         "card",
         "export",
         "preflight",

@@ -1,0 +1,94 @@
+"""How many weights two recipes of the same models give different values.
+
+Knows mergers, not what their methods do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
+from dppa_core.floats import FLOATS, to_float32
+from dppa_core.merger import Merger
+from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipe import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of one tensor."""
+
+    name: str
+    numel: int
+    differing: int
+    """Elements that are not equal after rounding to the recipes' dtype."""
+    largest: float
+    """The largest difference."""
+
+
+def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
+    """The recipe as another program understands its method.
+
+    Args:
+        recipe: Of a method that has the parameter `semantics`.
+        name: One of its choices, such as "mergekit".
+
+    Raises:
+        InvalidValue: the method has one meaning only, or no such one.
+    """
+    method = get_method(recipe.method)
+    choices = _meanings(recipe.method)
+    if name not in choices:
+        several = ", ".join(m.name for m in METHODS if _meanings(m.name))
+        known = f"It has {', '.join(choices)}." if choices else f"Methods that have: {several}."
+        raise InvalidValue(f"{method.name} has no semantics {shown(name)}. {known}")
+    changed = {**recipe.parameters, "semantics": name}
+    if (method.name, name) == ("ties", "mergekit"):  # which ranks tensors for themselves
+        changed["trim"] = "tensor"
+    return replace(recipe, parameters=changed)
+
+
+def _meanings(method: str) -> tuple[str, ...]:
+    for field in fields(get_method(method).parameters):
+        if field.name == "semantics":
+            return tuple(field.metadata["choices"])
+    return ()
+
+
+def compare_merges(
+    first: MergeRecipe,
+    second: MergeRecipe,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[Difference, ...]:
+    """Merge tensor by tensor by both recipes, and count what is not the same.
+
+    Args:
+        first: One recipe.
+        second: Another, of the same base and with the same dtype.
+        progress: Told tensor by tensor.
+        stop: Ends the comparison between two tensors.
+
+    Raises:
+        IncompatibleCheckpoints: the recipes have bases of other tensors.
+    """
+    mergers = [Merger(recipe, progress=progress, stop=stop) for recipe in (first, second)]
+    names = mergers[0].names()
+    if names != mergers[1].names():
+        raise IncompatibleCheckpoints("The recipes merge models of other tensors: two bases?")
+    found = []
+    for done, name in enumerate(names):
+        check(stop)
+        report(progress, done, len(names), name)
+        one, other = (merger.tensor(name) for merger in mergers)
+        if one[0] in FLOATS and other[0] in FLOATS:
+            gap = np.abs(to_float32(one[2], one[0]) - to_float32(other[2], other[0]))
+            found.append(
+                Difference(name, gap.size, int(np.count_nonzero(gap)), float(gap.max(initial=0)))
+            )
+    report(progress, len(names), len(names), "compared")
+    return tuple(found)
