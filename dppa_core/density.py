@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,12 +18,26 @@ from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.errors import InvalidValue
 from dppa_core.parameters import check_fields, check_number, choice, number
 
-OTHER_TENSORS = ("keep", "prune", "drop")
-TIES = ("exact", "prune")
-OTHER_TENSORS_HELP = (
-    "Embeddings, LM head, norms, biases: keep the whole delta, prune it like a module at the "
-    "overall rate, or drop it."
-)
+
+def ties_choice() -> Any:
+    """The setting of every method that ranks elements: what becomes of equal ones."""
+    return choice(
+        "exact",
+        title="Ties",
+        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
+        choices=("exact", "prune"),
+    )
+
+
+def other_tensors_choice(default: str = "keep") -> Any:
+    """The setting of every method that prunes: what becomes of tensors that are no modules."""
+    return choice(
+        default,
+        title="Other tensors",
+        text="Embeddings, LM head, norms, biases: keep the whole delta, prune it like a module at "
+        "the overall rate, or drop it.",
+        choices=("keep", "prune", "drop"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +77,8 @@ class PruningParameters:
         text="The score of an element: the magnitude of its delta.",
         choices=("magnitude",),
     )
-    ties: str = choice(
-        "exact",
-        title="Ties",
-        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
-        choices=TIES,
-    )
-    other_tensors: str = choice(
-        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
-    )
+    ties: str = ties_choice()
+    other_tensors: str = other_tensors_choice()
 
     def __post_init__(self) -> None:
         check_fields(self)

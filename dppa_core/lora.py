@@ -115,14 +115,8 @@ class LoraCheckpoint:
         self.base.release()
         self._file.release()
 
-    @property
-    def identity(self) -> str:
-        """See `Checkpoint.identity`: of the base's files, the adapter's and its configuration."""
-        settings = json.dumps(asdict(self._settings), sort_keys=True)
-        return "\n".join((self.base.identity, self._file.identity, settings))
-
     def content_hash(self) -> str:
-        """SHA-256 over the base's weights, the adapter's, and what its configuration says."""
+        """A hash over the base's weights, the adapter's, and what its configuration says."""
         parts = (self.base.content_hash(), file_hash(self._file), asdict(self._settings))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -144,10 +144,7 @@ def cached_profile(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> DeltaProfile:
-    """The profile of a pair, from the disk cache where these very files were profiled before.
-
-    Files are known by what the system says of them, their times included: to profile them again
-    takes less than to hash them.
+    """The profile of a pair, from the disk cache where these very weights were profiled before.
 
     Args:
         base: Reference of the base.
@@ -160,7 +157,7 @@ def cached_profile(
     mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
     theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
     names = (str(base), str(finetuned))
-    entry = profile_entry(mine.identity, theirs.identity)
+    entry = profile_entry(mine.content_hash(), theirs.content_hash())
     known = load_profile(entry, names)
     if known is not None:
         report(progress, 1, 1, "profile read from the cache")

@@ -1,4 +1,4 @@
-"""Profiles on disk, by the identities of the files they were taken of.
+"""Profiles on disk, by the hashes of the weights they were taken of.
 
 Knows no weights. A profile that cannot be read is taken again.
 """
@@ -25,7 +25,7 @@ _ARRAYS = ("magnitudes", "counts", "excess")
 
 
 def profile_entry(base: str, finetuned: str) -> Path:
-    """Where the profile of two sets of weights belongs, told apart by texts."""
+    """Where the profile of two sets of weights belongs, told apart by hashes."""
     key = hashlib.sha256(f"{_FORMAT}\0{base}\0{finetuned}".encode()).hexdigest()
     return cache_folder("profiles") / f"{key}.npz"
 

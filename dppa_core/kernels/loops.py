@@ -38,7 +38,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @no_type_check
 def _value(raw):
-    raise NotImplementedError("compiled code only: the float32 a stored weight stands for")
+    raise TypeError("only compiled code asks for the float32 that a stored weight stands for")
 
 
 @overload(_value, inline="always")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP
+from dppa_core.density import other_tensors_choice
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import (
@@ -18,16 +18,14 @@ from dppa_core.methods.treatment import (
     Treatments,
     treat_others,
 )
-from dppa_core.parameters import check_fields, choice
+from dppa_core.parameters import check_fields
 
 
 @dataclass(frozen=True, slots=True)
 class DareParameters:
     """Settings of DARE; the paper drops in every tensor."""
 
-    other_tensors: str = choice(
-        "prune", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
-    )
+    other_tensors: str = other_tensors_choice("prune")
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP
+from dppa_core.density import other_tensors_choice
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.dare import DareParameters, dare
 from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import RandomDrop, Request, Treatment, Treatments
-from dppa_core.parameters import check_fields, choice, number
+from dppa_core.parameters import check_fields, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,7 @@ class DarexQParameters:
         high=1.0,
         step=0.01,
     )
-    other_tensors: str = choice(
-        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
-    )
+    other_tensors: str = other_tensors_choice()
 
     def __post_init__(self) -> None:
         check_fields(self)

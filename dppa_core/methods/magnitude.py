@@ -7,26 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import OTHER_TENSORS, OTHER_TENSORS_HELP, TIES, PruningParameters
+from dppa_core.density import PruningParameters, other_tensors_choice, ties_choice
 from dppa_core.methods.dppa import dppa
 from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.parameters import check_fields, choice
+from dppa_core.parameters import check_fields
 
 
 @dataclass(frozen=True, slots=True)
 class MagnitudeParameters:
     """Settings of magnitude pruning."""
 
-    ties: str = choice(
-        "exact",
-        title="Ties",
-        text="Elements equal to the threshold: keep as many as the density asks, or prune all.",
-        choices=TIES,
-    )
-    other_tensors: str = choice(
-        "keep", title="Other tensors", text=OTHER_TENSORS_HELP, choices=OTHER_TENSORS
-    )
+    ties: str = ties_choice()
+    other_tensors: str = other_tensors_choice()
 
     def __post_init__(self) -> None:
         check_fields(self)

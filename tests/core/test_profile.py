@@ -1,6 +1,7 @@
 """Profiles: exact or binned, cached, and the tables drawn from them."""
 
 import base64
+import shutil
 import threading
 from pathlib import Path
 
@@ -158,8 +159,9 @@ def test_a_profile_is_kept_by_the_hash_of_the_weights(
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
     first = cached_profile("zoo:base", "zoo:math")
     monkeypatch.setattr(profiling, "profile_delta", None)  # must not be needed again
-    again = cached_profile("zoo:base", str(zoo_env / "math"))
-    assert again.finetuned == str(zoo_env / "math") and first.finetuned == "zoo:math"
+    copy = str(shutil.copytree(zoo_env / "math", tmp_path / "elsewhere"))  # other path, other times
+    again = cached_profile("zoo:base", copy)
+    assert again.finetuned == copy and first.finetuned == "zoo:math"
     for one, other in zip(first.modules, again.modules, strict=True):
         assert one.module == other.module and one.base_square == other.base_square
         np.testing.assert_array_equal(one.magnitudes, other.magnitudes)
