@@ -212,14 +212,29 @@
   });
 
   // --- the preset: whether every control stands where it put it --------------------------------------
-  dppa.part("preset-note", ({ host, get }) => {
+  dppa.part("preset", ({ host, get, put, trigger }) => {
     host.replaceChildren();
-    const note = html("span", { role: "status" }, host);
-    const presets = get();
+    const { wholes } = get();
+    let { chosen } = get();
+    html("label", { for: "preset-choice" }, host, "Preset");
+    const note = html("span", { class: "preset-note", role: "status" }, host);
+    const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
+    // Shown, with a star, once the sliders have moved: so that the preset itself can be chosen again.
+    const moved = html("option", { value: "", hidden: "" }, choice);
+    for (const title of Object.keys(wholes)) html("option", { value: title }, choice, title);
+    html("p", { class: "how", id: "preset-how" }, host, "A starting point; it sets every slider.");
+    choice.addEventListener("change", () => {
+      if (!choice.value) return;
+      chosen = choice.value;
+      put({ chosen });
+      trigger("choose");
+    });
     dppa.paint(() => {
-      const preset = presets[document.querySelector("#preset input")?.value];
-      const changed = Boolean(preset && dppa.exact) && !dppa.isWhole(preset);
+      const changed = Boolean(dppa.exact) && !dppa.isWhole(wholes[chosen]);
       write(host, "data-changed", changed);
+      say(moved, `${chosen} *`);
+      const shown = changed ? "" : chosen;
+      if (choice.value !== shown) choice.value = shown;
       say(note, changed ? "(changed) Choose it again to go back." : "");
     });
   });

@@ -19,6 +19,7 @@ from components.session import (
     ModelChoice,
     Session,
     models_json,
+    parsed,
     reference_text,
 )
 from components.studio import Studio
@@ -33,27 +34,18 @@ LOCAL_HELP = "An embedded model, or a folder with config.json and safetensors we
 class ModelsView:
     """The components of the list."""
 
-    preset: gr.Dropdown
+    preset: gr.HTML
     models: gr.HTML
     reference: gr.Dropdown
     add: gr.Button
     use: gr.Button
 
 
-def build_preset() -> gr.Dropdown:
+def build_preset() -> gr.HTML:
     """The choice of a starting point, and whether the sliders still stand where it put them."""
-    titles = [preset.title for preset in presets()]
+    wholes = {item.title: whole_json(item.session) for item in presets()}
     with gr.Column(elem_id="preset-box", min_width=0):
-        preset = gr.Dropdown(
-            titles,
-            value=titles[0],
-            label="Preset",
-            info="A starting point; it sets every slider.",
-            elem_id="preset",
-            filterable=False,
-        )
-        live("preset-note", {item.title: whole_json(item.session) for item in presets()})
-    return preset
+        return live("preset", {"chosen": presets()[0].title, "wholes": wholes}, events=("choose",))
 
 
 def build_models(session: Session) -> gr.HTML:
@@ -111,7 +103,8 @@ def with_base(session: Session, reference: str, studio: Studio) -> Session:
 
 def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
     """The session of the chosen preset."""
-    title = values[view.preset]
+    value = parsed(values[view.preset])
+    title = value.get("chosen") if isinstance(value, Mapping) else None
     for preset in presets():
         if preset.title == title:
             return preset.session

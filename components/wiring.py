@@ -179,7 +179,7 @@ def _wire_models(page: Page, studio: Studio) -> None:
         return _shown(page, with_base(controls.session(values), reference, studio), studio)
 
     outputs = _all_outputs(page)
-    view.preset.input(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
     naming = controls.inputs | {view.reference}
     view.add.click(on_add, inputs=naming, outputs=outputs, **MEASURING)
     view.use.click(on_base, inputs=naming, outputs=outputs, **MEASURING)

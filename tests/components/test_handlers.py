@@ -185,7 +185,7 @@ def test_opening_without_models_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_a_preset_sets_every_control(page: gr.Blocks) -> None:
-    out = press(page, "on_preset", preset="Everything kept: plain sum")
+    out = press(page, "on_preset", preset=json.dumps({"chosen": "Everything kept: plain sum"}))
     assert out["rate"] == 0 and out["partitions"] == 1
     assert out["exact"]["share"] == pytest.approx(1.0, abs=0.1)
 
@@ -213,8 +213,8 @@ def test_a_model_just_added_is_the_one_that_is_drawn(page: gr.Blocks, tiny_zoo: 
 
 
 def test_the_browser_knows_where_every_preset_puts_the_controls(page: gr.Blocks) -> None:
-    (note,) = [b for b in page.blocks.values() if b.elem_id == "preset-note"]
-    wholes = json.loads(note.value)
+    (note,) = [b for b in page.blocks.values() if b.elem_id == "preset"]
+    wholes = json.loads(note.value)["wholes"]
     assert set(wholes) == {preset.title for preset in presets()}
     assert wholes[presets()[0].title] == whole_json(first_session())
 

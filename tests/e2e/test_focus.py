@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.presets import presets
 from tests.e2e.conftest import Visit
 from tests.e2e.studio import Studio
 
@@ -45,17 +46,16 @@ def test_models_that_are_off_come_last_and_say_so(studio: Studio) -> None:
 
 def test_a_preset_says_when_it_has_been_changed_and_comes_back(studio: Studio) -> None:
     studio.wait_exact(80)
-    note = studio.page.locator("#preset-note [data-changed]").first
+    note = studio.page.locator("#preset [data-changed]").first
     assert note.get_attribute("data-changed") == "false"
     studio.set_rate(55)
-    studio.page.locator('#preset-note [data-changed="true"]').first.wait_for()
+    studio.page.locator('#preset [data-changed="true"]').first.wait_for()
     assert "changed" in note.inner_text()
-    box = studio.page.locator("#preset input")
-    title = box.input_value()
-    box.click()
-    studio.page.get_by_role("option", name=title).click()
+    box = studio.page.get_by_label("Preset")
+    title = presets()[0].title
+    box.select_option(title)
     studio.wait_exact(80)
-    studio.page.locator('#preset-note [data-changed="false"]').first.wait_for(state="attached")
+    studio.page.locator('#preset [data-changed="false"]').first.wait_for(state="attached")
     assert box.input_value() == title
 
 

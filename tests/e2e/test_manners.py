@@ -18,6 +18,20 @@ INSIDE_AND_ABOVE = """bubble => {
 }"""
 
 
+def test_a_key_chooses_a_preset(studio: Studio) -> None:
+    studio.wait_exact(80)
+    box = studio.page.get_by_label("Preset")
+    before = box.input_value()
+    box.focus()
+    studio.page.keyboard.press("ArrowDown")
+    studio.page.wait_for_function(
+        "() => document.querySelector('#plots [data-plots], #plots[data-plots]').dataset.rate"
+        " !== '80' || window.dppa.levels().length !== 2"
+        " || window.dppa.state.models.some(m => !m.on || m.coefficient !== 1)"
+    )
+    assert box.input_value() != before
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_meanings_lie_within_the_window_and_above_everything(visit: Visit, width: int) -> None:
     studio = visit(width=width, height=900 if width > 900 else 844)
@@ -90,3 +104,10 @@ def test_keys_send_the_question(studio: Studio, keys: str) -> None:
     studio.wait_answer("merged")
     assert studio.page.locator("#transcript .turn").count() == 1
     assert "Shift+Enter" in studio.page.locator("#prompt-hint").inner_text()
+
+
+def test_tab_passes_the_preset_and_opens_nothing(studio: Studio) -> None:
+    studio.wait_exact(80)
+    for _ in range(4):
+        studio.page.keyboard.press("Tab")
+    assert studio.page.locator("[role=listbox]:visible, ul.options:visible").count() == 0
