@@ -94,7 +94,7 @@
         cross.hidden = models.length < 2;
         control.show(model.coefficient);
       }
-      const origin = dppa.state.base.startsWith("zoo:") ? "zoo" : "folder";
+      const origin = { "zoo:": "zoo", "hub:": "Hub" }[dppa.state.base.slice(0, 4)] ?? "folder";
       say(base, `Base model: ${label(dppa.state.base)} (${origin})`);
     }
     function take(value) {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from components.session import Session
+from dppa_core import references
 from dppa_core.plan import ModulePlan, PruningPlan
 from dppa_core.sources import zoo_names
 
@@ -19,15 +20,14 @@ TAKEN = ("merged", *zoo_names())
 
 
 def short_name(reference: str) -> str:
-    """What a model is called on the page: math for zoo:math, the last folder of a path.
+    """What a model is called on the page: as everywhere, but no name twice.
 
     A folder whose name is taken is called by the folder above it as well.
     """
-    if reference.startswith("zoo:"):
-        return reference[4:]
-    parts = [part for part in reference.split("/") if part]
-    wanted = 2 if parts and parts[-1] in TAKEN else 1
-    return "/".join(parts[-wanted:]) or reference
+    name = references.short_name(reference)
+    if name not in TAKEN or reference.startswith("zoo:"):
+        return name
+    return "/".join([part for part in reference.split("/") if part][-2:])
 
 
 def plots_value(tables: Mapping[str, dict[str, Any]], session: Session) -> dict[str, Any]:

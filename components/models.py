@@ -23,11 +23,14 @@ from components.session import (
     reference_text,
 )
 from components.studio import Studio
-from dppa_core.errors import InvalidValue
-from dppa_core.sources import ModelRef, zoo_names
+from dppa_core.errors import InvalidValue, NotAllowed
+from dppa_core.sources import ModelRef, needs_download, pinned, zoo_names
 
-PUBLIC_HELP = "One of the embedded models. Folders of your own work where the studio runs locally."
-LOCAL_HELP = "An embedded model, or a folder with config.json and safetensors weights."
+PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
+LOCAL_HELP = (
+    "An embedded model, a folder with config.json and safetensors weights, or a model of the Hub "
+    "(owner/name) that this computer holds already; MODEL+ADAPTER with a LoRA adapter on it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,23 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button]:
     return reference, add, use
 
 
-def checked_reference(value: object) -> str:
-    """A reference as it is stored in recipes; DppaError where it cannot be one."""
+def chosen_reference(value: object, studio: Studio) -> str:
+    """A reference as it is stored in recipes, its commit pinned.
+
+    Raises:
+        DppaError: it cannot be one, or it would have to be downloaded: that takes minutes, and
+            belongs where it can be watched and stopped.
+    """
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
-    return str(ModelRef.parse(reference_text(value)))
+    reference = pinned(reference_text(value), public=studio.public)
+    found = ModelRef.parse(reference, public=studio.public)
+    if needs_download(found):
+        raise NotAllowed(
+            f"{found}: not on this computer yet. Fetch it once, with its progress in sight: "
+            f"`dppa profile {found} --base BASE`. Then add it here."
+        )
+    return str(found)
 
 
 def with_model(session: Session, reference: str, studio: Studio) -> Session:

@@ -136,10 +136,10 @@ class Studio:
         found = None if fresh else self._profiles.find(key)
         if found is not None:
             return found  # type: ignore[no-any-return]
-        for reference in key:
-            open_checkpoint(reference, public=self.public)
         with self._measuring:
-            profile = cached_profile(base, finetuned, progress=progress, stop=stop)
+            profile = cached_profile(
+                base, finetuned, public=self.public, progress=progress, stop=stop
+            )
         self._profiles.keep(key, profile)
         return profile
 
@@ -225,10 +225,13 @@ class Studio:
         return self._scores.find((self._identity(target), domain, limit))
 
     def _identity(self, target: str | MergeRecipe) -> str:
+        """What is scored: another text when a file it is made of was replaced."""
+        name, references = target, [target]
         if isinstance(target, MergeRecipe):
-            return recipe_hash(target)
-        checkpoint = open_checkpoint(target, public=self.public)
-        return f"{target} {checkpoint.content_hash()}"
+            name = recipe_hash(target)
+            references = [target.base, *(model.model for model in target.models)]
+        opened = (open_checkpoint(str(one), public=self.public) for one in references)
+        return " ".join((str(name), *(checkpoint.content_hash() for checkpoint in opened)))
 
 
 class Allowance:

@@ -18,7 +18,7 @@ from components.header import status_value
 from components.live import pack
 from components.models import (
     ModelsView,
-    checked_reference,
+    chosen_reference,
     preset_session,
     with_base,
     with_model,
@@ -169,13 +169,13 @@ def _wire_models(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_add(values: dict[Any, Any]) -> dict[Any, Any]:
-        reference = checked_reference(values[view.reference])
+        reference = chosen_reference(values[view.reference], studio)
         session = with_model(controls.session(values), reference, studio)
         return _shown(page, session, studio, look=reference)
 
     @show_errors
     def on_base(values: dict[Any, Any]) -> dict[Any, Any]:
-        reference = checked_reference(values[view.reference])
+        reference = chosen_reference(values[view.reference], studio)
         return _shown(page, with_base(controls.session(values), reference, studio), studio)
 
     outputs = _all_outputs(page)

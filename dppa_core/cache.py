@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -50,9 +51,10 @@ def load(path: Path) -> bytes | None:
     """What was stored, byte for byte; None where it is missing, cut short or damaged."""
     try:
         data = path.read_bytes()
-        os.utime(path)  # used just now: the last to be trimmed
     except OSError:
         return None
+    with suppress(OSError):  # a cache may be there to be read only
+        os.utime(path)  # used just now: the last to be trimmed
     content = data[_CHECKSUM:]
     return content if data[:_CHECKSUM] == _checksum(content) else None
 

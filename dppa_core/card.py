@@ -13,6 +13,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
 from dppa_core.provenance import Parent
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.references import hub_parts, short_name
 
 _FRONT = """---
 library_name: transformers
@@ -36,10 +37,10 @@ def model_card(
     """
     method = get_method(recipe.method)
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
-    title = " + ".join(_short(model.model) for model in recipe.models)
+    title = " + ".join(short_name(model.model) for model in recipe.models)
     parts = [
         _FRONT.format(known=_known(recipe, parents)),
-        f"# {_short(recipe.base)} merged with {title}\n",
+        f"# {short_name(recipe.base)} merged with {title}\n",
         f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
         _models_table(recipe, plans),
@@ -57,8 +58,10 @@ def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
     """Front matter that not every merge can have: licence, and the parents the Hub knows."""
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
     models = (recipe.base, *(model.model for model in recipe.models))
-    hub = [ref[4:].partition("@")[0] for ref in models if ref.startswith("hub:")]
+    hub = [part[4:].partition("@")[0] for model in models for part in hub_parts(model)]
     lines = [f"license: {licence}"] if licence else []
+    if licence and licence.startswith("other ("):
+        lines = ["license: other", f"license_name: {licence[7:-1]}"]
     if hub:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
         lines += ["base_model_relation: merge"]
@@ -98,12 +101,6 @@ def _models_table(recipe: MergeRecipe, plans: Sequence[PruningPlan]) -> str:
         )
     note = f"Base: {_cell(recipe.base)}. Kept shares are of the linear modules' delta.\n"
     return "\n".join([*rows, "", note])
-
-
-def _short(reference: str) -> str:
-    if reference.startswith("hub:"):
-        reference = reference.partition("@")[0]
-    return reference.removeprefix("zoo:").rstrip("/").rsplit("/", 1)[-1]
 
 
 def _cell(text: str) -> str:

@@ -16,7 +16,8 @@ from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
 from dppa_core.strict_json import parse_json
 
 _CONFIG = "config.json"
-_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""Weights in one file, and the list of several."""
 _LARGEST_JSON = 64 * 1024 * 1024
 
 
@@ -56,10 +57,10 @@ def weight_files(folder: Path) -> WeightFiles:
         MissingCheckpoint: neither is there.
         DamagedCheckpoint: an index that is none.
     """
-    if stat.S_ISREG(_mode(folder / _SINGLE)):
-        return WeightFiles((folder / _SINGLE,), {})
-    if stat.S_ISREG(_mode(folder / _INDEX)):
-        promised = _read_index(folder / _INDEX)
+    if stat.S_ISREG(_mode(folder / SINGLE)):
+        return WeightFiles((folder / SINGLE,), {})
+    if stat.S_ISREG(_mode(folder / INDEX)):
+        promised = _read_index(folder / INDEX)
         return WeightFiles(
             tuple(folder / name for name in sorted(set(promised.values()))), promised
         )
@@ -68,7 +69,7 @@ def weight_files(folder: Path) -> WeightFiles:
     )
     found = f"it holds {', '.join(other[:3])}" if other else "it holds no weights"
     raise MissingCheckpoint(
-        f"{folder}: neither {_SINGLE} nor {_INDEX}; {found}. Weights in another format (save them "
+        f"{folder}: neither {SINGLE} nor {INDEX}; {found}. Weights in another format (save them "
         "with safe_serialization) or an interrupted download are the usual causes."
     )
 

@@ -189,7 +189,7 @@ def card(recipe: RecipeFile, as_json: JsonFlag = False) -> None:
     loaded = load_recipe(recipe)
     with progress_line() as progress:
         merger = Merger(loaded, progress=progress)
-        text = model_card(loaded, merger.plans, merger.parents())
+        text = model_card(merger.recipe, merger.plans, merger.parents())
     emit({"card": text}, text, as_json=as_json)
 
 

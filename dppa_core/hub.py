@@ -29,8 +29,6 @@ class HubModel:
     """40 hex digits."""
     sizes: Mapping[str, int]
     """File -> bytes."""
-    licence: str
-    """As its card has it; empty where it has none."""
 
     def __str__(self) -> str:
         return f"hub:{self.name}@{self.commit}"
@@ -77,12 +75,10 @@ def look_up(name: str, revision: str = "") -> HubModel:
     check_name(name, revision)
     with hub_errors(name, revision):
         info = HfApi().model_info(name, revision=revision or None, files_metadata=True)
-    card = info.card_data.to_dict() if info.card_data else {}
     return HubModel(
         name=name,
         commit=str(info.sha),
         sizes={file.rfilename: int(file.size or 0) for file in info.siblings or ()},
-        licence=str(card.get("license_name") or card.get("license") or ""),
     )
 
 

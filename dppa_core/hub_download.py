@@ -6,20 +6,22 @@ off goes on where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint_files import weight_files
-from dppa_core.errors import CheckpointError, MissingCheckpoint, OutOfBudget, Unreachable
+from dppa_core.cache import cache_folder, load, store
+from dppa_core.checkpoint_files import INDEX, SINGLE, weight_files
+from dppa_core.errors import CheckpointError, MissingCheckpoint, OutOfBudget, Unreachable, shown
 from dppa_core.hub import HubModel, cached_folder, hub_errors, look_up
+from dppa_core.lora_config import CONFIG
+from dppa_core.lora_parts import WEIGHTS
 from dppa_core.merge_folder import COMPANIONS
 from dppa_core.progress import Progress, Stop, check, report
 
-_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
-_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_ADAPTER = (CONFIG, WEIGHTS)
 
 
 def fetch(
@@ -46,25 +48,49 @@ def fetch(
         Unreachable: not here, and the Hub cannot be asked.
     """
     known = _complete(name, commit, adapter)
-    if known is not None and (adapter or any((known / t).exists() for t in _TOKENIZERS)):
+    # What another program fetched may lack the card or the chat template, and nothing says so.
+    if known is not None and load(_whole(known)) is not None:
         return known
     try:
         model = look_up(name, commit)
     except Unreachable:
-        if known is not None:  # a model without a tokenizer: nothing more would come
+        if known is not None:
             return known
         raise
     small = ("README.md", *_ADAPTER) if adapter else ("config.json", "README.md", *COMPANIONS)
-    load = _Downloads(model, progress, stop)
     wanted = [file for file in small if file in model.sizes]
     if adapter:
         _check_adapter(model)
-        return load.get(wanted)
-    _check_weights(model)
-    if _SINGLE in model.sizes:
-        return load.get([*wanted, _SINGLE])
-    folder = _Downloads(model, None, stop).get([_INDEX])  # it says what there is to count
-    return load.get([*wanted, _INDEX, *(path.name for path in weight_files(folder).paths)])
+    else:
+        _check_weights(model)
+        wanted += _weights(model, stop)
+    folder = _Downloads(model, progress, stop).get(wanted)
+    store(_whole(folder), b"")
+    return folder
+
+
+def _whole(folder: Path) -> Path:
+    """The mark that a folder holds all the Hub has for it."""
+    return cache_folder("fetched") / hashlib.sha256(str(folder).encode()).hexdigest()
+
+
+def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
+    """Whether all weights of a model are on this disk."""
+    return _complete(name, commit, adapter) is not None
+
+
+def _weights(model: HubModel, stop: Stop | None) -> list[str]:
+    if SINGLE in model.sizes:
+        return [SINGLE]
+    folder = _Downloads(model, None, stop).get([INDEX])  # it says what there is to count
+    shards = [path.name for path in weight_files(folder).paths]
+    absent = [shard for shard in shards if shard not in model.sizes]
+    if absent:
+        raise MissingCheckpoint(
+            f"{model}: its index lists {shown(absent[0])}, which the model does not hold "
+            f"({len(absent)} of {len(shards)} files). An upload that broke off is the usual cause."
+        )
+    return [INDEX, *shards]
 
 
 def _complete(name: str, commit: str, adapter: bool) -> Path | None:
@@ -93,11 +119,11 @@ def _check_weights(model: HubModel) -> None:
         )
     if "config.json" not in model.sizes:
         raise MissingCheckpoint(f"{model}: no config.json. {_found(model)}")
-    if _SINGLE not in model.sizes and _INDEX not in model.sizes:
+    if SINGLE not in model.sizes and INDEX not in model.sizes:
         raise MissingCheckpoint(
-            f"{model}: neither {_SINGLE} nor {_INDEX}. {_found(model)} Another revision (many "
-            "models have a pull request with safetensors: @refs/pr/N), or `dppa convert` on a "
-            "copy of your own, is the way."
+            f"{model}: neither {SINGLE} nor {INDEX}. {_found(model)} Another revision (many "
+            "models have a pull request with safetensors: @refs/pr/N), or a copy that you save "
+            "with transformers (save_pretrained), is the way."
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -62,6 +63,10 @@ class LoraCheckpoint:
         self._transposed = self._stored_in_by_out()
         for name, (module, update) in self._updates.items():
             self._check_shapes(name, module, update)
+            if update.magnitude:
+                self._check_vector(module, update.magnitude, self._product(update)[0])
+        for name, (module, part) in self._biases.items():
+            self._check_vector(module, part, self.base.shape(name)[0])
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -102,7 +107,7 @@ class LoraCheckpoint:
             return self._updated(name, *self._updates[name]).ravel()
         if name in self._biases:
             module, part = self._biases[name]
-            scaled = self._settings.scale(module) * self._part(part).astype(np.float64)
+            scaled = self._settings.scale(module) * self._part(part).ravel().astype(np.float64)
             return (self._weight(name) + scaled).astype(np.float32)
         return self.base.raw(name)
 
@@ -174,6 +179,14 @@ class LoraCheckpoint:
                 f"{name}: {self.base.folder.name} has shape {self.base.shape(name)}, the adapter "
                 f"{self.adapter} adds {wanted}. An adapter of another base, or of a resized "
                 "vocabulary, is the usual cause."
+            )
+
+    def _check_vector(self, module: str, stored: str, wanted: int) -> None:
+        shape = self._file.tensors[stored].shape
+        if math.prod(shape) != wanted or max(shape, default=0) != wanted:
+            raise DamagedCheckpoint(
+                f"{self.adapter}: {stored} has shape {shape}, {module} has {wanted} outputs. "
+                "Files of two adapters are the usual cause."
             )
 
 

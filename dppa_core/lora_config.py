@@ -16,6 +16,8 @@ from dppa_core.checkpoint_files import read_object
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, shown
 
 CONFIG = "adapter_config.json"
+_LONGEST_PATTERN, _MOST_REPEATS = 200, 3
+_NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # what makes a regular expression run away
 
 # Options that make the adapter something else than scale * B @ A, with what each of them is.
 _OTHER_SHAPES = {
@@ -62,9 +64,27 @@ class LoraConfig:
 def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> float:
     """The first pattern that matches the end of the name, at a dot, as peft looks it up."""
     for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if _compiled(pattern).match(module):
             return value
     return otherwise
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern as peft uses it, where it cannot take for ever on a name.
+
+    Raises:
+        ValueError: no regular expression, or one with more repetition than names need.
+    """
+    repeats = len(re.findall(r"[*+?{]", pattern))
+    if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or _NESTED.search(pattern):
+        raise ValueError(
+            f"the pattern {shown(pattern)} repeats too much; allowed are {_LONGEST_PATTERN} "
+            f"characters, {_MOST_REPEATS} repetitions, and none of a group"
+        )
+    try:
+        return re.compile(rf"(.*\.)?({pattern})$")
+    except (re.error, OverflowError) as error:
+        raise ValueError(f"{shown(pattern)} is no regular expression ({error})") from error
 
 
 def read_lora_config(folder: Path) -> LoraConfig:
@@ -86,19 +106,19 @@ def read_lora_config(folder: Path) -> LoraConfig:
             fan_in_fan_out=bool(values.get("fan_in_fan_out", False)),
             rank_pattern={str(k): int(v) for k, v in (values.get("rank_pattern") or {}).items()},
             alpha_pattern={
-                re.compile(str(k)).pattern: float(v)
-                for k, v in (values.get("alpha_pattern") or {}).items()
+                str(k): float(v) for k, v in (values.get("alpha_pattern") or {}).items()
             },
         )
-        for pattern in config.rank_pattern:
-            re.compile(pattern)
-    except (TypeError, ValueError, AttributeError, re.error) as error:
+        for pattern in (*config.rank_pattern, *config.alpha_pattern):
+            _compiled(pattern)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DamagedCheckpoint(f"{folder / CONFIG}: a value cannot be read ({error}).") from error
     least = min((config.r, *config.rank_pattern.values()))
-    if least < 1 or not math.isfinite(config.lora_alpha):
+    alphas = (config.lora_alpha, *config.alpha_pattern.values())
+    if least < 1 or not all(map(math.isfinite, alphas)):
         raise DamagedCheckpoint(
             f"{folder / CONFIG}: r must be 1 or more and lora_alpha a number, got r "
-            f"{shown(least)} and lora_alpha {config.lora_alpha}."
+            f"{shown(least)} and lora_alpha {', '.join(map(str, alphas))}."
         )
     return config
 

@@ -59,7 +59,7 @@ def read_parts(folder: Path) -> AdapterParts:
     if not (folder / WEIGHTS).is_file() and (folder / "adapter_model.bin").is_file():
         raise MissingCheckpoint(
             f"{folder}: adapter_model.bin is a pickle, {WEIGHTS} is needed. "
-            f"Convert it: dppa convert {folder} --out NEW_FOLDER."
+            "Load it with peft and save it again (save_pretrained)."
         )
     file = open_file(folder / WEIGHTS)
     updates: dict[str, Update] = {}

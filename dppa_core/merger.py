@@ -29,12 +29,12 @@ from dppa_core.modules import find_modules, layer_of
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
-from dppa_core.profile import cached_profile
+from dppa_core.profile import kept_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.releaser import Releaser
-from dppa_core.sources import open_checkpoint, pinned
+from dppa_core.sources import ModelRef, open_checkpoint, pinned
 
 
 class Merger:
@@ -84,7 +84,8 @@ class Merger:
         self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
         self._check_layers()
         self._treatments = tuple(
-            self._treat(model, public, workers, progress, stop) for model in recipe.models
+            self._treat(*pair, workers, progress, stop)
+            for pair in zip(recipe.models, self.tuned, strict=True)
         )
         self._stacks = self._stack_merger(stop)
         self.plans: tuple[PruningPlan, ...] = tuple(
@@ -92,10 +93,14 @@ class Merger:
         )
 
     def parents(self) -> tuple[Parent, ...]:
-        """Base and domain models, each once, and what they say of themselves."""
+        """Bases, domain models and adapters, each once, and what they say of themselves."""
         models = (self.recipe.base, *(model.model for model in self.recipe.models))
-        folders = (checkpoint.folders[-1] for checkpoint in (self.base, *self.tuned))
-        return tuple(parent_of(*named) for named in dict(zip(models, folders, strict=True)).items())
+        found = {
+            name: folder
+            for model, checkpoint in zip(models, (self.base, *self.tuned), strict=True)
+            for name, folder in zip(ModelRef.parse(model).parts(), checkpoint.folders, strict=True)
+        }
+        return tuple(parent_of(*named) for named in found.items())
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that is read."""
@@ -195,7 +200,7 @@ class Merger:
     def _treat(
         self,
         model: DomainModel,
-        public: bool,
+        tuned: Checkpoint,
         workers: int | None,
         progress: Progress | None,
         stop: Stop | None,
@@ -203,10 +208,10 @@ class Merger:
         treat, settings, needs_profile = _first_stage(self.recipe)
         profile = None
         if needs_profile:
-            profile = cached_profile(
-                self.recipe.base,
-                model.model,
-                public=public,
+            profile = kept_profile(
+                self.base,
+                tuned,
+                names=(self.recipe.base, model.model),
                 workers=workers,
                 progress=progress,
                 stop=stop,

@@ -58,9 +58,10 @@ class ModelPool:
             OutOfBudget: The model alone is larger than the whole budget.
             Cancelled: `stop` was set before it was ready.
         """
-        key = (
-            recipe_hash(target) if isinstance(target, MergeRecipe) else str(ModelRef.parse(target))
-        )
+        if isinstance(target, MergeRecipe):
+            key = recipe_hash(target)
+        else:
+            key = str(ModelRef.parse(target, public=self._public))
         found = self._find(key)
         if found:
             return found
@@ -72,7 +73,7 @@ class ModelPool:
             if isinstance(target, MergeRecipe):
                 resident = self._merged(key, target, progress, stop)
             else:
-                resident = self._loaded(key, target)
+                resident = self._loaded(key, target, progress, stop)
             self._keep(resident)
             return resident
 
@@ -104,13 +105,15 @@ class ModelPool:
             while sum(kept.nbytes for kept in self._residents.values()) > self._byte_budget:
                 self._residents.popitem(last=False)
 
-    def _loaded(self, key: str, reference: str) -> Resident:
-        checkpoint = open_checkpoint(reference, public=self._public)
+    def _loaded(
+        self, key: str, reference: str, progress: Progress | None, stop: Stop | None
+    ) -> Resident:
+        checkpoint = open_checkpoint(reference, public=self._public, progress=progress, stop=stop)
+        self._check_budget(key, checkpoint)  # before the long part
         tensors = {
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
             for name in checkpoint.names()
         }
-        self._check_budget(key, checkpoint)
         return self._resident(key, key, checkpoint, tensors, checkpoint.identities())
 
     def _merged(

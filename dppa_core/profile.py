@@ -22,10 +22,10 @@ from dppa_core.pairs import check_finite, match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.releaser import Releaser
-from dppa_core.sources import ModelRef, open_checkpoint
+from dppa_core.sources import open_checkpoint
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
-__all__ = ["DeltaProfile", "ModuleProfile", "cached_profile", "profile_delta"]
+__all__ = ["DeltaProfile", "ModuleProfile", "cached_profile", "kept_profile", "profile_delta"]
 
 
 def profile_delta(
@@ -136,8 +136,8 @@ def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) 
 
 
 def cached_profile(
-    base: ModelRef | str,
-    finetuned: ModelRef | str,
+    base: str,
+    finetuned: str,
     *,
     public: bool = False,
     workers: int | None = None,
@@ -156,7 +156,30 @@ def cached_profile(
     """
     mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
     theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
-    names = (str(base), str(finetuned))
+    return kept_profile(
+        mine, theirs, workers=workers, progress=progress, stop=stop, names=(base, finetuned)
+    )
+
+
+def kept_profile(
+    mine: Checkpoint,
+    theirs: Checkpoint,
+    *,
+    names: tuple[str, str],
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> DeltaProfile:
+    """As `cached_profile`, of a base and a domain model that are open already.
+
+    Args:
+        mine: The base.
+        theirs: The domain model.
+        names: What they are called.
+        workers: See `profile_delta`.
+        progress: Told module by module.
+        stop: Ends the pass between two slices of a tensor.
+    """
     entry = profile_entry(mine.content_hash(), theirs.content_hash())
     known = load_profile(entry, names)
     if known is not None:

@@ -21,7 +21,7 @@ class Parent:
     reference: str
     """As the recipe names it."""
     licence: str | None
-    """Identifier of the Hub, as its README.md states it."""
+    """Identifier of the Hub, as its README.md states it; "other (NAME)" for one of its own."""
 
 
 def parent_of(reference: str, folder: Path) -> Parent:
@@ -29,8 +29,13 @@ def parent_of(reference: str, folder: Path) -> Parent:
 
     A README.md that is missing, damaged or silent is no error: it then says nothing.
     """
-    licence = _front_matter(folder / "README.md").get("license")
-    return Parent(reference, licence if isinstance(licence, str) and licence.strip() else None)
+    front = _front_matter(folder / "README.md")
+    licence = front.get("license")
+    if not isinstance(licence, str) or not licence.strip():
+        return Parent(reference, None)
+    if licence == "other":  # one says nothing about another
+        licence = f"other ({front.get('license_name') or reference})"
+    return Parent(reference, licence)
 
 
 def _front_matter(path: Path) -> dict[str, object]:

@@ -37,3 +37,22 @@ def checked_reference(text: object, what: str = "A model reference") -> str:
             "A line end that was copied along is the usual cause."
         )
     return text
+
+
+def short_name(reference: str) -> str:
+    """What a model is called where there is little room: math for zoo:math, BASE+ADAPTER.
+
+    Of a model of the Hub its name without owner and commit, of a folder the last part of its path.
+    """
+    parts = [part.removeprefix("zoo:").rstrip("/") for part in reference.split("+")]
+    return "+".join(_last(part) for part in parts) or reference
+
+
+def hub_parts(reference: str) -> tuple[str, ...]:
+    """Those parts of a reference, model and adapters, that are of the Hub: "hub:owner/name@…"."""
+    return tuple(part for part in reference.split("+") if part.startswith("hub:"))
+
+
+def _last(part: str) -> str:
+    name = part.rsplit("/", 1)[-1] or part
+    return name.partition("@")[0] if part.startswith("hub:") else name

@@ -15,13 +15,13 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoint_files import INDEX, SINGLE
 from dppa_core.errors import InvalidValue
 from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of the tensors in one file at most, unless asked otherwise; as transformers has it."""
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)

@@ -21,7 +21,7 @@ from dppa_core.errors import (
     shown,
 )
 from dppa_core.hub import check_name, resolve
-from dppa_core.hub_download import fetch
+from dppa_core.hub_download import fetch, is_here
 from dppa_core.lora import LoraCheckpoint
 from dppa_core.progress import Progress, Stop
 from dppa_core.references import checked_reference
@@ -50,15 +50,22 @@ class ModelRef:
     """What an adapter is put on; None for a whole model."""
 
     @staticmethod
-    def parse(text: str) -> ModelRef:
+    def parse(text: str, *, public: bool = False) -> ModelRef:
         """Read a reference as people write it.
+
+        Args:
+            text: What somebody wrote.
+            public: Whether it was a stranger: then this computer is not asked what it holds.
 
         Raises:
             InvalidValue: empty or endless text, characters that cannot be printed, half a
                 reference, or a name the Hub cannot have.
             UnknownName: no embedded model can have that name.
+            NotAllowed: what is not embedded, from a stranger.
         """
         text = checked_reference(text)
+        if public:
+            return _embedded(text)
         # os.path, not Path: it answers False, or leaves text as it is, where a path cannot be.
         if "+" in text and not os.path.exists(os.path.expanduser(text)):
             return _on_adapter(text)
@@ -69,6 +76,11 @@ class ModelRef:
             check_name(name, revision)
             return ModelRef("hub", name, revision)
         return ModelRef("local", text)
+
+    def parts(self) -> tuple[str, ...]:
+        """The model below all adapters, then one reference for each adapter on it."""
+        below = () if self.base is None else self.base.parts()
+        return (*below, str(replace(self, base=None)))
 
     def __str__(self) -> str:
         own = self.location if self.source == "local" else f"{self.source}:{self.location}"
@@ -83,8 +95,7 @@ def pinned(text: str, *, public: bool = False) -> str:
         NotAllowed: what is not embedded, on a public page.
         MissingCheckpoint, Unreachable: the Hub does not say which commit it is.
     """
-    ref = ModelRef.parse(text)
-    _check_public(ref, public)
+    ref = ModelRef.parse(text, public=public)
     fixed = _pin(ref)
     return text if fixed == ref else str(fixed)
 
@@ -97,7 +108,7 @@ def _pin(ref: ModelRef) -> ModelRef:
 
 
 def open_checkpoint(
-    ref: ModelRef | str,
+    ref: str,
     *,
     public: bool = False,
     progress: Progress | None = None,
@@ -119,21 +130,32 @@ def open_checkpoint(
         CheckpointError: no readable checkpoint there.
         Unreachable: a model of the Hub that is neither here nor to be had.
     """
-    parsed = ModelRef.parse(ref) if isinstance(ref, str) else ref
-    _check_public(parsed, public)
-    folder = _folder(parsed, progress, stop)
-    if parsed.base is None:
+    return _open(ModelRef.parse(ref, public=public), progress, stop)
+
+
+def _open(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Checkpoint:
+    folder = _folder(ref, progress, stop)
+    if ref.base is None:
         return SafetensorsCheckpoint(folder)
-    return LoraCheckpoint(open_checkpoint(parsed.base, progress=progress, stop=stop), folder)
+    return LoraCheckpoint(_open(ref.base, progress, stop), folder)
 
 
-def _check_public(ref: ModelRef, public: bool) -> None:
-    if public and (ref.source != "zoo" or ref.base is not None):
+def needs_download(ref: ModelRef) -> bool:
+    """Whether opening a model would fetch weights first; its commit must be pinned."""
+    if ref.base is not None and needs_download(ref.base):
+        return True
+    adapter = ref.base is not None
+    return ref.source == "hub" and not is_here(ref.location, ref.revision, adapter=adapter)
+
+
+def _embedded(text: str) -> ModelRef:
+    if not text.startswith("zoo:") or "+" in text:
         raise NotAllowed(
             "Folders of this computer and models of the Hub are not offered on a public page; "
             f"allowed are {', '.join('zoo:' + name for name in zoo_names())}. Others work in your "
             "own copy."
         )
+    return ModelRef("zoo", _checked_zoo_name(text[4:]))
 
 
 def _folder(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Path:

@@ -14,6 +14,7 @@ from components.presets import first_session
 from components.studio import Studio
 from components.tables import Standing
 from dppa_core.errors import Cancelled
+from tests.tiny import random_llama, tuned_llama
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_merging_is_said_until_the_merge_is_there(
     exam_events(exam, studio, emit, threading.Event())
     assert seen[0] == ("merging", False)
     assert ("scoring", False) not in seen and seen[-1] == ("scoring", True)
+
+
+def test_a_score_does_not_outlive_the_files_it_was_made_of(studio: Studio, zoo_env: Path) -> None:
+    recipe = first_session().recipe()
+    before = [studio._identity(target) for target in (recipe, "zoo:law")]
+    tuned_llama(random_llama(0), 9).save(zoo_env / "law")
+    after = [studio._identity(target) for target in (recipe, "zoo:law")]
+    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_what_was_scored_before_is_neither_merged_nor_asked_again(

@@ -13,7 +13,7 @@ import pytest
 
 from components.chat import Question, answer_events
 from components.figures import whole_json
-from components.models import checked_reference, with_base, with_model
+from components.models import chosen_reference, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
@@ -124,13 +124,14 @@ def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
         (3, InvalidValue),
         ("zoo:mathh", UnknownName),
         ("hub:a/b/c", InvalidValue),
+        ("hub:acme/not-here@" + "a" * 40, NotAllowed),
     ],
 )
 def test_a_reference_nobody_can_open_is_refused(
-    zoo_env: Path, reference: object, error: type[DppaError]
+    studio: Studio, reference: object, error: type[DppaError]
 ) -> None:
     with pytest.raises(error):
-        checked_reference(reference)
+        chosen_reference(reference, studio)
 
 
 def test_levels_of_ones_own_last_until_the_partitions_are_moved() -> None:

@@ -30,6 +30,18 @@ def test_models_the_hub_does_not_know_are_no_parents_there() -> None:
     assert "base_model" not in values and "base_model_relation" not in values
 
 
+def test_adapters_are_named_and_are_parents_too() -> None:
+    adapted = f"{PINNED}+hub:some/math-lora@{'b' * 40}"
+    card = model_card(recipe(PINNED, adapted))
+    assert front(card)["base_model"] == ["owner/base", "some/math-lora"]
+    assert "# base merged with base+math-lora\n" in card
+
+
+def test_a_licence_of_its_own_keeps_its_name() -> None:
+    values = front(model_card(recipe(), parents=(Parent("zoo:base", "other (tiny-1.0)"),)))
+    assert (values["license"], values["license_name"]) == ("other", "tiny-1.0")
+
+
 def test_the_licence_is_the_parents() -> None:
     parents = (Parent("zoo:base", "apache-2.0"), Parent("zoo:math", "mit"))
     card = model_card(recipe(), parents=parents)

@@ -157,3 +157,18 @@ def test_a_public_page_opens_embedded_models_only(zoo_env: Path) -> None:
     for text in (str(zoo_env / "math"), "~", "/etc", "~root", "~nosuchuser", "/" + "x" * 300):
         with pytest.raises(NotAllowed, match="public page"):
             open_checkpoint(text, public=True)
+
+
+def test_a_stranger_does_not_learn_what_this_computer_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "c++").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.path.exists", lambda path: pytest.fail(f"looked at {path}"))
+    texts = ("here/c++", "here/q++", "gone/c++", "here/c", "here/q", "zoo:base+here/c", "a/b")
+    told = set()
+    for text in texts:
+        with pytest.raises(NotAllowed) as caught:
+            open_checkpoint(text, public=True)
+        told.add(str(caught.value))
+    assert len(told) == 1

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download
 
 from dppa_core import hub_download
+from dppa_core.cli import card
 from dppa_core.errors import (
     Cancelled,
     DppaError,
@@ -22,7 +23,7 @@ from dppa_core.errors import (
     Unreachable,
 )
 from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe, recipe_hash
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
 from dppa_core.sources import ModelRef, open_checkpoint, pinned
 from tests.hub_server import HubServer
 from tests.tiny import random_llama, tuned_llama
@@ -81,6 +82,34 @@ def test_only_what_a_merge_needs_is_fetched_and_never_code(hub: HubServer) -> No
          "tokenizer.json", "tokenizer_config.json")
     )  # fmt: skip
     assert hub.files()[-1] == "model.safetensors"  # the large part last
+
+
+def test_what_another_program_left_out_is_fetched_and_then_nothing(hub: HubServer) -> None:
+    folder = hub.models[BASE].folder
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        hf_hub_download(BASE, name)
+    assert (open_checkpoint(BASE).folder / "README.md").exists()
+    before = len(hub.asked)
+    assert (open_checkpoint(f"hub:{BASE}@{commit(hub, BASE)}").folder / "README.md").exists()
+    assert len(hub.asked) == before
+
+
+def test_an_index_that_lists_what_is_not_there_is_refused(hub: HubServer) -> None:
+    (hub.models[MATH].folder / "model-00002-of-00003.safetensors").unlink()
+    fails(MATH, MissingCheckpoint, "lists 'model-00002-of-00003.safetensors'.*does not hold")
+
+
+def test_a_card_shows_the_commits_a_merge_would_take(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = MergeRecipe(BASE, (DomainModel(MATH, (0.8,)),))
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
+    card(tmp_path / "recipe.yaml")
+    shown = capsys.readouterr().out
+    merge_to_folder(recipe, tmp_path / "out")
+    assert shown.strip() == (tmp_path / "out" / "README.md").read_text("utf-8").strip()
+    assert f"- {BASE}\n- {MATH}\n" in shown and "# tiny-base merged with tiny-math" in shown
 
 
 def test_progress_counts_bytes_and_never_falls(hub: HubServer) -> None:

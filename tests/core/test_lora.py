@@ -267,6 +267,10 @@ def refused(pair: tuple[Path, Path], error: type[DppaError], message: str) -> No
     [
         *("{", "[]", '{"r": "wide"}', '{"r": 0}', '{"lora_alpha": null}'),
         *('{"alpha_pattern": 1}', '{"alpha_pattern": {"(": 1}}'),
+        *('{"rank_pattern": {"(?i)q_proj": 4}}', '{"alpha_pattern": {"q_proj": NaN}}'),
+        '{"lora_alpha": 1' + "0" * 400 + "}",
+        *('{"rank_pattern": {"(a*)*b": 4}}', '{"rank_pattern": {".*.*.*.*x": 4}}'),
+        '{"rank_pattern": {"' + "a" * 201 + '": 4}}',
     ],
 )
 def test_a_damaged_configuration_is_refused(pair: tuple[Path, Path], text: str) -> None:
@@ -284,6 +288,20 @@ def test_missing_parts_are_named(pair: tuple[Path, Path]) -> None:
     refused(pair, MissingCheckpoint, "adapter_model.bin is a pickle")
     (adapter / "adapter_model.bin").unlink()
     refused(pair, MissingCheckpoint, "adapter_model.safetensors: no such file")
+
+
+@pytest.mark.parametrize("kind", ["magnitude", "bias"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_vector_of_another_length_is_refused(tmp_path: Path, kind: str, size: int) -> None:
+    base = saved_base(tmp_path / "base", "opt" if kind == "bias" else "llama")
+    settings = {"lora_bias": True} if kind == "bias" else {"use_dora": True}
+    adapted(base, tmp_path / "adapter", target_modules=["q_proj"], **settings)
+
+    def shortened(parts: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {n: p[:size] if kind in n else p for n, p in parts.items()}
+
+    edit(tmp_path / "adapter", shortened)
+    refused((base, tmp_path / "adapter"), DamagedCheckpoint, r"has shape \(\d,\), .* has \d+ out")
 
 
 def test_an_adapter_of_another_base_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -4,12 +4,24 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.licences import merged_licence
 from dppa_core.provenance import parent_of
 
 
 def test_the_licence_stands_in_the_front_matter(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nlicense: mit\ntags: [a]\n---\n# Model\n", "utf-8")
     assert parent_of("zoo:math", tmp_path).licence == "mit"
+
+
+def test_a_licence_of_its_own_is_told_from_others(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("---\nlicense: other\nlicense_name: tiny-1.0\n---\n", "utf-8")
+    assert parent_of("a", tmp_path).licence == "other (tiny-1.0)"
+    readme.write_text("---\nlicense: other\n---\n", "utf-8")
+    one, two = (parent_of(name, tmp_path).licence for name in "ab")
+    assert one != two
+    assert merged_licence({"a": one, "b": two}).identifier == "other"
+    assert merged_licence({"a": one, "b": two}).warnings
 
 
 @pytest.mark.parametrize(
