@@ -5,7 +5,7 @@ Knows a studio that opens them; nothing of pruning, chat or scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,13 +23,14 @@ from components.session import (
     reference_text,
 )
 from components.studio import Studio
-from dppa_core.errors import InvalidValue, NotAllowed
+from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.sources import ModelRef, needs_download, pinned, zoo_names
 
 PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
 LOCAL_HELP = (
     "An embedded model, a folder with config.json and safetensors weights, or a model of the Hub "
-    "(owner/name) that this computer holds already; MODEL+ADAPTER with a LoRA adapter on it."
+    "(owner/name) that this computer holds already; MODEL+ADAPTER with a LoRA adapter on it. "
+    "BASE, MODEL, … replace all."
 )
 
 
@@ -91,6 +92,12 @@ def chosen_reference(value: object, studio: Studio) -> str:
     return str(found)
 
 
+def chosen_references(value: object, studio: Studio) -> tuple[str, ...]:
+    """One reference, or several with commas between them; see `chosen_reference`."""
+    parts = value.split(",") if isinstance(value, str) else [value]
+    return tuple(chosen_reference(part, studio) for part in parts)
+
+
 def with_model(session: Session, reference: str, studio: Studio) -> Session:
     """The session with one more domain model, once it has been opened and measured."""
     if len(session.models) >= MOST_MODELS:
@@ -104,15 +111,28 @@ def with_model(session: Session, reference: str, studio: Studio) -> Session:
     return wanted
 
 
-def with_base(session: Session, reference: str, studio: Studio) -> Session:
-    """The session on another base, once every domain model was measured against it."""
-    if any(model.reference == reference for model in session.models):
+def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
+    """The session on another base, once every domain model was measured against it.
+
+    Args:
+        session: As it is.
+        base: The new base.
+        models: Domain models that take the place of all in the list; none keeps the list.
+    """
+    choices = tuple(map(ModelChoice, models)) or session.models
+    if any(model.reference == base for model in choices):
         raise InvalidValue(
-            f"{reference} is in the list of domain models. Remove it there before it is the base."
+            f"{base} is in the list of domain models. Remove it there before it is the base."
         )
-    wanted = replace(session, base=reference)
-    for model in session.models:
-        studio.profile(reference, model.reference, fresh=True)
+    wanted = replace(session, base=base, models=choices)
+    try:
+        for model in choices:
+            studio.profile(base, model.reference, fresh=True)
+    except IncompatibleCheckpoints as error:
+        raise IncompatibleCheckpoints(
+            f"{error} Models of another family replace all at once: write BASE, MODEL, … and "
+            "choose Use as base."
+        ) from error
     return wanted
 
 

@@ -19,6 +19,7 @@ from components.live import pack
 from components.models import (
     ModelsView,
     chosen_reference,
+    chosen_references,
     preset_session,
     with_base,
     with_model,
@@ -175,8 +176,9 @@ def _wire_models(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_base(values: dict[Any, Any]) -> dict[Any, Any]:
-        reference = chosen_reference(values[view.reference], studio)
-        return _shown(page, with_base(controls.session(values), reference, studio), studio)
+        base, *models = chosen_references(values[view.reference], studio)
+        session = with_base(controls.session(values), base, models, studio)
+        return _shown(page, session, studio, look=models[0] if models else "")
 
     outputs = _all_outputs(page)
     view.preset.choose(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)

@@ -13,7 +13,7 @@ import pytest
 
 from components.chat import Question, answer_events
 from components.figures import whole_json
-from components.models import chosen_reference, with_base, with_model
+from components.models import chosen_reference, chosen_references, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
@@ -23,12 +23,14 @@ from components.workbench import build_page
 from dppa_core.errors import (
     Cancelled,
     DppaError,
+    IncompatibleCheckpoints,
     InvalidValue,
     MissingCheckpoint,
     NotAllowed,
     OutOfBudget,
     UnknownName,
 )
+from tests.tiny import Shape, random_llama, tuned_llama
 
 
 @pytest.fixture
@@ -113,7 +115,20 @@ def test_a_public_page_opens_no_folder(zoo_env: Path) -> None:
 
 def test_a_domain_model_cannot_be_the_base_as_well(studio: Studio) -> None:
     with pytest.raises(InvalidValue, match="Remove it"):
-        with_base(first_session(), "zoo:math", studio)
+        with_base(first_session(), "zoo:math", (), studio)
+
+
+def test_a_base_of_another_family_comes_with_its_models(studio: Studio, tmp_path: Path) -> None:
+    wide = random_llama(0, Shape(hidden=64))
+    base, tuned = str(wide.save(tmp_path / "base")), str(tuned_llama(wide, 1).save(tmp_path / "my"))
+    with pytest.raises(IncompatibleCheckpoints, match="write BASE, MODEL, …"):
+        with_base(first_session(), base, (), studio)
+    both = chosen_references(f"{base}, {tuned}", studio)
+    session = with_base(first_session(), both[0], both[1:], studio)
+    assert session.base == base and [model.reference for model in session.models] == [tuned]
+    assert session.recipe().base == base
+    with pytest.raises(InvalidValue, match="Remove it"):
+        with_base(first_session(), base, (base,), studio)
 
 
 @pytest.mark.parametrize(
