@@ -1,5 +1,6 @@
 """The score's events without a server: what runs is said, what was finished stays."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -50,12 +51,16 @@ def test_merging_is_said_until_the_merge_is_there(
     assert ("scoring", False) not in seen and seen[-1] == ("scoring", True)
 
 
-def test_a_score_does_not_outlive_the_files_it_was_made_of(studio: Studio, zoo_env: Path) -> None:
+def test_a_score_does_not_outlive_the_files_it_was_made_of(
+    studio: Studio, zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = Path(shutil.copytree(zoo_env, tmp_path / "zoo"))  # the others' models stay as they are
+    monkeypatch.setenv("DPPA_ZOO", str(zoo))
     recipe = first_session().recipe()
-    before = [studio._identity(target) for target in (recipe, "zoo:law")]
-    tuned_llama(random_llama(0), 9).save(zoo_env / "law")
-    after = [studio._identity(target) for target in (recipe, "zoo:law")]
-    assert before[0] != after[0] and before[1] != after[1]
+    before = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    tuned_llama(random_llama(0), 9).save(zoo / "law")
+    after = [studio._identity(target) for target in (recipe, "zoo:law", "zoo:math")]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
 
 
 def test_what_was_scored_before_is_neither_merged_nor_asked_again(
