@@ -6,8 +6,8 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +231,20 @@ class Merger:
 
 def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to the commit it has now."""
-    models = (replace(m, model=pinned(m.model, public=public)) for m in recipe.models)
-    return replace(recipe, base=pinned(recipe.base, public=public), models=tuple(models))
+    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
+    return replace(
+        recipe,
+        base=pinned(recipe.base, public=public),
+        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
+        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
+    )
+
+
+def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+    """The settings that name a model, with its new name."""
+    named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
+    given = {name: recipe.parameters[name] for name in named}
+    return {name: names.get(reference, reference) for name, reference in given.items()}
 
 
 def _first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:

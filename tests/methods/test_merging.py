@@ -8,7 +8,7 @@ import pytest
 
 from dppa_core import merge_stacked
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.errors import InvalidRecipe, NonFiniteWeights
+from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.methods.registry import METHODS, get_method
@@ -178,6 +178,16 @@ def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
     first, second = ("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight")
     np.testing.assert_array_equal(with_math[first], without[first])
     assert (with_math[second] != without[second]).any()
+
+
+def test_a_domain_that_is_left_out_of_every_layer_is_named(zoo_env: Path) -> None:
+    given = recipe("emr")
+    idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.0})
+    merger = Merger(replace(given, models=(idle, *given.models[1:])))
+    with pytest.raises(InvalidValue, match="'zoo:math' has the coefficient 0 at every layer"):
+        merger.tensor("model.norm.weight")
+    partly = DomainModel("zoo:math", coefficient={0: 0.0})
+    Merger(replace(given, models=(partly, *given.models[1:]))).tensor("model.norm.weight")
 
 
 def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
