@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import yaml
@@ -28,23 +29,23 @@ class Exported:
 def export_mergekit(
     recipe: MergeRecipe,
     *,
-    layers: int | None = None,
-    smallest: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     place: Callable[[str], str] = str,
 ) -> Exported:
     """Write a recipe as mergekit's.
 
     Args:
         recipe: Any recipe.
-        layers: Of the base; needed where coefficients differ by layer.
-        smallest: Elements of the base's smallest tensor, where known.
+        shapes: Of the base's tensors, where it can be read; needed where coefficients differ by
+            layer.
         place: Reference -> what mergekit is to find the model by.
 
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
-    said = say(recipe, layers)
+    said = say(recipe, shapes or {})
     notes = list(said.notes)
+    smallest = min(map(prod, (shapes or {}).values()), default=None)
     gamma = [values["gamma"] for values in said.models if "gamma" in values]
     if gamma and (smallest is None or min(gamma) * smallest < 1):
         notes.append(

@@ -25,7 +25,7 @@ from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.modules import find_modules, layer_of
+from dppa_core.modules import find_modules, layer_count, layer_of
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
@@ -80,8 +80,7 @@ class Merger:
         )
         self._twins = self._tied_heads()
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
-        layers = [layer_of(name) for name in self.base.names()]
-        self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
+        self._layers = layer_count(self.base.names())
         self._check_layers()
         self._treatments = tuple(
             self._treat(model, public, workers, progress, stop) for model in recipe.models

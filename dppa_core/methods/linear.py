@@ -14,7 +14,8 @@ from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
-_NO_MEAN = 1e-8  # coefficients that cancel have no mean: the base is left as it is
+NO_MEAN = 1e-8
+"""Coefficients whose sum is smaller have no mean: the base is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
         merged = np.float32(total - 1) * stack.base
     else:
         merged = np.zeros_like(stack.base)
-        weights = weights / total if abs(total) > _NO_MEAN else 0 * weights
+        weights = weights / total if abs(total) >= NO_MEAN else 0 * weights
     for delta, weight in zip(stack.deltas, weights, strict=True):
         merged += np.float32(weight) * delta
     result: Rows = merged
