@@ -82,17 +82,16 @@ class StackMerger:
         """
         chosen, statistic = self._known(layers)
         out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
-        if not chosen:
-            widened = np.empty(out.size, np.float32)
-            widen(self._kernels, layers.fusion.base, layers.fusion.base_dtype, widened)
-            self._round(layers.fusion, widened, out)
-            return out
+        combined = bool(chosen) or self._combination.of_none(self._parameters)
         for stack in self._stacks(layers, chosen):
-            with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
-                delta = self._combination.combine(stack, self._parameters, statistic)
-                # A delta of 0 leaves even the sign of a zero alone.
-                merged = np.where(delta != 0, stack.base + delta, stack.base).ravel()
-            self._round(layers.fusion, merged, out[stack.start : stack.start + merged.size])
+            merged = stack.base
+            if combined:
+                with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+                    delta = self._combination.combine(stack, self._parameters, statistic)
+                    # A delta of 0 leaves even the sign of a zero alone.
+                    merged = np.where(delta != 0, merged + delta, merged)
+            part = out[stack.start : stack.start + merged.size]
+            self._round(layers.fusion, merged.ravel(), part)
         return out
 
     def _round(

@@ -38,7 +38,7 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
     """The sum of coefficient times model, minus the base.
 
     Worked out on the deltas, whose rounding errors are small; what the coefficients fall short
-    of 1 is taken from the base.
+    of 1 is taken from the base; of a plain sum of no models that is all of it.
     """
     weights = np.array(stack.coefficients, np.float64)
     total = float(weights.sum())
@@ -78,5 +78,5 @@ METHOD = Method(
     paper="arXiv:2203.05482",
     summary="Averages the models themselves, weighted by their coefficients: a soup.",
     parameters=LinearParameters,
-    combination=Combination(linear),
+    combination=Combination(linear, of_none=lambda parameters: parameters.divide == "nothing"),
 )

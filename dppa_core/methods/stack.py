@@ -91,6 +91,8 @@ class Combination:
     """Tensors, parameters -> what `combine` must know beyond its rows; a few numbers."""
     whole_model: Callable[[Any], bool] = lambda parameters: False
     """Whether the survey of these parameters is over all tensors, or over the one at hand."""
+    of_none: Callable[[Any], bool] = lambda parameters: False
+    """Whether no model at all makes a delta too; else the base stays where none takes part."""
 
 
 def merge_tensor(

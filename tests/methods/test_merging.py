@@ -169,6 +169,17 @@ def test_no_coefficient_no_change(zoo_env: Path, tmp_path: Path, name: str) -> N
     assert any("identical to the base" in warning for warning in report.warnings)
 
 
+def test_a_plain_sum_of_nothing_is_zero_and_a_mean_of_nothing_the_base(zoo_env: Path) -> None:
+    idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.5})
+    given = replace(recipe("linear"), models=(idle,), parameters={"divide": "nothing"})
+    base, first = weights(zoo_env / "base"), "model.layers.0.mlp.up_proj.weight"
+    assert not merged(given)[first].any()
+    assert not merged(replace(given, models=(DomainModel("zoo:math", coefficient=0.0),)))[
+        "model.norm.weight"
+    ].any()
+    np.testing.assert_array_equal(merged(replace(given, parameters={}))[first], base[first])
+
+
 def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
     given = recipe("ties", parameters={"divide": "number"})
     models = (DomainModel("zoo:math", coefficient={0: 0.0, 1: 1.0}), given.models[1])

@@ -82,6 +82,29 @@ def test_light_deltas_are_weighed_unless_mergekits_floor_is_asked_for() -> None:
         assert named == ((0.5, 0.5) if floored else paper)
 
 
+def test_a_model_that_weighs_next_to_nothing_is_heard_where_it_is_alone() -> None:
+    """Where only it has the elected sign, the mean of those who agree is its own delta."""
+    light = np.array([3e-5, 0.0, -2e-5], np.float32)
+    heavy = np.array([0.0, 5.0, 0.0], np.float32)
+    merged = merge_one(COMBINATIONS["sce"], stack_of([light, heavy]), sce.SceParameters(1.0))
+    np.testing.assert_allclose(merged.ravel(), [3e-5, 5.0, -2e-5], rtol=1e-5)
+    small = stack_of([[1.0], [0.0]], [1e-9, 1.0])
+    assert merge_one(COMBINATIONS["ties"], small, ties.TiesParameters(1.0)) == 1.0
+
+
+def test_weights_that_cancel_have_no_mean() -> None:
+    stack = stack_of([[1.0], [-1.0], [-1.0]], [0.3, -0.1, -0.2])
+    parameters = ties.TiesParameters(1.0, "tensor", semantics="mergekit")
+    assert merge_one(COMBINATIONS["ties"], stack, parameters) == pytest.approx(0.6)
+
+
+def test_mergekit_selects_a_position_less_where_the_share_is_no_whole_number() -> None:
+    stack = stack_of([[1.0, 2.0, 3.0, 4.0], [0.0] * 4])
+    for semantics, kept in (("paper", 2), ("mergekit", 1)):
+        parameters = sce.SceParameters(0.45, semantics)
+        assert np.count_nonzero(merge_one(COMBINATIONS["sce"], stack, parameters)) == kept
+
+
 def test_mergekits_rescaling_of_small_tensors_is_noisy_and_the_papers_is_not() -> None:
     def factors(semantics: str) -> np.ndarray:
         found = []

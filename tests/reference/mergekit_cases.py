@@ -67,5 +67,6 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         ),
         "breadcrumbs": recipe("breadcrumbs", drop_smallest=0.5, drop_largest=0.25),
         "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
+        "sce, rounded down": recipe("sce", (1.0, 1.0), density=0.45, semantics="mergekit"),
         "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),
     }
