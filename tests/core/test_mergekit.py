@@ -186,6 +186,18 @@ def test_a_filter_that_leaves_tensors_without_a_value_is_named() -> None:
         read_setting([{"filter": "mlp", "value": 1}], "weight", 2)
 
 
+def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default() -> None:
+    embeddings = "[{filter: embed, value: 0.25}]"
+    models = f"models: [{{model: a, parameters: {{weight: {embeddings}}}}}, {{model: b}}]"
+    found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
+    assert "0.25 for the embeddings and 0.5 for the head" in found.notes[0]
+    assert found.recipe.models[0].coefficient == {0: 0.5, 1: 0.5}
+    some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
+    assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
+    own = weighted("{weight: 0.5}", "{weight: 0.5}")  # never asked of the gradient below
+    assert read(mergekit("task_arithmetic", own, "parameters: {weight: [0, 1]}"))
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
