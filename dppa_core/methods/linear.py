@@ -5,7 +5,6 @@ Knows stacked deltas, no weights on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,25 +50,6 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
         merged += np.float32(weight) * delta
     result: Rows = merged
     return result
-
-
-def greedy_soup(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
-    """The paper's recipe for a soup: add a model only if the held-out score does not fall.
-
-    Args:
-        order: Models by their own score, best first.
-        score: Of the uniform soup of some models, on a split that is not the test split.
-
-    Returns:
-        The models of the soup, in the order they were added.
-    """
-    chosen: tuple[int, ...] = ()
-    best = -np.inf
-    for model in order:
-        reached = score((*chosen, model))
-        if reached >= best:
-            chosen, best = (*chosen, model), reached
-    return chosen
 
 
 METHOD = Method(
