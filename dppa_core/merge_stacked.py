@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.chunks import CHUNK, Loader, widen
 from dppa_core.floats import FLOATS
-from dppa_core.merge_tensors import Fusion, check_range, raise_overflow
+from dppa_core.merge_tensors import Fusion, raise_overflow, round_into
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.progress import Stop, check
 
@@ -91,17 +91,8 @@ class StackMerger:
                     # A delta of 0 leaves even the sign of a zero alone.
                     merged = np.where(delta != 0, merged + delta, merged)
             part = out[stack.start : stack.start + merged.size]
-            self._round(layers.fusion, merged.ravel(), part)
+            round_into(self._kernels, layers.fusion, merged.ravel(), part)
         return out
-
-    def _round(
-        self, fusion: Fusion, merged: Float32[ndarray, " n"], out: Shaped[ndarray, " n"]
-    ) -> None:
-        check_range(fusion, self._kernels.largest(merged))
-        if fusion.dtype == "BF16":
-            self._kernels.narrow(merged, out)
-        else:
-            np.copyto(out, merged, casting="same_kind")
 
     def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the statistic."""
@@ -126,7 +117,9 @@ class StackMerger:
 
     def _streamed(self, layers: Layers, chosen: tuple[int, ...]) -> Streamed:
         fusion = layers.fusion
-        return Streamed(fusion.name, fusion.base.size, lambda: self._stacks(layers, chosen))
+        return Streamed(
+            fusion.name, fusion.base.size, len(chosen), lambda: self._stacks(layers, chosen)
+        )
 
     def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
         fusion, columns = layers.fusion, layers.columns

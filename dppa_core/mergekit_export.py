@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from dppa_core.mergekit_words import say
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipe import MergeRecipe, RowDumper
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +70,5 @@ def export_mergekit(
         written["parameters"] = dict(said.parameters)
     # Sums in float32 and one rounding, as here.
     written |= {"dtype": "float32", "out_dtype": recipe.dtype}
-    return Exported(_dump(written), tuple(notes))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists of numbers in a row."""
-
-
-def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
-    flat = all(isinstance(value, (int, float)) for value in values)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
-
-
-_Dumper.add_representer(list, _represent_list)
-
-
-def _dump(values: Mapping[str, Any]) -> str:
-    return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
+    return Exported(str(text), tuple(notes))

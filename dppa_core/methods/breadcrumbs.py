@@ -65,13 +65,10 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
         return {}
     found = {}
     for tensor in tensors:
-        models = next(iter(tensor.stacks())).deltas.shape[0]
         shares = 1 - parameters.drop_smallest, parameters.drop_largest
-        counts = [[round(share * tensor.numel)] * models for share in shares]
-        found[tensor.name] = (
-            find_cuts((tensor,), counts[0], lambda stack: np.abs(stack.deltas)),
-            find_cuts((tensor,), counts[1], lambda stack: np.abs(stack.deltas)),
-        )
+        counts = [round(share * tensor.numel) for share in shares for _ in range(tensor.models)]
+        cuts = find_cuts((tensor,), counts, lambda stack: np.tile(np.abs(stack.deltas), (2, 1, 1)))
+        found[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
     return found
 
 

@@ -63,7 +63,7 @@ def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competit
     find = reference_scores if parameters.semantics == "reference" else paper_scores
     scores = find(tensors)
     count = round(parameters.density * sum(tensor.numel for tensor in tensors))
-    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    models = tensors[0].models
     cuts = find_cuts(tensors, [count] * models, scores)
     lowest, highest = np.full(models, np.inf), np.zeros(models)
     for tensor in tensors:

@@ -77,8 +77,7 @@ def _squares(stack: Stack, cut: Cut | None) -> ndarray:
 
 def _find_cut(tensor: Streamed, parameters: SceParameters) -> Cut | None:
     share = parameters.density
-    models = next(iter(tensor.stacks())).deltas.shape[0]
-    if share == 1 or models == 1:  # one model differs from nobody
+    if share == 1 or tensor.models == 1:  # one model differs from nobody
         return None
     differing = sum(int(np.count_nonzero(variance(stack))) for stack in tensor.stacks())
     count = round(share * differing)

@@ -84,8 +84,7 @@ def find_trim(
     found = {}
     for group in groups:
         count = rounded(kept * sum(tensor.numel for tensor in group))
-        models = next(iter(group[0].stacks())).deltas.shape[0]
-        cuts = find_cuts(group, [count] * models, lambda stack: np.abs(stack.deltas))
+        cuts = find_cuts(group, [count] * group[0].models, lambda stack: np.abs(stack.deltas))
         found.update({tensor.name: cuts for tensor in group})
     return found
 

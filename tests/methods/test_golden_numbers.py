@@ -15,10 +15,8 @@ from dppa_core.methods import (
     slerp,
     ties,
 )
-from dppa_core.methods.linear import greedy_soup
-from dppa_core.methods.stack import single
 from tests.reference.method_cases import COMBINATIONS
-from tests.reference.stacks import merge_one, stack_of
+from tests.reference.stacks import merge_one, stack_of, streamed
 
 A = [0.9, -0.4, 0.1, 0.5, -0.2, 0.05]
 B = [-0.35, -0.6, 0.2, 0.4, 0.3, -0.08]
@@ -95,7 +93,7 @@ def test_emr_unifies_masks_and_rescales() -> None:
 def test_sce_weighs_models_by_their_squares() -> None:
     stack = stack_of([A, B])
     parameters = sce.SceParameters(density=1.0)
-    tensor = sce.survey_sce((single(stack),), parameters)
+    tensor = sce.survey_sce((streamed(stack),), parameters)
     assert tensor[stack.name].weights == pytest.approx((0.6203, 0.3797), abs=5e-5)
     merged = merge_one(COMBINATIONS["sce"], stack, parameters)
     near(merged, [0.9, -0.4759, 0.138, 0.462, 0.3, -0.08])
@@ -133,11 +131,6 @@ def test_a_soup_is_the_mean_of_the_models() -> None:
     whole = 0.1 * (1 + np.array(A)) + (1 + np.array(B)) - 1
     parameters = linear.LinearParameters(divide="nothing")
     near(merge_one(COMBINATIONS["linear"], stack, parameters), whole.tolist())
-
-
-def test_a_greedy_soup_takes_what_does_not_lower_the_score() -> None:
-    scores = {(2,): 0.5, (2, 0): 0.4, (2, 1): 0.5, (2, 1, 3): 0.6}
-    assert greedy_soup([2, 0, 1, 3], lambda models: scores[models]) == (2, 1, 3)
 
 
 def test_breadcrumbs_drops_both_ends() -> None:

@@ -5,10 +5,9 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.methods import breadcrumbs, consensus, dare_ties, della, sce, ties
-from dppa_core.methods.stack import single
 from dppa_core.parameters import from_mapping
 from tests.reference.method_cases import COMBINATIONS, EVERY
-from tests.reference.stacks import merge_model, merge_one, stack_of
+from tests.reference.stacks import merge_model, merge_one, stack_of, streamed
 
 
 def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
@@ -16,7 +15,7 @@ def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
     delta = np.zeros(1000, np.float32)
     delta[:150] = np.linspace(1, 2, 150)
     stack = stack_of([delta])
-    cuts = ties.find_trim((single(stack),), 0.2, "model")
+    cuts = ties.find_trim((streamed(stack),), 0.2, "model")
     assert np.count_nonzero(ties.trimmed(stack, cuts)) == 150
 
 
@@ -75,7 +74,7 @@ def test_light_deltas_are_weighed_unless_mergekits_floor_is_asked_for() -> None:
     rng = np.random.default_rng(0)
     for size, floored in ((6e-4, True), (1e-3, False)):
         deltas = [rng.normal(0, size, 20_000), rng.normal(0, 3e-4, 20_000)]
-        tensor = single(stack_of(deltas))
+        tensor = streamed(stack_of(deltas))
         paper = sce.survey_sce((tensor,), sce.SceParameters(1.0))[tensor.name].weights
         assert paper[0] == pytest.approx(size**2 / (size**2 + 9e-8), abs=0.02)
         named = sce.survey_sce((tensor,), sce.SceParameters(1.0, "mergekit"))[tensor.name].weights
