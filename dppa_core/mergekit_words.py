@@ -96,10 +96,10 @@ def _ties_of(recipe: MergeRecipe, blocks: Blocks | None, densities: Sequence[flo
     parameters = {"normalize": given["divide"] != "nothing", "lambda": given["scale"]}
     models = weights_of(recipe, blocks)
     if given["semantics"] == "paper":
-        if given["trim"] == "model":
+        if given["ranked_in"] == "model":
             raise NoCounterpart(
                 "ties trims over the whole model; mergekit ranks each tensor for itself. Set "
-                "`trim: tensor` to have the same here."
+                "`ranked_in: tensor` to have the same here."
             )
         if same is None or same <= 0:
             raise NoCounterpart(

@@ -21,7 +21,7 @@ from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_stacked import Layers, StackMerger
-from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
+from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
@@ -85,6 +85,7 @@ class Merger:
         self._treatments = tuple(
             self._treat(model, public, workers, progress, stop) for model in recipe.models
         )
+        self._prepared: dict[tuple[str, int], tuple[Action, int] | None] = {}
         self._stacks = self._stack_merger(stop)
         self.plans: tuple[PruningPlan, ...] = tuple(
             treatments.plan for treatments in self._treatments if treatments.plan is not None
@@ -152,33 +153,47 @@ class Merger:
         base = self.base.raw(name), self.base.dtype(name)
         coefficients = [model.coefficient_at(layer, self._layers) for model in self.recipe.models]
         terms: list[Term | None] = []
-        for index, model in enumerate(self.recipe.models):
+        for index, weight in enumerate(coefficients):
             tuned, other = self.tuned[index], self._places[index][name]
             pair = TensorPair(name, *base, tuned.raw(other), tuned.dtype(other))
-            given = self._treatments[index]
-            treatment = given.modules.get(name, given.others)
-            weight = 1.0 if self.combines else coefficients[index]
-            names = (self.recipe.base, model.model)
-            terms.append(prepare_term(loader, pair, treatment, weight, names, self.recipe.seed))
+            terms.append(self._term(loader, pair, index, 1.0 if self.combines else weight))
         kept = tuple(term.kept if term else 0 for term in terms)
         added = tuple(term for term in terms if term)
         fusion = Fusion(name, *base, added, self.dtype(name), kept)
         models = tuple(index for index, term in enumerate(terms) if term)
         return Layers(fusion, self.base.shape(name), models, tuple(coefficients))
 
+    def _term(self, loader: Loader, pair: TensorPair, index: int, weight: float) -> Term | None:
+        """What one model adds to a tensor; worked out once, however often surveys read it."""
+        place, model = (pair.name, index), self.recipe.models[index].model
+        if place in self._prepared:
+            known = self._prepared[place]
+            return Term(pair, model, *known) if known else None
+        given = self._treatments[index]
+        treatment = given.modules.get(pair.name, given.others)
+        names = (self.recipe.base, model)
+        term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed)
+        if self.combines:  # without the pair: an adapter makes its tensors anew, and large
+            self._prepared[place] = (term.action, term.kept) if term else None
+        return term
+
     def _stack_merger(self, stop: Stop | None) -> StackMerger | None:
         combination = get_method(self.recipe.method).combination
         if combination is None:
             return None
 
-        def tensors() -> list[Layers]:
-            names = [name for name in self.names() if name not in self._twins]
-            found = [self.layers(name, self.loader()) for name in names]
-            return [layers for layers in found if layers is not None]
-
+        names = [n for n in self.names() if n not in self._twins and not self._copied(n)]
         models = [model.model for model in self.recipe.models]
-        settings, seed = self.recipe.settings(), self.recipe.seed
-        return StackMerger(combination, settings, self.loader, models, seed, tensors, stop)
+        return StackMerger(
+            combination,
+            self.recipe.settings(),
+            self.loader,
+            models,
+            self.recipe.seed,
+            names,
+            self.layers,
+            stop,
+        )
 
     def _copied(self, name: str) -> bool:
         """Whether a tensor has no delta: counters and buffers."""

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.methods.fields import other_scope, scale
+from dppa_core.methods.fields import ranked_in, scale
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside, ranks
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
@@ -45,7 +45,7 @@ class BreadcrumbsParameters:
         high=1.0,
         step=0.01,
     )
-    ranked_in: str = other_scope(
+    ranked_in: str = ranked_in(
         "Each tensor, as in the paper, or each row of it, as in the authors' program.",
         "tensor",
         "row",

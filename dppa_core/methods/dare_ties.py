@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dppa_core.methods.election import merge_agreeing
-from dppa_core.methods.fields import density, drop_rate, scale, semantics
+from dppa_core.methods.fields import density, drop_rate, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.rescaling import Mask, match_sums
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
-from dppa_core.methods.ties import TRIM, TiesParameters, Trim, survey_ties, ties
-from dppa_core.parameters import check_fields, choice
+from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
+from dppa_core.parameters import check_fields
 from dppa_core.partition import drop_cut
 
 
@@ -29,11 +29,8 @@ class DareTiesParameters:
     density: float = density(
         0.2, text="The share that TIES' trim keeps after the drop; mergekit does not trim."
     )
-    trim: str = choice(
-        "model",
-        title="Trim over",
-        text="See the method ties; mergekit does not trim.",
-        choices=TRIM,
+    ranked_in: str = ranked_in(
+        "What TIES' trim ranks elements in; mergekit does not trim.", "model", "tensor"
     )
     scale: float = scale(1.0)
     semantics: str = semantics(
@@ -93,7 +90,7 @@ def _by_rate(stack: Stack, rate: float) -> Stack:
 
 
 def _ties(parameters: DareTiesParameters) -> TiesParameters:
-    return TiesParameters(parameters.density, parameters.trim, parameters.scale)
+    return TiesParameters(parameters.density, parameters.ranked_in, parameters.scale)
 
 
 def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) -> Rows:

@@ -70,7 +70,7 @@ def test_ties_is_read_with_mergekits_semantics() -> None:
     models = weighted("{weight: 0.2}", "{weight: 1}")
     found = read(mergekit("ties", models, "parameters: {density: 0.5, int8_mask: true}"))
     parameters = found.recipe.parameters
-    assert (parameters["density"], parameters["trim"]) == (0.5, "tensor")
+    assert (parameters["density"], parameters["ranked_in"]) == (0.5, "tensor")
     assert (parameters["semantics"], parameters["divide"]) == ("mergekit", "coefficients")
     assert not found.notes
 
@@ -340,10 +340,10 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
     [
         (MergeRecipe("x", (DomainModel("a", (0.9,)),)), "no DPPA. Merge it here"),
         (MergeRecipe("x", TWO, "pcb"), "no PCB-Merging"),
-        (MergeRecipe("x", TWO, "ties"), "Set `trim: tensor`"),
+        (MergeRecipe("x", TWO, "ties"), "Set `ranked_in: tensor`"),
         (
             MergeRecipe(
-                "x", (TWO[0], DomainModel("b", coefficient=2.0)), "ties", {"trim": "tensor"}
+                "x", (TWO[0], DomainModel("b", coefficient=2.0)), "ties", {"ranked_in": "tensor"}
             ),
             "Set `semantics: mergekit`",
         ),

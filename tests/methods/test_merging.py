@@ -8,8 +8,10 @@ import pytest
 
 from dppa_core import merge_stacked
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.chunks import TensorPair
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
 from dppa_core.merge import merge_to_folder
+from dppa_core.merge_tensors import prepare_term
 from dppa_core.merger import Merger
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.recipe import (
@@ -132,7 +134,7 @@ def test_blocks_of_any_size_keep_the_same_elements(
 def test_ties_of_one_model_is_magnitude_pruning(zoo_env: Path) -> None:
     """Where tensors are trimmed for themselves, ties in rank included."""
     alone = DomainModel("zoo:math")
-    ties = recipe("ties", parameters={"density": 0.25, "trim": "tensor"})
+    ties = recipe("ties", parameters={"density": 0.25, "ranked_in": "tensor"})
     pruned = MergeRecipe(
         "zoo:base",
         (replace(alone, levels=(0.75,)),),
@@ -227,6 +229,21 @@ def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
     for tensor, share in changed.items():
         if "proj" in tensor:
             assert 0 < share < 0.8, tensor
+
+
+def test_a_survey_works_no_pruning_out_twice(
+    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(loader: object, pair: TensorPair, *rest: object) -> object:
+        asked.append((pair.name, rest[2]))
+        return prepare_term(loader, pair, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("dppa_core.merger.prepare_term", counted)
+    models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
+    merged(MergeRecipe("zoo:base", models, "ties", prune=Pruning("magnitude")))
+    assert len(asked) == len(set(asked)) == 20 * len(models)
 
 
 def test_a_pruning_is_part_of_the_recipe() -> None:

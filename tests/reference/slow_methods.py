@@ -130,7 +130,8 @@ def scaled(delta: Delta, factor: float) -> Delta:
 
 def ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     mergekit = p.semantics == "mergekit"
-    left = trim(layout, models, p.density, p.trim, math.floor if mergekit else round)
+    over, rounded = ("tensor", math.floor) if mergekit else (p.ranked_in, round)
+    left = trim(layout, models, p.density, over, rounded)
     merged = elected_mean(layout, left, mergekit=mergekit, majority=True, divide=p.divide)
     return scaled(merged, p.scale)
 
@@ -155,7 +156,7 @@ def dare_ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     if p.semantics == "mergekit":
         merged = elected_mean(layout, left, mergekit=True, majority=True, divide="nothing")
     else:
-        left = trim(layout, left, p.density, p.trim)
+        left = trim(layout, left, p.density, p.ranked_in)
         merged = elected_mean(layout, left, mergekit=False, majority=True, divide="coefficients")
     return scaled(merged, p.scale)
 
@@ -295,7 +296,7 @@ def slerp(layout: Layout, models: Sequence[Model], p: object) -> Delta:
 
 def pcb(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     merged: Delta = {}
-    for scope in [None] if p.over == "model" else list(layout.shapes):
+    for scope in [None] if p.ranked_in == "model" else list(layout.shapes):
         merged |= _compete(layout, models, p, list(layout.keys(scope)))
     return merged
 
