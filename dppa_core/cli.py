@@ -1,4 +1,4 @@
-"""The command line: profile, plan, merge, card, methods, evaluate, zoo.
+"""The command line: profile, plan, merge, card, and the commands of other files put together.
 
 Knows how people ask and what they see; the work is done elsewhere.
 """

@@ -6,7 +6,6 @@ Knows how people ask and what they see; the translation is done elsewhere.
 from __future__ import annotations
 
 import sys
-from math import prod
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +15,23 @@ from dppa_core.cli_output import emit
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.mergekit_export import export_mergekit
 from dppa_core.mergekit_import import import_mergekit
-from dppa_core.modules import layer_of
+from dppa_core.modules import layer_count
 from dppa_core.recipe import dump_recipe, load_recipe, load_text
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
-
-Layers = Annotated[
-    int | None, typer.Option(min=1, help="Layers of the models; else read from the base.")
-]
 
 
 def import_recipe(
     recipe: Annotated[Path, typer.Argument(metavar="MERGEKIT", help="mergekit's recipe (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Write the recipe here, not to stdout.")] = None,
-    layers: Layers = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Layers of the models; else read from the base.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Read a recipe of mergekit as one of ours; what differs is said on stderr."""
 
     def count(base: str) -> int | None:
-        return layers or _layers_among(_shapes(base))
+        return layers or layer_count(_shapes(base)) or None
 
     found = load_text(recipe, lambda text: import_mergekit(text, count))
     written = dump_recipe(found.recipe)
@@ -47,17 +44,13 @@ def export_recipe(
         bool, typer.Option("--mergekit", help="For mergekit; the one format there is.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write it here, not to stdout.")] = None,
-    layers: Layers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Write a recipe as one of mergekit; what differs is said on stderr."""
     if not mergekit:
         raise typer.BadParameter("say which format: --mergekit")
     given = load_recipe(recipe)
-    shapes = _shapes(given.base)
-    smallest = min(map(prod, shapes.values()), default=None)
-    count = layers or _layers_among(shapes)
-    found = export_mergekit(given, layers=count, smallest=smallest, place=_place)
+    found = export_mergekit(given, shapes=_shapes(given.base), place=_place)
     _hand_over("mergekit", found.text, found.notes, out, as_json)
 
 
@@ -87,11 +80,6 @@ def _shapes(reference: str) -> dict[str, tuple[int, ...]]:
     except DppaError:
         return {}
     return {name: checkpoint.shape(name) for name in checkpoint.names()}
-
-
-def _layers_among(shapes: dict[str, tuple[int, ...]]) -> int | None:
-    found = [layer for layer in map(layer_of, shapes) if layer is not None]
-    return 1 + max(found) if found else None
 
 
 def _place(reference: str) -> str:

@@ -17,9 +17,14 @@ from dppa_core.methods.registry import METHODS
 _PAGE = """# Merge methods
 
 Written by `dppa methods --markdown > docs/methods.md` from the methods themselves. A recipe names
-one by `method:` and sets its parameters by `parameters:`; defaults are those of the papers.
-`coefficient` of a domain model multiplies its delta; a negative one turns it around, 0 leaves the
-model out. Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
+one by `method:` and sets its parameters by `parameters:`. Defaults are those of the papers or of
+their authors' programs as far as these name one. Ours are: `ties` and `other_tensors` of methods
+that prune (though DARE prunes everything in its paper); `q` of `darex_q` and `threshold` and
+`scale` of `consensus`, which the papers find on held-out data; and `position` of `slerp`.
+
+`coefficient` of a domain model multiplies its delta, in `linear` the model itself; a negative one
+turns it around, 0 leaves the model out. `slerp` takes none, and the domain of `emr` needs one that
+is not 0. Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
 every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
 `prune: {method: dppa, strength: 0.1}`.
 

@@ -37,7 +37,7 @@ def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
         name: One of its choices, such as "mergekit".
 
     Raises:
-        InvalidValue: the method has one meaning only, or no such one.
+        InvalidValue: the method has one meaning only, no such one, or the recipe has it already.
     """
     method = get_method(recipe.method)
     choices = _meanings(recipe.method)
@@ -45,10 +45,12 @@ def with_semantics(recipe: MergeRecipe, name: str) -> MergeRecipe:
         several = ", ".join(m.name for m in METHODS if _meanings(m.name))
         known = f"It has {', '.join(choices)}." if choices else f"Methods that have: {several}."
         raise InvalidValue(f"{method.name} has no semantics {shown(name)}. {known}")
-    changed = {**recipe.parameters, "semantics": name}
-    if (method.name, name) == ("ties", "mergekit"):  # which ranks tensors for themselves
-        changed["trim"] = "tensor"
-    return replace(recipe, parameters=changed)
+    if recipe.parameters["semantics"] == name:
+        raise InvalidValue(
+            f"The recipe means {name} already, so there is nothing to compare. Others of "
+            f"{method.name}: {', '.join(one for one in choices if one != name)}."
+        )
+    return replace(recipe, parameters={**recipe.parameters, "semantics": name})
 
 
 def _meanings(method: str) -> tuple[str, ...]:

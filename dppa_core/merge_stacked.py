@@ -1,7 +1,7 @@
 """The pass of methods that combine deltas: all models at once, some rows of a tensor at a time.
 
-Knows raw arrays and terms, not recipes or files. No tensor ever exists as a whole in float32: a
-survey reads it as often as it must, then the rows are merged.
+Knows raw arrays and terms, not recipes or files. No tensor ever exists as a whole in float32,
+unless it is one row: a survey reads it as often as it must, then the rows are merged.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.chunks import CHUNK, Loader, widen
 from dppa_core.floats import FLOATS
-from dppa_core.merge_tensors import Fusion, check_range, raise_overflow
+from dppa_core.merge_tensors import Fusion, raise_overflow, round_into
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.progress import Stop, check
 
@@ -53,7 +54,8 @@ class StackMerger:
         loader: Makes what one thread reads tensors with.
         models: References, in the recipe's order.
         seed: The recipe's.
-        tensors: Every tensor that has a delta; asked for when a survey is over the whole model.
+        names: Of every tensor that has a delta; those a survey of the whole model reads.
+        layers: Name -> what that tensor is made of; asked anew for each reading.
         stop: Ends such a survey between two blocks.
     """
 
@@ -64,12 +66,14 @@ class StackMerger:
         loader: Callable[[], Loader],
         models: Sequence[str],
         seed: int,
-        tensors: Callable[[], Sequence[Layers]],
+        names: Sequence[str],
+        layers: Callable[[str, Loader], Layers | None],
         stop: Stop | None = None,
     ) -> None:
         self._combination, self._parameters, self._loader = combination, parameters, loader
         self._kernels = loader().kernels
-        self._models, self._seed, self._tensors, self._stop = models, seed, tensors, stop
+        self._models, self._seed, self._stop = models, seed, stop
+        self._names, self._layers = names, layers
         self._whole = combination.survey is not None and combination.whole_model(parameters)
         self._lock = threading.Lock()
         self._surveyed: tuple[tuple[int, ...], Any] | None = None
@@ -82,27 +86,17 @@ class StackMerger:
         """
         chosen, statistic = self._known(layers)
         out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
-        if not chosen:
-            widened = np.empty(out.size, np.float32)
-            widen(self._kernels, layers.fusion.base, layers.fusion.base_dtype, widened)
-            self._round(layers.fusion, widened, out)
-            return out
+        combined = bool(chosen) or self._combination.of_none(self._parameters)
         for stack in self._stacks(layers, chosen):
-            with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
-                delta = self._combination.combine(stack, self._parameters, statistic)
-                # A delta of 0 leaves even the sign of a zero alone.
-                merged = np.where(delta != 0, stack.base + delta, stack.base).ravel()
-            self._round(layers.fusion, merged, out[stack.start : stack.start + merged.size])
+            merged = stack.base
+            if combined:
+                with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+                    delta = self._combination.combine(stack, self._parameters, statistic)
+                    # A delta of 0 leaves even the sign of a zero alone.
+                    merged = np.where(delta != 0, merged + delta, merged)
+            part = out[stack.start : stack.start + merged.size]
+            round_into(self._kernels, layers.fusion, merged.ravel(), part)
         return out
-
-    def _round(
-        self, fusion: Fusion, merged: Float32[ndarray, " n"], out: Shaped[ndarray, " n"]
-    ) -> None:
-        check_range(fusion, self._kernels.largest(merged))
-        if fusion.dtype == "BF16":
-            self._kernels.narrow(merged, out)
-        else:
-            np.copyto(out, merged, casting="same_kind")
 
     def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the statistic."""
@@ -111,23 +105,36 @@ class StackMerger:
                 if self._surveyed is None:
                     self._surveyed = self._survey_model()
             return self._surveyed
-        chosen = _taking_part([layers])
+        chosen = _taking_part([layers.coefficients])
         if self._combination.survey is None or not chosen or not layers.fusion.base.size:
             return chosen, None
-        streamed = (self._streamed(layers, chosen),)
-        return chosen, self._combination.survey(streamed, self._parameters)
+        fusion = layers.fusion
+        streamed = Streamed(
+            fusion.name, fusion.base.size, len(chosen), lambda: self._stacks(layers, chosen)
+        )
+        return chosen, self._combination.survey((streamed,), self._parameters)
 
     def _survey_model(self) -> tuple[tuple[int, ...], Any]:
-        tensors = [layers for layers in self._tensors() if layers.fusion.base.size]
-        chosen = _taking_part(tensors)
+        sizes, coefficients = {}, []
+        for name in self._names:
+            check(self._stop)
+            layers = self._layers(name, self._loader())
+            if layers is not None and layers.fusion.base.size:
+                sizes[name] = layers.fusion.base.size
+                coefficients.append(layers.coefficients)
+        chosen = _taking_part(coefficients)
         if self._combination.survey is None or not chosen:
             return (), None
-        streamed = tuple(self._streamed(layers, chosen) for layers in tensors)
+        streamed = tuple(
+            Streamed(name, numel, len(chosen), partial(self._read, name, chosen))
+            for name, numel in sizes.items()
+        )
         return chosen, self._combination.survey(streamed, self._parameters)
 
-    def _streamed(self, layers: Layers, chosen: tuple[int, ...]) -> Streamed:
-        fusion = layers.fusion
-        return Streamed(fusion.name, fusion.base.size, lambda: self._stacks(layers, chosen))
+    def _read(self, name: str, chosen: tuple[int, ...]) -> Iterator[Stack]:
+        layers = self._layers(name, self._loader())
+        if layers is not None:
+            yield from self._stacks(layers, chosen)
 
     def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
         fusion, columns = layers.fusion, layers.columns
@@ -170,7 +177,11 @@ class StackMerger:
         return deltas
 
 
-def _taking_part(tensors: Sequence[Layers]) -> tuple[int, ...]:
-    """The models with a coefficient other than 0 at some tensor."""
-    models = range(len(tensors[0].coefficients)) if tensors else range(0)
-    return tuple(i for i in models if any(layers.coefficients[i] != 0 for layers in tensors))
+def _taking_part(coefficients: Sequence[tuple[float, ...]]) -> tuple[int, ...]:
+    """The models with a coefficient other than 0 at some tensor.
+
+    Args:
+        coefficients: Of all models, at each tensor.
+    """
+    by_model = zip(*coefficients, strict=True)
+    return tuple(index for index, given in enumerate(by_model) if any(given))

@@ -22,7 +22,7 @@ from dppa_core.kernels import Kernels, Stored
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
-from dppa_core.partition import select, tensor_seed
+from dppa_core.partition import drop_cut, drop_seed, select, tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 
@@ -122,9 +122,8 @@ def prepare_term(
         whole = _Whole(_weight(coefficient, treatment.factor))
         return Term(pair, models[1], whole, numel)
     if isinstance(treatment, RandomDrop):
-        cut = min(round((1 - treatment.rate) * 2**64), 2**64 - 1)
-        drawn = tensor_seed("drop", pair.name, models[1], seed)
-        random = _Random(drawn, cut, _weight(coefficient, treatment.factor))
+        weight = _weight(coefficient, treatment.factor)
+        random = _Random(drop_seed(pair.name, models[1], seed), drop_cut(treatment.rate), weight)
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
         treatment = _rank(loader, pair, treatment, models)
@@ -188,11 +187,7 @@ class Fuser:
             part = out[first : first + CHUNK]
             acc = self._acc[: part.size]
             self._sum(fusion, start + first, acc)
-            check_range(fusion, kernels.largest(acc))
-            if fusion.dtype == "BF16":
-                kernels.narrow(acc, part)
-            else:
-                np.copyto(part, acc, casting="same_kind")
+            round_into(kernels, fusion, acc, part)
 
     def _sum(self, fusion: Fusion, start: int, acc: Chunk) -> None:
         stop = start + acc.size
@@ -212,14 +207,25 @@ def equals_base(fusion: Fusion, start: int, merged: Shaped[ndarray, " n"]) -> bo
     return np.array_equal(raw.view(bits), merged.view(bits))
 
 
-def check_range(fusion: Fusion, largest: float) -> None:
-    """Refuse merged weights that the dtype cannot hold.
+def round_into(
+    kernels: Kernels,
+    fusion: Fusion,
+    merged: Float32[ndarray, " n"],
+    out: Shaped[ndarray, " n"],
+) -> None:
+    """Write merged weights in their dtype, rounded to nearest even.
 
     Raises:
-        NonFiniteWeights: naming the tensor, and the model where one is not finite itself.
+        NonFiniteWeights: the dtype cannot hold one; names the tensor, and the model where one is
+            not finite itself.
     """
+    largest = kernels.largest(merged)
     if not largest < _LIMITS[fusion.dtype]:
         raise_overflow(fusion, largest)
+    if fusion.dtype == "BF16":
+        kernels.narrow(merged, out)
+    else:
+        np.copyto(out, merged, casting="same_kind")
 
 
 def raise_overflow(fusion: Fusion, largest: float) -> None:

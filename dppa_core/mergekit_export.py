@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import yaml
 
 from dppa_core.mergekit_words import say
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipe import MergeRecipe, RowDumper
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +29,23 @@ class Exported:
 def export_mergekit(
     recipe: MergeRecipe,
     *,
-    layers: int | None = None,
-    smallest: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     place: Callable[[str], str] = str,
 ) -> Exported:
     """Write a recipe as mergekit's.
 
     Args:
         recipe: Any recipe.
-        layers: Of the base; needed where coefficients differ by layer.
-        smallest: Elements of the base's smallest tensor, where known.
+        shapes: Of the base's tensors, where it can be read; needed where coefficients differ by
+            layer.
         place: Reference -> what mergekit is to find the model by.
 
     Raises:
         NoCounterpart: mergekit has no such merge; the message says why.
     """
-    said = say(recipe, layers)
+    said = say(recipe, shapes or {})
     notes = list(said.notes)
+    smallest = min(map(prod, (shapes or {}).values()), default=None)
     gamma = [values["gamma"] for values in said.models if "gamma" in values]
     if gamma and (smallest is None or min(gamma) * smallest < 1):
         notes.append(
@@ -69,20 +70,5 @@ def export_mergekit(
         written["parameters"] = dict(said.parameters)
     # Sums in float32 and one rounding, as here.
     written |= {"dtype": "float32", "out_dtype": recipe.dtype}
-    return Exported(_dump(written), tuple(notes))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists of numbers in a row."""
-
-
-def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
-    flat = all(isinstance(value, (int, float)) for value in values)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
-
-
-_Dumper.add_representer(list, _represent_list)
-
-
-def _dump(values: Mapping[str, Any]) -> str:
-    return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
+    return Exported(str(text), tuple(notes))

@@ -103,7 +103,7 @@ def _sum_weights(source: Source) -> list[float | dict[int, float]]:
 def _ties(source: Source) -> _Target:
     divide = "coefficients" if source.flag("normalize", True) else "nothing"
     _refuse_rescale(source, False)
-    parameters = {"trim": "tensor", "semantics": "mergekit", "divide": divide}
+    parameters = {"ranked_in": "tensor", "semantics": "mergekit", "divide": divide}
     parameters["scale"] = source.number("lambda", 1.0)  # type: ignore[assignment]
     density = source.common("density", 1.0)
     if density is not None:
@@ -157,7 +157,7 @@ def _dare_ties(source: Source) -> _Target:
     return _Target(
         "ties",
         source.weights(),
-        {"density": 1.0, "trim": "tensor", "scale": scale, "divide": divide}
+        {"density": 1.0, "ranked_in": "tensor", "scale": scale, "divide": divide}
         | {"semantics": "mergekit"},
         Pruning("dare"),
         [(_rate(one),) for one in densities],
@@ -207,7 +207,7 @@ def _breadcrumbs_ties(source: Source) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
     divide = "coefficients" if source.flag("normalize", False) else "nothing"
-    parameters = {"density": 1.0, "trim": "tensor", "divide": divide, "semantics": "mergekit"}
+    parameters = {"density": 1.0, "ranked_in": "tensor", "divide": divide, "semantics": "mergekit"}
     parameters["scale"] = source.number("lambda", 1.0)
     pruning = Pruning("magnitude", {"other_tensors": "prune"})
     return _Target("ties", source.weights(), parameters, pruning, levels, factors)

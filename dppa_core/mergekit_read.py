@@ -39,14 +39,15 @@ class Source:
     def setting(
         self, name: str, default: Any, own: Mapping[str, Any] | None = None
     ) -> float | ByLayer:
-        """A value for all models, or the one of a model where it has its own."""
-        value = own[name] if own and name in own else self.given.get(name, default)
-        if value is None:
+        """A model's own value; for tensors it has none for, that of all models; or the default."""
+        found = [(own or {}).get(name), self.given.get(name), default]
+        values = [value for value in found if value is not None]
+        if not values:
             raise InvalidRecipe(
                 f"{self.method} needs the parameter {name!r} for every model. In mergekit's "
                 "recipes it stands under each model, or once for all of them."
             )
-        return read_setting(value, name, self.layers)
+        return read_setting(values[0], name, self.layers, values[1:])
 
     def number(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> float:
         """A value that must be the same for all tensors."""

@@ -39,27 +39,35 @@ class ByLayer:
     """Of the last norm and the head."""
 
 
-def read_setting(value: Any, where: str, layers: int | None) -> float | ByLayer:
+def read_setting(
+    value: Any, where: str, layers: int | None, fallbacks: Sequence[Any] = ()
+) -> float | ByLayer:
     """A value of a recipe as one number, or as one for each layer.
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
         where: How to call it in messages.
         layers: Of the model, where they are known.
+        fallbacks: Further values; each is for tensors that no filter of those before meets.
 
     Raises:
         InvalidRecipe: no value at all.
         NoCounterpart: it differs within a layer, or the number of layers is needed and unknown.
     """
-    _check(value, where)
-    if layers is None and _has_gradient(value):
+    values = (value, *fallbacks)
+    for given in values:
+        _check(given, where)
+    # A value that meets even a tensor without a name meets all: what comes after is never asked.
+    last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
+    values = values[: values.index(last) + 1]
+    if layers is None and any(map(_has_gradient, values)):
         raise NoCounterpart(
             f"{where} is a gradient over layers, and how many there are is not known here. Say it "
             "with --layers, or have the base where it can be read."
         )
     count = 1 if layers is None else layers
-    inside = tuple(_in_layer(value, where, layer, count) for layer in range(count))
-    before, after = _among(value, where, _BEFORE, 0.0), _among(value, where, _AFTER, 1.0)
+    inside = tuple(_in_layer(values, where, layer, count) for layer in range(count))
+    before, after = _among(values, where, _BEFORE, 0.0), _among(values, where, _AFTER, 1.0)
     if len({*inside, before, after}) == 1:
         return before
     if layers is None:
@@ -98,14 +106,14 @@ def _has_gradient(value: Any) -> bool:
     return len(set(value)) > 1
 
 
-def _in_layer(value: Any, where: str, layer: int, layers: int) -> float:
+def _in_layer(values: Sequence[Any], where: str, layer: int, layers: int) -> float:
     names = [f"model.layers.{layer}.{part}.weight" for part in _INSIDE]
-    return _among(value, where, names, layer / (layers - 1) if layers > 1 else 1.0)
+    return _among(values, where, names, layer / (layers - 1) if layers > 1 else 1.0)
 
 
-def _among(value: Any, where: str, names: Sequence[str], place: float) -> float:
+def _among(values: Sequence[Any], where: str, names: Sequence[str], place: float) -> float:
     """The one value that all these tensors have."""
-    found = {name: _evaluate(value, name, place) for name in names}
+    found = {name: _first(values, name, place) for name in names}
     if None in found.values():
         name = next(name for name, number in found.items() if number is None)
         raise InvalidRecipe(
@@ -115,13 +123,22 @@ def _among(value: Any, where: str, names: Sequence[str], place: float) -> float:
     if len(numbers) > 1:
         raise NoCounterpart(
             f"{where} differs within a layer, by a filter such as "
-            f"{shown(_first_filter(value))}; here a coefficient is one number a layer."
+            f"{shown(_first_filter(values))}; here a coefficient is one number a layer."
         )
     return numbers.pop()
 
 
-def _first_filter(value: Any) -> object:
-    return next((item["filter"] for item in value if item.get("filter") not in (None, "*")), "*")
+def _first_filter(values: Sequence[Any]) -> object:
+    lists = [[value] if isinstance(value, Mapping) else value for value in values]
+    items = [item for one in lists if isinstance(one, list) for item in one]
+    found = (item.get("filter") for item in items if isinstance(item, Mapping))
+    return next((name for name in found if name not in (None, "*")), "*")
+
+
+def _first(values: Sequence[Any], name: str, place: float) -> float | None:
+    """The value of one tensor: the first that has one for it, as in mergekit."""
+    found = (_evaluate(value, name, place) for value in values)
+    return next((number for number in found if number is not None), None)
 
 
 def _evaluate(value: Any, name: str, place: float) -> float | None:

@@ -6,8 +6,8 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_stacked import Layers, StackMerger
-from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
+from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.modules import find_modules, layer_of
+from dppa_core.modules import find_modules, layer_count, layer_of
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
@@ -80,13 +80,13 @@ class Merger:
         )
         self._twins = self._tied_heads()
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
-        layers = [layer_of(name) for name in self.base.names()]
-        self._layers = 1 + max((layer for layer in layers if layer is not None), default=-1)
+        self._layers = layer_count(self.base.names())
         self._check_layers()
         self._treatments = tuple(
             self._treat(*pair, workers, progress, stop)
             for pair in zip(recipe.models, self.tuned, strict=True)
         )
+        self._prepared: dict[tuple[str, int], tuple[Action, int] | None] = {}
         self._stacks = self._stack_merger(stop)
         self.plans: tuple[PruningPlan, ...] = tuple(
             treatments.plan for treatments in self._treatments if treatments.plan is not None
@@ -158,33 +158,47 @@ class Merger:
         base = self.base.raw(name), self.base.dtype(name)
         coefficients = [model.coefficient_at(layer, self._layers) for model in self.recipe.models]
         terms: list[Term | None] = []
-        for index, model in enumerate(self.recipe.models):
+        for index, weight in enumerate(coefficients):
             tuned, other = self.tuned[index], self._places[index][name]
             pair = TensorPair(name, *base, tuned.raw(other), tuned.dtype(other))
-            given = self._treatments[index]
-            treatment = given.modules.get(name, given.others)
-            weight = 1.0 if self.combines else coefficients[index]
-            names = (self.recipe.base, model.model)
-            terms.append(prepare_term(loader, pair, treatment, weight, names, self.recipe.seed))
+            terms.append(self._term(loader, pair, index, 1.0 if self.combines else weight))
         kept = tuple(term.kept if term else 0 for term in terms)
         added = tuple(term for term in terms if term)
         fusion = Fusion(name, *base, added, self.dtype(name), kept)
         models = tuple(index for index, term in enumerate(terms) if term)
         return Layers(fusion, self.base.shape(name), models, tuple(coefficients))
 
+    def _term(self, loader: Loader, pair: TensorPair, index: int, weight: float) -> Term | None:
+        """What one model adds to a tensor; worked out once, however often surveys read it."""
+        place, model = (pair.name, index), self.recipe.models[index].model
+        if place in self._prepared:
+            known = self._prepared[place]
+            return Term(pair, model, *known) if known else None
+        given = self._treatments[index]
+        treatment = given.modules.get(pair.name, given.others)
+        names = (self.recipe.base, model)
+        term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed)
+        if self.combines:  # without the pair: an adapter makes its tensors anew, and large
+            self._prepared[place] = (term.action, term.kept) if term else None
+        return term
+
     def _stack_merger(self, stop: Stop | None) -> StackMerger | None:
         combination = get_method(self.recipe.method).combination
         if combination is None:
             return None
 
-        def tensors() -> list[Layers]:
-            names = [name for name in self.names() if name not in self._twins]
-            found = [self.layers(name, self.loader()) for name in names]
-            return [layers for layers in found if layers is not None]
-
+        names = [n for n in self.names() if n not in self._twins and not self._copied(n)]
         models = [model.model for model in self.recipe.models]
-        settings, seed = self.recipe.settings(), self.recipe.seed
-        return StackMerger(combination, settings, self.loader, models, seed, tensors, stop)
+        return StackMerger(
+            combination,
+            self.recipe.settings(),
+            self.loader,
+            models,
+            self.recipe.seed,
+            names,
+            self.layers,
+            stop,
+        )
 
     def _copied(self, name: str) -> bool:
         """Whether a tensor has no delta: counters and buffers."""
@@ -236,8 +250,20 @@ class Merger:
 
 def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:
     """The recipe with every model fixed to the commit it has now."""
-    models = (replace(m, model=pinned(m.model, public=public)) for m in recipe.models)
-    return replace(recipe, base=pinned(recipe.base, public=public), models=tuple(models))
+    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
+    return replace(
+        recipe,
+        base=pinned(recipe.base, public=public),
+        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
+        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
+    )
+
+
+def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+    """The settings that name a model, with its new name."""
+    named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
+    given = {name: recipe.parameters[name] for name in named}
+    return {name: names.get(reference, reference) for name, reference in given.items()}
 
 
 def _first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:

@@ -66,6 +66,27 @@ def layer_of(tensor: str) -> int | None:
     return int(found.group(2)) if found else None
 
 
+def layer_count(tensors: Iterable[str]) -> int:
+    """How many blocks there are; 0 where no tensor sits in one."""
+    layers = [layer for layer in map(layer_of, tensors) if layer is not None]
+    return 1 + max(layers, default=-1)
+
+
+def blocks_word(tensors: Iterable[str]) -> str | None:
+    """What the names of all tensors in blocks have, and no others: ".layers.", or "h." (GPT-2).
+
+    None where there are no blocks, or no such word.
+    """
+    found = {name: _BLOCK.search(name) for name in tensors}
+    inside = [name for name, match in found.items() if match]
+    outside = [name for name, match in found.items() if not match]
+    words = {match.group(1).partition(".")[0] for match in found.values() if match}
+    for word in [f"{dot}{word}." for word in sorted(words) for dot in (".", "")]:
+        if all(word in name for name in inside) and not any(word in name for name in outside):
+            return word
+    return None
+
+
 def find_modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Module, ...]:
     """The linear modules among named shapes, by layer, then kind.
 

@@ -46,9 +46,9 @@ def whole_number(
     return field(default=default, metadata=metadata)
 
 
-def words(default: str, *, title: str, text: str) -> Any:
-    """A field that holds any text."""
-    metadata = {"title": title, "help": text, "unit": "", "text": True}
+def model_reference(default: str, *, title: str, text: str) -> Any:
+    """A field that names a domain model of the recipe; it is pinned as the model itself is."""
+    metadata = {"title": title, "help": text, "unit": "", "text": True, "model": True}
     return field(default=default, metadata=metadata)
 
 

@@ -224,6 +224,16 @@ def tensor_seed(*names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
+def drop_seed(tensor: str, model: str, seed: int) -> int:
+    """Of the draws by which elements of one model's delta are dropped at random."""
+    return tensor_seed("drop", tensor, model, seed)
+
+
+def drop_cut(rate: float) -> int:
+    """uint64; an element survives a drop at this rate iff its draw is smaller."""
+    return min(round((1 - rate) * 2**64), 2**64 - 1)
+
+
 def mix(indices: UInt64[ndarray, " n"], seed: int) -> UInt64[ndarray, " n"]:
     """The finaliser of splitmix64 on index + seed: distinct indices give distinct hashes."""
     first, second = (np.uint64(value) for value in MULTIPLIERS)

@@ -34,6 +34,7 @@ __all__ = [
     "MergeRecipe",
     "Override",
     "Pruning",
+    "RowDumper",
     "dump_recipe",
     "load_recipe",
     "parse_recipe",
@@ -230,7 +231,11 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
         raise InvalidRecipe(f"{where}: {error}") from error
 
 
-class _Dumper(yaml.SafeDumper):
+class RowDumper(yaml.SafeDumper):
+    """Writes YAML with lists of numbers in a row."""
+
+
+class _Dumper(RowDumper):
     """Numbers in a row, mappings of models in a column."""
 
 
@@ -244,7 +249,7 @@ def _represent_dict(dumper: yaml.SafeDumper, values: dict[Any, Any]) -> yaml.Nod
     return dumper.represent_mapping("tag:yaml.org,2002:map", values, flow_style=flat)
 
 
-_Dumper.add_representer(list, _represent_list)
+RowDumper.add_representer(list, _represent_list)
 _Dumper.add_representer(dict, _represent_dict)
 
 

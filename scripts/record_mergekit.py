@@ -3,8 +3,8 @@
     .venv/bin/python scripts/record_mergekit.py PYTHON
 
 PYTHON is an interpreter that has mergekit, in an environment of its own: its requirements are not
-ours. mergekit reads the recipes with its own configuration class and merges; recipes and merged
-tensors go to tests/reference/mergekit.npz. The embedding is left out, for size.
+ours. mergekit reads the recipes with its own configuration class and merges; recipes, merged
+tensors and its version go to tests/reference/mergekit.npz. The embedding is left out, for size.
 """
 
 import subprocess
@@ -23,13 +23,14 @@ from dppa_core.mergekit_export import export_mergekit  # noqa: E402
 from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models  # noqa: E402
 
 RUN = """
-import sys, yaml
+import importlib.metadata, sys, yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
 config = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[1])))
 options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
 run_merge(config, sys.argv[2], options)
+print(importlib.metadata.version("mergekit"))
 """
 
 
@@ -41,11 +42,12 @@ def main() -> None:
         save_models(root)
         for number, (name, recipe) in enumerate(recipes(root).items()):
             exported = export_mergekit(
-                recipe, layers=SHAPE.layers, smallest=SHAPE.hidden, place=lambda ref: Path(ref).name
+                recipe, shapes=SHAPE.tensors(), place=lambda ref: Path(ref).name
             )
             (root / "config.yaml").write_text(exported.text, "utf-8")
             command = [python, "-c", RUN, "config.yaml", f"out{number}"]
-            subprocess.run(command, cwd=root, check=True)
+            done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+            kept["version"] = np.array(done.stdout.split()[-1])
             kept[f"{name}/recipe"] = np.array(exported.text)
             for file in sorted((root / f"out{number}").glob("*.safetensors")):
                 for tensor, values in load_file(file).items():

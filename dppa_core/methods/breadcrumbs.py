@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.methods.fields import other_scope, scale
+from dppa_core.methods.fields import ranked_in, scale
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside, ranks
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
@@ -45,7 +45,7 @@ class BreadcrumbsParameters:
         high=1.0,
         step=0.01,
     )
-    ranked_in: str = other_scope(
+    ranked_in: str = ranked_in(
         "Each tensor, as in the paper, or each row of it, as in the authors' program.",
         "tensor",
         "row",
@@ -65,13 +65,10 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
         return {}
     found = {}
     for tensor in tensors:
-        models = next(iter(tensor.stacks())).deltas.shape[0]
         shares = 1 - parameters.drop_smallest, parameters.drop_largest
-        counts = [[round(share * tensor.numel)] * models for share in shares]
-        found[tensor.name] = (
-            find_cuts((tensor,), counts[0], lambda stack: np.abs(stack.deltas)),
-            find_cuts((tensor,), counts[1], lambda stack: np.abs(stack.deltas)),
-        )
+        counts = [round(share * tensor.numel) for share in shares for _ in range(tensor.models)]
+        cuts = find_cuts((tensor,), counts, lambda stack: np.tile(np.abs(stack.deltas), (2, 1, 1)))
+        found[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dppa_core.density import other_tensors_choice
-from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.errors import InvalidValue, UnknownName, did_you_mean
 from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import (
     Dropped,
@@ -33,18 +33,45 @@ class DareParameters:
 
 def dare(request: Request, parameters: DareParameters) -> Treatments:
     """Every element is dropped with the rate p, survivors are divided by 1 - p."""
+    return drop_at_random(request, parameters.other_tensors)
+
+
+def drop_at_random(
+    request: Request, other_tensors: str, divisor: float | None = None
+) -> Treatments:
+    """Drop with the last level's rate, or a module's own, and divide survivors.
+
+    Args:
+        request: Modules, levels, factors and overrides.
+        other_tensors: What becomes of them: keep, prune or drop.
+        divisor: Of survivors; None for the share that survives.
+
+    Raises:
+        UnknownName: an override of no module.
+        InvalidValue: a divisor below the share that survives.
+    """
     rate, factor = request.levels[-1], request.amplification[-1]
     rates = {module.name: rate for module in request.modules}
     for name, override in request.overrides.items():
         if name not in rates:
             raise UnknownName(f"overrides: no module {name!r}. {did_you_mean(name, rates)}")
         rates[name] = override.rate
-    modules = {m.tensor: _drop(rates[m.name], factor) for m in request.modules}
-    return Treatments(modules, treat_others(parameters.other_tensors, _drop(rate, factor)))
+    others = _drop("the pruning rate (levels)", rate, factor, divisor)
+    modules = {
+        m.tensor: _drop(f"the rate of {m.name}", rates[m.name], factor, divisor)
+        for m in request.modules
+    }
+    return Treatments(modules, treat_others(other_tensors, others))
 
 
-def _drop(rate: float, factor: float) -> Treatment:
-    return RandomDrop(rate, factor / (1 - rate)) if rate < 1 else Dropped()
+def _drop(whose: str, rate: float, factor: float, divisor: float | None) -> Treatment:
+    kept = 1 - rate
+    if divisor is not None and divisor < kept - 1e-9:
+        raise InvalidValue(
+            f"q must be at least the share that survives, {kept:g}, got {divisor:g}: dividing by "
+            f"less amplifies more than DARE does. Too low is {whose}; the paper's are 0.9 and more."
+        )
+    return RandomDrop(rate, factor / (divisor or kept)) if rate < 1 else Dropped()
 
 
 METHOD = Method(

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dppa_core.methods.election import merge_agreeing
-from dppa_core.methods.fields import density, drop_rate, scale, semantics
+from dppa_core.methods.fields import density, drop_rate, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
+from dppa_core.methods.rescaling import Mask, match_sums
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
-from dppa_core.methods.ties import TRIM, TiesParameters, Trim, survey_ties, ties
-from dppa_core.parameters import check_fields, choice
+from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
+from dppa_core.parameters import check_fields
+from dppa_core.partition import drop_cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,8 @@ class DareTiesParameters:
     density: float = density(
         0.2, text="The share that TIES' trim keeps after the drop; mergekit does not trim."
     )
-    trim: str = choice(
-        "model",
-        title="Trim over",
-        text="See the method ties; mergekit does not trim.",
-        choices=TRIM,
+    ranked_in: str = ranked_in(
+        "What TIES' trim ranks elements in; mergekit does not trim.", "model", "tensor"
     )
     scale: float = scale(1.0)
     semantics: str = semantics(
@@ -55,19 +54,26 @@ class Dropping:
 
 def drop_at_random(stack: Stack, rate: float, factors: Sequence[float]) -> Stack:
     """The stack with elements dropped, the draws of dare, and survivors multiplied."""
-    cut = np.uint64(min(round((1 - rate) * 2**64), 2**64 - 1))
     kept = [
-        np.where(stack.draws(model) < cut, np.float32(factor) * delta, np.float32(0))
+        np.where(_survives(stack, model, rate), np.float32(factor) * delta, np.float32(0))
         for model, (delta, factor) in enumerate(zip(stack.deltas, factors, strict=True))
     ]
     return replace(stack, deltas=np.stack(kept))
 
 
+def _survives(stack: Stack, model: int, rate: float) -> Mask:
+    survives: Mask = stack.draws(model) < np.uint64(drop_cut(rate))
+    return survives
+
+
 def survey_dare_ties(tensors: Sequence[Streamed], parameters: DareTiesParameters) -> Dropping:
     """TIES' survey of what the drop leaves; for mergekit the factors of every tensor."""
     if parameters.semantics == "mergekit":
-        factors = {tensor.name: match_sums(tensor, parameters.drop) for tensor in tensors}
-        return Dropping(None, factors)
+
+        def survives(stack: Stack, model: int) -> Mask:
+            return _survives(stack, model, parameters.drop)
+
+        return Dropping(None, {tensor.name: match_sums(tensor, survives) for tensor in tensors})
     left = [_dropped(tensor, parameters.drop) for tensor in tensors]
     return Dropping(survey_ties(left, _ties(parameters)), {})
 
@@ -76,31 +82,15 @@ def _dropped(tensor: Streamed, rate: float) -> Streamed:
     def stacks() -> Iterator[Stack]:
         return (_by_rate(stack, rate) for stack in tensor.stacks())
 
-    return Streamed(tensor.name, tensor.numel, stacks)
+    return replace(tensor, stacks=stacks)
 
 
 def _by_rate(stack: Stack, rate: float) -> Stack:
     return drop_at_random(stack, rate, [1 / (1 - rate)] * len(stack.models))
 
 
-def match_sums(tensor: Streamed, rate: float) -> tuple[float, ...]:
-    """The factors that give survivors the sum of |d| all elements had; 1 where none survives."""
-    before: dict[int, float] = {}
-    after: dict[int, float] = {}
-    for stack in tensor.stacks():
-        left = drop_at_random(stack, rate, [1.0] * len(stack.models))
-        for model, (delta, kept) in enumerate(zip(stack.deltas, left.deltas, strict=True)):
-            before[model] = before.get(model, 0.0) + _sum(delta)
-            after[model] = after.get(model, 0.0) + _sum(kept)
-    return tuple(before[model] / after[model] if after[model] else 1.0 for model in before)
-
-
-def _sum(delta: Rows) -> float:
-    return float(np.abs(delta).sum(dtype=np.float64))  # float16 or float32 sums overflow or drift
-
-
 def _ties(parameters: DareTiesParameters) -> TiesParameters:
-    return TiesParameters(parameters.density, parameters.trim, parameters.scale)
+    return TiesParameters(parameters.density, parameters.ranked_in, parameters.scale)
 
 
 def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) -> Rows:

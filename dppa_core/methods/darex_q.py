@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dppa_core.density import other_tensors_choice
-from dppa_core.errors import InvalidValue
-from dppa_core.methods.dare import DareParameters, dare
+from dppa_core.methods.dare import drop_at_random
 from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import RandomDrop, Request, Treatment, Treatments
+from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.parameters import check_fields, number
 
 
@@ -37,22 +36,7 @@ class DarexQParameters:
 
 def darex_q(request: Request, parameters: DarexQParameters) -> Treatments:
     """The draws of dare, with survivors divided by q."""
-    kept = 1 - request.levels[-1]
-    if parameters.q < kept - 1e-9:
-        raise InvalidValue(
-            f"q must be at least the share that survives, {kept:g}, got {parameters.q:g}: dividing "
-            "by less amplifies more than DARE does. A pruning rate (levels) that is too low is the "
-            "usual cause; the paper's are 0.9 and more."
-        )
-    drawn = dare(request, DareParameters(parameters.other_tensors))
-    modules = {name: _rescaled(one, request, parameters.q) for name, one in drawn.modules.items()}
-    return Treatments(modules, _rescaled(drawn.others, request, parameters.q))
-
-
-def _rescaled(treatment: Treatment, request: Request, q: float) -> Treatment:
-    if not isinstance(treatment, RandomDrop):
-        return treatment
-    return RandomDrop(treatment.rate, request.amplification[-1] / q)
+    return drop_at_random(request, parameters.other_tensors, parameters.q)
 
 
 METHOD = Method(

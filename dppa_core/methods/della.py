@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
@@ -18,10 +18,10 @@ from dppa_core.methods.election import merge_agreeing
 from dppa_core.methods.fields import drop_rate, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import ranks
+from dppa_core.methods.rescaling import Mask, match_sums
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
 
-Mask: TypeAlias = Bool[ndarray, "rows columns"]
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]
 
 
@@ -63,19 +63,12 @@ def survey_della(tensors: Sequence[Streamed], parameters: DellaParameters) -> Fa
     """For mergekit, tensor -> the factor of each model's survivors that keeps its sum of |d|."""
     if parameters.semantics == "paper":
         return {}
-    return {tensor.name: _factors(tensor, parameters) for tensor in tensors}
 
+    def survives(stack: Stack, model: int) -> Mask:
+        size = np.abs(stack.deltas[model])
+        return _survives(stack, model, drop_probabilities(size, stack, parameters))
 
-def _factors(tensor: Streamed, parameters: DellaParameters) -> tuple[float, ...]:
-    before: dict[int, float] = {}
-    after: dict[int, float] = {}
-    for stack in tensor.stacks():
-        for model, delta in enumerate(stack.deltas):
-            size = np.abs(delta).astype(np.float64)
-            kept = _survives(stack, model, drop_probabilities(np.abs(delta), stack, parameters))
-            before[model] = before.get(model, 0.0) + float(size.sum())
-            after[model] = after.get(model, 0.0) + float(size[kept].sum())
-    return tuple(before[model] / after[model] if after[model] else 1.0 for model in before)
+    return {tensor.name: match_sums(tensor, survives) for tensor in tensors}
 
 
 def drop_probabilities(size: Rows, stack: Stack, parameters: DellaParameters) -> Probabilities:

@@ -1,6 +1,7 @@
 """Elect a sign for every element, and average the deltas that agree with it (TIES' last steps).
 
-Knows arrays only. Votes are added in float64: in float32 the order of the models could decide.
+Knows arrays only. Votes and weights are added in float64: in float32 the order of the models could
+decide, and weights that cancel would leave a rest to divide by.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from numpy import ndarray
 from dppa_core.methods.stack import Deltas, Rows
 
 Signs: TypeAlias = Int8[ndarray, "rows columns"]
+
+_CANCELLED = 1e-8
+"""A sum of shares of both signs that is no larger is 0 but for rounding."""
 
 
 def elect(deltas: Deltas, undecided: int) -> Signs:
@@ -34,7 +38,12 @@ def elect(deltas: Deltas, undecided: int) -> Signs:
 
 
 def fuse_agreeing(
-    contributions: Deltas, shares: Sequence[float], signs: Signs, *, divide: bool = True
+    contributions: Deltas,
+    shares: Sequence[float],
+    signs: Signs,
+    *,
+    divide: bool = True,
+    least: float = 0.0,
 ) -> Rows:
     """The weighted mean of the deltas that have the elected sign; 0 where none has it.
 
@@ -43,15 +52,18 @@ def fuse_agreeing(
         shares: What each adds to the divisor where it agrees: its weight, or 1 to count heads.
         signs: The elected ones.
         divide: False for the sum in place of the mean.
+        least: The smallest divisor; smaller ones are raised to it.
     """
-    total, divisor = np.zeros((2, *signs.shape), np.float32)
+    total, divisor = np.zeros(signs.shape, np.float32), np.zeros(signs.shape, np.float64)
     for contribution, share in zip(contributions, shares, strict=True):
         agrees = (np.sign(contribution) == signs) & (signs != 0)
         total += np.where(agrees, contribution, np.float32(0))
-        divisor += np.where(agrees, np.float32(share), np.float32(0))
+        divisor += np.where(agrees, share, 0.0)
     if divide:
-        divisor[np.abs(divisor) < np.float32(1e-8)] = 1  # nobody agrees, or weights that cancel
-        total /= divisor
+        # Without negative shares a divisor of 0 means that nobody agrees, and a small one is one.
+        cancelled = _CANCELLED if min(shares, default=0.0) < 0 else 0.0
+        divisor[np.abs(divisor) <= cancelled] = 1
+        total /= (np.maximum(divisor, least) if least else divisor).astype(np.float32)
     result: Rows = total
     return result
 
@@ -78,8 +90,8 @@ def merge_agreeing(
     weights = np.array(coefficients, np.float32)
     contributions = deltas * weights[:, None, None]
     voters = contributions if weigh_first else deltas * np.sign(weights)[:, None, None]
-    shares = weights if weigh_first else np.abs(weights)
+    shares = list(coefficients) if weigh_first else [abs(value) for value in coefficients]
     if divide == "number":
-        shares = np.ones_like(weights)
+        shares = [1.0] * len(shares)
     signs = elect(voters, undecided)
-    return fuse_agreeing(contributions, shares.tolist(), signs, divide=divide != "nothing")
+    return fuse_agreeing(contributions, shares, signs, divide=divide != "nothing")

@@ -16,14 +16,14 @@ from dppa_core.methods.election import elect
 from dppa_core.methods.fields import semantics
 from dppa_core.methods.method import Coefficients, Method
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
-from dppa_core.parameters import check_fields, words
+from dppa_core.parameters import check_fields, model_reference
 
 
 @dataclass(frozen=True, slots=True)
 class EmrParameters:
     """Settings of EMR-Merging."""
 
-    domain: str = words(
+    domain: str = model_reference(
         "",
         title="Domain",
         text="The domain model whose mask and scale are applied, as the recipe names it. EMR is "
@@ -66,6 +66,12 @@ def survey_emr(tensors: Sequence[Streamed], parameters: EmrParameters) -> float:
 
 
 def _own(stack: Stack, parameters: EmrParameters) -> Rows:
+    if parameters.domain not in stack.models:  # only layers tell: those not named have 1
+        raise InvalidValue(
+            f"emr: the domain {shown(parameters.domain)} has the coefficient 0 at every layer, so "
+            "it has no delta to be masked. A coefficient by layer that is 0 throughout is the "
+            "usual cause."
+        )
     own: Rows = stack.weighted()[stack.models.index(parameters.domain)]
     return own
 

@@ -37,6 +37,6 @@ def semantics(text: str, *choices: str) -> Any:
     )
 
 
-def other_scope(text: str, *choices: str) -> Any:
+def ranked_in(text: str, *choices: str) -> Any:
     """What elements are ranked in; the first choice is the default."""
     return choice(choices[0], title="Ranked in", text=text, choices=choices)

@@ -5,7 +5,6 @@ Knows stacked deltas, no weights on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,8 @@ from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
-_NO_MEAN = 1e-8  # coefficients that cancel have no mean: the base is left as it is
+NO_MEAN = 1e-8
+"""Coefficients whose sum is smaller have no mean: the base is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
     """The sum of coefficient times model, minus the base.
 
     Worked out on the deltas, whose rounding errors are small; what the coefficients fall short
-    of 1 is taken from the base.
+    of 1 is taken from the base; of a plain sum of no models that is all of it.
     """
     weights = np.array(stack.coefficients, np.float64)
     total = float(weights.sum())
@@ -45,30 +45,11 @@ def linear(stack: Stack, parameters: LinearParameters, statistic: None = None) -
         merged = np.float32(total - 1) * stack.base
     else:
         merged = np.zeros_like(stack.base)
-        weights = weights / total if abs(total) > _NO_MEAN else 0 * weights
+        weights = weights / total if abs(total) >= NO_MEAN else 0 * weights
     for delta, weight in zip(stack.deltas, weights, strict=True):
         merged += np.float32(weight) * delta
     result: Rows = merged
     return result
-
-
-def greedy_soup(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
-    """The paper's recipe for a soup: add a model only if the held-out score does not fall.
-
-    Args:
-        order: Models by their own score, best first.
-        score: Of the uniform soup of some models, on a split that is not the test split.
-
-    Returns:
-        The models of the soup, in the order they were added.
-    """
-    chosen: tuple[int, ...] = ()
-    best = -np.inf
-    for model in order:
-        reached = score((*chosen, model))
-        if reached >= best:
-            chosen, best = (*chosen, model), reached
-    return chosen
 
 
 METHOD = Method(
@@ -77,5 +58,5 @@ METHOD = Method(
     paper="arXiv:2203.05482",
     summary="Averages the models themselves, weighted by their coefficients: a soup.",
     parameters=LinearParameters,
-    combination=Combination(linear),
+    combination=Combination(linear, of_none=lambda parameters: parameters.divide == "nothing"),
 )

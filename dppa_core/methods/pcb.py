@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.fields import density, other_scope, scale, semantics
+from dppa_core.methods.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.pcb_scores import Scores, paper_scores, reference_scores
 from dppa_core.methods.ranking import find_cuts, inside
@@ -26,7 +26,7 @@ class PcbParameters:
     density: float = density(
         0.1, text="The share of each model's elements that is kept, those with the highest score."
     )
-    over: str = other_scope(
+    ranked_in: str = ranked_in(
         "What elements compete in: the whole model, or each tensor for itself.", "model", "tensor"
     )
     scale: float = scale(1.0)
@@ -54,7 +54,7 @@ class Competition:
 
 def survey_pcb(tensors: Sequence[Streamed], parameters: PcbParameters) -> Mapping[str, Competition]:
     """Tensor -> the competition it takes part in."""
-    if parameters.over == "model":
+    if parameters.ranked_in == "model":
         return dict.fromkeys([t.name for t in tensors], _compete(tensors, parameters))
     return {tensor.name: _compete((tensor,), parameters) for tensor in tensors}
 
@@ -63,7 +63,7 @@ def _compete(tensors: Sequence[Streamed], parameters: PcbParameters) -> Competit
     find = reference_scores if parameters.semantics == "reference" else paper_scores
     scores = find(tensors)
     count = round(parameters.density * sum(tensor.numel for tensor in tensors))
-    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    models = tensors[0].models
     cuts = find_cuts(tensors, [count] * models, scores)
     lowest, highest = np.full(models, np.inf), np.zeros(models)
     for tensor in tensors:
@@ -110,5 +110,5 @@ METHOD = Method(
     paper="arXiv:2410.02396",
     summary="Lets the entries of all deltas compete, and weighs the winners by their scores.",
     parameters=PcbParameters,
-    combination=Combination(pcb, survey_pcb, lambda parameters: parameters.over == "model"),
+    combination=Combination(pcb, survey_pcb, lambda parameters: parameters.ranked_in == "model"),
 )

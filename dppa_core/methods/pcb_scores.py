@@ -79,7 +79,7 @@ def product(deltas: Deltas, i: int, j: int) -> Wide:
 
 def paper_scores(tensors: Sequence[Streamed]) -> PaperScores:
     """Two passes: the range of every product, then the divisors of every softmax."""
-    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    models = tensors[0].models
     pairs = [(i, j) for i in range(models) for j in range(models)]
     low, high = np.full((models, models), np.inf), np.full((models, models), -np.inf)
     for tensor in tensors:
@@ -136,7 +136,7 @@ class ReferenceScores:
 
 def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:
     """Find where |d| is clamped."""
-    models = next(iter(tensors[0].stacks())).deltas.shape[0]
+    models = tensors[0].models
     numel = sum(tensor.numel for tensor in tensors)
     places = int(numel * OUTLIERS), int(numel * (1 - OUTLIERS) - 1)
     smallest, largest = (

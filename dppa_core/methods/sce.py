@@ -21,7 +21,8 @@ from dppa_core.parameters import check_fields
 from dppa_core.partition import Cut
 
 MERGEKIT_FLOOR = 1e-6
-"""Below this sum of mean squares mergekit weighs all models alike: light fine-tunes lie below."""
+"""Below this sum of mean squares mergekit weighs all models alike: light fine-tunes lie below. It
+divides by no less, either, where few models agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class SceParameters:
     )
     semantics: str = semantics(
         "reference: the selection decides the weights of the models, but all elements are merged; "
-        "mergekit: as the paper, but models weigh alike where their deltas are small.",
+        "mergekit: as the paper, but models weigh alike where their deltas are small, and "
+        "the count of positions is rounded down.",
         "reference",
         "mergekit",
     )
@@ -58,7 +60,7 @@ def survey_sce(tensors: Sequence[Streamed], parameters: SceParameters) -> Mappin
     """Select the positions of every tensor and weigh the models on them."""
     found = {}
     for tensor in tensors:
-        cut = _find_cut(tensor, parameters.density)
+        cut = _find_cut(tensor, parameters)
         squares = sum(_squares(stack, cut) for stack in tensor.stacks())
         means = np.asarray(squares) / tensor.numel
         floor = MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0
@@ -73,12 +75,15 @@ def _squares(stack: Stack, cut: Cut | None) -> ndarray:
     return np.array([np.square(delta, dtype=np.float64).sum() for delta in selected])
 
 
-def _find_cut(tensor: Streamed, share: float) -> Cut | None:
-    models = next(iter(tensor.stacks())).deltas.shape[0]
-    if share == 1 or models == 1:  # one model differs from nobody
+def _find_cut(tensor: Streamed, parameters: SceParameters) -> Cut | None:
+    share = parameters.density
+    if share == 1 or tensor.models == 1:  # one model differs from nobody
         return None
     differing = sum(int(np.count_nonzero(variance(stack))) for stack in tensor.stacks())
-    return find_cuts((tensor,), [round(share * differing)], variance)[0]
+    count = round(share * differing)
+    if parameters.semantics == "mergekit":
+        count = int(np.float32(share) * np.float32(differing))  # in float32, and rounded down
+    return find_cuts((tensor,), [count], variance)[0]
 
 
 def variance(stack: Stack) -> Float32[ndarray, "1 rows columns"]:
@@ -106,7 +111,8 @@ def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]
     deltas = select(stack, cut)
     signs = elect(deltas, 0 if parameters.semantics == "paper" else 1)
     weights = np.array(calculated.weights, np.float32)
-    return fuse_agreeing(deltas * weights[:, None, None], weights.tolist(), signs)
+    least = MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0
+    return fuse_agreeing(deltas * weights[:, None, None], weights.tolist(), signs, least=least)
 
 
 METHOD = Method(

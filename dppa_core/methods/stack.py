@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt64
 from numpy import ndarray
 
-from dppa_core.partition import mix, tensor_seed
+from dppa_core.partition import drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]
@@ -47,7 +47,7 @@ class Stack:
 
     def draws(self, model: int) -> UInt64[ndarray, "rows columns"]:
         """Uniform draws for random drops of one model; the same as those of the method dare."""
-        return self._hashes(tensor_seed("drop", self.name, self.models[model], self.seed))
+        return self._hashes(drop_seed(self.name, self.models[model], self.seed))
 
     def weighted(self) -> Deltas:
         """Every delta times its coefficient."""
@@ -73,12 +73,9 @@ class Streamed:
 
     name: str
     numel: int
+    models: int
+    """How many take part."""
     stacks: Callable[[], Iterable[Stack]]
-
-
-def single(stack: Stack) -> Streamed:
-    """A tensor that is one stack."""
-    return Streamed(stack.name, stack.base.size, lambda: (stack,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +88,5 @@ class Combination:
     """Tensors, parameters -> what `combine` must know beyond its rows; a few numbers."""
     whole_model: Callable[[Any], bool] = lambda parameters: False
     """Whether the survey of these parameters is over all tensors, or over the one at hand."""
-
-
-def merge_tensor(
-    combination: Combination, stack: Stack, parameters: Any, others: Sequence[Streamed] = ()
-) -> Rows:
-    """The merged delta of a tensor that is one stack, surveyed together with `others`."""
-    statistic = None
-    if combination.survey is not None:
-        statistic = combination.survey((single(stack), *others), parameters)
-    return combination.combine(stack, parameters, statistic)
+    of_none: Callable[[Any], bool] = lambda parameters: False
+    """Whether no model at all makes a delta too; else the base stays where none takes part."""

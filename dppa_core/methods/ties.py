@@ -11,16 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dppa_core.errors import InvalidValue
 from dppa_core.methods.election import elect, merge_agreeing
-from dppa_core.methods.fields import density, scale, semantics
+from dppa_core.methods.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
 from dppa_core.partition import Cut
-
-TRIM = ("model", "tensor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +25,11 @@ class TiesParameters:
     """Settings of TIES; the defaults are the paper's."""
 
     density: float = density(0.2)
-    trim: str = choice(
+    ranked_in: str = ranked_in(
+        "What the largest elements are ranked in: the whole model, as in the paper, or each tensor "
+        "for itself, as always in mergekit.",
         "model",
-        title="Trim over",
-        text="What the largest elements are ranked in: the whole model, as in the paper, or each "
-        "tensor for itself, as in mergekit.",
-        choices=TRIM,
+        "tensor",
     )
     scale: float = scale(1.0)
     divide: str = choice(
@@ -44,16 +40,13 @@ class TiesParameters:
         choices=("coefficients", "number", "nothing"),
     )
     semantics: str = semantics(
-        "mergekit: coefficients multiply before the election, and an undecided sign is plus; "
-        "paper: they weigh the mean only, and an undecided sign is the majority of all."
+        "mergekit: each tensor is ranked for itself, coefficients multiply before the election, "
+        "and an undecided sign is plus; paper: they weigh the mean only, and an undecided sign is "
+        "the majority of all."
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.semantics == "mergekit" and self.trim == "model":
-            raise InvalidValue(
-                "semantics: mergekit trims each tensor for itself; say so with trim: tensor."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ def survey_ties(tensors: Sequence[Streamed], parameters: TiesParameters) -> Trim
     """Find the borders of the trim, then count the elections of the whole model."""
     if parameters.semantics == "mergekit":  # it rounds down
         return Trim(find_trim(tensors, parameters.density, "tensor", math.floor), 1)
-    cuts = find_trim(tensors, parameters.density, parameters.trim)
+    cuts = find_trim(tensors, parameters.density, parameters.ranked_in)
     return Trim(cuts, _majority(tensors, cuts))
 
 
@@ -84,8 +77,7 @@ def find_trim(
     found = {}
     for group in groups:
         count = rounded(kept * sum(tensor.numel for tensor in group))
-        models = next(iter(group[0].stacks())).deltas.shape[0]
-        cuts = find_cuts(group, [count] * models, lambda stack: np.abs(stack.deltas))
+        cuts = find_cuts(group, [count] * group[0].models, lambda stack: np.abs(stack.deltas))
         found.update({tensor.name: cuts for tensor in group})
     return found
 

@@ -157,6 +157,13 @@ def test_a_recipe_is_pinned_to_commits(hub: HubServer, tmp_path: Path) -> None:
     assert again.sha256 == report.sha256
 
 
+def test_the_domain_of_emr_is_pinned_with_its_model(hub: HubServer, tmp_path: Path) -> None:
+    recipe = MergeRecipe(BASE, (DomainModel(MATH),), "emr", {"domain": MATH})
+    report = merge_to_folder(recipe, tmp_path / "out")
+    written = load_recipe(tmp_path / "out" / "recipe.yaml")
+    assert written.parameters["domain"] == f"hub:{MATH}@{commit(hub, MATH)}" == report.sources[1]
+
+
 def test_a_pinned_reference_asks_nobody(hub: HubServer) -> None:
     text = f"hub:{MATH}@{commit(hub, MATH)}"
     assert pinned(text) == text and pinned("zoo:base") == "zoo:base" and not hub.asked

@@ -12,9 +12,14 @@ from dppa_core.mergekit_import import Imported, import_mergekit
 from dppa_core.mergekit_settings import ByLayer, read_setting
 from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
 from tests.command import Command
+from tests.tiny import Shape
 
 TWO = (DomainModel("a"), DomainModel("b"))
 UNEVEN = (DomainModel("a"), DomainModel("b", coefficient=2.0))
+LLAMA = Shape(layers=2).tensors()
+GPT2 = ("h.0.attn.c_attn.weight", "h.1.attn.c_attn.weight", "wte.weight", "ln_f.weight")
+OPPOSED = (DomainModel("a", coefficient=0.5), DomainModel("b", coefficient=-0.5))
+BY_LAYER = DomainModel("a", coefficient={0: 0.5, 1: 1.0})
 
 
 def mergekit(method: str, models: str = "", rest: str = "") -> str:
@@ -65,7 +70,7 @@ def test_ties_is_read_with_mergekits_semantics() -> None:
     models = weighted("{weight: 0.2}", "{weight: 1}")
     found = read(mergekit("ties", models, "parameters: {density: 0.5, int8_mask: true}"))
     parameters = found.recipe.parameters
-    assert (parameters["density"], parameters["trim"]) == (0.5, "tensor")
+    assert (parameters["density"], parameters["ranked_in"]) == (0.5, "tensor")
     assert (parameters["semantics"], parameters["divide"]) == ("mergekit", "coefficients")
     assert not found.notes
 
@@ -181,6 +186,18 @@ def test_a_filter_that_leaves_tensors_without_a_value_is_named() -> None:
         read_setting([{"filter": "mlp", "value": 1}], "weight", 2)
 
 
+def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default() -> None:
+    embeddings = "[{filter: embed, value: 0.25}]"
+    models = f"models: [{{model: a, parameters: {{weight: {embeddings}}}}}, {{model: b}}]"
+    found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
+    assert "0.25 for the embeddings and 0.5 for the head" in found.notes[0]
+    assert found.recipe.models[0].coefficient == {0: 0.5, 1: 0.5}
+    some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
+    assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
+    own = weighted("{weight: 0.5}", "{weight: 0.5}")  # never asked of the gradient below
+    assert read(mergekit("task_arithmetic", own, "parameters: {weight: [0, 1]}"))
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
@@ -230,7 +247,7 @@ def test_what_is_lost_is_said() -> None:
 
 def exported(method: str, *models: DomainModel, **rest: object) -> dict[str, object]:
     recipe = MergeRecipe("base", models or TWO, method, **rest)  # type: ignore[arg-type]
-    return dict(yaml.safe_load(export_mergekit(recipe, layers=2).text))
+    return dict(yaml.safe_load(export_mergekit(recipe, shapes=LLAMA).text))
 
 
 def test_a_soup_is_written_with_weights_that_sum_to_one() -> None:
@@ -240,15 +257,63 @@ def test_a_soup_is_written_with_weights_that_sum_to_one() -> None:
     assert "base_model" not in soup
 
 
+def test_a_soup_of_one_layer_may_have_no_mean() -> None:
+    models = (DomainModel("a", coefficient={0: 1.0, 1: 2.0}), DomainModel("b", coefficient=-1.0))
+    with pytest.raises(NoCounterpart, match="sum of coefficients, which is 0"):
+        exported("linear", *models)
+    assert exported("linear", *models, parameters={"divide": "nothing"})
+
+
+def test_della_that_drops_nothing_is_written() -> None:
+    model = exported("della", parameters={"drop": 0, "window": 0})["models"][0]  # type: ignore[index]
+    assert model["parameters"] == {"weight": 1.0, "density": 1.0, "epsilon": 0.0}
+
+
 def test_sums_are_float32_and_rounded_once() -> None:
     found = exported("task_arithmetic")
     assert (found["dtype"], found["out_dtype"]) == ("float32", "bfloat16")
 
 
 def test_coefficients_by_layer_are_a_gradient_with_a_stop_at_every_layer() -> None:
-    model = DomainModel("a", coefficient={0: 0.5, 1: 1.0})
-    weight = exported("task_arithmetic", model)["models"][0]["parameters"]["weight"]  # type: ignore[index]
+    weight = exported("task_arithmetic", BY_LAYER)["models"][0]["parameters"]["weight"]  # type: ignore[index]
     assert weight == [{"filter": ".layers.", "value": [0.5, 1.0]}, {"value": 0.75}]
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        (GPT2, "h."),
+        ([f"transformer.{name}" for name in GPT2], ".h."),
+        (["gpt_neox.layers.0.mlp.weight", "gpt_neox.layers.1.mlp.weight"], ".layers."),
+    ],
+)
+def test_the_filter_of_layers_is_what_the_base_calls_them(names: list[str], word: str) -> None:
+    recipe = MergeRecipe("base", (BY_LAYER,), "task_arithmetic")
+    text = export_mergekit(recipe, shapes=dict.fromkeys(names, (2, 2))).text
+    weight = yaml.safe_load(text)["models"][0]["parameters"]["weight"]
+    assert weight == [{"filter": word, "value": [0.5, 1.0]}, {"value": 0.75}]
+
+
+@pytest.mark.parametrize("names", [[], ["embed.weight"], [*GPT2, "smith.weight", "mh.x"]])
+def test_layers_that_no_filter_tells_from_the_rest_are_refused(names: list[str]) -> None:
+    recipe = MergeRecipe("base", (BY_LAYER,), "task_arithmetic")
+    with pytest.raises(NoCounterpart, match="which tensors of the base are in which layer"):
+        export_mergekit(recipe, shapes=dict.fromkeys(names, (2, 2)))
+
+
+def test_weights_are_written_without_rounding_errors() -> None:
+    models = (DomainModel("a", (0.9,)), DomainModel("b", (0.7,), coefficient=0.3))
+    found = exported("darex_q", *models, parameters={"q": 0.6, "other_tensors": "prune"})
+    weights = [model["parameters"]["weight"] for model in found["models"]]  # type: ignore[attr-defined]
+    assert weights == [0.166666666667, 0.15]
+
+
+def test_other_tensors_keep_their_whole_delta_only_beside_plain_dare() -> None:
+    alone = DomainModel("a", (0.9,))
+    notes = export_mergekit(MergeRecipe("x", (alone,), "dare", {"other_tensors": "keep"})).notes
+    assert any("drops in embeddings" in note for note in notes)
+    # Divided by the share that survives, DAREx-q is DARE.
+    assert exported("darex_q", alone, parameters={"q": 0.1})
 
 
 def test_methods_of_chance_are_written_with_a_warning() -> None:
@@ -266,8 +331,8 @@ def test_methods_of_chance_are_written_with_a_warning() -> None:
 def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
     recipe = MergeRecipe("base", TWO, "breadcrumbs")
     assert any("less than one element" in note for note in export_mergekit(recipe).notes)
-    assert any("drops" in note for note in export_mergekit(recipe, smallest=99).notes)
-    assert not any("drops" in note for note in export_mergekit(recipe, smallest=100).notes)
+    assert any("drops" in note for note in export_mergekit(recipe, shapes={"x": (9, 11)}).notes)
+    assert not any("drops" in note for note in export_mergekit(recipe, shapes={"x": (100,)}).notes)
 
 
 @pytest.mark.parametrize(
@@ -275,10 +340,10 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
     [
         (MergeRecipe("x", (DomainModel("a", (0.9,)),)), "no DPPA. Merge it here"),
         (MergeRecipe("x", TWO, "pcb"), "no PCB-Merging"),
-        (MergeRecipe("x", TWO, "ties"), "Set `trim: tensor`"),
+        (MergeRecipe("x", TWO, "ties"), "Set `ranked_in: tensor`"),
         (
             MergeRecipe(
-                "x", (TWO[0], DomainModel("b", coefficient=2.0)), "ties", {"trim": "tensor"}
+                "x", (TWO[0], DomainModel("b", coefficient=2.0)), "ties", {"ranked_in": "tensor"}
             ),
             "Set `semantics: mergekit`",
         ),
@@ -292,6 +357,16 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
             "modules alone",
         ),
         (MergeRecipe("x", TWO, "ties", prune=Pruning("dppa")), "nothing that goes before"),
+        (MergeRecipe("x", (DomainModel("a", (0.9,)),), "darex_q", {"q": 0.2}), "multiplied by 0.5"),
+        (
+            MergeRecipe(
+                "x", (DomainModel("a", (0.9,), (2.0,)),), "dare", {"other_tensors": "keep"}
+            ),
+            "multiplied by 2 .*Set `other_tensors: prune`",
+        ),
+        (MergeRecipe("x", TWO, "dare", {"other_tensors": "drop"}), "other_tensors: drop"),
+        (MergeRecipe("x", OPPOSED, "linear"), "sum of coefficients, which is 0"),
+        (MergeRecipe("x", TWO, "della", {"drop": 0.25, "window": 0.5}), "window below 0.5"),
         (
             MergeRecipe("x", (DomainModel("a", coefficient={0: 1.0}),), "linear"),
             "coefficients differ by layer",

@@ -1,4 +1,4 @@
-"""What mergekit 0.1.4 itself made of our recipes, and what we make of them."""
+"""What mergekit itself made of our recipes, and what we make of them."""
 
 from functools import cache
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core import mergekit_import, mergekit_words
 from dppa_core.checkpoint import to_float32
 from dppa_core.mergekit_export import export_mergekit
 from dppa_core.mergekit_import import import_mergekit
@@ -48,12 +49,17 @@ def assert_as_recorded(name: str, merged: dict[str, np.ndarray]) -> None:
     assert compared == 28
 
 
+def test_results_are_of_the_version_that_was_read() -> None:
+    version = str(recorded()["version"])
+    for module in (mergekit_import, mergekit_words):
+        assert f"version {version}" in " ".join(str(module.__doc__).split())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_recipe_is_the_one_mergekit_read(root: Path, name: str) -> None:
     exported = export_mergekit(
         recipes(root)[name],
-        layers=SHAPE.layers,
-        smallest=SHAPE.hidden,
+        shapes=SHAPE.tensors(),
         place=lambda reference: Path(reference).name,
     )
     assert exported.text == str(recorded()[f"{name}/recipe"])

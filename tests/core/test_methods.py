@@ -1,14 +1,18 @@
 """Golden numbers of the merge methods, worked out by hand or from the papers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dppa_core.checkpoint import to_float32
-from dppa_core.errors import UnknownName
+from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.merger import Merger
+from dppa_core.methods.darex_q import DarexQParameters
 from dppa_core.methods.registry import get_method, method_names
+from dppa_core.methods.treatment import RandomDrop, Request
+from dppa_core.modules import Module
 from dppa_core.recipe import DomainModel, MergeRecipe, Override
 from tests.tiny import Shape, TinyLlama, write_file
 
@@ -126,6 +130,18 @@ def test_overrides_reach_modules_in_every_pruning_method(vectors: Path) -> None:
     for method in ("dppa", "magnitude", "dare"):
         model = DomainModel(str(vectors / "a"), (0.5,))
         assert not merged(recipe_of(vectors, method, model, overrides=overrides)).any()
+
+
+def test_darex_q_amplifies_no_module_more_than_dare_does() -> None:
+    module = Module("layers.0.up", "layers.0.up.weight", 0, "up", 8, (2, 4))
+    less = Request((module,), (0.9,), (2.0,), overrides={"layers.0.up": Override(0.7)})
+    darex_q, settings = get_method("darex_q").treat, DarexQParameters
+    assert darex_q is not None
+    assert darex_q(less, settings(0.3)).modules[module.tensor] == RandomDrop(0.7, 2 / 0.3)
+    with pytest.raises(InvalidValue, match=r"survives, 0.3, got 0.2.*the rate of layers.0.up"):
+        darex_q(less, settings(0.2))
+    with pytest.raises(InvalidValue, match="survives, 0.1, got 0.05.*the pruning rate"):
+        darex_q(replace(less, overrides={}), settings(0.05))
 
 
 def test_methods_are_found_by_name() -> None:

@@ -15,10 +15,8 @@ from dppa_core.methods import (
     slerp,
     ties,
 )
-from dppa_core.methods.linear import greedy_soup
-from dppa_core.methods.stack import single
 from tests.reference.method_cases import COMBINATIONS
-from tests.reference.stacks import merge_one, stack_of
+from tests.reference.stacks import merge_one, stack_of, streamed
 
 A = [0.9, -0.4, 0.1, 0.5, -0.2, 0.05]
 B = [-0.35, -0.6, 0.2, 0.4, 0.3, -0.08]
@@ -28,15 +26,15 @@ def near(merged: np.ndarray, expected: list[float], atol: float = 5e-5) -> None:
     np.testing.assert_allclose(merged.ravel(), expected, atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("trim", ["model", "tensor"])
-def test_ties_keeps_the_elected_sign(trim: str) -> None:
-    parameters = ties.TiesParameters(density=0.5, trim=trim)
+@pytest.mark.parametrize("ranked_in", ["model", "tensor"])
+def test_ties_keeps_the_elected_sign(ranked_in: str) -> None:
+    parameters = ties.TiesParameters(density=0.5, ranked_in=ranked_in)
     near(merge_one(COMBINATIONS["ties"], stack_of([A, B]), parameters), [0.9, -0.5, 0, 0.45, 0, 0])
 
 
 def test_mergekit_weighs_before_the_election_and_the_sign_flips() -> None:
     stack = stack_of([A, B], [0.2, 1.0])
-    flipped = ties.TiesParameters(density=0.5, trim="tensor", semantics="mergekit")
+    flipped = ties.TiesParameters(density=0.5, ranked_in="tensor", semantics="mergekit")
     near(merge_one(COMBINATIONS["ties"], stack, flipped), [-0.35, -0.5667, 0, 0.4167, 0, 0])
     paper = ties.TiesParameters(density=0.5)
     near(merge_one(COMBINATIONS["ties"], stack, paper), [0.9, -0.5667, 0, 0.4167, 0, 0])
@@ -52,7 +50,7 @@ def test_an_undecided_sign_is_the_majority_of_the_model() -> None:
     deltas = [[1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]
     parameters = ties.TiesParameters(density=1.0)
     near(merge_one(COMBINATIONS["ties"], stack_of(deltas), parameters), [-1, -1, -1])
-    plus = ties.TiesParameters(density=1.0, trim="tensor", semantics="mergekit")
+    plus = ties.TiesParameters(density=1.0, ranked_in="tensor", semantics="mergekit")
     near(merge_one(COMBINATIONS["ties"], stack_of(deltas), plus), [1, -1, -1])
 
 
@@ -95,7 +93,7 @@ def test_emr_unifies_masks_and_rescales() -> None:
 def test_sce_weighs_models_by_their_squares() -> None:
     stack = stack_of([A, B])
     parameters = sce.SceParameters(density=1.0)
-    tensor = sce.survey_sce((single(stack),), parameters)
+    tensor = sce.survey_sce((streamed(stack),), parameters)
     assert tensor[stack.name].weights == pytest.approx((0.6203, 0.3797), abs=5e-5)
     merged = merge_one(COMBINATIONS["sce"], stack, parameters)
     near(merged, [0.9, -0.4759, 0.138, 0.462, 0.3, -0.08])
@@ -135,11 +133,6 @@ def test_a_soup_is_the_mean_of_the_models() -> None:
     near(merge_one(COMBINATIONS["linear"], stack, parameters), whole.tolist())
 
 
-def test_a_greedy_soup_takes_what_does_not_lower_the_score() -> None:
-    scores = {(2,): 0.5, (2, 0): 0.4, (2, 1): 0.5, (2, 1, 3): 0.6}
-    assert greedy_soup([2, 0, 1, 3], lambda models: scores[models]) == (2, 1, 3)
-
-
 def test_breadcrumbs_drops_both_ends() -> None:
     parameters = breadcrumbs.BreadcrumbsParameters(0.5, 1 / 6, scale=0.4)
     left = [[0, -0.4, 0, 0.5, 0, 0], [-0.35, 0, 0, 0.4, 0, 0]]
@@ -156,9 +149,9 @@ def test_breadcrumbs_by_row_gives_every_row_its_share() -> None:
     near(merge_one(COMBINATIONS["breadcrumbs"], stack, by_tensor), [0, 0, 6, 5, 0, 0, 0, 0])
 
 
-@pytest.mark.parametrize("over", ["model", "tensor"])
-def test_pcb_of_one_model_is_its_strongest_elements(over: str) -> None:
-    parameters = pcb.PcbParameters(density=0.5, over=over)
+@pytest.mark.parametrize("ranked_in", ["model", "tensor"])
+def test_pcb_of_one_model_is_its_strongest_elements(ranked_in: str) -> None:
+    parameters = pcb.PcbParameters(density=0.5, ranked_in=ranked_in)
     # Of the three that are kept the least has the weight 0.
     near(merge_one(COMBINATIONS["pcb"], stack_of([A]), parameters), [0.9, 0, 0, 0.5, 0, 0])
 

@@ -8,8 +8,10 @@ import pytest
 
 from dppa_core import merge_stacked
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.errors import InvalidRecipe, NonFiniteWeights
+from dppa_core.chunks import TensorPair
+from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
 from dppa_core.merge import merge_to_folder
+from dppa_core.merge_tensors import prepare_term
 from dppa_core.merger import Merger
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.recipe import (
@@ -132,7 +134,7 @@ def test_blocks_of_any_size_keep_the_same_elements(
 def test_ties_of_one_model_is_magnitude_pruning(zoo_env: Path) -> None:
     """Where tensors are trimmed for themselves, ties in rank included."""
     alone = DomainModel("zoo:math")
-    ties = recipe("ties", parameters={"density": 0.25, "trim": "tensor"})
+    ties = recipe("ties", parameters={"density": 0.25, "ranked_in": "tensor"})
     pruned = MergeRecipe(
         "zoo:base",
         (replace(alone, levels=(0.75,)),),
@@ -169,6 +171,17 @@ def test_no_coefficient_no_change(zoo_env: Path, tmp_path: Path, name: str) -> N
     assert any("identical to the base" in warning for warning in report.warnings)
 
 
+def test_a_plain_sum_of_nothing_is_zero_and_a_mean_of_nothing_the_base(zoo_env: Path) -> None:
+    idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.5})
+    given = replace(recipe("linear"), models=(idle,), parameters={"divide": "nothing"})
+    base, first = weights(zoo_env / "base"), "model.layers.0.mlp.up_proj.weight"
+    assert not merged(given)[first].any()
+    assert not merged(replace(given, models=(DomainModel("zoo:math", coefficient=0.0),)))[
+        "model.norm.weight"
+    ].any()
+    np.testing.assert_array_equal(merged(replace(given, parameters={}))[first], base[first])
+
+
 def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
     given = recipe("ties", parameters={"divide": "number"})
     models = (DomainModel("zoo:math", coefficient={0: 0.0, 1: 1.0}), given.models[1])
@@ -178,6 +191,16 @@ def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
     first, second = ("model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight")
     np.testing.assert_array_equal(with_math[first], without[first])
     assert (with_math[second] != without[second]).any()
+
+
+def test_a_domain_that_is_left_out_of_every_layer_is_named(zoo_env: Path) -> None:
+    given = recipe("emr")
+    idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.0})
+    merger = Merger(replace(given, models=(idle, *given.models[1:])))
+    with pytest.raises(InvalidValue, match="'zoo:math' has the coefficient 0 at every layer"):
+        merger.tensor("model.norm.weight")
+    partly = DomainModel("zoo:math", coefficient={0: 0.0})
+    Merger(replace(given, models=(partly, *given.models[1:]))).tensor("model.norm.weight")
 
 
 def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
@@ -206,6 +229,21 @@ def test_every_pruning_goes_before_ties(zoo_env: Path, stage: str) -> None:
     for tensor, share in changed.items():
         if "proj" in tensor:
             assert 0 < share < 0.8, tensor
+
+
+def test_a_survey_works_no_pruning_out_twice(
+    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(loader: object, pair: TensorPair, *rest: object) -> object:
+        asked.append((pair.name, rest[2]))
+        return prepare_term(loader, pair, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("dppa_core.merger.prepare_term", counted)
+    models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
+    merged(MergeRecipe("zoo:base", models, "ties", prune=Pruning("magnitude")))
+    assert len(asked) == len(set(asked)) == 20 * len(models)
 
 
 def test_a_pruning_is_part_of_the_recipe() -> None:

@@ -5,10 +5,9 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.methods import breadcrumbs, consensus, dare_ties, della, sce, ties
-from dppa_core.methods.stack import single
 from dppa_core.parameters import from_mapping
 from tests.reference.method_cases import COMBINATIONS, EVERY
-from tests.reference.stacks import merge_model, merge_one, stack_of
+from tests.reference.stacks import merge_model, merge_one, stack_of, streamed
 
 
 def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
@@ -16,7 +15,7 @@ def test_a_delta_that_is_mostly_zero_keeps_no_zeros() -> None:
     delta = np.zeros(1000, np.float32)
     delta[:150] = np.linspace(1, 2, 150)
     stack = stack_of([delta])
-    cuts = ties.find_trim((single(stack),), 0.2, "model")
+    cuts = ties.find_trim((streamed(stack),), 0.2, "model")
     assert np.count_nonzero(ties.trimmed(stack, cuts)) == 150
 
 
@@ -75,11 +74,34 @@ def test_light_deltas_are_weighed_unless_mergekits_floor_is_asked_for() -> None:
     rng = np.random.default_rng(0)
     for size, floored in ((6e-4, True), (1e-3, False)):
         deltas = [rng.normal(0, size, 20_000), rng.normal(0, 3e-4, 20_000)]
-        tensor = single(stack_of(deltas))
+        tensor = streamed(stack_of(deltas))
         paper = sce.survey_sce((tensor,), sce.SceParameters(1.0))[tensor.name].weights
         assert paper[0] == pytest.approx(size**2 / (size**2 + 9e-8), abs=0.02)
         named = sce.survey_sce((tensor,), sce.SceParameters(1.0, "mergekit"))[tensor.name].weights
         assert named == ((0.5, 0.5) if floored else paper)
+
+
+def test_a_model_that_weighs_next_to_nothing_is_heard_where_it_is_alone() -> None:
+    """Where only it has the elected sign, the mean of those who agree is its own delta."""
+    light = np.array([3e-5, 0.0, -2e-5], np.float32)
+    heavy = np.array([0.0, 5.0, 0.0], np.float32)
+    merged = merge_one(COMBINATIONS["sce"], stack_of([light, heavy]), sce.SceParameters(1.0))
+    np.testing.assert_allclose(merged.ravel(), [3e-5, 5.0, -2e-5], rtol=1e-5)
+    small = stack_of([[1.0], [0.0]], [1e-9, 1.0])
+    assert merge_one(COMBINATIONS["ties"], small, ties.TiesParameters(1.0)) == 1.0
+
+
+def test_weights_that_cancel_have_no_mean() -> None:
+    stack = stack_of([[1.0], [-1.0], [-1.0]], [0.3, -0.1, -0.2])
+    parameters = ties.TiesParameters(1.0, "tensor", semantics="mergekit")
+    assert merge_one(COMBINATIONS["ties"], stack, parameters) == pytest.approx(0.6)
+
+
+def test_mergekit_selects_a_position_less_where_the_share_is_no_whole_number() -> None:
+    stack = stack_of([[1.0, 2.0, 3.0, 4.0], [0.0] * 4])
+    for semantics, kept in (("paper", 2), ("mergekit", 1)):
+        parameters = sce.SceParameters(0.45, semantics)
+        assert np.count_nonzero(merge_one(COMBINATIONS["sce"], stack, parameters)) == kept
 
 
 def test_mergekits_rescaling_of_small_tensors_is_noisy_and_the_papers_is_not() -> None:

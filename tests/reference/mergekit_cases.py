@@ -41,7 +41,7 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         )
 
     layered = ({0: 0.5, 1: 0.25, 2: 1.0}, {0: 0.0, 1: 0.75})
-    trimmed = {"density": 0.25, "trim": "tensor", "scale": 1.5}
+    trimmed = {"density": 0.25, "ranked_in": "tensor", "scale": 1.5}
     by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})
     return {
         "linear": recipe("linear", (0.25, 1.0)),
@@ -62,10 +62,11 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
             ((0.75,), (0.5,)),
             by_magnitude,
             semantics="mergekit",
-            trim="tensor",
+            ranked_in="tensor",
             density=1.0,
         ),
         "breadcrumbs": recipe("breadcrumbs", drop_smallest=0.5, drop_largest=0.25),
         "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
+        "sce, rounded down": recipe("sce", (1.0, 1.0), density=0.45, semantics="mergekit"),
         "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),
     }

@@ -20,7 +20,7 @@ CASES = {
     "ties": (
         ties.TiesParameters(0.4),
         ties.TiesParameters(0.4, "tensor", 0.7, "number"),
-        ties.TiesParameters(0.4, "tensor", semantics="mergekit"),
+        ties.TiesParameters(0.4, semantics="mergekit"),
         ties.TiesParameters(0.4, "tensor", 1.0, "nothing", "mergekit"),
     ),
     "dare_ties": (

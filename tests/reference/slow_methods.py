@@ -118,7 +118,9 @@ def elected_mean(
         total = sum(m.coefficient * m.delta[key] for m in agree)
         weights = sum(m.coefficient if mergekit else abs(m.coefficient) for m in agree)
         divisor = {"coefficients": weights, "number": len(agree), "nothing": 1}[divide]
-        merged[key] = total / divisor if agree and abs(divisor) >= 1e-8 else total
+        if mergekit and any(m.coefficient < 0 for m in models) and abs(divisor) <= 1e-8:
+            divisor = 0  # weights that cancel
+        merged[key] = total / divisor if divisor else total
     return merged
 
 
@@ -128,7 +130,8 @@ def scaled(delta: Delta, factor: float) -> Delta:
 
 def ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     mergekit = p.semantics == "mergekit"
-    left = trim(layout, models, p.density, p.trim, math.floor if mergekit else round)
+    over, rounded = ("tensor", math.floor) if mergekit else (p.ranked_in, round)
+    left = trim(layout, models, p.density, over, rounded)
     merged = elected_mean(layout, left, mergekit=mergekit, majority=True, divide=p.divide)
     return scaled(merged, p.scale)
 
@@ -153,7 +156,7 @@ def dare_ties(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     if p.semantics == "mergekit":
         merged = elected_mean(layout, left, mergekit=True, majority=True, divide="nothing")
     else:
-        left = trim(layout, left, p.density, p.trim)
+        left = trim(layout, left, p.density, p.ranked_in)
         merged = elected_mean(layout, left, mergekit=False, majority=True, divide="coefficients")
     return scaled(merged, p.scale)
 
@@ -213,7 +216,8 @@ def sce(layout: Layout, models: Sequence[Model], p: object) -> Delta:
         chosen = set(keys)
         if p.density < 1 and len(deltas) > 1:
             differing = sum(value > 0 for value in variance.values())
-            chosen = largest(layout, variance, keys, round(p.density * differing))
+            rounded = math.floor if p.semantics == "mergekit" else round
+            chosen = largest(layout, variance, keys, rounded(p.density * differing))
         power = [math.fsum(d[key] ** 2 for key in chosen) / len(keys) for d in deltas]
         floor = 1e-6 if p.semantics == "mergekit" else 0.0
         even = sum(power) <= floor
@@ -225,7 +229,9 @@ def sce(layout: Layout, models: Sequence[Model], p: object) -> Delta:
             agree = [i for i, value in enumerate(values) if gamma and sign(value) == gamma]
             total = sum(weights[i] * values[i] for i in agree)
             divisor = sum(weights[i] for i in agree)
-            merged[key] = total / divisor if divisor >= 1e-8 else total
+            least = 1e-6 if p.semantics == "mergekit" else 0.0
+            divisor = max(divisor, least)
+            merged[key] = total / divisor if divisor else 0.0
     return merged
 
 
@@ -290,7 +296,7 @@ def slerp(layout: Layout, models: Sequence[Model], p: object) -> Delta:
 
 def pcb(layout: Layout, models: Sequence[Model], p: object) -> Delta:
     merged: Delta = {}
-    for scope in [None] if p.over == "model" else list(layout.shapes):
+    for scope in [None] if p.ranked_in == "model" else list(layout.shapes):
         merged |= _compete(layout, models, p, list(layout.keys(scope)))
     return merged
 

@@ -49,9 +49,10 @@ def rows_at_a_time(stack: Stack, rows: int) -> Iterator[Stack]:
         )
 
 
-def streamed(stack: Stack, rows: int) -> Streamed:
+def streamed(stack: Stack, rows: int = 1 << 30) -> Streamed:
     """The same tensor as a merge sees it."""
-    return Streamed(stack.name, stack.base.size, lambda: rows_at_a_time(stack, rows))
+    models = len(stack.models)
+    return Streamed(stack.name, stack.base.size, models, lambda: rows_at_a_time(stack, rows))
 
 
 def merge_model(

@@ -1,0 +1,36 @@
+"""How mergekit rescales what a drop at random leaves: to the sum of |d| of the whole tensor.
+
+Knows stacked deltas, not which elements a method drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from dppa_core.methods.stack import Rows, Stack, Streamed
+
+Mask: TypeAlias = Bool[ndarray, "rows columns"]
+
+
+def match_sums(tensor: Streamed, survives: Callable[[Stack, int], Mask]) -> tuple[float, ...]:
+    """The factors that give survivors the sum of |d| all elements had; 1 where none survives.
+
+    Args:
+        tensor: Read once.
+        survives: Stack, index of a model -> which elements of its delta are left.
+    """
+    sums = np.zeros((2, tensor.models))
+    for stack in tensor.stacks():
+        for model, delta in enumerate(stack.deltas):
+            left = np.where(survives(stack, model), delta, np.float32(0))
+            sums[:, model] += _sum(delta), _sum(left)
+    return tuple(float(before / after) if after else 1.0 for before, after in sums.T)
+
+
+def _sum(delta: Rows) -> float:
+    return float(np.abs(delta).sum(dtype=np.float64))  # float16 or float32 sums overflow or drift
