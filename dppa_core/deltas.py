@@ -56,12 +56,16 @@ class ModuleProfile:
     """Elements in the bins before each bin, and all of them at the end."""
     energy_from: Float64[ndarray, " edges"] = field(init=False)
     """Sum of d² from each bin on, and 0 at the end."""
+    total: float = field(init=False)
+    """Sum of |d|."""
 
     def __post_init__(self) -> None:
         below = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
         energy = np.concatenate([np.cumsum(self.squares[::-1])[::-1], [0.0]])
         object.__setattr__(self, "below", below)
         object.__setattr__(self, "energy_from", energy)
+        # Asked for at every plan, so it is not summed up there.
+        object.__setattr__(self, "total", float((self.means * self.counts).sum()))
 
     @property
     def numel(self) -> int:
@@ -84,11 +88,6 @@ class ModuleProfile:
         """Sum of d² in each bin; in an open one as if all were at the mean (1e-6 at most)."""
         means = self.means
         return np.asarray(means * means * self.counts)
-
-    @property
-    def total(self) -> float:
-        """Sum of |d|."""
-        return float((self.means * self.counts).sum())
 
     @property
     def mean(self) -> float:
