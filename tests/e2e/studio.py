@@ -154,6 +154,11 @@ class Studio:
         self.set_range(self.rate, percent)
         self.wait_exact(percent)
 
+    def choose(self, name: str, value: str) -> None:
+        """Choose what the plots show (`quantity` or `focus`), and wait until they do."""
+        self.page.locator(f"select#{name}").select_option(value)
+        self.page.locator(f'#plots [data-{name}="{value}"]').first.wait_for(state="attached")
+
     def set_range(self, slider: Locator, value: float) -> None:
         """Give a range input a value and the events a move makes."""
         slider.evaluate(

@@ -86,7 +86,7 @@ def test_layers_that_read_the_same_are_named_together(
 @pytest.mark.parametrize("quantity", ["density", "rate", "energy"])
 def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio, quantity: str) -> None:
     studio.wait_exact(80)
-    studio.page.locator("#quantity").select_option(quantity)
+    studio.choose("quantity", quantity)
     for rate in (80, 30):
         studio.set_rate(rate)
         scale = studio.page.evaluate("() => [dppa.view().scale.low, dppa.view().scale.high]")
@@ -150,7 +150,7 @@ def test_plots_keep_their_place_and_size(studio: Studio) -> None:
         studio.set_rate(rate)
         assert studio.page.evaluate(script) == before, rate
     for quantity in ("density", "rate", "mean", "energy"):
-        studio.page.locator("#quantity").select_option(quantity)
+        studio.choose("quantity", quantity)
         studio.page.locator(f'#plots [data-quantity="{quantity}"]').first.wait_for(state="attached")
         assert studio.page.evaluate(script) == before, quantity
 

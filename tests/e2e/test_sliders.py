@@ -21,17 +21,10 @@ def shows_the_plan_of(studio: Studio, domain: str, percent: int) -> None:
         assert shown == pytest.approx(kept, abs=0.2), f"layer {layer}"
 
 
-def choose(studio: Studio, selector: str, value: str) -> None:
-    """Choose what the plots show, and wait until they do."""
-    studio.page.locator(selector).select_option(value)
-    name = selector.removeprefix("select#")
-    studio.page.locator(f'#plots [data-{name}="{value}"]').first.wait_for(state="attached")
-
-
 def test_a_drag_moves_every_plot_and_ends_on_the_exact_plan(studio: Studio) -> None:
     studio.wait_exact(80)
-    choose(studio, "select#focus", "zoo:math")
-    choose(studio, "select#quantity", "density")
+    studio.choose("focus", "zoo:math")
+    studio.choose("quantity", "density")
     before = (studio.cells(), studio.kept_widths(), studio.bands())
     studio.watch_paints()
     studio.drag_rate(40)
@@ -50,7 +43,7 @@ def test_a_drag_moves_every_plot_and_ends_on_the_exact_plan(studio: Studio) -> N
 
 def test_arrow_keys_count_as_moves(studio: Studio) -> None:
     studio.wait_exact(80)
-    choose(studio, "select#quantity", "density")
+    studio.choose("quantity", "density")
     widths = studio.kept_widths()
     studio.rate.focus()
     for _ in range(7):
@@ -123,8 +116,8 @@ def test_thresholds_move_with_the_rate(studio: Studio) -> None:
 @pytest.mark.parametrize("quantity", ["significance", "density", "rate", "mean", "energy"])
 def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio, quantity: str) -> None:
     studio.wait_exact(80)
-    choose(studio, "select#focus", "zoo:law")
-    choose(studio, "select#quantity", quantity)
+    studio.choose("focus", "zoo:law")
+    studio.choose("quantity", quantity)
     cells = studio.cells()
     expected = plan("law", 80).modules
     name = {"mean": "mean_magnitude"}.get(quantity, quantity)
@@ -137,7 +130,7 @@ def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio, quanti
 
 def test_strength_and_partitions_change_the_plan(studio: Studio) -> None:
     studio.wait_exact(80)
-    choose(studio, "select#quantity", "density")
+    studio.choose("quantity", "density")
     uneven = studio.cells()
     studio.open_advanced()
     studio.set_range(studio.page.locator("#strength input[type=range]"), 0)
