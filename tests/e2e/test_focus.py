@@ -151,7 +151,6 @@ def test_plots_keep_their_place_and_size(studio: Studio) -> None:
         assert studio.page.evaluate(script) == before, rate
     for quantity in ("density", "rate", "mean", "energy"):
         studio.choose("quantity", quantity)
-        studio.page.locator(f'#plots [data-quantity="{quantity}"]').first.wait_for(state="attached")
         assert studio.page.evaluate(script) == before, quantity
 
 
