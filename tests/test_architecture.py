@@ -23,7 +23,7 @@ CORE_LAYERS = (
     {"errors", "progress", "foreign"},
     # pure math: numbers in, numbers out
     {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
-    | {"methods", "plan", "table", "licences"},
+    | {"methods", "plan", "table", "licences", "quantisation", "vocabulary"},
     # files, and the loops over their bytes
     {
         "floats",
@@ -55,7 +55,7 @@ CORE_LAYERS = (
         "export",
         "preflight",
     }
-    | {"references", "hub", "lora", "provenance"},
+    | {"references", "hub", "lora", "provenance", "tokenizer"},
     # models in memory
     {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
     | {"adamerging", "search", "cluster"},

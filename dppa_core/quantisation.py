@@ -1,0 +1,113 @@
+"""Whether weights are quantised, and why such weights cannot be merged.
+
+Knows what a configuration, tensors and file names say; opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dppa_core.errors import shown
+
+_KINDS = {
+    "bitsandbytes": "bitsandbytes",
+    "gptq": "GPTQ",
+    "awq": "AWQ",
+    "fp8": "FP8",
+    "fbgemm_fp8": "FP8",
+    "finegrained_fp8": "FP8",
+    "compressed-tensors": "compressed-tensors",
+    "mxfp4": "MXFP4",
+    "hqq": "HQQ",
+    "aqlm": "AQLM",
+    "eetq": "EETQ",
+    "quanto": "quanto",
+    "torchao": "torchao",
+    "exl2": "ExLlama",
+    "exl3": "ExLlama",
+}
+"""quant_method of config.json -> what people call it."""
+
+_PACKED = {
+    "qweight": "GPTQ or AWQ",
+    "qzeros": "GPTQ or AWQ",
+    "absmax": "bitsandbytes",
+    "quant_map": "bitsandbytes",
+    "quant_state": "bitsandbytes",
+    "SCB": "bitsandbytes",
+    "weight_packed": "compressed-tensors",
+    "weight_scale": "FP8 or int8",
+    "weight_scale_inv": "FP8",
+}
+"""What stands beside a quantised weight -> who puts it there."""
+
+_FLOAT8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0")
+_WHY = (
+    "Its numbers are rounded to a few bits, so its difference to a base is mostly rounding, no "
+    "exact delta. Use the model it was made from (its card names it, often the same name without "
+    "-GPTQ, -AWQ, -FP8, -bnb-4bit or -GGUF), merge, and quantise the result."
+)
+
+
+def quantised_by(config: Mapping[str, Any]) -> str | None:
+    """What a config.json says its weights are quantised by, as "GPTQ, 4 bits"; None for none."""
+    given = config.get("quantization_config")
+    if given is None:
+        given = config.get("compression_config")
+    if not given:
+        return None
+    if not isinstance(given, Mapping):
+        return "an unknown method"
+    method = given.get("quant_method")
+    if isinstance(method, str):
+        kind = _KINDS.get(method.lower(), shown(method)[1:-1])
+    else:  # older files of bitsandbytes name no method
+        marks = any(str(key).startswith(("load_in_", "bnb_")) for key in given)
+        kind = "bitsandbytes" if marks else "an unknown method"
+    bits = 4 if given.get("load_in_4bit") is True else 8 if given.get("load_in_8bit") is True else 0
+    bits = given.get("bits", given.get("w_bit", bits))
+    known = isinstance(bits, int) and not isinstance(bits, bool) and 0 < bits <= 16
+    return f"{kind}, {bits} bits" if known else kind
+
+
+def packed_by(dtypes: Mapping[str, str]) -> tuple[str, str] | None:
+    """A tensor that only quantised weights have, and who writes such; None where there is none.
+
+    Args:
+        dtypes: Name -> dtype of all tensors, as headers spell it.
+    """
+    for name, dtype in dtypes.items():
+        if dtype in _FLOAT8:
+            return name, "FP8"
+        last = name.rpartition(".")[2]
+        if last in _PACKED or "quant_state" in name:
+            return name, _PACKED.get(last, "bitsandbytes")
+    return None
+
+
+def gguf_files(files: Iterable[str]) -> tuple[str, ...]:
+    """Those of some file names that hold weights of llama.cpp."""
+    return tuple(sorted(name for name in files if name.lower().endswith(".gguf")))
+
+
+def why_quantised(config: Mapping[str, Any], dtypes: Mapping[str, str] | None = None) -> str | None:
+    """Why weights cannot be merged, and what to use instead; None where they are plain numbers.
+
+    Args:
+        config: What config.json says.
+        dtypes: Name -> dtype of all tensors, where their headers are at hand.
+    """
+    kind = quantised_by(config)
+    if kind is not None:
+        return f"quantised, says its config.json ({kind}). {_WHY}"
+    found = packed_by(dtypes or {})
+    if found is not None:
+        return f"quantised: it holds {shown(found[0])}, as {found[1]} writes it. {_WHY}"
+    return None
+
+
+def why_gguf(files: Iterable[str]) -> str | None:
+    """The same for a folder or repository whose weights are GGUF files; None where it has none."""
+    found = gguf_files(files)
+    return f"holds {found[0]}, weights of llama.cpp. {_WHY}" if found else None

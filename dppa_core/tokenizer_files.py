@@ -1,0 +1,76 @@
+"""The vocabulary of a model's folder, read from the files of its tokenizer.
+
+Knows file names and formats; nothing is tokenised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint_files import read_object
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.foreign import ForeignCode
+from dppa_core.vocabulary import Vocabulary, checked, vocabulary_of_json
+
+FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
+SETTINGS = "tokenizer_config.json"
+TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
+"""What `read_vocabulary` looks at."""
+
+
+def read_vocabulary(folder: Path) -> Vocabulary | None:
+    """The tokens of a folder's tokenizer; None where there is no tokenizer.
+
+    tokenizer.json says it alone. Without it, vocab.json or the pieces of tokenizer.model are
+    joined by added_tokens.json and by the tokens that tokenizer_config.json adds.
+
+    Raises:
+        DamagedCheckpoint: one of the files makes no sense; names it.
+    """
+    if (folder / FAST).is_file():
+        return _within(folder / FAST, lambda: vocabulary_of_json(read_object(folder / FAST)))
+    if (folder / TABLE).is_file():
+        ids: Mapping[Any, Any] = read_object(folder / TABLE)
+    elif (folder / PIECES).is_file():
+        ids = _pieces(folder / PIECES)
+    else:
+        return None
+    added = read_object(folder / ADDED) if (folder / ADDED).is_file() else {}
+    return _within(folder, lambda: checked(ids, {**_settled(folder, ids), **added}))
+
+
+def _settled(folder: Path, ids: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Tokens that tokenizer_config.json puts beside the tokenizer's own."""
+    if not (folder / SETTINGS).is_file():
+        return {}
+    listed = read_object(folder / SETTINGS).get("added_tokens_decoder")
+    if not isinstance(listed, Mapping):
+        return {}
+    found = {}
+    for row, entry in listed.items():
+        if isinstance(entry, Mapping) and row.isdecimal() and entry.get("content") not in ids:
+            found[entry.get("content")] = int(row)
+    return found
+
+
+def _pieces(path: Path) -> dict[str, int]:
+    """Piece -> id of a sentencepiece model."""
+    from sentencepiece import SentencePieceProcessor  # noqa: PLC0415  (rarely needed)
+
+    with ForeignCode(f"{path}: cannot be read", "An interrupted download is the usual cause."):
+        pieces = SentencePieceProcessor()
+        pieces.LoadFromSerializedProto(path.read_bytes())
+        return {pieces.IdToPiece(row): row for row in range(pieces.GetPieceSize())}
+
+
+def _within(path: Path, read: Any) -> Vocabulary:
+    try:
+        vocabulary: Vocabulary = read()
+    except ValueError as error:
+        raise DamagedCheckpoint(
+            f"{path}: no tokenizer that can be read: {error}. A file of another kind, or one "
+            "edited by hand, is the usual cause."
+        ) from error
+    return vocabulary

@@ -1,0 +1,114 @@
+"""The tokens of two tokenizers side by side, by their text: shared, moved, extra.
+
+Knows tokens and numbers, no file and no tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dppa_core.errors import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a tokenizer can say."""
+
+    ids: Mapping[str, int]
+    """Text of a token -> its row in the embedding."""
+    added: frozenset[str] = field(default_factory=frozenset)
+    """Tokens put beside the tokenizer's own, such as <|im_end|>."""
+
+    @property
+    def rows(self) -> int:
+        """Rows an embedding needs at least: the highest id and one."""
+        return max(self.ids.values(), default=-1) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularyDifference:
+    """How the vocabulary of a domain model differs from its base's."""
+
+    shared: int
+    """Tokens both have, wherever they stand."""
+    moved: tuple[str, ...]
+    """Tokens both have in different rows; in order of the base's rows."""
+    extra: tuple[str, ...]
+    """Tokens the base lacks; in order of the other's rows."""
+    missing: tuple[str, ...]
+    """Tokens the other lacks; in order of the base's rows."""
+
+    @property
+    def same(self) -> bool:
+        """Whether every token stands in the same row of both."""
+        return not (self.moved or self.extra or self.missing)
+
+    def text(self) -> str:
+        """One line, as "32000 tokens shared; 1 extra ('[PAD]')"."""
+        if self.same:
+            return f"{self.shared} tokens, the same in both"
+        groups = {"moved": self.moved, "extra": self.extra, "missing": self.missing}
+        parts = [f"{len(t)} {what} ({examples(t)})" for what, t in groups.items() if t]
+        return "; ".join((f"{self.shared} tokens shared", *parts))
+
+
+def compare_vocabularies(base: Vocabulary, other: Vocabulary) -> VocabularyDifference:
+    """Compare two vocabularies token by token."""
+    mine, theirs = base.ids, other.ids
+    if mine == theirs:
+        return VocabularyDifference(len(mine), (), (), ())
+    moved = [token for token in mine if token in theirs and mine[token] != theirs[token]]
+    missing = [token for token in mine if token not in theirs]
+    extra = [token for token in theirs if token not in mine]
+    return VocabularyDifference(
+        shared=len(mine) - len(missing),
+        moved=tuple(sorted(moved, key=mine.__getitem__)),
+        extra=tuple(sorted(extra, key=theirs.__getitem__)),
+        missing=tuple(sorted(missing, key=mine.__getitem__)),
+    )
+
+
+def examples(tokens: Iterable[str], most: int = 3) -> str:
+    """A few tokens as a message shows them."""
+    known = tuple(tokens)
+    few = ", ".join(shown(token, 40) for token in known[:most])
+    return few + (", …" if len(known) > most else "")
+
+
+def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
+    """The vocabulary a tokenizer.json states.
+
+    Args:
+        tokenizer: Its value.
+
+    Raises:
+        ValueError: in one line: no tokenizer of the kinds BPE, Unigram, WordPiece, WordLevel.
+    """
+    model = tokenizer.get("model") if isinstance(tokenizer, Mapping) else None
+    given = model.get("vocab") if isinstance(model, Mapping) else None
+    if isinstance(given, Mapping):
+        ids = dict(given)
+    elif isinstance(given, list):  # Unigram: pairs of token and score, in order
+        pairs = enumerate(given)
+        ids = {p[0]: row for row, p in pairs if isinstance(p, list) and p and isinstance(p[0], str)}
+    else:
+        raise ValueError(f"its model states no vocab, got {shown(given)}")
+    entries = tokenizer.get("added_tokens") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise ValueError(f"added_tokens must be a list of tables, got {shown(entries)}")
+    return checked(ids, {entry.get("content"): entry.get("id") for entry in entries})
+
+
+def checked(ids: Mapping[Any, Any], added: Mapping[Any, Any]) -> Vocabulary:
+    """A vocabulary of a tokenizer's own tokens and of those added to it.
+
+    Raises:
+        ValueError: a token that is no text, or a row that is no number.
+    """
+    together = {**ids, **added}
+    for token, row in together.items():
+        if not isinstance(token, str) or type(row) is not int or not 0 <= row < 2**31:
+            raise ValueError(f"the token {shown(token)} has the row {shown(row)}")
+    return Vocabulary(together, frozenset(added))
