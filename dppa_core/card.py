@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dppa_core.coefficients import Layered
 from dppa_core.licences import merged_licence
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
@@ -112,6 +113,14 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _coefficient(model: DomainModel) -> str:
-    if isinstance(model.coefficient, float):
-        return f"{model.coefficient:g}"
-    return ", ".join(f"{layer}: {value:g}" for layer, value in model.coefficient.items())
+    given = model.coefficient
+    if not isinstance(given, tuple):
+        return _layered(given)
+    named = ((_cell(part.part) if part.part else "rest", _layered(part.value)) for part in given)
+    return "; ".join(f"{name} {value}" for name, value in named)
+
+
+def _layered(coefficient: Layered) -> str:
+    if isinstance(coefficient, float):
+        return f"{coefficient:g}"
+    return ", ".join(f"{layer}: {value:g}" for layer, value in coefficient.items())

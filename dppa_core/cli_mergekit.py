@@ -15,7 +15,7 @@ from dppa_core.cli_output import emit
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.mergekit_export import export_mergekit
 from dppa_core.mergekit_import import import_mergekit
-from dppa_core.modules import layer_count
+from dppa_core.mergekit_settings import llama_names
 from dppa_core.recipe import dump_recipe, load_recipe, load_text
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
 
@@ -24,16 +24,16 @@ def import_recipe(
     recipe: Annotated[Path, typer.Argument(metavar="MERGEKIT", help="mergekit's recipe (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Write the recipe here, not to stdout.")] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="Layers of the models; else read from the base.")
+        int | None, typer.Option(min=1, help="Layers of a base that is not here, if it is a Llama.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Read a recipe of mergekit as one of ours; what differs is said on stderr."""
 
-    def count(base: str) -> int | None:
-        return layers or layer_count(_shapes(base)) or None
+    def names(base: str) -> tuple[str, ...]:
+        return tuple(_shapes(base)) if layers is None else llama_names(layers)
 
-    found = load_text(recipe, lambda text: import_mergekit(text, count))
+    found = load_text(recipe, lambda text: import_mergekit(text, names))
     written = dump_recipe(found.recipe)
     _hand_over("recipe", written, found.notes, out, as_json)
 

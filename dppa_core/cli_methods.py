@@ -24,7 +24,19 @@ that prune (though DARE prunes everything in its paper); `q` of `darex_q` and `t
 
 `coefficient` of a domain model multiplies its delta, in `linear` the model itself; a negative one
 turns it around, 0 leaves the model out. `slerp` takes none, and the domain of `emr` needs one that
-is not 0. Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
+is not 0. It is a number, or one for each layer, `{0: 0.5, 1: 0.75}`, or one for each part, of which
+the first counts that is in a tensor's name as whole words; the last is for all the rest:
+
+```yaml
+coefficient:
+  - {part: self_attn, value: 0.5}
+  - {part: mlp.down_proj, value: {0: 1.0, 1: 0.75}}
+  - {value: 0.25}
+```
+
+Where it is by layer, tensors outside the layers have the mean, and a layer without a number has 1.
+
+Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
 every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
 `prune: {method: dppa, strength: 0.1}`.
 

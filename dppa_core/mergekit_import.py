@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dppa_core.coefficients import Coefficient
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.mergekit_read import Source, read_source
 from dppa_core.parameters import check_keys
@@ -30,26 +31,26 @@ class _Target:
     """What the recipe will say."""
 
     method: str
-    coefficients: Sequence[float | dict[int, float]]
+    coefficients: Sequence[Coefficient]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     prune: Pruning | None = None
     levels: Sequence[tuple[float, ...]] = ()
     factors: Sequence[tuple[float, ...]] = ()
 
 
-def import_mergekit(text: str, layers: Callable[[str], int | None] = lambda base: None) -> Imported:
+def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda base: ()) -> Imported:
     """Read a recipe of mergekit.
 
     Args:
         text: Its YAML.
-        layers: Reference of the base -> how many layers it has, or None; needed where a value is
-            a gradient over layers.
+        names: Reference of the base -> names of its tensors; needed where a value is a gradient
+            over layers, or has filters.
 
     Raises:
         InvalidRecipe: no recipe of mergekit.
         NoCounterpart: it says something a recipe of ours cannot; the message says what.
     """
-    source = read_source(text, layers)
+    source = read_source(text, names)
     if source.method not in _METHODS:
         raise NoCounterpart(
             f"merge_method {shown(source.method)} has no counterpart here. Those that have one: "
@@ -87,7 +88,7 @@ def _task_arithmetic(source: Source) -> _Target:
     return _Target("task_arithmetic", _sum_weights(source))
 
 
-def _sum_weights(source: Source) -> list[float | dict[int, float]]:
+def _sum_weights(source: Source) -> list[Coefficient]:
     """Coefficients of a sum: weight times lambda, over the sum of weights where that is asked."""
     scale = source.number("lambda", 1.0)
     if not source.flag("normalize", False):
@@ -95,7 +96,7 @@ def _sum_weights(source: Source) -> list[float | dict[int, float]]:
     weights = source.weights()
     numbers = [weight for weight in weights if isinstance(weight, float)]
     if len(numbers) < len(weights):
-        raise NoCounterpart("normalize: true with weights that differ by layer.")
+        raise NoCounterpart("normalize: true with weights that are not the same everywhere.")
     total = sum(numbers)
     return [number * scale / (total if abs(total) >= 1e-8 else 1.0) for number in numbers]
 
@@ -241,8 +242,8 @@ def _slerp(source: Source) -> _Target:
     if len(source.models) != 1:
         raise NoCounterpart("slerp goes from base_model to one other model.")
     source.note(
-        "t differs by layer, so the walk is straight (task arithmetic with t as coefficient): the "
-        "same where the models are nearly parallel, a cosine above 0.9995."
+        "t is not the same everywhere, so the walk is straight (task arithmetic with t as "
+        "coefficient): the same where the models are nearly parallel, a cosine above 0.9995."
     )
     return _Target("task_arithmetic", [position])
 

@@ -5,12 +5,13 @@ Knows its keys, not what its methods do; opens no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dppa_core.coefficients import Coefficient, coefficient_from
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.mergekit_settings import ByLayer, read_setting
+from dppa_core.mergekit_settings import Setting, read_setting
 from dppa_core.parameters import check_keys
 from dppa_core.recipe import read_mapping
 
@@ -32,13 +33,12 @@ class Source:
     """Reference and parameters, without the base where the method takes deltas."""
     given: Mapping[str, Any]
     """Parameters for all models."""
-    layers: int | None
+    names: Sequence[str]
+    """Of the tensors of the base; empty where they are not known."""
     dtype: str = "bfloat16"
     notes: list[str] = field(default_factory=list)
 
-    def setting(
-        self, name: str, default: Any, own: Mapping[str, Any] | None = None
-    ) -> float | ByLayer:
+    def setting(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> Setting:
         """A model's own value; for tensors it has none for, that of all models; or the default."""
         found = [(own or {}).get(name), self.given.get(name), default]
         values = [value for value in found if value is not None]
@@ -47,12 +47,12 @@ class Source:
                 f"{self.method} needs the parameter {name!r} for every model. In mergekit's "
                 "recipes it stands under each model, or once for all of them."
             )
-        return read_setting(values[0], name, self.layers, values[1:])
+        return read_setting(values[0], name, self.names, values[1:])
 
     def number(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> float:
         """A value that must be the same for all tensors."""
         value = self.setting(name, default, own)
-        if isinstance(value, ByLayer):
+        if not isinstance(value, float):
             raise NoCounterpart(
                 f"{name} differs by layer or tensor; here it is one number for all of them. Only "
                 "weight and t may differ by layer."
@@ -68,25 +68,18 @@ class Source:
         values = {self.number(name, default, own) for _, own in self.models}
         return values.pop() if len(values) == 1 else None
 
-    def weights(self, times: float = 1.0) -> list[float | dict[int, float]]:
+    def weights(self, times: float = 1.0) -> list[Coefficient]:
         """The coefficients of all models."""
         return [self.coefficient("weight", own, times) for _, own in self.models]
 
     def coefficient(
         self, name: str, own: Mapping[str, Any] | None = None, times: float = 1.0
-    ) -> float | dict[int, float]:
-        """A coefficient, by layer where it must be."""
+    ) -> Coefficient:
+        """A coefficient, by layer or part where it must be."""
         value = self.setting(name, None, own)
-        if not isinstance(value, ByLayer):
+        if isinstance(value, float):
             return value * times
-        mean = sum(value.inside) / len(value.inside)
-        if (value.before, value.after) != (mean, mean):
-            self.note(
-                f"{name} differs by layer: outside the layers mergekit takes {value.before:g} for "
-                f"the embeddings and {value.after:g} for the head, here both have the mean over "
-                f"the layers, {mean:g}."
-            )
-        return {layer: number * times for layer, number in enumerate(value.inside)}
+        return coefficient_from({tensor: number * times for tensor, number in value.items()})
 
     def note(self, text: str) -> None:
         """Say once that something differs."""
@@ -94,12 +87,12 @@ class Source:
             self.notes.append(text)
 
 
-def read_source(text: str, layers: Callable[[str], int | None]) -> Source:
+def read_source(text: str, names: Callable[[str], Sequence[str]]) -> Source:
     """Read the YAML of a recipe.
 
     Args:
         text: The YAML.
-        layers: Reference of the base -> how many layers it has; None where that is not known.
+        names: Reference of the base -> names of its tensors; none where they are not known.
 
     Raises:
         InvalidRecipe: no recipe of mergekit.
@@ -120,7 +113,7 @@ def read_source(text: str, layers: Callable[[str], int | None]) -> Source:
     if not models:
         raise InvalidRecipe("The recipe names no model beside its base.")
     given = _parameters(data.get("parameters"), "parameters")
-    source = Source(method, base, models, given, layers(base))
+    source = Source(method, base, models, given, names(base))
     source.dtype = _dtype(data, source)
     for key in sorted(_IGNORED & set(data)):
         if data[key] not in (None, "base"):

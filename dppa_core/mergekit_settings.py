@@ -1,16 +1,16 @@
 """Values in mergekit's recipes: numbers, gradients over layers, and values by filter.
 
-Knows mergekit's rules for a value, not its methods and no model: which tensors a filter meets is
-tried on the names of a Llama.
+Knows mergekit's rules for a value and the names of tensors, not its methods and no model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
+from dppa_core.modules import layer_count, layer_of
+from dppa_core.names import is_embedding
 from dppa_core.parameters import is_number
 
 _INSIDE = (
@@ -24,35 +24,31 @@ _INSIDE = (
     "input_layernorm",
     "post_attention_layernorm",
 )
-_BEFORE, _AFTER = ("model.embed_tokens.weight",), ("model.norm.weight", "lm_head.weight")
+
+Setting = float | Mapping[str, float]
+"""A number, or tensor -> number."""
 
 
-@dataclass(frozen=True, slots=True)
-class ByLayer:
-    """A value that is not the same for all tensors."""
-
-    inside: tuple[float, ...]
-    """One for each layer."""
-    before: float
-    """Of the embeddings."""
-    after: float
-    """Of the last norm and the head."""
+def llama_names(layers: int) -> tuple[str, ...]:
+    """What the tensors of a Llama are called."""
+    inside = (f"model.layers.{layer}.{part}.weight" for layer in range(layers) for part in _INSIDE)
+    return ("model.embed_tokens.weight", *inside, "model.norm.weight", "lm_head.weight")
 
 
 def read_setting(
-    value: Any, where: str, layers: int | None, fallbacks: Sequence[Any] = ()
-) -> float | ByLayer:
-    """A value of a recipe as one number, or as one for each layer.
+    value: Any, where: str, names: Sequence[str], fallbacks: Sequence[Any] = ()
+) -> Setting:
+    """A value of a recipe as one number, or as one for each tensor.
 
     Args:
         value: A number, a list of numbers (a gradient), or a list of {filter, value}.
         where: How to call it in messages.
-        layers: Of the model, where they are known.
+        names: Of all tensors of the base; empty where they are not known.
         fallbacks: Further values; each is for tensors that no filter of those before meets.
 
     Raises:
         InvalidRecipe: no value at all.
-        NoCounterpart: it differs within a layer, or the number of layers is needed and unknown.
+        NoCounterpart: it differs between tensors, and those of the base are not known.
     """
     values = (value, *fallbacks)
     for given in values:
@@ -60,22 +56,30 @@ def read_setting(
     # A value that meets even a tensor without a name meets all: what comes after is never asked.
     last = next((v for v in values if _evaluate(v, "", 0.0) is not None), values[-1])
     values = values[: values.index(last) + 1]
-    if layers is None and any(map(_has_gradient, values)):
-        raise NoCounterpart(
-            f"{where} is a gradient over layers, and how many there are is not known here. Say it "
-            "with --layers, or have the base where it can be read."
+    layers = layer_count(names)
+    tried = names or llama_names(1)
+    found = {name: _first(values, name, _place(name, layers)) for name in tried}
+    if None in found.values():
+        name = next(name for name, number in found.items() if number is None)
+        raise InvalidRecipe(
+            f"{where} has no value for {name}: none of its filters meets that name."
         )
-    count = 1 if layers is None else layers
-    inside = tuple(_in_layer(values, where, layer, count) for layer in range(count))
-    before, after = _among(values, where, _BEFORE, 0.0), _among(values, where, _AFTER, 1.0)
-    if len({*inside, before, after}) == 1:
-        return before
-    if layers is None:
+    numbers = {name: number for name, number in found.items() if number is not None}
+    if not names and (any(map(_has_gradient, values)) or len(set(numbers.values())) > 1):
         raise NoCounterpart(
-            f"{where} differs between the layers and the rest, and how many layers there are is "
-            "not known here. Say it with --layers, or have the base where it can be read."
+            f"{where} is not the same for all tensors, and which tensors the base has is not known "
+            "here. Say how many layers it has with --layers if it is a Llama, or have it where it "
+            "can be read."
         )
-    return ByLayer(inside, before, after)
+    return numbers if len(set(numbers.values())) > 1 else next(iter(numbers.values()))
+
+
+def _place(name: str, layers: int) -> float:
+    """Where a gradient is read: from 0, embeddings and first layer, to 1, last layer and head."""
+    layer = layer_of(name)
+    if layer is None:
+        return 0.0 if is_embedding(name) else 1.0
+    return layer / (layers - 1) if layers > 1 else 1.0
 
 
 def _check(value: Any, where: str) -> None:
@@ -104,35 +108,6 @@ def _has_gradient(value: Any) -> bool:
     if isinstance(value[0], Mapping):
         return any(_has_gradient(item["value"]) for item in value)
     return len(set(value)) > 1
-
-
-def _in_layer(values: Sequence[Any], where: str, layer: int, layers: int) -> float:
-    names = [f"model.layers.{layer}.{part}.weight" for part in _INSIDE]
-    return _among(values, where, names, layer / (layers - 1) if layers > 1 else 1.0)
-
-
-def _among(values: Sequence[Any], where: str, names: Sequence[str], place: float) -> float:
-    """The one value that all these tensors have."""
-    found = {name: _first(values, name, place) for name in names}
-    if None in found.values():
-        name = next(name for name, number in found.items() if number is None)
-        raise InvalidRecipe(
-            f"{where} has no value for {name}: none of its filters meets that name."
-        )
-    numbers = {number for number in found.values() if number is not None}
-    if len(numbers) > 1:
-        raise NoCounterpart(
-            f"{where} differs within a layer, by a filter such as "
-            f"{shown(_first_filter(values))}; here a coefficient is one number a layer."
-        )
-    return numbers.pop()
-
-
-def _first_filter(values: Sequence[Any]) -> object:
-    lists = [[value] if isinstance(value, Mapping) else value for value in values]
-    items = [item for one in lists if isinstance(one, list) for item in one]
-    found = (item.get("filter") for item in items if isinstance(item, Mapping))
-    return next((name for name in found if name not in (None, "*")), "*")
 
 
 def _first(values: Sequence[Any], name: str, place: float) -> float | None:

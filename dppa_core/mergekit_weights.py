@@ -5,12 +5,13 @@ Knows mergekit's values, not its methods; opens no model.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dppa_core.errors import NoCounterpart
-from dppa_core.modules import blocks_word, layer_count
+from dppa_core.coefficients import Part, coefficient_of
+from dppa_core.errors import NoCounterpart, shown
+from dppa_core.modules import blocks_word, layer_count, layer_of
 from dppa_core.recipe import DomainModel, MergeRecipe
 
 
@@ -21,12 +22,14 @@ class Blocks:
     layers: int
     word: str
     """A filter that meets the tensors inside blocks, and no others."""
+    names: tuple[str, ...]
+    """Of all tensors."""
 
     @staticmethod
     def among(tensors: Collection[str]) -> Blocks | None:
         """Those of a model with these tensors; None where they cannot be told from the rest."""
         word = blocks_word(tensors)
-        return None if word is None else Blocks(layer_count(tensors), word)
+        return None if word is None else Blocks(layer_count(tensors), word, tuple(tensors))
 
 
 def plain(number: float) -> float:
@@ -35,18 +38,56 @@ def plain(number: float) -> float:
 
 
 def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> Any:
-    """A coefficient as mergekit's weight; by layer it is a gradient with a stop at every layer."""
+    """A coefficient as mergekit's weight: a number, or values by filter.
+
+    By layer it is a gradient with a stop at every layer.
+    """
     if isinstance(model.coefficient, float):
         return plain(model.coefficient * times)
     if blocks is None:
         raise NoCounterpart(
-            f"model {model.model!r}: its coefficients differ by layer, and which tensors of the "
-            "base are in which layer is not known here. Have the base where it can be read."
+            f"model {model.model!r}: its coefficients are not the same everywhere, and which "
+            "tensors of the base are in which layer is not known here. Have the base where it can "
+            "be read."
         )
-    found = [model.coefficient_at(layer, blocks.layers) for layer in range(blocks.layers)]
-    outside = plain(model.coefficient_at(None, blocks.layers) * times)
-    inside = [plain(one * times) for one in found]
-    return [{"filter": blocks.word, "value": inside}, {"value": outside}]
+    given = model.coefficient
+    parts = given if isinstance(given, tuple) else (Part(None, given),)
+    left, entries = blocks.names, list[dict[str, Any]]()
+    for part in parts:
+        entries += _entries(part, left, blocks, times)
+        left = tuple(name for name in left if not part.meets(name))
+    return entries
+
+
+def _entries(part: Part, left: Sequence[str], blocks: Blocks, times: float) -> list[dict[str, Any]]:
+    """One part as values by filter; `left` are the tensors no part before meets."""
+    met = {name for name in left if part.meets(name)}
+    word = None if part.part is None else _filter(part.part, met, left)
+    named = {} if word is None else {"filter": word}
+    if isinstance(part.value, float):
+        return [named | {"value": plain(part.value * times)}]
+    inside = [plain(part.value.get(layer, 1.0) * times) for layer in range(blocks.layers)]
+    outside = [name for name in met if layer_of(name) is None]
+    if not outside:
+        return [named | {"value": inside}]
+    if word is not None:
+        raise NoCounterpart(
+            f"the part {shown(part.part)} has coefficients by layer and tensors outside the "
+            f"layers, such as {min(outside)}: give those a part of their own."
+        )
+    beside = coefficient_of(part.value, outside[0], blocks.layers)
+    return [{"filter": blocks.word, "value": inside}, {"value": plain(beside * times)}]
+
+
+def _filter(part: str, met: Collection[str], left: Sequence[str]) -> str:
+    """A text that the names of these tensors have, and no others that are left."""
+    for word in (part, f".{part}.", f"{part}.", f".{part}"):
+        if {name for name in left if word in name} == met:
+            return word
+    raise NoCounterpart(
+        f"the part {shown(part)}: mergekit's filters are texts, and none is in the names of its "
+        "tensors alone."
+    )
 
 
 def weights_of(
@@ -73,8 +114,10 @@ def same_coefficient(recipe: MergeRecipe) -> float | None:
 
 
 def coefficient_sums(recipe: MergeRecipe, blocks: Blocks | None) -> tuple[float, ...]:
-    """The sum of all coefficients; where they differ by layer outside the layers, then in each."""
-    if blocks is None or all(isinstance(model.coefficient, float) for model in recipe.models):
-        return (sum(model.coefficient_at(None, 1) for model in recipe.models),)
-    places = (None, *range(blocks.layers))
-    return tuple(sum(m.coefficient_at(p, blocks.layers) for m in recipe.models) for p in places)
+    """The sum of all coefficients; one for each tensor where they are not the same everywhere."""
+    given = [model.coefficient for model in recipe.models]
+    if blocks is None or all(isinstance(one, float) for one in given):
+        return (sum(one for one in given if isinstance(one, float)),)
+    return tuple(
+        sum(coefficient_of(one, name, blocks.layers) for one in given) for name in blocks.names
+    )

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import Loader, TensorPair
-from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.coefficients import check_names, coefficient_of
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_stacked import Layers, StackMerger
@@ -25,7 +25,7 @@ from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.modules import find_modules, layer_count, layer_of
+from dppa_core.modules import find_modules, layer_count
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
@@ -81,7 +81,8 @@ class Merger:
         self._twins = self._tied_heads()
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
         self._layers = layer_count(self.base.names())
-        self._check_layers()
+        for model in recipe.models:
+            check_names(f"model {model.model!r}", model.coefficient, self.base.names())
         self._treatments = tuple(
             self._treat(*pair, workers, progress, stop)
             for pair in zip(recipe.models, self.tuned, strict=True)
@@ -154,9 +155,10 @@ class Merger:
         name = self._twins.get(name, name)
         if self._copied(name):
             return None
-        layer = layer_of(name)
         base = self.base.raw(name), self.base.dtype(name)
-        coefficients = [model.coefficient_at(layer, self._layers) for model in self.recipe.models]
+        coefficients = [
+            coefficient_of(model.coefficient, name, self._layers) for model in self.recipe.models
+        ]
         terms: list[Term | None] = []
         for index, weight in enumerate(coefficients):
             tuned, other = self.tuned[index], self._places[index][name]
@@ -234,18 +236,6 @@ class Merger:
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides
         )
         return treat(request, settings)
-
-    def _check_layers(self) -> None:
-        for model in self.recipe.models:
-            if isinstance(model.coefficient, float):
-                continue
-            beyond = [layer for layer in model.coefficient if layer >= self._layers]
-            if beyond:
-                raise IncompatibleCheckpoints(
-                    f"model {model.model!r}: a coefficient for layer {beyond[0]}, the base has "
-                    f"layers 0 to {self._layers - 1}. A recipe for another size of model is the "
-                    "usual cause."
-                )
 
 
 def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:

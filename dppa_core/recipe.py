@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from dppa_core.coefficients import checked_coefficient
 from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameters import check_keys
@@ -19,7 +20,6 @@ from dppa_core.recipe_values import (
     DomainModel,
     MergeRecipe,
     Pruning,
-    checked_coefficient,
     checked_factors,
     checked_levels,
     checked_overrides,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dppa_core.coefficients import Coefficient, checked_coefficient, plain_coefficient
 from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.floats import DTYPE_CODES
@@ -21,7 +22,6 @@ from dppa_core.references import checked_reference
 
 FORMAT = 1
 LARGEST_FACTOR = 100.0
-LARGEST_COEFFICIENT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class DomainModel:
     """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
     amplification: tuple[float, ...] = (1.0,)
     """One factor per level, in [0, 100]; a lone 1.0 stands for all of them."""
-    coefficient: float | Mapping[int, float] = 1.0
-    """In [-10, 10]; or layer -> number, see `coefficient_at`."""
+    coefficient: Coefficient = 1.0
+    """In [-10, 10]; or layer -> number, or by part, see `coefficient_of`."""
 
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
@@ -56,23 +56,6 @@ class DomainModel:
 
     def __hash__(self) -> int:
         return hash(json.dumps(model_values(self), sort_keys=True))
-
-    def coefficient_at(self, layer: int | None, layers: int) -> float:
-        """The coefficient of a tensor.
-
-        Args:
-            layer: Index of its transformer block; None outside the blocks.
-            layers: Number of blocks of the model.
-
-        With a mapping, a layer it does not name has 1.0, the value of an absent coefficient;
-        tensors outside the blocks have the mean over all blocks.
-        """
-        if not isinstance(self.coefficient, Mapping):
-            return self.coefficient
-        if layer is not None:
-            return self.coefficient.get(layer, 1.0)
-        named = {key: value for key, value in self.coefficient.items() if key < max(layers, 1)}
-        return (sum(named.values()) + max(layers, 1) - len(named)) / max(layers, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,23 +165,6 @@ def _number(where: str, value: Any, low: float, high: float) -> float:
         raise InvalidRecipe(str(error)) from error
 
 
-def checked_coefficient(where: str, value: Any) -> float | dict[int, float]:
-    """A merging coefficient in [-10, 10], or one for each of some layers."""
-    bound = LARGEST_COEFFICIENT
-    if not isinstance(value, Mapping):
-        return _number(f"{where}: coefficient", value, -bound, bound)
-    for layer in value:
-        if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
-            raise InvalidRecipe(
-                f"{where}: coefficient maps layer indices to numbers, got the key {shown(layer)}; "
-                "layers count from 0."
-            )
-    return {
-        layer: _number(f"{where}: coefficient of layer {layer}", number, -bound, bound)
-        for layer, number in sorted(value.items())
-    }
-
-
 def checked_overrides(given: Any) -> dict[str, Override]:
     """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
     if not isinstance(given, Mapping):
@@ -270,12 +236,11 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
 
 def model_values(model: DomainModel) -> dict[str, Any]:
     """One domain model as plain values."""
-    coefficient = model.coefficient
     return {
         "model": model.model,
         "levels": list(model.levels),
         "amplification": list(model.amplification),
-        "coefficient": dict(coefficient) if isinstance(coefficient, Mapping) else coefficient,
+        "coefficient": plain_coefficient(model.coefficient),
     }
 
 

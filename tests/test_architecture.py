@@ -19,47 +19,34 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ("dppa_core", "components", "app", "benchmarks")
 
 # Inside the core: a module knows its own layer and the ones above it in this list.
-CORE_LAYERS = (
-    {"errors", "progress", "foreign"},
-    # pure math: numbers in, numbers out
-    {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
-    | {"methods", "plan", "table", "licences", "quantisation", "vocabulary"},
-    # files, and the loops over their bytes
-    {
-        "floats",
-        "kernels",
-        "strict_json",
-        "safetensors_io",
-        "safetensors_write",
-        "shards",
-        "renames",
-        "atomic",
-        "cache",
-        "checkpoint",
-        "sources",
-        "profile",
-    }
-    | {
-        "recipe",
-        "pairs",
-        "chunks",
-        "binning",
-        "cuts",
-        "workers",
-        "releaser",
-        "merge",
-        "merger",
-        "mergekit",
-        "comparison",
-        "card",
-        "export",
-        "preflight",
-    }
-    | {"references", "hub", "lora", "provenance", "tokenizer"},
-    # models in memory
-    {"tasks", "zoo", "pool", "resident", "loading", "decode", "generate", "evaluate"}
-    | {"adamerging", "search", "cluster"},
-    {"cli", "cli_runs", "cli_zoo", "__main__"},
+CORE_LAYERS = tuple(
+    set(names.split())
+    for names in (
+        "errors progress foreign",
+        # pure math: numbers in, numbers out
+        """
+        parameters modules names coefficients
+        deltas significance density partition
+        methods plan table
+        licences quantisation vocabulary
+        """,
+        # files, and the loops over their bytes
+        """
+        floats kernels chunks binning cuts workers releaser
+        strict_json safetensors_io safetensors_write shards renames atomic cache
+        checkpoint tokenizer sources references hub lora provenance
+        recipe pairs profile preflight
+        merge merger mergekit comparison
+        card export
+        """,
+        # models in memory
+        """
+        tasks zoo
+        pool resident loading decode generate evaluate
+        adamerging search cluster
+        """,
+        "cli cli_runs cli_zoo __main__",
+    )
 )
 PURE = CORE_LAYERS[1]
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib", "tempfile"}

@@ -5,14 +5,15 @@ Knows no method; each is described in a file of its own, `registry` collects the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dppa_core.coefficients import Coefficient
 from dppa_core.methods.stack import Combination
 from dppa_core.methods.treatment import Request, Treatments
 
-Coefficients = Sequence[tuple[str, float | Mapping[int, float]]]
+Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.coefficients import Part
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
@@ -132,6 +133,26 @@ def test_coefficients_by_layer(zoo_env: Path) -> None:
         "model.layers.0.mlp.up_proj.weight": 0.5,
         "model.layers.1.mlp.up_proj.weight": 1.0,
         "model.embed_tokens.weight": 0.75,
+    }
+    for name, coefficient in expected.items():
+        base = to_float32(merger.base.raw(name), "BF16")
+        delta = to_float32(math.raw(name), "BF16") - base
+        np.testing.assert_array_equal(
+            merger.tensor(name)[2], base + np.float32(coefficient) * delta
+        )
+
+
+def test_parts_of_a_model_have_coefficients_of_their_own(zoo_env: Path) -> None:
+    parts = (Part("mlp", {0: 0.5, 1: 0.25}), Part("q_proj", -1.0), Part(None, 0.0))
+    model = DomainModel("zoo:math", coefficient=parts)
+    merger = Merger(MergeRecipe("zoo:base", (model,), "task_arithmetic", dtype="float32"))
+    math = SafetensorsCheckpoint(zoo_env / "math")
+    expected = {
+        "model.layers.0.mlp.up_proj.weight": 0.5,
+        "model.layers.1.mlp.up_proj.weight": 0.25,
+        "model.layers.1.self_attn.q_proj.weight": -1.0,
+        "model.layers.1.self_attn.k_proj.weight": 0.0,
+        "model.embed_tokens.weight": 0.0,
     }
     for name, coefficient in expected.items():
         base = to_float32(merger.base.raw(name), "BF16")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dppa_core.coefficients import Part, coefficient_of
 from dppa_core.errors import InvalidRecipe, NoCounterpart
 from dppa_core.mergekit_export import export_mergekit
 from dppa_core.mergekit_import import Imported, import_mergekit
-from dppa_core.mergekit_settings import ByLayer, read_setting
+from dppa_core.mergekit_settings import llama_names, read_setting
 from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
 from tests.command import Command
 from tests.tiny import Shape
@@ -34,7 +35,7 @@ def weighted(first: str, second: str) -> str:
 
 
 def read(text: str, layers: int | None = None) -> Imported:
-    return import_mergekit(text, lambda base: layers)
+    return import_mergekit(text, lambda base: llama_names(layers) if layers else ())
 
 
 def test_task_arithmetic_has_weights_times_lambda() -> None:
@@ -123,9 +124,25 @@ def test_slerp_by_layer_is_walked_straight() -> None:
     models = "models: [{model: base}, {model: a}]"
     found = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
     assert found.recipe.method == "task_arithmetic"
-    assert found.recipe.models[0].coefficient == {0: 0.0, 1: 0.5, 2: 1.0}
-    assert any("straight" in note for note in found.notes)
-    assert any("outside the layers" in note for note in found.notes)
+    assert found.recipe.models[0].coefficient == (
+        Part("embed_tokens", 0.0),
+        Part("norm", 1.0),
+        Part("lm_head", 1.0),
+        Part(None, {0: 0.0, 1: 0.5, 2: 1.0}),
+    )
+    assert ["straight" in note for note in found.notes] == [True]
+
+
+def test_slerp_by_attention_and_mlp_as_mergekits_examples_have_it() -> None:
+    models = "models: [{model: base}, {model: a}]"
+    attention, mlp = "{filter: self_attn, value: [0, 0.5, 1]}", "{filter: mlp, value: [1, 0.5, 0]}"
+    rest = f"parameters: {{t: [{attention}, {mlp}, {{value: 0.25}}]}}"
+    found = read(mergekit("slerp", models, rest), layers=3)
+    assert found.recipe.models[0].coefficient == (
+        Part("self_attn", {0: 0.0, 1: 0.5, 2: 1.0}),
+        Part("mlp", {0: 1.0, 1: 0.5, 2: 0.0}),
+        Part(None, 0.25),
+    )
 
 
 def test_one_slice_of_all_layers_is_the_whole_model() -> None:
@@ -143,55 +160,68 @@ def test_one_slice_of_all_layers_is_the_whole_model() -> None:
         (0.5, 0.5),
         ([0.5, 0.5], 0.5),
         ([{"filter": "self_attn", "value": 0.5}, {"value": 0.5}], 0.5),
-        ([0, 1], ByLayer((0.0, 0.5, 1.0), 0.0, 1.0)),
-        ([1, 0, 1, 0], ByLayer((1.0, 0.5, 0.0), 1.0, 0.0)),
-        (
-            [{"filter": ".layers.", "value": [0, 1]}, {"value": 0.25}],
-            ByLayer((0.0, 0.5, 1.0), 0.25, 0.25),
-        ),
         ({"filter": "*", "value": 2}, 2.0),
     ],
 )
-def test_a_value_is_a_number_or_one_a_layer(value: object, expected: float | ByLayer) -> None:
-    assert read_setting(value, "weight", 3) == expected
+def test_a_value_that_is_the_same_for_all_tensors_is_a_number(
+    value: object, expected: float
+) -> None:
+    assert read_setting(value, "weight", llama_names(3)) == read_setting(value, "weight", ())
+    assert read_setting(value, "weight", ()) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "layers", "message"),
+    ("value", "embedding", "query", "down", "head"),
     [
-        ([0, 1], None, "weight is a gradient over layers, and how many"),
-        ([{"filter": ".layers.", "value": 1}, {"value": 0}], None, "differs between the layers"),
+        ([0, 1], 0.0, [0.0, 0.5, 1.0], [0.0, 0.5, 1.0], 1.0),
+        ([1, 0, 1, 0], 1.0, [1.0, 0.5, 0.0], [1.0, 0.5, 0.0], 0.0),
         (
-            [{"filter": "self_attn", "value": 0}, {"filter": "mlp", "value": 1}, {"value": 0.5}],
-            3,
-            "differs within a layer, by a filter such as 'self_attn'",
+            [{"filter": ".layers.", "value": [0, 1]}, {"value": 0.25}],
+            0.25,
+            *2 * [[0, 0.5, 1]],
+            0.25,
         ),
+        ([{"filter": "mlp", "value": 1}, {"value": [0, 2]}], 0.0, [0, 1, 2], [1, 1, 1], 2.0),
     ],
 )
-def test_a_value_that_cannot_be_said_here_is_refused(
-    value: object, layers: int | None, message: str
+def test_a_gradient_goes_from_the_embeddings_to_the_head(
+    value: object, embedding: float, query: list[float], down: list[float], head: float
 ) -> None:
-    with pytest.raises(NoCounterpart, match=message):
-        read_setting(value, "weight", layers)
+    found = read_setting(value, "weight", llama_names(3))
+    assert isinstance(found, dict)
+    assert found["model.embed_tokens.weight"] == embedding
+    assert [found[f"model.layers.{i}.self_attn.q_proj.weight"] for i in range(3)] == query
+    assert [found[f"model.layers.{i}.mlp.down_proj.weight"] for i in range(3)] == down
+    assert found["model.norm.weight"] == found["lm_head.weight"] == head
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[0, 1], [{"filter": ".layers.", "value": 1}, {"value": 0}], {"filter": "mlp", "value": 1}],
+)
+def test_what_depends_on_the_tensors_needs_to_know_them(value: object) -> None:
+    with pytest.raises(
+        (NoCounterpart, InvalidRecipe), match="weight (is not the same|has no value)"
+    ):
+        read_setting(value, "weight", ())
 
 
 @pytest.mark.parametrize("value", ["half", [], [{"filter": "mlp"}], [[1]], {"value": "x"}, None])
 def test_what_is_no_value_is_named(value: object) -> None:
     with pytest.raises(InvalidRecipe, match="weight must be a number"):
-        read_setting(value, "weight", 3)
+        read_setting(value, "weight", llama_names(3))
 
 
 def test_a_filter_that_leaves_tensors_without_a_value_is_named() -> None:
-    with pytest.raises(InvalidRecipe, match="no value for model.layers.0.self_attn"):
-        read_setting([{"filter": "mlp", "value": 1}], "weight", 2)
+    with pytest.raises(InvalidRecipe, match="no value for model.embed_tokens"):
+        read_setting([{"filter": "mlp", "value": 1}], "weight", llama_names(2))
 
 
 def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default() -> None:
     embeddings = "[{filter: embed, value: 0.25}]"
     models = f"models: [{{model: a, parameters: {{weight: {embeddings}}}}}, {{model: b}}]"
     found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
-    assert "0.25 for the embeddings and 0.5 for the head" in found.notes[0]
-    assert found.recipe.models[0].coefficient == {0: 0.5, 1: 0.5}
+    assert found.recipe.models[0].coefficient == (Part("embed_tokens", 0.25), Part(None, 0.5))
     some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
     assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
     own = weighted("{weight: 0.5}", "{weight: 0.5}")  # never asked of the gradient below
@@ -213,7 +243,7 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
         (
             mergekit("ties", rest="parameters: {weight: 1, density: [0.1, 0.9]}"),
             NoCounterpart,
-            "density is a gradient",
+            "density is not the same for all tensors",
         ),
         (
             mergekit("della", rest="parameters: {weight: 1, normalize: false}"),
@@ -284,7 +314,10 @@ def test_coefficients_by_layer_are_a_gradient_with_a_stop_at_every_layer() -> No
     [
         (GPT2, "h."),
         ([f"transformer.{name}" for name in GPT2], ".h."),
-        (["gpt_neox.layers.0.mlp.weight", "gpt_neox.layers.1.mlp.weight"], ".layers."),
+        (
+            [f"neox.{x}.weight" for x in ("layers.0.mlp", "layers.1.mlp", "embed_in")],
+            ".layers.",
+        ),
     ],
 )
 def test_the_filter_of_layers_is_what_the_base_calls_them(names: list[str], word: str) -> None:
@@ -299,6 +332,39 @@ def test_layers_that_no_filter_tells_from_the_rest_are_refused(names: list[str])
     recipe = MergeRecipe("base", (BY_LAYER,), "task_arithmetic")
     with pytest.raises(NoCounterpart, match="which tensors of the base are in which layer"):
         export_mergekit(recipe, shapes=dict.fromkeys(names, (2, 2)))
+
+
+PARTS = DomainModel(
+    "a",
+    coefficient=(
+        Part("q_proj", 2.0),
+        Part("self_attn", {0: 0.5, 1: 1.0}),
+        Part("norm", 0.125),
+        Part(None, {0: 0.25, 1: 0.75}),
+    ),
+)
+
+
+def test_parts_are_written_as_filters_and_read_back_alike() -> None:
+    written = exported("task_arithmetic", PARTS)
+    assert written["models"][0]["parameters"]["weight"] == [  # type: ignore[index]
+        {"filter": "q_proj", "value": 2.0},
+        {"filter": "self_attn", "value": [0.5, 1.0]},
+        {"filter": ".norm.", "value": 0.125},
+        {"filter": ".layers.", "value": [0.25, 0.75]},
+        {"value": 0.5},
+    ]
+    back = import_mergekit(yaml.safe_dump(written), lambda base: tuple(LLAMA)).recipe.models[0]
+    for name in LLAMA:
+        assert coefficient_of(back.coefficient, name, 2) == coefficient_of(
+            PARTS.coefficient, name, 2
+        )
+
+
+def test_a_part_by_layer_outside_the_layers_has_no_filter() -> None:
+    parts = (Part("model", {0: 0.5}), Part(None, 1.0))
+    with pytest.raises(NoCounterpart, match="tensors outside the layers, such as"):
+        exported("task_arithmetic", DomainModel("a", coefficient=parts))
 
 
 def test_weights_are_written_without_rounding_errors() -> None:
@@ -369,7 +435,7 @@ def test_breadcrumbs_warns_of_tensors_that_would_vanish() -> None:
         (MergeRecipe("x", TWO, "della", {"drop": 0.25, "window": 0.5}), "window below 0.5"),
         (
             MergeRecipe("x", (DomainModel("a", coefficient={0: 1.0}),), "linear"),
-            "coefficients differ by layer",
+            "coefficients are not the same everywhere",
         ),
     ],
 )

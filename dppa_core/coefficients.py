@@ -1,0 +1,225 @@
+"""Merging coefficients: one for a model, or by layer, or by part of it.
+
+Knows names of tensors, not their values.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe, InvalidValue, shown
+from dppa_core.modules import layer_count, layer_of
+from dppa_core.parameters import check_keys, check_number
+
+LARGEST_COEFFICIENT = 10.0
+_MOST_PARTS, _MOST_TRIED = 1000, 8
+
+Layered = float | Mapping[int, float]
+"""A number, or layer -> number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The coefficient of some tensors."""
+
+    part: str | None
+    """Whole parts of a dotted name, as "self_attn" or "mlp.down_proj"; None for all the rest."""
+    value: Layered
+
+    def meets(self, tensor: str) -> bool:
+        """Whether a tensor is of this part."""
+        return self.part is None or f".{self.part}." in f".{tensor}."
+
+
+Coefficient = Layered | tuple[Part, ...]
+"""Of parts the first counts that meets a tensor; the last meets all."""
+
+
+def coefficient_of(coefficient: Coefficient, tensor: str, layers: int) -> float:
+    """The coefficient of one tensor.
+
+    Args:
+        coefficient: Of its model.
+        tensor: Its name in the base.
+        layers: Number of blocks of the base.
+
+    With numbers by layer, a layer without one has 1.0, the value of an absent coefficient;
+    tensors outside the blocks have the mean over all blocks.
+    """
+    if isinstance(coefficient, tuple):
+        coefficient = next(part.value for part in coefficient if part.meets(tensor))
+    if not isinstance(coefficient, Mapping):
+        return coefficient
+    layer = layer_of(tensor)
+    if layer is not None:
+        return coefficient.get(layer, 1.0)
+    named = {key: value for key, value in coefficient.items() if key < max(layers, 1)}
+    return (sum(named.values()) + max(layers, 1) - len(named)) / max(layers, 1)
+
+
+def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) -> None:
+    """Whether all layers and parts a coefficient names are there.
+
+    Args:
+        where: How to call the model in messages.
+        coefficient: Of the model.
+        tensors: Names of all tensors of the base.
+
+    Raises:
+        IncompatibleCheckpoints: a layer beyond the last, or a part that no tensor has.
+    """
+    layers = layer_count(tensors)
+    for part in _parts(coefficient):
+        numbers = part.value if isinstance(part.value, Mapping) else {}
+        beyond = [layer for layer in numbers if layer >= layers]
+        if beyond:
+            raise IncompatibleCheckpoints(
+                f"{where}: a coefficient for layer {beyond[0]}, the base has layers 0 to "
+                f"{layers - 1}. A recipe for another size of model is the usual cause."
+            )
+        if not any(map(part.meets, tensors)):
+            raise IncompatibleCheckpoints(
+                f"{where}: a coefficient for the part {shown(part.part)}, which no tensor of the "
+                f"base has in its name. A name is, for example, {max(tensors, key=len)}."
+            )
+
+
+def _parts(coefficient: Coefficient) -> tuple[Part, ...]:
+    return coefficient if isinstance(coefficient, tuple) else (Part(None, coefficient),)
+
+
+def checked_coefficient(where: str, value: Any) -> Coefficient:
+    """A coefficient as recipes write it: a number, layer -> number, or a list of parts.
+
+    Raises:
+        InvalidRecipe: none of these, or a number outside of [-10, 10].
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return _layered(f"{where}: coefficient", value)
+    if not value or len(value) > _MOST_PARTS:
+        raise InvalidRecipe(
+            f"{where}: coefficient must be a number, or list 1 to {_MOST_PARTS} parts."
+        )
+    parts = tuple(_part(f"{where}: coefficient {i}", item) for i, item in enumerate(value, 1))
+    if [i for i, part in enumerate(parts, 1) if part.part is None] != [len(parts)]:
+        raise InvalidRecipe(
+            f"{where}: of the parts of a coefficient the last, and no other, is for all the rest: "
+            "{value: NUMBER}, without `part`."
+        )
+    return parts
+
+
+def _part(where: str, item: Any) -> Part:
+    if isinstance(item, Part):
+        item = _plain_part(item)
+    if not isinstance(item, Mapping) or "value" not in item:
+        raise InvalidRecipe(
+            f"{where} must be {{part: NAME, value: NUMBER}}, got {shown(item)}; the value may be "
+            "numbers by layer too."
+        )
+    check_keys(item, ("part", "value"), where)
+    name = item.get("part")
+    if name is not None and (not isinstance(name, str) or not name.strip(".") == name != ""):
+        raise InvalidRecipe(
+            f"{where}: a part is whole words of a tensor's name, as self_attn or mlp.down_proj, "
+            f"got {shown(name)}."
+        )
+    return Part(name, _layered(where, item["value"]))
+
+
+def _layered(where: str, value: Any) -> Layered:
+    bound = LARGEST_COEFFICIENT
+    if not isinstance(value, Mapping):
+        return _number(where, value, bound)
+    for layer in value:
+        if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
+            raise InvalidRecipe(
+                f"{where} maps layer indices to numbers, got the key {shown(layer)}; layers count "
+                "from 0."
+            )
+    return {
+        layer: _number(f"{where} of layer {layer}", number, bound)
+        for layer, number in sorted(value.items())
+    }
+
+
+def _number(where: str, value: Any, bound: float) -> float:
+    try:
+        return check_number(where, value, -bound, bound)
+    except InvalidValue as error:
+        raise InvalidRecipe(str(error)) from error
+
+
+def plain_coefficient(coefficient: Coefficient) -> Any:
+    """A coefficient as recipes write it; the inverse of `checked_coefficient`."""
+    if isinstance(coefficient, tuple):
+        return [_plain_part(part) for part in coefficient]
+    return dict(coefficient) if isinstance(coefficient, Mapping) else coefficient
+
+
+def _plain_part(part: Part) -> dict[str, Any]:
+    name = {} if part.part is None else {"part": part.part}
+    return name | {"value": plain_coefficient(part.value)}
+
+
+def coefficient_from(numbers: Mapping[str, float]) -> Coefficient:
+    """A short coefficient that gives every tensor its number.
+
+    Args:
+        numbers: Name of a tensor -> its number, for all tensors of a model.
+    """
+    tried = (_with_rest(rest, numbers) for rest in _usual(numbers))
+    return min(tried, key=lambda found: len(found) if isinstance(found, tuple) else 0)
+
+
+def _with_rest(rest: Layered, numbers: Mapping[str, float]) -> Coefficient:
+    """Parts for all tensors whose number is not that of the rest."""
+    layers = layer_count(numbers)
+    wrong = [name for name in numbers if coefficient_of(rest, name, layers) != numbers[name]]
+    free, parts = dict(numbers), list[Part]()
+    while wrong:
+        part = next(filter(None, (_exact(word, free, layers) for word in _words(wrong[0]))))
+        parts.append(part)
+        free = {name: number for name, number in free.items() if not part.meets(name)}
+        wrong = [name for name in wrong if name in free]
+    return (*parts, Part(None, rest)) if parts else rest
+
+
+def _usual(numbers: Mapping[str, float]) -> list[Layered]:
+    """What many tensors have, by layer; the most usual first."""
+    by_kind: dict[str, dict[int, float]] = {}
+    for name, number in numbers.items():
+        layer = layer_of(name)
+        kind, layer = (name, 0) if layer is None else (name.split(f".{layer}.", 1)[1], layer)
+        by_kind.setdefault(kind, {})[layer] = number
+    counts = Counter(tuple(sorted(layered.items())) for layered in by_kind.values())
+    return [_shortest(dict(layered)) for layered, _ in counts.most_common(_MOST_TRIED)]
+
+
+def _shortest(layered: Mapping[int, float]) -> Layered:
+    first, *others = layered.values()
+    return layered if set(others) - {first} else first
+
+
+def _exact(word: str, numbers: Mapping[str, float], layers: int) -> Part | None:
+    """The part of that name, where one number a layer is right for all tensors it meets."""
+    met = [name for name in numbers if Part(word, 0.0).meets(name)]
+    inside = {layer_of(name) or 0: numbers[name] for name in met}
+    part = Part(word, _shortest(inside))
+    exact = all(coefficient_of(part.value, name, layers) == numbers[name] for name in met)
+    return part if exact else None
+
+
+def _words(name: str) -> Iterator[str]:
+    """What a part with this tensor could be called, the widest first; its whole name last."""
+    layer = layer_of(name)
+    if layer is None:
+        pieces = name.removesuffix(".weight").split(".")
+        yield from (".".join(pieces[start:]) for start in range(len(pieces) - 1, -1, -1))
+    else:
+        pieces = name.split(f".{layer}.", 1)[1].removesuffix(".weight").split(".")
+        yield from (".".join(pieces[: end + 1]) for end in range(len(pieces)))
+    yield name
