@@ -18,6 +18,7 @@ from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli_packs import pack
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
 from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_terminal import terminal
@@ -34,7 +35,7 @@ from dppa_core.shards import parse_size
 app = typer.Typer(
     name="dppa",
     help="Prune, amplify and merge fine-tuned models. A model is zoo:NAME, a folder, "
-    "owner/name of the Hub, or MODEL+ADAPTER.",
+    "owner/name of the Hub, MODEL+ADAPTER or MODEL+PACK.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(evaluate)
 app.command()(methods)
 app.command()(compare_semantics)
+app.command()(pack)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")

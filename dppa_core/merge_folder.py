@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,23 @@ _CONFIG, _CARD, _RECIPE = "config.json", "README.md", "recipe.yaml"
 _WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
 
 
-def check_target(out: Path, sources: Iterable[Path], *, overwrite: bool) -> Path:
+Entries = Iterable[os.DirEntry[str]]
+
+
+def check_target(
+    out: Path,
+    sources: Iterable[Path],
+    *,
+    overwrite: bool,
+    check_entries: Callable[[Path, Entries], None] | None = None,
+) -> Path:
     """Refuse to write over what is not a merge, is in use, or was not to be overwritten.
 
     Args:
         out: The folder asked for. Of a link, the folder it leads to is meant; the link stays.
         sources: Folders of the models to be merged.
         overwrite: Whether a checkpoint folder that is there may be replaced.
+        check_entries: Raises where a folder holds what is not to be replaced; None for a merge's.
 
     Returns:
         The folder to write, its links resolved.
@@ -72,7 +82,7 @@ def check_target(out: Path, sources: Iterable[Path], *, overwrite: bool) -> Path
             raise NotAllowed(
                 f"{out}: holds {source}, one of the models to be merged, and is not overwritten."
             )
-    _check_entries(out, entries)
+    (check_entries or _check_entries)(out, entries)
     return target
 
 
@@ -92,7 +102,7 @@ def _holds(target: Path, source: Path) -> bool:
     return any(place.exists() and place.samefile(target) for place in places)
 
 
-def _check_entries(out: Path, entries: Iterable[os.DirEntry[str]]) -> None:
+def _check_entries(out: Path, entries: Entries) -> None:
     kept = {_CONFIG, _CARD, _RECIPE, *COMPANIONS}
     names = set()
     for entry in sorted(entries, key=lambda entry: entry.name):

@@ -1,6 +1,6 @@
 """Where the parents of a merge come from and what they say of themselves: for the model card.
 
-Knows folders and the front matter of their README.md, never a weight.
+Knows folders and the front matter of their README.md, and headers of packs, never a weight.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 import yaml
+
+from dppa_core.pack_format import SUFFIX, read_pack_header
+from dppa_core.safetensors_io import open_file
 
 _LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
 
@@ -25,10 +28,12 @@ class Parent:
 
 
 def parent_of(reference: str, folder: Path) -> Parent:
-    """What the folder of a checkpoint says of the model in it.
+    """What the folder of a checkpoint, or a delta pack, says of the model in it.
 
     A README.md that is missing, damaged or silent is no error: it then says nothing.
     """
+    if folder.suffix == SUFFIX and folder.is_file():
+        return Parent(reference, read_pack_header(open_file(folder)).licence or None)
     front = _front_matter(folder / "README.md")
     licence = front.get("license")
     if not isinstance(licence, str) or not licence.strip():

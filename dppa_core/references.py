@@ -42,7 +42,8 @@ def checked_reference(text: object, what: str = "A model reference") -> str:
 def short_name(reference: str) -> str:
     """What a model is called where there is little room: math for zoo:math, BASE+ADAPTER.
 
-    Of a model of the Hub its name without owner and commit, of a folder the last part of its path.
+    Of a model of the Hub its name without owner and commit, of a folder or a pack the last part
+    of its path.
     """
     parts = [part.removeprefix("zoo:").rstrip("/") for part in reference.split("+")]
     return "+".join(_last(part) for part in parts) or reference
@@ -54,5 +55,5 @@ def hub_parts(reference: str) -> tuple[str, ...]:
 
 
 def _last(part: str) -> str:
-    name = part.rsplit("/", 1)[-1] or part
+    name = part.rsplit("/", 1)[-1].removesuffix(".safetensors") or part
     return name.partition("@")[0] if part.startswith("hub:") else name

@@ -51,6 +51,8 @@ class SafetensorsFile:
     pages: mmap.mmap
     identity: str
     """Another text as soon as the file is written or replaced: its inode, size and times."""
+    metadata: Mapping[str, str]
+    """Text pairs of the header."""
 
     def raw(self, name: str) -> Shaped[ndarray, " n"]:
         """The tensor's elements as stored, flat and read-only.
@@ -86,7 +88,7 @@ def open_file(path: Path) -> SafetensorsFile:
             raise DamagedCheckpoint(f"{path}: not a regular file, so no weights.")
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            tensors = _read_header(path, file, status.st_size)
+            tensors, metadata = _read_header(path, file, status.st_size)
             pages = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise MissingCheckpoint(
@@ -95,7 +97,7 @@ def open_file(path: Path) -> SafetensorsFile:
     except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
         reason = getattr(error, "strerror", None) or error
         raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
-    return SafetensorsFile(path, tensors, pages, _identity(status))
+    return SafetensorsFile(path, tensors, pages, _identity(status), metadata)
 
 
 def file_identity(path: Path) -> str:
@@ -111,7 +113,9 @@ def _identity(status: os.stat_result) -> str:
     return repr((where, status.st_size, when))
 
 
-def _read_header(path: Path, file: BinaryIO, size: int) -> dict[str, TensorInfo]:
+def _read_header(
+    path: Path, file: BinaryIO, size: int
+) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     if size < 8:
         raise DamagedCheckpoint(f"{path}: {size} bytes, no safetensors header. {_TRUNCATED}")
     length = int.from_bytes(file.read(8), "little")
@@ -120,15 +124,15 @@ def _read_header(path: Path, file: BinaryIO, size: int) -> dict[str, TensorInfo]
             f"{path}: the header claims {length} bytes in a file of {size}. "
             f"Not a safetensors file (a Git LFS pointer?), or cut short. {_TRUNCATED}"
         )
-    header = _parse_header(path, file.read(length))
+    header, metadata = _parse_header(path, file.read(length))
     start = 8 + length
     tensors = {name: _tensor_info(path, name, entry, start) for name, entry in header.items()}
     _check_layout(path, tensors, start, size)
-    return tensors
+    return tensors, metadata
 
 
-def _parse_header(path: Path, text: bytes) -> dict[str, Any]:
-    """Name -> entry of every tensor, the metadata checked and left out."""
+def _parse_header(path: Path, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """Name -> entry of every tensor, and the metadata, which is checked."""
     if not text.startswith(b"{"):
         what = "does not begin with '{'" if text else "is empty"
         raise DamagedCheckpoint(f"{path}: the header {what}. {_TRUNCATED}")
@@ -141,7 +145,7 @@ def _parse_header(path: Path, text: bytes) -> dict[str, Any]:
         raise DamagedCheckpoint(
             f"{path}: __metadata__ must map names to text, got {shown(metadata)}. {_EDITED}"
         )
-    return header
+    return header, metadata
 
 
 def _tensor_info(path: Path, name: str, entry: Any, start: int) -> TensorInfo:

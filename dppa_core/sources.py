@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: the embedded models, the Hub, a folder; an adapter on any.
+"""Where a checkpoint comes from: embedded models, the Hub, a folder; an adapter or pack on any.
 
 Knows names and places, not what is done with the weights.
 """
@@ -23,6 +23,8 @@ from dppa_core.errors import (
 from dppa_core.hub import check_name, resolve
 from dppa_core.hub_download import fetch, is_here
 from dppa_core.lora import LoraCheckpoint
+from dppa_core.pack_checkpoint import PackCheckpoint, find_pack
+from dppa_core.pack_format import SUFFIX
 from dppa_core.progress import Progress, Stop
 from dppa_core.references import checked_reference
 
@@ -38,7 +40,7 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 class ModelRef:
     """A name for a checkpoint: "zoo:math", "hub:owner/name@revision", a folder.
 
-    With a base, it names an adapter on it: "zoo:base+FOLDER".
+    With a base, it names an adapter or a delta pack on it: "zoo:base+FOLDER", "zoo:base+FILE".
     """
 
     source: Literal["zoo", "hub", "local"]
@@ -47,7 +49,7 @@ class ModelRef:
     revision: str = ""
     """Of the Hub: branch, tag or commit; empty for the main branch."""
     base: ModelRef | None = None
-    """What an adapter is put on; None for a whole model."""
+    """What an adapter or a pack is put on; None for a whole model."""
 
     @staticmethod
     def parse(text: str, *, public: bool = False) -> ModelRef:
@@ -78,7 +80,7 @@ class ModelRef:
         return ModelRef("local", text)
 
     def parts(self) -> tuple[str, ...]:
-        """The model below all adapters, then one reference for each adapter on it."""
+        """The model below all, then one reference for each adapter and pack on it."""
         below = () if self.base is None else self.base.parts()
         return (*below, str(replace(self, base=None)))
 
@@ -134,10 +136,20 @@ def open_checkpoint(
 
 
 def _open(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Checkpoint:
-    folder = _folder(ref, progress, stop)
+    place = _folder(ref, progress, stop)
     if ref.base is None:
-        return SafetensorsCheckpoint(folder)
-    return LoraCheckpoint(_open(ref.base, progress, stop), folder)
+        _refuse_file(place)
+        return SafetensorsCheckpoint(place)
+    base, pack = _open(ref.base, progress, stop), find_pack(place)
+    return LoraCheckpoint(base, place) if pack is None else PackCheckpoint(base, pack)
+
+
+def _refuse_file(place: Path) -> None:
+    if place.suffix == SUFFIX and place.is_file():
+        raise InvalidValue(
+            f"{place}: a file, no model. A folder with config.json is one; a delta pack stands "
+            f"behind its base, as zoo:base+{place}."
+        )
 
 
 def needs_download(ref: ModelRef) -> bool:
@@ -202,11 +214,14 @@ def _on_adapter(text: str) -> ModelRef:
     base, _, adapter = (part.strip() for part in text.rpartition("+"))
     if not base or not adapter or adapter.startswith("zoo:"):
         raise InvalidValue(
-            f"{text}: a + stands between a model and its adapter, as zoo:base+FOLDER."
+            f"{text}: a + stands between a model and its adapter or pack, as zoo:base+FOLDER."
         )
     if base.count("+") >= _MOST_ADAPTERS:
         raise InvalidValue(f"{shown(text)}: more than {_MOST_ADAPTERS} adapters on one model.")
-    return replace(ModelRef.parse(adapter), base=ModelRef.parse(base))
+    # packs/math.safetensors could be a name of the Hub as well, but models are no files
+    is_file = adapter.endswith(SUFFIX) and not adapter.startswith("hub:")
+    own = ModelRef("local", adapter) if is_file else ModelRef.parse(adapter)
+    return replace(own, base=ModelRef.parse(base))
 
 
 def _path(text: str) -> Path:

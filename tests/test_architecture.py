@@ -34,9 +34,9 @@ CORE_LAYERS = tuple(
         """
         floats kernels chunks binning cuts workers releaser
         strict_json safetensors_io safetensors_write shards renames atomic cache
-        checkpoint tokenizer sources references hub lora provenance
+        checkpoint tokenizer sources references hub lora pack provenance
         recipe pairs profile preflight
-        merge merger mergekit comparison
+        merge merger mergekit comparison diff
         card export
         """,
         # models in memory

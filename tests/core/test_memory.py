@@ -1,4 +1,4 @@
-"""The memory of a merge and of a profile does not grow with the models."""
+"""The memory of a merge, of a profile and of a pack does not grow with the models."""
 
 import json
 import subprocess
@@ -23,8 +23,10 @@ WORK = """
 import sys
 from pathlib import Path
 from dppa_core.merge import merge_to_folder
+from dppa_core.pack import pack_models
 from dppa_core.recipe import load_recipe
-merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)
+work = {"merge": merge_to_folder, "pack": pack_models}[sys.argv[4]]
+work(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
@@ -59,18 +61,20 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def peak(recipe: Path, out: Path, workers: int) -> int:
-    """MiB of a merge in a process of its own, profiles included.
+def peak(recipe: Path, out: Path, workers: int, what: str) -> int:
+    """MiB of a merge or a pack in a process of its own, profiles included.
 
     As the kernel counts them for this program alone: ru_maxrss would include the test's own
     memory, which a new process shares until it runs its program.
     """
-    arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers)]
+    arguments = [sys.executable, "-c", WORK, str(recipe), str(out), str(workers), what]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     return int(done.stdout) // 1024
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_peak_memory_stays_flat(recipes: dict[str, Path], tmp_path: Path, workers: int) -> None:
-    small, large = (peak(recipes[name], tmp_path / name, workers) for name in ROWS)
+@pytest.mark.parametrize("workers, what", [(1, "merge"), (2, "merge"), (2, "pack")])
+def test_peak_memory_stays_flat(
+    recipes: dict[str, Path], tmp_path: Path, workers: int, what: str
+) -> None:
+    small, large = (peak(recipes[name], tmp_path / name, workers, what) for name in ROWS)
     assert large - small < MARGIN

@@ -1,0 +1,72 @@
+"""The command that writes sparse delta packs.
+
+Knows how people ask and what they see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.pack import PackReport, pack_models
+from dppa_core.recipe import load_recipe
+
+
+def pack(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    out: Annotated[Path, typer.Option(help="The folder to make, one file a domain model.")],
+    model: Annotated[
+        str | None, typer.Option(help="Only this domain model: its reference, or its short name.")
+    ] = None,
+    coefficient: Annotated[
+        float | None,
+        typer.Option(help="Instead of the recipe's; 1 for packs that get theirs when merged."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a folder of packs that is there.")
+    ] = False,
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; every core if unset. Same bytes.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Write what a recipe leaves of each delta as a small file; BASE+FILE is then a model."""
+    given = load_recipe(recipe)
+    with progress_line() as progress:
+        found = pack_models(
+            given,
+            out,
+            model=model,
+            coefficient=coefficient,
+            overwrite=overwrite,
+            sync=sync,
+            workers=workers,
+            progress=progress,
+        )
+    packs = [{**asdict(one), "reference": _reference(out, one)} for one in found]
+    values: dict[str, Any] = {"folder": str(out), "packs": packs}
+    emit(values, _text(out, found), as_json=as_json)
+
+
+def _reference(out: Path, one: PackReport) -> str:
+    return f"{one.base}+{out / one.file}"
+
+
+def _text(out: Path, found: Sequence[PackReport]) -> str:
+    rows = [
+        [
+            one.file,
+            f"{one.nbytes / 1e6:.2f} MB",
+            f"{one.stored / max(one.numel, 1):.2%}",
+            f"{one.nbytes / max(one.bound, 1):.3f}",
+        ]
+        for one in found
+    ]
+    head = ["pack", "size", "weights in it", "size ÷ bound"]
+    return f"{table(head, rows)}\nas a model: {_reference(out, found[0])}"

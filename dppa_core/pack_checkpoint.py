@@ -1,0 +1,178 @@
+"""A checkpoint made of a base and a sparse delta pack on it: exactly the tensors that were packed.
+
+Knows arrays and names, not how packs are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint, file_hash
+from dppa_core.chunks import slices
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    IncompatibleCheckpoints,
+    InvalidValue,
+    MissingCheckpoint,
+)
+from dppa_core.floats import FLOATS
+from dppa_core.lora_config import CONFIG
+from dppa_core.pack_format import (
+    MASK,
+    SUFFIX,
+    VALUES,
+    as_dtype,
+    entries,
+    from_mask,
+    has_delta,
+    is_pack,
+    mask_bytes,
+    read_pack_header,
+    tensors_hash,
+)
+from dppa_core.safetensors_io import open_file
+
+
+def find_pack(place: Path) -> Path | None:
+    """The pack that a path names: itself, or the only one in a folder; None for an adapter's.
+
+    Raises:
+        MissingCheckpoint: the name of a file that is not there.
+        InvalidValue: a folder of several packs.
+        DamagedCheckpoint: a file in it that cannot be read.
+    """
+    if place.suffix == SUFFIX and not place.is_dir():
+        if not place.exists():
+            raise MissingCheckpoint(
+                f"{place}: no such file. `dppa pack` writes packs; a typing error is the usual "
+                "cause."
+            )
+        return place
+    if not place.is_dir() or (place / CONFIG).exists():
+        return None
+    packs = [path for path in sorted(place.glob("*" + SUFFIX)) if is_pack(open_file(path))]
+    if len(packs) > 1:
+        names = ", ".join(path.name for path in packs[:5])
+        raise InvalidValue(
+            f"{place}: holds {len(packs)} packs ({names}). Name one: BASE+{packs[0]}."
+        )
+    return packs[0] if packs else None
+
+
+class PackCheckpoint:
+    """A base with a pack on it, read as one model.
+
+    Args:
+        base: The base the pack was made on; its weights are hashed, once.
+        pack: The file.
+
+    Raises:
+        MissingCheckpoint: no such file.
+        DamagedCheckpoint: no pack, or one whose parts contradict each other.
+        IncompatibleCheckpoints: a pack of another base.
+    """
+
+    def __init__(self, base: Checkpoint, pack: str | Path) -> None:
+        self.base, self.path = base, Path(pack)
+        self._file = open_file(self.path)
+        self.header = read_pack_header(self._file)
+        self._kept = entries(self._file)
+        found = tensors_hash(base)
+        if found != self.header.base_hash:
+            raise IncompatibleCheckpoints(
+                f"{self.path}: made on {self.header.base} with weights "
+                f"{self.header.base_hash[:12]}…, {base.folder.name} holds {found[:12]}…. Another "
+                "base, or another revision or dtype of it, is the usual cause."
+            )
+        for name in self._kept:
+            self._check(name)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The base's."""
+        return self.base.config
+
+    @property
+    def folder(self) -> Path:
+        """The base's: configuration and tokenizer lie there."""
+        return self.base.folder
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder this model is read from, and the pack."""
+        return (*self.base.folders, self.path)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all tensors, sorted: the base's."""
+        return self.base.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor: the base's."""
+        return self.base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """The pack's; of buffers and integers the base's."""
+        return self.header.dtype if has_delta(self.base, name) else self.base.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """Its elements, flat; put together anew at every call where the pack changes it."""
+        own, wanted, base = self.base.dtype(name), self.dtype(name), self.base.raw(name)
+        if name not in self._kept and own == wanted:
+            return base
+        out: Shaped[ndarray, " n"] = np.empty(base.size, FLOATS[wanted])
+        for start, stop in slices(base.size):
+            out[start:stop] = as_dtype(base[start:stop], own, wanted)
+        if name in self._kept:
+            self._put(name, out)
+        return out
+
+    def identities(self) -> Mapping[Path, str]:
+        """Weight file -> its identity when it was mapped: the base's and the pack's."""
+        return {**self.base.identities(), self._file.path: self._file.identity}
+
+    def release(self) -> None:
+        """See `Checkpoint.release`."""
+        self.base.release()
+        self._file.release()
+
+    def content_hash(self) -> str:
+        """A hash over the base's weights and the pack."""
+        parts = f"{self.base.content_hash()} {file_hash(self._file)}"
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def _put(self, name: str, out: Shaped[ndarray, " n"]) -> None:
+        mask, values, first = self._file.raw(MASK + name), self._file.raw(VALUES + name), 0
+        for start, stop in slices(out.size):
+            marked = from_mask(mask[start // 8 : mask_bytes(stop)], stop - start)
+            count = int(np.count_nonzero(marked))
+            out[start:stop][marked] = values[first : first + count]
+            first += count
+
+    def _check(self, name: str) -> None:
+        """That a tensor of the pack is one of the base, and its mask of that size."""
+        if name not in self.base.names() or not has_delta(self.base, name):
+            raise DamagedCheckpoint(
+                f"{self.path}: changes {name}, which is no weight of {self.base.folder.name}. A "
+                "file that was edited is the usual cause."
+            )
+        shape = self.base.shape(name)
+        numel, size = math.prod(shape), self._file.tensors[MASK + name].size
+        if size != mask_bytes(numel):
+            raise DamagedCheckpoint(
+                f"{self.path}: the mask of {name} has {size} bytes, its shape {shape} in the base "
+                f"needs {mask_bytes(numel)}. A file that was edited is the usual cause."
+            )
+        rest = numel % 8
+        if rest and int(self._file.raw(MASK + name)[-1]) >> rest:
+            raise DamagedCheckpoint(
+                f"{self.path}: the mask of {name} marks weights beyond its {numel}. A file that "
+                "was edited is the usual cause."
+            )

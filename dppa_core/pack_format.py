@@ -1,0 +1,193 @@
+"""What a sparse delta pack is: one safetensors file with the weights that differ from a base.
+
+Knows names, bits and header texts, not merges. For every tensor that differs it holds
+`mask/NAME`, one bit an element (uint8, the lowest bit first, the last byte filled with zeros), and
+`values/NAME`, the weights themselves where the bit is set, in their order. docs/packs.md tells it
+to people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from jaxtyping import Bool, Shaped, UInt8
+from numpy import ndarray
+
+from dppa_core.cache import cache_folder, load, store
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import CHUNK
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.floats import FLOATS, from_float32, to_float32
+from dppa_core.names import is_buffer
+from dppa_core.releaser import Releaser
+from dppa_core.safetensors_io import SafetensorsFile
+
+MASK, VALUES = "mask/", "values/"
+"""What stands before a tensor's name."""
+SUFFIX = ".safetensors"
+VERSION = "1"
+_KIND = "dppa-pack"
+_HASH_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class PackHeader:
+    """What a pack says of itself."""
+
+    base: str
+    """Reference of the base it was made on, of the Hub with its commit."""
+    base_hash: str
+    """`tensors_hash` of that base."""
+    dtype: str
+    """Of the weights: "BF16", "F16" or "F32"."""
+    recipe: str
+    """YAML of the merge of this one model that the pack restores."""
+    licence: str
+    """Identifier of the Hub, of the base and the domain model together; empty if unknown."""
+
+    def metadata(self) -> dict[str, str]:
+        """As text pairs of a safetensors header."""
+        return {
+            "format": _KIND,
+            "version": VERSION,
+            "base": self.base,
+            "base_hash": self.base_hash,
+            "dtype": self.dtype,
+            "recipe": self.recipe,
+            "licence": self.licence,
+        }
+
+
+def is_pack(file: SafetensorsFile) -> bool:
+    """Whether a file says that it is a pack, of whatever version."""
+    return file.metadata.get("format") == _KIND
+
+
+def read_pack_header(file: SafetensorsFile) -> PackHeader:
+    """The header of a pack.
+
+    Raises:
+        DamagedCheckpoint: another kind of file, another version, or texts that are missing.
+    """
+    found = file.metadata
+    if not is_pack(file):
+        raise DamagedCheckpoint(
+            f"{file.path}: no delta pack, its header has no format {_KIND}. A pack is what "
+            "`dppa pack` writes; a file of whole weights is the usual cause."
+        )
+    if found.get("version") != VERSION:
+        raise DamagedCheckpoint(
+            f"{file.path}: a delta pack of version {found.get('version')!r}; readable is "
+            f"{VERSION}. A pack of a newer DPPA Studio is the usual cause."
+        )
+    missing = [key for key in ("base", "base_hash", "dtype", "recipe") if not found.get(key)]
+    if missing or found["dtype"] not in FLOATS:
+        what = missing[0] if missing else f"dtype {found['dtype']!r}"
+        raise DamagedCheckpoint(
+            f"{file.path}: its header lacks {what}. A header that was edited is the usual cause."
+        )
+    return PackHeader(
+        base=found["base"],
+        base_hash=found["base_hash"],
+        dtype=found["dtype"],
+        recipe=found["recipe"],
+        licence=found.get("licence", ""),
+    )
+
+
+def has_delta(base: Checkpoint, name: str) -> bool:
+    """Whether a tensor of the base can be in a pack: weights, and no buffer."""
+    return base.dtype(name) in FLOATS and not is_buffer(name, base.shape(name))
+
+
+def mask_bytes(numel: int) -> int:
+    """Bytes of the mask of a tensor."""
+    return (numel + 7) // 8
+
+
+def to_mask(differs: Bool[ndarray, " n"]) -> UInt8[ndarray, " bytes"]:
+    """One bit an element, the lowest bit first."""
+    return np.packbits(differs, bitorder="little")
+
+
+def from_mask(mask: UInt8[ndarray, " bytes"], numel: int) -> Bool[ndarray, " n"]:
+    """One bool an element."""
+    return np.unpackbits(mask, count=numel, bitorder="little").view(np.bool_)
+
+
+def as_dtype(raw: Shaped[ndarray, " n"], dtype: str, wanted: str) -> Shaped[ndarray, " n"]:
+    """Raw weights in another dtype, rounded to the nearest; as they are where it is the same."""
+    return raw if dtype == wanted else from_float32(to_float32(raw, dtype), wanted)
+
+
+def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Where two tensors of one dtype have other bits: -0 is not 0."""
+    bits = f"u{base.itemsize}"
+    found: Bool[ndarray, " n"] = np.not_equal(base.view(bits), merged.view(bits))
+    return found
+
+
+def tensors_hash(checkpoint: Checkpoint) -> str:
+    """XXH3 over names, dtypes, shapes and contents of all tensors, however they lie in files.
+
+    Remembered by the hash of the files. It tells weights apart; it proves nothing to anybody.
+    """
+    entry = cache_folder("hashes") / f"tensors-{checkpoint.content_hash()}"
+    known = load(entry)
+    if known is not None:
+        return known.decode("ascii")
+    whole, releaser = xxhash.xxh3_128(), Releaser([checkpoint])
+    for name in checkpoint.names():
+        digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
+        for start in range(0, raw.size, _HASH_BLOCK):
+            block = raw[start : start + _HASH_BLOCK]
+            digest.update(block.view(np.uint8).data)
+            releaser.read(block.nbytes)
+        line = [name, checkpoint.dtype(name), list(checkpoint.shape(name)), digest.hexdigest()]
+        whole.update(json.dumps(line).encode())
+    store(entry, whole.hexdigest().encode("ascii"))
+    return whole.hexdigest()
+
+
+def entries(file: SafetensorsFile) -> Mapping[str, int]:
+    """Tensor -> weights kept of it, checked as far as the file alone can tell.
+
+    Raises:
+        DamagedCheckpoint: a mask without values or values without a mask, other dtypes than the
+            header's, or a mask that marks another number of weights.
+    """
+    header = read_pack_header(file)
+    stray = [name for name in file.tensors if not name.startswith((MASK, VALUES))]
+    names = sorted({name.split("/", 1)[1] for name in file.tensors if name not in stray})
+    for name in names:
+        stray += [at + name for at in (MASK, VALUES) if at + name not in file.tensors]
+    if stray:
+        raise DamagedCheckpoint(
+            f"{file.path}: {stray[0]} is alone; a pack holds {MASK}NAME and {VALUES}NAME for each "
+            "tensor. A file that was edited is the usual cause."
+        )
+    return {name: _kept(file, name, header.dtype) for name in names}
+
+
+def _kept(file: SafetensorsFile, name: str, dtype: str) -> int:
+    mask, values = file.tensors[MASK + name], file.tensors[VALUES + name]
+    axes = len(mask.shape), len(values.shape)
+    if (mask.dtype, values.dtype) != ("U8", dtype) or axes != (1, 1):
+        raise DamagedCheckpoint(
+            f"{file.path}: {name} has a mask of dtype {mask.dtype} and shape {mask.shape} and "
+            f"values of {values.dtype} {values.shape}; they must be lists of U8 and {dtype}. "
+            "A file that was edited is the usual cause."
+        )
+    marked, raw = 0, file.raw(MASK + name)
+    for start in range(0, raw.size, CHUNK):
+        marked += int(np.bitwise_count(raw[start : start + CHUNK]).sum(dtype=np.int64))
+    if marked != values.shape[0]:
+        raise DamagedCheckpoint(
+            f"{file.path}: the mask of {name} marks {marked} weights, the file holds "
+            f"{values.shape[0]}. A file that was edited or damaged is the usual cause."
+        )
+    return marked

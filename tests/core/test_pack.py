@@ -1,0 +1,387 @@
+"""Delta packs: they restore the merge of one model bit for bit, are small, and are checked."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from dppa_core import pack as packing
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    DppaError,
+    IncompatibleCheckpoints,
+    InvalidRecipe,
+    InvalidValue,
+    MissingCheckpoint,
+    NotAllowed,
+    UnknownName,
+)
+from dppa_core.merger import Merger
+from dppa_core.pack import pack_models
+from dppa_core.pack_checkpoint import PackCheckpoint
+from dppa_core.pack_format import from_mask, tensors_hash, to_mask
+from dppa_core.provenance import parent_of
+from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe
+from dppa_core.safetensors_io import open_file
+from dppa_core.sources import open_checkpoint
+from tests.command import Command
+from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+
+LEVELS = ((0.9, 0.8), (1.6, 1.0))
+MATH = MergeRecipe("zoo:base", (DomainModel("zoo:math", *LEVELS, 0.7),))
+NORM = "model.layers.0.input_layernorm.weight"
+UP = "model.layers.1.mlp.up_proj.weight"
+
+
+def packed(recipe: MergeRecipe, out: Path, **settings: Any) -> str:
+    """The reference of a recipe's first pack."""
+    report = pack_models(recipe, out, sync=False, **settings)[0]
+    return f"{recipe.base}+{out / report.file}"
+
+
+def assert_same(recipe: MergeRecipe, reference: str) -> None:
+    merger, restored = Merger(recipe), open_checkpoint(reference)
+    assert restored.names() == merger.names()
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        assert (restored.dtype(name), restored.shape(name)) == (dtype, shape)
+        assert restored.raw(name).tobytes() == raw.tobytes(), name
+
+
+def test_mask_bits_by_hand() -> None:
+    bits = np.array([True, False, False, False, False, False, False, True, False, True])
+    np.testing.assert_array_equal(to_mask(bits), np.array([0b10000001, 0b10], np.uint8))
+    np.testing.assert_array_equal(from_mask(to_mask(bits), 10), bits)
+
+
+def test_a_pack_by_hand(tmp_path: Path) -> None:
+    """Of nine weights the pack holds the two that differ, as they are."""
+    shape = Shape(layers=1, hidden=32)
+    base = random_llama(0, shape)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    arrays = dict(base.arrays) | {name: base.arrays[name].copy()}
+    arrays[name][0, 3], arrays[name][31, 31] = 1.5, -2.0
+    base.save(tmp_path / "base")
+    TinyLlama(shape, arrays).save(tmp_path / "tuned")
+    recipe = MergeRecipe(
+        str(tmp_path / "base"), (DomainModel(str(tmp_path / "tuned")),), "task_arithmetic"
+    )
+    pack_models(recipe, tmp_path / "packs")
+    file = open_file(tmp_path / "packs" / "tuned.safetensors")
+    assert sorted(file.tensors) == [f"mask/{name}", f"values/{name}"]
+    mask = file.raw(f"mask/{name}")
+    assert mask.size == 32 * 32 // 8 and (mask[0], mask[127], mask.sum()) == (8, 128, 136)
+    assert to_float32(file.raw(f"values/{name}"), "BF16").tolist() == [1.5, -2.0]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[dict[str, Any], str, str, bool]:
+    """Values of a recipe of one model, dtypes of base and model, and whether deltas tie."""
+    method = draw(st.sampled_from(["dppa", "magnitude", "dare", "task_arithmetic", "ties"]))
+    levels, factors = ((0.0,), (1.0,))
+    if method == "dare":
+        levels = (0.7,)
+    if method in ("dppa", "magnitude"):
+        levels, factors = draw(st.sampled_from([((0.0,), (1.0,)), ((0.8,), (1.3,)), LEVELS]))
+    values = {
+        "method": method,
+        "model": (levels, factors, draw(st.sampled_from([1.0, 0.6, -0.4]))),
+        "dtype": draw(st.sampled_from(["bfloat16", "float16", "float32"])),
+        "seed": draw(st.integers(0, 3)),
+    }
+    dtypes = st.sampled_from(["BF16", "F16", "F32"])
+    return values, draw(dtypes), draw(dtypes), draw(st.booleans())
+
+
+def coarse(model: TinyLlama) -> TinyLlama:
+    """The same with few different values, many of them zero, half of those -0."""
+    arrays = {name: np.round(weight * 64) / 64 for name, weight in model.arrays.items()}
+    return TinyLlama(model.shape, arrays)
+
+
+@settings(max_examples=16, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases(), seed=st.integers(0, 99))
+def test_base_and_pack_are_the_merged_tensors(
+    tmp_path_factory: pytest.TempPathFactory,
+    case: tuple[dict[str, Any], str, str, bool],
+    seed: int,
+) -> None:
+    values, base_dtype, tuned_dtype, ties = case
+    folder = tmp_path_factory.mktemp("pack")
+    base = random_llama(seed, Shape(layers=1, hidden=16, intermediate=11, tied=seed % 2 == 0))
+    tuned = tuned_llama(base, seed + 1)
+    if ties:
+        base, tuned = coarse(base), coarse(tuned)
+    base.save(folder / "base", dtype=base_dtype, shards=1 + seed % 3)
+    tuned.save(folder / "tuned", dtype=tuned_dtype)
+    model = DomainModel(str(folder / "tuned"), *values.pop("model"))
+    recipe = MergeRecipe(str(folder / "base"), (model,), **values)
+    assert_same(recipe, packed(recipe, folder / "packs", workers=1 + seed % 2))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_pack_of_the_whole_delta_restores_the_domain_model(
+    zoo_env: Path, tmp_path: Path, dtype: str
+) -> None:
+    recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math"),), "task_arithmetic", dtype=dtype)
+    restored = open_checkpoint(packed(recipe, tmp_path / "packs"))
+    math = SafetensorsCheckpoint(zoo_env / "math")
+    for name in math.names():
+        found = to_float32(restored.raw(name), restored.dtype(name))
+        np.testing.assert_array_equal(found, to_float32(math.raw(name), math.dtype(name)))
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
+def test_a_pack_has_the_size_of_its_bits_and_values(tmp_path: Path, rate: float) -> None:
+    shape = Shape(layers=2, hidden=128, intermediate=352)
+    base = random_llama(0, shape)
+    base.save(tmp_path / "base")
+    tuned_llama(base, 1).save(tmp_path / "math")
+    recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (rate,)),))
+    (found,) = pack_models(recipe, tmp_path / "packs")
+    merger = Merger(recipe)
+    modules = sum(module.numel for module in merger.modules)
+    others = found.numel - modules
+    assert found.kept == pytest.approx((1 - rate) * modules + others, rel=1e-3)
+    assert 0 < found.stored <= found.kept  # some round to what the base has
+    assert found.bound == -(-found.numel // 8) + 2 * found.stored
+    assert found.nbytes == (tmp_path / "packs" / found.file).stat().st_size
+    assert found.nbytes < 1.05 * found.bound
+
+
+def test_packs_of_every_model_merge_to_what_the_recipe_merges(
+    zoo_env: Path, tmp_path: Path
+) -> None:
+    """With factors of 1 and a coefficient of 1 they hold the deltas unrounded."""
+    models = tuple(
+        DomainModel(f"zoo:{name}", (rate,), (1.0,), 0.4)
+        for name, rate in (("math", 0.8), ("finance", 0.7), ("law", 0.9))
+    )
+    recipe = MergeRecipe("zoo:base", models)
+    made = pack_models(recipe, tmp_path / "packs", coefficient=1)
+    assert [one.file for one in made] == [f"{n}.safetensors" for n in ("math", "finance", "law")]
+    again = tuple(
+        DomainModel(f"zoo:base+{tmp_path / 'packs' / one.file}", coefficient=0.4) for one in made
+    )
+    merger, other = Merger(recipe), Merger(MergeRecipe("zoo:base", again, "task_arithmetic"))
+    for name in merger.names():
+        one, two = (to_float32(m.tensor(name)[2], "BF16") for m in (merger, other))
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_bytes_depend_on_weights_alone(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(hidden=64, vocab=40_000))  # an embedding of two slices
+    for shards in (1, 3):
+        base.save(tmp_path / f"{shards}" / "base", shards=shards)
+        tuned_llama(base, 1).save(tmp_path / f"{shards}" / "math", shards=shards)
+    made = set()
+    for shards, workers in ((1, 1), (1, 3), (3, 2)):
+        place = tmp_path / f"{shards}"
+        recipe = MergeRecipe(str(place / "base"), (DomainModel(str(place / "math"), *LEVELS),))
+        out = tmp_path / f"packs-{shards}-{workers}"
+        pack_models(recipe, out, workers=workers, sync=False)
+        text = (out / "math.safetensors").read_bytes()
+        made.add(text.replace(f"/{shards}/".encode(), b"/1/"))  # the references in its header
+    assert len(made) == 1
+    assert_same(recipe, f"{tmp_path / '1' / 'base'}+{out / 'math.safetensors'}")
+
+
+def test_the_header_tells_what_is_inside(zoo_env: Path, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(packed(MATH, tmp_path / "packs"))
+    assert isinstance(checkpoint, PackCheckpoint)
+    assert parse_recipe(checkpoint.header.recipe) == MATH
+    assert checkpoint.header.base == "zoo:base"
+    assert checkpoint.header.base_hash == tensors_hash(SafetensorsCheckpoint(zoo_env / "base"))
+
+
+def test_a_pack_carries_the_licence_of_what_it_is_made_of(tmp_path: Path) -> None:
+    base = random_llama(0)
+    for name, licence in (("base", "mit"), ("math", "llama2")):
+        tuned_llama(base, len(name)).save(tmp_path / name)
+        (tmp_path / name / "README.md").write_text(f"---\nlicense: {licence}\n---\n", "utf-8")
+    recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
+    packed(recipe, tmp_path / "packs")
+    assert parent_of("x", tmp_path / "packs" / "math.safetensors").licence == "llama2"
+
+
+def test_another_base_is_refused(zoo_env: Path, tmp_path: Path) -> None:
+    reference = packed(MATH, tmp_path / "packs")
+    pack = reference.partition("+")[2]
+    with pytest.raises(IncompatibleCheckpoints, match="made on zoo:base with weights"):
+        open_checkpoint(f"zoo:law+{pack}")
+
+
+def test_a_folder_of_one_pack_names_it(zoo_env: Path, tmp_path: Path) -> None:
+    packed(MATH, tmp_path / "packs")
+    assert_same(MATH, f"zoo:base+{tmp_path / 'packs'}")
+    both = MergeRecipe("zoo:base", (DomainModel("zoo:math"), DomainModel("zoo:law")))
+    packed(both, tmp_path / "two")
+    with pytest.raises(InvalidValue, match=r"holds 2 packs \(law.safetensors, math.safetensors\)"):
+        open_checkpoint(f"zoo:base+{tmp_path / 'two'}")
+
+
+def test_models_of_one_name_get_packs_of_their_own(tmp_path: Path) -> None:
+    base = random_llama(0)
+    for owner in ("a", "b"):
+        tuned_llama(base, 1).save(tmp_path / owner / "math")
+    base.save(tmp_path / "base")
+    models = tuple(DomainModel(str(tmp_path / owner / "math")) for owner in ("a", "b"))
+    found = pack_models(MergeRecipe(str(tmp_path / "base"), models), tmp_path / "packs")
+    assert [one.file for one in found] == ["math.safetensors", "math-2.safetensors"]
+
+
+def edit(path: Path, change: Callable[[dict[str, Any], dict[str, str]], object]) -> None:
+    """Change the tensors or the header texts of a pack, with the official library."""
+    tensors, metadata = load_file(path), dict(open_file(path).metadata)
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+DAMAGE: dict[str, tuple[Callable[[dict[str, Any], dict[str, str]], object], str]] = {
+    "a value less": (
+        lambda t, m: t.update({f"values/{UP}": t[f"values/{UP}"][:-1]}),
+        r"the mask of .*up_proj.weight marks \d+ weights, the file holds \d+",
+    ),
+    "a bit more": (
+        lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"] | np.uint8(1)}),
+        "marks",
+    ),
+    "no mask": (lambda t, m: t.pop(f"mask/{UP}"), f"values/{UP} is alone|mask/{UP} is alone"),
+    "no values": (lambda t, m: t.pop(f"values/{UP}"), f"values/{UP} is alone"),
+    "another tensor": (lambda t, m: t.update(more=t[f"mask/{UP}"]), "more is alone"),
+    "a mask too long": (
+        lambda t, m: t.update({f"mask/{UP}": np.append(t[f"mask/{UP}"], np.uint8(0))}),
+        r"has 193 bytes, its shape \(48, 32\) in the base needs 192",
+    ),
+    "a tensor the base has not": (
+        lambda t, m: t.update(
+            {"mask/lm_head.weight": t[f"mask/{UP}"], "values/lm_head.weight": t[f"values/{UP}"]}
+        ),
+        "lm_head.weight, which is no weight of base",
+    ),
+    "another shape": (
+        lambda t, m: t.update({f"mask/{UP}": t[f"mask/{UP}"][None]}), "must be lists"
+    ),
+    "another dtype": (lambda t, m: m.update(dtype="F32"), "must be lists of U8 and F32"),
+    "an unknown dtype": (lambda t, m: m.update(dtype="F4"), "lacks dtype 'F4'"),
+    "a newer version": (lambda t, m: m.update(version="2"), "of version '2'; readable is 1"),
+    "no base": (lambda t, m: m.pop("base_hash"), "lacks base_hash"),
+    "whole weights": (lambda t, m: m.update(format="pt"), "no delta pack"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_pack_is_refused_in_one_line(zoo_env: Path, tmp_path: Path, kind: str) -> None:
+    recipe = replace(MATH, dtype="float16")  # numpy has no bfloat16
+    reference = packed(recipe, tmp_path / "packs")
+    change, message = DAMAGE[kind]
+    edit(tmp_path / "packs" / "math.safetensors", change)
+    with pytest.raises(DamagedCheckpoint, match=message):
+        open_checkpoint(reference)
+
+
+def test_a_mask_ends_with_its_tensor(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(hidden=12, heads=2, kv_heads=1))
+    base.save(tmp_path / "base", dtype="F32")
+    tuned_llama(base, 1).save(tmp_path / "math", dtype="F32")
+    model = DomainModel(str(tmp_path / "math"))
+    recipe = MergeRecipe(str(tmp_path / "base"), (model,), dtype="float32")
+    reference = packed(recipe, tmp_path / "packs")
+
+    def beyond(tensors: dict[str, Any], metadata: dict[str, str]) -> None:
+        tensors[f"mask/{NORM}"][-1] ^= 0b10001  # one inside less, one beyond more
+
+    edit(tmp_path / "packs" / "math.safetensors", beyond)
+    with pytest.raises(DamagedCheckpoint, match="marks weights beyond its 12"):
+        open_checkpoint(reference)
+
+
+@pytest.mark.parametrize("text, error, message", [
+    ("zoo:base+packs/none.safetensors", MissingCheckpoint, "no such file. `dppa pack` writes"),
+    ("{packs}/math.safetensors", InvalidValue, "a file, no model.* behind its base"),
+    ("zoo:base+{zoo}/math/model.safetensors", DamagedCheckpoint, "no delta pack"),
+])  # fmt: skip
+def test_what_is_no_pack_on_a_base_is_told(
+    zoo_env: Path, tmp_path: Path, text: str, error: type[DppaError], message: str
+) -> None:
+    packed(MATH, tmp_path / "packs")
+    with pytest.raises(error, match=message):
+        open_checkpoint(text.format(packs=tmp_path / "packs", zoo=zoo_env))
+
+
+def test_strangers_put_no_packs_on_a_base(zoo_env: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotAllowed):
+        open_checkpoint(packed(MATH, tmp_path / "packs"), public=True)
+
+
+def test_a_method_that_combines_has_no_part_of_one_model(zoo_env: Path, tmp_path: Path) -> None:
+    models = (DomainModel("zoo:math"), DomainModel("zoo:law"))
+    with pytest.raises(InvalidRecipe, match="ties makes one delta of all models"):
+        pack_models(MergeRecipe("zoo:base", models, "ties"), tmp_path / "packs")
+    assert not (tmp_path / "packs").exists()
+
+
+def test_a_failure_leaves_nothing(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packing, "_write_slice", full)
+    with pytest.raises(InvalidValue, match="the disk is full"):
+        pack_models(MATH, tmp_path / "packs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_packs_are_replaced(zoo_env: Path, tmp_path: Path) -> None:
+    packed(MATH, tmp_path / "packs")
+    with pytest.raises(InvalidValue, match="already exists"):
+        packed(MATH, tmp_path / "packs")
+    packed(MATH, tmp_path / "packs", overwrite=True)
+    (tmp_path / "packs" / "notes.txt").write_text("mine")
+    with pytest.raises(NotAllowed, match="notes.txt, which is no delta pack"):
+        packed(MATH, tmp_path / "packs", overwrite=True)
+    assert (tmp_path / "packs" / "notes.txt").read_text() == "mine"
+
+
+def test_a_pack_does_not_overwrite_itself(zoo_env: Path, tmp_path: Path) -> None:
+    again = DomainModel(packed(MATH, tmp_path / "packs"))
+    with pytest.raises(NotAllowed, match="one of the models to be merged"):
+        pack_models(MergeRecipe("zoo:base", (again,)), tmp_path / "packs", overwrite=True)
+    assert_same(MATH, f"zoo:base+{tmp_path / 'packs'}")
+
+
+def test_the_command(dppa: Command, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math, levels: [0.8]}, {model: zoo:law}]\n"
+    )
+    out = tmp_path / "packs"
+    assert dppa("pack", recipe, "--out", out, "--model", "math", "--json") == 0
+    (found,) = dppa.json["packs"]
+    assert found["reference"] == f"zoo:base+{out / 'math.safetensors'}"
+    assert 0 < found["stored"] <= found["kept"] < found["numel"]
+    assert dppa("pack", recipe, "--out", out, "--overwrite") == 0
+    assert "law.safetensors" in dppa.out and f"as a model: zoo:base+{out}" in dppa.out
+    assert dppa("pack", recipe, "--out", tmp_path / "new", "--model", "maths") == 1
+    assert "no model of the recipe. Did you mean 'math'?" in dppa.err
+    other = tmp_path / "other.yaml"
+    text = f"dppa: 1\nbase: zoo:base\nmodels: [{{model: 'zoo:base+{out / 'math.safetensors'}'}}]\n"
+    other.write_text(text + "method: task_arithmetic\n")
+    assert dppa("merge", other, "--out", tmp_path / "merged") == 0
+    card = (tmp_path / "merged" / "README.md").read_text("utf-8")
+    assert "# base merged with base+math\n" in card
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_an_unknown_model_is_named(zoo_env: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName):
+        pack_models(MATH, tmp_path / "packs", model="zoo:law")
