@@ -6,6 +6,7 @@ Knows folders and files, not where models come from and nothing of deltas.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,12 +17,21 @@ from numpy import ndarray
 
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.checkpoint_files import read_config, weight_files
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    IncompatibleCheckpoints,
+    MissingCheckpoint,
+    NotAllowed,
+    shown,
+)
 from dppa_core.floats import from_float32, to_float32
-from dppa_core.safetensors_io import SafetensorsFile, TensorInfo, open_file
+from dppa_core.quantisation import why_quantised
+from dppa_core.safetensors_io import TensorInfo, open_file
+from dppa_core.torch_files import open_torch_file
 
 __all__ = [
     "Checkpoint",
+    "FolderCheckpoint",
     "SafetensorsCheckpoint",
     "from_float32",
     "to_float32",
@@ -79,21 +89,68 @@ class Checkpoint(Protocol):
         ...
 
 
-class SafetensorsCheckpoint:
-    """A checkpoint folder as transformers writes it: config.json and safetensors, in shards or not.
+@runtime_checkable
+class WeightFile(Protocol):
+    """One open file of weights."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """What it holds."""
+        ...
+
+    @property
+    def pages(self) -> mmap.mmap:
+        """Its bytes, mapped."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Another text as soon as the file is written or replaced."""
+        ...
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """One tensor's elements as stored, flat and read-only."""
+        ...
+
+    def release(self) -> None:
+        """Stop counting the pages read so far as memory of this process; arrays stay good."""
+        ...
+
+
+class FolderCheckpoint:
+    """A checkpoint folder as transformers writes it: config.json and weights, in shards or not.
+
+    Args:
+        folder: Where it lies.
+        pickles: Whether PyTorch's .bin files may be read, where there are no safetensors. They
+            are read by PyTorch's restricted loader, which runs no code.
 
     Raises:
         MissingCheckpoint: the folder, its config.json or its weights are not there.
         DamagedCheckpoint: a file that cannot be read as what its name says.
+        IncompatibleCheckpoints: quantised weights.
+        NotAllowed: .bin files, where they may not be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, pickles: bool = True) -> None:
         self.folder = Path(folder)
         self.folders = (self.folder,)
         self.config = read_config(self.folder)
+        self._refuse_quantised({})  # its files may be of a kind that cannot even be opened
         files = weight_files(self.folder)
-        self._files = tuple(open_file(path) for path in files.paths)
-        self._place: dict[str, SafetensorsFile] = {}
+        if files.pickled and not pickles:
+            raise NotAllowed(
+                f"{self.folder}: {files.paths[0].name} is a pickle, which can hold code; only "
+                "safetensors are read here. `dppa convert` makes them from it."
+            )
+        opened = open_torch_file if files.pickled else open_file
+        self._files: tuple[WeightFile, ...] = tuple(opened(path) for path in files.paths)
+        self._place: dict[str, WeightFile] = {}
         for file in self._files:
             for name in file.tensors:
                 if name in self._place:
@@ -108,6 +165,12 @@ class SafetensorsCheckpoint:
                     f"{self.folder}: its index lists {shown(name)} in {shard}, which no shard "
                     "holds. Shards of two different models are the usual cause."
                 )
+        self._refuse_quantised({name: self.dtype(name) for name in self._place})
+
+    def _refuse_quantised(self, dtypes: Mapping[str, str]) -> None:
+        reason = why_quantised(self.config, dtypes)
+        if reason is not None:
+            raise IncompatibleCheckpoints(f"{self.folder}: {reason}")
 
     def names(self) -> tuple[str, ...]:
         """Names of all tensors, sorted."""
@@ -151,7 +214,14 @@ class SafetensorsCheckpoint:
         return self._place[name].tensors[name]
 
 
-def file_hash(file: SafetensorsFile) -> str:
+class SafetensorsCheckpoint(FolderCheckpoint):
+    """A checkpoint folder of safetensors alone; see `FolderCheckpoint`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder, pickles=False)
+
+
+def file_hash(file: WeightFile) -> str:
     """XXH3 of a mapped file, remembered until the file changes or is replaced.
 
     It tells files apart as fast as memory is read; it proves nothing to anybody.

@@ -12,22 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    IncompatibleCheckpoints,
+    MissingCheckpoint,
+    shown,
+)
+from dppa_core.quantisation import why_gguf
 from dppa_core.strict_json import parse_json
 
 _CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 """Weights in one file, and the list of several."""
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+"""The same as PyTorch saves them."""
 _LARGEST_JSON = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """The safetensors files of a checkpoint, and what its index promises."""
+    """The weight files of a checkpoint, and what its index promises."""
 
     paths: tuple[Path, ...]
     promised: Mapping[str, str]
     """Tensor -> shard, as the index lists them; empty for a single file."""
+    pickled: bool = False
+    """Whether they are PyTorch's .bin files."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -35,6 +45,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingCheckpoint: no such folder, or no config.json in it.
+        IncompatibleCheckpoints: weights of llama.cpp instead.
         DamagedCheckpoint: one that cannot be read, or is no JSON object.
     """
     if not stat.S_ISDIR(_mode(folder)):
@@ -43,6 +54,9 @@ def read_config(folder: Path) -> dict[str, Any]:
             "that holds config.json and safetensors; a typing error is the usual cause."
         )
     if not _mode(folder / _CONFIG):
+        gguf = why_gguf(_names(folder))
+        if gguf is not None:
+            raise IncompatibleCheckpoints(f"{folder}: {gguf}")
         raise MissingCheckpoint(
             f"{folder}: no config.json, so this is no checkpoint folder. "
             "Pointing at a parent folder, or at an adapter, is the usual cause."
@@ -51,30 +65,41 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> WeightFiles:
-    """The weights of a folder: model.safetensors where it is there, else what the index lists.
+    """The weights of a folder: safetensors where there are any, else PyTorch's .bin files.
+
+    Of each kind the single file counts where it is there, else what the index lists.
 
     Raises:
         MissingCheckpoint: neither is there.
         DamagedCheckpoint: an index that is none.
+        IncompatibleCheckpoints: weights of llama.cpp alone.
     """
-    if stat.S_ISREG(_mode(folder / SINGLE)):
-        return WeightFiles((folder / SINGLE,), {})
-    if stat.S_ISREG(_mode(folder / INDEX)):
-        promised = _read_index(folder / INDEX)
-        return WeightFiles(
-            tuple(folder / name for name in sorted(set(promised.values()))), promised
-        )
-    other = sorted(path.name for path in folder.glob("*.bin")) + sorted(
-        path.name for path in folder.glob("*.safetensors")
-    )
+    for single, index, pickled in ((SINGLE, INDEX, False), (PICKLE, PICKLE_INDEX, True)):
+        if stat.S_ISREG(_mode(folder / single)):
+            return WeightFiles((folder / single,), {}, pickled)
+        if stat.S_ISREG(_mode(folder / index)):
+            promised = read_index(folder / index)
+            shards = sorted(set(promised.values()))
+            return WeightFiles(tuple(folder / name for name in shards), promised, pickled)
+    files = _names(folder)
+    gguf = why_gguf(files)
+    if gguf is not None:
+        raise IncompatibleCheckpoints(f"{folder}: {gguf}")
+    other = [n for kind in (".bin", ".safetensors") for n in files if n.endswith(kind)]
     found = f"it holds {', '.join(other[:3])}" if other else "it holds no weights"
     raise MissingCheckpoint(
-        f"{folder}: neither {SINGLE} nor {INDEX}; {found}. Weights in another format (save them "
-        "with safe_serialization) or an interrupted download are the usual causes."
+        f"{folder}: neither {SINGLE} nor {INDEX}, nor {PICKLE}; {found}. Weights in another format "
+        "(save them with save_pretrained) or an interrupted download are the usual causes."
     )
 
 
-def _read_index(index: Path) -> dict[str, str]:
+def read_index(index: Path) -> dict[str, str]:
+    """Tensor -> file of the same folder, as an index of safetensors or of .bin files lists them.
+
+    Raises:
+        DamagedCheckpoint: no index, or one that points elsewhere.
+    """
+    ending = ".bin" if index.name == PICKLE_INDEX else ".safetensors"
     weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DamagedCheckpoint(
@@ -82,16 +107,13 @@ def _read_index(index: Path) -> dict[str, str]:
             "An interrupted download is the usual cause."
         )
     for name in weight_map.values():
-        if not isinstance(name, str) or not name.isprintable() or not _is_here(name):
+        here = isinstance(name, str) and name.isprintable() and Path(name).name == name
+        if not here or not name.endswith(ending):
+            kind = "safetensors" if ending == ".safetensors" else ending
             raise DamagedCheckpoint(
-                f"{index}: shard {shown(name)} is not the name of a safetensors file in this "
-                "folder."
+                f"{index}: shard {shown(name)} is not the name of a {kind} file in this folder."
             )
     return weight_map
-
-
-def _is_here(name: str) -> bool:
-    return name.endswith(".safetensors") and Path(name).name == name
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -117,6 +139,13 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedCheckpoint(f"{path}: not a JSON object, but {shown(value)}.")
     return value
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
 
 
 def _mode(path: Path) -> int:

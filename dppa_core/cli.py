@@ -15,6 +15,7 @@ import typer
 
 from dppa_core.card import model_card
 from dppa_core.cli_compare import compare_semantics
+from dppa_core.cli_convert import convert
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 app.command()(evaluate)
 app.command()(methods)
+app.command()(convert)
 app.command()(compare_semantics)
 app.command()(pack)
 app.command("import")(import_recipe)

@@ -13,13 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.cache import cache_folder, load, store
-from dppa_core.checkpoint_files import INDEX, SINGLE, weight_files
-from dppa_core.errors import CheckpointError, MissingCheckpoint, OutOfBudget, Unreachable, shown
+from dppa_core.checkpoint_files import (
+    INDEX,
+    PICKLE,
+    PICKLE_INDEX,
+    SINGLE,
+    read_config,
+    read_index,
+    weight_files,
+)
+from dppa_core.errors import (
+    CheckpointError,
+    IncompatibleCheckpoints,
+    MissingCheckpoint,
+    OutOfBudget,
+    Unreachable,
+    shown,
+)
 from dppa_core.hub import HubModel, cached_folder, hub_errors, look_up
 from dppa_core.lora_config import CONFIG
 from dppa_core.lora_parts import WEIGHTS
 from dppa_core.merge_folder import COMPANIONS
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.quantisation import why_gguf, why_quantised
 
 _ADAPTER = (CONFIG, WEIGHTS)
 
@@ -42,7 +58,8 @@ def fetch(
         stop: Ends the download; files that are complete stay.
 
     Raises:
-        MissingCheckpoint: no such model, or none in safetensors.
+        MissingCheckpoint: no such model, or one without weights that can be read.
+        IncompatibleCheckpoints: quantised weights.
         NotAllowed: gated.
         OutOfBudget: more bytes than the disk has room for.
         Unreachable: not here, and the Hub cannot be asked.
@@ -63,6 +80,7 @@ def fetch(
         _check_adapter(model)
     else:
         _check_weights(model)
+        _check_quantised(model, _Downloads(model, None, stop).get(["config.json"]))
         wanted += _weights(model, stop)
     folder = _Downloads(model, progress, stop).get(wanted)
     store(_whole(folder), b"")
@@ -80,17 +98,23 @@ def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
 
 
 def _weights(model: HubModel, stop: Stop | None) -> list[str]:
-    if SINGLE in model.sizes:
-        return [SINGLE]
-    folder = _Downloads(model, None, stop).get([INDEX])  # it says what there is to count
-    shards = [path.name for path in weight_files(folder).paths]
+    """Files of weights: safetensors where there are any, else PyTorch's .bin files."""
+    index = INDEX
+    for single, several in ((SINGLE, INDEX), (PICKLE, PICKLE_INDEX)):
+        if single in model.sizes:
+            return [single]
+        if several in model.sizes:
+            index = several
+            break
+    folder = _Downloads(model, None, stop).get([index])  # it says what there is to count
+    shards = list(dict.fromkeys(read_index(folder / index).values()))
     absent = [shard for shard in shards if shard not in model.sizes]
     if absent:
         raise MissingCheckpoint(
             f"{model}: its index lists {shown(absent[0])}, which the model does not hold "
             f"({len(absent)} of {len(shards)} files). An upload that broke off is the usual cause."
         )
-    return [INDEX, *shards]
+    return [index, *shards]
 
 
 def _complete(name: str, commit: str, adapter: bool) -> Path | None:
@@ -117,14 +141,24 @@ def _check_weights(model: HubModel) -> None:
         raise MissingCheckpoint(
             f"{model}: an adapter, no model. Name its base before it: BASE+hub:{model.name}."
         )
+    weights = any(file in model.sizes for file in (SINGLE, INDEX, PICKLE, PICKLE_INDEX))
+    gguf = why_gguf(model.sizes)
+    if gguf is not None and not weights:
+        raise IncompatibleCheckpoints(f"{model}: {gguf}")
     if "config.json" not in model.sizes:
         raise MissingCheckpoint(f"{model}: no config.json. {_found(model)}")
-    if SINGLE not in model.sizes and INDEX not in model.sizes:
+    if not weights:
         raise MissingCheckpoint(
-            f"{model}: neither {SINGLE} nor {INDEX}. {_found(model)} Another revision (many "
-            "models have a pull request with safetensors: @refs/pr/N), or a copy that you save "
-            "with transformers (save_pretrained), is the way."
+            f"{model}: neither {SINGLE} nor {INDEX}, nor {PICKLE}. {_found(model)} Another "
+            "revision (many models have a pull request with safetensors: @refs/pr/N), or a copy "
+            "that you save with transformers (save_pretrained), is the way."
         )
+
+
+def _check_quantised(model: HubModel, folder: Path) -> None:
+    reason = why_quantised(read_config(folder))
+    if reason is not None:
+        raise IncompatibleCheckpoints(f"{model}: {reason}")
 
 
 def _found(model: HubModel) -> str:

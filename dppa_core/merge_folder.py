@@ -126,14 +126,26 @@ def copy_companions(source: Path, target: Path) -> None:
         DamagedCheckpoint: one cannot be read.
     """
     for name in COMPANIONS:
-        if not (source / name).is_file():
-            continue
-        try:
-            content = (source / name).read_bytes()
-        except OSError as error:
-            what = error.strerror or str(error)
-            raise DamagedCheckpoint(f"{source / name}: cannot be read ({what}).") from error
-        (target / name).write_bytes(content)
+        if (source / name).is_file():
+            _copy(source / name, target / name)
+
+
+def copy_config(source: Path, target: Path) -> None:
+    """Copy config.json as it is.
+
+    Raises:
+        DamagedCheckpoint: it cannot be read.
+    """
+    _copy(source / _CONFIG, target / _CONFIG)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise DamagedCheckpoint(f"{source}: cannot be read ({what}).") from error
+    target.write_bytes(content)
 
 
 def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:

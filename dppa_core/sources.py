@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dppa_core.checkpoint import Checkpoint, SafetensorsCheckpoint
+from dppa_core.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.errors import (
     InvalidValue,
     MissingCheckpoint,
@@ -128,19 +128,19 @@ def open_checkpoint(
 
     Raises:
         InvalidValue: no reference at all, or the home of a user there is not.
-        NotAllowed: what is not embedded, on a public page; a gated model.
+        NotAllowed: what is not embedded, or no safetensors, on a public page; a gated model.
         CheckpointError: no readable checkpoint there.
         Unreachable: a model of the Hub that is neither here nor to be had.
     """
-    return _open(ModelRef.parse(ref, public=public), progress, stop)
+    return _open(ModelRef.parse(ref, public=public), public, progress, stop)
 
 
-def _open(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Checkpoint:
+def _open(ref: ModelRef, public: bool, progress: Progress | None, stop: Stop | None) -> Checkpoint:
     place = _folder(ref, progress, stop)
     if ref.base is None:
         _refuse_file(place)
-        return SafetensorsCheckpoint(place)
-    base, pack = _open(ref.base, progress, stop), find_pack(place)
+        return FolderCheckpoint(place, pickles=not public)
+    base, pack = _open(ref.base, public, progress, stop), find_pack(place)
     return LoraCheckpoint(base, place) if pack is None else PackCheckpoint(base, pack)
 
 

@@ -8,6 +8,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
@@ -16,6 +17,7 @@ from dppa_core.cli import card
 from dppa_core.errors import (
     Cancelled,
     DppaError,
+    IncompatibleCheckpoints,
     InvalidValue,
     MissingCheckpoint,
     NotAllowed,
@@ -26,6 +28,7 @@ from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
 from dppa_core.sources import ModelRef, open_checkpoint, pinned
 from tests.hub_server import HubServer
+from tests.pickles import save_pickled
 from tests.tiny import random_llama, tuned_llama
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,8 +222,7 @@ def test_a_model_there_is_not(hub: HubServer) -> None:
 @pytest.mark.parametrize(
     ("removed", "added", "message"),
     [
-        ("model.safetensors", "pytorch_model.bin", "neither model.safetensors nor.*It holds pytor"),
-        ("model.safetensors", "tiny.Q4_K_M.gguf", "It holds tiny.Q4_K_M.gguf"),
+        ("model.safetensors", "model.pt", "neither model.safetensors nor.*It holds model.pt"),
         ("config.json", "x.txt", "no config.json. It holds model.safetensors"),
     ],
 )
@@ -230,6 +232,35 @@ def test_a_model_without_what_is_needed_is_refused_before_any_download(
     (hub.models[BASE].folder / removed).rename(hub.models[BASE].folder / added)
     fails(BASE, MissingCheckpoint, message)
     assert hub.files() in (["config.json"], [])
+
+
+def test_quantised_models_are_refused_before_any_download(hub: HubServer) -> None:
+    folder = hub.models[BASE].folder
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    fails(BASE, IncompatibleCheckpoints, r"GPTQ, 4 bits.*merge, and quantise the result")
+    assert set(hub.files()) == {"config.json"}
+    for file in ("config.json", "model.safetensors"):  # repositories of GGUF files have neither
+        (folder / file).rename(folder / f"{file}.gguf")
+    fails(f"{BASE}@main", IncompatibleCheckpoints, r"holds config.json.gguf, weights of llama.cpp")
+
+
+def test_a_model_in_bin_files_alone_is_fetched_and_read(hub: HubServer, tmp_path: Path) -> None:
+    folder = hub.models[BASE].folder
+    wanted = open_checkpoint(str(folder))
+    for shards in (1, 2):
+        name = f"acme/pickled{shards}"
+        pickled = save_pickled(random_llama(0), tmp_path / name, shards=shards)
+        hub.add(name, pickled)
+        found = open_checkpoint(name)
+        assert found.names() == wanted.names()
+        for tensor in wanted.names():
+            np.testing.assert_array_equal(found.raw(tensor), wanted.raw(tensor))
+        assert {path.name for path in pickled.glob("pytorch*")} <= set(hub.files())
+        before = len(hub.files())
+        open_checkpoint(name)
+        assert len(hub.files()) == before
 
 
 def test_a_full_disk_is_found_before_the_download(

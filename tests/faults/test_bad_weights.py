@@ -70,8 +70,8 @@ def test_a_missing_file(root: Path) -> None:
 
 
 def test_weights_in_another_format(root: Path) -> None:
-    weights(root).rename(root / "math" / "pytorch_model.bin")
-    fails(root, MissingCheckpoint, "it holds pytorch_model.bin")
+    weights(root).rename(root / "math" / "model.bin")
+    fails(root, MissingCheckpoint, "it holds model.bin")
 
 
 def test_a_folder_that_is_no_checkpoint(root: Path) -> None:
@@ -125,6 +125,52 @@ def test_quantised_weights(root: Path) -> None:
     fails(root, IncompatibleCheckpoints, "dtype BF16 in the base, I16 in.*quantised")
     rewrite_header(weights(root), lambda h: h[UP].update(dtype="U16"))
     fails(root, DamagedCheckpoint, "dtype BF16 in the base, U16 in.*quantised")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes, 4 bits"),
+        ({"quant_method": "gptq", "bits": 4}, "GPTQ, 4 bits"),
+        ({"quant_method": "awq", "bits": 4}, "AWQ, 4 bits"),
+        ({"quant_method": "fp8"}, "FP8"),
+    ],
+)
+def test_a_quantised_model_says_why_and_what_to_use(
+    root: Path, settings: dict[str, object], kind: str
+) -> None:
+    config = json.loads((root / "math" / "config.json").read_text())
+    config["quantization_config"] = settings
+    (root / "math" / "config.json").write_text(json.dumps(config))
+    fails(
+        root, IncompatibleCheckpoints, rf"{kind}\).*no exact delta. Use the model it was made from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "kind"),
+    [
+        (UP.replace("weight", "qweight"), "I16", "GPTQ or AWQ"),
+        (f"{UP}.absmax", "BF16", "bitsandbytes"),
+        (f"{UP}_scale_inv", "BF16", "FP8"),
+        (UP.replace("weight", "weight_packed"), "I16", "compressed-tensors"),
+    ],
+)
+def test_packed_tensors_without_a_word_in_the_configuration(
+    root: Path, name: str, dtype: str, kind: str
+) -> None:
+    def rename(header: dict) -> None:  # type: ignore[type-arg]
+        header[name] = {**header.pop(UP), "dtype": dtype}
+
+    rewrite_header(weights(root), rename)
+    fails(root, IncompatibleCheckpoints, f"quantised: it holds .*, as {kind} writes it")
+
+
+def test_a_folder_of_gguf_files(root: Path) -> None:
+    weights(root).rename(root / "math" / "math.Q4_K_M.gguf")
+    fails(root, IncompatibleCheckpoints, r"holds math.Q4_K_M.gguf, weights of llama.cpp. .*-GGUF")
+    (root / "math" / "config.json").unlink()
+    fails(root, IncompatibleCheckpoints, "holds math.Q4_K_M.gguf")
 
 
 def test_a_missing_shard(root: Path) -> None:

@@ -1,0 +1,49 @@
+"""The command convert: any model that can be read, as safetensors.
+
+Knows how people ask and what they see; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.convert import convert_to_folder
+from dppa_core.shards import parse_size
+
+
+def convert(
+    model: Annotated[str, typer.Argument(help="A folder, owner/name, zoo:NAME, MODEL+ADAPTER.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
+    dtype: Annotated[
+        str | None, typer.Option(help="bfloat16, float16 or float32; unset, each keeps its own.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
+    ] = False,
+    shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
+    sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Write a model as a folder of safetensors: PyTorch's .bin files, or a base with an adapter."""
+    with progress_line() as progress:
+        done = convert_to_folder(
+            model,
+            out,
+            dtype=dtype,
+            overwrite=overwrite,
+            shard_size=parse_size(shard_size),
+            sync=sync,
+            progress=progress,
+        )
+    many = f" in {len(done.files)} files" if len(done.files) > 1 else ""
+    lines = [
+        f"{out}: {done.tensors} tensors, {done.parameters} parameters of {done.source} as "
+        f"{', '.join(done.dtypes)}{many}",
+        *done.notes,
+    ]
+    emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)

@@ -1,0 +1,226 @@
+"""Any model that can be read, as an ordinary folder of safetensors.
+
+Knows checkpoints and files, no deltas: nothing is merged but an adapter into its base.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.atomic import atomic_folder
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import slices
+from dppa_core.errors import InvalidValue, NonFiniteWeights, shown
+from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
+from dppa_core.lora import LoraCheckpoint
+from dppa_core.merge_folder import check_target, copy_companions, copy_config, write_config
+from dppa_core.names import find_embedding, find_head, is_buffer
+from dppa_core.pairs import check_finite, tied
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.provenance import Parent, parent_of
+from dppa_core.references import hub_parts, short_name
+from dppa_core.releaser import Releaser
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.sources import ModelRef, open_checkpoint, pinned
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was converted, and into what."""
+
+    source: str
+    """Reference of the model, one of the Hub with its commit."""
+    read_from: tuple[str, ...]
+    """Names of the weight files it was read from."""
+    tensors: int
+    parameters: int
+    """Elements of all tensors written."""
+    dtypes: tuple[str, ...]
+    """Codes of safetensors headers, sorted."""
+    notes: tuple[str, ...]
+    sha256: str
+    """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
+    files: dict[str, str]
+    """SHA-256 of every weight file, by its name."""
+
+
+def convert_to_folder(
+    reference: str,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    sync: bool = True,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Conversion:
+    """Write a model as safetensors, with its configuration and tokenizer; whole or not at all.
+
+    Args:
+        reference: The model; with an adapter, the sum of both.
+        out: The folder to make.
+        dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset. Buffers
+            such as rotary frequencies always do.
+        overwrite: Whether a checkpoint folder that is there may be replaced.
+        shard_size: Bytes of the tensors in one weight file at most.
+        sync: Whether to wait until the disk has everything; see `atomic_folder`.
+        progress: Told tensor by tensor; bytes of a model that is fetched before.
+        stop: Ends the conversion between two tensors; nothing is left behind.
+
+    Raises:
+        InvalidValue: no such dtype, or a folder that is there already, or cannot be written.
+        NotAllowed: it may not be replaced; see `check_target`.
+        CheckpointError: no model that can be read.
+        NonFiniteWeights: a weight the dtype asked for cannot hold.
+    """
+    if dtype is not None and dtype not in DTYPE_CODES:
+        raise InvalidValue(f"dtype must be one of {', '.join(DTYPE_CODES)}, got {shown(dtype)}.")
+    out = Path(out)
+    check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
+    reference = pinned(reference)
+    source = open_checkpoint(reference, progress=progress, stop=stop)
+    plan = _Plan(source, reference, dtype)
+
+    def check_again() -> Path:
+        return check_target(out, source.folders, overwrite=overwrite)
+
+    may_replace = check_again if overwrite else None
+    with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
+        files = plan.write(folder, shard_size, progress, stop)
+        if dtype is None:
+            copy_config(source.folder, folder)
+        else:
+            write_config(source.config, dtype, folder)
+        copy_companions(source.folder, folder)
+        found = plan.conversion(files)
+        (folder / "README.md").write_text(_card(found, dtype, plan.parents), "utf-8")
+    return found
+
+
+class _Plan:
+    """What is written of a checkpoint, and as what."""
+
+    def __init__(self, source: Checkpoint, reference: str, dtype: str | None) -> None:
+        self._source, self._reference = source, reference
+        names, notes = list(source.names()), []
+        head = find_head(names)
+        if head and source.config.get("tie_word_embeddings") is True and tied(source):
+            names.remove(head)  # as transformers saves it
+            notes.append(f"{head} is {find_embedding(names)}, and written once.")
+        self._notes = tuple(notes)
+        code = DTYPE_CODES.get(dtype or "")
+        self._specs = [
+            TensorSpec(name, _target(source, name, code), source.shape(name)) for name in names
+        ]
+        pairs = zip(ModelRef.parse(reference).parts(), source.folders, strict=True)
+        self.parents = tuple(parent_of(*pair) for pair in pairs)
+
+    def write(
+        self, folder: Path, shard_size: int, progress: Progress | None, stop: Stop | None
+    ) -> dict[str, str]:
+        """Write the weights; SHA-256 of every file."""
+        dtypes = {spec.name: spec.dtype for spec in self._specs}
+        releaser = Releaser([self._source])
+        with closing(WeightsWriter(folder, self._specs, shard_size)) as writer:
+            for done, name in enumerate(writer.names):
+                check(stop)
+                report(progress, done, len(writer.names), name)
+                raw, stored = self._source.raw(name), self._source.dtype(name)
+                for first, last in slices(raw.size):
+                    part = raw[first:last]
+                    writer.place(name, cast(part, stored, dtypes[name], name, first), first)
+                    releaser.read(part.nbytes)
+            report(progress, len(writer.names), len(writer.names), "converted")
+            return writer.finish()
+
+    def conversion(self, files: Mapping[str, str]) -> Conversion:
+        """What was done, once all files are written."""
+        return Conversion(
+            source=self._reference,
+            read_from=tuple(sorted({path.name for path in self._source.identities()})),
+            tensors=len(self._specs),
+            parameters=sum(math.prod(spec.shape) for spec in self._specs),
+            dtypes=tuple(sorted({spec.dtype for spec in self._specs})),
+            notes=self._notes,
+            sha256=one_hash(files),
+            files=dict(files),
+        )
+
+
+def _target(source: Checkpoint, name: str, code: str | None) -> str:
+    """The dtype a tensor is written in. What an adapter adds to keeps the dtype of its base."""
+    stored = source.dtype(name)
+    if is_buffer(name, source.shape(name)) or stored not in (*FLOATS, "F64"):
+        return stored
+    if code is not None:
+        return code
+    while isinstance(source, LoraCheckpoint):
+        source = source.base
+        stored = source.dtype(name) if name in source.names() else stored
+    return stored
+
+
+def cast(
+    raw: Shaped[ndarray, " n"], stored: str, wanted: str, name: str, offset: int = 0
+) -> Shaped[ndarray, " n"]:
+    """Weights in another dtype, rounded to nearest even; the same array where it is theirs.
+
+    Args:
+        raw: As `Checkpoint.raw` gives them; float64 goes through float32.
+        stored: Their dtype.
+        wanted: The dtype asked for.
+        name: Of the tensor, for messages.
+        offset: Index of their first element in it.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity, or a value the dtype cannot hold.
+    """
+    if stored == wanted:
+        return raw
+    wide = raw.astype("float32") if stored == "F64" else to_float32(raw, stored)
+    check_finite(wide, "F32", name, "the model", offset)
+    narrow = from_float32(wide, wanted)
+    try:
+        check_finite(narrow, wanted, name, "the model", offset)
+    except NonFiniteWeights:
+        largest = float(abs(wide).max())
+        raise NonFiniteWeights(
+            f"{name}: a weight of {largest:g} does not fit into {wanted}. dtype float32 or "
+            "bfloat16 has room up to 3e38."
+        ) from None
+    return narrow
+
+
+def _card(found: Conversion, dtype: str | None, parents: tuple[Parent, ...]) -> str:
+    """The README.md: where the weights come from. The same conversion gives the same text."""
+    licences = {parent.licence for parent in parents}
+    one = next(iter(licences)) if len(licences) == 1 else None
+    front = ["library_name: transformers", "pipeline_tag: text-generation"]
+    front += [f"license: {one}"] if one and not one.startswith("other (") else []
+    hub = [part[4:].partition("@")[0] for part in hub_parts(found.source)]
+    front += ["base_model:", *(f"- {name}" for name in hub)] if hub else []
+    command = f"dppa convert {found.source} --out DIR" + (f" --dtype {dtype}" if dtype else "")
+    kept = "dtypes as they were" if dtype is None else f"all weights rounded to {dtype}"
+    rows = [f"| `{name}` | `{sha256}` |" for name, sha256 in found.files.items()]
+    return "\n".join(
+        [
+            *("---", *front, "---", f"# {short_name(found.source)} as safetensors\n"),
+            f"The weights of `{found.source}`, read from {', '.join(found.read_from)}; {kept}. "
+            f"{found.tensors} tensors, {found.parameters} parameters. Nothing was trained.\n",
+            *(f"{note}\n" for note in found.notes),
+            "Licence: "
+            + "; ".join(f"`{p.reference}`: {p.licence or 'not stated'}" for p in parents)
+            + "\n",
+            *("| file | SHA-256 |", "| --- | --- |", *rows, ""),
+            f"```\n{command}\n```\n",
+        ]
+    )

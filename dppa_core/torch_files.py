@@ -1,0 +1,233 @@
+"""Reading PyTorch's .bin files by its restricted loader: tensors, never code.
+
+Knows names, dtypes, shapes and bytes. torch is imported when the first such file is opened.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import pickle
+import re
+import stat
+import threading
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.floats import RAW_TYPES
+from dppa_core.foreign import ForeignCode
+from dppa_core.safetensors_io import TensorInfo, file_identity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CODES = {
+    "bfloat16": "BF16",
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+}
+"""Name of a dtype in PyTorch -> its code in safetensors headers."""
+
+_LONGEST_NAME = 1000
+_REPEATED = 1 << 26
+"""Bytes a tensor may take that repeats fewer elements, as an expanded mask does."""
+_ZIP = b"PK\x03\x04"
+_TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
+_REASON = re.compile(r".*WeightsUnpickler error:\s*", re.DOTALL)
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+class TorchFile:
+    """One file of `torch.save`; tensors are views of its mapped pages where it is a zip file.
+
+    Safe for many threads. Files of PyTorch before 1.6 are no zip files: they are held in memory.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DamagedCheckpoint: cut short, no weights, or objects that are no tensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.identity = file_identity(path)
+        self._records = _records(path) if self.pages[:4] == _ZIP else ()
+        # A compressed tensor does not lie in the file as it is.
+        self._mapped = bool(self._records) and not any(r.compress_type for r in self._records)
+        self._lock = threading.Lock()
+        self._loaded: Mapping[str, Tensor] | None = None
+        state = self._state()
+        self.tensors = {name: _info(path, name, tensor) for name, tensor in state.items()}
+        _check_storages(path, state, self._records)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """The tensor's elements in their order, flat and read-only.
+
+        A tensor that is transposed or cut out of another is copied.
+
+        Raises:
+            DamagedCheckpoint: a dtype that holds no plain numbers, or a file that has changed.
+        """
+        import torch  # noqa: PLC0415  (seconds; safetensors need none)
+
+        info = self.tensors[name]
+        if info.dtype not in RAW_TYPES:
+            raise DamagedCheckpoint(
+                f"{self.path}: {name} has dtype {info.dtype}; readable are "
+                f"{', '.join(RAW_TYPES)}. A quantised model is the usual cause: take the "
+                "unquantised one."
+            )
+        flat = self._state()[name].detach().contiguous().reshape(-1)
+        values = flat.view(torch.uint16) if info.dtype == "BF16" else flat
+        array: ndarray = values.numpy()
+        array = array if array.flags.aligned else array.copy()
+        array.flags.writeable = False
+        return array
+
+    def release(self) -> None:
+        """Let go of the mapping: it is made anew when needed, and lives while an array needs it."""
+        if self._mapped:
+            with self._lock:
+                self._loaded = None
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.pages.madvise(mmap.MADV_DONTNEED)
+
+    def _state(self) -> Mapping[str, Tensor]:
+        with self._lock:
+            if self._loaded is None:
+                if file_identity(self.path) != self.identity:
+                    raise DamagedCheckpoint(f"{self.path}: was changed while it was read.")
+                self._loaded = _load(self.path, mapped=self._mapped)
+            return self._loaded
+
+
+def open_torch_file(path: Path) -> TorchFile:
+    """Open a .bin file and see what is in it.
+
+    Raises:
+        MissingCheckpoint: no such file.
+        DamagedCheckpoint: see `TorchFile`.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            what = "empty" if stat.S_ISREG(status.st_mode) else "not a regular file"
+            raise DamagedCheckpoint(f"{path}: {what}, so no weights. {_TRUNCATED}")
+        return TorchFile(path)
+    except FileNotFoundError:
+        raise MissingCheckpoint(
+            f"{path}: no such file. A shard that was never downloaded is the usual cause."
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
+        reason = getattr(error, "strerror", None) or error
+        raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
+
+
+def _records(path: Path) -> tuple[zipfile.ZipInfo, ...]:
+    """Everything in a zip file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(archive.infolist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DamagedCheckpoint(f"{path}: cut short ({error}). {_TRUNCATED}") from error
+
+
+def _check_storages(
+    path: Path, state: Mapping[str, Tensor], records: tuple[zipfile.ZipInfo, ...]
+) -> None:
+    """Refuse a zip file whose tensors claim more bytes than it holds for them.
+
+    Mapped, such a tensor would be made of whatever lies behind it.
+    """
+    if not records:
+        return
+    there = Counter(r.file_size for r in records if r.filename.split("/")[-2:-1] == ["data"])
+    storages = {tensor.untyped_storage().data_ptr(): name for name, tensor in state.items()}
+    for name in storages.values():
+        size = state[name].untyped_storage().nbytes()
+        if size and not there[size]:
+            raise DamagedCheckpoint(
+                f"{path}: {shown(name)} lies in a storage of {size} bytes, and the file holds no "
+                f"such one. {_TRUNCATED}"
+            )
+        there[size] -= 1
+
+
+def _load(path: Path, *, mapped: bool) -> Mapping[str, Tensor]:
+    import torch  # noqa: PLC0415  (seconds; safetensors need none)
+
+    with ForeignCode(f"{path}: torch.load cannot read it", _TRUNCATED):
+        try:
+            found: Any = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise _no_weights(path, error) from error
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+    ):
+        raise DamagedCheckpoint(
+            f"{path}: no mapping of names to tensors, but {_kind(found)}. A checkpoint of a "
+            "training run is the usual cause: save the model alone, with save_pretrained."
+        )
+    return found
+
+
+def _no_weights(path: Path, error: pickle.UnpicklingError) -> DamagedCheckpoint:
+    named = _GLOBAL.search(str(error))
+    if named is None:
+        line = " ".join(_REASON.sub("", str(error)).partition("\n")[0].split())
+        return DamagedCheckpoint(f"{path}: no weights ({shown(line, 200)[1:-1]}). {_TRUNCATED}")
+    return DamagedCheckpoint(
+        f"{path}: asks for {shown(named[1])[1:-1]}, which is no tensor. Such a file can run code, "
+        "so it is not loaded: take safetensors, or weights saved by save_pretrained."
+    )
+
+
+def _kind(found: Any) -> str:
+    if not isinstance(found, Mapping):
+        return f"a {type(found).__name__}"
+    for name, value in found.items():
+        if not isinstance(name, str):
+            return f"the name {shown(name)}"
+        if not hasattr(value, "untyped_storage"):
+            return f"{shown(name)} is a {type(value).__name__}"
+    return "nothing"
+
+
+def _info(path: Path, name: str, tensor: Tensor) -> TensorInfo:
+    import torch  # noqa: PLC0415  (seconds; safetensors need none)
+
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise DamagedCheckpoint(f"{path}: {shown(name)} is not printable, or too long, for a name.")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise DamagedCheckpoint(
+            f"{path}: {name} is sparse, quantised or without data. Weights must be plain tensors; "
+            "save the model anew, with save_pretrained."
+        )
+    kind = str(tensor.dtype).removeprefix("torch.")
+    shape = tuple(tensor.shape)
+    needed = math.prod(shape) * tensor.element_size()
+    if needed > max(tensor.untyped_storage().nbytes(), _REPEATED):
+        raise DamagedCheckpoint(
+            f"{path}: {name} of shape {shown(shape)} needs {needed} bytes, the file has "
+            f"{tensor.untyped_storage().nbytes()} for it. A file made by hand is the usual cause."
+        )
+    return TensorInfo(_CODES.get(kind, kind), shape, 0, needed)

@@ -1,0 +1,148 @@
+"""PyTorch's .bin files give the same weights, profiles and merges as safetensors."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dppa_core.checkpoint import Checkpoint, FolderCheckpoint, SafetensorsCheckpoint
+from dppa_core.errors import NotAllowed
+from dppa_core.merge import merge_to_folder
+from dppa_core.pairs import tied
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile, profile_delta
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.sources import open_checkpoint
+from tests.pickles import save_pickled, state_of, write_pickles
+from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+
+BASE = random_llama(0)
+MATH = tuned_llama(BASE, 1)
+EMBEDDING = "model.embed_tokens.weight"
+
+
+def assert_same(one: Checkpoint, other: Checkpoint) -> None:
+    assert one.names() == other.names()
+    for name in one.names():
+        assert (one.dtype(name), one.shape(name)) == (other.dtype(name), other.shape(name))
+        np.testing.assert_array_equal(one.raw(name), other.raw(name), err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_every_weight_is_that_of_safetensors(
+    tmp_path: Path, dtype: str, shards: int, legacy: bool
+) -> None:
+    pickled = save_pickled(BASE, tmp_path / "bin", dtype, shards, legacy=legacy)
+    plain = BASE.save(tmp_path / "plain", dtype=dtype)
+    mine = FolderCheckpoint(pickled)
+    assert_same(mine, SafetensorsCheckpoint(plain))
+    mine.release()
+    assert_same(mine, SafetensorsCheckpoint(plain))
+
+
+def test_views_are_read_in_the_order_of_their_elements(tmp_path: Path) -> None:
+    save_pickled(BASE, tmp_path)
+    whole = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    odd = {
+        "transposed": whole.T,
+        "cut": whole[1:3, 2:5],
+        "stepped": whole[::2],
+        "scalar": whole[2, 3],
+        "repeated": torch.ones(1).expand(5, 2),
+        "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(torch.tensor([1.0, 2.0])),
+    }
+    write_pickles(tmp_path, {**state_of(BASE), **odd})
+    mine = FolderCheckpoint(tmp_path)
+    for name, tensor in odd.items():
+        assert mine.shape(name) == tuple(tensor.shape)
+        np.testing.assert_array_equal(mine.raw(name), tensor.detach().numpy().ravel())
+
+
+def test_a_compressed_file_is_read_as_well(tmp_path: Path) -> None:
+    """Mapped, its tensors would be the compressed bytes."""
+    save_pickled(BASE, tmp_path / "packed")
+    path = tmp_path / "packed" / "pytorch_model.bin"
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    plain = BASE.save(tmp_path / "plain")
+    assert_same(FolderCheckpoint(tmp_path / "packed"), SafetensorsCheckpoint(plain))
+
+
+def test_a_head_that_shares_the_storage_of_the_embedding_is_tied(tmp_path: Path) -> None:
+    save_pickled(BASE, tmp_path)
+    state = state_of(BASE)
+    write_pickles(tmp_path, {**state, "lm_head.weight": state[EMBEDDING]})
+    assert tied(FolderCheckpoint(tmp_path))
+
+
+def test_an_array_outlives_the_mapping(tmp_path: Path) -> None:
+    mine = FolderCheckpoint(save_pickled(BASE, tmp_path))
+    held = mine.raw(EMBEDDING)
+    before = held.copy()
+    mine.release()
+    assert not held.flags.writeable
+    np.testing.assert_array_equal(held, before)
+
+
+def test_safetensors_count_where_there_are_both(tmp_path: Path) -> None:
+    save_pickled(BASE, tmp_path)
+    MATH.save(tmp_path)
+    assert_same(FolderCheckpoint(tmp_path), SafetensorsCheckpoint(tmp_path))
+    assert {path.name for path in FolderCheckpoint(tmp_path).identities()} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize(("backend", "workers"), [("numba", 1), ("numba", 3), ("torch", 2)])
+def test_a_merge_is_the_same_byte_for_byte(tmp_path: Path, backend: str, workers: int) -> None:
+    for name, model in (("base", BASE), ("math", MATH)):
+        save_pickled(model, tmp_path / "bin" / name, shards=2)
+        model.save(tmp_path / "plain" / name)
+    hashes = set()
+    for kind in ("bin", "plain"):
+        root = tmp_path / kind
+        recipe = MergeRecipe(
+            str(root / "base"), (DomainModel(str(root / "math"), (0.9, 0.8), (1.5, 1.0)),)
+        )
+        done = merge_to_folder(
+            recipe, tmp_path / f"out-{kind}", backend=backend, workers=workers, sync=False
+        )
+        hashes.add(done.sha256)
+    assert len(hashes) == 1
+
+
+def test_a_profile_and_its_plan_are_the_same(tmp_path: Path) -> None:
+    mine = save_pickled(BASE, tmp_path / "base"), save_pickled(MATH, tmp_path / "math", shards=3)
+    plain = BASE.save(tmp_path / "one"), MATH.save(tmp_path / "two")
+    found = cached_profile(*map(str, mine))
+    wanted = profile_delta(*(SafetensorsCheckpoint(folder) for folder in plain))
+    for one, other in zip(found.modules, wanted.modules, strict=True):
+        np.testing.assert_array_equal(one.counts, other.counts)
+        np.testing.assert_array_equal(one.magnitudes, other.magnitudes)
+    assert plan_pruning(found, (0.8,)).kept == plan_pruning(wanted, (0.8,)).kept
+
+
+def test_content_decides_about_the_hash(tmp_path: Path) -> None:
+    hashes = [
+        FolderCheckpoint(save_pickled(model, tmp_path / name)).content_hash()
+        for name, model in (("a", BASE), ("b", BASE), ("c", MATH))
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_an_untied_model_of_the_embedded_kind_is_refused_in_public(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_pickled(TinyLlama(Shape(), BASE.arrays), tmp_path / "base")
+    monkeypatch.setenv("DPPA_ZOO", str(tmp_path))
+    assert open_checkpoint("zoo:base").names()
+    with pytest.raises(NotAllowed, match=r"pytorch_model.bin is a pickle.*dppa convert"):
+        open_checkpoint("zoo:base", public=True)
+    with pytest.raises(NotAllowed, match="is a pickle"):
+        SafetensorsCheckpoint(tmp_path / "base")
