@@ -16,6 +16,7 @@ import typer
 from dppa_core.card import model_card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
+from dppa_core.cli_diff import diff
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
@@ -48,6 +49,7 @@ app.command()(methods)
 app.command()(convert)
 app.command()(compare_semantics)
 app.command()(pack)
+app.command()(diff)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")

@@ -1,0 +1,74 @@
+"""The command that shows how far two models are apart.
+
+Knows how people ask and what they see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.diff import Distance, ModelDiff, diff_models
+
+_LONGEST_NAME = 33
+_PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A model.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another of the same base.")],
+    base: Annotated[
+        str | None, typer.Option(help="Their base: compares the two deltas as well.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; every core if unset. Same result.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Show how far two models are apart, module by module."""
+    with progress_line() as progress:
+        found = diff_models(first, second, base, workers=workers, progress=progress)
+    emit(asdict(found), diff_text(found), as_json=as_json)
+
+
+def diff_text(found: ModelDiff) -> str:
+    """One line a module and other tensor, then the totals; 80 columns at most."""
+    head = ["tensor", "changed", "‖d‖/‖A‖", "cosine"]
+    lines = [f"A {found.first}", f"B {found.second}", "d = B - A"]
+    if found.base is not None:
+        head += ["cos of Δ", "signs"]
+        lines.append(f"Δ = A and B less {found.base}; signs: share in which both Δ agree")
+    named = (*found.modules, *found.others)
+    rows = [_row(item, len(head)) for item in (*named, *found.totals)]
+    text = table(head, rows).splitlines()
+    rule = "-" * max(map(len, text))
+    return "\n".join([*lines, *text[: -len(found.totals)], rule, *text[-len(found.totals) :]])
+
+
+def _row(item: Distance, columns: int) -> Sequence[str]:
+    cells = [
+        _short(item.name),
+        f"{item.changed:.2%}",
+        _number(item.relative, ".4g"),
+        _number(item.cosine, ".5f"),
+        _number(item.delta_cosine, ".4f"),
+        _number(item.sign_agreement, ".1%"),
+    ]
+    return cells[:columns]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _short(name: str) -> str:
+    name = _PREFIX.sub("", name).removesuffix(".weight")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = _LONGEST_NAME // 2
+    return f"{name[:half]}…{name[-half:]}"

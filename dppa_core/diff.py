@@ -1,0 +1,282 @@
+"""How far two models are apart, tensor by tensor; with a base, how alike their deltas are.
+
+Knows checkpoints, not how they came about. Every sum is made in float64, over slices that are the
+same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import CHUNK, slices
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.floats import FLOATS, to_float32
+from dppa_core.modules import find_modules
+from dppa_core.pairs import check_finite, match_tensors
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.releaser import Releaser
+from dppa_core.sources import open_checkpoint
+from dppa_core.workers import Shared, side_by_side, worker_count
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Counts and sums over the elements of tensors a and b, and of a base c where there is one."""
+
+    numel: int = 0
+    changed: int = 0
+    """Elements of other values."""
+    both: int = 0
+    """Elements that both deltas change."""
+    agreeing: int = 0
+    """Of those, elements that both change in the same direction."""
+    difference: float = 0.0
+    """Σ (b - a)²"""
+    first: float = 0.0
+    """Σ a²"""
+    second: float = 0.0
+    """Σ b²"""
+    product: float = 0.0
+    """Σ a·b"""
+    first_delta: float = 0.0
+    """Σ (a - c)²"""
+    second_delta: float = 0.0
+    """Σ (b - c)²"""
+    delta_product: float = 0.0
+    """Σ (a - c)·(b - c)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Of one tensor, or of several together."""
+
+    name: str
+    """Of a module its short name, else the tensor's."""
+    numel: int
+    changed: float
+    """Share of the elements that differ, in [0, 1]."""
+    relative: float | None
+    """‖b - a‖ / ‖a‖; None where a is zero."""
+    cosine: float | None
+    """Of the weights, in [-1, 1]; None where either side is zero."""
+    delta_cosine: float | None
+    """Of the two deltas; None without a base, or where either delta is zero."""
+    sign_agreement: float | None
+    """Of the elements that both deltas change, the share changed in the same direction, in
+    [0, 1]; None without a base, or where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDiff:
+    """Two models compared."""
+
+    first: str
+    second: str
+    base: str | None
+    modules: tuple[Distance, ...]
+    """In the order of the model."""
+    others: tuple[Distance, ...]
+    """Embeddings, norms, biases, by name."""
+    totals: tuple[Distance, ...]
+    """All modules, all other tensors, and everything: "modules", "other tensors", "all"."""
+
+
+def diff_models(
+    first: str,
+    second: str,
+    base: str | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> ModelDiff:
+    """Compare two models in one streaming pass; memory does not grow with them.
+
+    Args:
+        first: A model reference; norms are relative to this one.
+        second: Another.
+        base: What both were fine-tuned from, for the comparison of deltas.
+        workers: Threads; one for every available core if unset. The result is the same.
+        progress: Told tensor by tensor.
+        stop: Ends the comparison between two slices.
+
+    Raises:
+        IncompatibleCheckpoints: models of other tensors or shapes.
+        NonFiniteWeights: NaN or infinity in one of them.
+        CheckpointError, Unreachable: see `open_checkpoint`.
+    """
+    names = (first, second) if base is None else (first, second, base)
+    models = tuple(open_checkpoint(name, progress=progress, stop=stop) for name in names)
+    places = _places(models, names)
+    threads = worker_count(workers)
+    sums: dict[str, list[Sums]] = {name: [] for name in places}
+    done = 0
+    tasks = _Comparison(models, names, stop).tasks(places)
+    with closing(side_by_side(tasks, threads)) as found:
+        for tensor, part in found:
+            done += not sums[tensor]
+            report(progress, done, len(sums), tensor)
+            sums[tensor].append(part)
+    whole = {name: _total(parts) for name, parts in sums.items()}
+    return _ordered(names, models[0], whole, with_base=base is not None)
+
+
+def _places(models: Sequence[Checkpoint], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Tensor of the first model -> its name in every one."""
+    root = models[-1] if len(models) == 3 else models[0]
+    label = names[-1] if len(models) == 3 else names[0]
+    found: list[Mapping[str, str]] = []
+    for model, name in zip(models, names, strict=True):
+        if model is root:
+            found.append({tensor: tensor for tensor in root.names()})
+            continue
+        try:
+            found.append(match_tensors(root, model, name))
+        except IncompatibleCheckpoints as error:
+            raise IncompatibleCheckpoints(
+                f"{label} (below: the base) and {name} cannot be compared. {error}"
+            ) from error
+    common = [
+        tensor
+        for tensor in root.names()
+        if all(tensor in one for one in found) and root.dtype(tensor) in FLOATS
+    ]
+    return {found[0][tensor]: tuple(one[tensor] for one in found) for tensor in common}
+
+
+class _Comparison:
+    """The tasks of a comparison: slices of tensors, summed by any thread in any order."""
+
+    def __init__(
+        self, models: Sequence[Checkpoint], names: Sequence[str], stop: Stop | None
+    ) -> None:
+        self._models, self._names, self._stop = models, names, stop
+        self._releaser = Releaser(models)
+
+    def tasks(self, places: Mapping[str, Sequence[str]]) -> Iterator[partial[tuple[str, Sums]]]:
+        for tensor, where in places.items():
+            parts = slices(math.prod(self._models[0].shape(tensor)))
+            shared = Shared(partial(self._raws, where), len(parts))
+            yield from (partial(self._sum, tensor, where, shared, *part) for part in parts)
+
+    def _raws(self, where: Sequence[str]) -> tuple[Shaped[ndarray, " n"], ...]:
+        return tuple(model.raw(name) for model, name in zip(self._models, where, strict=True))
+
+    def _sum(
+        self,
+        tensor: str,
+        where: Sequence[str],
+        shared: Shared[tuple[Shaped[ndarray, " n"], ...]],
+        start: int,
+        stop: int,
+    ) -> tuple[str, Sums]:
+        check(self._stop)
+        dtypes = [model.dtype(name) for model, name in zip(self._models, where, strict=True)]
+        parts = []
+        with shared.use() as raws:
+            for first in range(start, stop, CHUNK):
+                chunk = [raw[first : min(first + CHUNK, stop)] for raw in raws]
+                sums = sum_chunk(*map(_as_float64, chunk, dtypes))
+                if not math.isfinite(sums.first + sums.second + sums.first_delta):
+                    for raw, dtype, name in zip(chunk, dtypes, self._names, strict=True):
+                        check_finite(raw, dtype, tensor, name, first)
+                parts.append(sums)
+                self._releaser.read(sum(raw.nbytes for raw in chunk))
+        return tensor, _total(parts)
+
+
+def _as_float64(raw: Shaped[ndarray, " n"], dtype: str) -> Float64[ndarray, " n"]:
+    return to_float32(raw, dtype).astype(np.float64)
+
+
+def sum_chunk(
+    a: Float64[ndarray, " n"],
+    b: Float64[ndarray, " n"],
+    c: Float64[ndarray, " n"] | None = None,
+) -> Sums:
+    """The sums over one chunk of two tensors and their base."""
+    with np.errstate(invalid="ignore"):  # what is not finite is found by the caller, and named
+        found: dict[str, Any] = {
+            "difference": _dot(b - a, b - a),
+            "first": _dot(a, a),
+            "second": _dot(b, b),
+            "product": _dot(a, b),
+        }
+        found |= {"numel": a.size, "changed": int(np.count_nonzero(a != b))}
+        if c is not None:
+            one, other = a - c, b - c
+            signs = np.sign(one) * np.sign(other)
+            found |= {
+                "first_delta": _dot(one, one),
+                "second_delta": _dot(other, other),
+                "delta_product": _dot(one, other),
+                "both": int(np.count_nonzero(signs)),
+                "agreeing": int(np.count_nonzero(signs > 0)),
+            }
+    return Sums(**found)
+
+
+def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
+    """numpy's own pairwise sum: a BLAS would add in another order with more threads."""
+    return float((one * other).sum())
+
+
+def _total(parts: Iterable[Sums]) -> Sums:
+    parts = tuple(parts)
+    values: dict[str, Any] = {}
+    for field in fields(Sums):
+        column = [getattr(part, field.name) for part in parts]
+        values[field.name] = math.fsum(column) if isinstance(field.default, float) else sum(column)
+    return Sums(**values)
+
+
+def distance(name: str, sums: Sums, *, with_base: bool) -> Distance:
+    """What the sums say of two tensors."""
+    return Distance(
+        name=name,
+        numel=sums.numel,
+        changed=sums.changed / max(sums.numel, 1),
+        relative=math.sqrt(sums.difference / sums.first) if sums.first else None,
+        cosine=_cosine(sums.product, sums.first, sums.second),
+        delta_cosine=(
+            _cosine(sums.delta_product, sums.first_delta, sums.second_delta) if with_base else None
+        ),
+        sign_agreement=sums.agreeing / sums.both if sums.both else None,
+    )
+
+
+def _cosine(product: float, first: float, second: float) -> float | None:
+    if not first or not second:
+        return None
+    return max(-1.0, min(1.0, product / math.sqrt(first) / math.sqrt(second)))
+
+
+def _ordered(
+    names: Sequence[str], model: Checkpoint, sums: Mapping[str, Sums], *, with_base: bool
+) -> ModelDiff:
+    modules = find_modules({name: model.shape(name) for name in sums})
+    others = sorted(set(sums) - {module.tensor for module in modules})
+    groups = {
+        "modules": [sums[module.tensor] for module in modules],
+        "other tensors": [sums[name] for name in others],
+        "all": list(sums.values()),
+    }
+    made = partial(distance, with_base=with_base)
+    return ModelDiff(
+        first=names[0],
+        second=names[1],
+        base=names[2] if with_base else None,
+        modules=tuple(made(module.name, sums[module.tensor]) for module in modules),
+        others=tuple(made(name, sums[name]) for name in others),
+        totals=tuple(made(name, _total(group)) for name, group in groups.items()),
+    )

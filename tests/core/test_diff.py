@@ -1,0 +1,127 @@
+"""How far two models are apart: numbers by hand, the same for any workers, errors that say why."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.diff import diff_models, distance, sum_chunk
+from dppa_core.errors import DppaError, IncompatibleCheckpoints, NonFiniteWeights
+from tests.command import Command
+from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+
+
+def test_sums_by_hand() -> None:
+    a, b = np.array([3.0, 0.0, -4.0, 1.0]), np.array([3.0, 2.0, -4.0, 0.0])
+    sums = sum_chunk(a, b)
+    assert (sums.numel, sums.changed) == (4, 2)
+    assert (sums.difference, sums.first, sums.second, sums.product) == (5.0, 26.0, 29.0, 25.0)
+    found = distance("x", sums, with_base=False)
+    assert found.changed == 0.5
+    assert found.relative == pytest.approx((5 / 26) ** 0.5)
+    assert found.cosine == pytest.approx(25 / (26 * 29) ** 0.5)
+    assert found.delta_cosine is None and found.sign_agreement is None
+
+
+def test_deltas_by_hand() -> None:
+    """Deltas (2, -1, 0, 1) and (1, 1, 3, 2): two of three signs agree."""
+    base = np.array([1.0, 1.0, 1.0, 1.0])
+    sums = sum_chunk(base + [2, -1, 0, 1], base + [1, 1, 3, 2], base)
+    assert (sums.both, sums.agreeing, sums.delta_product) == (3, 2, 3.0)
+    found = distance("x", sums, with_base=True)
+    assert found.delta_cosine == pytest.approx(3 / (6 * 15) ** 0.5)
+    assert found.sign_agreement == pytest.approx(2 / 3)
+
+
+def test_what_is_zero_has_no_cosine() -> None:
+    found = distance("x", sum_chunk(np.zeros(3), np.ones(3), np.zeros(3)), with_base=True)
+    assert (found.relative, found.cosine, found.delta_cosine) == (None, None, None)
+    assert found.changed == 1.0 and found.sign_agreement is None
+
+
+def test_minus_zero_is_no_change() -> None:
+    assert sum_chunk(np.array([0.0]), np.array([-0.0])).changed == 0
+
+
+def test_every_number_of_a_model_is_what_numpy_says(zoo_env: Path) -> None:
+    found = diff_models("zoo:math", "zoo:law", "zoo:base")
+    models = [SafetensorsCheckpoint(zoo_env / name) for name in ("math", "law", "base")]
+    items = [*found.modules, *found.others]
+    assert len(items) == len(models[0].names())
+    for item in items:
+        name = item.name if item in found.others else f"model.{item.name}.weight"
+        a, b, c = (to_float32(m.raw(name), m.dtype(name)).astype(np.float64) for m in models)
+        assert item.numel == a.size
+        assert item.changed == (a != b).mean()
+        assert item.relative == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-12)
+        cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+        assert item.cosine == pytest.approx(cosine, rel=1e-12)
+        one, other = a - c, b - c
+        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        assert item.delta_cosine == pytest.approx(cosine, rel=1e-9, abs=1e-12)
+        both = (one != 0) & (other != 0)
+        agreeing = (np.sign(one) == np.sign(other))[both].mean()
+        assert item.sign_agreement == pytest.approx(agreeing)
+
+
+def test_totals_are_of_all_elements(zoo_env: Path) -> None:
+    found = diff_models("zoo:base", "zoo:math")
+    modules, others, everything = found.totals
+    assert modules.numel == sum(item.numel for item in found.modules)
+    assert everything.numel == modules.numel + others.numel
+    changed = sum(item.changed * item.numel for item in (*found.modules, *found.others))
+    assert everything.changed == pytest.approx(changed / everything.numel)
+
+
+def test_a_model_does_not_differ_from_itself(zoo_env: Path) -> None:
+    for item in diff_models("zoo:math", "zoo:math", "zoo:base").totals:
+        assert (item.changed, item.relative, item.sign_agreement) == (0.0, 0.0, 1.0)
+        assert item.cosine == pytest.approx(1.0) and item.delta_cosine == pytest.approx(1.0)
+
+
+def test_workers_and_shards_do_not_change_a_bit(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(hidden=64, vocab=40_000))  # an embedding of two slices
+    base.save(tmp_path / "a", shards=1)
+    tuned_llama(base, 1).save(tmp_path / "b", shards=3)
+    names = (str(tmp_path / "a"), str(tmp_path / "b"))
+    found = [asdict(diff_models(*names, workers=workers)) for workers in (1, 2, 4)]
+    assert found[0] == found[1] == found[2]
+
+
+def test_models_of_other_tensors_are_told(zoo_env: Path, tmp_path: Path) -> None:
+    random_llama(0, Shape(layers=3)).save(tmp_path / "deeper")
+    with pytest.raises(IncompatibleCheckpoints, match="zoo:base .* cannot be compared. .*layers.2"):
+        diff_models("zoo:base", str(tmp_path / "deeper"))
+    random_llama(0, Shape(intermediate=64)).save(tmp_path / "wider")
+    with pytest.raises(IncompatibleCheckpoints, match=r"has shape \(32, 48\)"):
+        diff_models(str(tmp_path / "wider"), "zoo:math", "zoo:base")
+
+
+def test_a_weight_that_is_no_number_is_named(zoo_env: Path, tmp_path: Path) -> None:
+    base = random_llama(0)
+    name = "model.layers.1.mlp.up_proj.weight"
+    arrays = dict(base.arrays) | {name: base.arrays[name].copy()}
+    arrays[name][1, 2] = np.nan
+    TinyLlama(base.shape, arrays).save(tmp_path / "nan")
+    with pytest.raises(NonFiniteWeights, match=r"nan: .*up_proj.weight holds nan at element 34"):
+        diff_models("zoo:base", str(tmp_path / "nan"))
+
+
+def test_an_unknown_model_is_told(zoo_env: Path) -> None:
+    with pytest.raises(DppaError, match="zoo:maths"):
+        diff_models("zoo:base", "zoo:maths")
+
+
+def test_the_command(dppa: Command) -> None:
+    assert dppa("diff", "zoo:math", "zoo:law", "--base", "zoo:base") == 0
+    lines = dppa.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "layers.0.post_attention_layernorm" in dppa.out
+    assert [line.split()[0] for line in lines[-3:]] == ["modules", "other", "all"]
+    assert dppa("diff", "zoo:math", "zoo:law", "--json") == 0
+    assert set(dppa.json) == {"first", "second", "base", "modules", "others", "totals"}
+    assert dppa.json["modules"][0]["delta_cosine"] is None
+    assert dppa("diff", "zoo:math", "zoo:nothing") == 1
+    assert dppa.err.count("\n") == 1
