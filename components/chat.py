@@ -216,10 +216,10 @@ def answer_events(question: Question, studio: Studio, emit: Emit, stop: Stop) ->
         target = question.recipe if name == "merged" and question.recipe else name
         fresh = isinstance(target, MergeRecipe) and not studio.merged(target)
         emit((name, {"state": "merging" if fresh else "writing"}))
-        resident = studio.resident(target, None, stop)
-        emit((name, {"state": "writing"}))
-        for text in stream_reply(resident, question.prompt, settings, stop):
-            emit((name, {"text": text}))
+        with studio.lend(target, None, stop) as resident:
+            emit((name, {"state": "writing"}))
+            for text in stream_reply(resident, question.prompt, settings, stop):
+                emit((name, {"text": text}))
         emit((name, {"state": "done"}))
 
 

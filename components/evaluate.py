@@ -124,10 +124,10 @@ def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
             if known is None:
                 ready = _readying(exam, row, studio)
                 emit(("standing", standing.now(ready.activity, ready.what)))
-                studio.resident(target, _merge_teller(standing, emit), stop)
-                standing = standing.now("scoring", f"Asking {row.label} about {domain}")
-                emit(("standing", standing))
-                known, standing = _ask(exam, (row.target, domain), studio, standing, emit, stop)
+                with studio.lend(target, _merge_teller(standing, emit), stop):
+                    standing = standing.now("scoring", f"Asking {row.label} about {domain}")
+                    emit(("standing", standing))
+                    known, standing = _ask(exam, (row.target, domain), studio, standing, emit, stop)
             else:
                 standing = replace(standing, done=standing.done + exam.limit)
             emit(("standing", standing))

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.deltas import DeltaProfile
@@ -172,11 +173,11 @@ class Studio:
                 self._pool = ModelPool(BYTE_BUDGET, public=self.public)
             return self._pool
 
-    def resident(
+    def lend(
         self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
-    ) -> Resident:
-        """A model or a merge, from memory or made now."""
-        return self.pool().get(target, progress=progress, stop=stop)
+    ) -> AbstractContextManager[Resident]:
+        """A model or a merge, from memory or made now, for as long as a block runs."""
+        return self.pool().lend(target, progress=progress, stop=stop)
 
     def merged(self, recipe: MergeRecipe) -> bool:
         """Whether that merge is in memory; never waits for one."""
@@ -187,11 +188,11 @@ class Studio:
 
         def work() -> None:
             self.opened.wait(WARM_AFTER)
-            resident = self.pool().get(recipe)
-            from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+            with self.pool().lend(recipe) as resident:
+                from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
 
-            # The first token of a process is slow: let it be this one.
-            list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
+                # The first token of a process is slow: let it be this one.
+                list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
 
         if self._warm is None:
             self._warm = self._executor.submit(work)
@@ -216,8 +217,8 @@ class Studio:
         found = self._scores.find(key)
         if found is not None:
             return found  # type: ignore[no-any-return]
-        resident = self.resident(target, None, stop)
-        result = evaluate(resident, (domain,), limit=limit, progress=progress, stop=stop)
+        with self.lend(target, None, stop) as resident:
+            result = evaluate(resident, (domain,), limit=limit, progress=progress, stop=stop)
         return self._scores.keep(key, result.domains[domain])  # type: ignore[no-any-return]
 
     def known_score(self, target: str | MergeRecipe, domain: str, limit: int) -> DomainScore | None:

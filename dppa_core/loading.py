@@ -122,11 +122,16 @@ def _check_model_type(config: Mapping[str, Any], known: Collection[str], label: 
     )
 
 
+def weighs(name: str, code: str, shape: tuple[int, ...]) -> bool:
+    """Whether a stored tensor is loaded: all floats are, but for stored buffers."""
+    return code in _FLOATS and not is_buffer(name, shape)
+
+
 def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[str, torch.Tensor]:
-    """What is loaded: all floats, in the dtype of the model, but for stored buffers."""
+    """What is loaded, in the dtype of the model."""
     state = {}
     for name, (code, shape, raw) in tensors.items():
-        if code not in _FLOATS or is_buffer(name, shape):
+        if not weighs(name, code, shape):
             continue
         values = _to_torch(code, shape, raw).to(dtype)
         if not bool(torch.isfinite(values).all()):

@@ -26,8 +26,8 @@ from dppa_core.partition import drop_cut, drop_seed, select, tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 
-# The first magnitude that rounds to infinity.
-_LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
+LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
+"""Dtype -> the first magnitude that rounds to infinity."""
 
 
 @runtime_checkable
@@ -220,7 +220,7 @@ def round_into(
             not finite itself.
     """
     largest = kernels.largest(merged)
-    if not largest < _LIMITS[fusion.dtype]:
+    if not largest < LIMITS[fusion.dtype]:
         raise_overflow(fusion, largest)
     if fusion.dtype == "BF16":
         kernels.narrow(merged, out)
@@ -239,6 +239,6 @@ def raise_overflow(fusion: Fusion, largest: float) -> None:
         check_finite(term.pair.finetuned, term.pair.finetuned_dtype, fusion.name, term.model)
     raise NonFiniteWeights(
         f"{fusion.name}: the merged weights reach {largest:g}, {fusion.dtype} holds less than "
-        f"{_LIMITS[fusion.dtype]:g}. Large factors or coefficients are the usual cause; "
+        f"{LIMITS[fusion.dtype]:g}. Large factors or coefficients are the usual cause; "
         "dtype float32 or bfloat16 has room up to 3e38."
     )

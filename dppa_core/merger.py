@@ -34,7 +34,8 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.releaser import Releaser
-from dppa_core.sources import ModelRef, open_checkpoint, pinned
+from dppa_core.shelf import Shelf
+from dppa_core.sources import ModelRef, pinned
 
 
 class Merger:
@@ -44,12 +45,14 @@ class Merger:
         recipe: What to merge.
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
         public: Whether strangers wrote the recipe; local folders are then refused.
+        shelf: Where models are open already, and what is known of them; none if unset.
         workers: Threads while domain models are profiled; see `profile_delta`.
         progress: Told while models are fetched and profiled.
         stop: Ends fetching and profiling.
 
     Attributes:
         recipe: The recipe, with the commits of models of the Hub.
+        twins: Head -> embedding, where the two are one tensor in every model.
 
     Raises:
         CheckpointError: a model that is missing, damaged, or does not fit the base.
@@ -61,24 +64,25 @@ class Merger:
         *,
         backend: str = "numba",
         public: bool = False,
+        shelf: Shelf | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.recipe = recipe = _pinned(recipe, public)
+        self._shelf = shelf or Shelf(0)
 
         def opened(reference: str) -> Checkpoint:
-            return open_checkpoint(reference, public=public, progress=progress, stop=stop)
+            return self._shelf.checkpoint(reference, public=public, progress=progress, stop=stop)
 
         self.base = opened(recipe.base)
         self.tuned = tuple(opened(model.model) for model in recipe.models)
         self._kernels = get_backend(backend)
         self._releaser = Releaser((self.base, *self.tuned))
-        self._places = tuple(
-            match_tensors(self.base, checkpoint, model.model)
-            for checkpoint, model in zip(self.tuned, recipe.models, strict=True)
+        files = tuple(tuple(one.identities().items()) for one in (self.base, *self.tuned))
+        self._places, self.twins = self._shelf.value(
+            ("matched", recipe.base, files), lambda: (self._matched(), self._tied_heads())
         )
-        self._twins = self._tied_heads()
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
         self._layers = layer_count(self.base.names())
         for model in recipe.models:
@@ -152,7 +156,7 @@ class Merger:
 
         Coefficients are part of deltas that are added, not of those that are combined.
         """
-        name = self._twins.get(name, name)
+        name = self.twins.get(name, name)
         if self._copied(name):
             return None
         base = self.base.raw(name), self.base.dtype(name)
@@ -189,7 +193,7 @@ class Merger:
         if combination is None:
             return None
 
-        names = [n for n in self.names() if n not in self._twins and not self._copied(n)]
+        names = [n for n in self.names() if n not in self.twins and not self._copied(n)]
         models = [model.model for model in self.recipe.models]
         return StackMerger(
             combination,
@@ -205,6 +209,12 @@ class Merger:
     def _copied(self, name: str) -> bool:
         """Whether a tensor has no delta: counters and buffers."""
         return self.base.dtype(name) not in FLOATS or name not in self._places[0]
+
+    def _matched(self) -> tuple[Mapping[str, str], ...]:
+        return tuple(
+            match_tensors(self.base, checkpoint, model.model)
+            for checkpoint, model in zip(self.tuned, self.recipe.models, strict=True)
+        )
 
     def _tied_heads(self) -> dict[str, str]:
         """The head, where it is tied in every model: merged as the embedding, it stays equal."""
@@ -224,13 +234,12 @@ class Merger:
         treat, settings, needs_profile = _first_stage(self.recipe)
         profile = None
         if needs_profile:
-            profile = kept_profile(
-                self.base,
-                tuned,
-                names=(self.recipe.base, model.model),
-                workers=workers,
-                progress=progress,
-                stop=stop,
+            names = self.recipe.base, model.model
+            profile = self._shelf.value(
+                ("profile", names, self.base.content_hash(), tuned.content_hash()),
+                lambda: kept_profile(
+                    self.base, tuned, names=names, workers=workers, progress=progress, stop=stop
+                ),
             )
         request = Request(
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides

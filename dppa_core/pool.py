@@ -1,6 +1,7 @@
 """Models in memory, shared by everybody: loaded or merged on demand, under a byte budget.
 
-Knows references and recipes; no visitor, no page.
+Knows references and recipes; no visitor, no page. A merge that nobody uses any more is overwritten
+by the next one on the same base, which takes a fraction of the time to build a model.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,15 @@ import torch
 
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import OutOfBudget
+from dppa_core.live import Place, find_live, write_merge
 from dppa_core.loading import build_model, load_tokenizer
 from dppa_core.merger import Merger
-from dppa_core.progress import Progress, Stop, check
+from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
 from dppa_core.safetensors_io import file_identity
-from dppa_core.sources import ModelRef, open_checkpoint
+from dppa_core.shelf import Shelf
+from dppa_core.sources import ModelRef
 
 BYTE_BUDGET = 2 * 1024**3
 FLOAT32_LIMIT = 200_000_000
@@ -30,18 +35,43 @@ FLOAT32_LIMIT = 200_000_000
 in bfloat16, which takes half the memory."""
 
 
+IDLE_MERGES = 2
+"""Merges of one base that stay for whoever comes back to a recipe, though nobody uses them."""
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A model in the pool, and who has it."""
+
+    resident: Resident
+    base: tuple[object, ...] | None = None
+    """What every merge has in common that may overwrite this one; None where none may."""
+    places: Mapping[str, Place] | None = None
+    """Where such a merge writes to."""
+    users: int = 0
+    """Those it is lent to."""
+    given: bool = False
+    """Whether somebody has it for good."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it may become another merge."""
+        return self.places is not None and not self.users and not self.given
+
+
 class ModelPool:
     """Resident models by reference or recipe hash; the least recently used leave first.
 
     Safe for many threads: one loads or merges at a time, all may read. A model that has left
     the pool lives on until its last user lets go of it. One whose files were replaced is made
-    anew.
+    anew. A model that is lent, or was given away, never changes.
     """
 
     def __init__(self, byte_budget: int = BYTE_BUDGET, *, public: bool = False) -> None:
         self._byte_budget = byte_budget
         self._public = public
-        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()
+        self._shelf = Shelf()
         self._table = threading.Lock()
         self._building = threading.Lock()
 
@@ -54,10 +84,39 @@ class ModelPool:
     ) -> Resident:
         """The model of a reference (`zoo:math`) or a recipe, from memory where it is there.
 
+        It stays what it is for as long as it is held. Where that is known to end, `lend` lets the
+        next merge use its memory.
+
         Raises:
             OutOfBudget: The model alone is larger than the whole budget.
             Cancelled: `stop` was set before it was ready.
         """
+        slot = self._borrow(target, progress, stop)
+        with self._table:
+            slot.given = True
+            slot.users -= 1
+        return slot.resident
+
+    @contextmanager
+    def lend(
+        self,
+        target: str | MergeRecipe,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Iterator[Resident]:
+        """As `get`, for as long as the block runs. Nothing of the model may be used after it."""
+        slot = self._borrow(target, progress, stop)
+        try:
+            yield slot.resident
+        finally:
+            with self._table:
+                slot.users -= 1
+
+    def _borrow(
+        self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
+    ) -> _Slot:
+        """A slot with one user more."""
         if isinstance(target, MergeRecipe):
             key = recipe_hash(target)
         else:
@@ -71,66 +130,92 @@ class ModelPool:
                 return found
             check(stop)
             if isinstance(target, MergeRecipe):
-                resident = self._merged(key, target, progress, stop)
+                slot = self._merged(key, target, progress, stop)
             else:
-                resident = self._loaded(key, target, progress, stop)
-            self._keep(resident)
-            return resident
+                slot = self._loaded(key, target, progress, stop)
+            self._keep(slot)
+            return slot
 
     def loaded(self) -> tuple[str, ...]:
         """Keys of the models in memory, least recently used first."""
         with self._table:
-            return tuple(self._residents)
+            return tuple(self._slots)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all models in memory."""
         with self._table:
-            return sum(resident.nbytes for resident in self._residents.values())
+            return self._nbytes()
 
-    def _find(self, key: str) -> Resident | None:
+    def _nbytes(self) -> int:
+        return sum(slot.resident.nbytes for slot in self._slots.values())
+
+    def _find(self, key: str) -> _Slot | None:
         with self._table:
-            found = self._residents.get(key)
+            found = self._slots.get(key)
             if found is None:
                 return None
-            if any(file_identity(path) != before for path, before in found.made_of.items()):
-                del self._residents[key]
+            if any(file_identity(p) != before for p, before in found.resident.made_of.items()):
+                del self._slots[key]
                 return None
-            self._residents.move_to_end(key)
+            self._slots.move_to_end(key)
+            found.users += 1
             return found
 
-    def _keep(self, resident: Resident) -> None:
+    def _keep(self, slot: _Slot) -> None:
         with self._table:
-            self._residents[resident.key] = resident
-            while sum(kept.nbytes for kept in self._residents.values()) > self._byte_budget:
-                self._residents.popitem(last=False)
+            slot.users += 1
+            self._slots[slot.resident.key] = slot
+            while self._nbytes() > self._byte_budget:
+                self._slots.popitem(last=False)
 
     def _loaded(
         self, key: str, reference: str, progress: Progress | None, stop: Stop | None
-    ) -> Resident:
-        checkpoint = open_checkpoint(reference, public=self._public, progress=progress, stop=stop)
+    ) -> _Slot:
+        checkpoint = self._shelf.checkpoint(
+            reference, public=self._public, progress=progress, stop=stop
+        )
         self._check_budget(key, checkpoint)  # before the long part
         tensors = {
             name: (checkpoint.dtype(name), checkpoint.shape(name), checkpoint.raw(name))
             for name in checkpoint.names()
         }
-        return self._resident(key, key, checkpoint, tensors, checkpoint.identities())
+        return _Slot(self._resident(key, key, checkpoint, tensors, checkpoint.identities()))
 
     def _merged(
         self, key: str, recipe: MergeRecipe, progress: Progress | None, stop: Stop | None
-    ) -> Resident:
-        merger = Merger(recipe, public=self._public, progress=progress, stop=stop)
+    ) -> _Slot:
+        merger = Merger(
+            recipe, public=self._public, shelf=self._shelf, progress=progress, stop=stop
+        )
         self._check_budget(key, merger.base)  # before the long part
+        made_of = dict[Path, str]()
+        for checkpoint in (merger.base, *merger.tuned):
+            made_of |= checkpoint.identities()
+        base = (recipe.base, *merger.base.identities().items(), *merger.twins.items())
+        old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
+        if old is not None and old.places is not None:
+            # Until it is another merge as a whole, nobody can come by it: it is in no table.
+            write_merge(merger, old.places, progress=progress, stop=stop)
+            resident = replace(old.resident, key=key, made_of=made_of)
+            return _Slot(resident, base, old.places)
         names, tensors = merger.names(), {}
         for done, name in enumerate(names):
             check(stop)
             tensors[name] = merger.tensor(name)
-            if progress:
-                progress(done + 1, len(names), "merge")
-        made_of = dict[Path, str]()
-        for checkpoint in (merger.base, *merger.tuned):
-            made_of |= checkpoint.identities()
-        return self._resident(key, recipe.base, merger.base, tensors, made_of)
+            report(progress, done + 1, len(names), "merge")
+        resident = self._resident(key, recipe.base, merger.base, tensors, made_of)
+        places = find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
+        return _Slot(resident, base, places)
+
+    def _take(self, base: tuple[object, ...], nbytes: int) -> _Slot | None:
+        """Take a merge out that may be overwritten; None where a new one had better be built."""
+        with self._table:
+            free = [key for key, slot in self._slots.items() if slot.free and slot.base == base]
+            full = self._nbytes() + nbytes > self._byte_budget
+            if free and (full or len(free) >= IDLE_MERGES):
+                return self._slots.pop(free[0])
+            return None
 
     def _check_budget(self, key: str, checkpoint: Checkpoint) -> None:
         needed = _numel(checkpoint) * _itemsize(checkpoint)

@@ -38,12 +38,15 @@ CORE_LAYERS = tuple(
         checkpoint torch_files tokenizer convert sources references hub lora provenance
         recipe pairs profile preflight
         merge merger mergekit comparison diff
+        checkpoint tokenizer sources references hub lora provenance
+        recipe pairs shelf profile preflight
+        merge merger mergekit comparison
         card export
         """,
         # models in memory
         """
         tasks zoo
-        pool resident loading decode generate evaluate
+        pool resident loading places live decode generate evaluate
         adamerging search cluster
         """,
         "cli cli_runs cli_zoo __main__",

@@ -71,11 +71,13 @@ class Scorer:
 
     def test(self, target: str | MergeRecipe, domains: Sequence[str] = DOMAINS) -> Evaluation:
         """Scores on the test split."""
-        return evaluate(self.pool.get(target), domains, split="test", limit=self.limit)
+        with self.pool.lend(target) as resident:
+            return evaluate(resident, domains, split="test", limit=self.limit)
 
     def search(self, target: str | MergeRecipe, domains: Sequence[str] = DOMAINS) -> Evaluation:
         """Scores on a part of the search split."""
-        return evaluate(self.pool.get(target), domains, split="search", limit=self.search_limit)
+        with self.pool.lend(target) as resident:
+            return evaluate(resident, domains, split="search", limit=self.search_limit)
 
 
 def recipe(

@@ -1,0 +1,85 @@
+"""Where the tensors of a checkpoint lie in the memory of a model that was made of them.
+
+Knows a transformers model and names; no values. Families rename, stack and join tensors on their
+way into memory: what transformers would save, and under which name, says where each one went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from dppa_core.names import match_names
+
+
+def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """Views of the model's parameters: writing to one changes the model.
+
+    Tensors that share memory, as an embedding and its tied head, are both there.
+
+    Args:
+        model: A transformers model.
+        shapes: Name in the checkpoint -> shape, of what is looked for.
+
+    Returns:
+        Name in the checkpoint -> its place; those without one are left out: a tensor whose
+        elements are scattered, or computed on their way.
+    """
+    kept = {name: value.detach() for name, value in model.state_dict(keep_vars=True).items()}
+    owners = {value.untyped_storage().data_ptr() for value in kept.values()}
+    found, used = {}, set()
+    for name, value in _as_saved(model, kept).items():
+        pointer = value.untyped_storage().data_ptr()
+        if pointer in owners:
+            used.add(pointer)
+            found[name] = value
+    for value, name in _rest(kept, used):
+        found |= _inside(model, name, value)
+    pairs = match_names(shapes, found)  # without the prefix, where the checkpoint has none
+    return {
+        name: found[place] for name, place in pairs.items() if found[place].shape == shapes[name]
+    }
+
+
+def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Named as `save_pretrained` names them, and cut as it cuts them."""
+    from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415  (heavy)
+
+    return dict(revert_weight_conversion(model, dict(tensors)))
+
+
+def _rest(kept: Mapping[str, torch.Tensor], used: set[int]) -> Iterator[tuple[torch.Tensor, str]]:
+    """Parameters of which nothing was found: what is saved of them are copies."""
+    for name, value in kept.items():
+        if value.untyped_storage().data_ptr() not in used and value.is_contiguous():
+            yield value, name
+
+
+def _inside(model: Any, name: str, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Places inside one parameter, by what becomes of the numbers of its elements."""
+    numbers = torch.arange(parameter.numel()).reshape(parameter.shape)
+    found = {}
+    for saved, moved in _as_saved(model, {name: numbers}).items():
+        view = _regular(numbers, moved)
+        if view is not None:
+            offset, strides = view
+            start = parameter.storage_offset() + offset
+            found[saved] = parameter.as_strided(moved.shape, strides, start)
+    return found
+
+
+def _regular(numbers: torch.Tensor, moved: torch.Tensor) -> tuple[int, tuple[int, ...]] | None:
+    """Offset and strides that make `moved` of `numbers`; None where none do."""
+    if not moved.numel():
+        return None
+    origin = int(moved.reshape(-1)[0])
+    ends = (moved.select(axis, 1) if size > 1 else moved for axis, size in enumerate(moved.shape))
+    strides = tuple(abs(int(end.reshape(-1)[0]) - origin) for end in ends)
+    reach = origin + sum(s * (n - 1) for s, n in zip(strides, moved.shape, strict=True))
+    if reach >= numbers.numel() or not torch.equal(
+        numbers.as_strided(moved.shape, strides, origin), moved
+    ):
+        return None
+    return origin, strides

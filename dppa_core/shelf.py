@@ -1,0 +1,81 @@
+"""What merges on the same models have in common, kept for the next one.
+
+Knows open checkpoints and values made of them. What was made of a file is forgotten once the
+file is another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.progress import Progress, Stop
+from dppa_core.safetensors_io import file_identity
+from dppa_core.sources import open_checkpoint
+
+T = TypeVar("T")
+SIZE = 64
+
+
+class Shelf:
+    """Open checkpoints, profiles and the like; those unused for longest leave.
+
+    Safe for many threads. A checkpoint on it is headers and mapped files: the system takes back
+    the memory of what was read.
+
+    Args:
+        size: How many things it holds; with 0 everything is made anew.
+    """
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        self._things: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def checkpoint(
+        self,
+        reference: str,
+        *,
+        public: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Checkpoint:
+        """As `open_checkpoint`, or the one that is open, if its files are still the same."""
+        key = reference, public
+        found: Checkpoint | None = self._find(key)
+        if found is not None and all(
+            file_identity(path) == before for path, before in found.identities().items()
+        ):
+            return found
+        opened = open_checkpoint(reference, public=public, progress=progress, stop=stop)
+        self._keep(key, opened)
+        return opened
+
+    def value(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` makes, or has made for this key before.
+
+        Args:
+            key: All that the value depends on; of files their identities.
+            make: Makes it.
+        """
+        found: T | None = self._find(key)
+        if found is None:
+            found = make()
+            self._keep(key, found)
+        return found
+
+    def _find(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+            return self._things.get(key)
+
+    def _keep(self, key: Hashable, thing: object) -> None:
+        with self._lock:
+            self._things[key] = thing
+            self._things.move_to_end(key)
+            while len(self._things) > self._size:
+                self._things.popitem(last=False)

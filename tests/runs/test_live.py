@@ -1,0 +1,224 @@
+"""Merges written into models in memory: the same bytes, and never under anybody's hands."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dppa_core import live, pool
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.errors import Cancelled, NonFiniteWeights
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
+from dppa_core.places import find_places
+from dppa_core.pool import IDLE_MERGES, ModelPool
+from dppa_core.progress import Stop
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.resident import Resident
+from tests.tiny import TinyLlama
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+IDS = torch.tensor([[1, 2, 3, 4]])
+
+
+def recipe(weight: float = 1.0, **rest: Any) -> MergeRecipe:
+    models = (
+        DomainModel("zoo:math", (0.9, 0.8), (1.6, 1.0), weight),
+        DomainModel("zoo:law", (0.7,), (1.0,), 0.5),
+    )
+    return MergeRecipe("zoo:base", models, **rest)
+
+
+def single(method: str, dtype: str = "bfloat16", weight: float = 0.7) -> MergeRecipe:
+    rate = 0.5 if method == "dare" else 0.0
+    models = tuple(DomainModel(f"zoo:{name}", (rate,), (1.0,), weight) for name in ("math", "law"))
+    return MergeRecipe("zoo:base", models, method, dtype=dtype)
+
+
+def logits(resident: Resident) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.Tensor(resident.model(IDS).logits)
+
+
+def filled(given: ModelPool) -> ModelPool:
+    """A pool with so many idle merges that the next one overwrites the first."""
+    for index in range(IDLE_MERGES):
+        with given.lend(recipe(0.1 + index / 100)):
+            pass
+    return given
+
+
+def assert_holds(resident: Resident, folder: Path) -> None:
+    """The model computes with the very weights of a folder."""
+    written = SafetensorsCheckpoint(folder)
+    places = find_places(resident.model, {n: written.shape(n) for n in written.names()})
+    assert set(places) == set(written.names())
+    for name, place in places.items():
+        values = torch.from_numpy(to_float32(written.raw(name), written.dtype(name)).copy())
+        assert torch.equal(place.reshape(-1), values.to(place.dtype)), name
+
+
+RECIPES = [
+    recipe(0.3),
+    recipe(0.3, dtype="float32"),
+    recipe(0.3, dtype="float16"),
+    recipe(0.3, overrides={}, parameters={"ties": "prune", "other_tensors": "prune"}),
+    single("task_arithmetic"),
+    single("dare"),
+    single("ties"),
+    single("linear", dtype="float32"),
+]
+
+
+@pytest.mark.parametrize("limit", [0, 10**9], ids=["bfloat16", "float32"])
+def test_what_is_written_in_place_is_what_a_folder_holds(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "FLOAT32_LIMIT", limit)
+    models = filled(ModelPool())
+    memories = {id(slot.resident.model) for slot in models._slots.values()}
+    for number, wanted in enumerate(RECIPES):
+        merge_to_folder(wanted, tmp_path / str(number), sync=False)
+        with models.lend(wanted) as resident:
+            assert id(resident.model) in memories, "built anew"
+            assert_holds(resident, tmp_path / str(number))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_bytes_do_not_depend_on_the_workers(workers: int, tmp_path: Path) -> None:
+    merge_to_folder(recipe(), tmp_path / "out", sync=False)
+    with filled(ModelPool()).lend(recipe(0.1)) as resident:
+        merger, before = Merger(recipe()), Merger(recipe(0.1))
+        tensors = {name: before.tensor(name) for name in merger.names()}
+        places = live.find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
+        assert places is not None
+        live.write_merge(merger, places, workers=workers)
+        assert_holds(resident, tmp_path / "out")
+
+
+def test_a_few_idle_merges_stay_and_the_oldest_is_overwritten() -> None:
+    models = filled(ModelPool())
+    first, second = models.loaded()
+    with models.lend(recipe(0.5)) as third:
+        assert models.loaded() == (second, third.key)
+
+
+def test_a_merge_on_another_base_is_left_alone() -> None:
+    models = filled(ModelPool())
+    other = MergeRecipe("zoo:math", (DomainModel("zoo:law"),))
+    with models.lend(other):
+        assert len(models.loaded()) == IDLE_MERGES + 1
+
+
+def test_a_full_budget_overwrites_a_single_idle_merge() -> None:
+    models = ModelPool(byte_budget=ModelPool().get("zoo:base").nbytes)
+    with models.lend(recipe(0.1)) as first:
+        model = first.model
+    with models.lend(recipe(0.2)) as second:
+        assert second.model is model
+
+
+def test_a_model_that_is_lent_or_given_away_never_changes() -> None:
+    models = filled(ModelPool())
+    given = models.get(recipe(0.1))
+    with models.lend(recipe(0.11)) as lent:
+        before = logits(given), logits(lent)
+        for index in range(3 * IDLE_MERGES):
+            with models.lend(recipe(1 + index / 10)) as other:
+                assert other.model is not given.model and other.model is not lent.model
+        assert torch.equal(logits(given), before[0]) and torch.equal(logits(lent), before[1])
+        with models.lend(recipe(0.11)) as again:
+            assert again is lent
+
+
+def test_two_who_ask_for_equal_recipes_share_one_model() -> None:
+    models = filled(ModelPool())
+    with models.lend(recipe(0.5)) as one, models.lend(recipe(0.5)) as other:
+        assert one is other
+        with models.lend(recipe(0.6)) as third:
+            assert third.model is not one.model
+    with models.lend(recipe(0.5)) as again:
+        assert again is one
+
+
+class AfterSome(Stop):
+    """Set once it was looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_stopped_rewrite_is_never_served() -> None:
+    models = filled(ModelPool())
+    expected = [logits(ModelPool().get(recipe(w))) for w in (0.1, 0.5)]
+    with pytest.raises(Cancelled), models.lend(recipe(0.5), stop=AfterSome(5)):
+        pass
+    assert len(models.loaded()) == IDLE_MERGES - 1
+    for weight, logit in zip((0.1, 0.5), expected, strict=True):
+        with models.lend(recipe(weight)) as resident:
+            assert torch.equal(logits(resident), logit)
+
+
+def test_an_overflow_in_place_names_its_tensor_and_is_never_served(
+    tiny_models: dict[str, TinyLlama], tmp_path: Path
+) -> None:
+    name = "model.layers.1.mlp.down_proj.weight"
+    arrays = dict(tiny_models["math"].arrays)
+    arrays[name] = np.full_like(arrays[name], 6e4)
+    folder = TinyLlama(tiny_models["math"].shape, arrays).save(tmp_path / "large")
+    model = DomainModel(str(folder), coefficient=2.0)
+    models = filled(ModelPool())
+    with pytest.raises(NonFiniteWeights, match=rf"{name}: .* F16 holds less than 65520"):
+        models.get(MergeRecipe("zoo:base", (model,), "task_arithmetic", dtype="float16"))
+    assert len(models.loaded()) == IDLE_MERGES - 1
+    with models.lend(recipe(0.1)) as resident:
+        assert torch.equal(logits(resident), logits(ModelPool().get(recipe(0.1))))
+
+
+def test_many_visitors_at_once_each_compute_with_their_own_merge() -> None:
+    weights = [0.2, 0.4, 0.6, 0.8, 1.0]
+    expected = [logits(ModelPool().get(recipe(weight))) for weight in weights]
+    models, wrong = ModelPool(), list[tuple[int, int]]()
+
+    def visit(visitor: int) -> None:
+        for turn in range(8):
+            index = (visitor * 3 + turn * 2) % len(weights)
+            with models.lend(recipe(weights[index])) as resident:
+                if not all(torch.equal(logits(resident), expected[index]) for _ in range(3)):
+                    wrong.append((visitor, index))
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(not slot.users for slot in models._slots.values())
+
+
+@contextmanager
+def changed(place: torch.Tensor) -> Iterator[None]:
+    """One weight of a model other than it was."""
+    before = place.reshape(-1)[0].clone()
+    place.view(-1)[0] += 1
+    yield
+    place.view(-1)[0] = before
+
+
+def test_a_model_that_is_not_bit_by_bit_what_would_be_written_is_not_overwritten() -> None:
+    merger = Merger(recipe())
+    tensors = {name: merger.tensor(name) for name in merger.names()}
+    model, kernels = ModelPool().get(recipe()).model, merger.loader().kernels
+    assert live.find_live(model, tensors, kernels, merger.twins)
+    with torch.no_grad(), changed(model.model.norm.weight):
+        assert live.find_live(model, tensors, kernels, merger.twins) is None
