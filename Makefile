@@ -11,7 +11,7 @@ app: ## Open the app on the embedded models and print its address (PORT=7860 pic
 test: ## Run every test, the browser's included (ARGS="-k slider" picks some)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) scripts/test.py $(ARGS)
 
 check: ## Lint, format, types and the rules of the architecture
 	@sh scripts/environment.sh test

@@ -81,8 +81,11 @@ def one_torch_thread() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: they are the slow ones, and Playwright keeps an event loop running."""
+    """Browser tests are marked, and last: Playwright keeps an event loop running."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker("browser")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
