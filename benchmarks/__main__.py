@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--json] [--only library|page]`: measure, and print a table."""
+"""`python -m benchmarks [--json] [--only library|page|estimate]`: measure, and print a table."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
 
-from benchmarks import library, page
+from benchmarks import estimate, library, page
 from benchmarks.measure import Measurement, machine, table
 
 
@@ -16,6 +16,8 @@ def run(only: str | None) -> Iterator[Measurement]:
     """The parts asked for, one measurement at a time."""
     if only in (None, "library"):
         yield from library.measurements()
+    if only == "estimate":  # on request: half a gigabyte of models is made for it
+        yield from estimate.measurements()
     if only in (None, "page"):
         yield from page.measurements()
 
@@ -24,7 +26,7 @@ def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--only", choices=("library", "page"), help="one part of it")
+    parser.add_argument("--only", choices=("library", "page", "estimate"), help="one part of it")
     arguments = parser.parse_args()
     rows = []
     for row in run(arguments.only):

@@ -221,12 +221,21 @@ class SafetensorsCheckpoint(FolderCheckpoint):
         super().__init__(folder, pickles=False)
 
 
+def is_hashed(identity: str) -> bool:
+    """Whether the hash of a weight file is remembered, so that it costs nothing."""
+    return load(_hash_entry(identity)) is not None
+
+
+def _hash_entry(identity: str) -> Path:
+    return cache_folder("hashes") / hashlib.sha256(identity.encode()).hexdigest()
+
+
 def file_hash(file: WeightFile) -> str:
     """XXH3 of a mapped file, remembered until the file changes or is replaced.
 
     It tells files apart as fast as memory is read; it proves nothing to anybody.
     """
-    entry = cache_folder("hashes") / hashlib.sha256(file.identity.encode()).hexdigest()
+    entry = _hash_entry(file.identity)
     known = load(entry)
     if known is not None:
         return known.decode("ascii")

@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dppa_core.atomic import unwritable
 from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, Unreachable, shown
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[\w][\w./-]{0,199}", re.ASCII)
+
+ANSWER_WITHIN = 10.0
+"""Seconds in which the Hub must begin to answer; after that it is out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,12 @@ class HubModel:
     """40 hex digits."""
     sizes: Mapping[str, int]
     """File -> bytes."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """File -> "sha256:…" of what is in it, or "git:…", its id in git."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """The front matter of its README.md."""
+    gated: str = ""
+    """"auto" or "manual" where terms have to be accepted first."""
 
     def __str__(self) -> str:
         return f"hub:{self.name}@{self.commit}"
@@ -74,12 +84,24 @@ def look_up(name: str, revision: str = "") -> HubModel:
 
     check_name(name, revision)
     with hub_errors(name, revision):
-        info = HfApi().model_info(name, revision=revision or None, files_metadata=True)
+        info = HfApi().model_info(
+            name, revision=revision or None, files_metadata=True, timeout=ANSWER_WITHIN
+        )
+    files = info.siblings or ()
     return HubModel(
         name=name,
         commit=str(info.sha),
-        sizes={file.rfilename: int(file.size or 0) for file in info.siblings or ()},
+        sizes={file.rfilename: int(file.size or 0) for file in files},
+        hashes={file.rfilename: _hash(file) for file in files},
+        card=info.card_data.to_dict() if info.card_data else {},
+        gated=info.gated if isinstance(info.gated, str) else "",
     )
+
+
+def _hash(file: Any) -> str:
+    if file.lfs:
+        return f"sha256:{file.lfs.sha256}"
+    return f"git:{file.blob_id}" if file.blob_id else ""
 
 
 def resolve(name: str, revision: str = "") -> str:

@@ -87,6 +87,30 @@ def fetch(
     return folder
 
 
+def fetch_small(model: HubModel, files: Iterable[str]) -> Path:
+    """The folder of a model with some of its files in it, fetched where they are not here yet.
+
+    Raises:
+        NotAllowed: gated.
+        OutOfBudget, Unreachable: see `fetch`.
+    """
+    return _Downloads(model, None, None).get(files)
+
+
+def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
+    """Names of the files that hold a model's weights, and of their index, which is fetched.
+
+    Raises:
+        MissingCheckpoint: none that a merge can read.
+        NotAllowed, Unreachable: see `fetch`.
+    """
+    if adapter:
+        _check_adapter(model)
+        return [_ADAPTER[1]]
+    _check_weights(model)
+    return _weights(model, None)
+
+
 def _whole(folder: Path) -> Path:
     """The mark that a folder holds all the Hub has for it."""
     return cache_folder("fetched") / hashlib.sha256(str(folder).encode()).hexdigest()

@@ -22,6 +22,7 @@ from dppa_core.errors import OutOfBudget
 from dppa_core.live import Place, find_live, write_merge
 from dppa_core.loading import build_model, load_tokenizer
 from dppa_core.merger import Merger
+from dppa_core.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
@@ -30,10 +31,6 @@ from dppa_core.shelf import Shelf
 from dppa_core.sources import ModelRef
 
 BYTE_BUDGET = 2 * 1024**3
-FLOAT32_LIMIT = 200_000_000
-"""Up to this many parameters a model computes in float32, which a CPU does fastest; larger ones
-in bfloat16, which takes half the memory."""
-
 
 IDLE_MERGES = 2
 """Merges of one base that stay for whoever comes back to a recipe, though nobody uses them."""

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 
 from dppa_core.binning import Bins, Counter, joined, profile_of_bins
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoint import Checkpoint, is_hashed
 from dppa_core.chunks import Loader, TensorPair, slices
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.floats import FLOATS
@@ -25,7 +25,14 @@ from dppa_core.releaser import Releaser
 from dppa_core.sources import open_checkpoint
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
-__all__ = ["DeltaProfile", "ModuleProfile", "cached_profile", "kept_profile", "profile_delta"]
+__all__ = [
+    "DeltaProfile",
+    "ModuleProfile",
+    "cached_profile",
+    "kept_profile",
+    "profile_delta",
+    "remembered_profile",
+]
 
 
 def profile_delta(
@@ -158,6 +165,23 @@ def cached_profile(
     theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
     return kept_profile(
         mine, theirs, workers=workers, progress=progress, stop=stop, names=(base, finetuned)
+    )
+
+
+def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
+    """The profile of a pair where these very weights were profiled before; reads no weight.
+
+    Both must be on this disk. None where they were never profiled, or not hashed.
+
+    Raises:
+        DppaError: see `open_checkpoint`.
+    """
+    mine, theirs = open_checkpoint(base), open_checkpoint(finetuned)
+    identities = (*mine.identities().values(), *theirs.identities().values())
+    if not all(map(is_hashed, identities)):
+        return None
+    return load_profile(
+        profile_entry(mine.content_hash(), theirs.content_hash()), (base, finetuned)
     )
 
 

@@ -5,6 +5,7 @@ Knows folders and the front matter of their README.md, and headers of packs, nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,16 +35,26 @@ def parent_of(reference: str, folder: Path) -> Parent:
     """
     if folder.suffix == SUFFIX and folder.is_file():
         return Parent(reference, read_pack_header(open_file(folder)).licence or None)
-    front = _front_matter(folder / "README.md")
+    return Parent(reference, licence_in(front_matter(folder / "README.md"), reference))
+
+
+def licence_in(front: Mapping[str, object], reference: str) -> str | None:
+    """The licence that the front matter of a card states; None where it states none.
+
+    Args:
+        front: Its values.
+        reference: Of the model, which tells one "other" licence from another.
+    """
     licence = front.get("license")
     if not isinstance(licence, str) or not licence.strip():
-        return Parent(reference, None)
+        return None
     if licence == "other":  # one says nothing about another
-        licence = f"other ({front.get('license_name') or reference})"
-    return Parent(reference, licence)
+        return f"other ({front.get('license_name') or reference})"
+    return licence
 
 
-def _front_matter(path: Path) -> dict[str, object]:
+def front_matter(path: Path) -> dict[str, object]:
+    """The values at the top of a README.md; none where it is missing, damaged or has none."""
     try:
         with path.open(encoding="utf-8") as file:
             if file.readline().rstrip() != "---":

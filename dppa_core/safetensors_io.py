@@ -116,16 +116,47 @@ def _identity(status: os.stat_result) -> str:
 def _read_header(
     path: Path, file: BinaryIO, size: int
 ) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    if size < 8:
+    length = header_length(path, file.read(8), size)
+    return parse_header(path, file.read(length), size)
+
+
+def header_length(path: Path, start: bytes, size: int) -> int:
+    """Bytes of the header that follows the first 8 of a file.
+
+    Args:
+        path: How the file is called in messages.
+        start: Its first 8 bytes, or all of it.
+        size: Bytes of the whole file.
+
+    Raises:
+        DamagedCheckpoint: fewer than 8, or more than fit into the file.
+    """
+    if size < 8 or len(start) < 8:
         raise DamagedCheckpoint(f"{path}: {size} bytes, no safetensors header. {_TRUNCATED}")
-    length = int.from_bytes(file.read(8), "little")
+    length = int.from_bytes(start[:8], "little")
     if length > min(size - 8, _LARGEST_HEADER):
         raise DamagedCheckpoint(
             f"{path}: the header claims {length} bytes in a file of {size}. "
             f"Not a safetensors file (a Git LFS pointer?), or cut short. {_TRUNCATED}"
         )
-    header, metadata = _parse_header(path, file.read(length))
-    start = 8 + length
+    return length
+
+
+def parse_header(
+    path: Path, text: bytes, size: int
+) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+    """Where every tensor of a file lies, and its metadata; no weight is needed for that.
+
+    Args:
+        path: How the file is called in messages.
+        text: The header, without the 8 bytes before it.
+        size: Bytes of the whole file.
+
+    Raises:
+        DamagedCheckpoint: no header, or one that contradicts itself or the file's size.
+    """
+    header, metadata = _parse_header(path, text)
+    start = 8 + len(text)
     tensors = {name: _tensor_info(path, name, entry, start) for name, entry in header.items()}
     _check_layout(path, tensors, start, size)
     return tensors, metadata

@@ -7,12 +7,16 @@ import hashlib
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 MODEL = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?$")
 FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
@@ -25,7 +29,10 @@ class Model:
     folder: Path
     commit: str
     gated: bool = False
-    card: dict[str, str] = field(default_factory=dict)
+    """Whether files are refused until terms are accepted; what there is can be seen."""
+    card: dict[str, Any] = field(default_factory=dict)
+    large: frozenset[str] = frozenset()
+    """Files the Hub keeps outside git, and knows by their SHA-256."""
 
     def file(self, name: str) -> bytes | None:
         path = self.folder / name
@@ -37,11 +44,18 @@ class Model:
             "id": name,
             "sha": self.commit,
             "cardData": self.card,
-            "siblings": [
-                {"rfilename": str(path.relative_to(self.folder)), "size": path.stat().st_size}
-                for path in files
-            ],
+            "gated": "manual" if self.gated else False,
+            "siblings": [self._sibling(path) for path in files],
         }
+
+    def _sibling(self, path: Path) -> dict[str, Any]:
+        data, name = path.read_bytes(), str(path.relative_to(self.folder))
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        entry: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": blob}
+        if name in self.large:
+            sha = hashlib.sha256(data).hexdigest()
+            entry["lfs"] = {"size": len(data), "sha256": sha, "pointerSize": 134}
+        return entry
 
 
 class HubServer:
@@ -50,6 +64,13 @@ class HubServer:
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
         self.asked: list[str] = []
+        self.sent: Counter[str] = Counter()
+        """File -> bytes of its content that were sent."""
+        self.ranges = True
+        """Whether it answers ranges; a proxy may not."""
+        self.answers = threading.Event()
+        """It takes a question and says nothing while this is cleared."""
+        self.answers.set()
         self.break_off: Callable[[str], int | None] = lambda path: None
         """Path -> bytes after which an answer breaks off."""
         self.status: int | None = None
@@ -73,9 +94,19 @@ class HubServer:
 
     def close(self) -> None:
         """Answer nothing any more."""
+        self.answers.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def stand_in(server: HubServer, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make huggingface_hub of this process ask a server of ours, with an empty cache."""
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", server.url)
+    patch.setattr(constants, "ENDPOINT", server.url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
+        self.hub.answers.wait()
         if self.hub.status is not None:
             self._send(self.hub.status, b"", body=body)
             return
@@ -123,11 +155,14 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Repo-Commit": model.commit,
             "Accept-Ranges": "bytes",
         }
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        wanted = self.headers.get("Range", "") if self.hub.ranges else ""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
         if asked:
             first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data = data[first : last + 1]
+        if body:
+            self.hub.sent[name] += len(data)
         self._send(206 if asked else 200, data, body=body, headers=headers, path=path)
 
     def _send(

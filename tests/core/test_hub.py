@@ -27,7 +27,7 @@ from dppa_core.errors import (
 from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
 from dppa_core.sources import ModelRef, open_checkpoint, pinned
-from tests.hub_server import HubServer
+from tests.hub_server import HubServer, stand_in
 from tests.pickles import save_pickled
 from tests.tiny import random_llama, tuned_llama
 
@@ -44,11 +44,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     tuned_llama(base, 1).save(tmp_path / "models" / "math", shards=3)
     server.add(BASE, tmp_path / "models" / "base")
     server.add(MATH, tmp_path / "models" / "math")
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", server.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    stand_in(server, tmp_path / "cache", monkeypatch)
     yield server
     server.close()
 

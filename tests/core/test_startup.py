@@ -26,6 +26,7 @@ print("loaded:", *{name.split(".")[0] for name in sys.modules})
         ("plan", "zoo:math"),
         ("plan", "--recipe", "recipe.yaml"),
         ("merge", "recipe.yaml", "--out", "out", "--no-sync"),
+        ("preflight", "--recipe", "recipe.yaml", "--measure"),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,121 @@
+"""What preflight promises beside what a merge takes: seconds, and memory at the peak.
+
+Every run is a process of its own, as `dppa merge` is, with an empty cache of profiles.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Measurement
+from benchmarks.synthetic import DOMAINS, make
+from dppa_core.preflight.collect_local import look_at_folder
+from dppa_core.preflight.estimate import estimate, memory_to_chat
+from dppa_core.preflight.of_merge import sizes_of
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+
+GROUP = "Preflight's estimates, 135 M parameters, three domain models"
+RUNS = 3
+
+MERGE = """
+import json, sys, time
+from pathlib import Path
+began = time.perf_counter()
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import load_recipe
+merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
+seconds = time.perf_counter() - began
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+print(json.dumps([seconds, 1024 * peak]))
+"""
+CHAT = """
+import json, sys, time
+from pathlib import Path
+began = time.perf_counter()
+import torch
+torch.set_num_threads(1)
+from dppa_core.pool import ModelPool
+resident = ModelPool().get(sys.argv[1])
+with torch.inference_mode():
+    resident.model(torch.zeros((1, 64), dtype=torch.long))
+seconds = time.perf_counter() - began
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+print(json.dumps([seconds, 1024 * peak]))
+"""
+
+
+def measurements() -> Iterator[Measurement]:
+    """A merge that adds deltas, on one thread and two; one that combines them; a model."""
+    with TemporaryDirectory() as folder:
+        models = make("S", Path(folder))
+        yield from (_merge(models, *case) for case in (("dppa", 1), ("dppa", 2), ("ties", 1)))
+        yield _chat(models / "base")
+
+
+def _merge(models: Path, method: str, workers: int) -> Measurement:
+    levels = (0.9, 0.8) if method == "dppa" else (0.0,)
+    tuned = tuple(DomainModel(str(models / name), levels) for name in DOMAINS)
+    parameters = {} if method == "dppa" else {"density": 0.2}
+    recipe = MergeRecipe(str(models / "base"), tuned, method, parameters)
+    path = models / f"{method}.yaml"
+    path.write_text(dump_recipe(recipe), encoding="utf-8")
+    looked = [look_at_folder(name, models / name).facts for name in ("base", *DOMAINS)]
+    base, *others = (facts for facts in looked if facts is not None)
+    combines = method == "ties"
+    wanted = estimate(sizes_of(base, others, combines=combines, workers=workers))
+    runs = [
+        _run(MERGE, models, str(path), f"out-{method}-{workers}-{i}", str(workers))
+        for i in range(RUNS)
+    ]
+    return Measurement(
+        GROUP,
+        f"merge, {method}, {workers} thread{'s' if workers > 1 else ''}",
+        tuple(1000 * seconds for seconds, _ in runs),
+        _beside(wanted.merge_seconds, wanted.merge_memory, runs),
+    )
+
+
+def _chat(folder: Path) -> Measurement:
+    looked = look_at_folder("base", folder).facts
+    needed = memory_to_chat(looked.parameters if looked else 0)
+    _add_tokenizer(folder)
+    runs = [_run(CHAT, folder, str(folder)) for _ in range(RUNS)]
+    times = tuple(1000 * seconds for seconds, _ in runs)
+    return Measurement(
+        GROUP, "a model in memory, 64 tokens read", times, _beside(None, needed, runs)
+    )
+
+
+def _add_tokenizer(folder: Path) -> None:
+    """The embedded models' own: what it says does not matter here."""
+    zoo = Path(__file__).resolve().parents[1] / "assets" / "zoo" / "base"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((zoo / name).read_bytes())
+
+
+def _run(code: str, folder: Path, *arguments: str) -> tuple[float, int]:
+    """Seconds, and bytes of memory at the peak."""
+    with TemporaryDirectory() as cache:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.getcwd(), "DPPA_CACHE": cache},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    seconds, peak = json.loads(done.stdout)
+    return seconds, peak
+
+
+def _beside(seconds: float | None, memory: int, runs: list[tuple[float, int]]) -> str:
+    told = "" if seconds is None else f"estimate {seconds:.1f} s; "
+    return (
+        f"{told}peak {max(peak for _, peak in runs) / 1e6:.0f} MB, estimate {memory / 1e6:.0f} MB"
+    )

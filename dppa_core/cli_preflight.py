@@ -1,0 +1,95 @@
+"""The command `preflight`: whether models can be merged, before anything is fetched.
+
+Knows how people ask and what they see.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.preflight.facts import ORDER, Finding, Severity
+from dppa_core.preflight.run import Report, preflight_models, preflight_recipe
+from dppa_core.recipe import load_recipe
+from dppa_core.references import short_name
+
+_MARKS = {"blocker": "✗", "warning": "!", "note": "·", "ok": "✓"}
+
+
+def preflight(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="BASE MODEL…", help="The base, then the others.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Look at the models of a recipe.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Read weights that are here: is this the base?")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads to expect; every core if unset.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Tell whether models can be merged, and what it takes, before weights are fetched."""
+    models = models or None
+    if (recipe is None) == (models is None):
+        raise typer.BadParameter("give either BASE MODEL… or --recipe FILE")
+    if models is not None and len(models) < 2:
+        raise typer.BadParameter("name the base, then at least one domain model")
+    with progress_line() as progress:
+        settings: dict[str, Any] = {"measure": measure, "workers": workers, "progress": progress}
+        if models is not None:
+            found = preflight_models(models[0], models[1:], **settings)
+        else:
+            found = preflight_recipe(load_recipe(Path(str(recipe))), **settings)
+    emit(found.to_json(), report_text(found), as_json=as_json)
+    if found.blockers:
+        sys.stderr.write(f"dppa: {told_blockers(len(found.blockers))}\n")
+        raise typer.Exit(1)
+
+
+def told_blockers(count: int) -> str:
+    """How many findings stand in the way."""
+    return f"{count} finding{'s stand' if count > 1 else ' stands'} in the way of this merge."
+
+
+def report_text(found: Report) -> str:
+    """The findings model by model, the weightiest first, each with its reason and remedy."""
+    lines = []
+    for model in dict.fromkeys((found.base, *found.models, *(f.model for f in found.findings))):
+        own = [finding for finding in found.findings if finding.model == model]
+        if own and model:
+            lines += [model, *(line for finding in own for line in _lines(finding)), ""]
+    whole = [finding for finding in found.findings if not finding.model]
+    if whole:
+        lines += ["the merge", *(line for finding in whole for line in _lines(finding)), ""]
+    return "\n".join([*lines, _summary(found)])
+
+
+def _lines(finding: Finding) -> list[str]:
+    mark = _MARKS[finding.severity]
+    lines = [f"  {mark} {finding.severity.value:<8} {finding.topic}: {finding.what}"]
+    if finding.why and finding.severity is not Severity.OK:
+        lines.append(f"{'':13}why: {finding.why}")
+    if finding.remedy:
+        lines.append(f"{'':13}do:  {finding.remedy}")
+    return lines
+
+
+def _several(count: int, severity: Severity) -> str:
+    plural = "s" if count > 1 and severity is not Severity.OK else ""
+    return f"{count} {severity.value}{plural}"
+
+
+def _summary(found: Report) -> str:
+    counts = {
+        severity: sum(finding.severity is severity for finding in found.findings)
+        for severity in reversed(ORDER)
+    }
+    told = ", ".join(f"{_several(count, severity)}" for severity, count in counts.items() if count)
+    models = " + ".join(short_name(model) for model in found.models)
+    ready = "cannot be merged as they are" if found.blockers else "can be merged"
+    return f"{short_name(found.base)} and {models} {ready}: {told}."

@@ -1,0 +1,82 @@
+"""Headers of safetensors files of the Hub, by HTTP ranges: no weight is fetched.
+
+Knows the Hub's addresses and the first bytes of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dppa_core import hub
+from dppa_core.errors import DamagedCheckpoint, Unreachable
+from dppa_core.hub import HubModel, cached_folder, hub_errors
+from dppa_core.safetensors_io import TensorInfo, header_length, open_file, parse_header
+
+_AT_ONCE = 8
+"""Files asked for at a time; a model of 70 billion parameters has 15 or more."""
+
+
+def hub_tensors(model: HubModel, files: Iterable[str]) -> dict[str, TensorInfo]:
+    """Name -> dtype and shape of every tensor in some files of a model.
+
+    Of each file its first 8 bytes are fetched and then its header, exactly; a file that is on
+    this disk already is read there.
+
+    Raises:
+        DamagedCheckpoint: a file that is none, or a tensor in two files.
+        NotAllowed: gated.
+        Unreachable: no answer in time, or one that is not the range asked for.
+    """
+    names = list(files)
+    found: dict[str, TensorInfo] = {}
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1), "dppa-headers") as pool:
+        for name, tensors in zip(names, pool.map(lambda n: _tensors(model, n), names), strict=True):
+            doubled = next((tensor for tensor in tensors if tensor in found), None)
+            if doubled is not None:
+                raise DamagedCheckpoint(
+                    f"{model}: {doubled} lies in {name} and in another file. Shards of two "
+                    "different models are the usual cause."
+                )
+            found |= tensors
+    return found
+
+
+def _tensors(model: HubModel, file: str) -> Mapping[str, TensorInfo]:
+    folder = cached_folder(model.name, model.commit, file)
+    if folder is not None:
+        return open_file(folder / file).tensors
+    label, size = Path(f"{model}/{file}"), model.sizes[file]
+    length = header_length(label, _range(model, file, 0, min(8, size)), size)
+    return parse_header(label, _range(model, file, 8, length) if length else b"", size)[0]
+
+
+def _range(model: HubModel, file: str, start: int, count: int) -> bytes:
+    """Exactly these bytes of a file; the answer is left where it is longer."""
+    from huggingface_hub import hf_hub_url  # noqa: PLC0415  (a third of a second)
+    from huggingface_hub.utils import (  # noqa: PLC0415
+        build_hf_headers,
+        get_session,
+        hf_raise_for_status,
+    )
+
+    url = hf_hub_url(model.name, file, revision=model.commit)
+    asked = {"range": f"bytes={start}-{start + count - 1}", "accept-encoding": "identity"}
+    settings = {"headers": {**build_hf_headers(), **asked}, "timeout": hub.ANSWER_WITHIN}
+    data = bytearray()
+    with hub_errors(model.name, model.commit), get_session().stream("GET", url, **settings) as got:
+        if got.is_error:
+            got.read()
+        hf_raise_for_status(got)
+        if got.status_code == 206:  # a whole file, instead, would be all its weights
+            for part in got.iter_bytes():
+                data += part
+                if len(data) >= count:
+                    break
+    if len(data) != count:
+        raise Unreachable(
+            f"{model}: {file}: asked for {count} bytes from byte {start}, the Hub sent "
+            f"{len(data) or 'something else'}. A proxy that answers no ranges is the usual cause."
+        )
+    return bytes(data)

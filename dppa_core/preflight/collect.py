@@ -1,0 +1,116 @@
+"""Looking at models, wherever they lie; adapters on them included.
+
+Knows references; places are looked at in `collect_local` and `collect_hub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dppa_core.errors import DppaError, MissingCheckpoint
+from dppa_core.lora_parts import WEIGHTS
+from dppa_core.pack_checkpoint import find_pack
+from dppa_core.preflight.collect_hub import HubEyes, adapter_facts
+from dppa_core.preflight.collect_local import Notes, look_at_folder, trouble
+from dppa_core.preflight.facts import AdapterFacts, Looked, ModelFacts
+from dppa_core.provenance import parent_of
+from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
+from dppa_core.tokenizer_files import read_vocabulary
+
+
+class Eyes:
+    """Looks at models; what the Hub said once is not asked again."""
+
+    def __init__(self) -> None:
+        self._hub = HubEyes()
+
+    def look(self, reference: str) -> Looked:
+        """All that can be known of a model without its weights; never raises what it foresees."""
+        try:
+            ref = ModelRef.parse(reference)
+        except DppaError as error:
+            return Looked(None, (trouble(reference, error),))
+        found = self._look(reference, ref)
+        if found.facts is None or not found.facts.adapters or found.facts.missing:
+            return found
+        if any(finding.severity == "blocker" for finding in found.findings):
+            return found
+        notes = Notes(reference)  # all of it is here: does the adapter fit?
+        notes.attempt(lambda: open_checkpoint(reference), None)
+        return Looked(found.facts, (*found.findings, *notes.found))
+
+    def _look(self, reference: str, ref: ModelRef) -> Looked:
+        if ref.base is not None:
+            return self._look_at_adapter(self._look(reference, ref.base), replace(ref, base=None))
+        if ref.source == "hub":
+            return self._hub.look(reference, ref.location, ref.revision)
+        notes = Notes(reference)
+        folder = notes.attempt(lambda: local_folder(ref), None)
+        if folder is None:
+            return Looked(None, tuple(notes.found))
+        return look_at_folder(reference, folder, ref.source)
+
+    def _look_at_adapter(self, below: Looked, ref: ModelRef) -> Looked:
+        if below.facts is None:
+            return below
+        notes = Notes(str(ref))
+        find: Callable[[], tuple[AdapterFacts, int]] = (
+            (lambda: self._hub.adapter(str(ref), ref.location, ref.revision))
+            if ref.source == "hub"
+            else (lambda: _local_adapter(ref))
+        )
+        found = notes.attempt(find, None)
+        if found is None:
+            return Looked(below.facts, (*below.findings, *notes.found))
+        adapter, absent = found
+        missing = {**below.facts.missing, f"{ref}/{WEIGHTS}": absent} if absent else {}
+        facts = replace(
+            below.facts,
+            adapters=(*below.facts.adapters, adapter),
+            missing=missing or below.facts.missing,
+        )
+        return Looked(facts, below.findings)
+
+    def with_vocabulary(self, facts: ModelFacts) -> ModelFacts:
+        """The same model with the tokens of its tokenizer, where they can be read.
+
+        Of a model of the Hub the tokenizer is fetched, which a merge needs anyway.
+        """
+        ref = ModelRef.parse(facts.reference)
+        while ref.base is not None:
+            ref = ref.base
+        try:
+            if ref.source == "hub":
+                words = self._hub.vocabulary(ref.location, ref.revision)
+            else:
+                words = read_vocabulary(local_folder(ref))
+        except DppaError:
+            return facts
+        return replace(facts, tokenizer=replace(facts.tokenizer, vocabulary=words))
+
+
+def local_folder(ref: ModelRef) -> Path:
+    """Where an embedded or local model lies.
+
+    Raises:
+        MissingCheckpoint: the embedded models are not there, or no such home.
+    """
+    if ref.source == "zoo":
+        folder = zoo_root() / ref.location
+        if not folder.is_dir():
+            raise MissingCheckpoint(f"{ref}: no folder {folder}. `dppa zoo train` makes it.")
+        return folder
+    try:
+        return Path(ref.location).expanduser()
+    except RuntimeError:
+        raise MissingCheckpoint(f"{ref}: no user of that name, so no home folder.") from None
+
+
+def _local_adapter(ref: ModelRef) -> tuple[AdapterFacts, int]:
+    place = local_folder(ref)
+    licence = parent_of(str(ref), place).licence
+    if find_pack(place) is not None:
+        return AdapterFacts(str(ref), licence=licence), 0
+    return adapter_facts(str(ref), place, licence), 0

@@ -1,0 +1,181 @@
+"""Looking at a model of the Hub: what the Hub says of it, small files, and headers by ranges.
+
+Knows the Hub; fetches no weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint_files import read_object
+from dppa_core.errors import DppaError, Unreachable
+from dppa_core.hub import HubModel, cached_folder, look_up
+from dppa_core.hub_download import fetch_small, needed_weights
+from dppa_core.hub_headers import hub_tensors
+from dppa_core.lora_config import CONFIG, read_lora_config
+from dppa_core.lora_parts import WEIGHTS
+from dppa_core.preflight.collect_local import (
+    SMALL,
+    Notes,
+    bases_in,
+    local_tensors,
+    look_at_folder,
+    tokenizer_in,
+    trouble,
+)
+from dppa_core.preflight.facts import (
+    AdapterFacts,
+    Finding,
+    Looked,
+    ModelFacts,
+    Severity,
+    TokenizerFacts,
+)
+from dppa_core.provenance import licence_in
+from dppa_core.safetensors_io import TensorInfo
+from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary
+from dppa_core.vocabulary import Vocabulary
+
+_WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+
+
+class HubEyes:
+    """Looks at models of the Hub; once the Hub is out of reach it is not asked again."""
+
+    def __init__(self) -> None:
+        self._away: Unreachable | None = None
+        self._models: dict[tuple[str, str], HubModel] = {}
+
+    def find(self, name: str, revision: str) -> HubModel:
+        """What the Hub says of a model.
+
+        Raises:
+            DppaError: see `look_up`; where it was out of reach before, the same again.
+        """
+        if self._away is not None:
+            raise Unreachable(str(self._away))
+        if (name, revision) not in self._models:
+            try:
+                self._models[name, revision] = look_up(name, revision)
+            except Unreachable as error:
+                self._away = error
+                raise
+        return self._models[name, revision]
+
+    def look(self, reference: str, name: str, revision: str) -> Looked:
+        """A model of the Hub, of this disk where the Hub is out of reach."""
+        try:
+            model = self.find(name, revision)
+        except Unreachable as error:
+            folder = cached_folder(name, revision)
+            if folder is None:
+                return Looked(None, (_away(reference, error),))
+            found = look_at_folder(reference, folder, "hub")
+            facts = found.facts and replace(found.facts, commit=folder.name, revision=revision)
+            return Looked(facts, (*found.findings, _from_disk(reference, folder)))
+        except DppaError as error:
+            return Looked(None, (trouble(reference, error),))
+        return _look(reference, model, revision)
+
+    def adapter(self, reference: str, name: str, revision: str) -> tuple[AdapterFacts, int]:
+        """An adapter of the Hub, and how many bytes of it are to be fetched.
+
+        Raises:
+            DppaError: no adapter, one of another kind, or not to be had.
+        """
+        model = self.find(name, revision)
+        needed_weights(model, adapter=True)
+        folder = fetch_small(model, (CONFIG,))
+        facts = adapter_facts(reference, folder, licence_in(model.card, reference))
+        here = cached_folder(name, model.commit, WEIGHTS) is not None
+        return facts, 0 if here else model.sizes[WEIGHTS]
+
+    def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
+        """The tokens of a tokenizer, whose files are fetched: a merge needs them anyway."""
+        model = self.find(name, revision)
+        wanted = [file for file in TOKENIZER_FILES if file in model.sizes]
+        return read_vocabulary(fetch_small(model, wanted)) if wanted else None
+
+
+def adapter_facts(reference: str, folder: Path, licence: str | None) -> AdapterFacts:
+    """What the configuration of an adapter says.
+
+    Raises:
+        DppaError: see `read_lora_config`.
+    """
+    config, values = read_lora_config(folder), read_object(folder / CONFIG)
+    base = values.get("base_model_name_or_path")
+    return AdapterFacts(reference, base if isinstance(base, str) else "", config.r, licence)
+
+
+def _look(reference: str, model: HubModel, revision: str) -> Looked:
+    notes = Notes(reference)
+    folder = notes.attempt(lambda: _settings(model), None)
+    closed = folder is None and notes.found  # gated: no other file will be given either
+    weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
+    wanted = [*(name for name in SMALL if name in model.sizes), *weights]
+    files = {name: model.sizes[name] for name in wanted}
+    tensors: dict[str, TensorInfo] = notes.attempt(lambda: _tensors(model, weights), {})
+    facts = ModelFacts(
+        reference,
+        "hub",
+        commit=model.commit,
+        revision=revision,
+        config=notes.attempt(lambda: _config(folder), {}) if folder else {},
+        tensors=tensors,
+        files=files,
+        missing={n: s for n, s in files.items() if not _here(model, n)},
+        tokenizer=notes.attempt(lambda: tokenizer_in(folder, model.hashes), TokenizerFacts())
+        if folder
+        else TokenizerFacts(),
+        licence=licence_in(model.card, reference),
+        gated=model.gated,
+        stated_bases=bases_in(model.card),
+    )
+    return Looked(facts, tuple(notes.found))
+
+
+def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
+    """By ranges; of .bin files, which have no header, once they are on this disk."""
+    folder = cached_folder(model.name, model.commit, weights[0]) if weights else None
+    if folder is not None and all(_here(model, name) for name in weights):
+        return local_tensors(folder)
+    return hub_tensors(model, [name for name in weights if name.endswith(".safetensors")])
+
+
+def _settings(model: HubModel) -> Path | None:
+    """The folder with the small files that say what a model is."""
+    wanted = [name for name in _WANTED if name in model.sizes]
+    return fetch_small(model, wanted) if wanted else None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return read_object(folder / "config.json")
+
+
+def _here(model: HubModel, file: str) -> bool:
+    return cached_folder(model.name, model.commit, file) is not None
+
+
+def _away(reference: str, error: Unreachable) -> Finding:
+    return Finding(
+        Severity.BLOCKER,
+        "network",
+        reference,
+        "The Hub is not reachable, and the model is not on this disk.",
+        str(error).partition(": ")[2] or str(error),
+        "Try again with a network, or name a folder that holds the model.",
+    )
+
+
+def _from_disk(reference: str, folder: Path) -> Finding:
+    return Finding(
+        Severity.NOTE,
+        "network",
+        reference,
+        f"The Hub is not reachable; looked at what is on this disk, commit {folder.name[:8]}.",
+        "A newer commit may be there.",
+    )

@@ -1,0 +1,172 @@
+"""Looking at a model in a folder: its configuration, headers, tokenizer and card.
+
+Knows files and what lies in them; what that means is found elsewhere. What goes wrong becomes a
+finding, and what could be read stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dppa_core.checkpoint_files import read_config, read_object, weight_files
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    DppaError,
+    IncompatibleCheckpoints,
+    InvalidValue,
+    NotAllowed,
+    UnknownName,
+    Unreachable,
+)
+from dppa_core.merge_folder import COMPANIONS
+from dppa_core.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
+from dppa_core.provenance import front_matter, licence_in
+from dppa_core.safetensors_io import TensorInfo, open_file
+from dppa_core.tokenizer_files import FAST, PIECES, TABLE
+from dppa_core.torch_files import open_torch_file
+
+T = TypeVar("T")
+SMALL = ("config.json", "README.md", *COMPANIONS)
+"""The files of a model beside its weights."""
+_TEMPLATE = "chat_template.jinja"
+_VOCABULARIES = (FAST, PIECES, TABLE)
+_TOPICS: dict[str, tuple[type[DppaError], ...]] = {
+    "reference": (InvalidValue, UnknownName),
+    "access": (NotAllowed,),
+    "network": (Unreachable,),
+    "format": (IncompatibleCheckpoints,),
+    "files": (DppaError,),
+}
+_REMEDIES = {
+    "reference": "Write zoo:NAME, owner/name of the Hub, or a folder.",
+    "access": "Get access, or take another model.",
+    "format": "Use the model it was made from.",
+    "files": "Correct the name, or fetch the model again.",
+    "network": "Try again with a network, or name a folder that holds the model.",
+}
+
+
+@dataclass
+class Notes:
+    """What went wrong while one model was looked at."""
+
+    model: str
+    found: list[Finding] = field(default_factory=list)
+
+    def attempt(self, work: Callable[[], T], otherwise: T) -> T:
+        """The result of some work; where it fails as foreseen, that is written down."""
+        try:
+            return work()
+        except DppaError as error:
+            finding = trouble(self.model, error)
+            if finding not in self.found:
+                self.found.append(finding)
+            return otherwise
+
+
+def trouble(model: str, error: DppaError) -> Finding:
+    """An error as a finding: its first sentence, and the rest of it as the reason."""
+    name = re.escape(model.removeprefix("hub:").partition("@")[0])
+    text = re.sub(rf"^(?:hub:)?{name}(?:@\S+)?: ", "", str(error))  # the finding names it already
+    what, stop, rest = text.partition(". ")
+    what = what[:1].upper() + what[1:] + stop.rstrip()
+    topic = next(topic for topic, kinds in _TOPICS.items() if isinstance(error, kinds))
+    return Finding(Severity.BLOCKER, topic, model, what, rest.strip(), _REMEDIES[topic])
+
+
+def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looked:
+    """A model in a folder of this computer."""
+    notes = Notes(reference)
+    config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
+    if notes.found:  # not there, or no model: nothing else can be said
+        return Looked(None, tuple(notes.found))
+    front = front_matter(folder / "README.md")
+    facts = ModelFacts(
+        reference,
+        source,
+        config=config,
+        tensors=notes.attempt(lambda: local_tensors(folder), {}),
+        files=notes.attempt(lambda: _files(folder), {}),
+        tokenizer=notes.attempt(lambda: tokenizer_in(folder), TokenizerFacts()),
+        licence=licence_in(front, reference),
+        stated_bases=bases_in(front),
+    )
+    return Looked(facts, tuple(notes.found))
+
+
+def local_tensors(folder: Path) -> dict[str, TensorInfo]:
+    """Name -> dtype and shape of every tensor in a folder's weights.
+
+    Raises:
+        CheckpointError: see `weight_files`; a file that cannot be read.
+    """
+    files = weight_files(folder)
+    opened = open_torch_file if files.pickled else open_file
+    found = [opened(path).tensors for path in files.paths]
+    return {name: info for tensors in found for name, info in tensors.items()}
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """Every file a merge reads -> bytes."""
+    paths = [*(folder / name for name in SMALL), *weight_files(folder).paths]
+    return {path.name: path.stat().st_size for path in paths if path.is_file()}
+
+
+def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> TokenizerFacts:
+    """The tokenizer in a folder, without its tokens.
+
+    Args:
+        folder: Where its files lie.
+        hashes: Of files that need not be there, as the Hub tells them.
+    """
+    known, settings = hashes or {}, folder / "tokenizer_config.json"
+    values = read_object(settings) if settings.is_file() else {}
+    template, kind = template_of(values), values.get("tokenizer_class")
+    if (folder / _TEMPLATE).is_file():
+        template = _contents(folder / _TEMPLATE).decode("utf-8", "replace")
+    elif not template and (folder / "chat_template.json").is_file():
+        template = template_of(read_object(folder / "chat_template.json"))
+    files = tuple(n for n in _VOCABULARIES if n in known or (folder / n).is_file())
+    return TokenizerFacts(
+        kind if isinstance(kind, str) else "",
+        files,
+        _identities(folder / files[0], known.get(files[0])) if files else frozenset(),
+        template=template,
+    )
+
+
+def _identities(path: Path, known: str | None) -> frozenset[str]:
+    """The hashes the Hub may know a file by: SHA-256, and git's."""
+    if known is not None:
+        return frozenset({known} - {""})
+    data = _contents(path)
+    git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
+    return frozenset({f"sha256:{hashlib.sha256(data).hexdigest()}", f"git:{git.hexdigest()}"})
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def template_of(values: Mapping[str, Any]) -> str:
+    """The chat template in a tokenizer_config.json; of several the one called default."""
+    template = values.get("chat_template")
+    if isinstance(template, list):
+        named = {t.get("name"): t.get("template") for t in template if isinstance(t, Mapping)}
+        template = named.get("default") or next(iter(named.values()), "")
+    return template if isinstance(template, str) else ""
+
+
+def bases_in(front: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models a card says it was made from, as owner/name."""
+    named = front.get("base_model")
+    several = named if isinstance(named, list) else [named]
+    return tuple(one for one in several if isinstance(one, str) and one)

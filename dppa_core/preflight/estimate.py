@@ -1,0 +1,108 @@
+"""What a merge will take, by formulas: bytes to fetch, memory, disk, seconds.
+
+Knows sizes of models and constants measured by `python -m benchmarks --only estimate`; opens
+nothing. docs/preflight.md states the formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MERGE_MEMORY = 450_000_000
+"""Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
+THREAD_MEMORY = 40_000_000
+"""Bytes of every further thread."""
+MODEL_MEMORY = 900_000_000
+"""Bytes of a program that answers with a model, before the model: PyTorch and transformers."""
+FLOAT32_LIMIT = 200_000_000
+"""Up to this many parameters a model computes in float32, which a CPU does fastest; larger ones
+in bfloat16, which takes half the memory."""
+
+START = 1.0
+"""Seconds until the first tensor: imports, and compiled loops read from the cache."""
+PASS_RATE = 2.5e9
+"""Bytes a second and core, of hashing, profiling and adding deltas up, files in memory."""
+COMBINE_RATE = 0.15e9
+"""The same where a method combines deltas, as ties does."""
+DISK_RATE = 0.4e9
+"""Bytes a second written and made sure of."""
+LINE_RATE = 12.5e6
+"""Bytes a second of a download over a line of 100 Mbit/s; yours may differ tenfold."""
+_WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the formulas need to know of a merge."""
+
+    parameters: int
+    """Of the base, and so of the merge."""
+    stored: tuple[int, ...]
+    """Bytes of the weights of base and domain models."""
+    missing: int = 0
+    """Bytes to fetch."""
+    dtype: str = "bfloat16"
+    """Of the merged weights."""
+    combines: bool = False
+    """Whether the method combines deltas."""
+    largest: int = 0
+    """Elements of the largest tensor."""
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a merge will take."""
+
+    download: int
+    """Bytes to fetch."""
+    download_seconds: float
+    """Of that, at 100 Mbit/s."""
+    written: int
+    """Bytes of the merged weights."""
+    merge_memory: int
+    """Bytes of memory to merge into a folder."""
+    model_memory: int
+    """Bytes of memory to chat with the result."""
+    merge_seconds: float
+    """Of profiling and merging, files in memory."""
+
+
+def estimate(sizes: Sizes) -> Estimate:
+    """The formulas.
+
+    A merge reads every model three times (its hash, its profile beside the base, the merge)
+    and writes once. A method that combines deltas makes whole merged tensors, one a thread.
+    """
+    base, *tuned = sizes.stored
+    width = _WIDTHS[sizes.dtype]
+    written = sizes.parameters * width
+    hashed, profiled = base + sum(tuned), len(tuned) * base + sum(tuned)
+    merged = base + sum(tuned) + written
+    rate = COMBINE_RATE if sizes.combines else PASS_RATE
+    seconds = (hashed + profiled) / PASS_RATE + merged / rate
+    whole = sizes.workers * sizes.largest * width if sizes.combines else 0
+    return Estimate(
+        download=sizes.missing,
+        download_seconds=sizes.missing / LINE_RATE,
+        written=written,
+        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + whole,
+        model_memory=memory_to_chat(sizes.parameters),
+        merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
+    )
+
+
+def memory_to_chat(parameters: int) -> int:
+    """Bytes of a program that answers with one model of a number of parameters.
+
+    While it is built, its weights are there twice: as merged, and as the model holds them.
+    """
+    width = 4 if parameters <= FLOAT32_LIMIT else 2
+    return MODEL_MEMORY + parameters * (width + 2)
+
+
+def in_time(seconds: float) -> str:
+    """Seconds as people say them: "3 s", "4 min", "2.5 h"."""
+    if seconds < 99.5:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

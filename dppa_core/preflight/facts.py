@@ -1,0 +1,211 @@
+"""What is known of models before their weights are read, and what was found.
+
+Knows no file and no network: these are values, made by `collect` or by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dppa_core.floats import FLOATS
+from dppa_core.names import find_embedding, find_head, is_buffer
+from dppa_core.safetensors_io import TensorInfo
+from dppa_core.vocabulary import Vocabulary
+
+
+class Severity(StrEnum):
+    """How much a finding matters, the least first."""
+
+    OK = "ok"
+    """As it should be."""
+    NOTE = "note"
+    """Good to know; nothing to do."""
+    WARNING = "warning"
+    """The merge runs; what comes out may not be what was meant."""
+    BLOCKER = "blocker"
+    """The merge would fail."""
+
+
+ORDER = tuple(Severity)
+WEIGHT_ENDINGS = (".safetensors", ".bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found."""
+
+    severity: Severity
+    topic: str
+    """What it is about, in one word: "tensors", "vocabulary", "licence"."""
+    model: str
+    """Reference of the model it is about; empty where it is about all of them."""
+    what: str
+    """What is so, as a sentence."""
+    why: str = ""
+    """Why it matters, or the usual cause; empty where it is plain."""
+    remedy: str = ""
+    """What to do; empty where there is nothing to do."""
+
+    def to_json(self) -> dict[str, str]:
+        """All fields, as text."""
+        return {
+            "severity": self.severity.value,
+            "topic": self.topic,
+            "model": self.model,
+            "what": self.what,
+            "why": self.why,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """How a model cuts text."""
+
+    kind: str = ""
+    """The class its tokenizer_config.json names; empty where it names none."""
+    files: tuple[str, ...] = ()
+    """Those of tokenizer.json, tokenizer.model and vocab.json that are there."""
+    identities: frozenset[str] = frozenset()
+    """Hashes of the vocabulary's file: two files are the same where one hash is in both sets."""
+    vocabulary: Vocabulary | None = None
+    """Its tokens; None where they were not needed, or cannot be read."""
+    template: str = ""
+    """The chat template; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """A LoRA adapter on a model."""
+
+    reference: str
+    base: str = ""
+    """The model its configuration says it was trained on."""
+    rank: int = 0
+    licence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One model, as far as configuration and headers tell."""
+
+    reference: str
+    """As it was asked for."""
+    source: str = "local"
+    """"zoo", "hub" or "local"."""
+    commit: str = ""
+    """Of the Hub: the commit that was looked at."""
+    revision: str = ""
+    """Of the Hub: what was asked for, a branch, tag or commit; empty for the main branch."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What its config.json says; empty where it cannot be read."""
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
+    """Name -> dtype and shape; empty where no header can be read."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """Every file a merge needs -> bytes."""
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """Those of `files` that are not on this disk yet."""
+    tokenizer: TokenizerFacts = field(default_factory=TokenizerFacts)
+    licence: str | None = None
+    """Identifier of the Hub; None where it states none."""
+    gated: str = ""
+    """"auto" or "manual" where its authors want their terms accepted first."""
+    stated_bases: tuple[str, ...] = ()
+    """The models its card says it was made from, as owner/name."""
+    adapters: tuple[AdapterFacts, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all tensors but buffers."""
+        kept = (i.shape for n, i in self.tensors.items() if not is_buffer(n, i.shape))
+        return sum(math.prod(shape) for shape in kept)
+
+    @property
+    def bytes_of_weights(self) -> int:
+        """Bytes of all tensors as they are stored; of unread files, of these files."""
+        files = sum(size for name, size in self.files.items() if name.endswith(WEIGHT_ENDINGS))
+        return sum(info.size for info in self.tensors.values()) or files
+
+    @property
+    def pickled(self) -> bool:
+        """Whether the weights are PyTorch's .bin files."""
+        return any(name.endswith(".bin") for name in self.files)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor."""
+        return {name: info.shape for name, info in self.tensors.items()}
+
+    @property
+    def dtypes(self) -> dict[str, int]:
+        """Dtypes of the weights -> elements, the most frequent first; counters left out."""
+        found: dict[str, int] = {}
+        for name, info in self.tensors.items():
+            if not is_buffer(name, info.shape):
+                found[info.dtype] = found.get(info.dtype, 0) + math.prod(info.shape)
+        weights = {dtype: count for dtype, count in found.items() if dtype in FLOATS} or found
+        return dict(sorted(weights.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the embedding; None where there is no embedding to be found."""
+        name = find_embedding(self.tensors)
+        return self.tensors[name].shape[0] if name and self.tensors[name].shape else None
+
+    @property
+    def head(self) -> str | None:
+        """The LM head, where the files hold one of its own."""
+        return find_head(self.tensors)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a person would ask of the model first."""
+        return {
+            "reference": self.reference,
+            "source": self.source,
+            "commit": self.commit,
+            "model_type": self.config.get("model_type"),
+            "parameters": self.parameters,
+            "dtypes": list(self.dtypes),
+            "bytes": sum(self.files.values()),
+            "missing_bytes": sum(self.missing.values()),
+            "vocabulary": self.rows,
+            "tokenizer": self.tokenizer.kind,
+            "chat_template": bool(self.tokenizer.template),
+            "head_of_its_own": self.head is not None,
+            "licence": self.licence,
+            "gated": self.gated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one look at a model gave; either part may be all there is."""
+
+    facts: ModelFacts | None
+    findings: tuple[Finding, ...] = ()
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted(number: float) -> str:
+    """A number of parameters as people say it: "494 million", "6.74 billion"."""
+    for size, word in ((1e9, " billion"), (1e6, " million"), (1e3, " thousand")):
+        if number >= size:
+            return f"{number / size:.3g}{word}"
+    return f"{number:.0f}"
+
+
+def in_bytes(number: float) -> str:
+    """Bytes as people say them: "988 MB", "13.5 GB"; powers of 1000."""
+    for size, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= size:
+            return f"{number / size:.3g} {word}"
+    return f"{number:.0f} bytes"

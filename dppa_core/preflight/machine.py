@@ -1,0 +1,65 @@
+"""What this machine has left: memory and disk, in bytes.
+
+Knows the system's own counters, nothing of models.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+_MEMORY = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a merge may use here."""
+
+    memory: int | None
+    """Bytes a new program can have without swapping; None where the system does not say."""
+    disk: int
+    """Free bytes where downloads go."""
+
+
+def this_machine(cache: Path) -> Machine:
+    """What is left now, of memory and on the disk that a folder lies on."""
+    return Machine(available_memory(), free_disk(cache))
+
+
+def free_disk(folder: Path) -> int:
+    """Free bytes on the disk of a folder, which need not exist yet."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(place).free
+
+
+def available_memory() -> int | None:
+    """Bytes a new program can have: of the machine, or of this container where that is less."""
+    found = [value for value in (_of_machine(), _of_container()) if value is not None]
+    return min(found, default=None)
+
+
+def _of_machine() -> int | None:
+    try:
+        for line in _MEMORY.read_text("ascii", "replace").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:  # all of it, elsewhere
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _of_container() -> int | None:
+    """What the group of this process may still take; pages of files it has read give way."""
+    try:
+        most = (_GROUP / "memory.max").read_text("ascii").strip()
+        used = int((_GROUP / "memory.current").read_text("ascii"))
+        lines = (_GROUP / "memory.stat").read_text("ascii").splitlines()
+        files = next((int(x.split()[1]) for x in lines if x.startswith("file ")), 0)
+        return None if most == "max" else max(0, int(most) - used + files)
+    except (OSError, ValueError, IndexError):
+        return None

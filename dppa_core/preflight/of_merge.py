@@ -1,0 +1,135 @@
+"""Findings about a merge as a whole: licences, downloads, disk, memory, time.
+
+Pure functions of facts and of what the machine has left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from dppa_core.licences import merged_licence
+from dppa_core.preflight.estimate import Estimate, Sizes, in_time
+from dppa_core.preflight.facts import Finding, ModelFacts, Severity, in_bytes
+from dppa_core.preflight.machine import Machine
+
+
+def sizes_of(
+    base: ModelFacts,
+    tuned: Sequence[ModelFacts],
+    *,
+    dtype: str = "bfloat16",
+    combines: bool = False,
+    workers: int = 1,
+) -> Sizes:
+    """What the estimate needs, from facts; files that several models share count once."""
+    missing = {
+        (m.reference, name): size for m in (base, *tuned) for name, size in m.missing.items()
+    }
+    return Sizes(
+        parameters=base.parameters or base.bytes_of_weights // 2,  # of .bin files, half of it
+        stored=tuple(model.bytes_of_weights for model in (base, *tuned)),
+        missing=sum(missing.values()),
+        dtype=dtype,
+        combines=combines,
+        largest=max((math.prod(info.shape) for info in base.tensors.values()), default=0),
+        workers=workers,
+    )
+
+
+def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:
+    """Under which licence the merge stands."""
+    stated = {model.reference: model.licence for model in models}
+    for model in models:
+        stated |= {adapter.reference: adapter.licence for adapter in model.adapters}
+    found = merged_licence(stated)
+    for warning in found.warnings:
+        yield Finding(
+            Severity.WARNING,
+            "licence",
+            "",
+            warning,
+            "A merge is made from all of its parents.",
+            "Read the licences; keep the merge to yourself where they do not go together.",
+        )
+    for reference in found.unstated:
+        yield Finding(
+            Severity.NOTE,
+            "licence",
+            reference,
+            "It states no licence.",
+            "Without one, nothing may be passed on.",
+            "Look at its page, or ask its authors.",
+        )
+    if found.identifier and not found.warnings:
+        yield Finding(Severity.OK, "licence", "", f"The merge stands under {found.identifier}.")
+
+
+def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
+    """Whether this machine has room and memory, and how long it will take."""
+    yield _download(needed, machine)
+    if needed.written + needed.download > machine.disk >= needed.download:
+        yield Finding(
+            Severity.WARNING,
+            "disk",
+            "",
+            f"The merge takes {in_bytes(needed.written)} more on disk; after the downloads "
+            f"{in_bytes(machine.disk - needed.download)} are left where they go.",
+            "",
+            "Write it to another disk (--out).",
+        )
+    yield _memory(needed, machine)
+    yield Finding(
+        Severity.OK,
+        "time",
+        "",
+        f"The merge itself takes about {in_time(needed.merge_seconds)}.",
+        "By the formula in docs/preflight.md, with the files in memory.",
+    )
+
+
+def _download(needed: Estimate, machine: Machine) -> Finding:
+    if not needed.download:
+        return Finding(Severity.OK, "download", "", "Nothing is to be fetched.")
+    what = (
+        f"{in_bytes(needed.download)} are to be fetched: "
+        f"{in_time(needed.download_seconds)} at 100 Mbit/s."
+    )
+    if needed.download > machine.disk:
+        return Finding(
+            Severity.BLOCKER,
+            "download",
+            "",
+            what,
+            f"The disk has room for {in_bytes(machine.disk)}.",
+            "Free some, or set HF_HOME to another disk.",
+        )
+    return Finding(
+        Severity.NOTE, "download", "", what, "Only the files a merge needs, less what is here."
+    )
+
+
+def _memory(needed: Estimate, machine: Machine) -> Finding:
+    what = (
+        f"Merging takes {in_bytes(needed.merge_memory)} of memory, chatting with the result "
+        f"{in_bytes(needed.model_memory)}"
+    )
+    if machine.memory is None:
+        return Finding(
+            Severity.NOTE, "memory", "", f"{what}; this system does not say what is left."
+        )
+    what += f"; {in_bytes(machine.memory)} are left."
+    if needed.merge_memory > machine.memory:
+        return Finding(
+            Severity.WARNING, "memory", "", what, "", "Close other programs before you merge."
+        )
+    if needed.model_memory > machine.memory:
+        return Finding(
+            Severity.WARNING,
+            "memory",
+            "",
+            what,
+            "The merge is streamed, a model that answers is not.",
+            "Merge here, and chat on a larger machine.",
+        )
+    return Finding(Severity.OK, "memory", "", what)

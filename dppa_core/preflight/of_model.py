@@ -1,0 +1,215 @@
+"""Findings about one model: format, architecture, revision, access, head, chat template.
+
+Pure functions of facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dppa_core.floats import FLOATS, OTHERS
+from dppa_core.modules import find_modules
+from dppa_core.names import is_buffer
+from dppa_core.preflight.facts import Finding, ModelFacts, Severity, counted, in_bytes, listed
+from dppa_core.quantisation import packed_by, quantised_by
+
+
+def about_model(facts: ModelFacts) -> Iterator[Finding]:
+    """All there is to say of a model by itself."""
+    yield from _access(facts)
+    yield from _revision(facts)
+    yield from _format(facts)
+    yield from _dtype(facts)
+    yield from _architecture(facts)
+    yield from _head(facts)
+    yield from _rows(facts)
+
+
+def _access(facts: ModelFacts) -> Iterator[Finding]:
+    if facts.gated and facts.config:
+        yield Finding(
+            Severity.OK, "access", facts.reference, "It is gated, and your login has access."
+        )
+    elif facts.gated:
+        how = "A person looks at every request." if facts.gated == "manual" else ""
+        yield Finding(
+            Severity.BLOCKER,
+            "access",
+            facts.reference,
+            "It is gated: its authors want their terms accepted first.",
+            how,
+            f"Accept them at https://huggingface.co/{_name(facts)}, then run `hf auth login`.",
+        )
+
+
+def _name(facts: ModelFacts) -> str:
+    return facts.reference.removeprefix("hub:").partition("+")[0].partition("@")[0]
+
+
+def _revision(facts: ModelFacts) -> Iterator[Finding]:
+    if facts.source != "hub" or not facts.commit or facts.revision == facts.commit:
+        return
+    branch = facts.revision or "main"
+    yield Finding(
+        Severity.NOTE,
+        "revision",
+        facts.reference,
+        f"{branch} is commit {facts.commit[:8]} now; a merge writes the whole commit down.",
+        "A branch moves on, and the same recipe then gives another merge.",
+        f"To stay at it, write @{facts.commit}.",
+    )
+
+
+def _format(facts: ModelFacts) -> Iterator[Finding]:
+    how = quantised(facts)
+    if how is not None:
+        unquantised = listed(list(facts.stated_bases)) or "the model it was made from"
+        yield Finding(
+            Severity.BLOCKER,
+            "format",
+            facts.reference,
+            f"Its weights are quantised ({how}).",
+            "Rounded to a few bits, their difference to a base is no delta.",
+            f"Use the unquantised model, {unquantised}; quantise the merge.",
+        )
+    elif facts.tensors:
+        files = "PyTorch's .bin files" if facts.pickled else "safetensors"
+        yield Finding(
+            Severity.OK,
+            "format",
+            facts.reference,
+            f"{files} in {', '.join(facts.dtypes)}, {counted(facts.parameters)} parameters, "
+            f"{in_bytes(facts.bytes_of_weights)}.",
+        )
+    elif facts.pickled:
+        yield Finding(
+            Severity.NOTE,
+            "format",
+            facts.reference,
+            f"PyTorch's .bin files, {in_bytes(facts.bytes_of_weights)}.",
+            "They have no header: names and shapes are seen once they are here.",
+            "Fetch and convert it (`dppa convert`), and ask again with the folder.",
+        )
+
+
+def quantised(facts: ModelFacts) -> str | None:
+    """By what weights are quantised; None where they are plain numbers."""
+    stated = quantised_by(facts.config)
+    packed = packed_by({name: info.dtype for name, info in facts.tensors.items()})
+    whole = [
+        f"{name} is {info.dtype}"
+        for name, info in facts.tensors.items()
+        if info.dtype in OTHERS and len(info.shape) > 1 and not is_buffer(name, info.shape)
+    ]
+    return (
+        stated or (packed and f"{packed[0]}, as {packed[1]} writes it") or next(iter(whole), None)
+    )
+
+
+def _architecture(facts: ModelFacts) -> Iterator[Finding]:
+    if not facts.config:
+        return
+    kind = str(facts.config.get("model_type") or "")
+    named = facts.config.get("architectures")
+    names = [str(one) for one in named] if isinstance(named, list) else []
+    if facts.config.get("auto_map"):
+        yield Finding(
+            Severity.WARNING,
+            "architecture",
+            facts.reference,
+            "Its configuration asks for code of its own (auto_map), which is never run here.",
+            "The weights can be merged; chat and scores need an architecture of transformers.",
+            "Load the merge where you trust that code.",
+        )
+    if names and not any("CausalLM" in name or "LMHead" in name for name in names):
+        yield Finding(
+            Severity.WARNING,
+            "architecture",
+            facts.reference,
+            f"It is a {listed(names)}, not a causal language model.",
+            "Chat and scores need one; the weights can be merged by their names.",
+            "Check that the base is of the same kind.",
+        )
+    if not facts.tensors:
+        return
+    modules = find_modules({n: i.shape for n, i in facts.tensors.items() if i.dtype in FLOATS})
+    if modules:
+        layers = 1 + max(module.layer for module in modules)
+        share = sum(module.numel for module in modules) / max(facts.parameters, 1)
+        yield Finding(
+            Severity.OK,
+            "architecture",
+            facts.reference,
+            f"{kind or 'model'}, {layers} layers, {len(modules)} linear modules "
+            f"with {share:.0%} of the parameters.",
+        )
+    elif quantised(facts) is None:
+        yield Finding(
+            Severity.BLOCKER,
+            "architecture",
+            facts.reference,
+            "No linear module was found among its tensors.",
+            "Their names follow no pattern of transformer blocks, as layers.0.….weight.",
+            "Choose a causal language model of transformers.",
+        )
+
+
+def _head(facts: ModelFacts) -> Iterator[Finding]:
+    if not facts.tensors or facts.rows is None:
+        return
+    tied, head = facts.config.get("tie_word_embeddings"), facts.head
+    if head is None and tied is False:
+        yield Finding(
+            Severity.BLOCKER,
+            "head",
+            facts.reference,
+            "Its configuration has an LM head of its own, and the files hold none.",
+            "The model was saved without its head.",
+            "Save it again from AutoModelForCausalLM.",
+        )
+    elif head is None:
+        yield Finding(Severity.OK, "head", facts.reference, "The LM head is the embedding (tied).")
+    elif tied:
+        yield Finding(
+            Severity.NOTE,
+            "head",
+            facts.reference,
+            f"{head} is stored although it is tied to the embedding.",
+            "Where both hold the same numbers they are merged once.",
+        )
+    else:
+        yield Finding(Severity.OK, "head", facts.reference, f"{head} is a head of its own.")
+
+
+def _rows(facts: ModelFacts) -> Iterator[Finding]:
+    stated = facts.config.get("vocab_size")
+    if facts.rows is None or not isinstance(stated, int) or stated == facts.rows:
+        return
+    yield Finding(
+        Severity.WARNING,
+        "vocabulary",
+        facts.reference,
+        f"Its configuration has {stated:,} tokens, its embedding {facts.rows:,} rows.",
+        "Weights and configuration of different versions are the usual cause; transformers "
+        "will not load them.",
+        "Correct vocab_size in config.json, or fetch the model again.",
+    )
+
+
+def _dtype(facts: ModelFacts) -> Iterator[Finding]:
+    if quantised(facts) is not None:
+        return
+    wrong = [
+        f"{name} is {info.dtype}"
+        for name, info in facts.tensors.items()
+        if info.dtype not in (*FLOATS, *OTHERS) and not is_buffer(name, info.shape)
+    ]
+    if wrong:
+        yield Finding(
+            Severity.BLOCKER,
+            "dtype",
+            facts.reference,
+            f"{len(wrong)} tensors have a dtype no delta can be taken of: {listed(wrong)}.",
+            f"A delta needs {', '.join(FLOATS)}.",
+            "Convert the model to bfloat16 and save it again.",
+        )

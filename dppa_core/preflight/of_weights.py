@@ -1,0 +1,97 @@
+"""Findings from weights that are here: is this really the base?
+
+Pure functions of a DeltaProfile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dppa_core.deltas import DeltaProfile
+from dppa_core.preflight.facts import Finding, Severity
+
+FAR = 0.5
+"""‖d‖/‖W‖ of a whole model above which a warning is due. Fine-tuning stays in the hundredths, the
+embedded models, small and trained hard, at 0.2; long training on with other data goes further."""
+UNRELATED = 1.0
+"""From here on the delta is as large as the weights. Two models that have nothing to do with each
+other, of equal norms, are at √2, with a cosine of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a domain model is from its base."""
+
+    ratio: float
+    """‖d‖/‖W‖ over all modules."""
+    layers: tuple[float, ...]
+    """The same layer by layer, the first layer first."""
+
+    @property
+    def least_cosine(self) -> float:
+        """The cosine between the weights of both is at least this, whatever the delta's direction.
+
+        W + d with ‖d‖ = r‖W‖ lies within a ball around W: the angle's sine is at most r.
+        """
+        return math.sqrt(1 - self.ratio**2) if self.ratio < 1 else -1.0
+
+    def to_json(self) -> dict[str, object]:
+        """Ratio, layers and the bound of the cosine."""
+        return {
+            "ratio": self.ratio,
+            "layers": list(self.layers),
+            "least_cosine": self.least_cosine,
+        }
+
+
+def distance(profile: DeltaProfile) -> Distance:
+    """‖d‖/‖W‖ of a profile; infinite where the base is all zeros."""
+    squares: dict[int, list[float]] = {}
+    for item in profile.modules:
+        sums = squares.setdefault(item.module.layer, [0.0, 0.0])
+        sums[0] += item.delta_square
+        sums[1] += item.base_square
+    whole = [sum(column) for column in zip(*squares.values(), strict=True)] or [0.0, 0.0]
+    return Distance(_ratio(*whole), tuple(_ratio(*squares[layer]) for layer in sorted(squares)))
+
+
+def _ratio(delta: float, base: float) -> float:
+    if delta == 0:
+        return 0.0
+    return math.sqrt(delta / base) if base else math.inf
+
+
+def about_distance(model: str, found: Distance) -> Finding:
+    """Whether a domain model was made from this base, by how far it is from it."""
+    layers = f"{min(found.layers, default=0):.2g} to {max(found.layers, default=0):.2g} by layer"
+    what = f"Its delta is {found.ratio:.2g} times as large as the base's weights ({layers})"
+    if found.ratio == 0:
+        return Finding(
+            Severity.WARNING,
+            "base",
+            model,
+            "Its modules equal the base's: there is no delta to merge.",
+            "A copy of the base under another name is the usual cause.",
+            "Choose a fine-tuned model.",
+        )
+    if found.ratio >= UNRELATED:
+        return Finding(
+            Severity.WARNING,
+            "base",
+            model,
+            f"{what}.",
+            "Two unrelated models are at 1.4: this is another base, or a training from scratch.",
+            "Choose the base it was made from; a merge with this one gives gibberish.",
+        )
+    cosine = f"the cosine between both is at least {found.least_cosine:.2g}"
+    if found.ratio > FAR:
+        return Finding(
+            Severity.WARNING,
+            "base",
+            model,
+            f"{what}; {cosine}.",
+            f"Fine-tuning stays far below {FAR:g}; long training on, or another base, does not.",
+            "Look at its card for the base it was made from.",
+        )
+    return Finding(Severity.OK, "base", model, f"{what}; {cosine}.")

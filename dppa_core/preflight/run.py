@@ -1,0 +1,199 @@
+"""Preflight of a merge: looks at every model, and puts the findings in order.
+
+Knows what to look at and in which order; it raises nothing that it can report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dppa_core.errors import DppaError
+from dppa_core.methods.registry import get_method
+from dppa_core.preflight.collect import Eyes
+from dppa_core.preflight.collect_local import trouble
+from dppa_core.preflight.estimate import Estimate, estimate
+from dppa_core.preflight.facts import ORDER, Finding, Looked, ModelFacts, Severity
+from dppa_core.preflight.machine import Machine, this_machine
+from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.preflight.of_model import about_model
+from dppa_core.preflight.of_pair import about_pair
+from dppa_core.preflight.of_weights import Distance, about_distance, distance
+from dppa_core.profile import cached_profile, remembered_profile
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe
+from dppa_core.workers import worker_count
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a preflight found."""
+
+    base: str
+    models: tuple[str, ...]
+    facts: tuple[ModelFacts, ...]
+    """Of the models that could be looked at."""
+    findings: tuple[Finding, ...]
+    """The weightiest first; within one severity in the order of the models."""
+    estimate: Estimate | None
+    """None where the base could not be looked at."""
+    distances: tuple[tuple[str, Distance], ...]
+    """Domain model -> how far it is from the base, where the weights are here and measured."""
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """What would make the merge fail."""
+        return tuple(f for f in self.findings if f.severity is Severity.BLOCKER)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        return {
+            "base": self.base,
+            "models": list(self.models),
+            "ready": not self.blockers,
+            "findings": [finding.to_json() for finding in self.findings],
+            "facts": [facts.to_json() for facts in self.facts],
+            "estimate": asdict(self.estimate) if self.estimate else None,
+            "distances": {name: found.to_json() for name, found in self.distances},
+        }
+
+
+def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> Report:
+    """Preflight of the merge that a recipe describes; settings as those of `preflight_models`."""
+    combines = get_method(recipe.method).combination is not None
+    models = tuple(model.model for model in recipe.models)
+    return preflight_models(recipe.base, models, dtype=recipe.dtype, combines=combines, **settings)
+
+
+def preflight_models(
+    base: str,
+    models: Sequence[str],
+    *,
+    dtype: str = "bfloat16",
+    combines: bool = False,
+    measure: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Report:
+    """Find out whether models can be merged, before any weight is fetched.
+
+    Args:
+        base: Reference of the base.
+        models: References of the domain models.
+        dtype: Of the merged weights.
+        combines: Whether the method combines deltas, as ties does.
+        measure: Whether to read weights that are here, to see how far each model is from the
+            base; otherwise that is told where it was measured before.
+        workers: Threads of the merge to expect, and of measuring.
+        progress: Told while weights are measured.
+        stop: Ends measuring.
+    """
+    eyes = Eyes()
+    looked = _look(eyes, (base, *models))
+    mine = looked[0].facts
+    tuned = [found.facts for found in looked[1:] if found.facts]
+    if mine is not None:
+        mine, tuned = _with_vocabularies(eyes, mine, tuned)
+    facts = ([mine] if mine else []) + tuned
+    findings = [finding for found in looked for finding in found.findings]
+    findings += [finding for one in facts for finding in about_model(one)]
+    findings += [f for one in tuned if mine for f in about_pair(mine, one)]
+    needed = None
+    if facts:
+        findings += about_licences(facts)
+    if mine is not None and mine.bytes_of_weights:
+        threads = worker_count(workers)
+        sizes = sizes_of(mine, tuned, dtype=dtype, combines=combines, workers=threads)
+        needed = estimate(sizes)
+        findings += about_resources(needed, _machine(facts))
+    settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
+    known, measured = _distances(mine, tuned, findings, settings)
+    return Report(base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known)
+
+
+def _look(eyes: Eyes, references: Sequence[str]) -> list[Looked]:
+    """The first model alone, so that a Hub out of reach is waited for once; then the others."""
+    unique = list(dict.fromkeys(references))
+    found = {unique[0]: eyes.look(unique[0])}
+    with ThreadPoolExecutor(4, "dppa-look") as pool:
+        found |= dict(zip(unique[1:], pool.map(eyes.look, unique[1:]), strict=True))
+    return [found[reference] for reference in references]
+
+
+def _with_vocabularies(
+    eyes: Eyes, base: ModelFacts, tuned: list[ModelFacts]
+) -> tuple[ModelFacts, list[ModelFacts]]:
+    """Tokens of the tokenizers that are not the base's byte for byte, and then the base's."""
+    mine = base.tokenizer.identities
+    other = [one.reference for one in tuned if not (one.tokenizer.identities & mine)]
+    if not other or not base.tokenizer.files:
+        return base, tuned
+    tuned = [eyes.with_vocabulary(one) if one.reference in other else one for one in tuned]
+    return eyes.with_vocabulary(base), tuned
+
+
+def _machine(models: Sequence[ModelFacts]) -> Machine:
+    """What is left here: on the disk downloads go to, or where no Hub is asked, on this one."""
+    if all(model.source != "hub" for model in models):
+        return this_machine(Path())
+    from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
+
+    return this_machine(Path(constants.HF_HUB_CACHE))
+
+
+def _distances(
+    base: ModelFacts | None,
+    tuned: Sequence[ModelFacts],
+    findings: Sequence[Finding],
+    settings: dict[str, Any] | None,
+) -> tuple[tuple[tuple[str, Distance], ...], list[Finding]]:
+    """How far each model is from the base, of those whose weights are here and fit."""
+    if base is None or base.missing or not base.tensors:
+        return (), []
+    bad = {f.model for f in findings if f.severity is Severity.BLOCKER}
+    fit = [one for one in tuned if one.tensors and not one.missing and one.reference not in bad]
+    known, said = [], []
+    for one in fit if base.reference not in bad else []:
+        names = (_exact(base), _exact(one))
+        try:
+            if settings is None:
+                profile = remembered_profile(*names)
+            else:
+                profile = cached_profile(*names, **settings)
+        except DppaError as error:  # NaN among the weights, for one
+            said.append(replace(trouble(one.reference, error), topic="weights"))
+            continue
+        if profile is None:
+            said.append(_not_measured(one.reference))
+            continue
+        known.append((one.reference, distance(profile)))
+        said.append(about_distance(one.reference, known[-1][1]))
+    return tuple(known), said
+
+
+def _exact(facts: ModelFacts) -> str:
+    """The reference of what was looked at, and of nothing newer."""
+    if facts.source != "hub" or facts.adapters:
+        return facts.reference
+    name = facts.reference.removeprefix("hub:").partition("@")[0]
+    return f"hub:{name}@{facts.commit}"
+
+
+def _not_measured(model: str) -> Finding:
+    return Finding(
+        Severity.NOTE,
+        "base",
+        model,
+        "How far its weights are from the base's has not been measured yet.",
+        "",
+        "Ask for it with --measure; `dppa profile` and every merge do so too.",
+    )
+
+
+def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    unique = dict.fromkeys(findings)
+    return tuple(sorted(unique, key=lambda f: -ORDER.index(f.severity)))

@@ -1,0 +1,54 @@
+"""Facts by hand: tiny models as preflight sees them, without files."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
+from dppa_core.safetensors_io import TensorInfo
+from tests.tiny import Shape
+
+SHAPE = Shape()
+
+
+def tensors(
+    shapes: Mapping[str, tuple[int, ...]] | None = None, dtype: str = "BF16"
+) -> dict[str, TensorInfo]:
+    """Headers of tensors, one behind the other."""
+    found, start = {}, 0
+    for name, shape in (SHAPE.tensors() if shapes is None else shapes).items():
+        size = 2 * math.prod(shape)
+        found[name] = TensorInfo(dtype, shape, start, size)
+        start += size
+    return found
+
+
+def model(reference: str = "acme/math", **changes: Any) -> ModelFacts:
+    """A tiny Llama of the Hub, as far as headers tell."""
+    facts = ModelFacts(
+        reference,
+        "hub",
+        commit="a" * 40,
+        revision="a" * 40,
+        config=SHAPE.config("BF16"),
+        tensors=tensors(),
+        tokenizer=TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:1"})),
+        licence="mit",
+    )
+    return replace(facts, **changes)
+
+
+def base(**changes: Any) -> ModelFacts:
+    """The base of `model`."""
+    return model("acme/base", **changes)
+
+
+def of(severity: Severity, found: list[Finding]) -> list[Finding]:
+    """The findings of one severity."""
+    return [finding for finding in found if finding.severity is severity]
+
+
+def topics(severity: Severity, found: list[Finding]) -> set[str]:
+    """What the findings of one severity are about."""
+    return {finding.topic for finding in of(severity, found)}

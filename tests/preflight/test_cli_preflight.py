@@ -1,0 +1,58 @@
+"""`dppa preflight`: what it prints, and how it exits."""
+
+from pathlib import Path
+
+import pytest
+
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from tests.command import Command
+
+
+def test_a_merge_that_works_exits_with_0(dppa: Command) -> None:
+    assert dppa("preflight", "zoo:base", "zoo:math", "zoo:law") == 0
+    assert "· note     base: How far" in dppa.out
+    assert dppa.out.rstrip().rpartition("\n")[2].startswith("base and math + law can be merged:")
+    assert not dppa.err
+
+
+def test_measuring_tells_how_far_a_model_is(dppa: Command) -> None:
+    assert dppa("preflight", "zoo:base", "zoo:math", "--measure", "--json") == 0
+    assert 0 < dppa.json["distances"]["zoo:math"]["ratio"] < 1
+
+
+def test_blockers_exit_with_1_and_are_on_stdout(dppa: Command) -> None:
+    assert dppa("preflight", "zoo:base", "zoo:nosuch", "zoo:math", "--json") == 1
+    assert not dppa.json["ready"] and len(dppa.json["facts"]) == 2
+    (blocker,) = [f for f in dppa.json["findings"] if f["severity"] == "blocker"]
+    assert blocker["model"] == "zoo:nosuch" and blocker["remedy"]
+    assert dppa.err == "dppa: 1 finding stands in the way of this merge.\n"
+
+
+def test_a_recipe_is_looked_at_with_its_method_and_dtype(dppa: Command, tmp_path: Path) -> None:
+    found = {}
+    for method, dtype in (("dppa", "bfloat16"), ("ties", "float32")):
+        levels = (0.8,) if method == "dppa" else (0.0,)
+        models = (DomainModel("zoo:math", levels), DomainModel("zoo:law", levels))
+        recipe = MergeRecipe("zoo:base", models, method, dtype=dtype)
+        path = tmp_path / f"{method}.yaml"
+        path.write_text(dump_recipe(recipe), "utf-8")
+        assert dppa("preflight", "--recipe", path, "--workers", 1, "--json") == 0
+        found[method] = dppa.json["estimate"]
+    assert found["ties"]["written"] == 2 * found["dppa"]["written"]
+    assert found["ties"]["merge_memory"] > found["dppa"]["merge_memory"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("zoo:base",), ("zoo:base", "zoo:math", "--recipe", "x.yaml")]
+)
+def test_half_a_question_is_wrong_usage(dppa: Command, arguments: tuple[str, ...]) -> None:
+    assert dppa("preflight", *arguments) == 2
+
+
+def test_an_adapter_that_does_not_fit_is_found_without_merging(
+    dppa: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
+    assert dppa("preflight", "zoo:base", f"zoo:base+{tmp_path}") == 1
+    assert "no safetensors header" in dppa.out

@@ -1,0 +1,179 @@
+"""Licences, downloads, disk, memory, time and distance: by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.modules import Module
+from dppa_core.preflight import machine
+from dppa_core.preflight.estimate import (
+    COMBINE_RATE,
+    DISK_RATE,
+    LINE_RATE,
+    MERGE_MEMORY,
+    MODEL_MEMORY,
+    PASS_RATE,
+    START,
+    THREAD_MEMORY,
+    Sizes,
+    estimate,
+    in_time,
+    memory_to_chat,
+)
+from dppa_core.preflight.facts import AdapterFacts, Finding, Severity
+from dppa_core.preflight.machine import Machine, available_memory, free_disk
+from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.preflight.of_weights import Distance, about_distance, distance
+from tests.preflight.made import base, model, of
+
+SIZES = Sizes(parameters=1000, stored=(2000, 2000, 4000))
+
+
+def test_the_formulas_by_hand() -> None:
+    got = estimate(SIZES)
+    assert (got.download, got.written) == (0, 2000)
+    # hashes 2000 + 6000, profiles 2 · 2000 + 6000, merge 2000 + 6000 + 2000
+    touched = 8000 + 10_000 + 10_000
+    assert got.merge_seconds == pytest.approx(START + touched / PASS_RATE + 2000 / DISK_RATE)
+    assert got.merge_memory == MERGE_MEMORY
+    assert got.model_memory == MODEL_MEMORY + 1000 * 6
+
+
+def test_a_combination_is_slower_and_holds_whole_tensors() -> None:
+    got = estimate(Sizes(1000, (2000, 2000), combines=True, largest=500, dtype="float32"))
+    touched, merged = 4000 + 4000, 4000 + 4000
+    expected = START + touched / PASS_RATE + merged / COMBINE_RATE + 4000 / DISK_RATE
+    assert got.merge_seconds == pytest.approx(expected)
+    assert got.merge_memory == MERGE_MEMORY + 500 * 4
+    both = estimate(Sizes(1000, (2000, 2000), combines=True, largest=500, workers=3))
+    assert both.merge_memory == MERGE_MEMORY + 2 * THREAD_MEMORY + 3 * 500 * 2
+
+
+def test_a_download_is_told_at_a_hundred_megabits() -> None:
+    got = estimate(Sizes(1000, (2000, 2000), missing=int(60 * LINE_RATE)))
+    assert got.download_seconds == 60
+
+
+def test_large_models_answer_in_two_bytes_a_parameter() -> None:
+    assert memory_to_chat(200_000_000) - MODEL_MEMORY == 200_000_000 * (4 + 2)
+    assert memory_to_chat(7_000_000_000) - MODEL_MEMORY == 7_000_000_000 * (2 + 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (42.4, "42 s"), (240, "4 min"), (9000, "2.5 h")]
+)
+def test_time_is_told_as_people_do(seconds: float, words: str) -> None:
+    assert in_time(seconds) == words
+
+
+def test_sizes_come_from_headers_and_missing_files() -> None:
+    mine, other = base(missing={"model.safetensors": 5}), model(missing={"model.safetensors": 7})
+    got = sizes_of(mine, [other, other], dtype="float32")
+    assert (got.parameters, got.missing, got.largest) == (23_808, 12, 259 * 32)
+    assert got.stored == (2 * 23_808,) * 3
+
+
+def resources(sizes: Sizes, memory: int | None, disk: int) -> dict[str, Finding]:
+    return {f.topic: f for f in about_resources(estimate(sizes), Machine(memory, disk))}
+
+
+def test_a_disk_without_room_for_downloads_blocks() -> None:
+    said = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 2999)
+    assert said["download"].severity is Severity.BLOCKER and "HF_HOME" in said["download"].remedy
+    said = resources(Sizes(1000, (2000, 2000), missing=3000), 10**12, 4000)
+    assert said["download"].severity is Severity.NOTE
+    assert said["disk"].severity is Severity.WARNING and "1 kB are left" in said["disk"].what
+
+
+@pytest.mark.parametrize(
+    ("memory", "severity"),
+    [(10**10, Severity.OK), (MERGE_MEMORY + 1, Severity.WARNING), (100, Severity.WARNING),
+     (None, Severity.NOTE)],
+)  # fmt: skip
+def test_memory_is_compared_with_what_is_left(memory: int | None, severity: Severity) -> None:
+    assert resources(SIZES, memory, 10**12)["memory"].severity is severity
+
+
+def test_licences_of_models_and_adapters_count() -> None:
+    adapter = AdapterFacts("hub:acme/lora", licence="llama2")
+    said = list(about_licences([base(), model(adapters=(adapter,), licence="gpl-3.0")]))
+    (conflict,) = of(Severity.WARNING, said)
+    assert "llama2 of hub:acme/lora" in conflict.what and "gpl-3.0 of acme/math" in conflict.what
+    (silent,) = of(Severity.NOTE, list(about_licences([base(), model(licence=None)])))
+    assert silent.model == "acme/math"
+    (fine,) = about_licences([base(), model()])
+    assert fine.severity is Severity.OK and "under mit" in fine.what
+
+
+def profile(*layers: tuple[float, float]) -> DeltaProfile:
+    """One module of one element a layer: (|d|, square of the weight)."""
+    modules = tuple(
+        ModuleProfile(
+            Module(f"layers.{i}.q", f"layers.{i}.q.weight", i, "q", 1, (1, 1)),
+            np.array([delta], np.float32),
+            np.array([1]),
+            np.zeros(1, np.float32),
+            square,
+        )
+        for i, (delta, square) in enumerate(layers)
+    )
+    return DeltaProfile("base", "tuned", modules, 0)
+
+
+def test_distance_by_hand() -> None:
+    found = distance(profile((3.0, 100.0), (4.0, 25.0)))
+    assert found.layers == pytest.approx((0.3, 0.8))
+    assert found.ratio == pytest.approx(5 / math.sqrt(125))
+    assert found.least_cosine == pytest.approx(math.sqrt(1 - 25 / 125))
+    assert distance(profile((1.0, 0.0))).ratio == math.inf
+    assert distance(profile((0.0, 0.0))).ratio == 0
+
+
+def test_the_bound_of_the_cosine_holds_for_any_delta() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (0.01, 0.3, 0.99):
+        weight, delta = rng.normal(size=(2, 50))
+        delta *= scale * np.linalg.norm(weight) / np.linalg.norm(delta)
+        tuned = weight + delta
+        cosine = tuned @ weight / np.linalg.norm(tuned) / np.linalg.norm(weight)
+        assert cosine >= Distance(scale, ()).least_cosine
+
+
+@pytest.mark.parametrize(
+    ("ratio", "severity", "words"),
+    [
+        (0.0, Severity.WARNING, "no delta to merge"),
+        (0.03, Severity.OK, "0.03 times as large"),
+        (0.5, Severity.OK, "at least 0.87"),
+        (0.7, Severity.WARNING, "at least 0.71"),
+        (1.41, Severity.WARNING, "1.4 times as large"),
+    ],
+)
+def test_a_delta_as_large_as_the_weights_is_another_base(
+    ratio: float, severity: Severity, words: str
+) -> None:
+    finding = about_distance("acme/math", Distance(ratio, (ratio,)))
+    assert finding.severity is severity and words in finding.what
+
+
+def test_what_is_left_here_is_a_number(tmp_path: Path) -> None:
+    memory = available_memory()
+    assert memory is None or memory > 10**6
+    assert free_disk(tmp_path / "not" / "there") == pytest.approx(free_disk(tmp_path), rel=0.5)
+
+
+def test_a_container_has_less_than_its_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 100\nfile 500\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       2 kB\n")
+    monkeypatch.setattr(machine, "_GROUP", tmp_path)
+    monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
+    assert available_memory() == 800  # 1000 - 700, and 500 of files that give way
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() == 2048

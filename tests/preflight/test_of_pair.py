@@ -1,0 +1,189 @@
+"""Findings about a base and a domain model, from facts made by hand; and the merge agrees."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import CheckpointError
+from dppa_core.pairs import match_tensors
+from dppa_core.preflight.collect_local import look_at_folder, template_of
+from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
+from dppa_core.preflight.of_model import about_model
+from dppa_core.preflight.of_pair import about_pair
+from dppa_core.vocabulary import Vocabulary
+from tests.preflight.made import SHAPE, base, model, of, tensors
+from tests.tiny import Shape, TinyLlama, random_llama
+
+DOWN = "model.layers.0.mlp.down_proj.weight"
+
+
+def found(mine: ModelFacts, theirs: ModelFacts) -> list[Finding]:
+    return list(about_pair(mine, theirs))
+
+
+def test_a_model_of_this_base_has_nothing_but_ok() -> None:
+    every = found(base(), model(stated_bases=("acme/base",)))
+    assert {f.severity for f in every} == {Severity.OK}
+    assert {f.topic for f in every} == {"base", "tensors", "tokenizer"}
+
+
+def test_a_card_that_names_another_base_is_warned_of() -> None:
+    (finding,) = of(Severity.WARNING, found(base(), model(stated_bases=("other/base",))))
+    assert finding.topic == "base" and "other/base" in finding.what + finding.remedy
+    assert not of(Severity.WARNING, found(base(), model(stated_bases=("acme/math",))))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "topic"),
+    [
+        ("model_type", "mistral", "architecture"),
+        ("num_attention_heads", 8, "size"),
+        ("rope_theta", 1e6, "positions"),
+    ],
+)
+def test_a_configuration_that_differs_is_warned_of(key: str, value: object, topic: str) -> None:
+    mine = base(config={**SHAPE.config("BF16"), "rope_theta": 1e4})
+    theirs = model(config={**mine.config, key: value})
+    (finding,) = of(Severity.WARNING, found(mine, theirs))
+    assert finding.topic == topic and str(value) in finding.what
+
+
+def test_what_only_one_configuration_says_is_no_difference() -> None:
+    theirs = {k: v for k, v in SHAPE.config("BF16").items() if k != "head_dim"}
+    assert not of(Severity.WARNING, found(base(), model(config=theirs)))
+
+
+def test_unmatched_names_are_counted_and_named() -> None:
+    theirs = tensors()
+    del theirs[DOWN]
+    theirs |= tensors({"model.layers.9.mlp.down_proj.weight": (2, 2)})
+    blockers = of(Severity.BLOCKER, found(base(), model(tensors=theirs)))
+    assert [f.what for f in blockers] == [
+        f"1 tensors of the base are not in it: {DOWN}.",
+        "It has 1 tensors the base lacks: model.layers.9.mlp.down_proj.weight.",
+    ]
+
+
+def test_another_shape_names_both() -> None:
+    theirs = tensors() | tensors({DOWN: (32, 50)})
+    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=theirs)))
+    assert f"{DOWN} is 32 × 50, in the base 32 × 48" in finding.what
+
+
+def test_another_vocabulary_is_told_in_rows() -> None:
+    wider = tensors(Shape(vocab=260).tensors())
+    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=wider)))
+    assert finding.topic == "vocabulary" and "260 rows of tokens, the base 259" in finding.what
+
+
+def test_another_float_is_noted() -> None:
+    (finding,) = of(Severity.NOTE, found(base(), model(tensors=tensors(dtype="F32"))))
+    assert finding.topic == "dtype" and "F32, the base's BF16" in finding.what
+
+
+def tokenizer(tokens: Mapping[str, int] | None, name: str) -> TokenizerFacts:
+    words = None if tokens is None else Vocabulary(tokens)
+    return TokenizerFacts("Fast", ("tokenizer.json",), frozenset({name}), words)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "severity", "words"),
+    [
+        ({"a": 0, "b": 1}, Severity.OK, "2 tokens are the base's"),
+        ({"a": 0, "b": 1, "<pad>": 2}, Severity.NOTE, "1 more ('<pad>') than"),
+        ({"a": 0}, Severity.NOTE, "1 fewer ('b')"),
+        ({"a": 1, "b": 0}, Severity.WARNING, "2 tokens have another row"),
+        (None, Severity.NOTE, "could not be compared"),
+    ],
+)
+def test_tokenizers_are_compared_token_by_token(
+    theirs: Mapping[str, int] | None, severity: Severity, words: str
+) -> None:
+    mine = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
+    every = found(mine, model(tokenizer=tokenizer(theirs, "git:2")))
+    (finding,) = [f for f in every if f.topic == "tokenizer"]
+    assert finding.severity is severity and words in finding.what
+
+
+def test_of_several_templates_the_default_counts() -> None:
+    several = [{"name": "tool", "template": "T"}, {"name": "default", "template": "D"}]
+    assert template_of({"chat_template": several}) == "D"
+    assert template_of({"chat_template": "X"}) == "X" and template_of({}) == ""
+
+
+def test_a_template_the_base_lacks_is_noted() -> None:
+    chatty = TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:1"}), template="{{x}}")
+    (finding,) = of(Severity.NOTE, found(base(), model(tokenizer=chatty)))
+    assert finding.topic == "template" and "the base has none" in finding.what
+    assert not of(Severity.NOTE, found(base(tokenizer=chatty), model()))
+
+
+def test_a_head_beside_a_tied_base_is_a_warning_as_headers_do_not_tell() -> None:
+    untied = model(tensors=tensors(Shape(tied=False).tensors()))
+    (finding,) = of(Severity.WARNING, found(base(), untied))
+    assert finding.topic == "head" and "lm_head.weight" in finding.what
+
+
+Change = Callable[[dict[str, np.ndarray]], None]
+
+
+def without(name: str) -> Change:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        del arrays[name]
+
+    return change
+
+
+def put(name: str, *shape: int) -> Change:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays[name] = np.ones(shape, np.float32)
+
+    return change
+
+
+def renamed(arrays: dict[str, np.ndarray]) -> None:
+    for name in list(arrays):
+        arrays[name.removeprefix("model.")] = arrays.pop(name)
+
+
+CHANGES: dict[str, tuple[Shape, Change]] = {
+    "the same": (Shape(), lambda arrays: None),
+    "without prefix": (Shape(), renamed),
+    "one missing": (Shape(), without(DOWN)),
+    "one more": (Shape(), put("model.layers.5.mlp.down_proj.weight", 32, 48)),
+    "another shape": (Shape(), put(DOWN, 32, 49)),
+    "more rows": (Shape(), put("model.embed_tokens.weight", 260, 32)),
+    "a buffer more": (Shape(), put("model.layers.0.self_attn.rotary_emb.inv_freq", 8)),
+    "three layers": (Shape(layers=3), lambda arrays: None),
+    "an untied base": (Shape(tied=False), without("lm_head.weight")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_preflight_blocks_exactly_what_the_merge_refuses(change: str, tmp_path: Path) -> None:
+    shape, edit = CHANGES[change]
+    mine = random_llama(0, Shape() if change == "three layers" else shape)
+    arrays = dict(random_llama(1, shape).arrays)
+    edit(arrays)
+    mine.save(tmp_path / "base")
+    TinyLlama(shape, arrays).save(tmp_path / "tuned")
+    sides = [tmp_path / "base", tmp_path / "tuned"]
+    looked = [look_at_folder(str(folder), folder).facts for folder in sides]
+    assert looked[0] and looked[1]
+    said = [*about_model(looked[1]), *found(looked[0], looked[1])]
+    opened = [SafetensorsCheckpoint(folder) for folder in sides]
+    try:
+        match_tensors(*opened)
+        refused = False
+    except CheckpointError:
+        refused = True
+    assert bool(of(Severity.BLOCKER, said)) == refused, [f.what for f in said]
+
+
+def test_counters_on_one_side_and_weights_on_the_other_are_a_blocker() -> None:
+    strange = tensors() | tensors({"model.norm.weight": (32,)}, "I64")
+    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=strange)))
+    assert finding.topic == "dtype" and "model.norm.weight is I64, in the base BF16" in finding.what
