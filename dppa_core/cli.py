@@ -23,6 +23,7 @@ from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_packs import pack
 from dppa_core.cli_plans import plan_text, profile_json, profile_text
 from dppa_core.cli_preflight import preflight
+from dppa_core.cli_presets import presets
 from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_terminal import terminal
 from dppa_core.density import PruningParameters
@@ -49,6 +50,7 @@ app.command()(evaluate)
 app.command()(methods)
 app.command()(convert)
 app.command()(preflight)
+app.command()(presets)
 app.command()(compare_semantics)
 app.command()(pack)
 app.command()(diff)

@@ -14,6 +14,7 @@ import typer
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.preflight.facts import ORDER, Finding, Severity
 from dppa_core.preflight.run import Report, preflight_models, preflight_recipe
+from dppa_core.presets import hub_preset
 from dppa_core.recipe import load_recipe
 from dppa_core.references import short_name
 
@@ -25,6 +26,7 @@ def preflight(
         list[str] | None, typer.Argument(metavar="BASE MODEL…", help="The base, then the others.")
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Look at the models of a recipe.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Look at a set of `dppa presets`.")] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Read weights that are here: is this the base?")
     ] = False,
@@ -35,8 +37,10 @@ def preflight(
 ) -> None:
     """Tell whether models can be merged, and what it takes, before weights are fetched."""
     models = models or None
-    if (recipe is None) == (models is None):
-        raise typer.BadParameter("give either BASE MODEL… or --recipe FILE")
+    if [recipe, preset, models].count(None) != 2:
+        raise typer.BadParameter("give BASE MODEL…, or --recipe FILE, or --preset NAME")
+    if preset is not None:
+        models = list(hub_preset(preset).references)
     if models is not None and len(models) < 2:
         raise typer.BadParameter("name the base, then at least one domain model")
     with progress_line() as progress:

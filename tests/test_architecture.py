@@ -34,13 +34,9 @@ CORE_LAYERS = tuple(
         """
         floats kernels chunks binning cuts workers releaser
         strict_json safetensors_io safetensors_write shards renames atomic cache
-        checkpoint tokenizer sources references hub lora pack provenance
-        checkpoint torch_files tokenizer convert sources references hub lora provenance
-        recipe pairs profile preflight
+        checkpoint torch_files tokenizer convert sources references hub lora pack provenance
+        recipe pairs shelf profile preflight presets
         merge merger mergekit comparison diff
-        checkpoint tokenizer sources references hub lora provenance
-        recipe pairs shelf profile preflight
-        merge merger mergekit comparison
         card export
         """,
         # models in memory

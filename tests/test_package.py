@@ -26,6 +26,10 @@ def test_the_wheel_holds_the_embedded_models(wheel: zipfile.ZipFile) -> None:
             assert f"dppa_core/_zoo/{model}/{file}" in names
 
 
+def test_the_wheel_holds_the_presets(wheel: zipfile.ZipFile) -> None:
+    assert b"hub:" in wheel.read("dppa_core/_presets.yaml")
+
+
 def test_the_wheel_is_the_library_alone(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core"}

@@ -1,0 +1,61 @@
+"""The command `presets`: sets of models of the Hub, and whether they run here.
+
+Knows how people ask and what they see.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.cli_output import emit, table
+from dppa_core.preflight.facts import counted, in_bytes
+from dppa_core.preflight.machine import this_machine
+from dppa_core.presets import hub_presets, preset_json
+
+
+def presets(
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """List sets of models of the Hub: size, licence, hardware, and whether they run here."""
+    from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
+
+    machine = this_machine(Path(constants.HF_HUB_CACHE))
+    found = [preset_json(preset, machine) for preset in hub_presets()]
+    value = {"memory": machine.memory, "disk": machine.disk, "presets": found}
+    emit(value, presets_text(found), as_json=as_json)
+
+
+def presets_text(found: list[dict[str, Any]]) -> str:
+    """A table, then the models and the remarks set by set."""
+    rows = [
+        [
+            entry["name"],
+            counted(entry["parameters"]),
+            str(1 + len(entry["models"])),
+            in_bytes(entry["missing_bytes"]) if entry["missing_bytes"] else "here",
+            in_bytes(entry["estimate"]["merge_memory"]),
+            in_bytes(entry["estimate"]["model_memory"]),
+            entry["runs_here"],
+        ]
+        for entry in found
+    ]
+    head = ["preset", "parameters", "models", "to fetch", "to merge", "to chat", "runs here"]
+    lines = [table(head, rows), ""]
+    for entry in found:
+        lines += [f"{entry['name']}: {entry['title']}", *(f"  {line}" for line in _told(entry)), ""]
+    lines.append("`dppa preflight --preset NAME` asks the Hub, before anything is fetched.")
+    return "\n".join(lines)
+
+
+def _told(entry: dict[str, Any]) -> list[str]:
+    lines = [entry["base"], *entry["models"], f"licence: {', '.join(entry['licences'])}"]
+    if entry["gated"]:
+        lines.append(f"gated: {', '.join(entry['gated'])}")
+    if entry["reason"]:
+        lines.append(f"lacking here: {entry['reason']}")
+    if entry["note"]:
+        lines.append(entry["note"])
+    return lines

@@ -1,0 +1,191 @@
+"""Sets of models of the Hub that are worth a merge, with their sizes, and whether they run here.
+
+Knows assets/presets.yaml and the formulas of preflight; asks the Hub for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dppa_core.errors import UnknownName, did_you_mean, shown
+from dppa_core.hub import cached_folder, is_commit
+from dppa_core.hub_download import is_here
+from dppa_core.preflight.estimate import Estimate, Sizes, estimate
+from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight.machine import Machine
+
+_WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class PresetModel:
+    """One model of a set."""
+
+    model: str
+    """owner/name."""
+    parameters: int
+    revision: str = ""
+    """Commit; empty where none could be verified: then the main branch is taken."""
+    dtype: str = "bfloat16"
+    """Of the stored weights."""
+    licence: str | None = None
+    """Identifier of the Hub; None where its card was not seen."""
+    gated: bool = False
+    """Whether its authors want their terms accepted first."""
+
+    @property
+    def reference(self) -> str:
+        """As recipes name it."""
+        return f"hub:{self.model}@{self.revision}" if self.revision else f"hub:{self.model}"
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights."""
+        return self.parameters * _WIDTHS[self.dtype]
+
+    @property
+    def here(self) -> bool:
+        """Whether its weights are on this disk, as far as is known without asking the Hub."""
+        commit = self.revision
+        if not is_commit(commit):
+            folder = cached_folder(self.model)
+            commit = folder.name if folder else ""
+        return bool(commit) and is_here(self.model, commit)
+
+
+@dataclass(frozen=True, slots=True)
+class HubPreset:
+    """A base and the domain models made from it."""
+
+    name: str
+    """A word for the command line."""
+    title: str
+    base: PresetModel
+    models: tuple[PresetModel, ...]
+    note: str = ""
+    """What to know before merging them; empty where there is nothing."""
+
+    @property
+    def all(self) -> tuple[PresetModel, ...]:
+        """The base, then the others."""
+        return (self.base, *self.models)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Of the base, then of the others."""
+        return tuple(model.reference for model in self.all)
+
+    @property
+    def gated(self) -> tuple[str, ...]:
+        """The models whose terms have to be accepted."""
+        return tuple(model.model for model in self.all if model.gated)
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """What the cards state, each licence once; "not stated here" where one was not seen."""
+        return tuple(dict.fromkeys(model.licence or "not stated here" for model in self.all))
+
+    def missing(self) -> int:
+        """Bytes of weights that are not on this disk."""
+        return sum(model.bytes for model in self.all if not model.here)
+
+    def estimate(self, missing: int, workers: int = 1) -> Estimate:
+        """What a merge of all of them takes, by the formulas of preflight."""
+        stored = tuple(model.bytes for model in self.all)
+        return estimate(Sizes(self.base.parameters, stored, missing, workers=workers))
+
+
+@dataclass(frozen=True, slots=True)
+class RunsHere:
+    """Whether a set can be merged, and chatted with, on a machine."""
+
+    merge: bool
+    chat: bool
+    reason: str
+    """What is lacking; empty where nothing is."""
+
+    @property
+    def word(self) -> str:
+        """yes, merge only, or no."""
+        return "yes" if self.merge and self.chat else "merge only" if self.merge else "no"
+
+
+def runs_here(needed: Estimate, machine: Machine) -> RunsHere:
+    """Compare what a merge takes with what a machine has left; unknown memory counts as enough."""
+    memory, reasons = machine.memory, []
+    disk = needed.download + needed.written
+    if disk > machine.disk:
+        reasons.append(f"{in_bytes(disk)} of disk, {in_bytes(machine.disk)} are left")
+    merge = not reasons and (memory is None or needed.merge_memory <= memory)
+    chat = memory is None or needed.model_memory <= memory
+    if memory is not None and not (chat and needed.merge_memory <= memory):
+        wanted = max(needed.model_memory, needed.merge_memory)
+        reasons.append(f"{in_bytes(wanted)} of memory, {in_bytes(memory)} are left")
+    return RunsHere(merge, merge and chat, "; ".join(reasons))
+
+
+def preset_json(preset: HubPreset, machine: Machine) -> dict[str, Any]:
+    """A set as JSON values, with what it takes and whether it runs here."""
+    missing = preset.missing()
+    needed = preset.estimate(missing)
+    here = runs_here(needed, machine)
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "note": preset.note,
+        "base": preset.base.reference,
+        "models": [model.reference for model in preset.models],
+        "parameters": preset.base.parameters,
+        "bytes": sum(model.bytes for model in preset.all),
+        "missing_bytes": missing,
+        "licences": list(preset.licences),
+        "gated": list(preset.gated),
+        "estimate": asdict(needed),
+        "runs_here": here.word,
+        "reason": here.reason,
+    }
+
+
+@cache
+def hub_presets() -> tuple[HubPreset, ...]:
+    """All sets, the smallest first."""
+    entries: list[dict[str, Any]] = yaml.safe_load(presets_file().read_text("utf-8"))["hub"]
+    return tuple(_preset(entry) for entry in entries)
+
+
+def hub_preset(name: str) -> HubPreset:
+    """The set of that name.
+
+    Raises:
+        UnknownName: with the closest name there is.
+    """
+    known: Sequence[HubPreset] = hub_presets()
+    for preset in known:
+        if preset.name == name:
+            return preset
+    hint = did_you_mean(name, (preset.name for preset in known))
+    raise UnknownName(f"No preset {shown(name)}. {hint}")
+
+
+def presets_file() -> Path:
+    """The package's own, else the repository's."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "_presets.yaml"
+    return packaged if packaged.is_file() else package.parent / "assets" / "presets.yaml"
+
+
+def _preset(entry: Mapping[str, Any]) -> HubPreset:
+    models = tuple(PresetModel(**model) for model in entry["models"])
+    return HubPreset(
+        entry["name"],
+        entry["title"],
+        PresetModel(**entry["base"]),
+        models,
+        " ".join(str(entry.get("note", "")).split()),
+    )
