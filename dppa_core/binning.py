@@ -1,4 +1,4 @@
-"""One tensor's |d|, counted in bins: from weights to a profile of kilobytes.
+"""One tensor's |d|, or another score, counted in bins: from weights to a profile of kilobytes.
 
 Knows the weights of one pair of tensors, not checkpoints. Counts and sums are integers: the
 result is the same however a tensor is cut into slices.
@@ -19,6 +19,8 @@ from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import to_float32
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
+from dppa_core.score_binning import Tallied, split_scores
+from dppa_core.scoring import Scoring
 
 EXACT_NUMEL = 1 << 18
 """Up to this size an open bin is split into one bin for every distinct |d|, …"""
@@ -41,6 +43,8 @@ class Bins:
     """Sum of the elements' places in their bin."""
     base_square: float
     """Sum of squares of the base's weights."""
+    sums: Float64[ndarray, "bins two"] | None = None
+    """Sums of |d| and d² in each bin, where another score than |d| was counted."""
 
 
 class Counter:
@@ -53,17 +57,26 @@ class Counter:
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self._words = np.zeros(1 << (32 - OPEN_BITS), np.uint64)
+        self._tallied: Tallied | None = None
 
-    def count(self, pair: TensorPair, start: int, stop: int) -> Bins:
-        """Count the elements from `start` to `stop`, at most 2**24 of them."""
+    def count(
+        self, pair: TensorPair, start: int, stop: int, scoring: Scoring | None = None
+    ) -> Bins:
+        """Count the elements from `start` to `stop`, at most 2**24 of them, by |d| or a score."""
         span = np.array([0xFFFFFFFF, 0], np.uint32)
-        lanes = np.zeros(_LANES)
-        for _, base, tuned in self._loader.chunks(pair, start, stop):
-            self._loader.kernels.histogram(base, tuned, self._words, span)
-            self._loader.kernels.sum_squares(base, lanes)
+        lanes, kernels = np.zeros(_LANES), self._loader.kernels
+        if scoring is not None and self._tallied is None:
+            self._tallied = Tallied()
+        for first, base, tuned in self._loader.chunks(pair, start, stop):
+            ranked = base, tuned
+            if scoring is not None and self._tallied is not None:
+                ranked = self._tallied.scores(kernels, scoring, first, base, tuned)
+            kernels.histogram(*ranked, self._words, span)
+            kernels.sum_squares(base, lanes)
         live, words = self._drain(span)
+        sums = None if scoring is None or self._tallied is None else self._tallied.drain(live)
         counts, places = (words >> np.uint64(40)), words & np.uint64((1 << 40) - 1)
-        return Bins(live, counts.astype(np.int64), places.astype(np.int64), _folded(lanes))
+        return Bins(live, counts.astype(np.int64), places.astype(np.int64), _folded(lanes), sums)
 
     def _drain(
         self, span: UInt32[ndarray, " two"]
@@ -92,7 +105,12 @@ def joined(parts: Sequence[Bins]) -> Bins:
     counts, places = np.zeros((2, words.size), np.int64)
     np.add.at(counts, where, np.concatenate([part.counts for part in parts]))
     np.add.at(places, where, np.concatenate([part.places for part in parts]))
-    return Bins(words, counts, places, sum(part.base_square for part in parts))
+    square = sum(part.base_square for part in parts)
+    if parts[0].sums is None:
+        return Bins(words, counts, places, square)
+    sums = np.zeros((words.size, 2))
+    np.add.at(sums, where, np.concatenate([part.sums for part in parts if part.sums is not None]))
+    return Bins(words, counts, places, square, sums)
 
 
 def profile_tensor(
@@ -100,6 +118,7 @@ def profile_tensor(
     module: Module,
     pair: TensorPair,
     names: tuple[str, str] = ("base", "domain model"),
+    scoring: Scoring | None = None,
 ) -> ModuleProfile:
     """Profile one tensor.
 
@@ -108,17 +127,22 @@ def profile_tensor(
         module: What the tensor is.
         pair: Both sides of it; not empty.
         names: Of base and domain model, for messages.
+        scoring: What ranks its elements, if not |d|.
 
     Raises:
         NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
     """
     counter = Counter(loader)
-    parts = [counter.count(pair, start, stop) for start, stop in slices(pair.numel)]
-    return profile_of_bins(module, pair, joined(parts), names)
+    parts = [counter.count(pair, start, stop, scoring) for start, stop in slices(pair.numel)]
+    return profile_of_bins(module, pair, joined(parts), names, scoring)
 
 
 def profile_of_bins(
-    module: Module, pair: TensorPair, bins: Bins, names: tuple[str, str]
+    module: Module,
+    pair: TensorPair,
+    bins: Bins,
+    names: tuple[str, str],
+    scoring: Scoring | None = None,
 ) -> ModuleProfile:
     """The profile of a tensor, all of whose elements were counted.
 
@@ -127,6 +151,8 @@ def profile_of_bins(
     """
     if bins.words[-1] >= _INFINITE:
         raise_not_finite(pair, names)
+    if scoring is not None and bins.sums is not None:
+        return _profile_of_scores(module, pair, bins, bins.sums, scoring)
     opened = (bins.words & 1).astype(np.uint32)
     bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
     if opened.any() and pair.numel <= EXACT_NUMEL:
@@ -153,6 +179,35 @@ def _split(
     return every[order], np.concatenate([counts, found])[order].astype(np.int64)
 
 
+def _profile_of_scores(
+    module: Module,
+    pair: TensorPair,
+    bins: Bins,
+    sums: Float64[ndarray, "bins two"],
+    scoring: Scoring,
+) -> ModuleProfile:
+    if pair.numel <= EXACT_NUMEL:
+        values, found, exact = split_scores(pair, scoring)
+        if values.size <= EXACT_VALUES:
+            none = np.zeros(values.size, np.float32)
+            total = float(exact[:, 0].sum())
+            return ModuleProfile(
+                module, values, found, none, bins.base_square, exact[:, 1].copy(), total
+            )
+    opened = (bins.words & 1).astype(np.uint32)
+    bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
+    excess = (bins.places / bins.counts - opened).astype(np.float32)
+    return ModuleProfile(
+        module,
+        bits.view(np.float32),
+        bins.counts,
+        excess,
+        bins.base_square,
+        sums[:, 1].copy(),
+        float(sums[:, 0].sum()),
+    )
+
+
 def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
     """Say which side of a pair is not finite.
 
@@ -162,6 +217,6 @@ def raise_not_finite(pair: TensorPair, names: tuple[str, str]) -> None:
     check_finite(pair.base, pair.base_dtype, pair.name, names[0])
     check_finite(pair.finetuned, pair.finetuned_dtype, pair.name, names[1])
     raise NonFiniteWeights(
-        f"{pair.name}: {names[1]} minus {names[0]} is too large for float32 (3.4e38). "
-        "A damaged file is the usual cause."
+        f"{pair.name}: {names[1]} minus {names[0]}, or its score, is too large for float32 "
+        "(3.4e38). A damaged file is the usual cause."
     )

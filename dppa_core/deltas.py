@@ -39,6 +39,8 @@ class Bin:
 class ModuleProfile:
     """The distribution of |d| in one tensor, d = finetuned - base in float32.
 
+    Or that of another score, see `delta_squares`.
+
     Most bins hold one magnitude. The others are *open*: their elements share all bits of |d| but
     the last 14, which are not all 0. A delta of two bfloat16 numbers rarely needs those bits.
     """
@@ -52,6 +54,11 @@ class ModuleProfile:
     """Mean of |d| in the bin minus `magnitudes`, in steps between float32 numbers; > 0 if open."""
     base_square: float
     """Sum of squares of the base's weights, to compare the delta with."""
+    delta_squares: Float64[ndarray, " bins"] | None = None
+    """Sum of d² in each bin, where elements are ranked by another score than |d|: all that is said
+    of |d| here is then said of the score, but for the sums of d² and `mean_magnitude`."""
+    delta_total: float | None = None
+    """Sum of |d|, where elements are ranked by another score."""
     below: Int64[ndarray, " edges"] = field(init=False)
     """Elements in the bins before each bin, and all of them at the end."""
     energy_from: Float64[ndarray, " edges"] = field(init=False)
@@ -86,13 +93,20 @@ class ModuleProfile:
     @property
     def squares(self) -> Float64[ndarray, " bins"]:
         """Sum of d² in each bin; in an open one as if all were at the mean (1e-6 at most)."""
+        if self.delta_squares is not None:
+            return self.delta_squares
         means = self.means
         return np.asarray(means * means * self.counts)
 
     @property
     def mean(self) -> float:
-        """Mean of |d|."""
+        """Mean of |d|, or of the score."""
         return self.total / self.numel
+
+    @property
+    def mean_magnitude(self) -> float:
+        """Mean of |d|, whatever ranks the elements."""
+        return self.mean if self.delta_total is None else self.delta_total / self.numel
 
     @property
     def delta_square(self) -> float:
@@ -125,13 +139,14 @@ class ModuleProfile:
         top = (bits >> OPEN_BITS) + 1 << OPEN_BITS if excess else bits + 1
         mean = float(low) + excess * float(np.spacing(low))
         count = int(self.counts[index])
+        own = self.delta_squares
         return Bin(
             low=float(low),
             high=float(np.uint32(top).view(np.float32)),
             open=excess > 0,
             below=int(self.below[index]),
             count=count,
-            square=mean * mean * count,
+            square=mean * mean * count if own is None else float(own[index]),
             energy_above=float(self.energy_from[index + 1]),
         )
 

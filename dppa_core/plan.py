@@ -181,7 +181,7 @@ def _plan_module(
         kept=last.kept,
         levels=levels,
         energy=_share(last.selection.energy, profile.delta_square),
-        mean_magnitude=profile.mean,
+        mean_magnitude=profile.mean_magnitude,
     )
 
 

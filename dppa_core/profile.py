@@ -22,6 +22,7 @@ from dppa_core.pairs import check_finite, match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.releaser import Releaser
+from dppa_core.scoring import Score, Scoring
 from dppa_core.sources import open_checkpoint
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
@@ -43,6 +44,7 @@ def profile_delta(
     progress: Progress | None = None,
     stop: Stop | None = None,
     names: tuple[str, str] = ("base", "domain model"),
+    score: Score | None = None,
 ) -> DeltaProfile:
     """Profile every module of a pair, and check every tensor for NaN and infinity.
 
@@ -53,6 +55,7 @@ def profile_delta(
         progress: Told module by module.
         stop: Ends the pass between two slices of a tensor.
         names: Of base and domain model, for messages.
+        score: What ranks the elements, if not |d|.
 
     Raises:
         IncompatibleCheckpoints: no delta exists.
@@ -63,7 +66,8 @@ def profile_delta(
     shapes = {name: base.shape(name) for name in places if base.dtype(name) in FLOATS}
     modules = find_modules(shapes)
     rest = sorted(set(shapes) - {module.tensor for module in modules})
-    reader, threads = _Reader(base, finetuned, places, names, stop), worker_count(workers)
+    reader = _Reader(base, finetuned, places, names, stop, score)
+    threads = worker_count(workers)
     profiles: list[ModuleProfile] = []
     for item in _profiles(reader, modules, threads):
         report(progress, len(profiles), len(modules), item.module.name)
@@ -80,7 +84,7 @@ def profile_delta(
 def _profiles(reader: _Reader, modules: Iterable[Module], threads: int) -> Iterator[ModuleProfile]:
     pairs = {m.tensor: reader.shared(m.tensor, len(slices(m.numel)) + 1) for m in modules}
     tasks = [
-        partial(reader.count, pairs[module.tensor], start, stop)
+        partial(reader.count, module.tensor, pairs[module.tensor], start, stop)
         for module in modules
         for start, stop in slices(module.numel)
     ]
@@ -88,7 +92,8 @@ def _profiles(reader: _Reader, modules: Iterable[Module], threads: int) -> Itera
         for module in modules:
             parts = list(islice(found, len(slices(module.numel))))
             with pairs[module.tensor].use() as pair:
-                yield profile_of_bins(module, pair, joined(parts), reader.names)
+                scoring = reader.scoring(module.tensor)
+                yield profile_of_bins(module, pair, joined(parts), reader.names, scoring)
 
 
 class _Reader:
@@ -101,9 +106,10 @@ class _Reader:
         places: Mapping[str, str],
         names: tuple[str, str],
         stop: Stop | None,
+        score: Score | None,
     ) -> None:
         self._base, self._finetuned, self._places = base, finetuned, places
-        self.names, self._stop = names, stop
+        self.names, self._stop, self._score = names, stop, score
         self._releaser = Releaser((base, finetuned))
         kernels = get_backend("numba")
         self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read)))
@@ -113,11 +119,15 @@ class _Reader:
         other = self._places[name]
         return Shared(partial(tensor_pair, self._base, self._finetuned, name, other), users)
 
-    def count(self, shared: Shared[TensorPair], start: int, stop: int) -> Bins:
+    def scoring(self, name: str) -> Scoring | None:
+        """How the elements of a module are ranked; None where by |d|."""
+        return self._score.of(name, self._places[name]) if self._score else None
+
+    def count(self, name: str, shared: Shared[TensorPair], start: int, stop: int) -> Bins:
         """Count a slice of a module."""
         check(self._stop)
         with shared.use() as pair, self._counters.one() as counter:
-            return counter.count(pair, start, stop)
+            return counter.count(pair, start, stop, self.scoring(name))
 
     def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
         """A task for every slice of tensors that are no modules."""
@@ -193,6 +203,7 @@ def kept_profile(
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    score: Score | None = None,
 ) -> DeltaProfile:
     """As `cached_profile`, of a base and a domain model that are open already.
 
@@ -203,14 +214,16 @@ def kept_profile(
         workers: See `profile_delta`.
         progress: Told module by module.
         stop: Ends the pass between two slices of a tensor.
+        score: What ranks the elements, if not |d|.
     """
-    entry = profile_entry(mine.content_hash(), theirs.content_hash())
+    ranked_by = score.key if score else ""
+    entry = profile_entry(mine.content_hash(), theirs.content_hash(), ranked_by)
     known = load_profile(entry, names)
     if known is not None:
         report(progress, 1, 1, "profile read from the cache")
         return known
     profile = profile_delta(
-        mine, theirs, workers=workers, progress=progress, stop=stop, names=names
+        mine, theirs, workers=workers, progress=progress, stop=stop, names=names, score=score
     )
     save_profile(entry, profile)
     return profile

@@ -24,9 +24,16 @@ _FORMAT = 2  # a new number where the same weights would give another profile
 _ARRAYS = ("magnitudes", "counts", "excess")
 
 
-def profile_entry(base: str, finetuned: str) -> Path:
-    """Where the profile of two sets of weights belongs, told apart by hashes."""
-    key = hashlib.sha256(f"{_FORMAT}\0{base}\0{finetuned}".encode()).hexdigest()
+def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
+    """Where the profile of two sets of weights belongs, told apart by hashes.
+
+    Args:
+        base: Hash of one set.
+        finetuned: Hash of the other.
+        score: Key of the score that ranks the elements; empty for |d|.
+    """
+    parts = (str(_FORMAT), base, finetuned, *([score] if score else []))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("profiles") / f"{key}.npz"
 
 
@@ -35,13 +42,23 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     modules = profile.modules
     head = {
         "other_tensors": profile.other_tensors,
-        "modules": [{**asdict(item.module), "base_square": item.base_square} for item in modules],
+        "modules": [
+            {
+                **asdict(item.module),
+                "base_square": item.base_square,
+                **({} if item.delta_total is None else {"delta_total": item.delta_total}),
+            }
+            for item in modules
+        ],
     }
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0)])
         for name in _ARRAYS
     }
     arrays["counts"] = _narrowest(arrays["counts"])
+    squares = [item.delta_squares for item in modules if item.delta_squares is not None]
+    if squares:
+        arrays["delta_squares"] = np.concatenate(squares)
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
     file = io.BytesIO()
@@ -61,7 +78,7 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
         return None
     try:
         with np.load(io.BytesIO(stored), allow_pickle=False) as data:
-            arrays = {name: data[name] for name in (*_ARRAYS, "bins", "head")}
+            arrays = {name: data[name] for name in data.files}
         return _profile(json.loads(arrays["head"].tobytes()), arrays, names)
     except (ValueError, KeyError, TypeError):  # whole, but another version's
         return None
@@ -69,12 +86,17 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
 
 def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str]) -> DeltaProfile:
     ends = np.cumsum(arrays["bins"])
-    modules = []
+    modules, squared = [], 0
     for entry, size, end in zip(head["modules"], arrays["bins"], ends, strict=True):
         entry = dict(entry)
-        base_square = entry.pop("base_square")
+        base_square, delta_total = entry.pop("base_square"), entry.pop("delta_total", None)
         module = Module(**{**entry, "shape": tuple(entry["shape"])})
         magnitudes, counts, excess = (arrays[name][end - size : end] for name in _ARRAYS)
         wide = counts.astype(np.int64)
-        modules.append(ModuleProfile(module, magnitudes, wide, excess, base_square))
+        squares = None
+        if delta_total is not None:
+            squares, squared = arrays["delta_squares"][squared : squared + size], squared + size
+        modules.append(
+            ModuleProfile(module, magnitudes, wide, excess, base_square, squares, delta_total)
+        )
     return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])

@@ -78,6 +78,61 @@ class Kernels(Protocol):
         """As `add_whole` for elements whose hash is below the cut; the others stay."""
         ...
 
+    def score(
+        self,
+        base: Stored,
+        tuned: Stored,
+        weights: Float32[ndarray, " n"],
+        out: Float32[ndarray, " n"],
+    ) -> None:
+        """out = weight * |tuned - base|: 0 only where both are equal.
+
+        Where they are not, it is no less than the smallest normal number: what has no weight comes
+        last, but before what never changed.
+        """
+        ...
+
+    def score_random(
+        self, base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
+    ) -> None:
+        """out = a multiple of 2**-24 in (0, 1] by the hash of each place; 0 where both are equal.
+
+        Where |tuned - base| is not finite, out is not either.
+        """
+        ...
+
+    def add_ranked(
+        self,
+        acc: Float32[ndarray, " n"],
+        base: Stored,
+        tuned: Stored,
+        scores: Float32[ndarray, " n"],
+        start: int,
+        seed: int,
+        thresholds: Float32[ndarray, " K"],
+        cuts: UInt64[ndarray, " K"],
+        weights: Float32[ndarray, " K"],
+    ) -> None:
+        """As `add_bands`, with scores in the place of |d|: what is added is still tuned - base."""
+        ...
+
+    def sum_by_bin(
+        self,
+        base: Stored,
+        tuned: Stored,
+        scores: Float32[ndarray, " n"],
+        sums: Float64[ndarray, "bins two"],
+    ) -> None:
+        """Add |d| and d², in float64 and rising order, to the row of each score's word.
+
+        Args:
+            base: Of one side.
+            tuned: Of the other; d = tuned - base.
+            scores: Which bin an element belongs to, see `histogram`.
+            sums: 2**18 rows.
+        """
+        ...
+
     def histogram(
         self,
         base: Stored,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import loops
+from dppa_core.kernels import loops, ranked
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 
@@ -61,6 +61,49 @@ def add_random(
     """See `Kernels.add_random`."""
     place = np.uint64(start), np.uint64(seed)
     loops.add_random(acc, base, tuned, *place, np.uint64(cut), np.float32(weight))
+
+
+def score(
+    base: Stored,
+    tuned: Stored,
+    weights: Float32[ndarray, " n"],
+    out: Float32[ndarray, " n"],
+) -> None:
+    """See `Kernels.score`."""
+    ranked.score(base, tuned, weights, out)
+
+
+def score_random(
+    base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
+) -> None:
+    """See `Kernels.score_random`."""
+    ranked.score_random(base, tuned, np.uint64(start), np.uint64(seed), out)
+
+
+def add_ranked(
+    acc: Float32[ndarray, " n"],
+    base: Stored,
+    tuned: Stored,
+    scores: Float32[ndarray, " n"],
+    start: int,
+    seed: int,
+    thresholds: Float32[ndarray, " K"],
+    cuts: UInt64[ndarray, " K"],
+    weights: Float32[ndarray, " K"],
+) -> None:
+    """See `Kernels.add_ranked`."""
+    place = np.uint64(start), np.uint64(seed)
+    ranked.add_ranked(acc, base, tuned, scores, *place, thresholds, cuts, weights)
+
+
+def sum_by_bin(
+    base: Stored,
+    tuned: Stored,
+    scores: Float32[ndarray, " n"],
+    sums: Float64[ndarray, "bins two"],
+) -> None:
+    """See `Kernels.sum_by_bin`."""
+    ranked.sum_by_bin(base, tuned, scores, sums)
 
 
 def histogram(

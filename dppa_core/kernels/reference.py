@@ -15,6 +15,7 @@ from dppa_core.deltas import OPEN_BITS
 from dppa_core.partition import MULTIPLIERS
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
+_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def _signed(value: int) -> int:
@@ -88,7 +89,19 @@ def add_bands(
 ) -> None:
     """See `Kernels.add_bands`."""
     delta = _delta(base, tuned)
-    size, hashes = delta.abs(), _mix(start, delta.numel(), seed)
+    _add_inside(acc, delta, delta.abs(), (start, seed), thresholds, cuts, weights)
+
+
+def _add_inside(
+    acc: Float32[ndarray, " n"],
+    delta: Tensor,
+    size: Tensor,
+    place: tuple[int, int],
+    thresholds: Float32[ndarray, " K"],
+    cuts: UInt64[ndarray, " K"],
+    weights: Float32[ndarray, " K"],
+) -> None:
+    hashes = _mix(place[0], delta.numel(), place[1])
     weight = torch.zeros_like(delta)
     for level in range(thresholds.size - 1, -1, -1):
         threshold = torch.tensor(thresholds[level])
@@ -112,13 +125,60 @@ def add_random(
     _add(acc, delta, kept.float() * torch.tensor(weight, dtype=torch.float32))
 
 
+def score(
+    base: Stored,
+    tuned: Stored,
+    weights: Float32[ndarray, " n"],
+    out: Float32[ndarray, " n"],
+) -> None:
+    """See `Kernels.score`."""
+    delta = _delta(base, tuned)
+    scores = _values(weights) * delta.abs()
+    scores = torch.where(scores < _SMALLEST, torch.tensor(_SMALLEST), scores)
+    torch.from_numpy(out).copy_(torch.where(delta == 0, torch.tensor(0.0), scores))
+
+
+def score_random(
+    base: Stored, tuned: Stored, start: int, seed: int, out: Float32[ndarray, " n"]
+) -> None:
+    """See `Kernels.score_random`."""
+    size = _delta(base, tuned).abs()
+    scores = (_shift(_mix(start, size.numel(), seed), 40) + 1).float() * 2.0**-24
+    torch.from_numpy(out).copy_(torch.where((size > 0) & (size < torch.inf), scores, size))
+
+
+def add_ranked(
+    acc: Float32[ndarray, " n"],
+    base: Stored,
+    tuned: Stored,
+    scores: Float32[ndarray, " n"],
+    start: int,
+    seed: int,
+    thresholds: Float32[ndarray, " K"],
+    cuts: UInt64[ndarray, " K"],
+    weights: Float32[ndarray, " K"],
+) -> None:
+    """See `Kernels.add_ranked`."""
+    _add_inside(acc, _delta(base, tuned), _values(scores), (start, seed), thresholds, cuts, weights)
+
+
+def sum_by_bin(
+    base: Stored,
+    tuned: Stored,
+    scores: Float32[ndarray, " n"],
+    sums: Float64[ndarray, "bins two"],
+) -> None:
+    """See `Kernels.sum_by_bin`."""
+    index, _ = _words(np.zeros_like(scores), scores)
+    size = _delta(base, tuned).abs().double()
+    torch.from_numpy(sums).index_add_(0, index, torch.stack([size, size * size], 1))
+
+
 def histogram(
     base: Stored, tuned: Stored, words: UInt64[ndarray, " bins"], span: UInt32[ndarray, " two"]
 ) -> None:
     """See `Kernels.histogram`."""
-    bits = _bits(base, tuned)
-    low = bits & ((1 << OPEN_BITS) - 1)
-    index = 2 * (bits >> OPEN_BITS) + (low > 0)
+    index, low = _words(base, tuned)
     torch.from_numpy(words.view(np.int64)).index_add_(0, index, low + (1 << 40))
     if (index > 0).any():
         span[0] = min(int(span[0]), int(index[index > 0].min()) - 1)
@@ -136,6 +196,13 @@ def split_bin(base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " lo
     bits = _bits(base, tuned)
     low = bits[bits >> OPEN_BITS == key] & ((1 << OPEN_BITS) - 1)
     torch.from_numpy(counts).index_add_(0, low, torch.ones_like(low))
+
+
+def _words(base: Stored, tuned: Stored) -> tuple[Tensor, Tensor]:
+    """Index of the word of |d|, and its place in the bin."""
+    bits = _bits(base, tuned)
+    low = bits & ((1 << OPEN_BITS) - 1)
+    return 2 * (bits >> OPEN_BITS) + (low > 0), low
 
 
 def _bits(base: Stored, tuned: Stored) -> Tensor:

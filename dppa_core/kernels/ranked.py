@@ -1,0 +1,62 @@
+"""The compiled loops behind `compiled` where another score than |d| ranks the elements.
+
+Knows arrays of one chunk only, as `loops` does; what it takes from there never changes, since
+merges are repeated by it. None of these runs where elements are ranked by their magnitude.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+
+from dppa_core.kernels.loops import _LOW, _OPEN, _compiled, _mix, _value
+
+_ZERO, _INF, _SMALLEST = np.float32(0), np.float32(np.inf), np.finfo(np.float32).tiny
+_STEP, _TOP, _NEXT = np.float32(2.0**-24), np.uint64(40), np.uint64(1)
+
+
+@_compiled
+@no_type_check
+def score(base, tuned, weights, out):
+    for i in range(out.size):
+        size = abs(_value(tuned[i]) - _value(base[i]))
+        scored = np.float32(weights[i] * size)
+        scored = _SMALLEST if scored < _SMALLEST else scored  # NaN stays NaN
+        out[i] = _ZERO if size == _ZERO else scored
+
+
+@_compiled
+@no_type_check
+def score_random(base, tuned, start, seed, out):
+    for i in range(out.size):
+        size = abs(_value(tuned[i]) - _value(base[i]))
+        drawn = np.float32((_mix(start + np.uint64(i), seed) >> _TOP) + _NEXT) * _STEP
+        out[i] = drawn if (size > _ZERO) & (size < _INF) else size
+
+
+@_compiled
+@no_type_check
+def add_ranked(acc, base, tuned, scores, start, seed, thresholds, cuts, weights):
+    for i in range(acc.size):
+        scored, weight = scores[i], _ZERO
+        for level in range(thresholds.size):  # thresholds fall: the first it is inside of
+            if scored > thresholds[level]:
+                weight = weights[level]
+                break
+            if scored == thresholds[level] and _mix(start + np.uint64(i), seed) < cuts[level]:
+                weight = weights[level]
+                break
+        term = weight * (_value(tuned[i]) - _value(base[i]))
+        acc[i] = acc[i] + term if term != _ZERO else acc[i]
+
+
+@_compiled
+@no_type_check
+def sum_by_bin(base, tuned, scores, sums):
+    for i in range(scores.size):
+        bits = np.float32(scores[i]).view(np.uint32)
+        word = (bits >> _OPEN) + ((bits + _LOW) >> _OPEN)
+        size = np.float64(abs(_value(tuned[i]) - _value(base[i])))
+        sums[word, 0] += size
+        sums[word, 1] += size * size

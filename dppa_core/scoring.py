@@ -1,0 +1,123 @@
+"""Scores of elements in the place of |d|: what ranks them in chunks of one tensor.
+
+Knows arrays of weights and statistics, not where either comes from. A score is float32 arithmetic
+on single elements, so it is the same however a tensor is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.chunks import CHUNK, Loader, TensorPair
+from dppa_core.kernels import Kernels, Stored
+from dppa_core.partition import tensor_seed
+
+Chunk = Float32[ndarray, " n"]
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """How the elements of one tensor are scored."""
+
+    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
+        """Write the scores of one chunk, whose first element has the flat index `start`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByElement:
+    """|d| times the square root of the element's importance."""
+
+    importance: Float32[ndarray, " n"]
+    """Of every element of the tensor, from 0 on: the diagonal of its Fisher information."""
+
+    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
+        kernels.score(base, tuned, np.sqrt(self.importance[start : start + out.size]), out)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByInput:
+    """|d| times the norm of the input that the element is multiplied with."""
+
+    norms: Float32[ndarray, " inputs"]
+    run: int
+    """Neighbours that share an input: 1 where a row has one weight for each input, else a row."""
+
+    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
+        first, inputs = start // self.run, self.norms.size
+        count = (start + out.size - 1) // self.run - first + 1
+        weights = np.resize(np.roll(self.norms, -(first % inputs)), count)
+        if self.run > 1:
+            begin = start - first * self.run
+            weights = np.repeat(weights, self.run)[begin : begin + out.size]
+        kernels.score(base, tuned, weights, out)
+
+
+@dataclass(frozen=True, slots=True)
+class AtRandom:
+    """A number of its own for every place, the same in every model: the control."""
+
+    seed: int
+
+    def score(self, kernels: Kernels, base: Stored, tuned: Stored, start: int, out: Chunk) -> None:
+        kernels.score_random(base, tuned, start, self.seed, out)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What ranks the elements of a pair's delta, tensor by tensor."""
+
+    kind: str
+    """One of `significance.KINDS`, not the magnitude."""
+    key: str
+    """The same where it gives the same scores."""
+    scorings: Mapping[str, Scoring] = field(default_factory=dict, repr=False)
+    """Name in the domain model -> its scoring; empty of `random`, which needs none."""
+
+    def of(self, tensor: str, theirs: str) -> Scoring | None:
+        """How a tensor is scored; None where by |d|, since nothing is known of it.
+
+        Args:
+            tensor: Its name in the base.
+            theirs: Its name in the domain model.
+        """
+        if self.kind == "random":
+            return AtRandom(tensor_seed("random", tensor))
+        return self.scorings.get(theirs)
+
+
+RANDOM = Score("random", "random")
+
+
+class ScoredLoader(Loader):
+    """Hands out scores as if they were the domain model's weights, and the base's were 0.
+
+    So whatever looks at |tuned - base| looks at scores. For one thread only.
+
+    Args:
+        loader: What reads the weights.
+        scoring: Of the one tensor that is read.
+    """
+
+    def __init__(self, loader: Loader, scoring: Scoring) -> None:
+        super().__init__(loader.kernels)
+        self._loader, self._scoring = loader, scoring
+        self._zeros, self._scores = np.zeros(CHUNK, np.float32), np.empty(CHUNK, np.float32)
+
+    def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
+        """Zeros, and the scores from `start` to `stop`."""
+        base, tuned = self._loader.chunk(pair, start, stop)
+        scores = self._scores[: stop - start]
+        self._scoring.score(self.kernels, base, tuned, start, scores)
+        return self._zeros[: stop - start], scores
+
+
+def ranked_by(loader: Loader, scoring: Scoring | None) -> Loader:
+    """What reads |d|, or the score in its place."""
+    return loader if scoring is None else ScoredLoader(loader, scoring)
