@@ -40,7 +40,7 @@ def store(path: Path, data: bytes) -> None:
             file.write(_checksum(data))
             file.write(data)
         os.replace(name, path)
-        _trim(path)
+        trim(path)
     except OSError:
         return
     finally:
@@ -63,14 +63,20 @@ def _checksum(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_CHECKSUM).digest()
 
 
-def _trim(newest: Path) -> None:
+def trim(newest: Path, largest: int | None = None) -> None:
+    """Keep the folder of an entry in bounds; that one stays in any case.
+
+    Args:
+        newest: The entry.
+        largest: Bytes of the whole folder, `LARGEST_CACHE` by default.
+    """
     entries = []
     for path in newest.parent.iterdir():
         try:
             entries.append((path.stat().st_mtime_ns, path.stat().st_size, path))
         except FileNotFoundError:  # another process trimmed it
             continue
-    excess = sum(size for _, size, _ in entries) - LARGEST_CACHE
+    excess = sum(size for _, size, _ in entries) - (LARGEST_CACHE if largest is None else largest)
     for _, size, path in sorted(entries):
         if excess <= 0:
             return

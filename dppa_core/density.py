@@ -18,6 +18,11 @@ from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.errors import InvalidValue
 from dppa_core.parameters import check_fields, check_number, choice, number
 
+SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
+"""What may rank elements; what is kept of one is always its delta."""
+CALIBRATED_KINDS = ("fisher", "activation")
+"""Those that need calibration text."""
+
 
 def ties_choice() -> Any:
     """The setting of every method that ranks elements: what becomes of equal ones."""
@@ -74,8 +79,10 @@ class PruningParameters:
     significance: str = choice(
         "magnitude",
         title="Significance",
-        text="The score of an element: the magnitude of its delta.",
-        choices=("magnitude",),
+        text="The score of an element. magnitude: |d|. fisher: |d| times the root of its Fisher "
+        "information. activation: |d| times the norm of its input. random: a number of its own, "
+        "the control. fisher and activation are taken from calibration text.",
+        choices=SIGNIFICANCE_KINDS,
     )
     ties: str = ties_choice()
     other_tensors: str = other_tensors_choice()

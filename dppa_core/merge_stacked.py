@@ -6,6 +6,7 @@ unless it is one row: a survey reads it as often as it must, then the rows are m
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from numpy import ndarray
 
 from dppa_core.chunks import CHUNK, Loader, widen
 from dppa_core.floats import FLOATS
+from dppa_core.merge_calibration import Aid
 from dppa_core.merge_tensors import Fusion, raise_overflow, round_into
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
 from dppa_core.progress import Stop, check
 
 BLOCK = 1 << 18
@@ -57,6 +59,7 @@ class StackMerger:
         names: Of every tensor that has a delta; those a survey of the whole model reads.
         layers: Name -> what that tensor is made of; asked anew for each reading.
         stop: Ends such a survey between two blocks.
+        aid: Tensor, model -> what its calibration text says; for methods that look at that.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class StackMerger:
         names: Sequence[str],
         layers: Callable[[str, Loader], Layers | None],
         stop: Stop | None = None,
+        aid: Callable[[str, int], Aid] | None = None,
     ) -> None:
+        self._aid = aid
         self._combination, self._parameters, self._loader = combination, parameters, loader
         self._kernels = loader().kernels
         self._models, self._seed, self._stop = models, seed, stop
@@ -138,7 +143,10 @@ class StackMerger:
 
     def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
         fusion, columns = layers.fusion, layers.columns
+        aids = self._aids(fusion.name, chosen)
         step = max(BLOCK // columns, 1) * columns
+        if self._combination.statistics == "gram" and any(aid.array is not None for aid in aids):
+            step = fusion.base.size  # one matrix equation for all rows
         for start in range(0, fusion.base.size, step):
             check(self._stop)
             stop = min(start + step, fusion.base.size)
@@ -153,7 +161,21 @@ class StackMerger:
                 tuple(self._models[index] for index in chosen),
                 start,
                 self._seed,
+                tuple(self._statistic(aid, start, base.shape) for aid in aids),
+                tuple(aid.norm for aid in aids),
+                aids[0].axis if aids else 1,
             )
+
+    def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[Aid, ...]:
+        if self._aid is None or not self._combination.statistics:
+            return ()
+        return tuple(self._aid(name, index) for index in chosen)
+
+    def _statistic(self, aid: Aid, start: int, shape: tuple[int, ...]) -> Statistic:
+        """Of the same rows where there is one for each element, else whole."""
+        if aid.array is None or self._combination.statistics == "gram":
+            return aid.array
+        return aid.array[start : start + math.prod(shape)].reshape(shape)
 
     def _deltas(
         self, layers: Layers, chosen: tuple[int, ...], start: int, shape: tuple[int, ...]

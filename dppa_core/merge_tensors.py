@@ -23,6 +23,7 @@ from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Tre
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
 from dppa_core.partition import drop_cut, drop_seed, select, tensor_seed
+from dppa_core.scoring import Scoring, ranked_by
 
 Chunk = Float32[ndarray, " n"]
 
@@ -58,6 +59,18 @@ class _Bands:
         kernels.add_bands(
             acc, base, tuned, start, self.seed, self.thresholds, self.cuts, self.weights
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RankedBands:
+    bands: _Bands
+    scoring: Scoring
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        scores, bands = np.empty(acc.size, np.float32), self.bands
+        self.scoring.score(kernels, base, tuned, start, scores)
+        cut = bands.thresholds, bands.cuts, bands.weights
+        kernels.add_ranked(acc, base, tuned, scores, start, bands.seed, *cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,7 @@ def prepare_term(
     coefficient: float,
     models: tuple[str, str],
     seed: int,
+    scoring: Scoring | None = None,
 ) -> Term | None:
     """Work a treatment out for one tensor; None where nothing is to be added.
 
@@ -114,6 +128,7 @@ def prepare_term(
         coefficient: Merging coefficient of this model and layer.
         models: References of base and domain model; the second is part of random draws.
         seed: The recipe's, for random draws.
+        scoring: What ranks the elements where the treatment keeps the first of them, if not |d|.
     """
     numel = pair.numel
     if isinstance(treatment, Dropped) or numel == 0:
@@ -126,33 +141,45 @@ def prepare_term(
         random = _Random(drop_seed(pair.name, models[1], seed), drop_cut(treatment.rate), weight)
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
-        treatment = _rank(loader, pair, treatment, models)
-    return _band_term(loader, pair, treatment, coefficient, models[1])
+        treatment = _rank(loader, pair, treatment, models, scoring)
+    return _band_term(loader, pair, treatment, coefficient, models[1], scoring)
 
 
 def _weight(coefficient: float, factor: float) -> float:
     return float(np.float32(coefficient * factor))
 
 
-def _rank(loader: Loader, pair: TensorPair, treatment: Ranked, models: tuple[str, str]) -> Banded:
+def _rank(
+    loader: Loader,
+    pair: TensorPair,
+    treatment: Ranked,
+    models: tuple[str, str],
+    scoring: Scoring | None,
+) -> Banded:
     """Profile a tensor that is no module, and find its thresholds."""
     module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
-    profile = profile_tensor(loader, module, pair, models)
+    profile = profile_tensor(loader, module, pair, models, scoring)
     selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
     return Banded(selections, treatment.factors)
 
 
 def _band_term(
-    loader: Loader, pair: TensorPair, banded: Banded, coefficient: float, model: str
+    loader: Loader,
+    pair: TensorPair,
+    banded: Banded,
+    coefficient: float,
+    model: str,
+    scoring: Scoring | None,
 ) -> Term:
-    found = find_cuts(loader, pair, banded.selections)
+    found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
     bands = _Bands(
         tensor_seed(pair.name),
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
         np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
         np.array([_weight(coefficient, f) for f in banded.factors], dtype=np.float32),
     )
-    return Term(pair, model, bands, found[-1][1])
+    action = bands if scoring is None else _RankedBands(bands, scoring)
+    return Term(pair, model, action, found[-1][1])
 
 
 class Fuser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dppa_core.chunks import Loader, TensorPair
 from dppa_core.coefficients import check_names, coefficient_of
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
+from dppa_core.merge_calibration import Calibrator
 from dppa_core.merge_stacked import Layers, StackMerger
 from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
@@ -32,7 +34,7 @@ from dppa_core.plan import PruningPlan
 from dppa_core.profile import kept_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipe import MergeRecipe
 from dppa_core.releaser import Releaser
 from dppa_core.shelf import Shelf
 from dppa_core.sources import ModelRef, pinned
@@ -83,13 +85,18 @@ class Merger:
         self._places, self.twins = self._shelf.value(
             ("matched", recipe.base, files), lambda: (self._matched(), self._tied_heads())
         )
+        models = recipe, self.base, self.tuned, self._places
+        self._calibrator = Calibrator(*models, public=public, progress=progress, stop=stop)
+        self._scores = tuple(
+            self._shelf.value(("score", files, one), partial(self._calibrator.score, index))
+            for index, one in enumerate(self._calibrator.keys())
+        )
         self.modules = find_modules({name: self.base.shape(name) for name in self.base.names()})
         self._layers = layer_count(self.base.names())
         for model in recipe.models:
             check_names(f"model {model.model!r}", model.coefficient, self.base.names())
         self._treatments = tuple(
-            self._treat(*pair, workers, progress, stop)
-            for pair in zip(recipe.models, self.tuned, strict=True)
+            self._treat(index, workers, progress, stop) for index in range(len(self.tuned))
         )
         self._prepared: dict[tuple[str, int], tuple[Action, int] | None] = {}
         self._stacks = self._stack_merger(stop)
@@ -183,7 +190,9 @@ class Merger:
         given = self._treatments[index]
         treatment = given.modules.get(pair.name, given.others)
         names = (self.recipe.base, model)
-        term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed)
+        score, theirs = self._scores[index], self._places[index][pair.name]
+        scoring = score.of(pair.name, theirs) if score else None
+        term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
         if self.combines:  # without the pair: an adapter makes its tensors anew, and large
             self._prepared[place] = (term.action, term.kept) if term else None
         return term
@@ -193,6 +202,7 @@ class Merger:
         if combination is None:
             return None
 
+        self._calibrator.prepare()
         names = [n for n in self.names() if n not in self.twins and not self._copied(n)]
         models = [model.model for model in self.recipe.models]
         return StackMerger(
@@ -204,6 +214,7 @@ class Merger:
             names,
             self.layers,
             stop,
+            self._calibrator.aid,
         )
 
     def _copied(self, name: str) -> bool:
@@ -224,21 +235,25 @@ class Merger:
         return {}
 
     def _treat(
-        self,
-        model: DomainModel,
-        tuned: Checkpoint,
-        workers: int | None,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, index: int, workers: int | None, progress: Progress | None, stop: Stop | None
     ) -> Treatments:
+        model = self.recipe.models[index]
         treat, settings, needs_profile = _first_stage(self.recipe)
         profile = None
         if needs_profile:
-            names = self.recipe.base, model.model
+            names, tuned = (self.recipe.base, model.model), self.tuned[index]
+            score = self._scores[index]
+            ranked = score.key if score else ""
             profile = self._shelf.value(
-                ("profile", names, self.base.content_hash(), tuned.content_hash()),
+                ("profile", names, self.base.content_hash(), tuned.content_hash(), ranked),
                 lambda: kept_profile(
-                    self.base, tuned, names=names, workers=workers, progress=progress, stop=stop
+                    self.base,
+                    tuned,
+                    names=names,
+                    workers=workers,
+                    progress=progress,
+                    stop=stop,
+                    score=score,
                 ),
             )
         request = Request(

@@ -15,16 +15,19 @@ from dppa_core.coefficients import checked_coefficient
 from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameters import check_keys
-from dppa_core.recipe_values import (
-    FORMAT,
-    DomainModel,
-    MergeRecipe,
-    Pruning,
+from dppa_core.recipe_checks import (
+    checked_calibration,
     checked_factors,
     checked_levels,
     checked_overrides,
     checked_seed,
     checked_text,
+)
+from dppa_core.recipe_values import (
+    FORMAT,
+    DomainModel,
+    MergeRecipe,
+    Pruning,
     recipe_hash,
     recipe_values,
 )
@@ -43,8 +46,11 @@ __all__ = [
 
 T = TypeVar("T")
 
-_KEYS = ("dppa", "base", "models", "prune", "method", "parameters", "overrides", "seed", "dtype")
-_MODEL_KEYS = ("model", "levels", "amplification", "coefficient")
+_KEYS = (
+    *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
+    *("seed", "dtype"),
+)
+_MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
 _LARGEST_TEXT = 100_000
 _LARGEST_FILE = 4 * _LARGEST_TEXT  # in UTF-8
 _LONGEST_REASON = 300
@@ -135,6 +141,7 @@ def parse_recipe(text: str) -> MergeRecipe:
         seed=checked_seed(data.get("seed", 0)),
         dtype=_text(data, "dtype", "bfloat16"),
         prune=_parse_pruning(data.get("prune")),
+        calibration=checked_calibration("calibration", data.get("calibration")),
     )
 
 
@@ -190,6 +197,7 @@ def _parse_model(index: int, entry: Any) -> DomainModel:
         levels=checked_levels(where, entry.get("levels", (0.0,))),
         amplification=checked_factors(where, entry.get("amplification", (1.0,))),
         coefficient=checked_coefficient(where, entry.get("coefficient", 1.0)),
+        calibration=checked_calibration(f"{where}: calibration", entry.get("calibration")),
     )
 
 

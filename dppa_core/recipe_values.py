@@ -11,17 +11,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dppa_core.calibration import Calibration, calibration_of
 from dppa_core.coefficients import Coefficient, checked_coefficient, plain_coefficient
-from dppa_core.density import Override
-from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
+from dppa_core.density import CALIBRATED_KINDS, Override
+from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.floats import DTYPE_CODES
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.parameters import check_keys, check_number, from_mapping
-from dppa_core.partition import check_levels
-from dppa_core.references import checked_reference
+from dppa_core.parameters import from_mapping
+from dppa_core.recipe_checks import (
+    checked_factors,
+    checked_levels,
+    checked_overrides,
+    checked_seed,
+    checked_text,
+    within,
+)
 
 FORMAT = 1
-LARGEST_FACTOR = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class DomainModel:
     """One factor per level, in [0, 100]; a lone 1.0 stands for all of them."""
     coefficient: Coefficient = 1.0
     """In [-10, 10]; or layer -> number, or by part, see `coefficient_of`."""
+    calibration: Calibration | None = None
+    """The text it reads, where the method looks at one; the recipe's if unset."""
 
     def __post_init__(self) -> None:
         model = checked_text("model", self.model)
@@ -67,7 +75,7 @@ class Pruning:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _within("prune", lambda: get_method(self.method)).prunes:
+        if not within("prune", lambda: get_method(self.method)).prunes:
             allowed = ", ".join(method.name for method in METHODS if method.prunes)
             raise InvalidRecipe(f"prune must be one of {allowed}, got {shown(self.method)}.")
         object.__setattr__(self, "parameters", asdict(self.settings()))
@@ -97,6 +105,8 @@ class MergeRecipe:
     """Of the merged weights: bfloat16, float16 or float32."""
     prune: Pruning | None = None
     """Before methods that combine deltas, such as ties."""
+    calibration: Calibration | None = None
+    """Of models without one of their own; embedded ones read questions of their domain if unset."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
@@ -112,6 +122,7 @@ class MergeRecipe:
         object.__setattr__(self, "parameters", asdict(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         _check_stages(self)
+        _check_calibration(self)
 
     def __hash__(self) -> int:
         return hash(recipe_hash(self))
@@ -120,80 +131,27 @@ class MergeRecipe:
         """The parameters as the method's own frozen dataclass."""
         return _settings(self.method, self.parameters, "parameters")
 
+    @property
+    def significance(self) -> str:
+        """What ranks elements where they are pruned by rank: `magnitude`, or another score."""
+        settings = self.prune.settings() if self.prune else self.settings()
+        return str(getattr(settings, "significance", "magnitude"))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a merge looks at what the domain models make of calibration text."""
+        combination = get_method(self.method).combination
+        own = combination is not None and combination.statistics != ""
+        return own or self.significance in CALIBRATED_KINDS
+
+    def calibration_of(self, model: DomainModel) -> Calibration:
+        """The text a domain model reads; see `calibration.calibration_of`."""
+        return calibration_of(model.model, model.calibration, self.calibration)
+
 
 def _settings(name: str, given: Mapping[str, Any], where: str) -> Any:
-    method = _within("method", lambda: get_method(name))
-    return _within(where, lambda: from_mapping(method.parameters, dict(given), where))
-
-
-def _within(where: str, build: Any) -> Any:
-    """Run a check and say where in the recipe it failed."""
-    try:
-        return build()
-    except InvalidRecipe:
-        raise
-    except (InvalidValue, UnknownName) as error:
-        raise InvalidRecipe(f"{where}: {error}") from error
-
-
-def checked_text(key: str, text: Any) -> str:
-    """A model reference of a recipe, see `checked_reference`."""
-    try:
-        return checked_reference(text, key)
-    except InvalidValue as error:
-        raise InvalidRecipe(str(error)) from error
-
-
-def checked_levels(where: str, values: Any) -> tuple[float, ...]:
-    """Pruning rates of a recipe, see `check_levels`."""
-    rates: tuple[float, ...] = _within(where, lambda: check_levels(values))
-    return rates
-
-
-def checked_factors(where: str, values: Any) -> tuple[float, ...]:
-    """Amplification factors of a recipe as floats in [0, 100]."""
-    place = f"{where}: amplification"
-    if not isinstance(values, (list, tuple)):
-        raise InvalidRecipe(f"{place} must be a list of numbers, got {shown(values)}.")
-    return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
-
-
-def _number(where: str, value: Any, low: float, high: float) -> float:
-    try:
-        return check_number(where, value, low, high)
-    except InvalidValue as error:
-        raise InvalidRecipe(str(error)) from error
-
-
-def checked_overrides(given: Any) -> dict[str, Override]:
-    """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
-    if not isinstance(given, Mapping):
-        raise InvalidRecipe(f"overrides must map module names to rates, got {shown(given)}.")
-    result = {}
-    for name in given:
-        if not isinstance(name, str):
-            raise InvalidRecipe(f"overrides: a module name is a text, got {shown(name)}.")
-    for name, value in sorted(given.items()):
-        where = f"overrides of {shown(name)}"
-        if isinstance(value, Mapping):
-            check_keys(value, ("rate",), where)
-            rate = value.get("rate")
-            value = _within(where, lambda rate=rate: _override(rate))
-        if not isinstance(value, Override):
-            raise InvalidRecipe(f"{where} must be {{rate: NUMBER}}, got {shown(value)}.")
-        result[name] = value
-    return result
-
-
-def checked_seed(seed: Any) -> int:
-    """The seed of a recipe: a whole number of at most 64 bits."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise InvalidRecipe(f"seed must be a whole number from 0 to 2**64 - 1, got {shown(seed)}.")
-    return seed
-
-
-def _override(rate: object) -> Override:
-    return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
+    method = within("method", lambda: get_method(name))
+    return within(where, lambda: from_mapping(method.parameters, dict(given), where))
 
 
 def _check_stages(recipe: MergeRecipe) -> None:
@@ -214,7 +172,19 @@ def _check_stages(recipe: MergeRecipe) -> None:
     if method.check is not None:
         coefficients = [(model.model, model.coefficient) for model in recipe.models]
         check, settings = method.check, recipe.settings()
-        _within("method", lambda: check(settings, coefficients))
+        within("method", lambda: check(settings, coefficients))
+
+
+def _check_calibration(recipe: MergeRecipe) -> None:
+    """Whether calibration text is given where it is needed, and nowhere else."""
+    if recipe.calibrated:
+        for model in recipe.models:
+            within("calibration", lambda model=model: recipe.calibration_of(model))
+    elif recipe.calibration or any(model.calibration for model in recipe.models):
+        raise InvalidRecipe(
+            f"calibration: {recipe.method} reads no text as it is set. Remove it, or choose the "
+            f"significance {' or '.join(CALIBRATED_KINDS)}, or a method that weighs by a text."
+        )
 
 
 def _check_levels_of_method(name: str, model: DomainModel) -> None:
@@ -236,11 +206,13 @@ def _check_levels_of_method(name: str, model: DomainModel) -> None:
 
 def model_values(model: DomainModel) -> dict[str, Any]:
     """One domain model as plain values."""
+    own = {"calibration": model.calibration.values()} if model.calibration else {}
     return {
         "model": model.model,
         "levels": list(model.levels),
         "amplification": list(model.amplification),
         "coefficient": plain_coefficient(model.coefficient),
+        **own,
     }
 
 
@@ -255,6 +227,7 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         **staged,
         "method": recipe.method,
         "parameters": dict(recipe.parameters),
+        **({"calibration": recipe.calibration.values()} if recipe.calibration else {}),
         "overrides": {name: {"rate": item.rate} for name, item in recipe.overrides.items()},
         "seed": recipe.seed,
         "dtype": recipe.dtype,

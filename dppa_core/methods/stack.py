@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt64
@@ -17,6 +17,7 @@ from dppa_core.partition import drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]
+Statistic: TypeAlias = Float32[ndarray, "a b"] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,13 @@ class Stack:
     """Flat index of the first element in its tensor."""
     seed: int = 0
     """The recipe's."""
+    statistics: tuple[Statistic, ...] = ()
+    """What each model's calibration text says of this tensor, where the combination asks for it:
+    `fisher` of the same rows, `gram` of all inputs; None where nothing was measured."""
+    norms: tuple[float, ...] = ()
+    """Euclidean norm of each model's statistics, over all of its tensors."""
+    inputs: int = 1
+    """Axis of the weight's inputs: 1, but 0 in GPT-2."""
 
     def order(self) -> UInt64[ndarray, "rows columns"]:
         """The fixed pseudo-random order by which elements of equal rank are told apart."""
@@ -90,3 +98,5 @@ class Combination:
     """Whether the survey of these parameters is over all tensors, or over the one at hand."""
     of_none: Callable[[Any], bool] = lambda parameters: False
     """Whether no model at all makes a delta too; else the base stays where none takes part."""
+    statistics: Literal["", "fisher", "gram"] = ""
+    """What of each model on its calibration text a stack must bring along; nothing if empty."""

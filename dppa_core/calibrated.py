@@ -1,0 +1,147 @@
+"""Statistics of domain models on calibration text: from the cache, or by running the model.
+
+Knows checkpoints, text and the cache. PyTorch and transformers are imported only where a model
+must be run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.cache import cache_folder
+from dppa_core.calibration import Calibration
+from dppa_core.calibration_cache import Stored, draft, open_stored
+from dppa_core.calibration_text import Source, read_source
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.scoring import ByElement, ByInput, Score, Scoring
+
+Kind = Literal["fisher", "norms", "gram"]
+LONGEST = 512
+"""Tokens of one sample at most, whatever the model could read."""
+_FORMAT = 1  # a new number where the same model and text would give other statistics
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("chat_template.jinja", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """What a domain model showed on its calibration text."""
+
+    kind: Kind
+    key: str
+    """The same for the same model and text."""
+    arrays: Mapping[str, Float32[ndarray, ...]]
+    """Tensor of the domain model -> fisher: one number an element, flat; norms: one an input;
+    gram: inputs x inputs. The last two of modules only."""
+    axes: Mapping[str, int]
+    """Module -> axis of its inputs in the weight: 1, but 0 in GPT-2. Empty of fisher."""
+    norm: float
+    """Euclidean norm of all of `arrays` together; 0 where nobody asks for it."""
+
+    def score(self, shapes: Mapping[str, tuple[int, ...]]) -> Score:
+        """How elements are ranked by it: of fisher and norms.
+
+        Args:
+            shapes: Of the tensors of the domain model.
+        """
+        if self.kind == "fisher":
+            found: dict[str, Scoring] = {n: ByElement(a) for n, a in self.arrays.items()}
+            return Score("fisher", self.key, found)
+        runs = {name: 1 if axis else shapes[name][1] for name, axis in self.axes.items()}
+        inputs: dict[str, Scoring] = {n: ByInput(self.arrays[n], runs[n]) for n in runs}
+        return Score("activation", self.key, inputs)
+
+
+def statistics(
+    kind: Kind,
+    base: Checkpoint,
+    tuned: Checkpoint,
+    calibration: Calibration,
+    *,
+    label: str,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Statistics:
+    """Statistics of a domain model on a text, as the base's tokenizer reads it.
+
+    Args:
+        kind: Which.
+        base: Where the tokenizer lies.
+        tuned: The domain model: it is the one that is run.
+        calibration: The text.
+        label: What to call the domain model.
+        progress: Told sample by sample.
+        stop: Ends the run between two samples.
+
+    Raises:
+        InvalidValue: the text cannot be read, or holds nothing to predict.
+        CheckpointError: the model cannot be run, or not looked into.
+    """
+    source = read_source(calibration)
+    key = _key(kind, base, tuned, source)
+    path = cache_folder("statistics") / f"{key}.bin"
+    stored = open_stored(path)
+    if stored is None:
+        stored = _measured(kind, (base, tuned), source, path, label, progress, stop)
+    return Statistics(
+        kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
+    )
+
+
+def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str:
+    digest = hashlib.sha256()
+    parts = (str(_FORMAT), kind, str(LONGEST), tuned.content_hash(), source.digest)
+    config = json.dumps(tuned.config, sort_keys=True)
+    files = (f"{name}:{_hash(base.folder / name)}" for name in _TOKENIZER_FILES)
+    for part in (*parts, config, *files):
+        digest.update(f"{len(part)}\0{part}".encode())
+    return digest.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _measured(
+    kind: Kind,
+    pair: tuple[Checkpoint, Checkpoint],
+    source: Source,
+    path: Path,
+    label: str,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> Stored:
+    report(progress, 0, 1, f"{label} is loaded to read its calibration text")
+    # Heavy: torch and transformers, only where nothing is in the cache.
+    from dppa_core import calibration_run as run  # noqa: PLC0415
+    from dppa_core.calibration_text import samples  # noqa: PLC0415
+    from dppa_core.loading import load_tokenizer  # noqa: PLC0415
+
+    tokenizer = load_tokenizer(pair[0], label)
+    check(stop)
+    subject = run.Subject(pair[1], label)
+    texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    if kind == "fisher":
+        sizes = {name: (math.prod(shape),) for name, shape in subject.shapes.items()}
+        with draft(path, sizes) as made:
+            norm = run.collect_fisher(subject, texts, made.arrays, **told)
+            return made.finish({"norm": norm})
+    with draft(path, run.input_shapes(subject, gram=kind == "gram")) as made:
+        axes = run.collect_inputs(subject, texts, made.arrays, gram=kind == "gram", **told)
+        return made.finish({"axes": axes})

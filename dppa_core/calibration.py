@@ -1,0 +1,113 @@
+"""Which text a model is calibrated on: questions of the embedded tasks, or a file.
+
+Knows names and numbers, checked when made; no file is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
+from dppa_core.parameters import check_keys, check_number
+from dppa_core.sources import ZOO_DOMAINS
+from dppa_core.tasks import DOMAINS, tasks_of
+
+TOKENS = 4096
+"""Tokens a model reads unless told otherwise."""
+_MOST_TOKENS = 10_000_000
+_LONGEST_PATH = 4096
+_KEYS = ("tasks", "text", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is read, and how much of it."""
+
+    tasks: tuple[str, ...] = ()
+    """Domains of the embedded tasks; questions of their train split, domains in turn."""
+    text: str = ""
+    """Or a file of this computer: plain text in UTF-8."""
+    tokens: int = TOKENS
+    """At most so many, the special ones of chat templates included."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or len(self.text) > _LONGEST_PATH:
+            raise InvalidValue(f"calibration: text must be a path, got {shown(self.text)}.")
+        if not isinstance(self.tasks, (list, tuple)):
+            raise InvalidValue(
+                f"calibration: tasks must be a list such as [math], got {shown(self.tasks)}."
+            )
+        if bool(self.text) == bool(self.tasks):
+            raise InvalidValue(
+                "calibration wants either tasks or text: {tasks: [math]}, or {text: PATH}."
+            )
+        tasks = tuple(self.tasks)
+        for name in tasks:
+            tasks_of(str(name))
+        if len(set(tasks)) != len(tasks):
+            raise InvalidValue(f"calibration: a task twice in {shown(list(tasks))}.")
+        tokens = check_number("calibration: tokens", self.tokens, 2, _MOST_TOKENS)
+        if tokens != int(tokens):
+            raise InvalidValue(f"calibration: tokens must be a whole number, got {tokens:g}.")
+        object.__setattr__(self, "tasks", tasks)
+        object.__setattr__(self, "tokens", int(tokens))
+
+    def values(self) -> dict[str, Any]:
+        """As in a recipe."""
+        what: dict[str, Any] = {"text": self.text} if self.text else {"tasks": list(self.tasks)}
+        return {**what, "tokens": self.tokens}
+
+    def check_public(self) -> None:
+        """Refuse what strangers must not name.
+
+        Raises:
+            NotAllowed: a file of this computer.
+        """
+        if self.text:
+            raise NotAllowed(
+                "calibration: files of this computer are not read on a public page; allowed are "
+                f"tasks: {', '.join(DOMAINS)}. Others work in your own copy."
+            )
+
+
+def calibration_from(value: Any, where: str) -> Calibration | None:
+    """Read what a recipe says; None where it says nothing.
+
+    Raises:
+        InvalidRecipe: no mapping, or a key nobody knows.
+        InvalidValue, UnknownName: a value that is not allowed.
+    """
+    if value is None or isinstance(value, Calibration):
+        return value
+    if not isinstance(value, Mapping):
+        raise InvalidRecipe(
+            f"{where} must be a mapping as {{tasks: [math], tokens: {TOKENS}}} or {{text: PATH}}, "
+            f"got {shown(value)}."
+        )
+    check_keys(value, _KEYS, where)
+    return Calibration(**{str(key): item for key, item in value.items()})
+
+
+def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
+    """The calibration of a domain model: the first one chosen, else questions of its own domain.
+
+    Args:
+        model: Its reference.
+        chosen: Its own calibration, then the recipe's.
+
+    Raises:
+        InvalidValue: none was chosen, and it is no embedded domain model.
+    """
+    for one in chosen:
+        if one is not None:
+            return one
+    domain = model.removeprefix("zoo:")
+    if model.startswith("zoo:") and domain in ZOO_DOMAINS:
+        return Calibration((domain,))
+    raise InvalidValue(
+        f"{shown(model)} needs calibration text, which tells what its weights do: add "
+        "`calibration: {text: PATH}` or `calibration: {tasks: [math]}` to the recipe or to the "
+        "model. Only embedded domain models have a text of their own."
+    )

@@ -1,0 +1,154 @@
+"""Statistics of a model on disk: named float32 arrays in one mapped file, with a checksum.
+
+Knows no model. A file that is not whole, or not what its checksum says, counts as absent; one that
+cannot be written is kept in memory. Arrays are written in place, so that statistics as large as
+the model need no memory of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.cache import trim
+
+LARGEST_STATISTICS = 8 << 30
+"""Bytes of the folder of statistics; the entries used longest ago go first."""
+_ALIGN = 64
+_START = 64  # checksum, then where the description begins
+_BLOCK = 1 << 24
+
+Arrays = dict[str, Float32[ndarray, "..."]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """Arrays with a description."""
+
+    arrays: Mapping[str, Float32[ndarray, ...]]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values, as JSON has them."""
+
+
+class Draft:
+    """Arrays of zeros to be filled in, on disk where that can be written.
+
+    Args:
+        path: Where they are to be found later.
+        shapes: Name -> shape.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.path, self._places = path, _placed(shapes)
+        end = max((at + 4 * math.prod(s) for at, s in self._places.values()), default=_START)
+        self._file, self._temporary, pages = _mapped(path, end)
+        self._end = end
+        self.arrays: Arrays = _views(pages, self._places)
+
+    def finish(self, about: Mapping[str, Any]) -> Stored:
+        """Put the file in its place, and hand the arrays over, read-only."""
+        for array in self.arrays.values():
+            array.flags.writeable = False
+        if self._file is not None and self._temporary is not None:
+            with suppress(OSError):  # a full disk: the arrays are good all the same
+                places = {name: [at, list(shape)] for name, (at, shape) in self._places.items()}
+                head = json.dumps({"about": dict(about), "arrays": places}).encode()
+                os.pwrite(self._file, self._end.to_bytes(8, "little"), 16)
+                os.pwrite(self._file, head, self._end)
+                os.pwrite(self._file, _checksum(self._file), 0)
+                os.replace(self._temporary, self.path)
+                trim(self.path, LARGEST_STATISTICS)
+        return Stored(self.arrays, about)
+
+    def close(self) -> None:
+        """Leave nothing unfinished behind; arrays handed out stay good."""
+        if self._file is not None:
+            os.close(self._file)
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Draft]:
+    """Arrays to be filled in, which vanish unless they are finished."""
+    made = Draft(path, shapes)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def open_stored(path: Path) -> Stored | None:
+    """What was stored; None where it is missing, cut short, damaged or of another version."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        if os.fstat(file).st_size <= _START or os.pread(file, 16, 0) != _checksum(file):
+            return None
+        pages = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+        head = json.loads(pages[int.from_bytes(pages[16:24], "little") :])
+        places = {name: (at, tuple(shape)) for name, (at, shape) in head["arrays"].items()}
+        with suppress(OSError):  # a cache may be there to be read only
+            os.utime(path)  # used just now: the last to be trimmed
+        return Stored(_views(pages, places), head["about"])
+    except (OSError, ValueError, KeyError, TypeError):  # whole, but another version's
+        return None
+    finally:
+        os.close(file)
+
+
+def _placed(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, tuple[int, ...]]]:
+    places, at = {}, _START
+    for name, shape in shapes.items():
+        places[name] = at, shape
+        at += -(-4 * math.prod(shape) // _ALIGN) * _ALIGN
+    return places
+
+
+def _mapped(path: Path, size: int) -> tuple[int | None, Path | None, mmap.mmap]:
+    """Pages of a new file beside `path`; of no file where none can be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    except OSError:
+        return None, None, mmap.mmap(-1, size)
+    try:
+        if hasattr(os, "posix_fallocate"):  # a page that finds no room later would end the process
+            os.posix_fallocate(file, 0, size)
+        else:
+            os.ftruncate(file, size)
+        return file, Path(name), mmap.mmap(file, size)
+    except OSError:
+        os.close(file)
+        Path(name).unlink(missing_ok=True)
+        return None, None, mmap.mmap(-1, size)
+
+
+def _views(pages: mmap.mmap, places: Mapping[str, tuple[int, tuple[int, ...]]]) -> Arrays:
+    return {
+        name: np.frombuffer(pages, np.float32, math.prod(shape), at).reshape(shape)
+        for name, (at, shape) in places.items()
+    }
+
+
+def _checksum(file: int) -> bytes:
+    digest, at = xxhash.xxh3_128(), 16
+    while block := os.pread(file, _BLOCK, at):
+        digest.update(block)
+        at += len(block)
+    return digest.digest()

@@ -1,0 +1,232 @@
+"""The one place that runs a model over calibration text, and what it collects there.
+
+Knows a model in memory and samples of token ids; no recipe and no cache. Everything is added up in
+the order of the samples, on one thread, so that statistics do not depend on the machine's cores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+from torch import Tensor
+
+from dppa_core.calibration_text import Sample
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
+from dppa_core.floats import FLOATS
+from dppa_core.loading import build_model
+from dppa_core.modules import find_modules
+from dppa_core.names import is_buffer, match_names
+from dppa_core.progress import Progress, Stop, check, report
+
+Arrays = Mapping[str, Float32[ndarray, "..."]]
+FLOAT32_LIMIT = 200_000_000
+"""Up to this many parameters a model computes in float32; larger ones in bfloat16, to fit."""
+
+
+class Subject:
+    """A model in memory, and which of its parameters are which tensors on disk.
+
+    Args:
+        checkpoint: What it is made of.
+        label: What to call it in messages.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, label: str) -> None:
+        shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
+        floats = {
+            name: shape
+            for name, shape in shapes.items()
+            if checkpoint.dtype(name) in FLOATS and not is_buffer(name, shape)
+        }
+        numel = sum(math.prod(shape) for shape in floats.values())
+        dtype = torch.float32 if numel <= FLOAT32_LIMIT else torch.bfloat16
+        tensors = {
+            name: (checkpoint.dtype(name), shapes[name], checkpoint.raw(name)) for name in shapes
+        }
+        self.label, self.shapes = label, floats
+        self.model = build_model(checkpoint, tensors, dtype, label)
+        self._parameters = dict(self.model.named_parameters(remove_duplicate=False))
+        self._places = match_names(tuple(floats), tuple(self._parameters))
+        self.modules = tuple(m.tensor for m in find_modules(floats))
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        self.positions = int(positions) if isinstance(positions, int) else 1 << 30
+        self.vocabulary = int(self.model.get_input_embeddings().num_embeddings)
+
+    def parameter(self, tensor: str) -> Any:
+        """The parameter of a tensor on disk.
+
+        Raises:
+            IncompatibleCheckpoints: transformers keeps it in another form.
+        """
+        found = self._parameters.get(self._places.get(tensor, ""))
+        if found is None or tuple(found.shape) != self.shapes[tensor]:
+            raise IncompatibleCheckpoints(
+                f"{self.label}: transformers keeps {tensor} in another form in memory, so nothing "
+                "can be measured of it. Experts that are fused there are the usual cause."
+            )
+        return found
+
+    def linear(self, tensor: str) -> tuple[Any, int]:
+        """The layer whose weight a tensor is, and the axis of its inputs.
+
+        Raises:
+            IncompatibleCheckpoints: it is no layer of its own in memory.
+        """
+        weight = self.parameter(tensor)
+        name = self._places[tensor].rpartition(".")[0]
+        layer = self.model.get_submodule(name)
+        if isinstance(layer, torch.nn.Linear) and layer.weight is weight:
+            return layer, 1
+        if type(layer).__name__ == "Conv1D" and layer.weight is weight:  # GPT-2: inputs x outputs
+            return layer, 0
+        raise IncompatibleCheckpoints(
+            f"{self.label}: {tensor} is no linear layer of its own in memory, so its inputs cannot "
+            "be seen. A router, or experts that are fused, are the usual cause."
+        )
+
+
+def input_shapes(subject: Subject, *, gram: bool) -> dict[str, tuple[int, ...]]:
+    """Shapes of what `collect_inputs` writes: by module, a vector or a square matrix."""
+    found: dict[str, tuple[int, ...]] = {}
+    for tensor in subject.modules:
+        inputs = subject.shapes[tensor][subject.linear(tensor)[1]]
+        found[tensor] = (inputs, inputs) if gram else (inputs,)
+    return found
+
+
+def collect_inputs(
+    subject: Subject,
+    samples: Sequence[Sample],
+    out: Arrays,
+    *,
+    gram: bool,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> dict[str, int]:
+    """The inputs of every module at all positions of all samples: norms of columns, or XᵀX.
+
+    Args:
+        subject: The model.
+        samples: The text.
+        out: Name -> zeros of the shape of `input_shapes`, written in place.
+        gram: XᵀX, rather than the norm of each of its columns.
+        progress: Told sample by sample.
+        stop: Ends the run between two samples.
+
+    Returns:
+        The axis of the inputs, by module.
+    """
+    axes = {tensor: subject.linear(tensor)[1] for tensor in out}
+    squares = {tensor: np.zeros(0 if gram else out[tensor].size) for tensor in out}
+
+    def watch(tensor: str) -> Callable[[Any, tuple[Tensor, ...]], None]:
+        def look(_: Any, inputs: tuple[Tensor, ...]) -> None:
+            rows = inputs[0].detach().reshape(-1, inputs[0].shape[-1]).float()
+            if gram:
+                torch.from_numpy(out[tensor]).addmm_(rows.T, rows)
+            else:
+                squares[tensor] += rows.double().square().sum(0).numpy()
+
+        return look
+
+    hooks = [subject.linear(name)[0].register_forward_pre_hook(watch(name)) for name in out]
+    try:
+        with one_thread(), torch.inference_mode():
+            for done, sample in enumerate(samples):
+                check(stop)
+                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
+                subject.model(input_ids=torch.tensor([sample.ids]), use_cache=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not gram:
+        for tensor, values in squares.items():
+            out[tensor][:] = np.sqrt(values)
+    _check_finite(subject, out)
+    return axes
+
+
+def collect_fisher(
+    subject: Subject,
+    samples: Sequence[Sample],
+    out: Arrays,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> float:
+    """The diagonal empirical Fisher information of every parameter.
+
+    The mean over samples of the squared gradient of log p(answer | question), or of log p(text)
+    of a running text: squared once a sample, not once a token.
+
+    Args:
+        subject: The model.
+        samples: The text.
+        out: Name -> zeros, one for each element of the tensor, written in place.
+        progress: Told sample by sample.
+        stop: Ends the run between two samples.
+
+    Returns:
+        The Euclidean norm of all of them together.
+    """
+    names: dict[Any, list[str]] = {}
+    for tensor in out:  # a tied head is one parameter under two names
+        names.setdefault(subject.parameter(tensor), []).append(tensor)
+
+    def take(parameter: Any) -> None:
+        grad = parameter.grad.float().reshape(-1)
+        torch.from_numpy(out[names[parameter][0]]).addcmul_(grad, grad)
+        parameter.grad = None  # one tensor's gradient in memory at a time
+
+    hooks = [parameter.register_post_accumulate_grad_hook(take) for parameter in names]
+    try:
+        with one_thread():
+            for done, sample in enumerate(samples):
+                check(stop)
+                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
+                _log_likelihood(subject.model, sample).backward()  # type: ignore[no-untyped-call]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    square = 0.0
+    for same in names.values():
+        out[same[0]][:] /= np.float32(len(samples))
+        for other in same[1:]:
+            out[other][:] = out[same[0]]
+        square += float(np.sum(np.square(out[same[0]], dtype=np.float64)))
+    _check_finite(subject, out)
+    return math.sqrt(square)
+
+
+def _log_likelihood(model: Any, sample: Sample) -> Tensor:
+    ids = torch.tensor([sample.ids])
+    logits = model(input_ids=ids, use_cache=False).logits[0, sample.learned - 1 : -1].float()
+    return -torch.nn.functional.cross_entropy(logits, ids[0, sample.learned :], reduction="sum")
+
+
+def _check_finite(subject: Subject, out: Arrays) -> None:
+    for tensor, values in out.items():
+        if not np.isfinite(values).all():
+            raise NonFiniteWeights(
+                f"{subject.label}: reading the calibration text gives numbers beyond float32 at "
+                f"{tensor}. A diverged training is the usual cause."
+            )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order: matrix products are cut differently by every number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,157 @@
+"""Calibration text: from tasks or a file to samples of token ids.
+
+Knows text and tokenizers, no model and no weights. What is read is told apart by a hash before
+any tokenizer is loaded.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dppa_core.calibration import Calibration
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
+from dppa_core.foreign import ForeignCode
+from dppa_core.tasks import draw_items
+
+_BYTES_A_TOKEN = 64
+"""No more of a file is read: no token of a common vocabulary is that long."""
+_TOKENS_AN_ITEM = 8
+"""A question with its answer has more."""
+_OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a calibration."""
+
+    turns: tuple[tuple[str, str], ...]
+    """Questions with their answers; or one pair of nothing and a running text."""
+    tokens: int
+    digest: str
+    """The same for the same text and number of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text a model reads by itself."""
+
+    ids: tuple[int, ...]
+    learned: int
+    """Index of the first token whose likelihood counts, at least 1: an answer's, no question's."""
+
+
+def read_source(calibration: Calibration) -> Source:
+    """The text a calibration names.
+
+    Raises:
+        InvalidValue: a file that is not there, empty, or no text.
+    """
+    if calibration.text:
+        turns: tuple[tuple[str, str], ...] = (("", _read_file(calibration)),)
+    else:
+        turns = tuple(islice(_questions(calibration), -(-calibration.tokens // _TOKENS_AN_ITEM)))
+    digest = hashlib.sha256(f"{calibration.tokens}".encode())
+    for turn in turns:
+        for part in turn:
+            digest.update(f"{len(part)}\0{part}".encode())
+    return Source(turns, calibration.tokens, digest.hexdigest())
+
+
+def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
+    """Different questions of the train split, domains and their tasks in turn."""
+    streams, seen = [draw_items(domain, "train") for domain in calibration.tasks], set()
+    in_vain = 0
+    while in_vain < 1000 * len(streams):  # a split may have fewer questions than are asked for
+        for stream in streams:
+            item = next(stream)
+            in_vain += 1
+            if item.prompt not in seen:
+                seen.add(item.prompt)
+                in_vain = 0
+                yield item.prompt, item.answer
+
+
+def _read_file(calibration: Calibration) -> str:
+    place = shown(calibration.text)
+    try:
+        with Path(calibration.text).expanduser().open("rb") as file:
+            data = file.read(_BYTES_A_TOKEN * calibration.tokens)
+            whole = not file.read(1)
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
+    except UnicodeDecodeError as error:
+        raise InvalidValue(
+            f"calibration: {place} is no plain text in UTF-8. Another kind of file is the usual "
+            "cause."
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: a name with NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidValue(f"calibration: {place} cannot be read ({reason}).") from error
+    if not text.strip():
+        raise InvalidValue(f"calibration: {place} holds no text.")
+    return text
+
+
+def samples(source: Source, tokenizer: Any, longest: int, vocabulary: int) -> tuple[Sample, ...]:
+    """What the model reads, as token ids; the last sample is cut where the tokens are used up.
+
+    Args:
+        source: The text.
+        tokenizer: The base's.
+        longest: Tokens of one sample at most, at least 2.
+        vocabulary: Tokens the model knows.
+
+    Raises:
+        InvalidValue: too little text for a single prediction.
+        DamagedCheckpoint: a tokenizer that fails, or one of another model.
+    """
+    left, found = source.tokens, []
+    for sample in _encoded(source.turns, tokenizer, longest):
+        ids = sample.ids[: min(longest, left)]
+        if max(ids, default=0) >= vocabulary:
+            raise DamagedCheckpoint(
+                f"The calibration text cannot be read: the tokenizer has a token {max(ids)}, the "
+                f"model {vocabulary} tokens. {_OF_ANOTHER}"
+            )
+        if len(ids) > sample.learned:
+            found.append(Sample(ids, sample.learned))
+        left -= len(ids)
+        if left < 2:
+            break
+    if not found:
+        raise InvalidValue(
+            f"calibration: {source.tokens} tokens of this text hold nothing to predict. Ask for "
+            "more tokens, or give a longer text."
+        )
+    return tuple(found)
+
+
+def _encoded(turns: Sequence[tuple[str, str]], tokenizer: Any, longest: int) -> Iterator[Sample]:
+    for asked, said in turns:
+        with ForeignCode("the calibration text cannot be turned into tokens", _OF_ANOTHER):
+            if asked:
+                encoded = [_turn(asked, said, tokenizer)]
+            else:
+                ids = [int(i) for i in tokenizer(said)["input_ids"]]
+                windows = range(0, len(ids), longest)
+                encoded = [Sample(tuple(ids[at : at + longest]), 1) for at in windows]
+        yield from encoded
+
+
+def _turn(asked: str, said: str, tokenizer: Any) -> Sample:
+    """A question as the chat template puts it, and its answer to the end."""
+    if tokenizer.chat_template:
+        turn = [{"role": "user", "content": asked}]
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        head = tokenizer(text, add_special_tokens=False)["input_ids"]
+    else:
+        head = tokenizer(asked + "\n")["input_ids"]
+    tail = list(tokenizer(said, add_special_tokens=False)["input_ids"])
+    if tokenizer.eos_token_id is not None:
+        tail.append(tokenizer.eos_token_id)
+    return Sample(tuple(int(i) for i in (*head, *tail)), max(len(head), 1))

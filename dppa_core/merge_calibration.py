@@ -1,0 +1,116 @@
+"""What a merge knows of its domain models from calibration text: scores, and aids of combinations.
+
+Knows recipes and checkpoints, not what is merged with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.calibrated import Kind, Statistics, statistics
+from dppa_core.calibration import Calibration
+from dppa_core.calibration import Calibration
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.density import CALIBRATED_KINDS
+from dppa_core.methods.registry import get_method
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe
+from dppa_core.scoring import RANDOM, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Aid:
+    """What a combination is told of one tensor of one model."""
+
+    array: Float32[ndarray, ...] | None
+    """See `Statistics.arrays`; None where nothing was measured of this tensor."""
+    axis: int
+    """Of its inputs."""
+    norm: float
+    """Of the statistics of the whole model."""
+
+
+class Calibrator:
+    """Statistics of the domain models of a recipe, each made when it is first asked for.
+
+    Args:
+        recipe: Whose significance and method decide what is needed.
+        base: Where the tokenizer lies.
+        tuned: The domain models, in the recipe's order.
+        places: Of each, name in the base -> its own name.
+        public: Whether strangers wrote the recipe.
+        progress: Told sample by sample.
+        stop: Ends a run between two samples.
+
+    Raises:
+        NotAllowed: a file of this computer, from a stranger.
+    """
+
+    def __init__(
+        self,
+        recipe: MergeRecipe,
+        base: Checkpoint,
+        tuned: Sequence[Checkpoint],
+        places: Sequence[Mapping[str, str]],
+        *,
+        public: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self._recipe, self._tuned, self._places = recipe, tuned, places
+        combination = get_method(recipe.method).combination
+        self._kind: Kind | None = (combination.statistics or None) if combination else None
+        self._known: dict[tuple[Kind, int], Statistics] = {}
+        self._measure = partial(statistics, base=base, progress=progress, stop=stop)
+        if public and recipe.calibrated:
+            for model in recipe.models:
+                recipe.calibration_of(model).check_public()
+
+    def keys(self) -> tuple[Hashable, ...]:
+        """Of each model, what its score depends on beside the models; of a file its identity."""
+        kind = self._recipe.significance
+        if kind not in CALIBRATED_KINDS:
+            return (kind,) * len(self._tuned)
+        texts = [self._recipe.calibration_of(model) for model in self._recipe.models]
+        return tuple((index, kind, text, _identity(text)) for index, text in enumerate(texts))
+
+    def score(self, index: int) -> Score | None:
+        """What ranks the elements of a model's delta; None where |d| does."""
+        if self._recipe.significance == "random":
+            return RANDOM
+        if self._recipe.significance not in CALIBRATED_KINDS:
+            return None
+        kind: Kind = "fisher" if self._recipe.significance == "fisher" else "norms"
+        tuned = self._tuned[index]
+        return self._of(kind, index).score({name: tuned.shape(name) for name in tuned.names()})
+
+    def aid(self, tensor: str, index: int) -> Aid:
+        """What the method is told of a tensor, by its name in the base, and a model."""
+        if self._kind is None:
+            raise TypeError(f"{self._recipe.method} looks at no statistics")
+        found, name = self._of(self._kind, index), self._places[index][tensor]
+        return Aid(found.arrays.get(name), found.axes.get(name, 1), found.norm)
+
+    def prepare(self) -> None:
+        """Make all statistics of the method now, while progress is told."""
+        if self._kind is not None:
+            for index in range(len(self._tuned)):
+                self._of(self._kind, index)
+
+    def _of(self, kind: Kind, index: int) -> Statistics:
+        if (kind, index) not in self._known:
+            model = self._recipe.models[index]
+            text: Calibration = self._recipe.calibration_of(model)
+            self._known[kind, index] = self._measure(
+                kind, tuned=self._tuned[index], calibration=text, label=model.model
+            )
+        return self._known[kind, index]
+
+
+def _identity(text: Calibration) -> str:
+    return file_identity(Path(text.text).expanduser()) if text.text else ""

@@ -1,0 +1,94 @@
+"""Checks of the values of a recipe, each with the place where it failed.
+
+Knows single values, not how a recipe is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dppa_core.calibration import Calibration, calibration_from
+from dppa_core.density import Override
+from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
+from dppa_core.parameters import check_keys, check_number
+from dppa_core.partition import check_levels
+from dppa_core.references import checked_reference
+
+LARGEST_FACTOR = 100.0
+
+
+def within(where: str, build: Any) -> Any:
+    """Run a check and say where in the recipe it failed."""
+    try:
+        return build()
+    except InvalidRecipe:
+        raise
+    except (InvalidValue, UnknownName) as error:
+        raise InvalidRecipe(f"{where}: {error}") from error
+
+
+def checked_text(key: str, text: Any) -> str:
+    """A model reference of a recipe, see `checked_reference`."""
+    try:
+        return checked_reference(text, key)
+    except InvalidValue as error:
+        raise InvalidRecipe(str(error)) from error
+
+
+def checked_levels(where: str, values: Any) -> tuple[float, ...]:
+    """Pruning rates of a recipe, see `check_levels`."""
+    rates: tuple[float, ...] = within(where, lambda: check_levels(values))
+    return rates
+
+
+def checked_factors(where: str, values: Any) -> tuple[float, ...]:
+    """Amplification factors of a recipe as floats in [0, 100]."""
+    place = f"{where}: amplification"
+    if not isinstance(values, (list, tuple)):
+        raise InvalidRecipe(f"{place} must be a list of numbers, got {shown(values)}.")
+    return tuple(_number(place, value, 0.0, LARGEST_FACTOR) for value in values)
+
+
+def _number(where: str, value: Any, low: float, high: float) -> float:
+    try:
+        return check_number(where, value, low, high)
+    except InvalidValue as error:
+        raise InvalidRecipe(str(error)) from error
+
+
+def checked_calibration(where: str, value: Any) -> Calibration | None:
+    """Calibration text of a recipe, see `calibration_from`."""
+    found: Calibration | None = within(where, lambda: calibration_from(value, where))
+    return found
+
+
+def checked_overrides(given: Any) -> dict[str, Override]:
+    """Module name -> Override, from overrides or from mappings {rate: NUMBER}."""
+    if not isinstance(given, Mapping):
+        raise InvalidRecipe(f"overrides must map module names to rates, got {shown(given)}.")
+    result = {}
+    for name in given:
+        if not isinstance(name, str):
+            raise InvalidRecipe(f"overrides: a module name is a text, got {shown(name)}.")
+    for name, value in sorted(given.items()):
+        where = f"overrides of {shown(name)}"
+        if isinstance(value, Mapping):
+            check_keys(value, ("rate",), where)
+            rate = value.get("rate")
+            value = within(where, lambda rate=rate: _override(rate))
+        if not isinstance(value, Override):
+            raise InvalidRecipe(f"{where} must be {{rate: NUMBER}}, got {shown(value)}.")
+        result[name] = value
+    return result
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed of a recipe: a whole number of at most 64 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise InvalidRecipe(f"seed must be a whole number from 0 to 2**64 - 1, got {shown(seed)}.")
+    return seed
+
+
+def _override(rate: object) -> Override:
+    return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
