@@ -32,10 +32,15 @@ CORE_LAYERS = tuple(
         """,
         # files, and the loops over their bytes
         """
-        floats kernels chunks binning cuts workers releaser
+        floats kernels chunks scoring score_binning binning cuts workers releaser
         strict_json safetensors_io safetensors_write shards renames atomic cache
         checkpoint torch_files tokenizer convert sources references hub lora pack provenance
         recipe pairs shelf profile preflight presets
+        checkpoint tokenizer sources references hub lora pack provenance
+        checkpoint torch_files tokenizer convert sources references hub lora provenance
+        checkpoint tokenizer sources references hub lora provenance
+        tasks loading calibration calibrated
+        recipe pairs profile preflight
         merge merger mergekit comparison diff
         card export
         """,
@@ -43,53 +48,12 @@ CORE_LAYERS = tuple(
         """
         tasks zoo
         pool resident loading places live decode generate evaluate
+        zoo
+        pool resident decode generate evaluate
         adamerging search cluster
         """,
         "cli cli_runs cli_zoo __main__",
     )
-CORE_LAYERS = (
-    {"errors", "progress", "foreign"},
-    # pure math: numbers in, numbers out
-    {"parameters", "modules", "names", "deltas", "significance", "density", "partition"}
-    | {"methods", "plan", "table", "licences"},
-    # files, and the loops over their bytes
-    {
-        "floats",
-        "kernels",
-        "strict_json",
-        "safetensors_io",
-        "safetensors_write",
-        "shards",
-        "renames",
-        "atomic",
-        "cache",
-        "checkpoint",
-        "sources",
-        "profile",
-    }
-    | {
-        "recipe",
-        "pairs",
-        "chunks",
-        "binning",
-        "cuts",
-        "workers",
-        "releaser",
-        "merge",
-        "merger",
-        "mergekit",
-        "comparison",
-        "card",
-        "export",
-        "preflight",
-    }
-    | {"references", "hub", "lora", "provenance"}
-    # what a model makes of a text is read off it as a delta is: a loop over samples
-    | {"tasks", "loading", "calibration", "calibrated", "scoring", "score_binning"},
-    # models in memory
-    {"zoo", "pool", "resident", "decode", "generate", "evaluate"}
-    | {"adamerging", "search", "cluster"},
-    {"cli", "cli_runs", "cli_zoo", "__main__"},
 )
 PURE = CORE_LAYERS[1]
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib", "tempfile"}
