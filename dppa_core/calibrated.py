@@ -18,12 +18,16 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.cache import cache_folder
-from dppa_core.calibration import Calibration
+from dppa_core.calibration import Calibration, calibration_of
 from dppa_core.calibration_cache import Stored, draft, open_stored
 from dppa_core.calibration_text import Source, read_source
 from dppa_core.checkpoint import Checkpoint
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import CALIBRATED_KINDS
+from dppa_core.profile import kept_profile
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.scoring import ByElement, ByInput, Score, Scoring
+from dppa_core.scoring import RANDOM, ByElement, ByInput, Score, Scoring
+from dppa_core.sources import open_checkpoint
 
 Kind = Literal["fisher", "norms", "gram"]
 LONGEST = 512
@@ -98,6 +102,70 @@ def statistics(
     return Statistics(
         kind, key, stored.arrays, stored.about.get("axes", {}), stored.about.get("norm", 0.0)
     )
+
+
+def score_of(
+    significance: str,
+    base: Checkpoint,
+    tuned: Checkpoint,
+    calibration: Calibration | None,
+    *,
+    label: str,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Score | None:
+    """What ranks the elements of a delta; None where |d| does.
+
+    Args:
+        significance: One of `SIGNIFICANCE_KINDS`.
+        base: Where the tokenizer lies.
+        tuned: The domain model.
+        calibration: The text it reads; the one of its own domain if None, see `calibration_of`.
+        label: Its reference.
+        progress: Told sample by sample.
+        stop: Ends a run between two samples.
+    """
+    if significance == "random":
+        return RANDOM
+    if significance not in CALIBRATED_KINDS:
+        return None
+    kind: Kind = "fisher" if significance == "fisher" else "norms"
+    text = calibration_of(label, calibration)
+    found = statistics(kind, base, tuned, text, label=label, progress=progress, stop=stop)
+    return found.score({name: tuned.shape(name) for name in tuned.names()})
+
+
+def ranked_profile(
+    base: str,
+    finetuned: str,
+    significance: str,
+    calibration: Calibration | None = None,
+    *,
+    public: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> DeltaProfile:
+    """As `cached_profile`, with the elements ranked by any significance.
+
+    Args:
+        base: Reference of the base.
+        finetuned: Reference of the domain model.
+        significance: See `score_of`.
+        calibration: See `score_of`.
+        public: Whether strangers choose; see `open_checkpoint` and `Calibration.check_public`.
+        workers: See `profile_delta`.
+        progress: Told sample by sample, then module by module.
+        stop: Ends it between two of them.
+    """
+    if public and calibration is not None:
+        calibration.check_public()
+    mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
+    theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    score = score_of(significance, mine, theirs, calibration, label=finetuned, **told)
+    names = base, finetuned
+    return kept_profile(mine, theirs, workers=workers, names=names, score=score, **told)
 
 
 def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str:

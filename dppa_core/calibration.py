@@ -33,26 +33,15 @@ class Calibration:
     """At most so many, the special ones of chat templates included."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str) or len(self.text) > _LONGEST_PATH:
-            raise InvalidValue(f"calibration: text must be a path, got {shown(self.text)}.")
-        if not isinstance(self.tasks, (list, tuple)):
-            raise InvalidValue(
-                f"calibration: tasks must be a list such as [math], got {shown(self.tasks)}."
-            )
         if bool(self.text) == bool(self.tasks):
             raise InvalidValue(
                 "calibration wants either tasks or text: {tasks: [math]}, or {text: PATH}."
             )
-        tasks = tuple(self.tasks)
-        for name in tasks:
-            tasks_of(str(name))
-        if len(set(tasks)) != len(tasks):
-            raise InvalidValue(f"calibration: a task twice in {shown(list(tasks))}.")
-        tokens = check_number("calibration: tokens", self.tokens, 2, _MOST_TOKENS)
-        if tokens != int(tokens):
-            raise InvalidValue(f"calibration: tokens must be a whole number, got {tokens:g}.")
-        object.__setattr__(self, "tasks", tasks)
-        object.__setattr__(self, "tokens", int(tokens))
+        for name in self.tasks:
+            tasks_of(name)
+        if len(set(self.tasks)) != len(self.tasks):
+            raise InvalidValue(f"calibration: a task twice in {shown(list(self.tasks))}.")
+        check_number("calibration: tokens", self.tokens, 2, _MOST_TOKENS)
 
     def values(self) -> dict[str, Any]:
         """As in a recipe."""
@@ -87,7 +76,24 @@ def calibration_from(value: Any, where: str) -> Calibration | None:
             f"got {shown(value)}."
         )
     check_keys(value, _KEYS, where)
-    return Calibration(**{str(key): item for key, item in value.items()})
+    tasks, text = value.get("tasks") or [], value.get("text") or ""
+    if not isinstance(tasks, (list, tuple)) or not all(isinstance(name, str) for name in tasks):
+        raise InvalidValue(f"tasks must be a list such as [math], got {shown(tasks)}.")
+    if not isinstance(text, str) or len(text) > _LONGEST_PATH:
+        raise InvalidValue(f"text must be the path of a file, got {shown(text)}.")
+    tokens = check_number("tokens", value.get("tokens", TOKENS), 2, _MOST_TOKENS)
+    if tokens != int(tokens):
+        raise InvalidValue(f"tokens must be a whole number, got {tokens:g}.")
+    return Calibration(tuple(tasks), text, int(tokens))
+
+
+def calibration_from_words(words: str, tokens: int | None = None) -> Calibration:
+    """Read what people write on a command line: domains, as "math,law", or a file's path."""
+    count = TOKENS if tokens is None else tokens
+    names = tuple(name.strip() for name in words.split(","))
+    if all(name in DOMAINS for name in names):
+        return Calibration(names, tokens=count)
+    return Calibration(text=words, tokens=count)
 
 
 def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.calibrated import Kind, Statistics, statistics
-from dppa_core.calibration import Calibration
+from dppa_core.calibrated import Kind, Statistics, score_of, statistics
 from dppa_core.calibration import Calibration
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.density import CALIBRATED_KINDS
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe
-from dppa_core.scoring import RANDOM, Score
+from dppa_core.safetensors_io import file_identity
+from dppa_core.scoring import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ class Calibrator:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
-        self._recipe, self._tuned, self._places = recipe, tuned, places
+        self._recipe, self._base, self._tuned, self._places = recipe, base, tuned, places
         combination = get_method(recipe.method).combination
         self._kind: Kind | None = (combination.statistics or None) if combination else None
         self._known: dict[tuple[Kind, int], Statistics] = {}
-        self._measure = partial(statistics, base=base, progress=progress, stop=stop)
+        self._told: dict[str, Any] = {"progress": progress, "stop": stop}
         if public and recipe.calibrated:
             for model in recipe.models:
                 recipe.calibration_of(model).check_public()
@@ -81,13 +82,10 @@ class Calibrator:
 
     def score(self, index: int) -> Score | None:
         """What ranks the elements of a model's delta; None where |d| does."""
-        if self._recipe.significance == "random":
-            return RANDOM
-        if self._recipe.significance not in CALIBRATED_KINDS:
-            return None
-        kind: Kind = "fisher" if self._recipe.significance == "fisher" else "norms"
+        model, kind = self._recipe.models[index], self._recipe.significance
+        text = self._recipe.calibration_of(model) if kind in CALIBRATED_KINDS else None
         tuned = self._tuned[index]
-        return self._of(kind, index).score({name: tuned.shape(name) for name in tuned.names()})
+        return score_of(kind, self._base, tuned, text, label=model.model, **self._told)
 
     def aid(self, tensor: str, index: int) -> Aid:
         """What the method is told of a tensor, by its name in the base, and a model."""
@@ -105,10 +103,9 @@ class Calibrator:
     def _of(self, kind: Kind, index: int) -> Statistics:
         if (kind, index) not in self._known:
             model = self._recipe.models[index]
-            text: Calibration = self._recipe.calibration_of(model)
-            self._known[kind, index] = self._measure(
-                kind, tuned=self._tuned[index], calibration=text, label=model.model
-            )
+            text, pair = self._recipe.calibration_of(model), (self._base, self._tuned[index])
+            found = statistics(kind, *pair, text, label=model.model, **self._told)
+            self._known[kind, index] = found
         return self._known[kind, index]
 
 

@@ -118,6 +118,12 @@ class Merger:
         """Every folder that is read."""
         return tuple(folder for one in (self.base, *self.tuned) for folder in one.folders)
 
+    def texts(self) -> tuple[Path, ...]:
+        """Every file of calibration text that is read."""
+        models = self.recipe.models if self.recipe.calibrated else ()
+        found = (self.recipe.calibration_of(model).text for model in models)
+        return tuple(Path(text).expanduser() for text in found if text)
+
     def names(self) -> tuple[str, ...]:
         """Names of all merged tensors: those of the base."""
         return self.base.names()

@@ -189,6 +189,7 @@ class ModelPool:
         made_of = dict[Path, str]()
         for checkpoint in (merger.base, *merger.tuned):
             made_of |= checkpoint.identities()
+        made_of |= {path: file_identity(path) for path in merger.texts()}
         base = (recipe.base, *merger.base.identities().items(), *merger.twins.items())
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
         if old is not None and old.places is not None:

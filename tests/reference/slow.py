@@ -5,8 +5,8 @@ Shares no code with dppa_core. Everything about an element is decided by sorting
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,9 @@ class Delta:
     @property
     def n(self) -> int:
         return self.d.size
+
+
+Score = Callable[[Delta], np.ndarray]
 
 
 def deltas(base: Weights, tuned: Weights) -> list[Delta]:
@@ -167,8 +170,11 @@ def plan(
     strength: float = 0.08,
     k_layer: float = 3.0,
     k_module: float = 5.0,
+    score: Score | None = None,
 ) -> list[Planned]:
     modules = deltas(base, tuned)
+    if score:  # it stands for |d| in all steps; what is kept of an element is decided by its place
+        modules = [replace(m, d=score(m)) for m in modules]
     adjustment = adjustments(modules, strength, k_layer, k_module)
     sizes = [m.n for m in modules]
     by_level = [in_box(adjustment, sizes, p) for p in levels]
@@ -190,12 +196,18 @@ class Treated:
 
 
 def merge(
-    base: Weights, models: Sequence[Treated], *, ties: str = "exact", strength: float = 0.08
+    base: Weights,
+    models: Sequence[Treated],
+    *,
+    ties: str = "exact",
+    strength: float = 0.08,
+    score: Score | None = None,
 ) -> Weights:
     """base + sum of w_t * sum_k alpha_k * (D * P_k), in float32, other tensors kept whole."""
     total = {name: weight.ravel().copy() for name, weight in base.arrays.items()}
     for model in models:
-        plans = plan(base, model.weights, model.levels, ties=ties, strength=strength)
+        how = {"ties": ties, "strength": strength, "score": score}
+        plans = plan(base, model.weights, model.levels, **how)  # type: ignore[arg-type]
         planned = {p.module.tensor: p for p in plans}
         for name, weight in base.arrays.items():
             d = (model.weights.arrays[name] - weight).astype(np.float32).ravel()

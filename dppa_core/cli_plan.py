@@ -1,0 +1,129 @@
+"""The command `plan`: what pruning would keep, of a model or of a recipe.
+
+Knows how people ask and what they see; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dppa_core.calibrated import ranked_profile
+from dppa_core.calibration import TOKENS, Calibration, calibration_from_words
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli_plans import plan_text
+from dppa_core.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
+from dppa_core.errors import InvalidRecipe
+from dppa_core.merger import Merger
+from dppa_core.plan import plan_pruning
+from dppa_core.recipe import load_recipe
+
+DEFAULTS = PruningParameters()
+
+
+def plan(
+    model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
+    base: Annotated[str | None, typer.Option(help="Its base, zoo:base by default.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
+    ] = None,
+    k_layer: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
+    ] = None,
+    k_module: Annotated[
+        float | None,
+        typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
+    ] = None,
+    ties: Annotated[
+        str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
+    ] = None,
+    significance: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads; every core if unset. The result is the same."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON object to stdout.")
+    ] = False,
+) -> None:
+    """Show what pruning would keep of every module; makes no weights."""
+    settings = {"strength": strength, "k_layer": k_layer, "k_module": k_module, "ties": ties}
+    settings |= {"significance": significance}
+    chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    if recipe is not None:
+        places = {"model": model, "base": base, "rate": rate, "levels": levels}
+        places |= {"calibration": calibration, "tokens": tokens}
+        _refuse_beside_recipe([n for n, v in places.items() if v is not None] + list(chosen))
+        _plan_recipe(recipe, workers, as_json)
+        return
+    if model is None:
+        raise typer.BadParameter("give either a model or --recipe FILE")
+    if rate is not None and levels is not None:
+        raise typer.BadParameter("give either --rate or --levels; the last level is the rate")
+    rates = _numbers(levels) if levels is not None else (0.8 if rate is None else rate,)
+    parameters = replace(DEFAULTS, **chosen)
+    text = _text(parameters.significance, calibration, tokens)
+    with progress_line() as progress:
+        pair = "zoo:base" if base is None else base, model, parameters.significance
+        known = ranked_profile(*pair, text, workers=workers, progress=progress)
+    found = plan_pruning(known, rates, parameters)
+    emit(found.to_json(), plan_text(found), as_json=as_json)
+
+
+def _refuse_beside_recipe(names: Sequence[str]) -> None:
+    """What a recipe settles is refused beside it, rather than passed over."""
+    if names:
+        given = [n if n == "model" else "--" + n.replace("_", "-") for n in names]
+        raise typer.BadParameter(
+            f"{', '.join(given)}: settled by the recipe; leave out either these or --recipe"
+        )
+
+
+def _text(significance: str, calibration: str | None, tokens: int | None) -> Calibration | None:
+    """The calibration text that was asked for; None leaves the model its own."""
+    if significance not in CALIBRATED_KINDS and (calibration is not None or tokens is not None):
+        raise typer.BadParameter(
+            f"--calibration and --tokens go with --significance {' or '.join(CALIBRATED_KINDS)}"
+        )
+    if calibration is None and tokens is not None:
+        raise typer.BadParameter("--tokens goes with --calibration")
+    return None if calibration is None else calibration_from_words(calibration, tokens)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"--levels wants numbers such as 0.9,0.8, got {text!r}") from None
+
+
+def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
+    recipe = load_recipe(path)
+    with progress_line() as progress:
+        plans = Merger(recipe, workers=workers, progress=progress).plans
+    if not plans:
+        raise InvalidRecipe(
+            f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "
+            "no plan to show. dppa and magnitude make plans, alone or as `prune` before another."
+        )
+    text = "\n\n".join(plan_text(found) for found in plans)
+    emit({"plans": [found.to_json() for found in plans]}, text, as_json=as_json)
