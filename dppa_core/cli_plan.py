@@ -24,6 +24,22 @@ from dppa_core.recipe import load_recipe
 
 DEFAULTS = PruningParameters()
 
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
+]
+SignificanceOption = Annotated[
+    str | None,
+    typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
+]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
+]
+TokensOption = Annotated[
+    int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
+]
+
 
 def plan(
     model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
@@ -45,25 +61,12 @@ def plan(
     ties: Annotated[
         str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
     ] = None,
-    significance: Annotated[
-        str | None,
-        typer.Option(help=f"{', '.join(SIGNIFICANCE_KINDS)}; {DEFAULTS.significance} by default."),
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(help="Domains, as math,law, or a text file: for fisher and activation."),
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=2, help=f"Tokens of it, {TOKENS} by default.")
-    ] = None,
+    significance: SignificanceOption = None,
+    calibration: CalibrationOption = None,
+    tokens: TokensOption = None,
     recipe: Annotated[Path | None, typer.Option(help="Plan every model of a recipe.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads; every core if unset. The result is the same."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write one JSON object to stdout.")
-    ] = False,
+    workers: WorkersOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show what pruning would keep of every module; makes no weights."""
     settings = {"strength": strength, "k_layer": k_layer, "k_module": k_module, "ties": ties}
