@@ -1,17 +1,20 @@
 """The model card of a merge: what it is made of, and how to make it again.
 
-Knows recipes, plans and what the parents say of themselves, not weights or time: the same recipe
-gives the same card.
+Knows recipes and what is recorded of a merge, not weights or time: the same recipe gives the same
+card.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 
+from dppa_core.card_plot import density_svg
 from dppa_core.coefficients import Layered
 from dppa_core.licences import merged_licence
+from dppa_core.merge_record import MergeRecord
 from dppa_core.methods.registry import get_method
-from dppa_core.plan import PruningPlan
 from dppa_core.provenance import Parent
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.references import hub_parts, short_name
@@ -22,30 +25,30 @@ pipeline_tag: text-generation
 {known}tags:
 - merge
 - dppa
----
+{tag}---
 """
 
 
-def model_card(
-    recipe: MergeRecipe, plans: Sequence[PruningPlan] = (), parents: Sequence[Parent] = ()
-) -> str:
+def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
     """Markdown with the front matter the Hub reads.
 
     Args:
-        recipe: Of the merge.
-        plans: Of its domain models, where its method makes plans.
-        parents: Base and domain models, where their folders are at hand.
+        recipe: Of the merge, with the commits of models of the Hub.
+        record: What the merge did, or what is known of it before.
     """
+    record = record or MergeRecord()
     method = get_method(recipe.method)
     paper = f" ([{method.paper}](https://arxiv.org/abs/{method.paper[6:]}))" if method.paper else ""
     title = " + ".join(short_name(model.model) for model in recipe.models)
     parts = [
-        _FRONT.format(known=_known(recipe, parents)),
+        _FRONT.format(known=_known(recipe, record.parents), tag=_tag(method.name)),
         f"# {short_name(recipe.base)} merged with {title}\n",
         f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
-        _models_table(recipe, plans),
-        *_licences(parents),
+        _models_table(recipe, record),
+        *_plots(recipe, record),
+        *_licences(record.parents),
+        *_weights(record),
         "## Make it again\n",
         "The recipe, as `recipe.yaml`:\n",
         f"```yaml\n{dump_recipe(recipe)}```\n",
@@ -53,6 +56,48 @@ def model_card(
         "The same recipe on the same checkpoints gives the same bytes.\n",
     ]
     return "\n".join(parts)
+
+
+def card_plots(recipe: MergeRecipe, record: MergeRecord) -> dict[str, str]:
+    """File name -> SVG of the plots that the card shows: one for each model that is pruned."""
+    found = {}
+    for index, model in enumerate(recipe.models):
+        shares = record.shares(index)
+        if shares:
+            found[f"density-{index + 1}.svg"] = density_svg(short_name(model.model), shares)
+    return found
+
+
+def _tag(method: str) -> str:
+    return "" if method == "dppa" else f"- {method}\n"
+
+
+def _plots(recipe: MergeRecipe, record: MergeRecord) -> list[str]:
+    plots = card_plots(recipe, record)
+    if not plots:
+        return []
+    named = zip(plots, (m for n, m in enumerate(recipe.models) if record.shares(n)), strict=True)
+    texts = ((file, _label(short_name(model.model))) for file, model in named)
+    return [f"![{name}: share of each matrix's changes kept]({file})\n" for file, name in texts]
+
+
+def _label(text: str) -> str:
+    """A name as the text of an image: nothing in it is Markdown."""
+    return re.sub(r"([\\\[\]`*_<>])", r"\\\1", text)
+
+
+def _weights(record: MergeRecord) -> list[str]:
+    if not record.tensors:
+        return []
+    count = sum(math.prod(tensor.shape) for tensor in record.tensors)
+    lines = [f"{sha256}  {file}" for file, sha256 in sorted(record.files.items())]
+    return [
+        "## Weights\n",
+        f"{len(record.tensors)} tensors, {count:,} elements. Together they have the hash "
+        f"`{record.digest}` (XXH3), the same in any number of files; `merge.json` lists that of "
+        "each tensor, and what was kept of every matrix. SHA-256 of the files:\n",
+        "\n".join(["```", *lines, "```", ""]),
+    ]
 
 
 def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
@@ -88,20 +133,23 @@ def _stage(recipe: MergeRecipe) -> str:
     return f" Every delta is pruned by {get_method(recipe.prune.method).title} before."
 
 
-def _models_table(recipe: MergeRecipe, plans: Sequence[PruningPlan]) -> str:
+def _models_table(recipe: MergeRecipe, record: MergeRecord) -> str:
     rows = [
         "| domain model | pruning rates | amplification | coefficient | delta kept | energy kept |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    known: list[PruningPlan | None] = list(plans) or [None] * len(recipe.models)
-    for model, plan in zip(recipe.models, known, strict=True):
-        kept = f"{plan.density:.2%} | {plan.energy:.2%}" if plan else "- | -"
+    for index, model in enumerate(recipe.models):
+        density = record.density(index)
+        kept = "-" if density is None else f"{density:.2%}"
+        energy = f"{record.energies[index]:.2%}" if record.energies else "-"
         rows.append(
             f"| {_cell(model.model)} | {_numbers(model.levels)} | "
-            f"{_numbers(model.amplification)} | {_coefficient(model)} | {kept} |"
+            f"{_numbers(model.amplification)} | {_coefficient(model)} | {kept} | {energy} |"
         )
-    note = f"Base: {_cell(recipe.base)}. Kept shares are of the linear modules' delta.\n"
-    return "\n".join([*rows, "", note])
+    note = f"Base: {_cell(recipe.base)}. Kept shares are of the linear modules' delta"
+    if get_method(recipe.method).combination is not None:
+        note += ": what goes into the combination"
+    return "\n".join([*rows, "", note + ".\n"])
 
 
 def _cell(text: str) -> str:

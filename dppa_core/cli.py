@@ -1,4 +1,4 @@
-"""The command line: profile, plan, merge, card, and the commands of other files put together.
+"""The command line: profile, plan, merge, and the commands of other files put together.
 
 Knows how people ask and what they see; the work is done elsewhere.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.card import model_card
+from dppa_core.cli_cards import card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
 from dppa_core.cli_diff import diff
@@ -53,6 +53,7 @@ app.command()(presets)
 app.command()(compare_semantics)
 app.command()(pack)
 app.command()(diff)
+app.command()(card)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")
@@ -113,16 +114,6 @@ def merge(
         *(f"warning: {warning}" for warning in done.warnings),
     ]
     emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
-
-
-@app.command()
-def card(recipe: RecipeFile, as_json: JsonFlag = False) -> None:
-    """Show the model card a merge of this recipe would get."""
-    loaded = load_recipe(recipe)
-    with progress_line() as progress:
-        merger = Merger(loaded, progress=progress)
-        text = model_card(merger.recipe, merger.plans, merger.parents())
-    emit({"card": text}, text, as_json=as_json)
 
 
 def main() -> None:

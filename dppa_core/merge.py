@@ -14,20 +14,21 @@ from functools import partial
 from pathlib import Path
 
 from dppa_core.atomic import atomic_folder
-from dppa_core.card import model_card
 from dppa_core.chunks import slices
+from dppa_core.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.merge_folder import (
     check_target,
     copy_companions,
     write_config,
     write_provenance,
 )
+from dppa_core.merge_record import MergeRecord, energies_of
 from dppa_core.merge_stacked import Layers
 from dppa_core.merge_tally import Tally
 from dppa_core.merge_tensors import Fuser, equals_base
 from dppa_core.merger import Merger
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
@@ -49,6 +50,8 @@ class MergeReport:
     """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
     files: dict[str, str]
     """SHA-256 of every weight file, by its name."""
+    digest: str
+    """One hash of all tensors, the same in any number of files; see `one_fingerprint`."""
 
 
 def merge_to_folder(
@@ -66,7 +69,8 @@ def merge_to_folder(
     """Merge into a folder that transformers loads; it appears when complete, or not at all.
 
     Beside the weights it gets the base's configuration, tokenizer and chat template, the recipe
-    (recipe.yaml) and a model card (README.md). No file depends on time or machine.
+    (recipe.yaml), what was kept with hashes of all tensors (merge.json), and a model card with its
+    plots (README.md). No file depends on time or machine.
 
     Args:
         recipe: What to merge.
@@ -96,20 +100,36 @@ def merge_to_folder(
     tally = Tally(merger, progress)
     may_replace = check_again if overwrite else None
     with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
-        files = _write_weights(folder, merger, tally, shard_size, threads, stop)
-        write_config(merger.base.config, recipe.dtype, folder)
-        copy_companions(merger.base.folder, folder)
-        card = model_card(recipe, merger.plans, merger.parents())
-        write_provenance(dump_recipe(recipe), card, folder)
+        record = _write(folder, merger, tally, shard_size, threads, stop)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=(recipe.base, *(model.model for model in recipe.models)),
         densities=tally.densities(),
         warnings=tally.warnings(),
         seconds=time.perf_counter() - began,
-        sha256=one_hash(files),
-        files=files,
+        sha256=one_hash(record.files),
+        files=dict(record.files),
+        digest=record.digest,
     )
+
+
+def _write(
+    folder: Path,
+    merger: Merger,
+    tally: Tally,
+    shard_size: int,
+    workers: int,
+    stop: Stop | None,
+) -> MergeRecord:
+    """Fill the folder; what the merge did."""
+    files, tensors = _write_weights(folder, merger, tally, shard_size, workers, stop)
+    write_config(merger.base.config, merger.recipe.dtype, folder)
+    copy_companions(merger.base.folder, folder)
+    record = MergeRecord(
+        merger.parents(), tally.modules(), energies_of(merger.plans), files, tensors
+    )
+    write_provenance(merger.recipe, record, folder)
+    return record
 
 
 def _write_weights(
@@ -119,7 +139,7 @@ def _write_weights(
     shard_size: int,
     workers: int,
     stop: Stop | None,
-) -> dict[str, str]:
+) -> tuple[dict[str, str], tuple[Fingerprint, ...]]:
     specs = [
         TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
     ]
@@ -129,7 +149,7 @@ def _write_weights(
             for name, elements in done:
                 tally.count(name, elements)
         check(stop)  # workers may have been done before it was set
-        return writer.finish()
+        return writer.finish(), written_fingerprints(specs, writer.digests())
 
 
 class _Weaver:

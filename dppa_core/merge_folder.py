@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.atomic import unwritable
+from dppa_core.card import card_plots, model_card
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed
+from dppa_core.merge_record import RECORD, MergeRecord, write_record
+from dppa_core.recipe import MergeRecipe, dump_recipe
 
 COMPANIONS = (
     "generation_config.json",
@@ -29,8 +32,10 @@ COMPANIONS = (
 )
 """Files of the base that make a folder a working model. Never code."""
 
-_CONFIG, _CARD, _RECIPE = "config.json", "README.md", "recipe.yaml"
-_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
+CONFIG, CARD, RECIPE = "config.json", "README.md", "recipe.yaml"
+_WRITTEN = re.compile(
+    r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|density-\d+\.svg"
+)
 
 
 Entries = Iterable[os.DirEntry[str]]
@@ -103,19 +108,19 @@ def _holds(target: Path, source: Path) -> bool:
 
 
 def _check_entries(out: Path, entries: Entries) -> None:
-    kept = {_CONFIG, _CARD, _RECIPE, *COMPANIONS}
+    kept = {CONFIG, CARD, RECIPE, RECORD, *COMPANIONS}
     names = set()
     for entry in sorted(entries, key=lambda entry: entry.name):
-        ours = entry.name in kept or _WEIGHTS.fullmatch(entry.name)
+        ours = entry.name in kept or _WRITTEN.fullmatch(entry.name)
         if not ours or not entry.is_file(follow_symlinks=False):
             raise NotAllowed(
                 f"{out}: holds {entry.name}, which no merge writes, and is not overwritten. "
                 "Move it away, or choose another folder."
             )
         names.add(entry.name)
-    if _CONFIG not in names:
+    if CONFIG not in names:
         raise NotAllowed(
-            f"{out}: holds no {_CONFIG}, so it is no checkpoint folder, and is not overwritten."
+            f"{out}: holds no {CONFIG}, so it is no checkpoint folder, and is not overwritten."
         )
 
 
@@ -136,7 +141,7 @@ def copy_config(source: Path, target: Path) -> None:
     Raises:
         DamagedCheckpoint: it cannot be read.
     """
-    _copy(source / _CONFIG, target / _CONFIG)
+    _copy(source / CONFIG, target / CONFIG)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -152,10 +157,18 @@ def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:
     """Write the base's config.json, with the dtype the merged weights have."""
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     text = json.dumps({**config, key: dtype}, indent=2, ensure_ascii=False)
-    (target / _CONFIG).write_text(text + "\n", "utf-8")
+    (target / CONFIG).write_text(text + "\n", "utf-8")
 
 
-def write_provenance(recipe: str, card: str, target: Path) -> None:
-    """Write the recipe's text and the model card."""
-    (target / _RECIPE).write_text(recipe, "utf-8")
-    (target / _CARD).write_text(card, "utf-8")
+def write_provenance(recipe: MergeRecipe, record: MergeRecord, target: Path) -> None:
+    """Write the recipe, what the merge did, the model card and its plots."""
+    (target / RECIPE).write_text(dump_recipe(recipe), "utf-8")
+    write_record(record, target)
+    write_card(recipe, record, target)
+
+
+def write_card(recipe: MergeRecipe, record: MergeRecord, target: Path) -> None:
+    """Write the model card and its plots."""
+    (target / CARD).write_text(model_card(recipe, record), "utf-8")
+    for file, text in card_plots(recipe, record).items():
+        (target / file).write_text(text, "utf-8")

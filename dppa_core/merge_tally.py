@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from dppa_core.licences import merged_licence
+from dppa_core.merge_record import KeptModule
 from dppa_core.merger import Merger
 from dppa_core.progress import Progress, report
 
@@ -24,7 +25,7 @@ class Tally:
         self._plans, self._parents = merger.plans, merger.parents()
         self._progress = progress
         self._models = len(merger.recipe.models)
-        self._modules = {module.tensor: module.numel for module in merger.modules}
+        self._modules = {module.tensor: module for module in merger.modules}
         self._missing = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
         self._done = sum(not missing for missing in self._missing.values())  # empty tensors
         self._kept: dict[str, tuple[int, ...]] = {}
@@ -43,9 +44,16 @@ class Tally:
             self._done += 1
             report(self._progress, self._done, len(self._missing), name)
 
+    def modules(self) -> tuple[KeptModule, ...]:
+        """What was kept of every module."""
+        return tuple(
+            KeptModule(one.name, one.layer, one.kind, one.numel, self._kept[tensor])
+            for tensor, one in self._modules.items()
+        )
+
     def densities(self) -> tuple[float, ...]:
         """Share of the modules' delta kept, per domain model."""
-        total = max(sum(self._modules.values()), 1)
+        total = max(sum(module.numel for module in self._modules.values()), 1)
         models = range(self._models)
         return tuple(sum(kept[n] for kept in self._kept.values()) / total for n in models)
 

@@ -24,6 +24,7 @@ from numpy import ndarray
 from dppa_core.atomic import atomic_folder
 from dppa_core.chunks import slices
 from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
+from dppa_core.fingerprints import known_fingerprint
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.licences import merged_licence
 from dppa_core.merge_folder import Entries, check_target
@@ -41,7 +42,6 @@ from dppa_core.pack_format import (
     has_delta,
     is_pack,
     mask_bytes,
-    tensors_hash,
     to_mask,
 )
 from dppa_core.progress import Progress, Stop, check, report
@@ -222,7 +222,7 @@ class _Packer:
         licence = merged_licence({one.reference: one.licence for one in merger.parents()})
         return PackHeader(
             base=merger.recipe.base,
-            base_hash=tensors_hash(merger.base),
+            base_hash=known_fingerprint(merger.base),
             dtype=self._dtype,
             recipe=dump_recipe(merger.recipe),
             licence=licence.identifier or "",

@@ -23,6 +23,7 @@ from dppa_core.errors import (
     InvalidValue,
     MissingCheckpoint,
 )
+from dppa_core.fingerprints import known_fingerprint
 from dppa_core.floats import FLOATS
 from dppa_core.lora_config import CONFIG
 from dppa_core.pack_format import (
@@ -36,7 +37,6 @@ from dppa_core.pack_format import (
     is_pack,
     mask_bytes,
     read_pack_header,
-    tensors_hash,
 )
 from dppa_core.safetensors_io import open_file
 
@@ -85,7 +85,7 @@ class PackCheckpoint:
         self._file = open_file(self.path)
         self.header = read_pack_header(self._file)
         self._kept = entries(self._file)
-        found = tensors_hash(base)
+        found = known_fingerprint(base)
         if found != self.header.base_hash:
             raise IncompatibleCheckpoints(
                 f"{self.path}: made on {self.header.base} with weights "

@@ -8,22 +8,18 @@ to people.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import xxhash
 from jaxtyping import Bool, Shaped, UInt8
 from numpy import ndarray
 
-from dppa_core.cache import cache_folder, load, store
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import CHUNK
 from dppa_core.errors import DamagedCheckpoint
 from dppa_core.floats import FLOATS, from_float32, to_float32
 from dppa_core.names import is_buffer
-from dppa_core.releaser import Releaser
 from dppa_core.safetensors_io import SafetensorsFile
 
 MASK, VALUES = "mask/", "values/"
@@ -31,7 +27,6 @@ MASK, VALUES = "mask/", "values/"
 SUFFIX = ".safetensors"
 VERSION = "1"
 _KIND = "dppa-pack"
-_HASH_BLOCK = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class PackHeader:
     base: str
     """Reference of the base it was made on, of the Hub with its commit."""
     base_hash: str
-    """`tensors_hash` of that base."""
+    """`known_fingerprint` of that base."""
     dtype: str
     """Of the weights: "BF16", "F16" or "F32"."""
     recipe: str
@@ -129,28 +124,6 @@ def differing(base: Shaped[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> Boo
     bits = f"u{base.itemsize}"
     found: Bool[ndarray, " n"] = np.not_equal(base.view(bits), merged.view(bits))
     return found
-
-
-def tensors_hash(checkpoint: Checkpoint) -> str:
-    """XXH3 over names, dtypes, shapes and contents of all tensors, however they lie in files.
-
-    Remembered by the hash of the files. It tells weights apart; it proves nothing to anybody.
-    """
-    entry = cache_folder("hashes") / f"tensors-{checkpoint.content_hash()}"
-    known = load(entry)
-    if known is not None:
-        return known.decode("ascii")
-    whole, releaser = xxhash.xxh3_128(), Releaser([checkpoint])
-    for name in checkpoint.names():
-        digest, raw = xxhash.xxh3_128(), checkpoint.raw(name)
-        for start in range(0, raw.size, _HASH_BLOCK):
-            block = raw[start : start + _HASH_BLOCK]
-            digest.update(block.view(np.uint8).data)
-            releaser.read(block.nbytes)
-        line = [name, checkpoint.dtype(name), list(checkpoint.shape(name)), digest.hexdigest()]
-        whole.update(json.dumps(line).encode())
-    store(entry, whole.hexdigest().encode("ascii"))
-    return whole.hexdigest()
 
 
 def entries(file: SafetensorsFile) -> Mapping[str, int]:

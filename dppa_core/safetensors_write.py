@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
 from dppa_core.floats import RAW_TYPES
+
+_BLOCK = 1 << 20
+"""Bytes hashed at a time: both hashes find them in a core's own cache."""
 
 _CANNOT_RESERVE = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
 
@@ -65,7 +69,7 @@ class SafetensorsWriter:
     """A new file of its full size from the start, so that a full disk is found before the work.
 
     `place` may be called by many threads at once. When the last element is placed the file is
-    closed and its SHA-256 taken, while its pages are still in memory.
+    closed and hashes of it and of its tensors are taken, while its pages are still in memory.
 
     Args:
         path: The file to make.
@@ -93,6 +97,8 @@ class SafetensorsWriter:
         self._placed: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
         self._lock = threading.Lock()
         self._sha256: str | None = None
+        self._digests: dict[str, str] = {}
+        self._header = len(header)
         self._handle: int | None = None
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
         try:
@@ -139,9 +145,30 @@ class SafetensorsWriter:
             raise InvalidValue(f"{self.path}: {short[0]} was not written whole.")
         self.close()
         if self._sha256 is None:
-            with self.path.open("rb") as file:
-                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self._sha256 = self._hash()
         return self._sha256
+
+    def digests(self) -> dict[str, str]:
+        """XXH3-128 of every tensor's elements as stored, once the file is finished."""
+        self.finish()
+        return dict(self._digests)
+
+    def _hash(self) -> str:
+        """Read the file once, for its SHA-256 and for the XXH3 of every tensor."""
+        whole = hashlib.sha256()
+        with self.path.open("rb", buffering=0) as file:
+            whole.update(file.read(self._header))
+            for spec in self._specs.values():
+                own, missing = xxhash.xxh3_128(), spec.nbytes
+                while missing:
+                    block = file.read(min(missing, _BLOCK))
+                    if not block:
+                        raise OSError(errno.EIO, "the file became shorter")
+                    whole.update(block)
+                    own.update(block)
+                    missing -= len(block)
+                self._digests[spec.name] = own.hexdigest()
+        return whole.hexdigest()
 
     def close(self) -> None:
         """Let go of the file, complete or not."""

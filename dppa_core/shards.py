@@ -112,6 +112,14 @@ class WeightsWriter:
             (self._folder / INDEX).write_text(text + "\n", "utf-8")
         return hashes
 
+    def digests(self) -> dict[str, str]:
+        """XXH3-128 of every tensor's elements as stored, once all files are finished."""
+        return {
+            name: digest
+            for writer in self._writers.values()
+            for name, digest in writer.digests().items()
+        }
+
     def close(self) -> None:
         """Let go of the files, complete or not."""
         for writer in self._writers.values():

@@ -43,6 +43,7 @@ CORE_LAYERS = tuple(
         recipe pairs profile preflight
         merge merger mergekit comparison diff
         card export
+        card fingerprints export
         """,
         # models in memory
         """

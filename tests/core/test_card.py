@@ -1,10 +1,25 @@
-"""The model card: front matter the Hub reads, licences, the recipe."""
+"""The model card: front matter the Hub reads, licences, what was kept, hashes, plots."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
 import yaml
 
-from dppa_core.card import model_card
+from dppa_core.card import card_plots, model_card
+from dppa_core.card_plot import density_svg, shade, text_class
+from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
+from dppa_core.fingerprints import fingerprints, one_fingerprint
+from dppa_core.merge import merge_to_folder
+from dppa_core.merge_check import check_merge, read_merge
+from dppa_core.merge_record import KeptModule, MergeRecord, read_record, write_record
 from dppa_core.provenance import Parent
 from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.sources import open_checkpoint
+from tests.command import Command
 
 PINNED = "hub:owner/base@" + "a" * 40
 
@@ -38,26 +53,26 @@ def test_adapters_are_named_and_are_parents_too() -> None:
 
 
 def test_a_licence_of_its_own_keeps_its_name() -> None:
-    values = front(model_card(recipe(), parents=(Parent("zoo:base", "other (tiny-1.0)"),)))
+    values = front(model_card(recipe(), MergeRecord((Parent("zoo:base", "other (tiny-1.0)"),))))
     assert (values["license"], values["license_name"]) == ("other", "tiny-1.0")
 
 
 def test_the_licence_is_the_parents() -> None:
     parents = (Parent("zoo:base", "apache-2.0"), Parent("zoo:math", "mit"))
-    card = model_card(recipe(), parents=parents)
+    card = model_card(recipe(), MergeRecord(parents))
     assert front(card)["license"] == "apache-2.0"
     assert "| `zoo:math` | mit |" in card
 
 
 def test_a_conflict_of_licences_is_said_in_bold() -> None:
     parents = (Parent("zoo:base", "llama2"), Parent("zoo:math", "gpl-3.0"))
-    card = model_card(recipe(), parents=parents)
+    card = model_card(recipe(), MergeRecord(parents))
     assert front(card)["license"] == "other"
     assert "**The parents' licences differ" in card
 
 
 def test_a_parent_without_a_licence_is_shown_as_such() -> None:
-    card = model_card(recipe(), parents=(Parent("zoo:base", "mit"), Parent("zoo:math", None)))
+    card = model_card(recipe(), MergeRecord((Parent("zoo:base", "mit"), Parent("zoo:math", None))))
     assert "license" not in front(card)
     assert "| `zoo:math` | not stated |" in card and "Ask the authors" in card
 
@@ -69,3 +84,177 @@ def test_the_table_shows_what_was_set() -> None:
 def test_a_reference_cannot_break_the_table() -> None:
     card = model_card(recipe(model="a|b`c"))
     assert "| `a\\|b'c` |" in card
+
+
+def kept(*shares: int) -> tuple[KeptModule, ...]:
+    """Modules of 100 elements in two layers, of which so many are kept."""
+    kinds = ("q", "k")
+    return tuple(
+        KeptModule(f"layers.{n // 2}.{kinds[n % 2]}", n // 2, kinds[n % 2], 100, (share,))
+        for n, share in enumerate(shares)
+    )
+
+
+def test_the_table_shows_what_was_kept() -> None:
+    record = MergeRecord(modules=kept(10, 20, 30, 40), energies=(0.5,))
+    assert "| 0.7 | 25.00% | 50.00% |" in model_card(recipe(), record)
+
+
+def test_a_plot_for_each_model_that_is_pruned() -> None:
+    record = MergeRecord(modules=kept(10, 20, 30, 40))
+    assert list(card_plots(recipe(), record)) == ["density-1.svg"]
+    card = model_card(recipe(model="zoo:math_2"), record)
+    assert "![math\\_2: share of each matrix's changes kept](density-1.svg)" in card
+    assert not card_plots(recipe(), MergeRecord(modules=kept(100, 100)))
+    assert ".svg" not in model_card(recipe(), MergeRecord(modules=kept(100, 100)))
+
+
+def test_experts_of_one_kind_share_a_cell() -> None:
+    one, other = kept(10, 20)
+    record = MergeRecord(modules=(one, KeptModule("layers.0.q2", 0, "q", 300, (90,)), other))
+    assert record.shares(0) == {(0, "q"): 0.25, (0, "k"): 0.2}
+
+
+def texts(svg: str) -> list[str]:
+    root = ElementTree.fromstring(svg)
+    return [item.text or "" for item in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_plot_names_its_axes_and_shows_every_number() -> None:
+    svg = density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    found = texts(svg)
+    assert found[0] == "a<b: share of each matrix's changes kept"
+    assert {"layer", "0", "7", "q", "k", "12.5", "20.0", "100.0", "0 %", "50 %", "100 %"} <= {
+        *found
+    }
+    assert svg == density_svg("a<b", {(0, "q"): 0.125, (0, "k"): 0.2, (7, "q"): 1.0})
+    assert svg.count('class="empty"') == 1  # layer 7 has no k
+    assert "prefers-color-scheme:dark" in svg
+
+
+def test_a_plot_of_many_layers_has_no_numbers_and_every_fifth_layer() -> None:
+    found = texts(density_svg("m", {(layer, "q"): 0.123 for layer in range(80)}))
+    assert "12.3" not in found and {"0", "5", "75"} <= {*found} and "4" not in found
+
+
+def test_every_number_stands_out_from_its_cell() -> None:
+    """A contrast of 4.5 at least, as WCAG 2 counts it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for step in range(101):
+        ground = luminance(shade(step / 100))
+        ink = 0.0 if text_class(step / 100) == "on-low" else 1.0
+        high, low = max(ground, ink), min(ground, ink)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, step
+
+
+@pytest.fixture(scope="module")
+def merged(tiny_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A merged folder. Read only."""
+    out = tmp_path_factory.mktemp("merged") / "out"
+    models = tuple(DomainModel(str(tiny_zoo / name), (0.9, 0.8)) for name in ("math", "law"))
+    merge_to_folder(MergeRecipe(str(tiny_zoo / "base"), models), out, sync=False)
+    return out
+
+
+@pytest.fixture
+def copied(merged: Path, tmp_path: Path) -> Path:
+    (tmp_path / "copy").mkdir()
+    for path in merged.iterdir():
+        (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+    return tmp_path / "copy"
+
+
+def test_the_record_lists_every_tensor_as_it_is_on_disk(merged: Path) -> None:
+    record = read_record(merged)
+    assert record.tensors == fingerprints(open_checkpoint(str(merged)))
+    assert record.digest == one_fingerprint(record.tensors)
+    assert record.digest in (merged / "README.md").read_text("utf-8")
+    assert record.density(0) == pytest.approx(0.2, abs=1e-3)
+
+
+def test_the_digest_is_the_same_in_shards(merged: Path, tmp_path: Path) -> None:
+    recipe = read_merge(merged).recipe
+    report = merge_to_folder(recipe, tmp_path / "shards", shard_size=20_000, sync=False)
+    assert len(report.files) > 2 and report.digest == read_record(merged).digest
+    check_merge(tmp_path / "shards")
+
+
+def test_plots_lie_beside_the_card(merged: Path) -> None:
+    found = read_merge(merged)
+    for file, text in card_plots(found.recipe, found.record).items():
+        assert (merged / file).read_text("utf-8") == text
+    assert sorted(path.name for path in merged.glob("*.svg")) == ["density-1.svg", "density-2.svg"]
+
+
+def test_a_card_is_made_again_from_the_folder(merged: Path, dppa: Command, tmp_path: Path) -> None:
+    assert dppa("card", merged, "--check") == 0
+    assert dppa.out == (merged / "README.md").read_text("utf-8")
+    assert dppa("card", merged, "--out", tmp_path / "new", "--json") == 0
+    assert set(dppa.json) == {"card", "plots", "digest"}
+    for path in (tmp_path / "new").iterdir():
+        assert path.read_bytes() == (merged / path.name).read_bytes()
+    assert dppa("card", merged, "--out", tmp_path / "new") == 1
+    assert "is there already" in dppa.err
+
+
+def test_the_card_of_a_recipe_is_that_of_its_merge_without_hashes(
+    merged: Path, dppa: Command
+) -> None:
+    assert dppa("card", merged / "recipe.yaml") == 0
+    before, after = dppa.out, (merged / "README.md").read_text("utf-8")
+    start, end = after.index("## Weights"), after.index("## Make it again")
+    assert before == after[:start] + after[end:]
+    assert dppa("card", merged / "recipe.yaml", "--check") == 2
+
+
+def flip(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def edit_record(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        values = json.loads((folder / "merge.json").read_text("utf-8"))
+        change(values)
+        (folder / "merge.json").write_text(json.dumps(values), "utf-8")
+
+    return edit
+
+
+@pytest.mark.parametrize("damage, error, message", [
+    (flip, DamagedCheckpoint, "is not the tensor that was written"),
+    (lambda f: (f / "config.json").unlink(), MissingCheckpoint, "config.json is missing"),
+    (lambda f: (f / "model.safetensors").unlink(), MissingCheckpoint, "model.safetensors is miss"),
+    (lambda f: (f / "merge.json").unlink(), MissingCheckpoint, "no merge.json, so it is no folder"),
+    (lambda f: (f / "merge.json").write_text("{"), DamagedCheckpoint, "cannot be read"),
+    (edit_record(lambda v: v.update(version=9)), DamagedCheckpoint, "version 9; readable is 1"),
+    (edit_record(lambda v: v["tensors"].pop()), DamagedCheckpoint, "its digest is not that"),
+    (edit_record(lambda v: v.update(files=3)), DamagedCheckpoint, "merge.json: files: "),
+    (edit_record(lambda v: v.update(files={})), DamagedCheckpoint, "lie in other files"),
+])  # fmt: skip
+def test_a_folder_that_is_not_as_written_is_told(
+    copied: Path, damage: Callable[[Path], object], error: type[DppaError], message: str
+) -> None:
+    damage(copied)
+    with pytest.raises(error, match=message):
+        check_merge(copied)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = MergeRecord((Parent("zoo:base", None),), kept(1, 2), (0.5,), {"a": "b"})
+    write_record(record, tmp_path)
+    assert read_record(tmp_path) == record
+
+
+def test_a_merge_with_fewer_plots_leaves_none_of_the_old(merged: Path, copied: Path) -> None:
+    recipe = read_merge(merged).recipe
+    one = MergeRecipe(recipe.base, recipe.models[:1])
+    merge_to_folder(one, copied, overwrite=True, sync=False)
+    assert sorted(path.name for path in copied.glob("*.svg")) == ["density-1.svg"]

@@ -24,10 +24,11 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
+from dppa_core.fingerprints import known_fingerprint
 from dppa_core.merger import Merger
 from dppa_core.pack import pack_models
 from dppa_core.pack_checkpoint import PackCheckpoint
-from dppa_core.pack_format import from_mask, tensors_hash, to_mask
+from dppa_core.pack_format import from_mask, to_mask
 from dppa_core.provenance import parent_of
 from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe
 from dppa_core.safetensors_io import open_file
@@ -199,7 +200,7 @@ def test_the_header_tells_what_is_inside(zoo_env: Path, tmp_path: Path) -> None:
     assert isinstance(checkpoint, PackCheckpoint)
     assert parse_recipe(checkpoint.header.recipe) == MATH
     assert checkpoint.header.base == "zoo:base"
-    assert checkpoint.header.base_hash == tensors_hash(SafetensorsCheckpoint(zoo_env / "base"))
+    assert checkpoint.header.base_hash == known_fingerprint(SafetensorsCheckpoint(zoo_env / "base"))
 
 
 def test_a_pack_carries_the_licence_of_what_it_is_made_of(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""The plot of a model card: what share of every matrix's changes is kept, as a small static SVG.
+
+Knows numbers and names, no file. The picture brings its own ground, so that it can be read on a
+light page and on a dark one; the same numbers give the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.sax.saxutils import escape
+
+from dppa_core.modules import order_kinds
+
+_LEFT, _TOP, _CELL, _MARGIN, _CHARACTER = 64, 78, 62, 16, 7.2  # pixels
+_ROWS = ((24, 22), (48, 16), (10**9, 9))
+"""Most layers -> height of a row in pixels; the lowest rows hold no numbers."""
+_LOWEST_TEXT = 14
+_LOW, _HIGH = (232, 241, 250), (8, 48, 107)
+_SCALES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+_STEPS = 40
+
+_STYLE = """
+text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f1d18}
+.ground{fill:#fffdf8;stroke:#d9d3c4}.title{font-size:14px;font-weight:600}.quiet{fill:#5c574b}
+.on-low{fill:#000}.on-high{fill:#fff}.empty{fill:none;stroke:#8b8473;stroke-dasharray:2 3}
+@media(prefers-color-scheme:dark){
+text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
+.on-low{fill:#000}.on-high{fill:#fff}}
+""".replace("\n", "")
+
+
+def density_svg(model: str, shares: Mapping[tuple[int, str], float]) -> str:
+    """A heatmap of layers down and kinds of matrices across.
+
+    Args:
+        model: Name of the domain model, for the title.
+        shares: (layer, kind) -> share of the delta kept, in [0, 1]; at least one.
+    """
+    layers = sorted({layer for layer, _ in shares})
+    kinds = order_kinds(kind for _, kind in shares)
+    row = next(height for most, height in _ROWS if len(layers) <= most)
+    top = next(scale for scale in _SCALES if scale >= min(max(shares.values()), 1.0))
+    width = max(_LEFT + _CELL * len(kinds) + _MARGIN, 420)
+    below = _TOP + row * len(layers)
+    parts = [
+        *_frame(model, shares, width, below + 62),
+        *_axes(layers, kinds, row),
+        *(_cell(layers, kinds, row, place, shares.get(place), top)
+          for place in ((layer, kind) for layer in layers for kind in kinds)),
+        *_legend(below + 22, top),
+        "</svg>",
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def shade(share: float) -> str:
+    """The colour of a share of the scale, in [0, 1]."""
+    mixed = (round(low + (high - low) * share) for low, high in zip(_LOW, _HIGH, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def text_class(share: float) -> str:
+    """Black or white, whichever stands out more from `shade`."""
+    mixed = (low + (high - low) * share for low, high in zip(_LOW, _HIGH, strict=True))
+    red, green, blue = (_linear(part / 255) for part in mixed)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # as WCAG 2 defines it
+    return "on-low" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "on-high"
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+
+def _frame(
+    model: str, shares: Mapping[tuple[int, str], float], width: int, height: int
+) -> list[str]:
+    title = f"{model}: share of each matrix's changes kept"
+    fits = int((width - 2 * _MARGIN) / _CHARACTER)
+    shown = title if len(title) <= fits else f"{model[: max(fits - 32, 8)]}…: share of changes kept"
+    spread = f"from {min(shares.values()):.1%} to {max(shares.values()):.1%}"
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="t d">',
+        f'<title id="t">{escape(title)}</title>',
+        f'<desc id="d">A heatmap of layers by kinds of matrices; {spread}.</desc>',
+        f"<style>{_STYLE}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>',
+        f'<text class="title" x="{_MARGIN}" y="26">{escape(shown)}</text>',
+        f'<text class="quiet" x="{_MARGIN}" y="44">in per cent of its elements; {spread}</text>',
+    ]
+
+
+def _axes(layers: list[int], kinds: tuple[str, ...], row: int) -> list[str]:
+    every = 1 if row >= _LOWEST_TEXT else 5
+    parts = [f'<text class="quiet" x="{_MARGIN}" y="{_TOP - 8}">layer</text>']
+    for column, kind in enumerate(kinds):
+        x, name = _LEFT + _CELL * (column + 0.5), kind if len(kind) <= 9 else kind[:8] + "…"
+        parts.append(f'<text x="{x:g}" y="{_TOP - 8}" text-anchor="middle">{escape(name)}</text>')
+    for line, layer in enumerate(layers):
+        if line % every == 0:
+            y = _TOP + row * (line + 0.5) + 4
+            parts.append(f'<text x="{_LEFT - 8}" y="{y:g}" text-anchor="end">{layer}</text>')
+    return parts
+
+
+def _cell(
+    layers: list[int],
+    kinds: tuple[str, ...],
+    row: int,
+    place: tuple[int, str],
+    share: float | None,
+    top: float,
+) -> str:
+    x, y = _LEFT + _CELL * kinds.index(place[1]), _TOP + row * layers.index(place[0])
+    size = f'x="{x + 1}" y="{y + 1}" width="{_CELL - 2}" height="{row - 2}"'
+    if share is None:
+        return f'<rect class="empty" {size}/>'
+    part = min(max(share / top, 0.0), 1.0)
+    box = f'<rect fill="{shade(part)}" {size}/>'
+    if row < _LOWEST_TEXT:
+        return box
+    middle = f'x="{x + _CELL / 2:g}" y="{y + row / 2 + 4:g}" text-anchor="middle"'
+    return f'{box}<text class="{text_class(part)}" {middle}>{100 * share:.1f}</text>'
+
+
+def _legend(y: int, top: float) -> list[str]:
+    step = 5
+    parts = [f'<text class="quiet" x="{_MARGIN}" y="{y + 10}">kept</text>']
+    for index in range(_STEPS):
+        x, colour = _LEFT + step * index, shade(index / (_STEPS - 1))
+        parts.append(f'<rect fill="{colour}" x="{x}" y="{y}" width="{step}" height="12"/>')
+    for share in (0.0, 0.5, 1.0):
+        place = f'x="{_LEFT + step * _STEPS * share:g}" y="{y + 27}" text-anchor="middle"'
+        parts.append(f'<text class="quiet" {place}>{100 * top * share:g} %</text>')
+    return parts

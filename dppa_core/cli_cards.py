@@ -1,0 +1,74 @@
+"""The command that shows the model card of a merge.
+
+Knows how people ask and what they see.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.atomic import unwritable
+from dppa_core.card import card_plots, model_card
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.errors import InvalidValue
+from dppa_core.merge_check import check_merge, read_merge
+from dppa_core.merge_folder import CARD, write_card
+from dppa_core.merge_record import MergeRecord, planned_record
+from dppa_core.merger import Merger
+from dppa_core.recipe import MergeRecipe, load_recipe
+
+
+def card(
+    source: Annotated[
+        Path, typer.Argument(metavar="RECIPE|FOLDER", help="A recipe file, or a merged folder.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write README.md and its plots into this folder.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Of a folder: hash its weights and compare first.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a README.md that is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Show the model card of a merged folder, or the one that a merge of a recipe would get."""
+    if source.is_dir():
+        found = check_merge(source) if check else read_merge(source)
+        recipe, record = found.recipe, found.record
+    elif check:
+        raise typer.BadParameter("--check is for a merged folder; a recipe has no weights yet")
+    else:
+        recipe, record = _planned(source)
+    if out is not None:
+        _write(recipe, record, out, overwrite=overwrite)
+    text = model_card(recipe, record)
+    values = {"card": text, "plots": card_plots(recipe, record), "digest": record.digest}
+    emit(values, text, as_json=as_json)
+
+
+def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
+    loaded = load_recipe(path)
+    with progress_line() as progress:
+        merger = Merger(loaded, progress=progress)
+        return merger.recipe, planned_record(merger.parents(), merger.plans)
+
+
+def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:
+    if (out / CARD).exists() and not overwrite:
+        raise InvalidValue(
+            f"{out / CARD}: is there already. Choose another folder, or allow overwriting "
+            "(--overwrite)."
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_card(recipe, record, out)
+    except FileExistsError as error:
+        raise unwritable(out, NotADirectoryError(errno.ENOTDIR, "")) from error
+    except OSError as error:
+        raise unwritable(out, error) from error

@@ -1,0 +1,84 @@
+"""Whether a folder is a merge, whole and as it was written.
+
+Knows files and their hashes, not how they were made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
+from dppa_core.fingerprints import Fingerprint, fingerprints
+from dppa_core.merge_folder import CARD, CONFIG, RECIPE
+from dppa_core.merge_record import RECORD, MergeRecord, read_record
+from dppa_core.recipe import MergeRecipe, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class MergeFolder:
+    """What a merged folder says of itself."""
+
+    folder: Path
+    recipe: MergeRecipe
+    record: MergeRecord
+
+
+def read_merge(folder: Path) -> MergeFolder:
+    """Recipe and record of a merged folder; its weights are not read.
+
+    Raises:
+        MissingCheckpoint: no such folder, or one without them.
+        InvalidRecipe, DamagedCheckpoint: they cannot be read.
+    """
+    if not folder.is_dir():
+        raise MissingCheckpoint(
+            f"{folder}: no such folder. What `dppa merge --out` made is meant; a typing error is "
+            "the usual cause."
+        )
+    for name in (RECIPE, RECORD):
+        if not (folder / name).is_file():
+            raise MissingCheckpoint(
+                f"{folder}: no {name}, so it is no folder that `dppa merge` made, or one by an "
+                "older version. Merge again."
+            )
+    return MergeFolder(folder, load_recipe(folder / RECIPE), read_record(folder))
+
+
+def check_merge(folder: Path) -> MergeFolder:
+    """The same, once every file is there and every tensor has the hash that was recorded.
+
+    Raises:
+        MissingCheckpoint: a file is missing.
+        DamagedCheckpoint: a tensor or a file is not what was written.
+    """
+    found = read_merge(folder)
+    for name in (CONFIG, CARD, *found.record.files):
+        if not (folder / name).is_file():
+            raise MissingCheckpoint(
+                f"{folder}: {name} is missing. A copy that broke off is the usual cause; merge "
+                "again."
+            )
+    checkpoint = SafetensorsCheckpoint(folder)
+    names = {path.name for path in checkpoint.identities()}
+    if names != set(found.record.files):
+        odd = min(names.symmetric_difference(found.record.files))
+        raise DamagedCheckpoint(
+            f"{folder}: its weights lie in other files than were written ({odd}). Files of two "
+            "merges in one folder are the usual cause; merge again."
+        )
+    _compare(folder, found.record.tensors, fingerprints(checkpoint))
+    return found
+
+
+def _compare(
+    folder: Path, written: tuple[Fingerprint, ...], present: tuple[Fingerprint, ...]
+) -> None:
+    before, now = ({one.name: one for one in found} for found in (written, present))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise DamagedCheckpoint(
+                f"{folder}: {name} is not the tensor that was written, as {RECORD} has it. Weights "
+                "that were changed afterwards, or a damaged copy, are the usual cause; merge again."
+            )

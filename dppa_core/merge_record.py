@@ -1,0 +1,120 @@
+"""What a merge did, as its folder keeps it: merge.json beside the weights.
+
+Knows values and their file, no weights and no time: the same merge gives the same record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dppa_core.checkpoint_files import read_object
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.fingerprints import Fingerprint, one_fingerprint
+from dppa_core.plan import PruningPlan
+from dppa_core.provenance import Parent
+
+RECORD = "merge.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeptModule:
+    """What a merge keeps of one linear module."""
+
+    name: str
+    layer: int
+    kind: str
+    numel: int
+    kept: tuple[int, ...]
+    """Elements of the delta, per domain model in the recipe's order; of random drops the expected
+    number, of methods that combine deltas what goes into them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """What a merge did, as far as it is known; empty parts are not."""
+
+    parents: tuple[Parent, ...] = ()
+    """Base, domain models and adapters."""
+    modules: tuple[KeptModule, ...] = ()
+    energies: tuple[float, ...] = ()
+    """Share of the modules' squared delta kept, per domain model; of methods that make plans."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every weight file, by its name."""
+    tensors: tuple[Fingerprint, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """One hash of all tensors; empty where they are not known."""
+        return one_fingerprint(self.tensors) if self.tensors else ""
+
+    def density(self, model: int) -> float | None:
+        """Share of the modules' delta kept of one domain model; None where it is not known."""
+        total = sum(module.numel for module in self.modules)
+        return sum(module.kept[model] for module in self.modules) / total if total else None
+
+    def shares(self, model: int) -> dict[tuple[int, str], float]:
+        """(layer, kind) -> share kept; experts of one kind together. Empty if all is whole."""
+        if all(module.kept[model] == module.numel for module in self.modules):
+            return {}
+        sizes: dict[tuple[int, str], list[int]] = {}
+        for module in self.modules:
+            place = sizes.setdefault((module.layer, module.kind), [0, 0])
+            place[0] += module.kept[model]
+            place[1] += module.numel
+        return {place: kept / numel for place, (kept, numel) in sizes.items()}
+
+
+def planned_record(parents: Sequence[Parent], plans: Sequence[PruningPlan]) -> MergeRecord:
+    """What is known before a merge: of methods that make plans, what will be kept."""
+    columns = zip(*(plan.modules for plan in plans), strict=True)
+    modules = tuple(
+        KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
+        for one in columns
+    )
+    return MergeRecord(tuple(parents), modules, energies_of(plans))
+
+
+def energies_of(plans: Sequence[PruningPlan]) -> tuple[float, ...]:
+    """Share of the modules' squared delta that each plan keeps."""
+    return tuple(plan.energy for plan in plans)
+
+
+def write_record(record: MergeRecord, folder: Path) -> None:
+    """Write a folder's merge.json."""
+    values = {"version": _VERSION, "digest": record.digest, **asdict(record)}
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / RECORD).write_text(text + "\n", "utf-8")
+
+
+def read_record(folder: Path) -> MergeRecord:
+    """Read a folder's merge.json.
+
+    Raises:
+        DamagedCheckpoint: it cannot be read, is of another version, or its digest is not that of
+            its tensors.
+    """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  (a tenth of a second)
+
+    values = read_object(folder / RECORD)
+    version, digest = values.pop("version", None), values.pop("digest", None)
+    if version != _VERSION:
+        raise DamagedCheckpoint(
+            f"{folder / RECORD}: of version {version!r}; readable is {_VERSION}. A merge by a "
+            "newer DPPA Studio is the usual cause."
+        )
+    try:
+        record = TypeAdapter(MergeRecord).validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DamagedCheckpoint(f"{folder / RECORD}: {place}: {first['msg']}.") from error
+    if record.digest != digest:
+        raise DamagedCheckpoint(
+            f"{folder / RECORD}: its digest is not that of the tensors it lists. A file that was "
+            "edited is the usual cause."
+        )
+    return record
