@@ -26,6 +26,20 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 """Weights in one file, and the list of several."""
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 """The same as PyTorch saves them."""
+COMPANIONS = (
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+"""Files of the base that make a folder a working model. Never code."""
+
 _LARGEST_JSON = 64 * 1024 * 1024
 
 

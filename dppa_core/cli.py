@@ -28,7 +28,6 @@ from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_terminal import terminal
 from dppa_core.errors import DppaError
 from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
 from dppa_core.methods.registry import get_method
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import load_recipe

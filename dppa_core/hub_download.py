@@ -14,6 +14,7 @@ from typing import Any
 
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.checkpoint_files import (
+    COMPANIONS,
     INDEX,
     PICKLE,
     PICKLE_INDEX,
@@ -33,7 +34,6 @@ from dppa_core.errors import (
 from dppa_core.hub import HubModel, cached_folder, hub_errors, look_up
 from dppa_core.lora_config import CONFIG
 from dppa_core.lora_parts import WEIGHTS
-from dppa_core.merge_folder import COMPANIONS
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.quantisation import why_gguf, why_quantised
 

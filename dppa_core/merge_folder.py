@@ -14,23 +14,10 @@ from typing import Any
 
 from dppa_core.atomic import unwritable
 from dppa_core.card import card_plots, model_card
+from dppa_core.checkpoint_files import COMPANIONS
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed
 from dppa_core.merge_record import RECORD, MergeRecord, write_record
 from dppa_core.recipe import MergeRecipe, dump_recipe
-
-COMPANIONS = (
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-)
-"""Files of the base that make a folder a working model. Never code."""
 
 CONFIG, CARD, RECIPE = "config.json", "README.md", "recipe.yaml"
 _WRITTEN = re.compile(

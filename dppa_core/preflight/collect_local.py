@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dppa_core.checkpoint_files import read_config, read_object, weight_files
+from dppa_core.checkpoint_files import COMPANIONS, read_config, read_object, weight_files
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -23,7 +23,6 @@ from dppa_core.errors import (
     UnknownName,
     Unreachable,
 )
-from dppa_core.merge_folder import COMPANIONS
 from dppa_core.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
 from dppa_core.provenance import front_matter, licence_in
 from dppa_core.safetensors_io import TensorInfo, open_file
