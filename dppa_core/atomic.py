@@ -1,4 +1,4 @@
-"""A folder that appears under its name whole, or not at all, whatever happens to the process.
+"""A folder or file that appears under its name whole, or not at all, whatever happens to us.
 
 Knows files, not what they hold. While it is filled the folder lies beside its target, named
 `.NAME.dppa-partial-XXXX` and locked by the process that fills it. The lock dies with its process:
@@ -57,6 +57,23 @@ def check_file(path: Path) -> None:
             raise InvalidValue(f"{path}: cannot be written: there is no folder {parent}.") from None
         if not os.access(parent, os.W_OK | os.X_OK):
             raise unwritable(path, PermissionError(errno.EACCES, "")) from error
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file that is the old one or the new one at every moment, whatever happens.
+
+    Raises:
+        InvalidValue: it cannot be written; the old one stays.
+    """
+    new = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    try:
+        try:
+            new.write_text(text, "utf-8")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from dppa_core.cli_adamerge import adamerge
 from dppa_core.cli_cards import card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.command()(plan)
 app.command()(evaluate)
+app.command()(adamerge)
 app.command()(methods)
 app.command()(convert)
 app.command()(preflight)

@@ -152,13 +152,43 @@ def greedy_replies(
     """
     model, tokenizer = resident.model, resident.tokenizer
     encoded = [prompt_ids(resident, prompt) for prompt in prompts]
-    replies = [""] * len(prompts)
-    ends, answered = end_ids(model, tokenizer), 0
+    ends = end_ids(model, tokenizer)
+    written = greedy_tokens(
+        model, encoded, ends, limit=limit, batch=batch, progress=progress, stop=stop
+    )
+    return [
+        text_of(tokenizer, tokens[:-1] if tokens and tokens[-1] in ends else tokens)
+        for tokens in written
+    ]
+
+
+def greedy_tokens(
+    model: Any,
+    encoded: Sequence[list[int]],
+    ends: frozenset[int],
+    *,
+    limit: int = 48,
+    batch: int = 64,
+    progress: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+) -> list[list[int]]:
+    """Greedy replies to prompts of token ids, in their order, each with the token that ends it.
+
+    Args:
+        encoded: Prompts; see `greedy_replies` for how they are put together.
+        ends: Ids that end a reply.
+        limit: Most tokens in a reply, the one that ends it included.
+        batch: Most prompts computed together.
+        progress: Called with the number of prompts answered so far.
+        stop: Looked at before each token; raises Cancelled once set.
+    """
+    replies: list[list[int]] = [[] for _ in encoded]
+    answered = 0
     for rows in _equal_lengths(encoded, batch):
         ids = torch.tensor([encoded[row] for row in rows])
         written = _until_all_end(model, ids, ends, min(limit, room(model, ids.shape[1])), stop)
         for row, tokens in zip(rows, written, strict=True):
-            replies[row] = text_of(tokenizer, tokens)
+            replies[row] = tokens
         answered += len(rows)
         if progress:
             progress(answered)
@@ -183,10 +213,9 @@ def _until_all_end(
     for tokens in token_steps(model, ids, greedy, limit=limit, stop=stop):
         for row in tuple(running):
             token = int(tokens[row])
+            written[row].append(token)
             if token in ends:
                 running.discard(row)
-            else:
-                written[row].append(token)
         if not running:
             break
     return written

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, Loader, widen
+from dppa_core.chunks import Loader, widen
 from dppa_core.floats import FLOATS
 from dppa_core.merge_calibration import Aid
-from dppa_core.merge_tensors import Fusion, raise_overflow, round_into
+from dppa_core.merge_tensors import Fusion, add_treated, round_into
 from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
 from dppa_core.progress import Stop, check
 
@@ -184,18 +184,8 @@ class StackMerger:
         deltas: Deltas = np.zeros((len(chosen), *shape), np.float32)
         loader = self._loader()
         for row, index in enumerate(chosen):
-            if index not in terms:
-                continue
-            term, flat = terms[index], deltas[row].reshape(-1)
-            for first in range(0, flat.size, CHUNK):
-                acc = flat[first : first + CHUNK]
-                place = start + first
-                old, new = loader.chunk(term.pair, place, place + acc.size)
-                with np.errstate(all="ignore"):
-                    term.action.add(self._kernels, acc, old, new, place)
-                largest = self._kernels.largest(acc)
-                if not largest < np.inf:
-                    raise_overflow(layers.fusion, largest)
+            if index in terms:
+                add_treated(loader, layers.fusion, terms[index], start, deltas[row].reshape(-1))
         return deltas
 
 

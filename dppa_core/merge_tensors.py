@@ -225,6 +225,24 @@ class Fuser:
                 term.action.add(self.loader.kernels, acc, base, tuned, start)
 
 
+def add_treated(
+    loader: Loader, fusion: Fusion, term: Term, start: int, out: Float32[ndarray, " n"]
+) -> None:
+    """Add one model's treated delta from the flat index `start` on, until `out` is full.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
+    """
+    for first in range(0, out.size, CHUNK):
+        acc, place = out[first : first + CHUNK], start + first
+        old, new = loader.chunk(term.pair, place, place + acc.size)
+        with np.errstate(all="ignore"):  # what is not finite is found just below, and named
+            term.action.add(loader.kernels, acc, old, new, place)
+        largest = loader.kernels.largest(acc)
+        if not largest < np.inf:
+            raise_overflow(fusion, largest)
+
+
 def equals_base(fusion: Fusion, start: int, merged: Shaped[ndarray, " n"]) -> bool:
     """Whether merged elements from `start` on are those of the base, in the merged dtype."""
     raw = fusion.base[start : start + merged.size]

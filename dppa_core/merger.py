@@ -48,6 +48,7 @@ class Merger:
         backend: "numba", or "torch" for the slow reference; the bytes are the same.
         public: Whether strangers wrote the recipe; local folders are then refused.
         shelf: Where models are open already, and what is known of them; none if unset.
+        often: Whether every tensor is asked for many times: what is worked out is then kept.
         workers: Threads while domain models are profiled; see `profile_delta`.
         progress: Told while models are fetched and profiled.
         stop: Ends fetching and profiling.
@@ -67,11 +68,13 @@ class Merger:
         backend: str = "numba",
         public: bool = False,
         shelf: Shelf | None = None,
+        often: bool = False,
         workers: int | None = None,
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.recipe = recipe = _pinned(recipe, public)
+        self._often = often
         self._shelf = shelf or Shelf(0)
 
         def opened(reference: str) -> Checkpoint:
@@ -199,7 +202,7 @@ class Merger:
         score, theirs = self._scores[index], self._places[index][pair.name]
         scoring = score.of(pair.name, theirs) if score else None
         term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
-        if self.combines:  # without the pair: an adapter makes its tensors anew, and large
+        if self.combines or self._often:  # without the pair: an adapter makes its tensors anew
             self._prepared[place] = (term.action, term.kept) if term else None
         return term
 

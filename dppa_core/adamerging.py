@@ -1,0 +1,173 @@
+"""AdaMerging for causal language models: coefficients by entropy minimisation (arXiv:2310.02575).
+
+Minimises, over the coefficients alone, the mean entropy of next-token distributions at the answer
+positions of unlabelled prompts of all domains. Knows how a run goes, not how models compute.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dppa_core.adamerging_deltas import BYTE_BUDGET, PreparedDeltas
+from dppa_core.adamerging_model import TunableModel
+from dppa_core.adamerging_replies import encode, teach
+from dppa_core.adamerging_run import Run
+from dppa_core.adamerging_settings import AdaMergeSettings, check_additive, with_coefficients
+from dppa_core.adamerging_snapshot import Snapshot, best_of
+from dppa_core.adamerging_state import load_state, save_state
+from dppa_core.adamerging_texts import Domain, check_count, fingerprint
+from dppa_core.errors import Cancelled
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.resident import Resident
+
+Watch = Callable[[Snapshot], None]
+"""Told every checkpoint as it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaMergeResult:
+    """What a run found."""
+
+    recipe: MergeRecipe
+    """With the coefficients of the best checkpoint."""
+    best: Snapshot
+    snapshots: tuple[Snapshot, ...]
+    objectives: tuple[float, ...]
+    """Mean of the domains' objectives at every step, in nats, on that step's prompts."""
+    settings: AdaMergeSettings
+    ended_early: bool
+    """Whether it was ended by checkpoints in a row that showed a collapse."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy: the log of the run."""
+        return {
+            "recipe": recipe_hash(self.recipe),
+            "settings": asdict(self.settings),
+            "best": self.best.to_json(),
+            "collapsed": any(one.collapsed for one in self.snapshots),
+            "ended_early": self.ended_early,
+            "snapshots": [one.to_json() for one in self.snapshots],
+            "objectives": list(self.objectives),
+        }
+
+
+def adamerge(
+    recipe: MergeRecipe,
+    domains: Sequence[Domain],
+    settings: AdaMergeSettings | None = None,
+    *,
+    state: Path | None = None,
+    byte_budget: int = BYTE_BUDGET,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+) -> AdaMergeResult:
+    """Find the coefficients of a recipe; those it has are left aside.
+
+    Args:
+        recipe: Of a method that adds deltas; says what is done to each.
+        domains: One for each of its models, in its order.
+        settings: How to search.
+        state: A file to go on from, and to be written at every checkpoint and at every end but a
+            sudden one. The same run goes on to the same result.
+        byte_budget: Bytes of deltas that may be kept in memory, beside the one model.
+        progress: Told step by step.
+        watch: Told every checkpoint.
+        stop: Ends the run within one step.
+
+    Raises:
+        InvalidRecipe: a method that combines deltas.
+        InvalidValue: domains or a state that do not fit.
+        IncompatibleCheckpoints: a model whose weights are other tensors in memory than on disk.
+        OutOfBudget: a model larger than the memory of this machine.
+        Cancelled: stopped; the state is kept.
+    """
+    settings = settings or AdaMergeSettings()
+    check_additive(recipe)
+    check_count(domains, recipe)
+    deltas = PreparedDeltas(recipe, byte_budget=byte_budget, progress=progress, stop=stop)
+    recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
+    begun = load_state(state, made_by) if state is not None else None
+    resident = _own_model(recipe, progress, stop)
+    scripts = tuple(encode(resident, domain) for domain in domains)
+    weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
+    if settings.positions == "teacher":
+        scripts = teach(resident, scripts, recipe, settings, progress=progress, stop=stop)
+    dtype = getattr(torch, recipe.dtype)
+    run = Run(weights, resident, scripts, settings, dtype, begun)
+
+    def keep() -> None:
+        if state is not None:
+            save_state(state, run.state, made_by)
+
+    try:
+        _go(run, settings, keep, progress, watch, stop)
+    except Cancelled as error:
+        where = f"; {state} is kept, and the same run goes on there" if state is not None else ""
+        raise Cancelled(f"Stopped after step {run.state.step}, as asked{where}.") from error
+    finally:
+        keep()
+    return _result(recipe, run, settings)
+
+
+def _go(
+    run: Run,
+    settings: AdaMergeSettings,
+    keep: Callable[[], None],
+    progress: Progress | None,
+    watch: Watch | None,
+    stop: Stop | None,
+) -> None:
+    while run.goes_on():
+        check(stop)
+        if run.is_checkpoint():
+            report(progress, run.step, settings.steps, "checkpoint")
+            snapshot = run.take_snapshot(stop)
+            keep()
+            if watch:
+                watch(snapshot)
+        else:
+            last = f" {run.objectives[-1]:.4f}" if run.objectives else ""
+            report(progress, run.step, settings.steps, settings.objective + last)
+            run.advance(stop)
+
+
+def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMergeResult:
+    best = best_of(run.state.snapshots)
+    return AdaMergeResult(
+        with_coefficients(recipe, [list(row) for row in best.coefficients]),
+        best,
+        run.state.snapshots,
+        run.state.objectives,
+        settings,
+        run.ended_early(),
+    )
+
+
+def _own_model(recipe: MergeRecipe, progress: Progress | None, stop: Stop | None) -> Resident:
+    """The base in memory, shared with nobody: it is written to."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return ModelPool(memory).get(recipe.base, progress=progress, stop=stop)
+
+
+def _made_by(
+    deltas: PreparedDeltas, domains: Sequence[Domain], settings: AdaMergeSettings
+) -> dict[str, Any]:
+    """What the course of a run depends on; how far it goes is left out."""
+    merger = deltas.merger
+    chosen = {k: v for k, v in asdict(settings).items() if k != "steps"}
+    models = [merger.base.content_hash(), *(one.content_hash() for one in merger.tuned)]
+    return {
+        "recipe": recipe_hash(merger.recipe),
+        "weights": "-".join(models),
+        "texts": fingerprint(domains),
+        **chosen,
+    }

@@ -1,0 +1,112 @@
+"""The treated delta of every domain model, piece by piece: what coefficients multiply.
+
+Knows a merger, no model in memory. A delta never exists as a whole, unless it fits the budget of
+those that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.chunks import CHUNK, Loader, widen
+from dppa_core.errors import InvalidRecipe
+from dppa_core.merge_stacked import Layers
+from dppa_core.merge_tensors import add_treated
+from dppa_core.merger import Merger
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe
+
+BYTE_BUDGET = 512 << 20
+"""Bytes of deltas that are kept, not worked out again at every step."""
+
+
+class PreparedDeltas:
+    """Base and treated deltas of one tensor after the other, as often as asked. For one thread.
+
+    Args:
+        recipe: What is done to the deltas; its coefficients are left aside.
+        byte_budget: Bytes of deltas that may be kept in memory.
+        progress: Told while models are fetched and profiled.
+        stop: Ends fetching and profiling.
+
+    Attributes:
+        merger: Of the recipe with coefficients of 1.
+        names: Of all tensors that have a delta; a tied head is its embedding.
+
+    Raises:
+        CheckpointError: see `Merger`.
+    """
+
+    def __init__(
+        self,
+        recipe: MergeRecipe,
+        *,
+        byte_budget: int = BYTE_BUDGET,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
+        given = replace(recipe, models=models)
+        self.merger = Merger(given, often=True, progress=progress, stop=stop)
+        if self.merger.combines:
+            raise InvalidRecipe(f"method {recipe.method}: it adds no deltas one by one.")
+        self.models = len(models)
+        self._loader: Loader = self.merger.loader()
+        self.names = tuple(name for name in self.merger.names() if self._is_own(name))
+        self._room = byte_budget
+        self._kept: dict[str, Float32[ndarray, "K n"]] = {}
+
+    def pieces(
+        self, name: str
+    ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
+        """Flat index, base and treated deltas of every piece of a tensor, in order.
+
+        A piece is good until the next one is asked for.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity in a weight, or a delta too large for float32.
+        """
+        layers = self._layers(name)
+        numel, fusion = layers.fusion.base.size, layers.fusion
+        kept = self._kept.get(name)
+        if kept is None and 4 * self.models * numel <= self._room:
+            self._room -= 4 * self.models * numel
+            kept = self._kept[name] = self._treated(layers, 0, numel)
+        base = np.empty(min(CHUNK, numel), np.float32)
+        for start in range(0, numel, CHUNK):
+            stop = min(start + CHUNK, numel)
+            part = base[: stop - start]
+            widen(self._loader.kernels, fusion.base[start:stop], fusion.base_dtype, part)
+            deltas = self._treated(layers, start, stop) if kept is None else kept[:, start:stop]
+            yield start, part, deltas
+
+    def _layers(self, name: str) -> Layers:
+        layers = self.merger.layers(name, self._loader)
+        if layers is None:
+            raise KeyError(name)
+        return layers
+
+    def _is_own(self, name: str) -> bool:
+        layers = self.merger.layers(name, self._loader)
+        return layers is not None and layers.fusion.name == name
+
+    def _treated(self, layers: Layers, start: int, stop: int) -> Float32[ndarray, "K n"]:
+        deltas: Float32[ndarray, "K n"] = np.zeros((self.models, stop - start), np.float32)
+        for index, term in zip(layers.models, layers.fusion.terms, strict=True):
+            add_treated(self._loader, layers.fusion, term, start, deltas[index])
+        return deltas
+
+
+def weighted_sum(
+    base: Float32[ndarray, " n"], deltas: Float32[ndarray, "K n"], coefficients: Sequence[float]
+) -> Float32[ndarray, " n"]:
+    """base + sum of coefficient x delta, in float32, in the order of the models."""
+    total = base.copy()
+    for coefficient, delta in zip(coefficients, deltas, strict=True):
+        total += np.float32(coefficient) * delta
+    return total

@@ -1,0 +1,91 @@
+"""What a model expects at the positions of a reply: logits, entropy, negative log-likelihood.
+
+Knows a model in memory and token ids; no coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from dppa_core.decode import end_ids, greedy_tokens
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.progress import Stop
+from dppa_core.resident import Resident
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and a reply to it, as token ids; neither is empty."""
+
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    """With the token that ends it, where it has one."""
+
+
+def grouped(exchanges: Sequence[Exchange], together: int) -> Iterator[tuple[Exchange, ...]]:
+    """Groups of at most `together`, of like length, so that little is padded."""
+    by_length = sorted(exchanges, key=lambda one: (len(one.prompt), len(one.reply)))
+    for start in range(0, len(by_length), together):
+        yield tuple(by_length[start : start + together])
+
+
+def reply_logits(
+    model: Any, exchanges: Sequence[Exchange]
+) -> tuple[Float[Tensor, "positions vocab"], Int[Tensor, " positions"]]:
+    """Logits at every position that predicts a reply's token, in float32; and those tokens.
+
+    Texts are padded at their ends: no position sees what comes after it.
+
+    Raises:
+        NonFiniteWeights: the model computes no numbers.
+    """
+    texts = [one.prompt + one.reply for one in exchanges]
+    longest = max(map(len, texts))
+    ids = torch.zeros((len(texts), longest), dtype=torch.long)
+    predicts = torch.zeros((len(texts), longest), dtype=torch.bool)
+    for row, (one, text) in enumerate(zip(exchanges, texts, strict=True)):
+        ids[row, : len(text)] = torch.tensor(text)
+        predicts[row, len(one.prompt) - 1 : len(text) - 1] = True
+    kept = longest - min(len(one.prompt) for one in exchanges) + 1
+    out = model(input_ids=ids, use_cache=False, logits_to_keep=kept)
+    logits = out.logits[predicts[:, -kept:]].float()
+    if not bool(torch.isfinite(logits.amax(-1)).all()):
+        raise NonFiniteWeights(
+            "The model computes no numbers (NaN or infinity) at the positions of an answer. Large "
+            "factors, coefficients or learning rates are the usual cause."
+        )
+    return logits, ids.roll(-1, 1)[predicts]
+
+
+def entropy(logits: Float[Tensor, "positions vocab"]) -> Float[Tensor, " positions"]:
+    """Shannon entropy of the softmax of each row, in nats: -sum of p log p."""
+    logs = logits.log_softmax(-1)
+    # A token that never comes has a logit of -inf: 0 log 0 is 0.
+    return -(logs.exp() * logs.masked_fill(logs == -torch.inf, 0.0)).sum(-1)
+
+
+def surprise(
+    logits: Float[Tensor, "positions vocab"], tokens: Int[Tensor, " positions"]
+) -> Float[Tensor, " positions"]:
+    """Negative log-likelihood of each token, in nats."""
+    return functional.cross_entropy(logits, tokens, reduction="none")
+
+
+def own_replies(
+    resident: Resident, prompts: Sequence[tuple[int, ...]], *, longest: int, stop: Stop | None
+) -> tuple[Exchange, ...]:
+    """The model's own greedy replies, each with the token that ends it."""
+    model, tokenizer = resident.model, resident.tokenizer
+    ends = end_ids(model, tokenizer)
+    encoded = [list(prompt) for prompt in prompts]
+    written = greedy_tokens(model, encoded, ends, limit=longest, stop=stop)
+    return tuple(
+        Exchange(prompt, tuple(reply)) for prompt, reply in zip(prompts, written, strict=True)
+    )

@@ -1,0 +1,105 @@
+"""The texts of a run as token ids: prompts, and the replies whose positions are read.
+
+Knows a model in memory and the domains' texts. The domain models' replies are written by one and
+the same model in memory, which holds the weights of each in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dppa_core.adamerging_deltas import PreparedDeltas
+from dppa_core.adamerging_entropy import Exchange, own_replies
+from dppa_core.adamerging_model import TunableModel
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_texts import Domain
+from dppa_core.decode import end_ids, prompt_ids, room
+from dppa_core.progress import Progress, Stop, report
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.resident import Resident
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One domain in token ids."""
+
+    domain: Domain
+    prompts: tuple[tuple[int, ...], ...]
+    """Of the objective."""
+    held_out: tuple[tuple[int, ...], ...]
+    """Prompts of the held-out items."""
+    references: tuple[Exchange, ...]
+    """Those prompts with their reference answers."""
+    taught: tuple[Exchange, ...] = ()
+    """`prompts` with the domain model's replies; empty where the merge's own are read."""
+    held_out_taught: tuple[Exchange, ...] = ()
+    """`held_out` with the domain model's replies; likewise."""
+
+
+def encode(resident: Resident, domain: Domain) -> Script:
+    """A domain in token ids, by the tokenizer the merge will have.
+
+    Raises:
+        DamagedCheckpoint: a tokenizer of another model.
+        InvalidValue: a prompt that fills all the positions of the model.
+    """
+    held_out = [tuple(prompt_ids(resident, item.prompt)) for item in domain.held_out]
+    answers = [item.answer for item in domain.held_out]
+    return Script(
+        domain,
+        tuple(tuple(prompt_ids(resident, prompt)) for prompt in domain.prompts),
+        tuple(held_out),
+        tuple(
+            _reference(resident, prompt, answer)
+            for prompt, answer in zip(held_out, answers, strict=True)
+        ),
+    )
+
+
+def _reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
+    tokenizer = resident.tokenizer
+    ids = [int(i) for i in tokenizer(answer, add_special_tokens=False)["input_ids"]]
+    end = tokenizer.eos_token_id
+    if end is None:
+        end = min(end_ids(resident.model, tokenizer), default=None)
+    whole = ids if end is None else [*ids, int(end)]
+    return Exchange(prompt, tuple(whole[: room(resident.model, len(prompt))]))
+
+
+def teach(
+    resident: Resident,
+    scripts: Sequence[Script],
+    recipe: MergeRecipe,
+    settings: AdaMergeSettings,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[Script, ...]:
+    """Add each domain model's own greedy replies to the prompts of its domain.
+
+    Args:
+        resident: Holds the base's weights; afterwards those of the last domain model.
+        scripts: One for each model of the recipe.
+        recipe: Names base and domain models.
+        settings: Of the run.
+        progress: Told model by model.
+        stop: Raises Cancelled once set, within one token.
+    """
+    found = []
+    for done, (model, script) in enumerate(zip(recipe.models, scripts, strict=True)):
+        report(progress, done, len(scripts), f"replies of {model.model}")
+        # Base + 1 x (model - base): the domain model itself, in the one model there is.
+        alone = MergeRecipe(
+            recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
+        )
+        deltas = PreparedDeltas(alone, byte_budget=0, stop=stop)
+        weights = TunableModel(deltas, resident.model, per_layer=False)
+        weights.write(weights.start(1.0))
+        both = own_replies(
+            resident, script.prompts + script.held_out, longest=settings.longest, stop=stop
+        )
+        count = len(script.prompts)
+        found.append(replace(script, taught=both[:count], held_out_taught=both[count:]))
+        weights.write(weights.start(0.0))
+    return tuple(found)

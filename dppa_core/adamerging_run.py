@@ -1,0 +1,159 @@
+"""A run of AdaMerging as it goes: steps of Adam, checkpoints, and where it stands.
+
+Knows weights that follow coefficients, scripts and settings; no recipe's file and no state's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from dppa_core.adamerging_entropy import (
+    Exchange,
+    entropy,
+    grouped,
+    own_replies,
+    reply_logits,
+    surprise,
+)
+from dppa_core.adamerging_model import Coefficients, TunableModel
+from dppa_core.adamerging_replies import Script
+from dppa_core.adamerging_scoring import score_domain
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_snapshot import Snapshot, best_of, collapsed_in_a_row, has_collapsed
+from dppa_core.adamerging_state import RunState
+from dppa_core.progress import Stop, check
+from dppa_core.resident import Resident
+
+DIGITS = 6
+"""Of coefficients in recipes; checkpoints score the rounded ones."""
+SMALLEST = 1e-6
+"""Nats; a smaller objective of a domain weighs as this one where domains are balanced."""
+
+
+class Run:
+    """A run as it goes.
+
+    Attributes:
+        step: Steps done.
+        objectives: At each of them.
+        state: Where it stands; a step that was interrupted is not in it.
+    """
+
+    def __init__(
+        self,
+        weights: TunableModel,
+        resident: Resident,
+        scripts: Sequence[Script],
+        settings: AdaMergeSettings,
+        dtype: torch.dtype,
+        begun: RunState | None = None,
+    ) -> None:
+        self._weights, self._resident, self._dtype = weights, resident, dtype
+        self._scripts, self._settings = scripts, settings
+        given = begun.coefficients if begun else weights.start(settings.start)
+        self._coefficients = torch.tensor(np.array(given), dtype=torch.float64)
+        self._adam = torch.optim.Adam([self._coefficients], lr=settings.lr)
+        self.step = begun.step if begun else 0
+        self.objectives = list(begun.objectives) if begun else []
+        self._snapshots = list(begun.snapshots) if begun else []
+        if begun and begun.step:
+            self._adam.state[self._coefficients] = {
+                "step": torch.tensor(float(begun.step)),
+                "exp_avg": torch.tensor(begun.mean, dtype=torch.float64),
+                "exp_avg_sq": torch.tensor(begun.mean_square, dtype=torch.float64),
+            }
+        self.state = self._described()
+
+    def goes_on(self) -> bool:
+        """Whether there is anything left to do."""
+        if self.is_checkpoint():
+            return True
+        return self.step < self._settings.steps and not self.ended_early()
+
+    def ended_early(self) -> bool:
+        """Whether checkpoints in a row have shown a collapse."""
+        patience = self._settings.patience
+        return 0 < patience <= collapsed_in_a_row(self._snapshots)
+
+    def is_checkpoint(self) -> bool:
+        """Whether the merge as it is now is still to be scored."""
+        due = self.step % self._settings.every == 0 or self.step >= self._settings.steps
+        return due and (not self._snapshots or self._snapshots[-1].step < self.step)
+
+    def take_snapshot(self, stop: Stop | None) -> Snapshot:
+        """Score the merge on the held-out items."""
+        rounded = self._coefficients.detach().numpy().round(DIGITS)
+        self._weights.write(rounded, self._dtype)
+        figures = {
+            script.domain.name: score_domain(self._resident, script, self._settings, stop)
+            for script in self._scripts
+        }
+        rows = tuple(map(tuple, rounded.tolist()))
+        now = Snapshot(self.step, rows, figures)
+        if self._snapshots:
+            now = replace(now, collapsed=has_collapsed(now, best_of(self._snapshots)))
+        self._snapshots.append(now)
+        self.state = self._described()
+        return now
+
+    def advance(self, stop: Stop | None) -> None:
+        """One step of Adam."""
+        self._weights.write(self._coefficients.detach().numpy())
+        found = [self._objective(script, stop) for script in self._scripts]
+        gradient = sum(self._weight(value) * slope for value, slope in found) / len(found)
+        self._coefficients.grad = torch.from_numpy(gradient)
+        self._adam.step()
+        if self._settings.project:
+            self._coefficients.clamp_(0.0, 1.0)
+        self.objectives.append(sum(value for value, _ in found) / len(found))
+        self.step += 1
+        self.state = self._described()
+
+    def _weight(self, value: float) -> float:
+        """Of a domain: the slope of a logarithm is that of its argument, divided by it."""
+        return 1.0 if self._settings.balance == "mean" else 1 / max(value, SMALLEST)
+
+    def _objective(self, script: Script, stop: Stop | None) -> tuple[float, Coefficients]:
+        """Of one domain, at this step's prompts: mean over positions, and its gradient."""
+        exchanges, total = self._drawn(script, stop), 0.0
+        positions = sum(len(one.reply) for one in exchanges)
+        with self._weights.gradient() as gradient:
+            for group in grouped(exchanges, self._settings.together):
+                check(stop)
+                logits, tokens = reply_logits(self._resident.model, group)
+                of_entropy = self._settings.objective == "entropy"
+                each = entropy(logits) if of_entropy else surprise(logits, tokens)
+                loss = each.sum() / positions
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += float(loss.detach())
+        return total, gradient
+
+    def _drawn(self, script: Script, stop: Stop | None) -> Sequence[Exchange]:
+        """This step's prompts of one domain: they depend on the seed, domain and step alone."""
+        chance = random.Random(f"{self._settings.seed}/{script.domain.name}/{self.step}")
+        rows = chance.sample(range(len(script.prompts)), self._settings.batch)
+        if script.taught:
+            return [script.taught[row] for row in rows]
+        prompts = [script.prompts[row] for row in rows]
+        return own_replies(self._resident, prompts, longest=self._settings.longest, stop=stop)
+
+    def _described(self) -> RunState:
+        kept = self._adam.state.get(self._coefficients) or {}
+        nothing = torch.zeros_like(self._coefficients)
+        return RunState(
+            self.step,
+            _rows(self._coefficients),
+            _rows(kept.get("exp_avg", nothing)),
+            _rows(kept.get("exp_avg_sq", nothing)),
+            tuple(self.objectives),
+            tuple(self._snapshots),
+        )
+
+
+def _rows(values: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, values.detach().tolist()))

@@ -1,0 +1,108 @@
+"""What a run of AdaMerging shows at a checkpoint, which checkpoint is best, and what a collapse is.
+
+Knows figures, no model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FALL = 0.02
+"""Mean accuracy may be so much lower than the best before it counts as fallen, as a fraction."""
+RISE = 1.05
+"""Mean perplexity may be so many times the best before it counts as risen."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFigures:
+    """One domain on its held-out items."""
+
+    entropy: float
+    """Mean over the answer positions, in nats: the objective, on prompts never learned from."""
+    perplexity: float
+    """Of the reference answers."""
+    accuracy: float | None
+    """Share of right replies; None where nothing tells right from wrong."""
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The merge after some steps."""
+
+    step: int
+    coefficients: tuple[tuple[float, ...], ...]
+    """Of each model: one number, or one for each layer."""
+    domains: Mapping[str, DomainFigures]
+    collapsed: bool = False
+    """Whether entropy has fallen below the best checkpoint's while the score is clearly worse."""
+
+    @property
+    def entropy(self) -> float:
+        """Mean over the domains, in nats."""
+        return _mean([one.entropy for one in self.domains.values()])
+
+    @property
+    def perplexity(self) -> float:
+        """Geometric mean over the domains."""
+        return math.exp(_mean([math.log(one.perplexity) for one in self.domains.values()]))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean over the domains; None where one has none."""
+        found = [one.accuracy for one in self.domains.values() if one.accuracy is not None]
+        return _mean(found) if len(found) == len(self.domains) else None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Larger is better: by accuracy where there is one, then by perplexity."""
+        return (-1.0 if self.accuracy is None else self.accuracy, -self.perplexity)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy; accuracies are fractions."""
+        means = {"entropy": self.entropy, "perplexity": self.perplexity, "accuracy": self.accuracy}
+        return {**asdict(self), "mean": means}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Snapshot:
+        """What `to_json` wrote."""
+        return cls(
+            int(value["step"]),
+            tuple(tuple(map(float, row)) for row in value["coefficients"]),
+            {name: DomainFigures(**figures) for name, figures in value["domains"].items()},
+            bool(value["collapsed"]),
+        )
+
+
+def best_of(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """The best one; of equal ones the first."""
+    return max(snapshots, key=lambda one: one.rank)
+
+
+def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
+    """Whether the objective is better than at the best checkpoint, and the answers clearly worse.
+
+    Entropy alone can be lowered by being sure of the wrong thing.
+    """
+    if not now.entropy < best.entropy:
+        return False
+    if now.accuracy is None or best.accuracy is None:
+        return now.perplexity > RISE * best.perplexity
+    return now.accuracy < best.accuracy - FALL
+
+
+def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
+    """How many of the last checkpoints show a collapse."""
+    count = 0
+    for one in reversed(snapshots):
+        if not one.collapsed:
+            break
+        count += 1
+    return count
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

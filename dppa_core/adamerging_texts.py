@@ -1,0 +1,144 @@
+"""What AdaMerging reads: unlabelled prompts of every domain, and held-out items to score.
+
+Knows the embedded tasks and files of prompts; no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.recipe import MergeRecipe
+from dppa_core.strict_json import parse_json
+from dppa_core.tasks import DOMAINS, Item, items
+
+LARGEST_FILE = 64 << 20
+_USUAL = "A file of another kind is the usual cause."
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One domain, that of the recipe's model in the same place."""
+
+    name: str
+    prompts: tuple[str, ...]
+    """Without answers: what the objective reads."""
+    held_out: tuple[Item, ...]
+    """With answers: what is scored at checkpoints, and never learned from."""
+    scored: bool
+    """Whether replies can be told right from wrong; otherwise the perplexity counts."""
+
+
+def task_domains(names: Sequence[str], settings: AdaMergeSettings) -> tuple[Domain, ...]:
+    """Embedded domains: prompts of the train split, held-out items of the search split.
+
+    Raises:
+        UnknownName: no such domain.
+        InvalidValue: more prompts or items than there are.
+    """
+    return tuple(
+        Domain(
+            name,
+            tuple(item.prompt for item in items(name, "train", settings.prompts, settings.seed)),
+            items(name, "search", settings.held_out),
+            scored=True,
+        )
+        for name in names
+    )
+
+
+def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
+    """The domains of a recipe's embedded models.
+
+    Raises:
+        InvalidValue: another model is among them, whose domain nothing here knows.
+    """
+    names = [model.model.removeprefix("zoo:") for model in recipe.models]
+    for model, name in zip(recipe.models, names, strict=True):
+        if not model.model.startswith("zoo:") or name not in DOMAINS:
+            raise InvalidValue(
+                f"model {shown(model.model)}: which prompts are of its domain? Give --tasks, or "
+                "one --prompts FILE for each model, in the recipe's order. Known for the embedded "
+                f"models alone: {', '.join('zoo:' + domain for domain in DOMAINS)}."
+            )
+    return tuple(names)
+
+
+def file_domains(paths: Sequence[Path], settings: AdaMergeSettings) -> tuple[Domain, ...]:
+    """Domains of files, one a model: JSON lines with a `prompt`, held-out ones with an `answer`.
+
+    Raises:
+        InvalidValue: a file that cannot be read as that, or lacks either kind of line.
+    """
+    return tuple(_file_domain(path, settings) for path in paths)
+
+
+def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
+    prompts, held_out = [], []
+    for number, line in enumerate(_read(path), 1):
+        prompt, answer = _prompt_and_answer(line, f"{path}: line {number}")
+        if answer is None:
+            prompts.append(prompt)
+        else:
+            held_out.append(Item(path.stem, "", prompt, answer))
+    if len(prompts) < settings.batch or not held_out:
+        raise InvalidValue(
+            f"{path}: {len(prompts)} lines without an answer, at least {settings.batch} (a batch) "
+            f"are wanted as prompts; {len(held_out)} lines with an answer, at least 1 is wanted to "
+            "score the merge on. Answers on all lines are the usual cause: take most of them away."
+        )
+    chosen = tuple(prompts[: settings.prompts]), tuple(held_out[: settings.held_out])
+    return Domain(path.stem, *chosen, scored=False)
+
+
+def _read(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidValue(f"{path}: cannot be read ({reason}).") from error
+    if len(data) > LARGEST_FILE:
+        raise InvalidValue(f"{path}: larger than {LARGEST_FILE >> 20} MiB. {_USUAL}")
+    return [line for line in data.split(b"\n") if line.strip()]
+
+
+def _prompt_and_answer(line: bytes, where: str) -> tuple[str, str | None]:
+    try:
+        value: Any = parse_json(line)
+    except ValueError as error:
+        raise InvalidValue(f"{where}: no JSON ({error}). {_USUAL}") from error
+    if not isinstance(value, dict) or not value.keys() <= {"prompt", "answer"}:
+        raise InvalidValue(f"{where}: must be an object of prompt and answer, got {shown(value)}.")
+    prompt, answer = value.get("prompt"), value.get("answer")
+    for name, text in (("prompt", prompt), ("answer", answer)):
+        absent = name == "answer" and text is None
+        if not absent and (not isinstance(text, str) or not text.strip()):
+            raise InvalidValue(f"{where}: {name} must be a text that says something.")
+    return str(prompt), answer
+
+
+def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
+    """Refuse other than one domain for each model.
+
+    Raises:
+        InvalidValue: naming both counts.
+    """
+    if len(domains) != len(recipe.models):
+        raise InvalidValue(
+            f"The recipe has {len(recipe.models)} domain models and there are prompts of "
+            f"{len(domains)} domains: {', '.join(one.name for one in domains)}. There must be one "
+            "domain for each model, in the recipe's order."
+        )
+
+
+def fingerprint(domains: Sequence[Domain]) -> str:
+    """12 hex digits that are the same for the same texts."""
+    text = json.dumps([asdict(domain) for domain in domains], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

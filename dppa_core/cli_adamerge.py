@@ -1,0 +1,159 @@
+"""The command that finds coefficients: adamerge.
+
+Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
+from dppa_core.adamerging_texts import (
+    Domain,
+    check_count,
+    domains_of_models,
+    file_domains,
+    task_domains,
+)
+from dppa_core.atomic import check_file, replace_file
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
+
+if TYPE_CHECKING:
+    from dppa_core.adamerging import AdaMergeResult
+    from dppa_core.adamerging_snapshot import Snapshot
+
+_FIELDS = {item.name: item for item in fields(AdaMergeSettings)}
+
+
+def _option(name: str) -> Any:
+    """An option that says what its field says."""
+    item = _FIELDS[name]
+    return typer.Option(
+        help=f"{item.metadata['help']} {item.default} by default.", show_default=False
+    )
+
+
+def adamerge(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    out: Annotated[Path, typer.Option(help="The recipe to write, with the coefficients found.")],
+    per: Annotated[str | None, _option("per")] = None,
+    positions: Annotated[str | None, _option("positions")] = None,
+    objective: Annotated[str | None, _option("objective")] = None,
+    balance: Annotated[str | None, _option("balance")] = None,
+    start: Annotated[float | None, _option("start")] = None,
+    lr: Annotated[float | None, _option("lr")] = None,
+    steps: Annotated[int | None, _option("steps")] = None,
+    batch: Annotated[int | None, _option("batch")] = None,
+    together: Annotated[int | None, _option("together")] = None,
+    prompts_each: Annotated[int | None, _option("prompts")] = None,
+    held_out: Annotated[int | None, _option("held_out")] = None,
+    every: Annotated[int | None, _option("every")] = None,
+    longest: Annotated[int | None, _option("longest")] = None,
+    patience: Annotated[int | None, _option("patience")] = None,
+    seed: Annotated[int | None, _option("seed")] = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
+    ] = False,
+    tasks: Annotated[
+        str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
+    ] = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Where a stopped run waits; OUT with .state.json if unset.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
+    given = {name: value for name, value in locals().items() if name in _FIELDS}
+    chosen: dict[str, Any] = {**given, "prompts": prompts_each, "project": project}
+    settings = AdaMergeSettings(**{k: v for k, v in chosen.items() if v is not None})
+    loaded = load_recipe(recipe)
+    check_additive(loaded)
+    domains = _domains(loaded, tasks, prompts, settings)
+    check_count(domains, loaded)
+    log, state = log or _beside(out, ".log.json"), state or _beside(out, ".state.json")
+    _check_targets(out, log, state, overwrite=overwrite)
+    from dppa_core.adamerging import adamerge as run  # noqa: PLC0415  (imports torch)
+
+    with progress_line() as progress:
+        found = run(
+            loaded, domains, settings, state=state, progress=progress, watch=_told(quiet=as_json)
+        )
+    replace_file(log, json.dumps(found.to_json(), allow_nan=False, indent=1) + "\n")
+    replace_file(out, dump_recipe(found.recipe))
+    state.unlink(missing_ok=True)
+    value = {"out": str(out), "log": str(log), **found.to_json()}
+    emit(value, _text(found, out, log), as_json=as_json)
+
+
+def _domains(
+    recipe: MergeRecipe, tasks: str | None, files: list[Path] | None, settings: AdaMergeSettings
+) -> tuple[Domain, ...]:
+    if tasks is not None and files:
+        raise typer.BadParameter("give either --tasks or --prompts")
+    if files:
+        return file_domains(files, settings)
+    if tasks is None:
+        return task_domains(domains_of_models(recipe), settings)
+    return task_domains([name.strip() for name in tasks.split(",")], settings)
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(out.name.removesuffix(".yaml") + ending)
+
+
+def _check_targets(out: Path, log: Path, state: Path, *, overwrite: bool) -> None:
+    """Refuse before the long work what could not be written after it."""
+    if len({out, log, state}) < 3:
+        raise InvalidValue(f"{out}: recipe, log and state must be three files.")
+    for path in (out, log):
+        if path.exists() and not overwrite:
+            raise InvalidValue(f"{path}: is there already, and is kept. --overwrite replaces it.")
+    for path in (out, log, state):
+        check_file(path)
+
+
+def _told(*, quiet: bool) -> Any:
+    """Writes every checkpoint to stderr; nothing where a program reads."""
+
+    def tell(snapshot: Snapshot) -> None:
+        if not quiet:
+            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+            sys.stderr.write(f"{clear}step {snapshot.step}: {_figures(snapshot)}\n")
+
+    return tell
+
+
+def _figures(one: Snapshot) -> str:
+    accuracy = "" if one.accuracy is None else f", accuracy {100 * one.accuracy:.1f} %"
+    collapse = "; collapse: less entropy, worse answers" if one.collapsed else ""
+    return f"entropy {one.entropy:.4f}, perplexity {one.perplexity:.3f}{accuracy}{collapse}"
+
+
+def _text(found: AdaMergeResult, out: Path, log: Path) -> str:
+    best = found.best
+    lines = [f"{out}: the coefficients after step {best.step}; {_figures(best)}"]
+    rows = [
+        [model.model, " ".join(f"{value:.4g}" for value in row)]
+        for model, row in zip(found.recipe.models, best.coefficients, strict=True)
+    ]
+    head = ["model", "coefficient" if found.settings.per == "model" else "coefficient by layer"]
+    lines.append(table(head, rows))
+    if found.ended_early:
+        lines.append(f"ended early: {found.settings.patience} checkpoints in a row collapsed")
+    return "\n".join([*lines, f"log: {log}"])

@@ -1,0 +1,375 @@
+"""AdaMerging: the gradient against plain autograd, one tensor at a time, and runs that go on."""
+
+import json
+import shutil
+import threading
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.func import functional_call
+
+from dppa_core.adamerging import AdaMergeResult, adamerge
+from dppa_core.adamerging_deltas import PreparedDeltas
+from dppa_core.adamerging_entropy import Exchange, entropy, own_replies, reply_logits
+from dppa_core.adamerging_model import TunableModel, bind_parameters
+from dppa_core.adamerging_replies import encode, teach
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_texts import task_domains
+from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.chunks import CHUNK
+from dppa_core.errors import (
+    Cancelled,
+    IncompatibleCheckpoints,
+    InvalidRecipe,
+    InvalidValue,
+)
+from dppa_core.floats import to_float32
+from dppa_core.merger import Merger
+from dppa_core.modules import layer_of
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.tasks import DOMAINS
+from tests.tiny import Shape, random_llama, tuned_llama
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+EXCHANGES = (Exchange((4, 5, 6, 7), (8, 9)), Exchange((10, 11), (12, 13, 14)))
+SETTINGS = AdaMergeSettings(
+    steps=4, lr=0.05, every=2, batch=2, together=1, prompts=3, held_out=2, longest=3
+)
+
+
+def recipe(method: str = "dppa", dtype: str = "bfloat16", base: str = "zoo:base") -> MergeRecipe:
+    """All three domain models, pruned where the method prunes."""
+    levels = (0.0,) if method == "task_arithmetic" else (0.5,)
+    models = tuple(DomainModel(f"zoo:{domain}", levels, (1.25,)) for domain in DOMAINS)
+    return MergeRecipe(base, models, method=method, dtype=dtype)
+
+
+def tunable(
+    given: MergeRecipe, per: str = "model", byte_budget: int = 1 << 30
+) -> tuple[TunableModel, torch.nn.Module, PreparedDeltas]:
+    """The recipe's deltas, and the base in a model of its own."""
+    deltas = PreparedDeltas(given, byte_budget=byte_budget)
+    model = ModelPool().get(given.base).model
+    return TunableModel(deltas, model, per_layer=per == "layer"), model, deltas
+
+
+def plain(given: MergeRecipe) -> tuple[dict[str, torch.Tensor], list[dict[str, torch.Tensor]]]:
+    """Base and treated deltas as whole tensors, by merges of one model at a time."""
+
+    def merged(coefficients: list[float]) -> dict[str, torch.Tensor]:
+        models = tuple(
+            replace(model, coefficient=c)
+            for model, c in zip(given.models, coefficients, strict=True)
+        )
+        merger = Merger(replace(given, models=models, dtype="float32"))
+        tensors = {name: merger.tensor(name) for name in merger.names()}
+        return {
+            name: torch.from_numpy(to_float32(raw, dtype).copy()).reshape(shape)
+            for name, (dtype, shape, raw) in tensors.items()
+        }
+
+    base = merged([0.0, 0.0, 0.0])
+    ones = [merged([float(k == index) for k in range(3)]) for index in range(3)]
+    return base, [{name: one[name] - base[name] for name in base} for one in ones]
+
+
+def slow_gradient(
+    given: MergeRecipe, model: torch.nn.Module, coefficients: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Entropy and its gradient by autograd through theta = theta_0 + sum of lambda x D'."""
+    base, deltas = plain(given)
+    values = torch.tensor(coefficients, requires_grad=True)
+    weights = {}
+    for name, tensor in base.items():
+        layer = layer_of(name)
+        by_layer = layer is not None and values.shape[1] > 1
+        own = values[:, layer] if by_layer else values.mean(1)
+        weights[name] = tensor + sum(own[k].float() * deltas[k][name] for k in range(3))
+    losses = []
+    for one in EXCHANGES:
+        ids = torch.tensor([one.prompt + one.reply])
+        logits = functional_call(model, weights, (), {"input_ids": ids}).logits[0]
+        losses.append(entropy(logits[len(one.prompt) - 1 : -1]))
+    loss = torch.cat(losses).mean()
+    loss.backward()
+    assert values.grad is not None
+    return loss.item(), values.grad.numpy()
+
+
+def fast_gradient(
+    weights: TunableModel, model: torch.nn.Module, coefficients: np.ndarray
+) -> tuple[float, np.ndarray]:
+    weights.write(coefficients)
+    with weights.gradient() as found:
+        logits, _ = reply_logits(model, EXCHANGES)
+        loss = entropy(logits).mean()
+        loss.backward()
+    return loss.item(), found
+
+
+def uneven(weights: TunableModel) -> np.ndarray:
+    start = weights.start(0.3)
+    return start + 0.1 * np.arange(start.size).reshape(start.shape) / start.size
+
+
+def test_entropy_is_that_of_the_paper_in_nats() -> None:
+    logits = torch.tensor([[2.0, 0.0, 0.0], [5.0, 5.0, 5.0], [0.0, 0.0, -torch.inf]])
+    assert entropy(logits).tolist() == pytest.approx([0.66557, 1.09861, 0.69315], abs=1e-5)
+
+
+def test_the_gradient_of_entropy_is_finite_where_a_token_never_comes() -> None:
+    logits = torch.tensor([[0.5, 0.0, -torch.inf]], requires_grad=True)
+    entropy(logits).sum().backward()
+    assert logits.grad is not None and bool(torch.isfinite(logits.grad).all())
+
+
+def test_padding_changes_no_position() -> None:
+    model = ModelPool().get("zoo:base").model
+    together, tokens = reply_logits(model, EXCHANGES)
+    alone = [reply_logits(model, [one]) for one in EXCHANGES]
+    assert tokens.tolist() == [8, 9, 12, 13, 14]
+    torch.testing.assert_close(together, torch.cat([logits for logits, _ in alone]))
+
+
+@pytest.mark.parametrize("per", ["model", "layer"])
+@pytest.mark.parametrize("method", ["dppa", "magnitude", "dare", "task_arithmetic"])
+def test_the_gradient_is_that_of_plain_autograd(method: str, per: str) -> None:
+    given = recipe(method)
+    weights, model, _ = tunable(given, per)
+    at = uneven(weights)
+    entropies, gradients = zip(
+        slow_gradient(given, model, at), fast_gradient(weights, model, at), strict=True
+    )
+    assert entropies[0] == pytest.approx(entropies[1], rel=1e-6)
+    assert gradients[0].shape == (3, 2 if per == "layer" else 1)
+    assert np.abs(gradients[0]).min() > 1e-4
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=2e-4, atol=1e-7)
+
+
+def test_the_gradient_is_the_slope_of_the_entropy() -> None:
+    weights, model, _ = tunable(recipe("task_arithmetic"), "layer")
+    at, step = weights.start(0.4), 0.05
+    _, gradient = fast_gradient(weights, model, at)
+    for place in np.ndindex(*at.shape):
+        beside = [at.copy(), at.copy()]
+        beside[0][place] += step
+        beside[1][place] -= step
+        up, down = (fast_gradient(weights, model, one)[0] for one in beside)
+        assert (up - down) / (2 * step) == pytest.approx(gradient[place], abs=3e-5)
+
+
+def test_an_untied_head_is_tuned_as_well(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(tied=False))
+    base.save(tmp_path / "base")
+    for place, domain in enumerate(DOMAINS):
+        tuned_llama(base, place + 1).save(tmp_path / domain)
+    models = tuple(DomainModel(str(tmp_path / domain)) for domain in DOMAINS)
+    given = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
+    weights, model, deltas = tunable(given)
+    assert "lm_head.weight" in deltas.names
+    found = fast_gradient(weights, model, uneven(weights))[1]
+    np.testing.assert_allclose(
+        slow_gradient(given, model, uneven(weights))[1], found, rtol=2e-4, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("budget", [0, 40_000, 1 << 30])
+def test_deltas_are_kept_within_their_budget_and_are_the_same(budget: int) -> None:
+    weights, model, deltas = tunable(recipe(), byte_budget=budget)
+    whole = tunable(recipe())
+    first, again = (fast_gradient(weights, model, uneven(weights))[1] for _ in range(2))
+    assert (first == again).all()
+    assert (first == fast_gradient(*whole[:2], uneven(weights))[1]).all()
+    kept = [kept.nbytes for kept in deltas._kept.values()]
+    assert sum(kept) <= budget and bool(kept) == (budget > 0)
+
+
+def test_a_tensor_is_worked_on_in_pieces(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(layers=1, vocab=3 * CHUNK // 32))
+    base.save(tmp_path / "base")
+    tuned_llama(base, 1).save(tmp_path / "math")
+    given = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (0.8,)),))
+    pieces = list(PreparedDeltas(given, byte_budget=0).pieces("model.embed_tokens.weight"))
+    assert [(start, deltas.shape) for start, _, deltas in pieces] == [
+        (0, (1, CHUNK)),
+        (CHUNK, (1, CHUNK)),
+        (2 * CHUNK, (1, CHUNK)),
+    ]
+
+
+def test_there_is_the_gradient_of_one_tensor_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, model, _ = tunable(recipe())
+    alive, count = TunableModel._by_coefficients, []
+
+    def counted(self: TunableModel, name: str, gradient: torch.Tensor) -> np.ndarray:
+        count.append(sum(one.grad is not None for one in model.parameters()))
+        return alive(self, name, gradient)
+
+    monkeypatch.setattr(TunableModel, "_by_coefficients", counted)
+    fast_gradient(weights, model, weights.start(0.3))
+    assert len(count) == sum(1 for _ in model.parameters()) and set(count) == {1}
+    assert all(one.grad is None and not one.requires_grad for one in model.parameters())
+
+
+@pytest.mark.parametrize("per", ["model", "layer"])
+def test_the_weights_are_those_a_merge_would_have(per: str) -> None:
+    given = recipe()
+    weights, model, _ = tunable(given, per)
+    at = uneven(weights)
+    weights.write(at, torch.bfloat16)
+    columns = [dict(enumerate(row)) if len(row) > 1 else row[0] for row in at.tolist()]
+    models = tuple(
+        replace(one, coefficient=c) for one, c in zip(given.models, columns, strict=True)
+    )
+    merged = ModelPool().get(replace(given, models=models)).model
+    parameters = dict(merged.named_parameters())
+    for name, one in model.named_parameters():
+        # One is rounded after factor x coefficient, the other after factor, then coefficient.
+        torch.testing.assert_close(one, parameters[name], rtol=2**-7, atol=1e-9)
+        assert (one != parameters[name]).float().mean() < 0.01
+
+
+def test_a_model_that_fuses_tensors_in_memory_is_refused(zoo_env: Path) -> None:
+    base = SafetensorsCheckpoint(zoo_env / "base")
+    model = ModelPool().get("zoo:base").model
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert set(bind_parameters(model, base, [name])) == {name}
+    with pytest.raises(IncompatibleCheckpoints, match=r"up_proj.*as other tensors than on disk"):
+        bind_parameters(model.model.layers[1], base, [name])
+    with torch.no_grad():
+        model.get_parameter(name)[0, 0] += 1
+    with pytest.raises(IncompatibleCheckpoints, match="up_proj"):
+        bind_parameters(model, base, [name])
+
+
+def run(settings: AdaMergeSettings = SETTINGS, **options: Any) -> AdaMergeResult:
+    return adamerge(recipe(), task_domains(DOMAINS, settings), settings, **options)
+
+
+@cache
+def uninterrupted() -> AdaMergeResult:
+    """The run of `SETTINGS`."""
+    return run()
+
+
+def test_a_run_is_the_same_every_time() -> None:
+    first = uninterrupted().to_json()
+    assert run().to_json() == first
+    assert [one["step"] for one in first["snapshots"]] == [0, 2, 4]
+    assert len(first["objectives"]) == 4 and first["snapshots"][0]["coefficients"][0][0] == 0.3
+    assert run(replace(SETTINGS, seed=1)).objectives != uninterrupted().objectives
+
+
+def test_the_merges_own_replies_are_written_by_the_merge_of_that_step() -> None:
+    settings = replace(SETTINGS, positions="own", steps=1, every=1, prompts=2)
+    weights, model, _ = tunable(recipe())
+    weights.write(weights.start(0.3))
+    resident = replace(ModelPool().get("zoo:base"), model=model)
+    scripts = [encode(resident, domain) for domain in task_domains(DOMAINS, settings)]
+    entropies = []
+    for script in scripts:
+        exchanges = own_replies(resident, script.prompts, longest=3, stop=None)
+        entropies.append(entropy(reply_logits(model, exchanges)[0]).mean().item())
+    assert run(settings).objectives == pytest.approx([np.mean(entropies)], rel=1e-5)
+
+
+def test_the_domain_models_replies_are_those_of_the_domain_models() -> None:
+    resident = ModelPool().get("zoo:base")
+    scripts = [encode(resident, domain) for domain in task_domains(DOMAINS, SETTINGS)]
+    taught = teach(resident, scripts, recipe(), SETTINGS)
+    for domain, script in zip(DOMAINS, taught, strict=True):
+        own = ModelPool().get(f"zoo:{domain}")
+        assert script.taught == own_replies(own, script.prompts, longest=3, stop=None)
+
+
+def test_the_recipe_has_the_coefficients_of_the_best_checkpoint() -> None:
+    found = run(replace(SETTINGS, per="layer"))
+    best = max(found.snapshots, key=lambda one: one.rank)
+    assert found.best == best
+    given = [dict(enumerate(row)) for row in best.coefficients]
+    assert [model.coefficient for model in found.recipe.models] == given
+
+
+def test_the_first_step_of_adam_is_the_learning_rate_against_the_gradient() -> None:
+    found = run(replace(SETTINGS, steps=1, every=1))
+    moved = np.array(found.snapshots[1].coefficients) - 0.3
+    assert np.abs(moved) == pytest.approx(0.05, rel=1e-4)
+
+
+def test_projection_keeps_coefficients_from_0_to_1() -> None:
+    settings = replace(SETTINGS, lr=1.0, project=True)
+    values = [c for one in run(settings).snapshots for row in one.coefficients for c in row]
+    assert min(values) == 0.0 or max(values) == 1.0
+    assert 0 <= min(values) and max(values) <= 1
+    with pytest.raises(InvalidValue, match=r"start must lie in \[0, 1\]"):
+        AdaMergeSettings(start=1.5, project=True)
+
+
+def test_entropy_falls() -> None:
+    settings = replace(SETTINGS, steps=6, every=6, batch=3)
+    entropies = run(settings).objectives
+    assert entropies[-1] < entropies[0]
+
+
+def test_a_stopped_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    at = 3
+    state, stop = tmp_path / "state.json", threading.Event()
+
+    def progress(done: int, total: int, what: str) -> None:
+        if done == at and total == SETTINGS.steps:
+            stop.set()
+
+    with pytest.raises(Cancelled, match=rf"after step {at}.*state\.json is kept"):
+        run(state=state, progress=progress, stop=stop)
+    assert json.loads(state.read_text("utf-8"))["state"]["step"] == at
+    assert run(state=state).to_json() == uninterrupted().to_json()
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    state, kept = tmp_path / "state.json", tmp_path / "kept.json"
+    whole = run(state=state, watch=lambda one: one.step == 2 and shutil.copy(state, kept))
+    steps: list[int] = []
+    again = run(state=kept, progress=lambda done, *_: steps.append(done))
+    assert again.to_json() == whole.to_json()
+    assert {path.name for path in tmp_path.iterdir()} == {"state.json", "kept.json"}
+    assert run(state=state).to_json() == whole.to_json()
+
+
+def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    run(state=state)
+    with pytest.raises(InvalidValue, match=r"another run \(lr 0.05, now 0.1\)"):
+        run(replace(SETTINGS, lr=0.1), state=state)
+    longer = run(replace(SETTINGS, steps=6), state=state)
+    assert longer.snapshots[-1].step == 6
+    for damage in ("", "{}", '{"adamerging": 1, "made_by": 3, "state": {}}', "[1]"):
+        state.write_text(damage, "utf-8")
+        with pytest.raises(InvalidValue, match="no state of a run"):
+            run(state=state)
+
+
+def test_a_method_that_combines_deltas_is_refused() -> None:
+    models = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
+    given = MergeRecipe("zoo:base", models, method="ties")
+    with pytest.raises(InvalidRecipe, match="ties combines deltas.*Allowed: dppa, magnitude"):
+        adamerge(given, task_domains(DOMAINS, SETTINGS), SETTINGS)
+
+
+def test_there_is_one_domain_for_each_model() -> None:
+    with pytest.raises(InvalidValue, match="3 domain models .* 2 domains: math, law"):
+        adamerge(recipe(), task_domains(("math", "law"), SETTINGS), SETTINGS)
+
+
+def test_settings_are_checked_and_written_down() -> None:
+    with pytest.raises(InvalidValue, match="batch must be at most prompts, 4, got 5"):
+        AdaMergeSettings(batch=5, prompts=4)
+    with pytest.raises(InvalidValue, match="positions must be one of teacher, own"):
+        AdaMergeSettings(positions="teachers")
+    assert asdict(AdaMergeSettings())["start"] == 0.3 and AdaMergeSettings().lr == 1e-3

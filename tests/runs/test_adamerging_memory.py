@@ -1,0 +1,57 @@
+"""The memory of a gradient does not grow with the number of domain models."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.tiny import Shape, random_llama, tuned_llama
+
+MARGIN = 24
+"""MiB by which the peak may grow; three more deltas are 99 MiB, three more models as much."""
+
+WORK = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from dppa_core.adamerging_deltas import PreparedDeltas
+from dppa_core.adamerging_entropy import Exchange, entropy, reply_logits
+from dppa_core.adamerging_model import TunableModel
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+torch.set_num_threads(1)
+base, tuned = sys.argv[1:]
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+def gradient(count):
+    models = tuple(DomainModel(tuned, (0.8,), coefficient=float(k)) for k in range(count))
+    deltas = PreparedDeltas(MergeRecipe(base, models, method="magnitude"), byte_budget=0)
+    weights.append(TunableModel(deltas, model, per_layer=False))
+    start = weights[-1].start(0.3)
+    weights[-1].write(start)
+    with weights[-1].gradient() as found:
+        entropy(reply_logits(model, [Exchange((1, 2, 3), (4, 5))])[0]).mean().backward()
+    assert found.shape == (count, 1) and np.abs(found).min() > 0
+    weights[-1].write(0 * start)
+    return peak()
+
+weights = []
+model = ModelPool().get(base).model
+one = gradient(1)
+print(one, gradient(4))
+"""
+
+
+def test_the_peak_is_the_same_for_one_domain_model_and_for_four(tmp_path: Path) -> None:
+    base = random_llama(0, Shape(layers=1, hidden=256, intermediate=4096, vocab=20_000))
+    base.save(tmp_path / "base")
+    tuned_llama(base, 1).save(tmp_path / "math")
+    arguments = [sys.executable, "-c", WORK, str(tmp_path / "base"), str(tmp_path / "math")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, four = map(int, done.stdout.split())
+    assert four - one < MARGIN
