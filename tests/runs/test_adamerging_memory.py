@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.tiny import Shape, random_llama, tuned_llama
 
-MARGIN = 24
-"""MiB by which the peak may grow; three more deltas are 99 MiB, three more models as much."""
+MARGIN = 64
+"""MiB by which the peak may grow; six more deltas are 200 MiB. Mapped pages are let go after 32 MiB."""
 
 WORK = """
 import sys
@@ -42,16 +42,16 @@ def gradient(count):
 weights = []
 model = ModelPool().get(base).model
 one = gradient(1)
-print(one, gradient(4))
+print(one, gradient(7))
 """
 
 
-def test_the_peak_is_the_same_for_one_domain_model_and_for_four(tmp_path: Path) -> None:
+def test_the_peak_is_the_same_for_one_domain_model_and_for_seven(tmp_path: Path) -> None:
     base = random_llama(0, Shape(layers=1, hidden=256, intermediate=4096, vocab=20_000))
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
     arguments = [sys.executable, "-c", WORK, str(tmp_path / "base"), str(tmp_path / "math")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    one, four = map(int, done.stdout.split())
-    assert four - one < MARGIN
+    one, seven = map(int, done.stdout.split())
+    assert seven - one < MARGIN
