@@ -6,7 +6,7 @@ positions of unlabelled prompts of all domains. Knows how a run goes, not how mo
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from dppa_core.adamerging_state import load_state, save_state
 from dppa_core.adamerging_texts import Domain, check_count, fingerprint
 from dppa_core.errors import Cancelled
 from dppa_core.pool import ModelPool
+from dppa_core.preflight.machine import available_memory
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
@@ -86,7 +87,7 @@ def adamerge(
     Raises:
         InvalidRecipe: a method that combines deltas.
         InvalidValue: domains or a state that do not fit.
-        IncompatibleCheckpoints: a model whose weights are other tensors in memory than on disk.
+        IncompatibleCheckpoints: a model whose weights lie in memory in another form than on disk.
         OutOfBudget: a model larger than the memory of this machine.
         Cancelled: stopped; the state is kept.
     """
@@ -154,8 +155,9 @@ def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMer
 
 def _own_model(recipe: MergeRecipe, progress: Progress | None, stop: Stop | None) -> Resident:
     """The base in memory, shared with nobody: it is written to."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return ModelPool(memory).get(recipe.base, progress=progress, stop=stop)
+    return ModelPool(available_memory() or sys.maxsize).get(
+        recipe.base, progress=progress, stop=stop
+    )
 
 
 def _made_by(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from dppa_core.chunks import CHUNK
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import to_float32
 from dppa_core.modules import layer_count, layer_of
-from dppa_core.names import match_names
+from dppa_core.places import find_places
 
 Coefficients = Float64[ndarray, "K columns"]
 """One row a domain model; one column, or one for each block."""
@@ -36,13 +37,13 @@ class TunableModel:
         per_layer: Whether every block has coefficients of its own.
 
     Raises:
-        IncompatibleCheckpoints: transformers keeps other tensors in memory than there are on disk.
+        IncompatibleCheckpoints: a tensor does not lie in memory as it does on disk.
     """
 
     def __init__(self, deltas: PreparedDeltas, model: Any, *, per_layer: bool) -> None:
         base = deltas.merger.base
         self._deltas = deltas
-        self._parameters = bind_parameters(model, base, deltas.names)
+        self._spots = find_spots(model, base, deltas.names)
         self._blocks = max(layer_count(base.names()), 1)
         self.columns = self._blocks if per_layer else 1
 
@@ -58,9 +59,9 @@ class TunableModel:
             coefficients: See `Coefficients`.
             dtype: What weights are rounded to on their way, as a recipe's merge rounds them.
         """
-        for name, parameter in self._parameters.items():
+        for name, spot in self._spots.items():
             weights = self._shares(name) @ coefficients.T
-            flat = parameter.detach().view(-1)
+            flat = spot.view.view(-1)
             for start, base, deltas in self._deltas.pieces(name):
                 merged = torch.from_numpy(weighted_sum(base, deltas, weights.tolist()))
                 flat[start : start + merged.numel()].copy_(merged.to(dtype))
@@ -72,15 +73,19 @@ class TunableModel:
         Inside of it every `backward()` adds to the array, and leaves no gradient of any weight.
         """
         found = self.start(0.0)
-        names = {parameter: name for name, parameter in self._parameters.items()}
+        held: dict[torch.nn.Parameter, list[str]] = {}
+        for name, spot in self._spots.items():
+            held.setdefault(spot.parameter, []).append(name)
 
         def collect(parameter: torch.nn.Parameter) -> None:
             if parameter.grad is not None:
-                found[...] += self._by_coefficients(names[parameter], parameter.grad)
+                for name in held[parameter]:
+                    part = self._spots[name].inside(parameter.grad)
+                    found[...] += self._by_coefficients(name, part)
                 parameter.grad = None
 
         hooks = []
-        for parameter in self._parameters.values():
+        for parameter in held:
             parameter.requires_grad_(True)
             hook = parameter.register_post_accumulate_grad_hook(collect)  # type: ignore[no-untyped-call]
             hooks.append(hook)
@@ -89,7 +94,7 @@ class TunableModel:
         finally:
             for hook in hooks:
                 hook.remove()
-            for parameter in self._parameters.values():
+            for parameter in held:
                 parameter.requires_grad_(False)
                 parameter.grad = None
 
@@ -103,7 +108,7 @@ class TunableModel:
         return found
 
     def _shares(self, name: str) -> Float64[ndarray, " columns"]:
-        """How much each column is part of a tensor's coefficient; see `DomainModel`."""
+        """How much each column is part of a tensor's coefficient; see `coefficient_of`."""
         layer = layer_of(name)
         shares: Float64[ndarray, " columns"] = np.full(self.columns, 1 / self.columns)
         if layer is not None and self.columns > 1:
@@ -111,37 +116,54 @@ class TunableModel:
         return shares
 
 
-def bind_parameters(
-    model: Any, base: Checkpoint, names: Collection[str]
-) -> Mapping[str, torch.nn.Parameter]:
-    """Tensor name on disk -> the parameter that holds it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Spot:
+    """Where one tensor lies in memory."""
+
+    parameter: torch.nn.Parameter
+    """The one it is, or is a part of."""
+    view: torch.Tensor
+    """Of the tensor's elements in it: contiguous, without gradient."""
+
+    def inside(self, gradient: torch.Tensor) -> torch.Tensor:
+        """The tensor's part of its parameter's gradient."""
+        offset = self.view.storage_offset() - self.parameter.storage_offset()
+        whole = gradient.contiguous()
+        return whole.as_strided(self.view.shape, self.view.stride(), offset)
+
+
+def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, Spot]:
+    """Tensor name on disk -> where it lies in a model; its parameters want no gradient afterwards.
 
     Args:
         model: A transformers model with the weights of `base`.
         base: The checkpoint it was made of.
-        names: Of the tensors whose parameters are wanted.
+        names: Of the tensors that are wanted.
 
     Raises:
-        IncompatibleCheckpoints: a tensor that is no parameter as it stands.
+        IncompatibleCheckpoints: a tensor that does not lie in memory as it does on disk.
     """
-    known = dict(model.named_parameters())
-    places = match_names(names, known.keys())
-    found = {name: known[places[name]] for name in names if name in places}
+    model.requires_grad_(False)
+    owners = {one.untyped_storage().data_ptr(): one for one in model.parameters()}
+    views = find_places(model, {name: base.shape(name) for name in names})
+    spots = dict[str, Spot]()
     for name in names:
-        if name not in found or not _holds(found[name], base, name):
+        view = views.get(name)
+        owner = None if view is None else owners.get(view.untyped_storage().data_ptr())
+        if view is None or owner is None or not _holds(view, base, name):
             raise IncompatibleCheckpoints(
                 f"{name}: transformers keeps a model of the type {base.config.get('model_type')!r} "
-                "in memory as other tensors than on disk, so that its coefficients cannot be "
-                "tuned. Experts fused into one tensor are the usual cause."
+                "in memory in another form than on disk, so that its coefficients cannot be "
+                "tuned. Weights that are computed while they are loaded are the usual cause."
             )
-    model.requires_grad_(False)
-    return found
+        spots[name] = Spot(owner, view)
+    return spots
 
 
-def _holds(parameter: torch.nn.Parameter, base: Checkpoint, name: str) -> bool:
-    if tuple(parameter.shape) != base.shape(name) or not parameter.is_contiguous():
+def _holds(view: torch.Tensor, base: Checkpoint, name: str) -> bool:
+    if not view.is_contiguous():
         return False
-    raw, flat = base.raw(name), parameter.detach().view(-1)
+    raw, flat = base.raw(name), view.view(-1)
     for start in range(0, raw.size, CHUNK):
         part = torch.from_numpy(to_float32(raw[start : start + CHUNK], base.dtype(name)).copy())
         if not torch.equal(part.to(flat.dtype), flat[start : start + part.numel()]):

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.tiny import Shape, random_llama, tuned_llama
 
 MARGIN = 64
-"""MiB by which the peak may grow; six more deltas are 200 MiB. Mapped pages are let go after 32 MiB."""
+"""MiB by which the peak may grow. Six more deltas are 200 MiB; mapped pages go after 32 MiB."""
 
 WORK = """
 import sys
