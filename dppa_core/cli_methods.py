@@ -38,7 +38,8 @@ Where it is by layer, tensors outside the layers have the mean, and a layer with
 
 Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
 every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
-`prune: {method: dppa, strength: 0.1}`.
+`prune: {method: dppa, strength: 0.1}`. `fisher`, `regmean` and some of the scores of `significance`
+need a text that the models read: [calibration.md](calibration.md).
 
 | method | | paper | what it does |
 | --- | --- | --- | --- |

@@ -15,10 +15,12 @@ from dppa_core.methods import (
     della,
     dppa,
     emr,
+    fisher,
     linear,
     magnitude,
     owl,
     pcb,
+    regmean,
     sce,
     slerp,
     task_arithmetic,
@@ -45,6 +47,8 @@ METHODS = (
     sce.METHOD,
     consensus.METHOD,
     emr.METHOD,
+    fisher.METHOD,
+    regmean.METHOD,
 )
 """Those that prune single deltas first, then those that combine them."""
 

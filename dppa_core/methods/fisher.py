@@ -1,0 +1,74 @@
+"""Fisher: the mean of the models, weighted by what every element means to each (arXiv:2111.09832).
+
+Knows stacked deltas and the importance of their elements, no text and no model. The importance is
+the diagonal of a model's Fisher information, the mean squared gradient of the log-likelihood on
+its calibration text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.methods.linear import NO_MEAN
+from dppa_core.methods.method import Method
+from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.parameters import check_fields, choice
+
+FLOOR = 1e-6
+"""The least importance of an element, as in the paper's program: where no model cares, all count
+alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class FisherParameters:
+    """Settings of Fisher merging."""
+
+    divide: str = choice(
+        "norm",
+        title="Divide by",
+        text="norm: each model's Fisher information by its norm over the whole model, so that none "
+        "outweighs the others by scale alone. nothing: as it was measured.",
+        choices=("norm", "nothing"),
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -> Rows:
+    """The sum of coefficient, importance and delta, over the sum of the first two."""
+    weights = np.stack(
+        [_importance(stack, model, parameters) for model in range(len(stack.models))]
+    )
+    weights *= np.array(stack.coefficients)[:, None, None]
+    divisor = weights.sum(axis=0)
+    # Weights that cancel have no mean: the base stays.
+    none = np.abs(divisor) < NO_MEAN * np.abs(weights).sum(axis=0)
+    total = (weights * stack.deltas).sum(axis=0)
+    merged: Rows = np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
+    return merged
+
+
+def _importance(
+    stack: Stack, model: int, parameters: FisherParameters
+) -> Float64[ndarray, "rows columns"]:
+    measured = stack.statistics[model]
+    if measured is None:
+        return np.full(stack.base.shape, FLOOR)
+    norm = stack.norms[model] if parameters.divide == "norm" else 1.0
+    return np.maximum(measured.astype(np.float64) / (norm or 1.0), FLOOR)
+
+
+METHOD = Method(
+    name="fisher",
+    title="Fisher",
+    paper="arXiv:2111.09832",
+    summary="Averages the models, every element weighted by its Fisher information on calibration "
+    "text.",
+    parameters=FisherParameters,
+    combination=Combination(fisher, statistics="fisher"),
+)

@@ -1,0 +1,93 @@
+"""RegMean: the one matrix whose outputs come closest to those of all models (arXiv:2212.09849).
+
+Knows stacked deltas and the Gram matrices of a module's inputs, no text and no model: the Gram
+matrix of a model is the sum of x xᵀ over the inputs x its calibration text brings to the module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.methods.linear import LinearParameters, linear
+from dppa_core.methods.method import Method
+from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.parameters import check_fields, number
+
+_ROUNDING = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class RegmeanParameters:
+    """Settings of RegMean; the default is the paper's."""
+
+    off_diagonal: float = number(
+        0.9,
+        title="Off the diagonal",
+        text="Multiplies the Gram matrices beside their diagonals. Below 1 their sum can always be "
+        "inverted; at 0 each input is averaged by itself.",
+        unit="x",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None) -> Rows:
+    """The sum of delta times Gram matrix, times the inverse of the sum of Gram matrices.
+
+    Worked out on the deltas, which is the same since the base is in all models. Tensors that are
+    no modules are averaged. Coefficients weigh the Gram matrices.
+    """
+    grams = [gram for gram in stack.statistics if gram is not None]
+    if len(grams) < len(stack.models):
+        return linear(stack, LinearParameters())
+    size = grams[0].shape[0]
+    damping = np.full((size, size), parameters.off_diagonal)
+    np.fill_diagonal(damping, 1.0)
+    outputs, total = np.zeros((0, 0)), np.zeros((size, size))
+    for delta, gram, coefficient in zip(stack.deltas, grams, stack.coefficients, strict=True):
+        weighted = coefficient * (gram * damping)
+        rows = delta if stack.inputs == 1 else delta.T  # a column for each input
+        term = rows.astype(np.float64) @ weighted
+        outputs = term if not outputs.size else outputs + term
+        total += weighted
+    merged = _solved(total, outputs, parameters.off_diagonal, min(stack.coefficients) > 0)
+    result: Rows = (merged if stack.inputs == 1 else merged.T).astype(np.float32)
+    return result
+
+
+def _solved(
+    total: Float64[ndarray, "inputs inputs"],
+    outputs: Float64[ndarray, "outputs inputs"],
+    off_diagonal: float,
+    positive: bool,
+) -> Float64[ndarray, "outputs inputs"]:
+    """outputs times the inverse of total; the smallest such matrix where there is no inverse."""
+    # Inputs that no text ever used have no best weight; the base's stays.
+    used = np.diagonal(total) != 0
+    merged = np.zeros_like(outputs)
+    inner, wanted = total[np.ix_(used, used)], outputs[:, used].T
+    if positive and off_diagonal < 1:  # positive definite, as its diagonal part is
+        merged[:, used] = np.linalg.solve(inner, wanted).T
+    elif inner.size:
+        # Below the rounding of float32 sums, singular values are noise.
+        merged[:, used] = np.linalg.lstsq(inner, wanted, rcond=_ROUNDING * len(inner))[0].T
+    return merged
+
+
+METHOD = Method(
+    name="regmean",
+    title="RegMean",
+    paper="arXiv:2212.09849",
+    summary="Finds the matrix whose outputs on calibration text come closest to those of every "
+    "model on its own; averages what is no module.",
+    parameters=RegmeanParameters,
+    combination=Combination(regmean, statistics="gram"),
+)
