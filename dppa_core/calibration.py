@@ -11,7 +11,6 @@ from typing import Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, NotAllowed, shown
 from dppa_core.parameters import check_keys, check_number
-from dppa_core.sources import ZOO_DOMAINS
 from dppa_core.tasks import DOMAINS, tasks_of
 
 TOKENS = 4096
@@ -110,7 +109,7 @@ def calibration_of(model: str, *chosen: Calibration | None) -> Calibration:
         if one is not None:
             return one
     domain = model.removeprefix("zoo:")
-    if model.startswith("zoo:") and domain in ZOO_DOMAINS:
+    if model.startswith("zoo:") and domain in DOMAINS:
         return Calibration((domain,))
     raise InvalidValue(
         f"{shown(model)} needs calibration text, which tells what its weights do: add "
