@@ -25,6 +25,7 @@ from dppa_core.cli_plan import plan
 from dppa_core.cli_plans import profile_json, profile_text
 from dppa_core.cli_preflight import preflight
 from dppa_core.cli_presets import presets
+from dppa_core.cli_push import push
 from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_terminal import terminal
 from dppa_core.errors import DppaError
@@ -55,6 +56,7 @@ app.command()(compare_semantics)
 app.command()(pack)
 app.command()(diff)
 app.command()(card)
+app.command()(push)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")

@@ -94,12 +94,16 @@ def _holds(target: Path, source: Path) -> bool:
     return any(place.exists() and place.samefile(target) for place in places)
 
 
-def _check_entries(out: Path, entries: Entries) -> None:
+def is_written(name: str) -> bool:
+    """Whether a merge writes files of that name."""
     kept = {CONFIG, CARD, RECIPE, RECORD, *COMPANIONS}
+    return name in kept or _WRITTEN.fullmatch(name) is not None
+
+
+def _check_entries(out: Path, entries: Entries) -> None:
     names = set()
     for entry in sorted(entries, key=lambda entry: entry.name):
-        ours = entry.name in kept or _WRITTEN.fullmatch(entry.name)
-        if not ours or not entry.is_file(follow_symlinks=False):
+        if not is_written(entry.name) or not entry.is_file(follow_symlinks=False):
             raise NotAllowed(
                 f"{out}: holds {entry.name}, which no merge writes, and is not overwritten. "
                 "Move it away, or choose another folder."

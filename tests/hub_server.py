@@ -28,6 +28,7 @@ class Model:
 
     folder: Path
     commit: str
+    private: bool = False
     gated: bool = False
     """Whether files are refused until terms are accepted; what there is can be seen."""
     card: dict[str, Any] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Model:
             "id": name,
             "sha": self.commit,
             "cardData": self.card,
+            "private": self.private,
             "gated": "manual" if self.gated else False,
             "siblings": [self._sibling(path) for path in files],
         }
@@ -61,6 +63,9 @@ class Model:
 class HubServer:
     """Serves `models` by name until closed; remembers what was asked for."""
 
+    handler: "type[Handler] | None" = None
+    """What answers; the one below unless a test's Hub can do more."""
+
     def __init__(self) -> None:
         self.models: dict[str, Model] = {}
         self.asked: list[str] = []
@@ -75,7 +80,7 @@ class HubServer:
         """Path -> bytes after which an answer breaks off."""
         self.status: int | None = None
         """Answers everything with this, where it is set."""
-        handler = type("Handler", (_Handler,), {"hub": self})
+        handler = type("Asked", (self.handler or Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
@@ -109,7 +114,9 @@ def stand_in(server: HubServer, cache: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
     hub: HubServer
     protocol_version = "HTTP/1.1"
 

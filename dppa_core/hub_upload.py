@@ -1,0 +1,286 @@
+"""A merged folder to the Hub: everything is checked before a repository is made, and a repository
+that was made for an upload that failed is removed again.
+
+Knows the Hub through huggingface_hub alone; the token is the one it finds (HF_TOKEN, or the login).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
+from dppa_core.hub import check_name
+from dppa_core.hub_refusals import no_token, upload_errors
+from dppa_core.licences import merged_licence
+from dppa_core.merge_check import MergeFolder, check_merge
+from dppa_core.merge_folder import CARD, is_written
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.references import hub_parts
+
+_WRITERS = ("admin", "write", "contributor")
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What was uploaded, or would be."""
+
+    name: str
+    """owner/name."""
+    url: str
+    private: bool
+    created: bool
+    """Whether the repository is new."""
+    commit: str
+    """Empty where nothing was uploaded."""
+    files: Mapping[str, int]
+    """File -> bytes, in their order."""
+    removed: tuple[str, ...]
+    """Files of an earlier merge in that repository that are no part of this one."""
+    notes: tuple[str, ...]
+    """What somebody should know before others see it."""
+
+
+def push_folder(
+    folder: str | Path,
+    name: str,
+    *,
+    private: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Push:
+    """Upload a merged folder in one commit.
+
+    In this order: the folder is complete and every tensor has the hash that was recorded; the
+    files are read and hashed; the token is valid and may write there; the name is free. Only then
+    is the repository made, and the files are sent.
+
+    Args:
+        folder: What `merge_to_folder` made.
+        name: owner/name.
+        private: Whether a new repository is private; what the owner's default is otherwise.
+        overwrite: Whether a repository that is there gets the files as its next commit.
+        dry_run: Whether to do all but making a repository and sending files.
+        progress: Told file by file, while they are hashed.
+        stop: Ends the work before a repository is made.
+
+    Raises:
+        CheckpointError: the folder is not whole, or not as it was written.
+        InvalidValue: no such name, or one that is taken.
+        NotAllowed: no token, or one that may not write there; files that no merge writes.
+        Unreachable: the Hub does not answer, or the upload broke off; nothing is left there.
+    """
+    folder = Path(folder)
+    check_name(name, "")
+    if name.count("/") != 1:
+        raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
+    found = check_merge(folder)
+    _check_front_matter(folder / CARD)
+    additions = _stage(found, progress, stop)
+    hub = _Hub(name)
+    hub.check_token()
+    old = hub.look(overwrite=overwrite, private=private)
+    removed = tuple(file for file in old or () if is_written(file) and file not in additions)
+    check(stop)
+    commit = ""
+    if not dry_run:
+        with hub.repository(new=old is None, private=private):
+            commit = hub.send(additions, removed)
+    return Push(
+        name=name,
+        url=hub.url,
+        private=hub.private if old is not None else private,
+        created=old is None and not dry_run,
+        commit=commit,
+        files={file: one.upload_info.size for file, one in additions.items()},
+        removed=removed,
+        notes=_notes(found),
+    )
+
+
+def _check_front_matter(card: Path) -> None:
+    parts = card.read_text("utf-8").split("---\n", 2)
+    try:
+        values = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, dict):
+        raise DamagedCheckpoint(
+            f"{card}: has no front matter that the Hub can read. `dppa card {card.parent} --out "
+            f"{card.parent} --overwrite` makes the card again."
+        )
+
+
+def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> dict[str, Any]:
+    """Every file of the folder, read and hashed, ready to be sent."""
+    from huggingface_hub import CommitOperationAdd  # noqa: PLC0415  (a third of a second)
+
+    folder, staged = found.folder, {}
+    paths = sorted(folder.iterdir())
+    for done, path in enumerate(paths):
+        check(stop)
+        report(progress, done, len(paths), f"hash {path.name}")
+        if not is_written(path.name) or not path.is_file():
+            raise NotAllowed(
+                f"{folder}: holds {path.name}, which no merge writes, and is not uploaded. Move it "
+                "away."
+            )
+        try:
+            staged[path.name] = CommitOperationAdd(path.name, str(path))
+            sha256 = staged[path.name].upload_info.sha256.hex()
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
+        if found.record.files.get(path.name, sha256) != sha256:
+            raise DamagedCheckpoint(
+                f"{path}: is not the file that was written, as merge.json has it. A file that was "
+                "changed afterwards is the usual cause; merge again."
+            )
+    return staged
+
+
+def _notes(found: MergeFolder) -> tuple[str, ...]:
+    models = (found.recipe.base, *(model.model for model in found.recipe.models))
+    notes = []
+    local = [
+        part
+        for model in models
+        for part in model.split("+")
+        if part not in hub_parts(model) and not part.startswith("zoo:")
+    ]
+    if local:
+        notes.append(
+            f"README.md, recipe.yaml and merge.json name places of this computer: "
+            f"{', '.join(dict.fromkeys(local))}."
+        )
+    stated = {parent.reference: parent.licence for parent in found.record.parents}
+    licence = merged_licence(stated)
+    notes += licence.warnings
+    if licence.unstated:
+        notes.append(
+            f"No licence is stated by {', '.join(licence.unstated)}; so has the card none."
+        )
+    return tuple(notes)
+
+
+class _Hub:
+    """One repository name, seen with the token of this computer."""
+
+    def __init__(self, name: str) -> None:
+        from huggingface_hub import HfApi, get_token  # noqa: PLC0415  (a third of a second)
+
+        token = get_token()
+        if not token:
+            raise no_token()
+        self._name, self._token = name, token
+        self._api = HfApi(token=token)
+        self.private = False
+        self.url = f"{self._api.endpoint}/{name}"
+
+    def check_token(self) -> None:
+        """Refuse a token that the Hub does not know, or that may not write for the owner."""
+        with upload_errors(self._name, self._token):
+            me = self._api.whoami()
+        owner = self._name.partition("/")[0]
+        roles = {str(me.get("name")): "admin"}
+        for one in me.get("orgs") or ():
+            roles[str(one.get("name"))] = str(one.get("roleInOrg") or "write")
+        role = {name.lower(): role for name, role in roles.items()}.get(owner.lower())
+        if role is None:
+            raise NotAllowed(
+                f"{self._name}: the token is of {me.get('name')}, who cannot write for {owner}. "
+                f"Possible are {', '.join(roles)}."
+            )
+        if role not in _WRITERS or not _may_write(me, owner):
+            raise NotAllowed(
+                f"{self._name}: the token may not write there. Make one that may at "
+                f"{self._api.endpoint}/settings/tokens, and log in with `hf auth login`."
+            )
+
+    def look(self, *, overwrite: bool, private: bool) -> tuple[str, ...] | None:
+        """The files of the repository that is there; None where the name is free."""
+        from huggingface_hub.errors import RepositoryNotFoundError  # noqa: PLC0415
+
+        with upload_errors(self._name, self._token):
+            try:
+                info = self._api.model_info(self._name)
+            except RepositoryNotFoundError:
+                return None
+        if not overwrite:
+            raise InvalidValue(
+                f"{self._name}: there is such a repository already. Choose another name, or let "
+                "the files be its next commit (--overwrite)."
+            )
+        self.private = bool(info.private)
+        if private and not self.private:
+            raise InvalidValue(
+                f"{self._name}: is there already, and public. --private is for a new repository; "
+                f"change this one at {self.url}/settings."
+            )
+        return tuple(file.rfilename for file in info.siblings or ())
+
+    @contextmanager
+    def repository(self, *, new: bool, private: bool) -> Iterator[None]:
+        """Make the repository; remove it again unless the block ends well."""
+        if new:
+            with upload_errors(self._name, self._token):
+                self._api.create_repo(self._name, private=private or None)
+        well = False
+        try:
+            yield
+            well = True
+        finally:
+            if new and not well:
+                with upload_errors(self._name, self._token, removing=True):
+                    self._api.delete_repo(self._name, missing_ok=True)
+
+    def send(self, additions: Mapping[str, Any], removed: Sequence[str]) -> str:
+        """Send all files as one commit."""
+        from huggingface_hub import CommitOperationDelete  # noqa: PLC0415
+
+        operations = [*additions.values(), *(CommitOperationDelete(file) for file in removed)]
+        with upload_errors(self._name, self._token), _quiet():
+            done = self._api.create_commit(
+                self._name, operations, commit_message="Upload a merge by DPPA Studio"
+            )
+        return str(done.oid)
+
+
+def _may_write(me: Mapping[str, Any], owner: str) -> bool:
+    """Whether a token may write for an owner, as far as the Hub says; the Hub decides later."""
+    token = (me.get("auth") or {}).get("accessToken") or {}
+    if token.get("role") != "fineGrained":
+        return token.get("role") != "read"
+    scopes = (token.get("fineGrained") or {}).get("scoped")
+    return scopes is None or any(
+        str((scope.get("entity") or {}).get("name")).lower() == owner.lower()
+        and any("write" in permission for permission in scope.get("permissions") or ())
+        for scope in scopes
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars where nobody watches."""
+    from huggingface_hub.utils import (  # noqa: PLC0415
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    hide = not os.isatty(2) and not are_progress_bars_disabled()
+    if hide:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hide:
+            enable_progress_bars()

@@ -1,0 +1,193 @@
+"""A Hub on this machine that takes uploads: repositories, large files by their SHA-256, commits.
+
+Speaks what huggingface_hub speaks with LFS; whoever writes must show the token.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tests.hub_server import Handler, HubServer, Model
+
+TOKEN = "hf_aTokenThatNobodyMaySee"
+_PREUPLOAD = re.compile(r"/api/models/([^/]+/[^/]+)/preupload/main")
+_COMMIT = re.compile(r"/api/models/([^/]+/[^/]+)/commit/main")
+_BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
+
+
+class _Writer(Handler):
+    hub: "WritableHub"
+
+    def do_GET(self) -> None:  # noqa: N802
+        if urlsplit(self.path).path == "/api/whoami-v2":
+            self._take(lambda body: self._json(self.hub.me))
+        else:
+            super().do_GET()
+
+    def do_POST(self) -> None:  # noqa: N802
+        path = unquote(urlsplit(self.path).path)
+        self._take(self._chosen(path))
+
+    def do_PUT(self) -> None:  # noqa: N802
+        oid = self.path.removeprefix("/lfs/")
+        self._take(lambda body: self._keep(oid, body), needs_token=False)
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        self._take(self._remove)
+
+    def _chosen(self, path: str) -> Callable[[bytes], None]:
+        fixed: dict[str, Callable[[bytes], None]] = {
+            "/api/repos/create": self._create,
+            "/api/validate-yaml": lambda body: self._json({"errors": [], "warnings": []}),
+            "/lfs-verify": self._verify,
+        }
+        if path in fixed:
+            return fixed[path]
+        for pattern, act in (
+            (_PREUPLOAD, self._preupload),
+            (_COMMIT, self._commit),
+            (_BATCH, self._batch),
+        ):
+            match = pattern.fullmatch(path)
+            if match and match[1] in self.hub.models:
+                name = match[1]
+                return lambda body, act=act: act(name, body)  # type: ignore[misc]
+        return lambda body: self._refuse(404, "Repository not found")
+
+    def _take(self, act: Callable[[bytes], None], *, needs_token: bool = True) -> None:
+        body, path = self._body(), unquote(urlsplit(self.path).path)
+        line = f"{self.command} {path}"
+        self.hub.asked.append(line)
+        for pattern, status in self.hub.refuse.items():
+            if re.search(pattern, line):
+                self._refuse(status, f"no, {self.headers.get('Authorization')}, says the test")
+                return
+        if needs_token and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._refuse(401, "Invalid username or password.")
+            return
+        act(body)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _json(self, value: Any) -> None:
+        headers = {"Content-Type": "application/json"}
+        self._send(200, json.dumps(value).encode(), body=True, headers=headers)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._send(status, b"{}", body=True, headers={"X-Error-Message": message})
+
+    def _create(self, body: bytes) -> None:
+        asked = json.loads(body)
+        name = f"{asked['organization']}/{asked['name']}"
+        if name in self.hub.models:
+            self._refuse(409, "You already created this model repo")
+            return
+        folder = self.hub.root / name
+        folder.mkdir(parents=True)
+        self.hub.models[name] = Model(folder, "0" * 40, asked.get("visibility") == "private")
+        self._json({"url": f"{self.hub.url}/{name}"})
+
+    def _remove(self, body: bytes) -> None:
+        asked = json.loads(body)
+        model = self.hub.models.pop(f"{asked['organization']}/{asked['name']}")
+        shutil.rmtree(model.folder)
+        self._json({})
+
+    def _preupload(self, name: str, body: bytes) -> None:
+        files = [
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["path"].endswith(".safetensors") else "regular",
+                "shouldIgnore": False,
+            }
+            for file in json.loads(body)["files"]
+        ]
+        self._json({"files": files})
+
+    def _batch(self, name: str, body: bytes) -> None:
+        actions = {"verify": {"href": f"{self.hub.url}/lfs-verify"}}
+        objects = [
+            {**one, "actions": {**actions, "upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}}
+            for one in json.loads(body)["objects"]
+        ]
+        self._json({"transfer": "basic", "objects": objects})
+
+    def _keep(self, oid: str, body: bytes) -> None:
+        if hashlib.sha256(body).hexdigest() != oid:
+            self._refuse(400, "other content than announced")
+            return
+        self.hub.large[oid] = body
+        self._json({})
+
+    def _verify(self, body: bytes) -> None:
+        asked = json.loads(body)
+        if len(self.hub.large.get(asked["oid"], b"")) != asked["size"]:
+            self._refuse(400, "not here")
+            return
+        self._json({})
+
+    def _commit(self, name: str, body: bytes) -> None:
+        model = self.hub.models[name]
+        for line in body.splitlines():
+            item = json.loads(line)
+            kind, value = item["key"], item["value"]
+            if kind == "file":
+                (model.folder / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif kind == "lfsFile":
+                (model.folder / value["path"]).write_bytes(self.hub.large[value["oid"]])
+            elif kind == "deletedFile":
+                (model.folder / value["path"]).unlink()
+            else:
+                assert kind == "header", kind
+        model.commit = hashlib.sha1(body).hexdigest()
+        url = f"{self.hub.url}/{name}/commit/{model.commit}"
+        self._json({"commitUrl": url, "commitOid": model.commit})
+
+
+class WritableHub(HubServer):
+    """A Hub that takes uploads from whoever has `TOKEN`.
+
+    Args:
+        root: Where new repositories lie.
+    """
+
+    handler = _Writer
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.large: dict[str, bytes] = {}
+        """SHA-256 -> content of large files."""
+        self.refuse: dict[str, int] = {}
+        """Pattern of "METHOD path" -> the status it is answered with."""
+        self.me: dict[str, Any] = {
+            "type": "user",
+            "name": "ada",
+            "orgs": [
+                {"name": "lab", "roleInOrg": "write"},
+                {"name": "museum", "roleInOrg": "read"},
+            ],
+            "auth": {"type": "access_token", "accessToken": {"role": "write"}},
+        }
+        super().__init__()
+
+    def changes(self) -> list[str]:
+        """What was asked for that changes something, in order."""
+        return [
+            line
+            for line in self.asked
+            if line.startswith(("POST", "PUT", "DELETE")) and "validate-yaml" not in line
+        ]
