@@ -12,23 +12,26 @@ from safetensors.torch import load_file, save_file
 
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.loading import build_model
+from dppa_core.evaluate import evaluate
+from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.modules import find_modules, layer_of
+from dppa_core.pool import IDLE_MERGES, ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
 from tests.reference import slow
-from tests.tiny import to_bytes
+from tests.tiny import save_tokenizer, to_bytes
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
+VOCABULARY = 264  # room for the tokenizer's 259
 SMALL = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40,
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": VOCABULARY,
     "intermediate_size": 24, "pad_token_id": 0,
 }  # fmt: skip
 GROUPED = {**SMALL, "num_key_value_heads": 2}
 HEADS = {**GROUPED, "head_dim": 4}
-GPT = {"n_embd": 16, "n_layer": 2, "n_head": 4, "vocab_size": 40, "n_positions": 32}
+GPT = {"n_embd": 16, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY, "n_positions": 32}
 EXPERTS = {"num_experts_per_tok": 1, "moe_intermediate_size": 8}
 OPT = {"ffn_dim": 24, "word_embed_proj_dim": 16, "max_position_embeddings": 32}
 
@@ -46,7 +49,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_neox": ("GPTNeoX", SMALL),
     "opt": ("OPT", {**SMALL, **OPT}),
     "falcon": ("Falcon", SMALL),
-    "bloom": ("Bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 4, "vocab_size": 40}),
+    "bloom": ("Bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 4, "vocab_size": VOCABULARY}),
     "mixtral": ("Mixtral", {**GROUPED, "num_local_experts": 2}),
     "qwen2_moe": (
         "Qwen2Moe",
@@ -55,6 +58,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_moe": ("Qwen3Moe", {**HEADS, **EXPERTS, "num_experts": 2}),
     "gpt_oss": ("GptOss", {**HEADS, "num_local_experts": 2, "num_experts_per_tok": 1}),
 }
+IDS = torch.arange(8)[None]
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
@@ -78,6 +82,7 @@ def tune(model: Any, seed: int) -> Any:
 
 def save(model: Any, folder: Path, dtype: str, shard: str = "1GB") -> Path:
     model.to(DTYPES[dtype]).save_pretrained(folder, max_shard_size=shard)
+    save_tokenizer(folder)
     return folder
 
 
@@ -138,15 +143,27 @@ def test_a_merge_equals_the_slow_reference(family: Family, method: str) -> None:
 
 def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> None:
     """And the pool makes the same model of it, although some families are fused in memory."""
-    merge_to_folder(family.recipe(), tmp_path / "out")
-    model, info = transformers.AutoModelForCausalLM.from_pretrained(
-        tmp_path / "out", output_loading_info=True, dtype=torch.float32
-    )
-    assert not any(info.values()), info
-    merger = Merger(family.recipe())
-    tensors = {name: merger.tensor(name) for name in merger.names()}
-    ours, ids = build_model(merger.base, tensors, torch.float32), torch.arange(8)[None]
-    assert torch.equal(ours(ids).logits, model.eval()(ids).logits)
+    models = ModelPool()
+    for number, method in enumerate(["dppa", "task_arithmetic", "magnitude"]):
+        out = tmp_path / str(number)
+        merge_to_folder(family.recipe(method), out, sync=False)
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            out, output_loading_info=True, dtype=torch.float32
+        )
+        assert not any(info.values()), info
+        with models.lend(family.recipe(method)) as ours:
+            assert torch.equal(ours.model(IDS).logits, model.eval()(IDS).logits), method
+    assert len(models.loaded()) == IDLE_MERGES, "the third was not written over the first"
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"], indirect=True)
+def test_a_merged_mixture_of_experts_answers_and_is_scored(family: Family) -> None:
+    models, settings = ModelPool(), GenerationSettings(max_new_tokens=4)
+    for method in ("dppa", "task_arithmetic", "magnitude"):  # the third in place
+        with models.lend(family.recipe(method)) as resident:
+            replies = list(stream_reply(resident, "1 + 1", settings))
+            assert len(replies) <= 4
+            assert evaluate(resident, ("math",), limit=2).domains["math"].n == 2
 
 
 def test_the_modules_are_those_of_the_reference(family: Family) -> None:
