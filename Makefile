@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench kills results picture readme help
+.PHONY: app test check format bench fuzz-merge kills results picture readme help
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -30,6 +30,10 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
+fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (ARGS="-n 2")
+	@sh scripts/environment.sh test
+	@$(PY) -m pytest -q tests/core/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
+
 kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.faults.kills $(ARGS)
@@ -50,4 +54,4 @@ readme: ## Copy docs/results.md into the README
 	@$(PY) scripts/readme.py
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
