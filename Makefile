@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench fuzz-merge kills results picture readme help
+.PHONY: app test check format bench fuzz-merge kills results picture readme help coefficients
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -43,6 +43,11 @@ results: ## Measure what the embedded models show, into docs/ and the README (ha
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
 	@$(PY) scripts/readme.py
+
+coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
+	@mv docs/adamerging-results.partial docs/adamerging-results.md
 
 picture: ## Take the README's picture of the page
 	@sh scripts/environment.sh test

@@ -127,9 +127,10 @@ class Spot:
 
     def inside(self, gradient: torch.Tensor) -> torch.Tensor:
         """The tensor's part of its parameter's gradient."""
-        offset = self.view.storage_offset() - self.parameter.storage_offset()
         whole = gradient.contiguous()
-        return whole.as_strided(self.view.shape, self.view.stride(), offset)
+        inside = self.view.storage_offset() - self.parameter.storage_offset()
+        start = whole.storage_offset() + inside
+        return whole.as_strided(self.view.shape, self.view.stride(), start)
 
 
 def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, Spot]:

@@ -6,14 +6,18 @@ the same model in memory, which holds the weights of each in turn.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dppa_core.adamerging_deltas import PreparedDeltas
 from dppa_core.adamerging_entropy import Exchange, own_replies
 from dppa_core.adamerging_model import TunableModel
 from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.adamerging_texts import Domain
+from dppa_core.cache import cache_folder, load, store
 from dppa_core.decode import end_ids, prompt_ids, room
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -78,8 +82,10 @@ def teach(
 ) -> tuple[Script, ...]:
     """Add each domain model's own greedy replies to the prompts of its domain.
 
+    They are kept in the cache, by the hashes of weights and prompts.
+
     Args:
-        resident: Holds the base's weights; afterwards those of the last domain model.
+        resident: Holds the base's weights; and again afterwards.
         scripts: One for each model of the recipe.
         recipe: Names base and domain models.
         settings: Of the run.
@@ -94,12 +100,33 @@ def teach(
             recipe.base, (DomainModel(model.model),), method="task_arithmetic", dtype="float32"
         )
         deltas = PreparedDeltas(alone, byte_budget=0, stop=stop)
-        weights = TunableModel(deltas, resident.model, per_layer=False)
-        weights.write(weights.start(1.0))
-        both = own_replies(
-            resident, script.prompts + script.held_out, longest=settings.longest, stop=stop
-        )
+        prompts = script.prompts + script.held_out
+        both = _remembered(deltas, prompts, settings)
+        if both is None:
+            weights = TunableModel(deltas, resident.model, per_layer=False)
+            weights.write(weights.start(1.0))
+            both = own_replies(resident, prompts, longest=settings.longest, stop=stop)
+            weights.write(weights.start(0.0))
+            store(_entry(deltas, prompts, settings), json.dumps([x.reply for x in both]).encode())
         count = len(script.prompts)
         found.append(replace(script, taught=both[:count], held_out_taught=both[count:]))
-        weights.write(weights.start(0.0))
     return tuple(found)
+
+
+def _remembered(
+    deltas: PreparedDeltas, prompts: Sequence[tuple[int, ...]], settings: AdaMergeSettings
+) -> tuple[Exchange, ...] | None:
+    known = load(_entry(deltas, prompts, settings))
+    if known is None:
+        return None
+    replies = json.loads(known)
+    return tuple(Exchange(*map(tuple, pair)) for pair in zip(prompts, replies, strict=True))
+
+
+def _entry(
+    deltas: PreparedDeltas, prompts: Sequence[tuple[int, ...]], settings: AdaMergeSettings
+) -> Path:
+    merger = deltas.merger
+    weights = [one.content_hash() for one in (merger.base, *merger.tuned)]
+    text = json.dumps([weights, settings.longest, prompts])
+    return cache_folder("replies") / hashlib.sha256(text.encode()).hexdigest()

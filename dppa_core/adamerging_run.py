@@ -26,6 +26,7 @@ from dppa_core.adamerging_scoring import score_domain
 from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.adamerging_snapshot import Snapshot, best_of, collapsed_in_a_row, has_collapsed
 from dppa_core.adamerging_state import RunState
+from dppa_core.coefficients import LARGEST_COEFFICIENT
 from dppa_core.progress import Stop, check
 from dppa_core.resident import Resident
 
@@ -33,6 +34,9 @@ DIGITS = 6
 """Of coefficients in recipes; checkpoints score the rounded ones."""
 SMALLEST = 1e-6
 """Nats; a smaller objective of a domain weighs as this one where domains are balanced."""
+
+
+_BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
 
 
 class Run:
@@ -108,8 +112,8 @@ class Run:
         gradient = sum(self._weight(value) * slope for value, slope in found) / len(found)
         self._coefficients.grad = torch.from_numpy(gradient)
         self._adam.step()
-        if self._settings.project:
-            self._coefficients.clamp_(0.0, 1.0)
+        low, high = (0.0, 1.0) if self._settings.project else _BOUNDS
+        self._coefficients.clamp_(low, high)
         self.objectives.append(sum(value for value, _ in found) / len(found))
         self.step += 1
         self.state = self._described()

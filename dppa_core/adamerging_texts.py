@@ -128,13 +128,20 @@ def check_count(domains: Sequence[Domain], recipe: MergeRecipe) -> None:
     """Refuse other than one domain for each model.
 
     Raises:
-        InvalidValue: naming both counts.
+        InvalidValue: naming both counts, or the name that two of them have.
     """
     if len(domains) != len(recipe.models):
         raise InvalidValue(
             f"The recipe has {len(recipe.models)} domain models and there are prompts of "
             f"{len(domains)} domains: {', '.join(one.name for one in domains)}. There must be one "
             "domain for each model, in the recipe's order."
+        )
+    names = [one.name for one in domains]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidValue(
+            f"Two domains are called {shown(twice[0])}; each needs a name of its own. A file's is "
+            "its name without the ending."
         )
 
 

@@ -109,6 +109,27 @@ def report(
             _write(out, json.dumps(to_json(found), indent=1) + "\n")
 
 
+@zoo_app.command()
+def coefficients(
+    work: Annotated[Path, typer.Option(help="Where measured pieces wait.")] = Path("zoo-work"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
+    from dppa_core.zoo.coefficients import measure  # noqa: PLC0415  (imports torch)
+    from dppa_core.zoo.coefficients_text import as_json as to_json  # noqa: PLC0415
+    from dppa_core.zoo.coefficients_text import markdown  # noqa: PLC0415
+
+    found = measure(
+        work,
+        limit=limit,
+        search_limit=search_limit,
+        say=lambda line: _tell(line, quiet=as_json),
+    )
+    emit(to_json(found), markdown(found, "make coefficients"), as_json=as_json)
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")

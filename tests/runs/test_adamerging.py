@@ -34,7 +34,7 @@ from dppa_core.modules import layer_of
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.tiny import Shape, random_llama, save_tokenizer, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -49,6 +49,21 @@ def recipe(method: str = "dppa", dtype: str = "bfloat16", base: str = "zoo:base"
     levels = (0.0,) if method == "task_arithmetic" else (0.5,)
     models = tuple(DomainModel(f"zoo:{domain}", levels, (1.25,)) for domain in DOMAINS)
     return MergeRecipe(base, models, method=method, dtype=dtype)
+
+
+def random_model(family: str) -> Any:
+    """GPT-2, whose matrices lie transposed; or Mixtral, whose experts are one tensor in memory."""
+    import transformers  # noqa: PLC0415  (heavy)
+
+    torch.manual_seed(0)
+    if family == "gpt2":
+        config = transformers.GPT2Config(n_embd=16, n_layer=2, n_head=4, vocab_size=40)
+    else:
+        config = transformers.MixtralConfig(
+            hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, vocab_size=40, num_local_experts=2, pad_token_id=0,
+        )  # fmt: skip
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def tunable(
@@ -301,6 +316,12 @@ def test_the_first_step_of_adam_is_the_learning_rate_against_the_gradient() -> N
     assert np.abs(moved) == pytest.approx(0.05, rel=1e-4)
 
 
+def test_coefficients_stay_within_what_a_recipe_may_have() -> None:
+    found = run(replace(SETTINGS, start=9.5, lr=1.0, steps=1, every=1, positions="own"))
+    moved = [row[0] for row in found.snapshots[1].coefficients]
+    assert set(moved) <= {8.5, 10.0} and len(found.recipe.models) == 3
+
+
 def test_projection_keeps_coefficients_from_0_to_1() -> None:
     settings = replace(SETTINGS, lr=1.0, project=True)
     values = [c for one in run(settings).snapshots for row in one.coefficients for c in row]
@@ -371,3 +392,21 @@ def test_settings_are_checked_and_written_down() -> None:
     with pytest.raises(InvalidValue, match="positions must be one of teacher, own"):
         AdaMergeSettings(positions="teachers")
     assert asdict(AdaMergeSettings())["start"] == 0.3 and AdaMergeSettings().lr == 1e-3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mixtral"])
+def test_weights_in_another_form_in_memory_are_tuned_as_well(tmp_path: Path, family: str) -> None:
+    model, tuned = (random_model(family) for _ in range(2))
+    with torch.no_grad():
+        for weight in tuned.parameters():
+            weight += 0.02 * torch.randn_like(weight)
+    model.save_pretrained(tmp_path / "base")
+    tuned.save_pretrained(tmp_path / "math")
+    save_tokenizer(tmp_path / "base")
+    models = (DomainModel(str(tmp_path / "math")),)
+    given = MergeRecipe(str(tmp_path / "base"), models, method="task_arithmetic")
+    weights, model, _ = tunable(given)
+    gradient = fast_gradient(weights, model, weights.start(0.4))[1].item()
+    up, down = (fast_gradient(weights, model, weights.start(c))[0] for c in (0.5, 0.3))
+    assert abs(gradient) > 1e-4
+    assert (up - down) / 0.2 == pytest.approx(gradient, rel=0.03)

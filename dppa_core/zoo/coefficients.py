@@ -1,0 +1,215 @@
+"""Whether AdaMerging finds better coefficients than one for all: the embedded models' figures.
+
+The uniform coefficient is the best of a grid on search items; AdaMerging starts there, or at 0.3 as
+the paper does, and keeps its best checkpoint on the same items. Figures come from the test split.
+Every piece is kept in a work folder, so that a measurement goes on where it was.
+Knows no text format; `coefficients_text` writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dppa_core.adamerging import adamerge
+from dppa_core.adamerging_settings import AdaMergeSettings, with_coefficients
+from dppa_core.adamerging_texts import task_domains
+from dppa_core.atomic import replace_file, unwritable
+from dppa_core.decode import greedy_replies
+from dppa_core.errors import InvalidValue
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.tasks import DOMAINS, items, score
+from dppa_core.zoo.report import POOL_BYTES, Say, recipe
+
+GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
+RATE = 0.9
+METHOD = "dp"
+
+Marks = Mapping[str, tuple[bool, ...]]
+"""Domain -> whether each of its items was answered rightly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of looking for coefficients."""
+
+    title: str
+    changes: Mapping[str, Any]
+    """Settings that are not `common`'s."""
+
+
+WAYS = (
+    Way("per model", {}),
+    Way("per layer", {"per": "layer"}),
+    Way("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
+    Way("per layer, surprise", {"per": "layer", "objective": "surprise"}),
+    Way("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
+    Way("per model, the merge's own replies", {"positions": "own"}),
+)
+"""From the best uniform coefficient where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one way found."""
+
+    title: str
+    settings: AdaMergeSettings
+    step: int
+    """Of the best checkpoint."""
+    coefficients: tuple[tuple[float, ...], ...]
+    course: tuple[tuple[int, float, float, float], ...]
+    """Step, entropy in nats, perplexity and accuracy at every checkpoint, on search items."""
+    collapsed: bool
+    marks: Marks
+    """On the test split."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientReport:
+    """Everything measured."""
+
+    own: Marks
+    """Each domain model on its own domain, test split."""
+    grid: Mapping[float, float]
+    """Uniform coefficient -> mean retention on search items."""
+    uniform: tuple[float, Marks]
+    """The best of them, on the test split."""
+    found: tuple[Found, ...]
+    search_items: int
+
+
+def common(start: float, held_out: int) -> AdaMergeSettings:
+    """A few long steps instead of the paper's 500 short ones: a minute a way, not half an hour."""
+    return AdaMergeSettings(
+        start=start, lr=0.02, steps=30, every=10, batch=8, prompts=100, held_out=held_out
+    )
+
+
+def measure(
+    work: Path,
+    *,
+    limit: int | None = None,
+    search_limit: int = 60,
+    ways: Sequence[Way] = WAYS,
+    say: Say = lambda text: None,
+) -> CoefficientReport:
+    """Measure everything, or what is still missing.
+
+    Args:
+        work: Folder of the pieces; another one for other models or another version.
+        limit: Test items per domain; all of them where None.
+        search_limit: Search items per domain.
+        ways: Ways of looking.
+        say: Told what was just measured, one line at a time.
+
+    Raises:
+        InvalidValue: the work folder cannot be written.
+    """
+    desk = _Desk(work, say)
+    own = {d: desk.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
+    searched = {d: desk.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
+    plain = recipe(METHOD, RATE, DOMAINS)
+
+    def uniform(coefficient: float) -> MergeRecipe:
+        return with_coefficients(plain, [[coefficient]] * len(DOMAINS))
+
+    grid = {
+        c: retention(desk.marks(uniform(c), DOMAINS, "search", search_limit), searched)
+        for c in GRID
+    }
+    best = max(grid, key=lambda c: grid[c])
+    tested = desk.marks(uniform(best), DOMAINS, "test", limit)
+    found = []
+    for way in ways:
+        settings = replace(common(best, search_limit), **way.changes)
+        log = desk.run(plain, settings)
+        rows = [list(row) for row in log["best"]["coefficients"]]
+        marks = desk.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
+        found.append(_found(way, settings, log, marks))
+    return CoefficientReport(own, grid, (best, tested), tuple(found), search_limit)
+
+
+def retention(merged: Marks, own: Marks) -> float:
+    """Mean over the domains of the share of right replies, divided by the domain model's own.
+
+    Raises:
+        InvalidValue: a domain model answers none of its own items.
+    """
+    for domain in merged:
+        if not any(own[domain]):
+            raise InvalidValue(
+                f"The {domain} model answers none of its {len(own[domain])} items, so nothing can "
+                "be retained of it. Models of another zoo (DPPA_ZOO) are the usual cause."
+            )
+    return sum(share(merged[d]) / share(own[d]) for d in merged) / len(merged)
+
+
+def share(marks: Sequence[bool]) -> float:
+    """Of right replies."""
+    return sum(marks) / len(marks)
+
+
+def _found(way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: Marks) -> Found:
+    course = tuple(
+        (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))
+        for one in log["snapshots"]
+    )
+    best = log["best"]
+    rows = tuple(tuple(row) for row in best["coefficients"])
+    return Found(way.title, settings, best["step"], rows, course, log["collapsed"], marks)
+
+
+class _Desk:
+    """The pieces that are there, and the making of those that are not."""
+
+    def __init__(self, work: Path, say: Say) -> None:
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(work, error) from error
+        self._work, self._say, self._pool = work, say, ModelPool(POOL_BYTES)
+
+    def marks(
+        self, target: str | MergeRecipe, domains: Sequence[str], split: str, limit: int | None
+    ) -> Marks:
+        """Which items of a split a model answers rightly."""
+        key = target if isinstance(target, str) else recipe_hash(target)
+        name = f"{key.replace(':', '-')}-{split}-{limit or 'all'}.json"
+
+        def ask() -> dict[str, str]:
+            found = {}
+            with self._pool.lend(target) as resident:
+                for domain in domains:
+                    asked = items(domain, split, limit)
+                    replies = greedy_replies(resident, [item.prompt for item in asked])
+                    right = [score(*pair) for pair in zip(asked, replies, strict=True)]
+                    found[domain] = "".join(str(int(one)) for one in right)
+            return found
+
+        kept = self._kept(name, ask)
+        return {domain: tuple(mark == "1" for mark in text) for domain, text in kept.items()}
+
+    def run(self, plain: MergeRecipe, settings: AdaMergeSettings) -> dict[str, Any]:
+        """The log of a run of AdaMerging."""
+        text = recipe_hash(plain) + json.dumps(asdict(settings), sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        state = self._work / f"{key}.state.json"
+        domains = task_domains(DOMAINS, settings)
+        log: dict[str, Any] = self._kept(
+            f"{key}.log.json", lambda: adamerge(plain, domains, settings, state=state).to_json()
+        )
+        state.unlink(missing_ok=True)
+        return log
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+        path = self._work / name
+        if not path.exists():
+            replace_file(path, json.dumps(make(), allow_nan=False) + "\n")
+            self._say(f"measured {name}")
+        return json.loads(path.read_text("utf-8"))

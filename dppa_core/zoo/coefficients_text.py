@@ -1,0 +1,156 @@
+"""What AdaMerging found on the embedded models, as Markdown.
+
+Knows no model: every figure and every sentence about a figure comes from the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+from dppa_core.evaluate import Z95, wilson
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.coefficients import (
+    METHOD,
+    RATE,
+    CoefficientReport,
+    Found,
+    Marks,
+    common,
+    retention,
+    share,
+)
+
+
+def as_json(report: CoefficientReport) -> dict[str, Any]:
+    """A JSON-ready copy: shares, not single answers."""
+
+    def shares(marks: Marks) -> dict[str, float]:
+        return {domain: share(one) for domain, one in marks.items()}
+
+    return {
+        "own": shares(report.own),
+        "grid": {f"{c:g}": value for c, value in report.grid.items()},
+        "uniform": {"coefficient": report.uniform[0], "test": shares(report.uniform[1])},
+        "found": [
+            {
+                "title": one.title,
+                "step": one.step,
+                "coefficients": one.coefficients,
+                "course": one.course,
+                "collapsed": one.collapsed,
+                "test": shares(one.marks),
+                "gain": difference(one.marks, report.uniform[1], report.own),
+            }
+            for one in report.found
+        ],
+    }
+
+
+def difference(merged: Marks, other: Marks, own: Marks) -> tuple[float, float]:
+    """Mean retention of one merge minus another's on the same items, and half its 95 % interval.
+
+    Paired by item, the domain models' own scores taken as known.
+    """
+    total, variance = 0.0, 0.0
+    for domain in merged:
+        gaps = [int(a) - int(b) for a, b in zip(merged[domain], other[domain], strict=True)]
+        mean, known = sum(gaps) / len(gaps), share(own[domain]) * len(merged)
+        total += mean / known
+        spread = sum((gap - mean) ** 2 for gap in gaps) / max(len(gaps) - 1, 1)
+        variance += spread / len(gaps) / known**2
+    return total, Z95 * sqrt(variance)
+
+
+def markdown(report: CoefficientReport, command: str) -> str:
+    """The whole page."""
+    coefficient, tested = report.uniform
+    settings = common(coefficient, report.search_items)
+    items = ", ".join(f"{domain} {len(report.own[domain])}" for domain in DOMAINS)
+    return "\n\n".join(
+        (
+            "# What AdaMerging found on the embedded models",
+            f"All three domain models, pruned by {METHOD.upper()} at {100 * RATE:.0f} %. Accuracy "
+            f"in per cent on test items ({items}) with 95 % Wilson intervals; retention is the "
+            "mean of score ÷ domain model's own score. The gain over the best uniform coefficient "
+            "is paired by item, with its 95 % interval. Coefficients and checkpoints were chosen "
+            f"on {report.search_items} search items a domain. {settings.steps} steps of "
+            f"{settings.lr:g} where nothing else is said, prompts of the train split without "
+            f"answers. Made by `{command}`.",
+            "**Uniform coefficients**, mean retention on search items.",
+            _table(
+                ["coefficient", *(f"{c:g}" for c in report.grid)],
+                [["retention", *(f"{100 * value:.0f} %" for value in report.grid.values())]],
+            ),
+            "**Test split.**",
+            _table(
+                ["coefficients", *DOMAINS, "mean retention", "gain in points", "best step"],
+                [
+                    _row(f"uniform {coefficient:g}", tested, report, None),
+                    *(_row(one.title, one.marks, report, one) for one in report.found),
+                ],
+            ),
+            "**On the way**: entropy at the answer positions, perplexity of the reference answers "
+            "and accuracy, on search items.",
+            _table(["coefficients", "checkpoints: step: entropy / perplexity / accuracy"],
+                   [[one.title, _course(one)] for one in report.found]),
+            "**The coefficients.**",
+            _table(["coefficients", *DOMAINS],
+                   [[one.title, *map(_numbers, one.coefficients)] for one in report.found]),
+            "**What was found.** " + " ".join(findings(report)),
+        )
+    )  # fmt: skip
+
+
+def findings(report: CoefficientReport) -> list[str]:
+    """Sentences on what the figures say, for and against."""
+    lines = []
+    coefficient, tested = report.uniform
+    for one in report.found:
+        gain, half = difference(one.marks, tested, report.own)
+        if one.step == 0 and one.settings.start == coefficient:
+            lines.append(f"{_capital(one.title)}: no checkpoint was better than the start.")
+            continue
+        sure = "beyond" if abs(gain) > half else "within"
+        lines.append(
+            f"{_capital(one.title)}: {100 * gain:+.1f} points of mean retention against the best "
+            f"uniform coefficient, {sure} the 95 % interval."
+        )
+    fallen = [one.title for one in report.found if one.collapsed]
+    if fallen:
+        lines.append(f"A collapse was seen, less entropy with worse answers: {', '.join(fallen)}.")
+    return lines
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _row(title: str, marks: Marks, report: CoefficientReport, found: Found | None) -> list[str]:
+    cells = []
+    for domain in DOMAINS:
+        low, high = wilson(sum(marks[domain]), len(marks[domain]))
+        cells.append(f"{100 * share(marks[domain]):.1f} ({100 * low:.1f}–{100 * high:.1f})")
+    kept = f"{100 * retention(marks, report.own):.1f} %"
+    if found is None:
+        return [title, *cells, kept, "–", "–"]
+    gain, half = difference(marks, report.uniform[1], report.own)
+    best = f"{found.step} of {found.settings.steps}"
+    return [title, *cells, kept, f"{100 * gain:+.1f} ± {100 * half:.1f}", best]
+
+
+def _course(found: Found) -> str:
+    return "; ".join(
+        f"{step}: {entropy:.3f} / {perplexity:.2f} / {100 * accuracy:.1f} %"
+        for step, entropy, perplexity, accuracy in found.course
+    )
+
+
+def _numbers(row: Sequence[float]) -> str:
+    return " ".join(f"{value:.2f}" for value in row)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,97 @@
+"""The comparison of AdaMerging with uniform coefficients: its statistics by hand, its pieces."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dppa_core.zoo.coefficients as module
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.errors import InvalidValue
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.coefficients import CoefficientReport, Found, Way, common, measure, retention
+from dppa_core.zoo.coefficients_text import as_json, difference, findings, markdown
+from tests.command import Command
+
+OWN = {domain: (True,) * 10 for domain in DOMAINS}
+UNIFORM = {domain: (True,) * 6 + (False,) * 4 for domain in DOMAINS}
+BETTER = {domain: (True,) * 8 + (False,) * 2 for domain in DOMAINS}
+QUICK = {"steps": 1, "every": 1, "batch": 1, "prompts": 2, "longest": 3}
+
+
+def found(marks: module.Marks, step: int = 10, **changes: Any) -> Found:
+    settings = replace(common(1.0, 10), **changes)
+    course = ((0, 0.2, 1.5, 0.6), (10, 0.1, 1.25, 0.8))
+    return Found("per model", settings, step, ((1.1,), (0.9,), (1.0,)), course, True, marks)
+
+
+def report(*rows: Found) -> CoefficientReport:
+    return CoefficientReport(OWN, {0.5: 0.25, 1.0: 0.6}, (1.0, UNIFORM), rows, 10)
+
+
+def test_retention_is_the_mean_of_shares_over_the_models_own() -> None:
+    own = {"math": (True, True, False, False), "law": (True,) * 4}
+    merged = {"math": (True, False, False, False), "law": (True, True, True, False)}
+    assert retention(merged, own) == pytest.approx((0.25 / 0.5 + 0.75) / 2)
+    with pytest.raises(InvalidValue, match="law model answers none of its 2 items"):
+        retention({"law": (True, True)}, {"law": (False, False)})
+
+
+def test_the_gain_is_paired_by_item() -> None:
+    # In each domain 2 of 10 items change from wrong to right: mean 0.2, variance 1.6 / 9.
+    gain, half = difference(BETTER, UNIFORM, OWN)
+    assert gain == pytest.approx(0.2)
+    assert half == pytest.approx(1.959964 * (3 * (1.6 / 9) / 10 / 9) ** 0.5)
+    assert difference(UNIFORM, UNIFORM, OWN) == (0.0, 0.0)
+
+
+def test_the_page_says_for_and_against() -> None:
+    text = markdown(report(found(BETTER), found(UNIFORM, 0)), "make coefficients")
+    assert "| uniform 1 | 60.0 (31.3–83.2) |" in text and "+20.0 ± 15.1 | 10 of 30 |" in text
+    assert "0: 0.200 / 1.50 / 60.0 %; 10: 0.100 / 1.25 / 80.0 %" in text
+    sentences = findings(report(found(BETTER), found(UNIFORM, 0), found(UNIFORM, 0, start=0.3)))
+    assert "+20.0 points" in sentences[0] and "beyond the 95 % interval" in sentences[0]
+    assert "no checkpoint was better than the start" in sentences[1]
+    assert "+0.0 points" in sentences[2] and "within" in sentences[2]
+    assert "collapse" in sentences[3]
+    assert as_json(report(found(BETTER)))["found"][0]["gain"] == difference(BETTER, UNIFORM, OWN)
+
+
+@pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+def test_a_measurement_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "score", lambda item, reply: True)
+    monkeypatch.setattr(module, "GRID", (0.5, 1.0))
+    lines: list[str] = []
+    ways = (Way("quick", QUICK),)
+    options: dict[str, Any] = {"limit": 3, "search_limit": 3, "ways": ways, "say": lines.append}
+    first = measure(tmp_path / "work", **options)
+    assert list(first.grid) == [0.5, 1.0] and len(first.found[0].marks["law"]) == 3
+    pieces = len(lines)
+    assert pieces == len(list((tmp_path / "work").iterdir())) > 8
+    assert measure(tmp_path / "work", **options) == first and len(lines) == pieces
+    with pytest.raises(InvalidValue, match="a part of its path is a file"):
+        measure(next((tmp_path / "work").iterdir()) / "work", **options)
+
+
+def test_the_command_prints_the_page(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def stand_in(work: Path, **options: object) -> CoefficientReport:
+        asked.append((work, options["limit"], options["search_limit"]))
+        return report(found(BETTER))
+
+    monkeypatch.setattr(module, "measure", stand_in)
+    assert dppa("zoo", "coefficients", "--work", tmp_path, "--limit", 5) == 0
+    assert dppa.out.startswith("# What AdaMerging found") and asked == [(tmp_path, 5, 60)]
+    assert dppa("zoo", "coefficients", "--work", tmp_path, "--json") == 0
+    assert dppa.json["uniform"]["coefficient"] == 1.0
+
+
+def test_each_way_has_settings_that_hold() -> None:
+    for way in module.WAYS:
+        assert isinstance(replace(common(1.0, 60), **way.changes), AdaMergeSettings)
