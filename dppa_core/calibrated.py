@@ -17,6 +17,7 @@ from typing import Any, Literal
 from jaxtyping import Float32
 from numpy import ndarray
 
+from dppa_core.alignment import align
 from dppa_core.cache import cache_folder
 from dppa_core.calibration import Calibration, calibration_of
 from dppa_core.calibration_cache import Stored, draft, open_stored
@@ -163,9 +164,11 @@ def ranked_profile(
     mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
     theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
     told: dict[str, Any] = {"progress": progress, "stop": stop}
-    score = score_of(significance, mine, theirs, calibration, label=finetuned, **told)
-    names = base, finetuned
-    return kept_profile(mine, theirs, workers=workers, names=names, score=score, **told)
+    pair = align(mine, (theirs,), (finetuned,))
+    reader = theirs if pair.foreign else mine
+    score = score_of(significance, reader, theirs, calibration, label=finetuned, **told)
+    settings: dict[str, Any] = {"workers": workers, "names": (base, finetuned), "score": score}
+    return kept_profile(pair.base, pair.tuned[0], **settings, **told)
 
 
 def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str:

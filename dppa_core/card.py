@@ -47,6 +47,7 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
         f"{_stage(recipe)}\n",
         _models_table(recipe, record),
         *_plots(recipe, record),
+        *_origins(record),
         *_licences(record.parents),
         *_weights(record),
         "## Make it again\n",
@@ -112,6 +113,16 @@ def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
         lines += ["base_model_relation: merge"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _origins(record: MergeRecord) -> list[str]:
+    origins = record.origins
+    if origins is None:
+        return []
+    return [
+        f"Tokenizer: {_cell(origins.tokenizer)}. Chat template: {origins.chat_template}. "
+        f"Generation settings: {_cell(origins.generation_config)}.\n"
+    ]
 
 
 def _licences(parents: Sequence[Parent]) -> list[str]:

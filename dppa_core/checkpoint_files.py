@@ -155,6 +155,19 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def read_file(path: Path) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        DamagedCheckpoint: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir())

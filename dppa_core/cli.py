@@ -114,6 +114,8 @@ def merge(
         f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
         f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}; "
         f"of the deltas {kept} {verb}",
+        f"tokenizer: {done.tokenizer}; chat template: {done.chat_template}; generation config: "
+        f"{done.generation_config}",
         *(f"warning: {warning}" for warning in done.warnings),
     ]
     emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)

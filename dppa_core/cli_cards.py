@@ -56,7 +56,8 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
     loaded = load_recipe(path)
     with progress_line() as progress:
         merger = Merger(loaded, progress=progress)
-        return merger.recipe, planned_record(merger.parents(), merger.plans)
+        origins = merger.companions().origins
+        return merger.recipe, planned_record(merger.parents(), merger.plans, origins)
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

@@ -9,16 +9,16 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from dppa_core.atomic import atomic_folder
 from dppa_core.chunks import slices
+from dppa_core.companions import Companions
 from dppa_core.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.merge_folder import (
     check_target,
-    copy_companions,
     write_config,
     write_provenance,
 )
@@ -45,6 +45,12 @@ class MergeReport:
     """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
     the expected share. Of methods that combine deltas, the share that goes into them."""
     warnings: tuple[str, ...]
+    tokenizer: str
+    """Whose: a reference, or a union."""
+    chat_template: str
+    """Whose and why."""
+    generation_config: str
+    """Whose."""
     seconds: float
     sha256: str
     """Of model.safetensors; of several files, of the lines `sha256sum` prints for them."""
@@ -68,9 +74,9 @@ def merge_to_folder(
 ) -> MergeReport:
     """Merge into a folder that transformers loads; it appears when complete, or not at all.
 
-    Beside the weights it gets the base's configuration, tokenizer and chat template, the recipe
-    (recipe.yaml), what was kept with hashes of all tensors (merge.json), and a model card with its
-    plots (README.md). No file depends on time or machine.
+    Beside the weights it gets configuration, tokenizer and chat template (the base's, unless the
+    recipe says otherwise), the recipe (recipe.yaml), what was kept with hashes of all tensors
+    (merge.json), and a model card with its plots (README.md). No file depends on time or machine.
 
     Args:
         recipe: What to merge.
@@ -97,15 +103,16 @@ def merge_to_folder(
     def check_again() -> Path:
         return check_target(out, merger.folders(), overwrite=overwrite)
 
-    tally = Tally(merger, progress)
+    tally, beside = Tally(merger, progress), merger.companions()
     may_replace = check_again if overwrite else None
     with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
-        record = _write(folder, merger, tally, shard_size, threads, stop)
+        record = _write(folder, merger, beside, tally, shard_size, threads, stop)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=(recipe.base, *(model.model for model in recipe.models)),
         densities=tally.densities(),
-        warnings=tally.warnings(),
+        warnings=(*tally.warnings(), *merger.alignment.notes, *beside.warnings),
+        **asdict(beside.origins),
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
         files=dict(record.files),
@@ -116,6 +123,7 @@ def merge_to_folder(
 def _write(
     folder: Path,
     merger: Merger,
+    beside: Companions,
     tally: Tally,
     shard_size: int,
     workers: int,
@@ -123,10 +131,12 @@ def _write(
 ) -> MergeRecord:
     """Fill the folder; what the merge did."""
     files, tensors = _write_weights(folder, merger, tally, shard_size, workers, stop)
-    write_config(merger.base.config, merger.recipe.dtype, folder)
-    copy_companions(merger.base.folder, folder)
+    write_config(beside.config, merger.recipe.dtype, folder)
+    for name, content in beside.files.items():
+        (folder / name).write_bytes(content)
     record = MergeRecord(
-        merger.parents(), tally.modules(), energies_of(merger.plans), files, tensors
+        *(merger.parents(), tally.modules(), energies_of(merger.plans), files, tensors),
+        origins=beside.origins,
     )
     write_provenance(merger.recipe, record, folder)
     return record

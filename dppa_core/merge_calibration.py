@@ -13,6 +13,8 @@ from typing import Any
 from jaxtyping import Float32
 from numpy import ndarray
 
+from dppa_core.aligned import as_read, moves_rows
+from dppa_core.alignment import Alignment
 from dppa_core.calibrated import Kind, Statistics, score_of, statistics
 from dppa_core.calibration import Calibration
 from dppa_core.checkpoint import Checkpoint
@@ -41,8 +43,8 @@ class Calibrator:
 
     Args:
         recipe: Whose significance and method decide what is needed.
-        base: Where the tokenizer lies.
-        tuned: The domain models, in the recipe's order.
+        models: Base and domain models. One of the base's tokenizer reads the text with it, others
+            with their own.
         places: Of each, name in the base -> its own name.
         public: Whether strangers wrote the recipe.
         progress: Told sample by sample.
@@ -55,15 +57,15 @@ class Calibrator:
     def __init__(
         self,
         recipe: MergeRecipe,
-        base: Checkpoint,
-        tuned: Sequence[Checkpoint],
+        models: Alignment,
         places: Sequence[Mapping[str, str]],
         *,
         public: bool = False,
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
-        self._recipe, self._base, self._tuned, self._places = recipe, base, tuned, places
+        self._recipe, self._models, self._places = recipe, models, places
+        self._tuned = models.tuned
         combination = get_method(recipe.method).combination
         self._kind: Kind | None = (combination.statistics or None) if combination else None
         self._known: dict[tuple[Kind, int], Statistics] = {}
@@ -84,14 +86,15 @@ class Calibrator:
         """What ranks the elements of a model's delta; None where |d| does."""
         model, kind = self._recipe.models[index], self._recipe.significance
         text = self._recipe.calibration_of(model) if kind in CALIBRATED_KINDS else None
-        tuned = self._tuned[index]
-        return score_of(kind, self._base, tuned, text, label=model.model, **self._told)
+        return score_of(kind, *self._pair(index), text, label=model.model, **self._told)
 
     def aid(self, tensor: str, index: int) -> Aid:
         """What the method is told of a tensor, by its name in the base, and a model."""
         if self._kind is None:
             raise TypeError(f"{self._recipe.method} looks at no statistics")
         found, name = self._of(self._kind, index), self._places[index][tensor]
+        if moves_rows(self._tuned[index], name):  # measured in rows of another order
+            return Aid(None, 1, found.norm)
         return Aid(found.arrays.get(name), found.axes.get(name, 1), found.norm)
 
     def prepare(self) -> None:
@@ -100,10 +103,15 @@ class Calibrator:
             for index in range(len(self._tuned)):
                 self._of(self._kind, index)
 
+    def _pair(self, index: int) -> tuple[Checkpoint, Checkpoint]:
+        """Where a domain model's tokenizer lies, and the model with its rows where they were."""
+        tuned = as_read(self._tuned[index])
+        return (tuned if index in self._models.foreign else as_read(self._models.base)), tuned
+
     def _of(self, kind: Kind, index: int) -> Statistics:
         if (kind, index) not in self._known:
             model = self._recipe.models[index]
-            text, pair = self._recipe.calibration_of(model), (self._base, self._tuned[index])
+            text, pair = self._recipe.calibration_of(model), self._pair(index)
             found = statistics(kind, *pair, text, label=model.model, **self._told)
             self._known[kind, index] = found
         return self._known[kind, index]

@@ -14,8 +14,8 @@ from typing import Any
 
 from dppa_core.atomic import unwritable
 from dppa_core.card import card_plots, model_card
-from dppa_core.checkpoint_files import COMPANIONS
-from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed
+from dppa_core.checkpoint_files import COMPANIONS, read_file
+from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merge_record import RECORD, MergeRecord, write_record
 from dppa_core.recipe import MergeRecipe, dump_recipe
 
@@ -123,7 +123,7 @@ def copy_companions(source: Path, target: Path) -> None:
     """
     for name in COMPANIONS:
         if (source / name).is_file():
-            _copy(source / name, target / name)
+            (target / name).write_bytes(read_file(source / name))
 
 
 def copy_config(source: Path, target: Path) -> None:
@@ -132,20 +132,11 @@ def copy_config(source: Path, target: Path) -> None:
     Raises:
         DamagedCheckpoint: it cannot be read.
     """
-    _copy(source / CONFIG, target / CONFIG)
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise DamagedCheckpoint(f"{source}: cannot be read ({what}).") from error
-    target.write_bytes(content)
+    (target / CONFIG).write_bytes(read_file(source / CONFIG))
 
 
 def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:
-    """Write the base's config.json, with the dtype the merged weights have."""
+    """Write config.json, with the dtype the merged weights have."""
     key = "torch_dtype" if "torch_dtype" in config else "dtype"
     text = json.dumps({**config, key: dtype}, indent=2, ensure_ascii=False)
     (target / CONFIG).write_text(text + "\n", "utf-8")

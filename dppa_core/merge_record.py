@@ -34,6 +34,18 @@ class KeptModule:
 
 
 @dataclass(frozen=True, slots=True)
+class Origins:
+    """Whose files lie beside merged weights."""
+
+    tokenizer: str
+    """A reference, or a union."""
+    chat_template: str
+    """Whose and why."""
+    generation_config: str
+    """A reference."""
+
+
+@dataclass(frozen=True, slots=True)
 class MergeRecord:
     """What a merge did, as far as it is known; empty parts are not."""
 
@@ -45,6 +57,7 @@ class MergeRecord:
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every weight file, by its name."""
     tensors: tuple[Fingerprint, ...] = ()
+    origins: Origins | None = None
 
     @property
     def digest(self) -> str:
@@ -68,14 +81,16 @@ class MergeRecord:
         return {place: kept / numel for place, (kept, numel) in sizes.items()}
 
 
-def planned_record(parents: Sequence[Parent], plans: Sequence[PruningPlan]) -> MergeRecord:
+def planned_record(
+    parents: Sequence[Parent], plans: Sequence[PruningPlan], origins: Origins | None = None
+) -> MergeRecord:
     """What is known before a merge: of methods that make plans, what will be kept."""
     columns = zip(*(plan.modules for plan in plans), strict=True)
     modules = tuple(
         KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
         for one in columns
     )
-    return MergeRecord(tuple(parents), modules, energies_of(plans))
+    return MergeRecord(tuple(parents), modules, energies_of(plans), origins=origins)
 
 
 def energies_of(plans: Sequence[PruningPlan]) -> tuple[float, ...]:

@@ -7,7 +7,6 @@ independent of the others: the same recipe gives the same bytes in any order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,16 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.aligned import moves_rows
+from dppa_core.alignment import tokenizer_identities
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import Loader, TensorPair
 from dppa_core.coefficients import check_names, coefficient_of
+from dppa_core.companions import Companions, companions_of
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_calibration import Calibrator
+from dppa_core.merge_inputs import aligned, pinned_recipe
 from dppa_core.merge_stacked import Layers, StackMerger
 from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
 from dppa_core.methods.registry import get_method
@@ -37,7 +40,7 @@ from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import MergeRecipe
 from dppa_core.releaser import Releaser
 from dppa_core.shelf import Shelf
-from dppa_core.sources import ModelRef, pinned
+from dppa_core.sources import ModelRef
 
 
 class Merger:
@@ -73,23 +76,28 @@ class Merger:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
-        self.recipe = recipe = _pinned(recipe, public)
+        self.recipe = recipe = pinned_recipe(recipe, public)
         self._often = often
         self._shelf = shelf or Shelf(0)
 
         def opened(reference: str) -> Checkpoint:
             return self._shelf.checkpoint(reference, public=public, progress=progress, stop=stop)
 
-        self.base = opened(recipe.base)
-        self.tuned = tuple(opened(model.model) for model in recipe.models)
+        models = opened(recipe.base), *(opened(model.model) for model in recipe.models)
+        files = tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
+        self.alignment = self._shelf.value(
+            ("aligned", recipe.base, recipe.vocabulary, files), lambda: aligned(recipe, models)
+        )
+        self.base, self.tuned = self.alignment.base, self.alignment.tuned
         self._kernels = get_backend(backend)
         self._releaser = Releaser((self.base, *self.tuned))
-        files = tuple(tuple(one.identities().items()) for one in (self.base, *self.tuned))
         self._places, self.twins = self._shelf.value(
-            ("matched", recipe.base, files), lambda: (self._matched(), self._tied_heads())
+            ("matched", recipe.base, recipe.vocabulary, files),
+            lambda: (self._matched(), self._tied_heads()),
         )
-        models = recipe, self.base, self.tuned, self._places
-        self._calibrator = Calibrator(*models, public=public, progress=progress, stop=stop)
+        self._calibrator = Calibrator(
+            *(recipe, self.alignment, self._places), public=public, progress=progress, stop=stop
+        )
         self._scores = tuple(
             self._shelf.value(("score", files, one), partial(self._calibrator.score, index))
             for index, one in enumerate(self._calibrator.keys())
@@ -116,6 +124,11 @@ class Merger:
             for name, folder in zip(ModelRef.parse(model).parts(), checkpoint.folders, strict=True)
         }
         return tuple(parent_of(*named) for named in found.items())
+
+    def companions(self) -> Companions:
+        """Tokenizer, chat template, configuration and generation settings of the merge."""
+        names = (self.recipe.base, *(model.model for model in self.recipe.models))
+        return companions_of(self.alignment, names, self.recipe.chat_template)
 
     def folders(self) -> tuple[Path, ...]:
         """Every folder that is read."""
@@ -200,7 +213,8 @@ class Merger:
         treatment = given.modules.get(pair.name, given.others)
         names = (self.recipe.base, model)
         score, theirs = self._scores[index], self._places[index][pair.name]
-        scoring = score.of(pair.name, theirs) if score else None
+        moved = moves_rows(self.tuned[index], theirs)
+        scoring = score.of(pair.name, theirs) if score and not moved else None
         term = prepare_term(loader, pair, treatment, weight, names, self.recipe.seed, scoring)
         if self.combines or self._often:  # without the pair: an adapter makes its tensors anew
             self._prepared[place] = (term.action, term.kept) if term else None
@@ -269,24 +283,6 @@ class Merger:
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides
         )
         return treat(request, settings)
-
-
-def _pinned(recipe: MergeRecipe, public: bool) -> MergeRecipe:
-    """The recipe with every model fixed to the commit it has now."""
-    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
-    return replace(
-        recipe,
-        base=pinned(recipe.base, public=public),
-        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
-        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
-    )
-
-
-def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
-    """The settings that name a model, with its new name."""
-    named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
-    given = {name: recipe.parameters[name] for name in named}
-    return {name: names.get(reference, reference) for name, reference in given.items()}
 
 
 def _first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:

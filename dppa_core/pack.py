@@ -152,6 +152,11 @@ def _choose(recipe: MergeRecipe, wanted: str | None) -> dict[str, DomainModel]:
             f"{recipe.method} makes one delta of all models, so no part of it is the pack of one. "
             "Merge into a folder, then pack that: the only model of a recipe of task_arithmetic."
         )
+    if recipe.vocabulary != "base":
+        raise InvalidRecipe(
+            f"vocabulary: {recipe.vocabulary}: a pack is laid over the base, row by row, so its "
+            "vocabulary is the base's. Merge into a folder instead."
+        )
     names = pack_names(recipe.models)
     if wanted is None:
         return names

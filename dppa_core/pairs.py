@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.aligned import as_read
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import CHUNK
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
@@ -90,6 +91,7 @@ def _check_extra(finetuned: Checkpoint, extra: Sequence[str], label: str) -> Non
 
 def tied(checkpoint: Checkpoint) -> bool:
     """Whether the LM head is the embedding: absent, or stored with the same elements."""
+    checkpoint = as_read(checkpoint)  # rows were moved in both alike
     names = checkpoint.names()
     head, embedding = find_head(names), find_embedding(names)
     if embedding is None or head is None:

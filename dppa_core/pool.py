@@ -26,6 +26,7 @@ from dppa_core.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
+from dppa_core.resident_files import source_of
 from dppa_core.safetensors_io import file_identity
 from dppa_core.shelf import Shelf
 from dppa_core.sources import ModelRef
@@ -190,7 +191,10 @@ class ModelPool:
         for checkpoint in (merger.base, *merger.tuned):
             made_of |= checkpoint.identities()
         made_of |= {path: file_identity(path) for path in merger.texts()}
-        base = (recipe.base, *merger.base.identities().items(), *merger.twins.items())
+        base = (
+            *(recipe.base, merger.companions().key),
+            *(*merger.base.identities().items(), *merger.twins.items()),
+        )
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
         if old is not None and old.places is not None:
             # Until it is another merge as a whole, nobody can come by it: it is in no table.
@@ -202,7 +206,8 @@ class ModelPool:
             check(stop)
             tensors[name] = merger.tensor(name)
             report(progress, done + 1, len(names), "merge")
-        resident = self._resident(key, recipe.base, merger.base, tensors, made_of)
+        with source_of(merger) as source:
+            resident = self._resident(key, recipe.base, source, tensors, made_of)
         places = find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
         return _Slot(resident, base, places)
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import partial
 from itertools import islice
 
+from dppa_core.alignment import align
 from dppa_core.binning import Bins, Counter, joined, profile_of_bins
 from dppa_core.checkpoint import Checkpoint, is_hashed
 from dppa_core.chunks import Loader, TensorPair, slices
@@ -173,8 +174,14 @@ def cached_profile(
     """
     mine = open_checkpoint(base, public=public, progress=progress, stop=stop)
     theirs = open_checkpoint(finetuned, public=public, progress=progress, stop=stop)
+    pair = align(mine, (theirs,), (finetuned,))
     return kept_profile(
-        mine, theirs, workers=workers, progress=progress, stop=stop, names=(base, finetuned)
+        pair.base,
+        pair.tuned[0],
+        workers=workers,
+        progress=progress,
+        stop=stop,
+        names=(base, finetuned),
     )
 
 

@@ -17,6 +17,7 @@ from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameters import check_keys
 from dppa_core.recipe_checks import (
     checked_calibration,
+    checked_choice,
     checked_factors,
     checked_levels,
     checked_overrides,
@@ -48,7 +49,7 @@ T = TypeVar("T")
 
 _KEYS = (
     *("dppa", "base", "models", "prune", "method", "parameters", "calibration", "overrides"),
-    *("seed", "dtype"),
+    *("seed", "dtype", "vocabulary", "chat_template"),
 )
 _MODEL_KEYS = ("model", "levels", "amplification", "coefficient", "calibration")
 _LARGEST_TEXT = 100_000
@@ -132,9 +133,11 @@ def parse_recipe(text: str) -> MergeRecipe:
         raise InvalidRecipe(
             f"parameters must be a mapping, got {shown(parameters)}. Without any, leave it out."
         )
+    models = tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"]))
+    references = [model.model for model in models]
     return MergeRecipe(
         base=checked_text("base", data["base"]),
-        models=tuple(_parse_model(index, entry) for index, entry in enumerate(data["models"])),
+        models=models,
         method=_text(data, "method", "dppa"),
         parameters={str(key): value for key, value in parameters.items()},
         overrides=checked_overrides(data.get("overrides", {})),
@@ -142,6 +145,10 @@ def parse_recipe(text: str) -> MergeRecipe:
         dtype=_text(data, "dtype", "bfloat16"),
         prune=_parse_pruning(data.get("prune")),
         calibration=checked_calibration("calibration", data.get("calibration")),
+        vocabulary=checked_choice("vocabulary", data.get("vocabulary", "base"), references),
+        chat_template=checked_choice(
+            "chat_template", data.get("chat_template", "auto"), references
+        ),
     )
 
 

@@ -5,7 +5,7 @@ Knows single values, not how a recipe is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.calibration import Calibration, calibration_from
@@ -16,6 +16,8 @@ from dppa_core.partition import check_levels
 from dppa_core.references import checked_reference
 
 LARGEST_FACTOR = 100.0
+CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}
+"""Key of a recipe -> what it may be beside one of the models; see `MergeRecipe`."""
 
 
 def within(where: str, build: Any) -> Any:
@@ -92,3 +94,26 @@ def checked_seed(seed: Any) -> int:
 
 def _override(rate: object) -> Override:
     return Override(check_number("override rate", rate, 0.0, 1.0, "It is a share: 0.5 is half."))
+
+
+def checked_choice(key: str, value: Any, references: Sequence[str]) -> str:
+    """Whose a merge's vocabulary or chat template is.
+
+    Args:
+        key: One of `CHOICES`.
+        value: A word it knows, the reference of a model, or its index, which becomes a reference.
+        references: Of the recipe's models.
+    """
+    words = CHOICES[key]
+    if type(value) is int and 0 <= value < len(references):
+        value = references[value]
+        if value in words:
+            raise InvalidRecipe(
+                f"{key}: the model {value!r} is called as a choice is; write ./{value}."
+            )
+    if isinstance(value, str) and (value.strip() in words or value.strip() in references):
+        return value.strip()
+    raise InvalidRecipe(
+        f"{key} must be {', '.join(words)}, one of the models ({', '.join(references)}) or its "
+        f"index, got {shown(value)}."
+    )

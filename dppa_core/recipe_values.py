@@ -19,6 +19,8 @@ from dppa_core.floats import DTYPE_CODES
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import from_mapping
 from dppa_core.recipe_checks import (
+    CHOICES,
+    checked_choice,
     checked_factors,
     checked_levels,
     checked_overrides,
@@ -107,6 +109,10 @@ class MergeRecipe:
     """Before methods that combine deltas, such as ties."""
     calibration: Calibration | None = None
     """Of models without one of their own; embedded ones read questions of their domain if unset."""
+    vocabulary: str = "base"
+    """Whose tokens the merge has: base, union, or one of its models, by reference or index."""
+    chat_template: str = "auto"
+    """Whose it has: base, one of its models, or auto: the first of all that has one."""
 
     def __post_init__(self) -> None:
         base = checked_text("base", self.base)
@@ -121,6 +127,9 @@ class MergeRecipe:
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "parameters", asdict(self.settings()))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
+        for key in CHOICES:
+            chosen = checked_choice(key, getattr(self, key), [model.model for model in models])
+            object.__setattr__(self, key, chosen)
         _check_stages(self)
         _check_calibration(self)
 
@@ -231,6 +240,9 @@ def recipe_values(recipe: MergeRecipe) -> dict[str, Any]:
         "overrides": {name: {"rate": item.rate} for name, item in recipe.overrides.items()},
         "seed": recipe.seed,
         "dtype": recipe.dtype,
+        # Left out where nothing was chosen: recipes from before keep their hash.
+        **({"vocabulary": recipe.vocabulary} if recipe.vocabulary != "base" else {}),
+        **({"chat_template": recipe.chat_template} if recipe.chat_template != "auto" else {}),
     }
 
 

@@ -5,7 +5,7 @@ Knows file names and formats; nothing is tokenised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,18 @@ FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", 
 SETTINGS = "tokenizer_config.json"
 TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
 """What `read_vocabulary` looks at."""
+
+
+def tokenizer_folder(folders: Sequence[Path]) -> Path | None:
+    """Which of a model's folders holds its tokenizer: an adapter's before its base's.
+
+    Args:
+        folders: Base first, as `Checkpoint.folders`.
+    """
+    for folder in reversed(folders):
+        if any((folder / name).is_file() for name in (FAST, TABLE, PIECES)):
+            return folder
+    return None
 
 
 def read_vocabulary(folder: Path) -> Vocabulary | None:

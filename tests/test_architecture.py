@@ -34,16 +34,10 @@ CORE_LAYERS = tuple(
         """
         floats kernels chunks scoring score_binning binning cuts workers releaser
         strict_json safetensors_io safetensors_write shards renames atomic cache
-        checkpoint torch_files tokenizer convert sources references hub lora pack provenance
-        recipe pairs shelf profile preflight presets
-        checkpoint tokenizer sources references hub lora pack provenance
-        checkpoint torch_files tokenizer convert sources references hub lora provenance
-        checkpoint tokenizer sources references hub lora provenance
-        tasks loading calibration calibrated
-        recipe pairs profile preflight
-        merge merger mergekit comparison diff
-        card export
-        card fingerprints export
+        checkpoint torch_files sources references hub lora pack provenance
+        tokenizer token_ids chat_templates aligned alignment companions convert
+        recipe pairs shelf profile preflight presets tasks loading calibration
+        calibrated merge merger mergekit comparison diff card export fingerprints
         """,
         # models in memory
         """

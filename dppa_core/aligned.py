@@ -1,0 +1,219 @@
+"""A checkpoint whose vocabulary is put in another order, row by row; all else is as it was.
+
+Knows row numbers, no tokens. Embedding and head are gathered in memory when they are asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.floats import FLOATS, from_float32, to_float32
+
+_ROWS = 4096
+"""Rows put in order at a time."""
+
+RowMap = Int64[ndarray, " rows"]
+"""Row of the merge -> row of a model; -1 where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One tensor of one model, with a row for each token."""
+
+    checkpoint: Checkpoint
+    name: str
+    rows: RowMap
+
+    @property
+    def dtype(self) -> str:
+        """As stored."""
+        return self.checkpoint.dtype(self.name)
+
+    def values(self) -> Shaped[ndarray, "tokens columns"]:
+        """Its rows, as stored."""
+        return self.checkpoint.raw(self.name).reshape(self.checkpoint.shape(self.name)[0], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A tensor put together from rows of several."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    make: Callable[[], Shaped[ndarray, " n"]]
+
+
+class AlignedCheckpoint:
+    """A checkpoint some of whose tensors are gathered anew.
+
+    Args:
+        inner: The checkpoint.
+        tensors: Name -> what stands in its place.
+        key: Tells apart what is gathered from the same weights.
+    """
+
+    def __init__(self, inner: Checkpoint, tensors: Mapping[str, Gathered], key: str) -> None:
+        self.inner, self._tensors, self._key = inner, tensors, key
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """As it was."""
+        return self.inner.config
+
+    @property
+    def folder(self) -> Path:
+        """As it was."""
+        return self.inner.folder
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """As they were."""
+        return self.inner.folders
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all tensors, sorted."""
+        return self.inner.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one tensor."""
+        given = self._tensors.get(name)
+        return given.shape if given else self.inner.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """Its dtype."""
+        given = self._tensors.get(name)
+        return given.dtype if given else self.inner.dtype(name)
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """Its elements, flat; gathered anew at every call where rows were put in order."""
+        given = self._tensors.get(name)
+        return given.make() if given else self.inner.raw(name)
+
+    def moves(self, name: str) -> bool:
+        """Whether the rows of a tensor were put in another order."""
+        return name in self._tensors
+
+    def content_hash(self) -> str:
+        """A hash over the weights and what was made of them."""
+        return hashlib.sha256(f"{self.inner.content_hash()}\0{self._key}".encode()).hexdigest()
+
+    def identities(self) -> Mapping[Path, str]:
+        """See `Checkpoint.identities`."""
+        return self.inner.identities()
+
+    def release(self) -> None:
+        """See `Checkpoint.release`."""
+        self.inner.release()
+
+
+def gather_base(base: Part, models: Sequence[Part]) -> Gathered:
+    """The base's tensor in the rows of the merge.
+
+    A row the base lacks is the mean, in float32, of the models that have it; zero where none has.
+    It is in the base's dtype where all have that one, else in float32.
+    """
+    lacking = np.flatnonzero(base.rows < 0)
+    donors = [model for model in models if (model.rows[lacking] >= 0).any()]
+    dtype = _common(base, *donors)
+
+    def make() -> Shaped[ndarray, " n"]:
+        out = _empty(base, dtype)
+        _place(base, out, dtype)
+        total = np.zeros((lacking.size, out.shape[1]), np.float32)
+        count = np.zeros((lacking.size, 1), np.float32)
+        for donor in donors:
+            rows = donor.rows[lacking]
+            has = rows >= 0
+            total[has] += _wide(donor.values()[rows[has]], donor.dtype)
+            count[has] += 1
+        mean = total / np.maximum(count, 1)
+        out[lacking] = from_float32(mean.ravel(), dtype).reshape(mean.shape)
+        return _flat(out)
+
+    return Gathered(_shape(base), dtype, make)
+
+
+def gather_model(model: Part, base: Part) -> Gathered:
+    """A domain model's tensor in the rows of the merge; those it lacks are the base's.
+
+    Args:
+        model: Of the domain model.
+        base: Of the base as it goes into the merge, its rows in order.
+    """
+    dtype = _common(model, base)
+    count = base.rows.size
+    whole = dtype == model.dtype and np.array_equal(model.rows, np.arange(count))
+
+    def make() -> Shaped[ndarray, " n"]:
+        if whole:  # mapped, nothing is copied
+            return _flat(model.values()[:count])
+        out = _empty(model, dtype)
+        _place(base, out, dtype)
+        _place(model, out, dtype)
+        return _flat(out)
+
+    return Gathered(_shape(model), dtype, make)
+
+
+def moves_rows(checkpoint: Checkpoint, name: str) -> bool:
+    """Whether a tensor has its rows in another order than the model that was read."""
+    return isinstance(checkpoint, AlignedCheckpoint) and checkpoint.moves(name)
+
+
+def as_read(checkpoint: Checkpoint) -> Checkpoint:
+    """The model as it was read, its rows where they were."""
+    return checkpoint.inner if isinstance(checkpoint, AlignedCheckpoint) else checkpoint
+
+
+def map_key(*maps: RowMap) -> str:
+    """A hash of row maps."""
+    digest = hashlib.sha256()
+    for rows in maps:
+        digest.update(rows.tobytes() + b"|")
+    return digest.hexdigest()
+
+
+def _shape(part: Part) -> tuple[int, ...]:
+    return (part.rows.size, *part.checkpoint.shape(part.name)[1:])
+
+
+def _common(*parts: Part) -> str:
+    dtypes = {part.dtype for part in parts}
+    return dtypes.pop() if len(dtypes) == 1 else "F32"
+
+
+def _empty(part: Part, dtype: str) -> Shaped[ndarray, "rows columns"]:
+    columns = math.prod(_shape(part)[1:])
+    out: ndarray = np.zeros((part.rows.size, columns), FLOATS[dtype])
+    return out
+
+
+def _place(part: Part, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:
+    """Put the part's rows where they belong; others stay as they are."""
+    values = part.values()
+    for start in range(0, part.rows.size, _ROWS):
+        rows = part.rows[start : start + _ROWS]
+        has = rows >= 0
+        found = values[rows[has]]
+        found = found if dtype == part.dtype else _wide(found, part.dtype)
+        out[start : start + _ROWS][has] = found
+
+
+def _wide(rows: Shaped[ndarray, "some columns"], dtype: str) -> Shaped[ndarray, "some columns"]:
+    return to_float32(rows.ravel(), dtype).reshape(rows.shape)
+
+
+def _flat(rows: Shaped[ndarray, "some columns"]) -> Shaped[ndarray, " n"]:
+    flat = rows.reshape(-1)
+    flat.flags.writeable = False
+    return flat

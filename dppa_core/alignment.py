@@ -1,0 +1,251 @@
+"""A base and its domain models in one vocabulary: rows of embedding and head matched by token.
+
+Knows tokenizers and checkpoints, not what is done with a delta. Models whose tokenizer is the
+base's are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dppa_core.aligned import (
+    RowMap,
+    map_key,
+)
+from dppa_core.alignment_rows import wrap_base, wrap_model
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoint_files import read_file
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.names import find_embedding
+from dppa_core.safetensors_io import file_identity
+from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary, tokenizer_folder
+from dppa_core.vocabulary import Vocabulary, compare_vocabularies, examples
+from dppa_core.vocabulary_rows import BASE, Owned, Target, of_all, of_base, of_model, rows_in
+
+Choice = int | str
+"""Whose vocabulary a merge has: "base", "union", or the index of a domain model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A base and its domain models, tensor by tensor in the same vocabulary."""
+
+    base: Checkpoint
+    tuned: tuple[Checkpoint, ...]
+    target: Target | None
+    """The vocabulary of the merge; None where it is the base's and every model has it."""
+    notes: tuple[str, ...] = ()
+    """What was matched, filled and left out."""
+    vocabularies: tuple[Vocabulary, ...] = ()
+    """Of the base and of the domain models, where there is a target."""
+    foreign: frozenset[int] = frozenset()
+    """Indices of the domain models with another tokenizer than the base's."""
+
+
+def align(
+    base: Checkpoint,
+    tuned: Sequence[Checkpoint],
+    names: Sequence[str],
+    choice: Choice = "base",
+) -> Alignment:
+    """Put all models into one vocabulary.
+
+    Args:
+        base: The common ancestor.
+        tuned: Its domain models.
+        names: How to call the domain models in messages.
+        choice: Whose vocabulary.
+
+    Raises:
+        IncompatibleCheckpoints: rows that cannot be matched, or a union there is none of.
+        DamagedCheckpoint: a tokenizer that cannot be read.
+    """
+    found = _Tokenizers.read(base, tuned, names)
+    if found is None:
+        if choice != "base":
+            raise IncompatibleCheckpoints(
+                f"vocabulary: {choice if choice == 'union' else names[int(choice)]}: the base has "
+                "no embedding or no tokenizer files beside its config.json, so that rows cannot "
+                "be matched by token. Copy them there, or choose `vocabulary: base`."
+            )
+        return Alignment(base, tuple(tuned), None)
+    if choice == "base" and all(found.same):
+        return Alignment(base, tuple(tuned), None)
+    target = found.target(choice)
+    owner = found.owned(target.source)
+    owned = (found.base, *found.models)
+    # Rows without a token are a model's own padding, and of those with the same vocabulary.
+    maps = [rows_in(target, model, padding=model == owner) for model in owned]
+    key = map_key(*maps)
+    wrapped = base if _moves_nothing(maps[0], found.base) else wrap_base(base, tuned, maps, key)
+    models = tuple(
+        model if _moves_nothing(rows, own) else wrap_model(model, wrapped, rows, key, name)
+        for model, own, rows, name in zip(tuned, found.models, maps[1:], names, strict=True)
+    )
+    vocabularies = tuple(one.vocabulary for one in owned)
+    foreign = frozenset(
+        index
+        for index, one in enumerate(found.models)
+        if one.vocabulary.ids != found.base.vocabulary.ids
+    )
+    return Alignment(wrapped, models, target, found.notes(target), vocabularies, foreign)
+
+
+def _moves_nothing(rows: RowMap, model: Owned) -> bool:
+    return np.array_equal(rows, np.arange(model.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokenizers:
+    """What all models of a merge say of their vocabularies."""
+
+    base: Owned
+    models: tuple[Owned, ...]
+    names: tuple[str, ...]
+    same: tuple[bool, ...]
+    """Whether a model has the base's tokens and as many rows."""
+
+    @staticmethod
+    def read(
+        base: Checkpoint, tuned: Sequence[Checkpoint], names: Sequence[str]
+    ) -> _Tokenizers | None:
+        """None where the base has no embedding, or no model a tokenizer of its own to compare."""
+        rows = [_rows(one) for one in (base, *tuned)]
+        if not all(rows):
+            return None
+        home = tokenizer_folder(base.folders)
+        folders = [tokenizer_folder(one.folders) for one in tuned]
+        equal = [other is None or _same_files(home, other) for other in folders]
+        same = [one and count == rows[0] for one, count in zip(equal, rows[1:], strict=True)]
+        vocabulary = None if home is None else read_vocabulary(home)
+        if vocabulary is None:
+            _need_tokenizer(rows, ("the base", *names), "the base")
+            return None
+        mine = Owned(vocabulary, rows[0])
+        owned = []
+        for index, folder in enumerate(folders):
+            theirs = vocabulary if equal[index] or folder is None else read_vocabulary(folder)
+            owned.append(Owned(theirs or vocabulary, rows[index + 1]))
+            same[index] = owned[-1].vocabulary.ids == vocabulary.ids and owned[-1].rows == rows[0]
+            if folder is None and owned[-1].rows != rows[0]:
+                _need_tokenizer(
+                    (rows[0], rows[index + 1]), ("the base", names[index]), names[index]
+                )
+        return _Tokenizers(mine, tuple(owned), tuple(names), tuple(same))
+
+    def owned(self, source: int) -> Owned:
+        """Of the base, or of a model."""
+        return self.base if source == BASE else self.models[source]
+
+    def target(self, choice: Choice) -> Target:
+        """The vocabulary asked for."""
+        if choice == "union":
+            target = of_all(self.base, self.models)
+            self._check_union(target)
+            return target
+        return of_base(self.base) if choice == "base" else of_model(self.models, int(choice))
+
+    def _check_union(self, target: Target) -> None:
+        """Refuse tokens that stand in a tokenizer's own table: text would not be cut into them."""
+        for index, (model, name) in enumerate(zip(self.models, self.names, strict=True)):
+            own = [
+                token
+                for token, source in target.added
+                if source == index and token not in model.vocabulary.added
+            ]
+            if own:
+                raise IncompatibleCheckpoints(
+                    f"{name}: {len(own)} tokens the base lacks ({examples(own)}) are part of how "
+                    "its tokenizer cuts text, so there is no union with the base's. Choose "
+                    f"`vocabulary: base`, or `vocabulary: {name}` for its own."
+                )
+
+    def notes(self, target: Target) -> tuple[str, ...]:
+        """What a person should know of every model."""
+        found = []
+        born = [t for t in target.vocabulary.ids if not self.base.has(t)]
+        if target.source != BASE or target.added:
+            whose = "union" if target.source == BASE else self.names[target.source]
+            found.append(
+                f"vocabulary {whose}: {len(target.vocabulary.ids)} tokens, {target.rows} rows"
+                + (f"; {len(born)} the base lacks ({examples(born)})" if born else "")
+            )
+        pairs = zip(self.models, self.names, self.same, strict=True)
+        for model, name, same in pairs:
+            found += [] if same else [f"{name}: {text}." for text in self._told(model, target)]
+        left = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
+        if left:
+            found.append(f"the base: {len(left)} tokens are left out ({examples(left)}).")
+        return tuple(found)
+
+    def _told(self, model: Owned, target: Target) -> list[str]:
+        difference = compare_vocabularies(target.vocabulary, model.vocabulary)
+        if difference.same and model.rows == target.rows:
+            return []
+        if difference.same:
+            return [
+                f"the same tokens in {model.rows} rows, not {target.rows}: rows without a token "
+                "are padding and are not merged"
+            ]
+        found = []
+        if difference.extra:
+            found.append(
+                f"{len(difference.extra)} of its tokens are not in the merged vocabulary "
+                f"({examples(difference.extra)}), their rows are left out"
+            )
+            if target.source == BASE and {*difference.extra} <= model.vocabulary.added:
+                found[-1] += "; `vocabulary: union` keeps them"
+        if difference.missing:
+            found.append(
+                f"it lacks {len(difference.missing)} tokens ({examples(difference.missing)}), "
+                "whose rows it leaves as they are"
+            )
+        if difference.moved:
+            found.append(
+                f"{len(difference.moved)} tokens stand in other rows "
+                f"({examples(difference.moved)}), matched by their text"
+            )
+        return found
+
+
+def tokenizer_identities(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Other texts as soon as a file of the model's tokenizer is written or replaced."""
+    folder = tokenizer_folder(checkpoint.folders)
+    return tuple(file_identity(folder / name) for name in TOKENIZER_FILES) if folder else ()
+
+
+def _rows(checkpoint: Checkpoint) -> int:
+    """Rows of the embedding; 0 where there is none."""
+    embedding = find_embedding(checkpoint.names())
+    return checkpoint.shape(embedding)[0] if embedding else 0
+
+
+def _same_files(one: Path | None, other: Path) -> bool:
+    """Whether two folders hold byte for byte the same tokenizer."""
+    if one is None:
+        return False
+    if one == other:
+        return True
+    for name in TOKENIZER_FILES:
+        mine, theirs = one / name, other / name
+        if mine.is_file() != theirs.is_file():
+            return False
+        if mine.is_file() and read_file(mine) != read_file(theirs):
+            return False
+        if name == TOKENIZER_FILES[0] and mine.is_file():
+            return True  # it says it alone
+    return True
+
+
+def _need_tokenizer(rows: Sequence[int], names: Sequence[str], lacking: str) -> None:
+    for count, name in zip(rows, names, strict=True):
+        if count != rows[0]:
+            raise IncompatibleCheckpoints(
+                f"{name}: its embedding has {count} rows, the base's {rows[0]}, and {lacking} has "
+                "no tokenizer files, so that rows cannot be matched by token. Copy them beside "
+                "its config.json."
+            )

@@ -1,0 +1,48 @@
+"""The chat template of a folder, in whichever file it stands.
+
+Knows files, not what a template writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint_files import read_object
+from dppa_core.errors import DamagedCheckpoint
+
+_JINJA, _JSON, _SETTINGS = "chat_template.jinja", "chat_template.json", "tokenizer_config.json"
+
+
+def read_template(folder: Path) -> str | list[Any] | None:
+    """A text, or several with names; None where there is none. As transformers looks for it.
+
+    Raises:
+        DamagedCheckpoint: a file that cannot be read; names it.
+    """
+    path = folder / _JINJA
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise DamagedCheckpoint(f"{path}: cannot be read ({error}).") from error
+    for name in (_JSON, _SETTINGS):
+        found = (
+            read_object(folder / name).get("chat_template") if (folder / name).is_file() else None
+        )
+        if isinstance(found, (str, list)) and found:
+            return found
+    return None
+
+
+def without_template(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files of a tokenizer, its chat template left out."""
+    kept = {name: content for name, content in files.items() if name not in (_JINJA, _JSON)}
+    if _SETTINGS in kept:
+        settings = json.loads(kept[_SETTINGS])
+        if settings.pop("chat_template", None) is not None:
+            text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+            kept[_SETTINGS] = text.encode()
+    return kept

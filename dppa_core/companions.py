@@ -1,0 +1,204 @@
+"""What lies beside merged weights, and whose it is: tokenizer, chat template, generation settings.
+
+Knows files and tokens, no weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dppa_core.alignment import Alignment
+from dppa_core.chat_templates import read_template, without_template
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoint_files import COMPANIONS, read_file, read_object
+from dppa_core.merge_record import Origins
+from dppa_core.token_ids import moved_ids, with_added
+from dppa_core.tokenizer_files import FAST, SETTINGS, tokenizer_folder
+from dppa_core.vocabulary import examples
+from dppa_core.vocabulary_rows import BASE, Target
+
+_GENERATION = "generation_config.json"
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """The files beside merged weights."""
+
+    files: Mapping[str, bytes]
+    """Name -> content."""
+    config: Mapping[str, Any]
+    """The values of config.json."""
+    origins: Origins
+    """Whose they are."""
+    warnings: tuple[str, ...]
+    changed: bool
+    """Whether anything is not the base's own."""
+
+    @property
+    def key(self) -> str:
+        """Tells two merges of one base apart whose files are not the same; empty for its own."""
+        if not self.changed:
+            return ""
+        parts = (dict(self.config), {name: text.hex() for name, text in self.files.items()})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def companions_of(
+    alignment: Alignment, names: Sequence[str], chat_template: str = "auto"
+) -> Companions:
+    """Gather what a merge needs to be a working model.
+
+    Args:
+        alignment: Base and domain models, and the vocabulary of the merge.
+        names: References: of the base, then of the domain models.
+        chat_template: "base", a domain model's reference, or "auto": the first of all, the base
+            before the domain models, that has one. Its model gives the generation settings too.
+
+    Raises:
+        DamagedCheckpoint: a file that cannot be read.
+    """
+    return _Sources(alignment, tuple(names), chat_template).gather()
+
+
+class _Sources:
+    """Base and domain models, by index: the base is 0, the first domain model 1."""
+
+    def __init__(self, alignment: Alignment, names: tuple[str, ...], chosen: str) -> None:
+        self._alignment, self._names, self._chosen = alignment, names, chosen
+        self._models: tuple[Checkpoint, ...] = (alignment.base, *alignment.tuned)
+        self._target = alignment.target
+        source = BASE if self._target is None else self._target.source
+        self._tokenizer = source - BASE
+        self._warnings: list[str] = []
+
+    def gather(self) -> Companions:
+        folder = self._folder(self._tokenizer)
+        files = {n: read_file(folder / n) for n in COMPANIONS if (folder / n).is_file()}
+        files.pop(_GENERATION, None)
+        owner, why = self._template_of()
+        if self._target is not None and self._target.added:
+            files = with_added(files, self._target, self._definitions(self._target))
+        if (
+            owner is not None
+            and self._template_folder(owner) != folder
+            or (owner is None and read_template(folder) is not None)
+        ):
+            template = None if owner is None else read_template(self._template_folder(owner))
+            files = without_template(files)
+            if template is not None:
+                settings = json.loads(files.get(SETTINGS, b"{}"))
+                files[SETTINGS] = _dump({**settings, "chat_template": template})
+                self._check_template(owner or 0, template)
+        speaker = self._generation(files, owner or 0)
+        config = self._config()
+        changed = bool(
+            self._tokenizer
+            or owner
+            or speaker
+            or folder != self._models[0].folder
+            or (self._target and self._target.added)
+        )
+        union = (
+            f"union ({len(self._target.added)} tokens added to {self._names[0]})"
+            if (self._target is not None and self._target.added)
+            else self._names[self._tokenizer]
+        )
+        return Companions(
+            files, config, Origins(union, why, self._names[speaker]), tuple(self._warnings), changed
+        )
+
+    def _folder(self, index: int) -> Path:
+        checkpoint = self._models[index]
+        return tokenizer_folder(checkpoint.folders) or checkpoint.folder
+
+    def _template_folder(self, index: int) -> Path:
+        folders = reversed(self._models[index].folders)
+        found = (folder for folder in folders if read_template(folder) is not None)
+        return next(found, self._folder(index))
+
+    def _template_of(self) -> tuple[int | None, str]:
+        """Which model's chat template it is, and the words for it."""
+        known = [n for n in range(len(self._models)) if self._has_template(n)]
+        if tokenizer_folder(self._models[self._tokenizer].folders) is None:
+            return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
+        if self._chosen != "auto":
+            index = 0 if self._chosen == "base" else self._names.index(self._chosen, 1)
+            if index in known:
+                return index, f"of {self._names[index]}, as the recipe says"
+            return None, f"none: {self._names[index]} has none, and the recipe names it"
+        if not known:
+            return None, "none: no model has one"
+        if known[0] == 0:
+            return 0, f"of {self._names[0]}, the base"
+        return known[0], f"of {self._names[known[0]]}, the first that has one; the base has none"
+
+    def _has_template(self, index: int) -> bool:
+        return any(read_template(folder) is not None for folder in self._models[index].folders)
+
+    def _check_template(self, index: int, template: Any) -> None:
+        """Warn of tokens the template writes and the merged vocabulary lacks."""
+        if self._target is None:
+            return
+        known, text = self._target.vocabulary.ids, str(template)
+        own = self._alignment.vocabularies[index].added
+        lost = sorted(token for token in own if token not in known and token in text)
+        if lost:
+            self._warnings.append(
+                f"The chat template of {self._names[index]} writes {examples(lost)}, which the "
+                "merged vocabulary lacks: text will be cut into other tokens there. "
+                "`vocabulary: union` keeps them."
+            )
+
+    def _definitions(self, target: Target) -> dict[str, Mapping[str, Any]]:
+        """What each added token is like, as its own tokenizer.json says."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for token, model in target.added:
+            path = self._folder(model + 1) / FAST
+            entries = read_object(path).get("added_tokens", []) if path.is_file() else []
+            found[token] = next((e for e in entries if e.get("content") == token), {})
+        return found
+
+    def _generation(self, files: dict[str, bytes], owner: int) -> int:
+        """Put generation settings among the files; whose they are."""
+        paths = {n: self._models[n].folder / _GENERATION for n in (owner, 0)}
+        index = next((n for n, path in paths.items() if path.is_file()), 0)
+        if not paths[index].is_file():
+            return 0
+        files[_GENERATION] = read_file(paths[index])
+        target = self._target
+        if target is not None and self._alignment.vocabularies[index] != target.vocabulary:
+            own = self._alignment.vocabularies[index]
+            values, lost = moved_ids(read_object(paths[index]), own, target.vocabulary)
+            files[_GENERATION] = _dump(values)
+            if lost:
+                self._warnings.append(
+                    f"{_GENERATION} of {self._names[index]} names {examples(lost)}, which the "
+                    "merged vocabulary lacks; left out."
+                )
+        return index
+
+    def _config(self) -> Mapping[str, Any]:
+        """The base's, with the rows and special tokens of the merged vocabulary."""
+        config = dict(self._models[0].config)
+        target = self._target
+        if target is None:
+            return config
+        inner = config.get("text_config")
+        if "vocab_size" not in config and isinstance(inner, Mapping) and "vocab_size" in inner:
+            config["text_config"] = {**inner, "vocab_size": target.rows}
+        else:
+            config["vocab_size"] = target.rows
+        if self._tokenizer:
+            theirs = self._models[self._tokenizer].config
+            config |= {key: theirs[key] for key in _IDS if key in theirs}
+        return config
+
+
+def _dump(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,42 @@
+"""What goes into a merge: references fixed to commits, and all models in one vocabulary.
+
+Knows recipes and checkpoints, not what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+
+from dppa_core.alignment import Alignment, align
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.recipe import MergeRecipe
+from dppa_core.sources import pinned
+
+
+def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
+    """Base and domain models in the vocabulary the recipe asks for."""
+    names = [model.model for model in recipe.models]
+    choice = recipe.vocabulary
+    whose = choice if choice in ("base", "union") else names.index(choice)
+    return align(models[0], models[1:], names, whose)
+
+
+def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:
+    """The recipe with every model fixed to the commit it has now."""
+    names = {m.model: pinned(m.model, public=public) for m in recipe.models}
+    return replace(
+        recipe,
+        base=pinned(recipe.base, public=public),
+        models=tuple(replace(model, model=names[model.model]) for model in recipe.models),
+        parameters={**recipe.parameters, **_pinned_settings(recipe, names)},
+        vocabulary=names.get(recipe.vocabulary, recipe.vocabulary),
+        chat_template=names.get(recipe.chat_template, recipe.chat_template),
+    )
+
+
+def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str, str]:
+    """The settings that name a model, with its new name."""
+    named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
+    given = {name: recipe.parameters[name] for name in named}
+    return {name: names.get(reference, reference) for name, reference in given.items()}

@@ -1,0 +1,78 @@
+"""Numbers of tokens in files: moved to another vocabulary, and tokens added to a tokenizer.
+
+Knows the contents of files, not where they lie.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dppa_core.tokenizer_files import ADDED, FAST, SETTINGS
+from dppa_core.vocabulary import Vocabulary
+from dppa_core.vocabulary_rows import Target
+
+_LISTS = ("suppress_tokens", "begin_suppress_tokens")
+_FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+
+
+def moved_ids(
+    values: Mapping[str, Any], old: Vocabulary, new: Vocabulary
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Generation settings whose numbers of tokens are those of another vocabulary.
+
+    Returns:
+        The settings, and the tokens the new vocabulary lacks, which are left out.
+    """
+    texts = {row: token for token, row in old.ids.items()}
+    moved, lost = dict(values), dict[str, None]()
+    for key, value in values.items():
+        if not (key.endswith("_token_id") or key in _LISTS) or value is None:
+            continue
+        ids = value if isinstance(value, list) else [value]
+        found = []
+        for row in ids:
+            token = texts.get(row) if type(row) is int else None
+            if token is not None and token in new.ids:
+                found.append(new.ids[token])
+            else:
+                lost[token or str(row)] = None
+        if not found:
+            del moved[key]
+        else:
+            moved[key] = found if isinstance(value, list) else found[0]
+    return moved, tuple(lost)
+
+
+def with_added(
+    files: Mapping[str, bytes], target: Target, definitions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, bytes]:
+    """Files of the base's tokenizer, with the tokens of a union added.
+
+    Args:
+        files: Name -> content.
+        target: The union.
+        definitions: Token -> its entry in the tokenizer.json it comes from; empty where unknown.
+    """
+    found = dict(files)
+    rows = {token: target.vocabulary.ids[token] for token, _ in target.added}
+    entries = {token: {"special": True, **_FLAGS, **definitions[token]} for token in rows}
+    if FAST in found:
+        value = json.loads(found[FAST])
+        added = [{**entries[token], "id": row, "content": token} for token, row in rows.items()]
+        value["added_tokens"] = [*(value.get("added_tokens") or []), *added]
+        found[FAST] = _dump(value)
+    if ADDED in found or FAST not in found:
+        found[ADDED] = _dump({**json.loads(found.get(ADDED, b"{}")), **rows})
+    settings = json.loads(found.get(SETTINGS, b"{}"))
+    if isinstance(settings.get("added_tokens_decoder"), dict):
+        for token, row in rows.items():
+            entry = {key: entries[token][key] for key in ("special", *_FLAGS)}
+            settings["added_tokens_decoder"][str(row)] = {"content": token, **entry}
+        found[SETTINGS] = _dump(settings)
+    return found
+
+
+def _dump(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,89 @@
+"""Which rows of an embedding belong together when tokenizers differ: matched by a token's text.
+
+Knows tokens and row numbers, no weights. Rows without a token are padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
+
+from dppa_core.vocabulary import Vocabulary
+
+BASE = -1
+"""Whose tokenizer a merge has, if not a domain model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The vocabulary of one model, and the rows of its embedding."""
+
+    vocabulary: Vocabulary
+    rows: int
+
+    def has(self, token: str) -> bool:
+        """Whether a token has a row; a tokenizer may know more than the embedding has rows."""
+        return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The vocabulary of a merge."""
+
+    vocabulary: Vocabulary
+    rows: int
+    """Of its embedding, padding included."""
+    source: int
+    """Whose tokenizer it is: `BASE`, or the index of a domain model."""
+    added: tuple[tuple[str, int], ...] = ()
+    """Tokens put beside those of the source, each with the model it comes from; in order."""
+
+
+def of_base(base: Owned) -> Target:
+    """The base's vocabulary as it is."""
+    return Target(base.vocabulary, base.rows, BASE)
+
+
+def of_model(models: Sequence[Owned], index: int) -> Target:
+    """A domain model's vocabulary as it is."""
+    return Target(models[index].vocabulary, models[index].rows, index)
+
+
+def of_all(base: Owned, models: Sequence[Owned]) -> Target:
+    """The base's vocabulary, then what each model adds, in the order of models and of their rows.
+
+    New tokens take the rows behind the base's last token, where its padding is.
+    """
+    ids, added = dict(base.vocabulary.ids), list[tuple[str, int]]()
+    first = base.vocabulary.rows
+    for index, model in enumerate(models):
+        for token in sorted(model.vocabulary.ids, key=model.vocabulary.ids.__getitem__):
+            if token not in ids and model.has(token):
+                ids[token] = first + len(added)
+                added.append((token, index))
+    vocabulary = Vocabulary(ids, base.vocabulary.added | {token for token, _ in added})
+    rows = max(base.rows, first + len(added)) if added else base.rows
+    return Target(vocabulary, rows, BASE, tuple(added))
+
+
+def rows_in(target: Target, model: Owned, *, padding: bool) -> Int64[ndarray, " rows"]:
+    """For each row of the target the model's row of the same token; -1 where it has none.
+
+    Args:
+        target: The vocabulary of the merge.
+        model: Whose rows are looked for.
+        padding: Whether the target's rows without a token are this model's, row by row: true of
+            the model whose vocabulary it is, and of those with the same.
+    """
+    found = np.full(target.rows, -1, np.int64)
+    if padding:
+        common = min(target.rows, model.rows)
+        found[:common] = np.arange(common)
+    for token, row in target.vocabulary.ids.items():
+        if row < target.rows:
+            found[row] = model.vocabulary.ids[token] if model.has(token) else -1
+    return found

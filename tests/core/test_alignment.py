@@ -1,0 +1,334 @@
+"""Rows of embedding and head belong to tokens: matched by their text, never by their number."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.aligned import AlignedCheckpoint
+from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.merge import MergeReport, merge_to_folder
+from dppa_core.merger import Merger
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+from dppa_core.tokenizer_files import tokenizer_folder
+from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+from tests.vocabularies import SMALL, save_words, shuffled, with_rows, write_words
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+BASE = random_llama(0, SMALL)
+
+
+def rows(*values: float) -> np.ndarray:
+    """One row for each value, filled with it."""
+    return np.repeat(np.array(values, np.float32)[:, None], 4, axis=1)
+
+
+def model(folder: Path, words: str, *values: float, added: Sequence[str] = ()) -> str:
+    """A model whose tokens (letters of `words`, then `added`) have rows of these values."""
+    save_words(with_rows(BASE, {EMBEDDING: rows(*values)}), folder, tuple(words), added)
+    return str(folder)
+
+
+def recipe(base: str, *models: str, weight: float = 1.0, vocabulary: str = "base") -> MergeRecipe:
+    tuned = tuple(DomainModel(one, (0.0,), coefficient=weight) for one in models)
+    return MergeRecipe(base, tuned, "task_arithmetic", dtype="float32", vocabulary=vocabulary)
+
+
+def merged(given: MergeRecipe) -> list[float]:
+    """The first column of the merged embedding."""
+    merger = Merger(given)
+    code, shape, raw = merger.tensor(EMBEDDING)
+    return [float(x) for x in to_float32(raw, code).reshape(shape)[:, 0]]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    """A base with tokens a b c, and a model with b a [X]."""
+    return (
+        model(tmp_path / "base", "abc", 1, 2, 3),
+        model(tmp_path / "math", "ba", 20, 10, 9, added=["[X]"]),
+    )
+
+
+def test_the_base_s_vocabulary_takes_what_is_shared_and_leaves_out_the_rest(
+    pair: tuple[str, str],
+) -> None:
+    assert merged(recipe(*pair)) == [10, 20, 3]
+    assert merged(recipe(*pair, weight=0.5)) == [5.5, 11, 3]
+
+
+def test_a_union_adds_tokens_behind_the_base_s_in_the_row_of_the_model_that_has_them(
+    pair: tuple[str, str],
+) -> None:
+    assert merged(recipe(*pair, vocabulary="union")) == [10, 20, 3, 9]
+    assert merged(recipe(*pair, weight=0.5, vocabulary="union")) == [5.5, 11, 3, 9]
+
+
+def test_a_model_s_own_vocabulary_has_its_rows(pair: tuple[str, str]) -> None:
+    assert merged(recipe(*pair, vocabulary=pair[1])) == [20, 10, 9]
+    assert merged(recipe(*pair, weight=0.5, vocabulary=pair[1])) == [11, 5.5, 9]
+
+
+def test_a_token_of_two_models_begins_as_their_mean(pair: tuple[str, str], tmp_path: Path) -> None:
+    other = model(tmp_path / "law", "abc", 1, 2, 4, 5, added=["[X]"])
+    both = recipe(*pair, other, vocabulary="union")
+    assert merged(both) == [10, 20, 4, 7 + (9 - 7) + (5 - 7)]
+    weights = (1.0, 0.25)
+    models = tuple(
+        DomainModel(one.model, (0.0,), coefficient=weight)
+        for one, weight in zip(both.models, weights, strict=True)
+    )
+    uneven = MergeRecipe(pair[0], models, "task_arithmetic", dtype="float32", vocabulary="union")
+    assert merged(uneven) == [10, 20, 3.25, 7 + (9 - 7) + 0.25 * (5 - 7)]
+    third = model(tmp_path / "finance", "abc", 1, 2, 3)
+    assert merged(recipe(*pair, third, vocabulary="union")) == [10, 20, 3, 9]
+
+
+def test_rows_without_a_token_are_padding_and_stay_the_base_s(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3, 100, 200)
+    short = model(tmp_path / "short", "abc", 5, 6, 7)
+    long = model(tmp_path / "long", "abc", 5, 6, 7, 300, 400, 500, 600)
+    for other in (short, long):
+        assert merged(recipe(base, other)) == [5, 6, 7, 100, 200]
+        (note,) = Merger(recipe(base, other)).alignment.notes
+        assert "the same tokens in" in note and "padding" in note
+    assert merged(recipe(base, long, vocabulary=long)) == [5, 6, 7, 300, 400, 500, 600]
+
+
+def test_new_tokens_of_a_union_take_the_padding_first(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3, 100, 200)
+    math = model(tmp_path / "math", "abc", 1, 2, 3, 8, 9, added=["[X]"])
+    assert merged(recipe(base, math, vocabulary="union")) == [1, 2, 3, 8, 200]
+    added = [f"[{n}]" for n in range(4)]
+    many = model(tmp_path / "many", "abc", 1, 2, 3, 4, 5, 6, 7, added=added)
+    assert merged(recipe(base, many, vocabulary="union")) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_token_beyond_the_embedding_has_no_row(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    math = model(tmp_path / "math", "abc", 4, 5, 6, added=["[PAD]"])  # never resized
+    for vocabulary in ("base", "union"):
+        assert merged(recipe(base, math, vocabulary=vocabulary)) == [4, 5, 6]
+
+
+def test_models_of_one_vocabulary_are_left_alone(tmp_path: Path) -> None:
+    base, math = (
+        model(tmp_path / name, "abc", *v) for name, v in (("b", (1, 2, 3)), ("m", (4, 5, 6)))
+    )
+    for vocabulary in ("base", "union", math):
+        merger = Merger(recipe(base, math, vocabulary=vocabulary))
+        assert not any(isinstance(one, AlignedCheckpoint) for one in (merger.base, *merger.tuned))
+        assert merger.alignment.notes == () or vocabulary == math
+
+
+def test_what_was_matched_is_said_with_counts_and_examples(pair: tuple[str, str]) -> None:
+    base, math = pair
+    extra, lacks, moved = Merger(recipe(*pair)).alignment.notes
+    assert extra == (
+        f"{math}: 1 of its tokens are not in the merged vocabulary ('[X]'), their rows are left "
+        "out; `vocabulary: union` keeps them."
+    )
+    assert lacks == f"{math}: it lacks 1 tokens ('c'), whose rows it leaves as they are."
+    assert moved == (f"{math}: 2 tokens stand in other rows ('a', 'b'), matched by their text.")
+    notes = Merger(recipe(*pair, vocabulary=math)).alignment.notes
+    assert notes[0] == f"vocabulary {math}: 3 tokens, 3 rows; 1 the base lacks ('[X]')"
+    assert notes[-1] == "the base: 1 tokens are left out ('c')."
+    notes = Merger(recipe(*pair, vocabulary="union")).alignment.notes
+    assert notes[0] == "vocabulary union: 4 tokens, 4 rows; 1 the base lacks ('[X]')"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    ("method", "parameters", "levels"),
+    [
+        ("dppa", {"other_tensors": "prune"}, (0.9, 0.6)),
+        ("dppa", {"other_tensors": "keep"}, (0.8,)),
+        ("ties", {"density": 0.4}, (0.0,)),
+        ("dare", {}, (0.5,)),
+    ],
+)
+def test_the_order_of_a_model_s_tokens_makes_no_difference(
+    tmp_path: Path,
+    tied: bool,
+    method: str,
+    parameters: dict[str, object],
+    levels: tuple[float, ...],
+) -> None:
+    """For any number of workers, any sharding, and both backends, byte for byte."""
+    base = random_llama(0, Shape(tied=tied))
+    math, law = tuned_llama(base, 1), tuned_llama(base, 2)
+    root = {"base": base, "math": math, "law": law}
+    for name, one in root.items():
+        one.save(tmp_path / "plain" / name)
+    base.save(tmp_path / "other" / "base")
+    shuffled(math, tmp_path / "other" / "math", 3)
+    shuffled(law, tmp_path / "other" / "law", 4)
+
+    def run(where: str, out: str, **settings: object) -> MergeReport:
+        folder = tmp_path / where
+        # Random drops are seeded by the reference: both runs must call their models the same.
+        models = tuple(DomainModel(name, levels) for name in ("./math", "./law"))
+        given = MergeRecipe("./base", models, method, parameters)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            return merge_to_folder(given, tmp_path / out, sync=False, **settings)  # type: ignore[arg-type]
+
+    wanted = run("plain", "one", workers=1)
+    for number, settings in enumerate(
+        ({"workers": 1}, {"workers": 3}, {"backend": "torch", "workers": 2})
+    ):
+        found = run("other", f"two{number}", **settings)
+        assert found.sha256 == wanted.sha256
+        assert any("stand in other rows" in warning for warning in found.warnings)
+    run("other", "shards", workers=2, shard_size=20_000)
+    whole, parts = (SafetensorsCheckpoint(tmp_path / name) for name in ("one", "shards"))
+    for name in whole.names():
+        np.testing.assert_array_equal(whole.raw(name), parts.raw(name))
+
+
+def test_profiles_of_shuffled_models_are_the_same(tmp_path: Path) -> None:
+    base = random_llama(0)
+    math = tuned_llama(base, 1)
+    base.save(tmp_path / "base")
+    math.save(tmp_path / "math")
+    shuffled(math, tmp_path / "other", 3)
+    one, other = (
+        cached_profile(str(tmp_path / "base"), str(tmp_path / n)) for n in ("math", "other")
+    )
+    assert one.other_tensors == other.other_tensors
+    for mine, theirs in zip(one.modules, other.modules, strict=True):
+        np.testing.assert_array_equal(mine.counts, theirs.counts)
+
+
+@pytest.mark.parametrize("dtypes", [("BF16", "F32"), ("F32", "BF16"), ("F16", "BF16")])
+def test_rows_a_model_lacks_have_no_delta_whatever_the_dtypes(
+    tmp_path: Path, dtypes: tuple[str, str]
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(5, 4)).astype(np.float32)
+    base = with_rows(BASE, {EMBEDDING: values})
+    save_words(base, tmp_path / "base", "abcde", dtype=dtypes[0])
+    save_words(
+        with_rows(BASE, {EMBEDDING: 2 * values[:3]}), tmp_path / "math", "cba", dtype=dtypes[1]
+    )
+    found = Merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
+    pair = found.base, found.tuned[0]
+    mine, theirs = (to_float32(one.raw(EMBEDDING), one.dtype(EMBEDDING)) for one in pair)
+    np.testing.assert_array_equal(mine.reshape(5, 4)[3:], theirs.reshape(5, 4)[3:])
+    assert (mine.reshape(5, 4)[:3] != theirs.reshape(5, 4)[:3]).any()
+
+
+def test_a_head_of_its_own_is_matched_as_the_embedding_is(tmp_path: Path) -> None:
+    untied = random_llama(0, Shape(**{**_fields(SMALL), "tied": False}))
+    base = with_rows(untied, {EMBEDDING: rows(1, 2, 3), HEAD: rows(4, 5, 6)})
+    math = with_rows(untied, {EMBEDDING: rows(20, 10), HEAD: rows(50, 40)})
+    save_words(base, tmp_path / "base", "abc")
+    save_words(math, tmp_path / "math", "ba")
+    merger = Merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
+    assert list(merger.tensor(EMBEDDING)[2][::4]) == [10, 20, 3]
+    assert list(merger.tensor(HEAD)[2][::4]) == [40, 50, 6]
+
+
+def test_tied_models_stay_tied_where_one_stores_its_head(tmp_path: Path) -> None:
+    base = TinyLlama(BASE.shape, {**BASE.arrays, EMBEDDING: rows(1, 2, 3), HEAD: rows(1, 2, 3)})
+    save_words(base, tmp_path / "base", "abc")
+    model(tmp_path / "math", "ba", 20, 10, 9, added=["[X]"])
+    given = recipe(str(tmp_path / "base"), str(tmp_path / "math"), vocabulary="union")
+    merger = Merger(given)
+    assert merger.twins == {HEAD: EMBEDDING}
+    for name in (HEAD, EMBEDDING):
+        assert list(merger.tensor(name)[2][::4]) == [10, 20, 3, 9]
+
+
+def _fields(shape: Shape) -> dict[str, object]:
+    return {name: getattr(shape, name) for name in Shape.__dataclass_fields__}
+
+
+def test_an_adapter_s_tokenizer_counts_before_its_base_s(tmp_path: Path) -> None:
+    base, adapter = (tmp_path / name for name in ("base", "adapter"))
+    for folder in (base, adapter):
+        folder.mkdir()
+    assert tokenizer_folder((base, adapter)) is None
+    write_words(base, "abc")
+    assert tokenizer_folder((base, adapter)) == base
+    write_words(adapter, "abcd")
+    assert tokenizer_folder((base, adapter)) == adapter
+
+
+def test_a_union_of_tokenizers_that_cut_text_differently_is_refused(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    math = model(tmp_path / "math", "abde", 1, 2, 3, 4)
+    with pytest.raises(IncompatibleCheckpoints, match=r"2 tokens the base lacks \('d', 'e'\)"):
+        Merger(recipe(base, math, vocabulary="union"))
+    assert merged(recipe(base, math, vocabulary=math)) == [1, 2, 3, 4]
+    assert merged(recipe(base, math)) == [1, 2, 3]
+
+
+def test_rows_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    math = model(tmp_path / "math", "abcd", 1, 2, 3, 4)
+    for one in (math, base):
+        (Path(one) / "tokenizer.json").unlink()
+        with pytest.raises(
+            IncompatibleCheckpoints, match="4 rows, the base's 3.*no tokenizer files"
+        ):
+            Merger(recipe(base, math))
+    law = model(tmp_path / "law", "abc", 4, 5, 6)
+    with pytest.raises(IncompatibleCheckpoints, match="union: the base has no embedding or no tok"):
+        Merger(recipe(base, law, vocabulary="union"))
+
+
+def test_models_without_tokenizers_are_merged_row_by_row_where_they_have_as_many(
+    tmp_path: Path,
+) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    math = model(tmp_path / "math", "abc", 4, 5, 6)
+    (Path(math) / "tokenizer.json").unlink()
+    assert merged(recipe(base, math)) == [4, 5, 6]
+    (Path(base) / "tokenizer.json").unlink()
+    assert merged(recipe(base, math)) == [4, 5, 6]
+
+
+def test_a_wider_model_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3)
+    wide = random_llama(0, Shape(**{**_fields(SMALL), "hidden": 8, "vocab": 4}))
+    save_words(wide, tmp_path / "wide", "abcd")
+    with pytest.raises(IncompatibleCheckpoints, match="rows of 8 F32, the base of 4 F32"):
+        Merger(recipe(base, str(tmp_path / "wide")))
+
+
+def test_a_recipe_names_whose_vocabulary_it_is(pair: tuple[str, str]) -> None:
+    text = dump_recipe(recipe(*pair))
+    assert "vocabulary" not in text and "chat_template" not in text
+    for given, wanted in (("union", "union"), ("0", pair[1]), (pair[1], pair[1]), ("base", "base")):
+        found = parse_recipe(f"{text}vocabulary: {given}\n")
+        assert found.vocabulary == wanted
+        assert parse_recipe(dump_recipe(found)) == found
+    for wrong in ("1", "-1", "zoo:else", "[]", "true", "0.5"):
+        with pytest.raises(
+            InvalidRecipe, match="vocabulary must be base, union, one of the models"
+        ):
+            parse_recipe(f"{text}vocabulary: {wrong}\n")
+
+
+def test_recipes_from_before_keep_their_hash() -> None:
+    math = DomainModel("zoo:math", (0.9, 0.8))
+    law = DomainModel("zoo:law", (0.8,), (1.5,), 0.5)
+    given = MergeRecipe("zoo:base", (math, law))
+    assert recipe_hash(given) == "d20bd81622b0"
+    union = MergeRecipe("zoo:base", (math, law), vocabulary="union")
+    assert recipe_hash(union) != recipe_hash(given)
+
+
+def test_the_configuration_counts_the_rows_that_were_written(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    for vocabulary, count in (("base", 3), ("union", 4), (pair[1], 3)):
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        merge_to_folder(recipe(*pair, vocabulary=vocabulary), out, sync=False)
+        assert json.loads((out / "config.json").read_text())["vocab_size"] == count
+        assert SafetensorsCheckpoint(out).shape(EMBEDDING) == (count, 4)

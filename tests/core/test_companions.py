@@ -1,0 +1,247 @@
+"""What lies beside merged weights: whose tokenizer, template and generation settings, and why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dppa_core.card import model_card
+from dppa_core.companions import Companions
+from dppa_core.merge import merge_to_folder
+from dppa_core.merge_record import planned_record
+from dppa_core.merger import Merger
+from dppa_core.recipe import DomainModel, InvalidRecipe, MergeRecipe, dump_recipe
+from tests.command import Command
+from tests.tiny import CHAT_TEMPLATE, Shape, TinyLlama, random_llama, tuned_llama
+
+BASE = random_llama(0)
+EMBEDDING = "model.embed_tokens.weight"
+TURN = "<|turn|>"
+THEIRS = "{% for m in messages %}<|turn|>{{ m['content'] }}{% endfor %}"
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def write(folder: Path, name: str, value: object) -> None:
+    (folder / name).write_text(json.dumps(value))
+
+
+def without_template(folder: Path) -> None:
+    settings = read(folder, "tokenizer_config.json")
+    settings.pop("chat_template", None)
+    write(folder, "tokenizer_config.json", settings)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A base that does not chat, and a chat model with a token of its own in row 259."""
+    base, chat = BASE.save(tmp_path / "base"), tmp_path / "chat"
+    without_template(base)
+    tuned = tuned_llama(BASE, 1)
+    more = np.full((1, 32), 0.5, np.float32)
+    arrays = {**tuned.arrays, EMBEDDING: np.concatenate([tuned.arrays[EMBEDDING], more])}
+    TinyLlama(Shape(vocab=260), arrays).save(chat)
+    tokenizer = read(chat, "tokenizer.json")
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 259, "content": TURN})
+    write(chat, "tokenizer.json", tokenizer)
+    without_template(chat)
+    (chat / "chat_template.jinja").write_text(THEIRS)
+    write(chat, "generation_config.json", {"eos_token_id": [259, 2], "pad_token_id": 0})
+    return base, chat
+
+
+def recipe(base: Path, *models: Path, **choices: str) -> MergeRecipe:
+    return MergeRecipe(str(base), tuple(DomainModel(str(m), (0.5,)) for m in models), **choices)
+
+
+def beside(given: MergeRecipe) -> Companions:
+    return Merger(given).companions()
+
+
+def template(found: Companions) -> Any:
+    return json.loads(found.files["tokenizer_config.json"]).get("chat_template")
+
+
+def test_the_base_s_own_files_are_copied_as_they_are(tmp_path: Path) -> None:
+    base, math = BASE.save(tmp_path / "base"), tuned_llama(BASE, 1).save(tmp_path / "math")
+    found = beside(recipe(base, math))
+    assert not found.changed and found.warnings == () and found.key == ""
+    assert found.origins.chat_template == f"of {base}, the base"
+    assert found.origins.tokenizer == found.origins.generation_config == str(base)
+    assert {name: (base / name).read_bytes() for name in found.files} == dict(found.files)
+    assert found.config == read(base, "config.json")
+
+
+def test_the_first_domain_model_with_a_template_gives_it_where_the_base_has_none(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, chat = folders
+    plain = tuned_llama(BASE, 2).save(tmp_path / "plain")
+    without_template(plain)
+    found = beside(recipe(base, plain, chat))
+    assert found.origins.chat_template == f"of {chat}, the first that has one; the base has none"
+    assert template(found) == THEIRS and found.changed
+    assert found.origins.generation_config == str(chat) and found.origins.tokenizer == str(base)
+    assert json.loads(found.files["generation_config.json"]) == {
+        "eos_token_id": [2],
+        "pad_token_id": 0,
+    }
+    lost, left_out = found.warnings
+    assert f"The chat template of {chat} writes '{TURN}', which the merged vocabulary lacks" in lost
+    assert f"names '{TURN}'" in left_out
+
+
+def test_a_recipe_chooses_the_template(folders: tuple[Path, Path]) -> None:
+    base, chat = folders
+    found = beside(recipe(base, chat, chat_template="base"))
+    assert found.origins.chat_template == f"none: {base} has none, and the recipe names it"
+    assert template(found) is None and found.origins.generation_config == str(base)
+    settings = read(base, "tokenizer_config.json")
+    write(base, "tokenizer_config.json", {**settings, "chat_template": CHAT_TEMPLATE})
+    assert template(beside(recipe(base, chat))) == CHAT_TEMPLATE
+    found = beside(recipe(base, chat, chat_template=str(chat)))
+    assert found.origins.chat_template == f"of {chat}, as the recipe says"
+    assert template(found) == THEIRS
+    with pytest.raises(InvalidRecipe, match="chat_template must be auto, base, one of the models"):
+        recipe(base, chat, chat_template="mine")
+
+
+def test_no_template_anywhere_is_said(tmp_path: Path) -> None:
+    base, math = BASE.save(tmp_path / "base"), tuned_llama(BASE, 1).save(tmp_path / "math")
+    for folder in (base, math):
+        without_template(folder)
+    assert beside(recipe(base, math)).origins.chat_template == "none: no model has one"
+    (base / "tokenizer.json").unlink()
+    (base / "tokenizer_config.json").unlink()
+    assert beside(recipe(base, math)).origins.chat_template == f"none: {base} has no tokenizer"
+
+
+def test_a_union_writes_one_tokenizer_that_knows_all(folders: tuple[Path, Path]) -> None:
+    base, chat = folders
+    found = beside(recipe(base, chat, vocabulary="union"))
+    assert found.origins.tokenizer == f"union (1 tokens added to {base})" and not found.warnings
+    entry = json.loads(found.files["tokenizer.json"])["added_tokens"][-1]
+    assert (entry["content"], entry["id"], entry["special"]) == (TURN, 259, True)
+    assert template(found) == THEIRS
+    assert json.loads(found.files["generation_config.json"])["eos_token_id"] == [259, 2]
+    assert found.config["vocab_size"] == 260
+
+
+def test_a_model_s_vocabulary_brings_its_tokenizer_and_special_tokens(
+    folders: tuple[Path, Path],
+) -> None:
+    base, chat = folders
+    write(chat, "config.json", {**read(chat, "config.json"), "eos_token_id": 259})
+    found = beside(recipe(base, chat, vocabulary=str(chat)))
+    assert found.origins.tokenizer == str(chat)
+    assert found.files["tokenizer.json"] == (chat / "tokenizer.json").read_bytes()
+    assert found.files["chat_template.jinja"] == THEIRS.encode()
+    assert found.config["eos_token_id"] == 259 and found.config["vocab_size"] == 260
+    assert found.files["generation_config.json"] == (chat / "generation_config.json").read_bytes()
+
+
+def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
+    from tests.vocabularies import shuffled  # noqa: PLC0415  (only here)
+
+    base = BASE.save(tmp_path / "base")
+    chat = shuffled(tuned_llama(BASE, 1), tmp_path / "chat", 5)
+    ids = {t["content"]: t["id"] for t in read(chat, "tokenizer.json")["added_tokens"]}
+    settings = {
+        "eos_token_id": [ids["<|end|>"], ids["<|start|>"]],
+        "pad_token_id": ids["<|pad|>"],
+        "temperature": 0.5,
+        "forced_eos_token_id": None,
+    }
+    write(chat, "generation_config.json", settings)
+    found = beside(recipe(base, chat, chat_template=str(chat)))
+    assert json.loads(found.files["generation_config.json"]) == {
+        **settings,
+        "eos_token_id": [2, 1],
+        "pad_token_id": 0,
+    }
+
+
+def test_tokens_are_added_to_every_file_that_lists_them(folders: tuple[Path, Path]) -> None:
+    base, chat = folders
+    write(base, "added_tokens.json", {})
+    settings = read(base, "tokenizer_config.json")
+    write(base, "tokenizer_config.json", {**settings, "added_tokens_decoder": {}})
+    found = beside(recipe(base, chat, vocabulary="union", chat_template="base"))
+    assert json.loads(found.files["added_tokens.json"]) == {TURN: 259}
+    listed = json.loads(found.files["tokenizer_config.json"])["added_tokens_decoder"]
+    assert listed["259"]["content"] == TURN and listed["259"]["special"] is True
+
+
+@pytest.mark.parametrize("vocabulary", ["base", "union", "0"])
+def test_transformers_loads_what_was_merged(
+    folders: tuple[Path, Path], tmp_path: Path, one_torch_thread: None, vocabulary: str
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415  (heavy)
+
+    base, chat = folders
+    whose = str(chat) if vocabulary == "0" else vocabulary
+    done = merge_to_folder(recipe(base, chat, vocabulary=whose), tmp_path / "out", sync=False)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    rows = 259 if vocabulary == "base" else 260
+    assert model.get_input_embeddings().weight.shape[0] == model.config.vocab_size == rows
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False)
+    assert text == f"{TURN}hi"
+    ids = tokenizer(f"a{TURN}b")["input_ids"]
+    assert (259 in ids) == (vocabulary != "base") and max(ids) < rows
+    assert model.generation_config.eos_token_id == ([2] if vocabulary == "base" else [259, 2])
+    assert done.chat_template.startswith(f"of {chat}")
+
+
+def test_a_merge_in_memory_speaks_with_the_merged_tokenizer(
+    folders: tuple[Path, Path], one_torch_thread: None
+) -> None:
+    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+
+    base, chat = folders
+    pool = ModelPool()
+    union = pool.get(recipe(base, chat, vocabulary="union"))
+    assert union.tokenizer.convert_tokens_to_ids(TURN) == 259
+    assert union.model.config.vocab_size == 260
+    plain = pool.get(recipe(base, chat, chat_template="base"))
+    assert len(plain.tokenizer) == 259 and plain.tokenizer.chat_template is None
+
+
+def test_a_lent_merge_is_not_overwritten_by_one_of_another_template(
+    folders: tuple[Path, Path], one_torch_thread: None
+) -> None:
+    from dppa_core.pool import IDLE_MERGES, ModelPool  # noqa: PLC0415  (imports torch)
+
+    base, chat = folders
+    pool = ModelPool()
+    for seed in range(IDLE_MERGES + 1):
+        given = MergeRecipe(str(base), (DomainModel(str(chat), (0.5,)),), seed=seed)
+        with pool.lend(given) as resident:
+            assert resident.tokenizer.chat_template == THEIRS
+    with pool.lend(recipe(base, chat, chat_template="base")) as resident:
+        assert resident.tokenizer.chat_template is None
+
+
+def test_report_card_and_command_say_whose_it_is(
+    folders: tuple[Path, Path], tmp_path: Path, dppa: Command
+) -> None:
+    base, chat = folders
+    given = recipe(base, chat, vocabulary="union")
+    merger = Merger(given)
+    origins = merger.companions().origins
+    card = model_card(given, planned_record(merger.parents(), merger.plans, origins))
+    assert f"Tokenizer: `union (1 tokens added to {base})`. Chat template: of {chat}, the" in card
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
+    out = tmp_path / "out"
+    assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--no-sync") == 0
+    assert f"chat template: of {chat}, the first that has one; the base has none" in dppa.out
+    assert "warning: vocabulary union: 260 tokens, 260 rows; 1 the base lacks" in dppa.out
+    assert f"Chat template: of {chat}" in (out / "README.md").read_text()
+    assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--overwrite", "--json") == 0
+    assert dppa.json["generation_config"] == str(chat)
+    assert dppa.json["tokenizer"].startswith("union")
