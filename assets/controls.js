@@ -212,22 +212,37 @@
   });
 
   // --- the preset: whether every control stands where it put it --------------------------------------
-  dppa.part("preset", ({ host, get, put, trigger }) => {
+  dppa.part("preset", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();
-    const { wholes } = get();
-    let { chosen } = get();
+    const { hub } = get();
+    let { chosen, wholes } = get();
     html("label", { for: "preset-choice" }, host, "Preset");
     const note = html("span", { class: "preset-note", role: "status" }, host);
     const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
     // Shown, with a star, once the sliders have moved: so that the preset itself can be chosen again.
     const moved = html("option", { value: "", hidden: "" }, choice);
-    for (const title of Object.keys(wholes)) html("option", { value: title }, choice, title);
+    const embedded = html("optgroup", { label: "Embedded models" }, choice);
+    for (const title of Object.keys(wholes)) html("option", { value: title }, embedded, title);
+    const others = html("optgroup", { label: hub.head }, choice);
+    for (const { title, size } of hub.rows) {
+      const option = html("option", { value: title, "data-hub": "" }, others, `${title} (${size})`);
+      option.disabled = hub.off;
+    }
     html("p", { class: "how", id: "preset-how" }, host, "A starting point; it sets every slider.");
     choice.addEventListener("change", () => {
       if (!choice.value) return;
-      chosen = choice.value;
-      put({ chosen });
+      const asked = choice.value;
+      // Of a set of the Hub a card tells first what it takes; the page stays as it is.
+      if (!hub.rows.some(({ title }) => title === asked)) chosen = asked;
+      put({ chosen: asked });
+      dppa.redraw();
       trigger("choose");
+    });
+    watch((value) => {
+      if (!value?.wholes) return; // what was put here by the choice itself
+      ({ chosen } = value);
+      wholes = { ...wholes, ...value.wholes };
+      dppa.redraw();
     });
     dppa.paint(() => {
       const changed = Boolean(dppa.exact) && !dppa.isWhole(wholes[chosen]);

@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from components.figures import whole_json
+from components.findings import findings_value
 from components.live import live
-from components.presets import presets
+from components.presets import hub_choices, presets
 from components.session import (
     MOST_MODELS,
     ModelChoice,
@@ -24,6 +25,9 @@ from components.session import (
 )
 from components.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
+from dppa_core.preflight.facts import ORDER
+from dppa_core.preflight.of_weights import about_distance, distance
+from dppa_core.preflight.run import Report, preflight_models
 from dppa_core.sources import ModelRef, needs_download, pinned, zoo_names
 
 PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
@@ -43,13 +47,19 @@ class ModelsView:
     reference: gr.Dropdown
     add: gr.Button
     use: gr.Button
+    findings: gr.HTML
 
 
-def build_preset() -> gr.HTML:
+def build_preset(studio: Studio) -> gr.HTML:
     """The choice of a starting point, and whether the sliders still stand where it put them."""
     wholes = {item.title: whole_json(item.session) for item in presets()}
+    value = {
+        "chosen": presets()[0].title,
+        "wholes": wholes,
+        "hub": hub_choices(public=studio.public),
+    }
     with gr.Column(elem_id="preset-box", min_width=0):
-        return live("preset", {"chosen": presets()[0].title, "wholes": wholes}, events=("choose",))
+        return live("preset", value, events=("choose",))
 
 
 def build_models(session: Session) -> gr.HTML:
@@ -57,8 +67,8 @@ def build_models(session: Session) -> gr.HTML:
     return live("models", models_json(session), events=("change", "remove"))
 
 
-def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button]:
-    """Where a model is named, and the two things to do with it."""
+def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.HTML]:
+    """Where a model is named, the two things to do with it, and what was found of it."""
     reference = gr.Dropdown(
         [f"zoo:{name}" for name in zoo_names()],
         value=None,
@@ -70,7 +80,42 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button]:
     with gr.Row(elem_classes="buttons"):
         add = gr.Button("Add as domain model", size="sm", elem_id="add-model")
         use = gr.Button("Use as base", size="sm", elem_id="use-base")
-    return reference, add, use
+    return reference, add, use, live("findings", None)
+
+
+def named_references(value: object) -> tuple[str, ...]:
+    """References as somebody wrote them, with commas between them.
+
+    Raises:
+        InvalidValue: nothing, or what cannot be one.
+    """
+    if value is None or value == "":
+        raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
+    parts = value.split(",") if isinstance(value, str) else [value]
+    return tuple(map(reference_text, parts))
+
+
+def looked_at(base: str, values: Sequence[object], studio: Studio) -> Report | None:
+    """What preflight says of models before they are added; None on a public page.
+
+    There only embedded models can be named, and nothing else is looked at.
+    """
+    if studio.public:
+        return None
+    names = [named_references(value)[0] for value in values]
+    return preflight_models(base, names)
+
+
+def measured(
+    report: Report | None, base: str, references: Sequence[str], studio: Studio
+) -> dict[str, Any] | None:
+    """What was found of models that are open now, how far they are from the base included."""
+    if studio.public:
+        return None
+    far = [about_distance(name, distance(studio.profile(base, name))) for name in references]
+    before = [f for f in report.findings if f.topic != "base"] if report else []
+    every = sorted([*far, *before], key=lambda finding: -ORDER.index(finding.severity))
+    return findings_value(every, "Added; looked at beforehand:" if report else "Opened:")
 
 
 def chosen_reference(value: object, studio: Studio) -> str:
@@ -136,10 +181,15 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
     return wanted
 
 
+def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:
+    """What the choice of presets says."""
+    value = parsed(values[view.preset])
+    return value.get("chosen") if isinstance(value, Mapping) else None
+
+
 def preset_session(values: Mapping[Any, Any], view: ModelsView) -> Session:
     """The session of the chosen preset."""
-    value = parsed(values[view.preset])
-    title = value.get("chosen") if isinstance(value, Mapping) else None
+    title = chosen_title(values, view)
     for preset in presets():
         if preset.title == title:
             return preset.session

@@ -1,10 +1,11 @@
-"""The presets of the first screen, read from assets/presets.yaml.
+"""The presets of the first screen, read from assets/presets.yaml; sets of the Hub beside them.
 
-Knows no gradio: a preset is a title and a Session.
+Knows no gradio: a preset is a title and a Session, a set of the Hub what it takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,8 +14,12 @@ from typing import Any
 import yaml
 
 from components.session import ModelChoice, Session
+from dppa_core.preflight.facts import in_bytes
+from dppa_core.presets import HubPreset, hub_presets
 
 FILE = Path(__file__).resolve().parents[1] / "assets" / "presets.yaml"
+HUB_RATE, HUB_PARTITIONS = 0.8, 2
+"""What a set of the Hub begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,32 @@ def presets() -> tuple[Preset, ...]:
 def first_session() -> Session:
     """What the page opens with."""
     return presets()[0].session
+
+
+def find_hub_preset(title: object) -> HubPreset | None:
+    """The set of the Hub with a title or a name; None where there is none."""
+    return next((one for one in hub_presets() if title in (one.title, one.name)), None)
+
+
+def hub_session(references: Sequence[str]) -> Session:
+    """What a set of the Hub opens with.
+
+    Args:
+        references: Of its base, then of its domain models.
+    """
+    base, *models = references
+    choices = tuple(map(ModelChoice, models))
+    return Session(base=base, models=choices, rate=HUB_RATE, partitions=HUB_PARTITIONS)
+
+
+def hub_choices(*, public: bool) -> dict[str, Any]:
+    """The sets of the Hub as the page lists them; on a public page they cannot be chosen."""
+    rows = [
+        {"title": one.title, "size": in_bytes(sum(model.bytes for model in one.all))}
+        for one in hub_presets()
+    ]
+    head = "Models of the Hub, in your own copy" if public else "Models of the Hub"
+    return {"head": head, "off": public, "rows": rows}
 
 
 def _session(entry: dict[str, Any]) -> Session:

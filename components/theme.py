@@ -11,7 +11,7 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-STYLES = ("style.css", "panes.css")
+STYLES = ("style.css", "panes.css", "offer.css")
 SCRIPTS = (
     "store.js",
     "shapes.js",
@@ -22,6 +22,7 @@ SCRIPTS = (
     "distribution.js",
     "plots.js",
     "controls.js",
+    "offer.js",
     "boxes.js",
     "status.js",
     "chat.js",

@@ -6,50 +6,26 @@ back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
-from components.chat import ChatView, target_choices
-from components.forms import PRIVATE, Controls
+from components.forms import PRIVATE
 from components.header import status_value
 from components.live import pack
-from components.models import (
-    ModelsView,
-    chosen_reference,
-    chosen_references,
-    preset_session,
-    with_base,
-    with_model,
-)
 from components.notices import show_errors
+from components.page import Page
 from components.presets import first_session
-from components.prune import AdvancedPruning, levels_problem, with_levels, with_partitions
-from components.see import SeeView, exact_payload, plots_payload
-from components.session import Session
+from components.prune import levels_problem, with_levels, with_partitions
+from components.see import exact_payload, plots_payload
 from components.studio import Studio
+from components.wiring_models import wire_models, wire_offer
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipe import recipe_hash
 
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
 """Events of moving sliders. They skip the queue, so a notice cannot reach the page from them:
 what is foreseen to fail there is told by the line of exact numbers."""
-MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """All components that handlers read or write."""
-
-    controls: Controls
-    models: ModelsView
-    pruning: AdvancedPruning
-    see: SeeView
-    chat: ChatView
-    status: gr.HTML
-    timer: gr.Timer
 
 
 def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
@@ -58,7 +34,8 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     _wire_exact(page, studio)
     _wire_strength(page, studio)
     _wire_levels(page, studio)
-    _wire_models(page, studio)
+    wire_models(page, studio)
+    wire_offer(page, studio)
     _wire_opening(blocks, page, studio)
 
 
@@ -136,69 +113,6 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         on_levels,
         inputs=controls.inputs | {pruning.levels},
         outputs=[*set_by_text, pruning.levels_note, page.see.exact],
-        **PRIVATE,
-    )
-
-
-def _shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
-    """Everything that follows when the models or all controls change at once."""
-    answering = target_choices(session)
-    return page.controls.show(session) | {
-        page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),
-        page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-        page.chat.targets: gr.CheckboxGroup(choices=answering, value=["merged"]),
-        page.pruning.levels: "",
-    }
-
-
-def _all_outputs(page: Page) -> list[Component]:
-    return [
-        *page.controls.inputs,
-        page.see.plots,
-        page.see.exact,
-        page.chat.targets,
-        page.pruning.levels,
-    ]
-
-
-def _wire_models(page: Page, studio: Studio) -> None:
-    controls, view = page.controls, page.models
-
-    @show_errors
-    def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
-        return _shown(page, preset_session(values, view), studio)
-
-    @show_errors
-    def on_add(values: dict[Any, Any]) -> dict[Any, Any]:
-        reference = chosen_reference(values[view.reference], studio)
-        session = with_model(controls.session(values), reference, studio)
-        return _shown(page, session, studio, look=reference)
-
-    @show_errors
-    def on_base(values: dict[Any, Any]) -> dict[Any, Any]:
-        base, *models = chosen_references(values[view.reference], studio)
-        session = with_base(controls.session(values), base, models, studio)
-        return _shown(page, session, studio, look=models[0] if models else "")
-
-    outputs = _all_outputs(page)
-    view.preset.choose(on_preset, inputs={view.preset}, outputs=outputs, **PRIVATE)
-    naming = controls.inputs | {view.reference}
-    view.add.click(on_add, inputs=naming, outputs=outputs, **MEASURING)
-    view.use.click(on_base, inputs=naming, outputs=outputs, **MEASURING)
-
-    @show_errors
-    def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = controls.session(values)
-        return {
-            page.see.plots: pack(plots_payload(session, studio)),
-            page.see.exact: pack(exact_payload(session, studio)),
-            page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
-        }
-
-    controls.models.remove(
-        on_removed,
-        inputs=controls.inputs,
-        outputs=[page.see.plots, page.see.exact, page.chat.targets],
         **PRIVATE,
     )
 

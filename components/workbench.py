@@ -11,13 +11,15 @@ from components.forms import Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title
 from components.live import static
 from components.models import ModelsView, build_adding, build_models, build_preset
+from components.offer import build_offer
+from components.page import Page
 from components.presets import first_session
 from components.prune import build_advanced, build_rate
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
 from components.studio import Studio
-from components.wiring import Page, wire
+from components.wiring import wire
 
 __all__ = ["build_page", "start"]
 
@@ -38,14 +40,15 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
 def _layout(session: Session, studio: Studio) -> Page:
     with gr.Row(elem_id="head"):
         build_title()
-        preset = build_preset()
+        preset = build_preset(studio)
         status = build_status()
+    offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
             models, rate, amplify = _build_shape(session)
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 pruning = build_advanced(session)
-                reference, add, use = build_adding(studio)
+                adding = build_adding(studio)
         with gr.Column(elem_id="see-column"):
             gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
             see = build_see()
@@ -69,8 +72,8 @@ def _layout(session: Session, studio: Studio) -> Page:
     )
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
-    view = ModelsView(preset, models, reference, add, use)
-    return Page(controls, view, pruning, see, chat, status, gr.Timer(1.0, active=True))
+    view = ModelsView(preset, models, *adding)
+    return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.Slider, gr.HTML]:

@@ -55,8 +55,14 @@ IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib
 IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetensors"}
 
 # The parts of the interface that views share; every other file in components/ is a view.
-SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "studio"}
-COMPOSERS = {"workbench", "wiring"}  # lay the views out, and wire them; only they know them
+SHARED = {"session", "figures", "tables", "findings", "forms", "notices", "theme", "live"}
+SHARED |= {"presets", "studio"}
+COMPOSERS = {
+    "workbench",
+    "page",
+    "wiring",
+    "wiring_models",
+}  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 
 Imports = dict[str, set[str]]

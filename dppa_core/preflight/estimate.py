@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MERGE_MEMORY = 450_000_000
+MERGE_MEMORY = 300_000_000
 """Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
-THREAD_MEMORY = 40_000_000
+THREAD_MEMORY = 70_000_000
 """Bytes of every further thread."""
-MODEL_MEMORY = 900_000_000
+MODEL_MEMORY = 500_000_000
 """Bytes of a program that answers with a model, before the model: PyTorch and transformers."""
 FLOAT32_LIMIT = 200_000_000
 """Up to this many parameters a model computes in float32, which a CPU does fastest; larger ones
@@ -20,9 +20,9 @@ in bfloat16, which takes half the memory."""
 
 START = 1.0
 """Seconds until the first tensor: imports, and compiled loops read from the cache."""
-PASS_RATE = 2.5e9
+PASS_RATE = 1.5e9
 """Bytes a second and core, of hashing, profiling and adding deltas up, files in memory."""
-COMBINE_RATE = 0.15e9
+COMBINE_RATE = 0.05e9
 """The same where a method combines deltas, as ties does."""
 DISK_RATE = 0.4e9
 """Bytes a second written and made sure of."""

@@ -51,11 +51,14 @@ def events(page: gr.Blocks, name: str) -> list[Any]:
 def press(page: gr.Blocks, name: str, **values: Any) -> dict[str, Any]:
     """Call a handler as the page would: every input at its first value but those given by elem_id.
 
-    Returns outputs by elem_id; JSON text is parsed.
+    Returns outputs by elem_id, of a handler that yields several times all of them; JSON text is
+    parsed.
     """
     (event,) = events(page, name)
     given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
     result = event.fn(given)
+    if not isinstance(result, dict):
+        result = {key: value for part in result for key, value in part.items()}
     return {block.elem_id: _read(value) for block, value in result.items()}
 
 

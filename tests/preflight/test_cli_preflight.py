@@ -8,7 +8,10 @@ from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
 from tests.command import Command
 
 
-def test_a_merge_that_works_exits_with_0(dppa: Command) -> None:
+def test_a_merge_that_works_exits_with_0(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))  # nothing has been measured before
     assert dppa("preflight", "zoo:base", "zoo:math", "zoo:law") == 0
     assert "· note     base: How far" in dppa.out
     assert dppa.out.rstrip().rpartition("\n")[2].startswith("base and math + law can be merged:")

@@ -1,0 +1,80 @@
+"""What preflight found, and what a set of models takes, as JSON for the page.
+
+Knows no gradio: reports in, plain values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from components.figures import short_name
+from dppa_core.preflight.estimate import in_time
+from dppa_core.preflight.facts import Finding, Severity, in_bytes
+from dppa_core.presets import HubPreset, RunsHere
+
+_HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the chat", "no": ""}
+
+
+def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
+    """A short list: what is not as it should be, the weightiest first, and how many are.
+
+    Args:
+        findings: In order of weight.
+        head: A sentence above the list.
+    """
+    every = list(findings)
+    rows = [
+        {
+            "severity": finding.severity.value,
+            "topic": finding.topic,
+            "model": _who(finding.model),
+            "what": finding.what,
+            "why": finding.why,
+            "remedy": finding.remedy,
+        }
+        for finding in every
+        if finding.severity is not Severity.OK
+    ]
+    fine = len(every) - len(rows)
+    told = f"{fine} more as {'it' if fine == 1 else 'they'} should be." if fine else ""
+    return {"head": head, "rows": rows, "fine": told}
+
+
+def first_blocker(blockers: Sequence[Finding]) -> str:
+    """What stands in the way, as one notice."""
+    first = blockers[0]
+    who = f"{_who(first.model)}: " if first.model else ""
+    return " ".join(part for part in (who + first.what, first.why, first.remedy) if part)
+
+
+def _who(reference: str) -> str:
+    """What a model is called in a list: owner/name of the Hub, else its short name."""
+    if reference.startswith("hub:") and "+" not in reference:
+        return reference.removeprefix("hub:").partition("@")[0]
+    return short_name(reference) if reference else ""
+
+
+def offer_lines(preset: HubPreset, missing: int, here: RunsHere) -> list[str]:
+    """What a person should know of a set before it is fetched; one fact a line."""
+    needed = preset.estimate(missing)
+    count = len(preset.all)
+    fetch = (
+        f"Needs a download: {in_bytes(missing)} of {count} models, "
+        f"{in_time(needed.download_seconds)} at 100 Mbit/s."
+        if missing
+        else f"All {count} models are on this disk."
+    )
+    lines = [
+        fetch,
+        f"Licence: {', '.join(preset.licences)}.",
+        f"Memory: {in_bytes(needed.merge_memory)} to merge, "
+        f"{in_bytes(needed.model_memory)} to chat.",
+    ]
+    if preset.gated:
+        lines.append(
+            f"Gated: accept the terms of {', '.join(preset.gated)} on huggingface.co, then "
+            "`hf auth login`."
+        )
+    runs = _HERE[here.word] or "Runs here: no"
+    return [*lines, f"{runs}{f' ({here.reason})' if here.reason else ''}."]

@@ -1,0 +1,165 @@
+"""A set of models of the Hub: what it takes, what preflight says, and fetching it on request.
+
+Knows a studio that opens models; nothing of pruning, chat or scores. Nothing is asked or fetched
+before somebody presses a button.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from components.findings import findings_value, offer_lines
+from components.live import live
+from components.notices import message
+from components.presets import find_hub_preset
+from components.session import parsed
+from components.studio import Emit, Studio
+from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
+from dppa_core.preflight.facts import in_bytes
+from dppa_core.preflight.machine import this_machine
+from dppa_core.preflight.run import Report, preflight_models
+from dppa_core.presets import HubPreset, runs_here
+from dppa_core.progress import Progress, Stop
+from dppa_core.sources import open_checkpoint, pinned
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """The component of the card."""
+
+    card: gr.HTML
+
+
+def build_offer() -> OfferView:
+    """The card under the head; unseen until a set of the Hub is chosen."""
+    return OfferView(live("offer", None, events=("look", "check", "fetch", "stop")))
+
+
+def offered(values: Mapping[Any, Any], view: OfferView, studio: Studio) -> HubPreset:
+    """The set whose card is open.
+
+    Raises:
+        NotAllowed: a public page.
+        InvalidValue: no such set.
+    """
+    if studio.public:
+        raise NotAllowed(
+            "Models of the Hub are not offered on a public page. They work in your own copy."
+        )
+    value = parsed(values[view.card])
+    name = value.get("name") if isinstance(value, Mapping) else None
+    preset = find_hub_preset(name)
+    if preset is None:
+        raise InvalidValue(f"There is no set of models {name!r:.80}.")
+    return preset
+
+
+def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[str, Any]:
+    """What the card shows.
+
+    Args:
+        preset: The set.
+        state: offered, fetching or stopped.
+        more: findings, what (runs), share (of the bytes, 0 to 1), trouble.
+    """
+    from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
+
+    missing = preset.missing()
+    here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "note": preset.note,
+        "models": [model.model for model in preset.all],
+        "lines": offer_lines(preset, missing, here),
+        "open": "Open" if not missing else f"Fetch {in_bytes(missing)} and open",
+        "state": state,
+        **more,
+    }
+
+
+def checked(preset: HubPreset) -> dict[str, Any]:
+    """The card with what preflight found; asks the Hub, fetches no weight."""
+    base, *models = preset.references
+    return offer_value(preset, findings=_found(preflight_models(base, models)))
+
+
+def _found(report: Report) -> dict[str, Any]:
+    count = len(report.blockers)
+    head = "These can be merged." if not count else "These cannot be merged as they are."
+    return findings_value(report.findings, head)
+
+
+def fetch_events(preset: HubPreset, studio: Studio, emit: Emit, stop: Stop) -> None:
+    """Check, fetch and measure a set; runs in a thread of its own.
+
+    Emits ("now", what, share), ("found", Report) and, where all went well, ("opened", references).
+    """
+    emit(("now", "Asking the Hub", None))
+    base, *models = preset.references
+    report = preflight_models(base, models, stop=stop)
+    emit(("found", report))
+    if report.blockers:
+        return
+    exact = []
+    for number, reference in enumerate(preset.references, 1):
+        name = preset.all[number - 1].model
+        reference = pinned(reference)
+        place = f"{name} ({number} of {len(preset.all)})"
+        open_checkpoint(reference, progress=_bytes_teller(place, emit), stop=stop)
+        exact.append(reference)
+    for reference in exact[1:]:
+        studio.profile(exact[0], reference, progress=_step_teller(reference, emit), stop=stop)
+    emit(("opened", tuple(exact)))
+
+
+def _bytes_teller(place: str, emit: Emit) -> Progress:
+    def tell(done: int, total: int, _what: str) -> None:
+        words = f"Fetching {place}: {in_bytes(done)} of {in_bytes(total)}"
+        emit(("now", words, done / total if total else None))
+
+    return tell
+
+
+def _step_teller(reference: str, emit: Emit) -> Progress:
+    def tell(done: int, total: int, _what: str) -> None:
+        name = reference.removeprefix("hub:").partition("@")[0]
+        emit(("now", f"Measuring {name}", done / total if total else None))
+
+    return tell
+
+
+def stream_fetch(
+    preset: HubPreset, studio: Studio
+) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    """The card as it changes, and at the end the references that can be opened."""
+    now: dict[str, Any] = {"what": "Asking the Hub", "share": None}
+    findings: dict[str, Any] | None = None
+    opened: tuple[str, ...] = ()
+    card = offer_value(preset, "fetching")  # its size, as it was when the fetching began
+    yield {**card, **now}, ()
+    job = studio.start(lambda emit, stop: fetch_events(preset, studio, emit, stop))
+    shown = time.monotonic()
+    for batch in job.batches(every=0.25):
+        for event in batch:
+            if event[0] == "now":
+                now = {"what": event[1], "share": event[2]}
+            elif event[0] == "found":
+                findings = _found(event[1])
+            else:
+                opened = event[1]
+        if batch or time.monotonic() - shown > 2:
+            shown = time.monotonic()
+            yield {**card, **now, "findings": findings}, ()
+    if job.error is None and opened:
+        yield {}, opened
+    elif job.error is None or isinstance(job.error, Cancelled):
+        yield offer_value(preset, findings=findings), ()
+    else:
+        yield offer_value(preset, findings=findings, trouble=message(job.error)), ()

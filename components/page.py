@@ -1,0 +1,60 @@
+"""All components of the page together, and what follows when the models change.
+
+Knows the views; wiring.py and wiring_models.py say what calls what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from components.chat import ChatView, target_choices
+from components.forms import PRIVATE, Controls
+from components.live import pack
+from components.models import ModelsView
+from components.offer import OfferView
+from components.prune import AdvancedPruning
+from components.see import SeeView, exact_payload, plots_payload
+from components.session import Session
+from components.studio import Studio
+
+MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All components that handlers read or write."""
+
+    controls: Controls
+    models: ModelsView
+    offer: OfferView
+    pruning: AdvancedPruning
+    see: SeeView
+    chat: ChatView
+    status: gr.HTML
+    timer: gr.Timer
+
+
+def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
+    """Everything that follows when the models or all controls change at once."""
+    answering = target_choices(session)
+    return page.controls.show(session) | {
+        page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),
+        page.see.exact: pack(exact_payload(session, studio, adopt=True)),
+        page.chat.targets: gr.CheckboxGroup(choices=answering, value=["merged"]),
+        page.pruning.levels: "",
+    }
+
+
+def all_outputs(page: Page) -> list[Component]:
+    """Every component that `shown` writes."""
+    return [
+        *page.controls.inputs,
+        page.see.plots,
+        page.see.exact,
+        page.chat.targets,
+        page.pruning.levels,
+    ]

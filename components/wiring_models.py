@@ -1,0 +1,164 @@
+"""What follows when the models change: presets, sets of the Hub, models that are named.
+
+Every handler takes a dict keyed by component and gives a dict back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from components.chat import target_choices
+from components.figures import whole_json
+from components.findings import findings_value, first_blocker
+from components.forms import PRIVATE
+from components.live import pack
+from components.models import (
+    chosen_reference,
+    chosen_references,
+    chosen_title,
+    looked_at,
+    measured,
+    named_references,
+    preset_session,
+    with_base,
+    with_model,
+)
+from components.notices import show_errors
+from components.offer import checked, offer_value, offered, stream_fetch
+from components.page import MEASURING, Page, all_outputs, shown
+from components.presets import find_hub_preset, hub_session
+from components.see import exact_payload, plots_payload
+from components.studio import Studio
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.preflight.run import Report
+
+FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
+"""Asking and fetching wait for each other, and keep nobody from chatting."""
+
+
+def wire_models(page: Page, studio: Studio) -> None:
+    """Presets, Add, Use as base, Remove."""
+    controls, view, outputs = page.controls, page.models, all_outputs(page)
+    naming = controls.inputs | {view.reference}
+
+    @show_errors
+    def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
+        offer = None if studio.public else find_hub_preset(chosen_title(values, view))
+        if offer is not None:
+            return {page.offer.card: pack(offer_value(offer))}
+        session = preset_session(values, view)
+        return shown(page, session, studio) | {
+            page.offer.card: pack(None),
+            view.findings: pack(None),
+        }
+
+    @show_errors
+    def on_add(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        report = looked_at(session.base, (values[view.reference],), studio)
+        yield from _told(page, report)
+        reference = chosen_reference(values[view.reference], studio)
+        session = with_model(session, reference, studio)
+        found = measured(report, session.base, (reference,), studio)
+        yield shown(page, session, studio, look=reference) | {view.findings: pack(found)}
+
+    @show_errors
+    def on_base(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        base, *models = named_references(values[view.reference])
+        kept = [model.reference for model in session.models]
+        report = looked_at(base, models or kept, studio)
+        yield from _told(page, report)
+        base, *models = chosen_references(values[view.reference], studio)
+        session = with_base(session, base, models, studio)
+        found = measured(report, base, models or kept, studio)
+        look = models[0] if models else ""
+        yield shown(page, session, studio, look=look) | {view.findings: pack(found)}
+
+    @show_errors
+    def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
+        session = controls.session(values)
+        return {
+            page.see.plots: pack(plots_payload(session, studio)),
+            page.see.exact: pack(exact_payload(session, studio)),
+            page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
+        }
+
+    told = [*outputs, view.findings]
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer.card], **PRIVATE)
+    view.add.click(on_add, inputs=naming, outputs=told, **MEASURING)
+    view.use.click(on_base, inputs=naming, outputs=told, **MEASURING)
+    controls.models.remove(
+        on_removed,
+        inputs=controls.inputs,
+        outputs=[page.see.plots, page.see.exact, page.chat.targets],
+        **PRIVATE,
+    )
+
+
+def _told(page: Page, report: Report | None) -> Iterator[dict[Any, Any]]:
+    """Show what preflight found, and go no further where something stands in the way."""
+    if report is None:
+        return
+    head = "Not added: something stands in the way." if report.blockers else "Measuring …"
+    yield {page.models.findings: pack(findings_value(report.findings, head))}
+    if report.blockers:
+        raise IncompatibleCheckpoints(first_blocker(report.blockers))
+
+
+def wire_offer(page: Page, studio: Studio) -> None:
+    """The card of a set of the Hub: Check, Fetch and open, Stop."""
+    view = page.offer
+
+    @show_errors
+    def on_check(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.card: pack(checked(offered(values, view, studio)))}
+
+    @show_errors
+    def on_fetch(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        preset = offered(values, view, studio)
+        for value, references in stream_fetch(preset, studio):
+            yield (
+                _opened(page, preset.title, references, studio)
+                if references
+                else {view.card: pack(value)}
+            )
+
+    @show_errors
+    def on_stop_fetching(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.card: pack(offer_value(offered(values, view, studio), "stopped"))}
+
+    card: Sequence[gr.HTML] = [view.card]
+    checking = view.card.check(on_check, inputs={view.card}, outputs=card, **FETCHING)
+    fetching = view.card.fetch(
+        on_fetch,
+        inputs={view.card},
+        outputs=[*all_outputs(page), page.models.preset, page.models.findings, view.card],
+        trigger_mode="once",
+        **FETCHING,
+    )
+    for event in (checking, fetching):
+        event.failure(None, js="() => { window.dppa.offerRests(); return []; }", **PRIVATE)
+    view.card.stop(
+        on_stop_fetching,
+        inputs={view.card},
+        outputs=card,
+        cancels=[fetching],
+        queue=False,
+        **PRIVATE,
+    )
+
+
+def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
+    """Everything that follows when the models of a set are here."""
+    session = hub_session(references)
+    chosen = {"chosen": title, "wholes": {title: whole_json(session)}}
+    found = measured(None, references[0], references[1:], studio)
+    return shown(page, session, studio, look=references[1]) | {
+        page.models.preset: pack(chosen),
+        page.models.findings: pack(found),
+        page.offer.card: pack(None),
+    }

@@ -1,0 +1,190 @@
+"""Sets of the Hub on the page, and what preflight says of added models, without a server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.findings import findings_value, first_blocker, offer_lines
+from components.models import build_preset
+from components.offer import offer_value, stream_fetch
+from components.presets import find_hub_preset, hub_choices, hub_session, presets
+from components.studio import Studio
+from components.workbench import build_page
+from dppa_core import presets as core
+from dppa_core.errors import Unreachable
+from dppa_core.preflight.facts import Finding, Severity
+from dppa_core.preflight.machine import Machine
+from dppa_core.presets import HubPreset, PresetModel, hub_presets, runs_here
+from tests.components.test_handlers import press
+from tests.hub_server import HubServer, stand_in
+from tests.tiny import Shape, random_llama, tuned_llama
+
+BASE, MATH = "acme/tiny-base", "acme/tiny-math"
+TINY = HubPreset(
+    "tiny", "Tiny: base + math", PresetModel(BASE, 23_808), (PresetModel(MATH, 23_808),)
+)
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=False)
+
+
+@pytest.fixture
+def page(studio: Studio) -> gr.Blocks:
+    return build_page(studio)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """Two tiny models on a Hub of our own; the page offers them, and nothing else."""
+    server = HubServer()
+    base = random_llama(0)
+    server.add(BASE, base.save(tmp_path / "base"), card={"license": "mit"})
+    server.add(MATH, tuned_llama(base, 1).save(tmp_path / "math"), card={"license": "mit"})
+    stand_in(server, tmp_path / "cache", monkeypatch)
+    for module in ("components.presets", "dppa_core.presets"):
+        monkeypatch.setattr(f"{module}.hub_presets", lambda: (TINY,))
+    yield server
+    server.close()
+
+
+def card(name: str) -> str:
+    return json.dumps({"name": name})
+
+
+def test_sets_of_the_hub_are_listed_and_on_a_public_page_out_of_reach() -> None:
+    mine, theirs = (hub_choices(public=public) for public in (False, True))
+    assert [row["title"] for row in mine["rows"]] == [one.title for one in hub_presets()]
+    assert not mine["off"] and theirs["off"] and "your own copy" in theirs["head"]
+    titles = [one.title for one in presets()] + [one.title for one in hub_presets()]
+    assert len(set(titles)) == len(titles)
+    with gr.Blocks():
+        value = json.loads(build_preset(Studio(public=True)).value)
+    assert value["hub"]["off"] is True
+
+
+def test_choosing_a_set_shows_what_it_takes_and_changes_nothing(
+    page: gr.Blocks, hub: HubServer
+) -> None:
+    out = press(page, "on_preset", preset=json.dumps({"chosen": TINY.title}))
+    assert set(out) == {"offer"} and out["offer"]["state"] == "offered"
+    assert out["offer"]["lines"][0].startswith("Needs a download: 95.2 kB of 2 models")
+    assert out["offer"]["open"] == "Fetch 95.2 kB and open"
+    assert not hub.asked
+
+
+def test_checking_asks_the_hub_and_fetches_no_weight(page: gr.Blocks, hub: HubServer) -> None:
+    out = press(page, "on_check", offer=card("tiny"))
+    assert out["offer"]["findings"]["head"] == "These can be merged."
+    assert hub.asked and hub.sent["model.safetensors"] < 20_000
+
+
+def test_fetching_opens_the_set_with_its_commits(page: gr.Blocks, hub: HubServer) -> None:
+    out = press(page, "on_fetch", offer=card("tiny"))
+    commit = hub.models[BASE].commit
+    assert out["models"]["base"] == f"hub:{BASE}@{commit}"
+    assert out["preset"]["chosen"] == TINY.title and TINY.title in out["preset"]["wholes"]
+    assert out["offer"] == "null" and out["plots"]["adopt"] is True
+    assert any("times as large" in row["what"] for row in out["findings"]["rows"]) or (
+        out["findings"]["fine"].startswith("1 more")
+    )
+    again = press(page, "on_preset", preset=json.dumps({"chosen": TINY.title}))
+    assert again["offer"]["lines"][0] == "All 2 models are on this disk."
+    assert again["offer"]["open"] == "Open"
+
+
+def test_what_stands_in_the_way_is_told_and_nothing_is_fetched(
+    studio: Studio, hub: HubServer
+) -> None:
+    hub.models[MATH].gated = True
+    (*_, (value, references)) = stream_fetch(TINY, studio)
+    assert not references and value["state"] == "offered"
+    assert value["findings"]["rows"][0]["severity"] == "blocker"
+    assert hub.sent["model.safetensors"] < 20_000
+
+
+def test_a_fetch_that_breaks_off_says_so_and_can_be_begun_again(
+    studio: Studio, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("components.offer.open_checkpoint", _breaks)
+    (*_, (value, references)) = stream_fetch(TINY, studio)
+    assert not references and value["trouble"] == "the line is down"
+
+
+def _breaks(*_: object, **__: object) -> None:
+    raise Unreachable("the line is down")
+
+
+@pytest.mark.parametrize("handler", ["on_check", "on_fetch", "on_stop_fetching"])
+def test_a_public_page_asks_the_hub_for_nothing(
+    zoo_env: Path, hub: HubServer, handler: str
+) -> None:
+    page = build_page(Studio(public=True))
+    with pytest.raises(gr.Error, match="own copy"):
+        press(page, handler, offer=card("tiny"))
+    with pytest.raises(gr.Error, match="no preset"):
+        press(page, "on_preset", preset=json.dumps({"chosen": TINY.title}))
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("value", ["null", "{}", '{"name": "nosuch"}', '{"name": 7}'])
+def test_a_card_nobody_can_have_is_refused(page: gr.Blocks, value: str) -> None:
+    with pytest.raises(gr.Error, match="no set of models"):
+        press(page, "on_check", offer=value)
+
+
+def test_a_model_that_does_not_fit_is_not_added_and_the_reason_stays_in_sight(
+    page: gr.Blocks, tmp_path: Path
+) -> None:
+    folder = str(random_llama(0, Shape(hidden=64)).save(tmp_path / "wide"))
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_add"]
+    given = {b: folder if b.elem_id == "reference" else b.value for b in event.inputs}
+    steps = event.fn(given)
+    (told,) = next(steps).values()
+    value = json.loads(told)
+    assert value["head"].startswith("Not added") and value["rows"][0]["severity"] == "blocker"
+    with pytest.raises(gr.Error, match="wide: .*another shape"):
+        next(steps)
+
+
+def test_a_model_that_fits_is_added_with_what_was_found(page: gr.Blocks, tiny_zoo: Path) -> None:
+    out = press(page, "on_add", reference=str(tiny_zoo / "law"))
+    assert out["findings"]["head"].startswith("Added")
+    assert {row["severity"] for row in out["findings"]["rows"]} <= {"note", "warning"}
+
+
+def finding(severity: Severity, **more: Any) -> Finding:
+    return Finding(severity, "base", "hub:acme/math@main", "It is so.", **more)
+
+
+def test_a_list_holds_what_is_not_as_it_should_be_and_counts_the_rest() -> None:
+    every = [finding(Severity.WARNING, remedy="Do that."), *[finding(Severity.OK)] * 2]
+    value = findings_value(every, "Seen:")
+    assert [row["model"] for row in value["rows"]] == ["acme/math"]
+    assert value["fine"] == "2 more as they should be."
+    assert first_blocker([finding(Severity.BLOCKER, why="Why.", remedy="Do.")]) == (
+        "acme/math: It is so. Why. Do."
+    )
+
+
+def test_facts_of_a_set_are_told_in_lines() -> None:
+    gated = HubPreset("t", "T", PresetModel("a/b", 10**9, gated=True), (PresetModel("a/c", 10**9),))
+    small = Machine(10**9, 10**12)
+    lines = offer_lines(gated, 4 * 10**9, runs_here(gated.estimate(4 * 10**9), small))
+    assert lines[0] == "Needs a download: 4 GB of 2 models, 5 min at 100 Mbit/s."
+    assert any(line.startswith("Gated: accept the terms of a/b") for line in lines)
+    assert lines[-1].startswith("Runs here: the merge, not the chat (")
+
+
+def test_a_set_opens_with_every_model_on() -> None:
+    session = hub_session(("hub:a/b@1", "hub:a/c@2", "hub:a/d@3"))
+    assert session.base == "hub:a/b@1" and len(session.active) == 2
+    assert find_hub_preset(core.hub_presets()[0].title) is core.hub_presets()[0]
+    assert find_hub_preset("Everything kept: plain sum") is None
+    assert offer_value(hub_presets()[0])["name"] == hub_presets()[0].name

@@ -1,0 +1,166 @@
+"""Sets of the Hub on the page: what they take is shown first; then they are fetched and opened."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from dppa_core.presets import hub_preset
+from tests.e2e.server import Server
+from tests.e2e.studio import Studio, new_context
+from tests.hub_server import HubServer
+from tests.tiny import Shape, random_llama, tuned_llama
+
+PRESET = hub_preset("smollm2-135m")
+SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A Hub of our own, where two tiny models go by the names and commits of a set."""
+    server, root = HubServer(), tmp_path_factory.mktemp("hub-models")
+    base = random_llama(0, Shape(layers=3))
+    made = {"base": base, "tuned": tuned_llama(base, 1)}
+    for model, (name, weights) in zip(PRESET.all, made.items(), strict=True):
+        server.add(model.model, weights.save(root / name), card={"license": "apache-2.0"})
+        server.models[model.model].commit = model.revision
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def own(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app on that Hub, with an empty cache."""
+    root = tmp_path_factory.mktemp("own")
+    running = Server.start(
+        root / "app.log",
+        HF_ENDPOINT=hub.url,
+        HF_HUB_OFFLINE="0",
+        HF_HOME=str(root / "home"),
+        HF_HUB_DISABLE_XET="1",
+        DPPA_CACHE=str(root / "cache"),
+        DPPA_WARM="0",
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def tab(own: Server, browser: Browser) -> Iterator[Studio]:
+    """A visitor of that app."""
+    studio = Studio.visit(new_context(browser), own.url)
+    studio.wait_exact(80)
+    yield studio
+    studio.page.context.close()
+    assert not studio.complaints, studio.complaints
+
+
+def choose(studio: Studio) -> Locator:
+    """Choose the set; its card."""
+    studio.page.locator("#preset-choice").select_option(PRESET.title)
+    card = studio.page.locator("#offer section.offer")
+    card.wait_for()
+    return card
+
+
+def test_a_set_says_what_it_takes_before_anybody_is_asked(tab: Studio, hub: HubServer) -> None:
+    before, asked = tab.recipe, len(hub.asked)
+    card = choose(tab)
+    expect(card).to_contain_text("Needs a download: 538 MB of 2 models")
+    expect(card).to_contain_text("Licence: apache-2.0.")
+    expect(card).to_contain_text("Runs here:")
+    assert len(hub.asked) == asked and tab.recipe == before
+    assert tab.page.locator("#preset-choice").input_value() != PRESET.title
+    card.get_by_role("button", name="Close").click()
+    card.wait_for(state="hidden")
+
+
+def test_checking_lists_findings_and_fetches_no_weight(tab: Studio, hub: HubServer) -> None:
+    sent = hub.sent["model.safetensors"]
+    card = choose(tab)
+    card.get_by_role("button", name="Check before fetching").click()
+    expect(card.locator(".found-head")).to_have_text("These can be merged.")
+    assert hub.sent["model.safetensors"] - sent < 20_000
+
+
+def test_what_stands_in_the_way_stops_the_fetch(tab: Studio, hub: HubServer) -> None:
+    gated = hub.models[PRESET.models[0].model]
+    gated.gated = True
+    try:
+        card = choose(tab)
+        card.get_by_role("button", name="Fetch 538 MB and open").click()
+        blocker = card.locator('li[data-severity="blocker"]').first
+        expect(blocker).to_contain_text("terms accepted")
+        expect(card.locator(".found-head")).to_contain_text("cannot be merged")
+        assert tab.page.get_by_text("Base model: base (zoo)").count() == 1
+    finally:
+        gated.gated = False
+
+
+def test_a_set_is_fetched_and_opened(tab: Studio, hub: HubServer) -> None:
+    card = choose(tab)
+    card.get_by_role("button", name="Fetch 538 MB and open").click()
+    tab.page.get_by_text("Base model: SmolLM2-135M (Hub)").wait_for()
+    card.wait_for(state="hidden")
+    tab.wait_exact(80)
+    assert {layer for layer, _ in tab.cells()} == {0, 1, 2}
+    assert tab.page.locator(".model-row").count() == 1
+    assert tab.page.locator("#preset-choice").input_value() == PRESET.title
+    tab.set_rate(60)
+    assert float(tab.exact("kept")) == pytest.approx(40, abs=0.5)
+    expect(choose(tab)).to_contain_text("All 2 models are on this disk.")
+
+
+@pytest.mark.parametrize(("width", "theme"), SCREENS)
+def test_the_card_fits_every_screen(
+    own: Server, browser: Browser, hub: HubServer, width: int, theme: str
+) -> None:
+    studio = Studio.visit(new_context(browser, width), own.url, theme)
+    studio.wait_exact(80)
+    card = choose(studio)
+    card.get_by_role("button", name="Check before fetching").click()
+    card.locator(".found-head").wait_for()
+    overflow = studio.page.evaluate(
+        "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert overflow <= 0
+    studio.page.context.close()
+    assert not studio.complaints
+
+
+def folder_that_does_not_fit(path: Path) -> str:
+    """A model of another width."""
+    return str(random_llama(0, Shape(hidden=64)).save(path / "wide"))
+
+
+def test_a_model_that_does_not_fit_is_not_added_and_the_list_says_why(
+    studio: Studio, tmp_path: Path
+) -> None:
+    studio.wait_exact(80)
+    studio.open_advanced()
+    box = studio.page.locator("#reference input, #reference textarea").first
+    box.fill(folder_that_does_not_fit(tmp_path))
+    box.press("Tab")
+    studio.page.locator("#add-model").click()
+    blockers = studio.page.locator('#findings li[data-severity="blocker"]')
+    expect(blockers.first).to_contain_text("wide:")
+    expect(studio.page.locator("#findings .found-head")).to_contain_text("Not added")
+    assert studio.page.locator(".model-row").count() == 3
+
+
+def test_a_public_page_shows_the_sets_out_of_reach(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("public") / "app.log"
+    running = Server.start(log, SPACE_ID="acme/studio", DPPA_WARM="0")
+    try:
+        studio = Studio.visit(new_context(browser), running.url)
+        options = studio.page.locator("#preset-choice option[data-hub]")
+        assert options.count() > 0
+        assert all(options.nth(i).is_disabled() for i in range(options.count()))
+        label = studio.page.locator("#preset-choice optgroup").last.get_attribute("label")
+        assert label and "in your own copy" in label
+        studio.page.context.close()
+    finally:
+        running.stop()
