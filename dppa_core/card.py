@@ -104,7 +104,8 @@ def _weights(record: MergeRecord) -> list[str]:
 def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
     """Front matter that not every merge can have: licence, and the parents the Hub knows."""
     licence = merged_licence({parent.reference: parent.licence for parent in parents}).identifier
-    models = (recipe.base, *(model.model for model in recipe.models))
+    packed = [model for parent in parents for model in parent.made_of]
+    models = (recipe.base, *(model.model for model in recipe.models), *packed)
     hub = [part[4:].partition("@")[0] for model in models for part in hub_parts(model)]
     lines = [f"license: {licence}"] if licence else []
     if licence and licence.startswith("other ("):

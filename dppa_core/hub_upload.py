@@ -35,6 +35,7 @@ class Push:
     """owner/name."""
     url: str
     private: bool
+    """Of a new repository, whether that was asked for; the owner's default may be the same."""
     created: bool
     """Whether the repository is new."""
     commit: str
@@ -59,9 +60,9 @@ def push_folder(
 ) -> Push:
     """Upload a merged folder in one commit.
 
-    In this order: the folder is complete and every tensor has the hash that was recorded; the
-    files are read and hashed; the token is valid and may write there; the name is free. Only then
-    is the repository made, and the files are sent.
+    In this order: there is a token; the folder is complete and every tensor has the hash that was
+    recorded; the files are read and hashed; the token is known and may write there; the name is
+    free. Only then is the repository made, and the files are sent.
 
     Args:
         folder: What `merge_to_folder` made.
@@ -82,10 +83,10 @@ def push_folder(
     check_name(name, "")
     if name.count("/") != 1:
         raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
+    hub = _Hub(name)  # without a token nothing is hashed
     found = check_merge(folder)
     _check_front_matter(folder / CARD)
     additions = _stage(found, progress, stop)
-    hub = _Hub(name)
     hub.check_token()
     old = hub.look(overwrite=overwrite, private=private)
     removed = tuple(file for file in old or () if is_written(file) and file not in additions)
@@ -107,10 +108,10 @@ def push_folder(
 
 
 def _check_front_matter(card: Path) -> None:
-    parts = card.read_text("utf-8").split("---\n", 2)
     try:
+        parts = card.read_text("utf-8").split("---\n", 2)
         values = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    except yaml.YAMLError:
+    except (OSError, ValueError, yaml.YAMLError):
         values = None
     if not isinstance(values, dict):
         raise DamagedCheckpoint(
@@ -128,7 +129,7 @@ def _stage(found: MergeFolder, progress: Progress | None, stop: Stop | None) -> 
     for done, path in enumerate(paths):
         check(stop)
         report(progress, done, len(paths), f"hash {path.name}")
-        if not is_written(path.name) or not path.is_file():
+        if not is_written(path.name) or not path.is_file() or path.is_symlink():
             raise NotAllowed(
                 f"{folder}: holds {path.name}, which no merge writes, and is not uploaded. Move it "
                 "away."
@@ -165,9 +166,8 @@ def _notes(found: MergeFolder) -> tuple[str, ...]:
     licence = merged_licence(stated)
     notes += licence.warnings
     if licence.unstated:
-        notes.append(
-            f"No licence is stated by {', '.join(licence.unstated)}; so has the card none."
-        )
+        names = ", ".join(licence.unstated)
+        notes.append(f"No licence is stated by {names}, so the card states none either.")
     return tuple(notes)
 
 

@@ -135,7 +135,7 @@ def _write(
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
     record = MergeRecord(
-        *(merger.parents(), tally.modules(), energies_of(merger.plans), files, tensors),
+        *(tally.parents, tally.modules(), energies_of(merger.plans), files, tensors),
         origins=beside.origins,
     )
     write_provenance(merger.recipe, record, folder)

@@ -22,7 +22,7 @@ class Tally:
     """
 
     def __init__(self, merger: Merger, progress: Progress | None) -> None:
-        self._plans, self._parents = merger.plans, merger.parents()
+        self._plans, self.parents = merger.plans, merger.parents()
         self._progress = progress
         self._models = len(merger.recipe.models)
         self._modules = {module.tensor: module for module in merger.modules}
@@ -73,5 +73,5 @@ class Tally:
                     f"{wanted / plan.numel:.2%}: ties at a threshold were pruned, or more "
                     "elements are equal to the base than were to be dropped."
                 )
-        stated = {parent.reference: parent.licence for parent in self._parents}
+        stated = {parent.reference: parent.licence for parent in self.parents}
         return (*found, *merged_licence(stated).warnings)

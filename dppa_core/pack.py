@@ -109,7 +109,8 @@ def pack_models(
         stop: Ends the work between two slices; nothing is left behind.
 
     Raises:
-        InvalidRecipe: a method that combines deltas, so that no part of it is one model's.
+        InvalidRecipe: a method that combines deltas, so that no part of it is one model's, or a
+            vocabulary that is not the base's.
         UnknownName: `model` is none of the recipe's.
         InvalidValue, NotAllowed: see `check_target`.
         CheckpointError: see `Merger`.
@@ -125,7 +126,7 @@ def pack_models(
     with atomic_folder(check_place(), may_replace=may_replace, sync=sync) as folder:
         for name, one in chosen.items():
             one = one if coefficient is None else replace(one, coefficient=coefficient)
-            alone = replace(recipe, models=(one,))
+            alone = replace(recipe, models=(one,), chat_template="auto")  # a pack holds none
             merger = Merger(alone, workers=threads, progress=progress, stop=stop)
             read += merger.folders()
             packer = _Packer(merger, threads, progress, stop)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from dppa_core.pack_format import SUFFIX, read_pack_header
+from dppa_core.recipe import parse_recipe
 from dppa_core.safetensors_io import open_file
 
 _LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
@@ -26,6 +27,8 @@ class Parent:
     """As the recipe names it."""
     licence: str | None
     """Identifier of the Hub, as its README.md states it; "other (NAME)" for one of its own."""
+    made_of: tuple[str, ...] = ()
+    """References of the models that a delta pack was made of."""
 
 
 def parent_of(reference: str, folder: Path) -> Parent:
@@ -34,7 +37,9 @@ def parent_of(reference: str, folder: Path) -> Parent:
     A README.md that is missing, damaged or silent is no error: it then says nothing.
     """
     if folder.suffix == SUFFIX and folder.is_file():
-        return Parent(reference, read_pack_header(open_file(folder)).licence or None)
+        header = read_pack_header(open_file(folder))
+        models = tuple(model.model for model in parse_recipe(header.recipe).models)
+        return Parent(reference, header.licence or None, models)
     return Parent(reference, licence_in(front_matter(folder / "README.md"), reference))
 
 

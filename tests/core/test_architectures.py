@@ -1,7 +1,7 @@
 """Merges of tiny random models of every family, against the slow reference, byte by byte."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.modules import find_modules, layer_of
+from dppa_core.pack import pack_models
 from dppa_core.pool import IDLE_MERGES, ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.sources import open_checkpoint
 from tests.families import FAMILIES, random_model
 from tests.reference import slow
 from tests.tiny import save_tokenizer, to_bytes
@@ -98,6 +100,16 @@ def test_a_merge_equals_the_slow_reference(family: Family, method: str) -> None:
             dtype, shape, raw = merger.tensor(name)
             assert dtype == family.dtype and shape == expected.arrays[name].shape
             assert raw.tobytes() == to_bytes(expected.arrays[name].ravel(), dtype), name
+
+
+def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path) -> None:
+    recipe = family.recipe()
+    for found, model in zip(pack_models(recipe, tmp_path / "packs"), recipe.models, strict=True):
+        merger = Merger(replace(recipe, models=(model,)))
+        restored = open_checkpoint(f"{recipe.base}+{tmp_path / 'packs' / found.file}")
+        assert restored.names() == merger.names()
+        for name in merger.names():
+            assert restored.raw(name).tobytes() == merger.tensor(name)[2].tobytes(), name
 
 
 def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> None:

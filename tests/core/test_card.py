@@ -52,6 +52,12 @@ def test_adapters_are_named_and_are_parents_too() -> None:
     assert "# base merged with base+math-lora\n" in card
 
 
+def test_what_a_pack_was_made_of_is_a_parent_too() -> None:
+    pack = Parent("packs/math.safetensors", "mit", ("hub:some/math@main", "zoo:law"))
+    card = model_card(recipe(PINNED, f"{PINNED}+packs/math.safetensors"), MergeRecord((pack,)))
+    assert front(card)["base_model"] == ["owner/base", "some/math"]
+
+
 def test_a_licence_of_its_own_keeps_its_name() -> None:
     values = front(model_card(recipe(), MergeRecord((Parent("zoo:base", "other (tiny-1.0)"),))))
     assert (values["license"], values["license_name"]) == ("other", "tiny-1.0")

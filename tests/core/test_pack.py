@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from dppa_core import pack as packing
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.convert import convert_to_folder
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -25,6 +26,7 @@ from dppa_core.errors import (
     UnknownName,
 )
 from dppa_core.fingerprints import known_fingerprint
+from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.pack import pack_models
 from dppa_core.pack_checkpoint import PackCheckpoint
@@ -195,6 +197,19 @@ def test_the_bytes_depend_on_weights_alone(tmp_path: Path) -> None:
     assert_same(recipe, f"{tmp_path / '1' / 'base'}+{out / 'math.safetensors'}")
 
 
+def test_a_folder_made_of_base_and_pack_is_the_merge(zoo_env: Path, tmp_path: Path) -> None:
+    reference = packed(MATH, tmp_path / "packs")
+    converted = convert_to_folder(reference, tmp_path / "converted", sync=False)
+    assert converted.files == merge_to_folder(MATH, tmp_path / "merged", sync=False).files
+
+
+def test_a_pack_of_nothing_is_the_base(zoo_env: Path, tmp_path: Path) -> None:
+    nothing = MergeRecipe("zoo:base", (DomainModel("zoo:math", coefficient=0.0),))
+    (found,) = pack_models(nothing, tmp_path / "packs")
+    assert (found.stored, len(open_file(tmp_path / "packs" / found.file).tensors)) == (0, 0)
+    assert_same(nothing, f"zoo:base+{tmp_path / 'packs'}")
+
+
 def test_the_header_tells_what_is_inside(zoo_env: Path, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(packed(MATH, tmp_path / "packs"))
     assert isinstance(checkpoint, PackCheckpoint)
@@ -210,7 +225,8 @@ def test_a_pack_carries_the_licence_of_what_it_is_made_of(tmp_path: Path) -> Non
         (tmp_path / name / "README.md").write_text(f"---\nlicense: {licence}\n---\n", "utf-8")
     recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
     packed(recipe, tmp_path / "packs")
-    assert parent_of("x", tmp_path / "packs" / "math.safetensors").licence == "llama2"
+    found = parent_of("x", tmp_path / "packs" / "math.safetensors")
+    assert (found.licence, found.made_of) == ("llama2", (str(tmp_path / "math"),))
 
 
 def test_another_base_is_refused(zoo_env: Path, tmp_path: Path) -> None:
@@ -328,6 +344,13 @@ def test_a_method_that_combines_has_no_part_of_one_model(zoo_env: Path, tmp_path
     with pytest.raises(InvalidRecipe, match="ties makes one delta of all models"):
         pack_models(MergeRecipe("zoo:base", models, "ties"), tmp_path / "packs")
     assert not (tmp_path / "packs").exists()
+
+
+def test_a_pack_has_the_vocabulary_of_its_base(zoo_env: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRecipe, match="vocabulary: union: a pack is laid over the base"):
+        pack_models(replace(MATH, vocabulary="union"), tmp_path / "packs")
+    both = MergeRecipe("zoo:base", (*MATH.models, DomainModel("zoo:law")), chat_template="zoo:law")
+    assert len(pack_models(both, tmp_path / "packs")) == 2
 
 
 def test_a_failure_leaves_nothing(

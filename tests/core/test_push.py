@@ -107,7 +107,8 @@ def flip(folder: Path) -> None:
     (lambda f: (f / "README.md").write_text("# hello\n"), DamagedCheckpoint, "no front matter"),
     (lambda f: (f / ".env").write_text("SECRET=1"), NotAllowed, "holds .env, which no merge"),
     (lambda f: (f / "more").mkdir(), NotAllowed, "holds more, which no merge writes"),
-], ids=range(6))  # fmt: skip
+    (lambda f: (f / "vocab.json").symlink_to("/etc/passwd"), NotAllowed, "holds vocab.json"),
+], ids=range(7))  # fmt: skip
 def test_a_folder_that_is_not_in_order_is_refused_before_the_hub_is_asked(
     hub: WritableHub,
     merged: Path,
