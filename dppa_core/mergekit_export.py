@@ -68,7 +68,24 @@ def export_mergekit(
     written |= {"models": models}
     if said.parameters:
         written["parameters"] = dict(said.parameters)
+    written |= _vocabulary(recipe, place, notes)
     # Sums in float32 and one rounding, as here.
     written |= {"dtype": "float32", "out_dtype": recipe.dtype}
     text = yaml.dump(written, Dumper=RowDumper, sort_keys=False, allow_unicode=True)
     return Exported(str(text), tuple(notes))
+
+
+def _vocabulary(
+    recipe: MergeRecipe, place: Callable[[str], str], notes: list[str]
+) -> dict[str, Any]:
+    """Whose tokens the merge has, where it is not the base; what differs goes into the notes."""
+    if recipe.chat_template not in ("auto", "base"):
+        notes.append("mergekit takes the chat template of the base; the recipe names another.")
+    if recipe.vocabulary == "base":
+        return {}
+    notes.append(
+        "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
+        "its row is the base's."
+    )
+    whose = recipe.vocabulary
+    return {"tokenizer_source": whose if whose == "union" else place(whose)}

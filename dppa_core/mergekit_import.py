@@ -75,6 +75,7 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
         target.parameters,
         dtype=source.dtype,
         prune=target.prune,
+        vocabulary=source.vocabulary,
     )
     return Imported(recipe, tuple(source.notes))
 

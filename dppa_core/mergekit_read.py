@@ -19,7 +19,6 @@ _KEYS = (
     *("merge_method", "base_model", "models", "slices", "modules", "parameters"),
     *("dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template", "name"),
 )
-_IGNORED = {"tokenizer_source", "tokenizer", "chat_template"}
 _DTYPES = ("bfloat16", "float16", "float32")
 
 
@@ -36,6 +35,8 @@ class Source:
     names: Sequence[str]
     """Of the tensors of the base; empty where they are not known."""
     dtype: str = "bfloat16"
+    vocabulary: str = "base"
+    """See `MergeRecipe`."""
     notes: list[str] = field(default_factory=list)
 
     def setting(self, name: str, default: Any, own: Mapping[str, Any] | None = None) -> Setting:
@@ -115,12 +116,34 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> Source:
     given = _parameters(data.get("parameters"), "parameters")
     source = Source(method, base, models, given, names(base))
     source.dtype = _dtype(data, source)
-    for key in sorted(_IGNORED & set(data)):
-        if data[key] not in (None, "base"):
-            source.note(
-                f"{key} is left out: a merge here has the tokenizer and template of its base."
-            )
+    source.vocabulary = _vocabulary(data, source)
+    if data.get("chat_template") not in (None, "auto"):
+        source.note(
+            "chat_template is left out: it is the base's here, or that of the first model that has "
+            "one."
+        )
     return source
+
+
+def _vocabulary(data: Mapping[Any, Any], source: Source) -> str:
+    """Whose tokens the merge has; `tokenizer` and the older `tokenizer_source` say it."""
+    given = data.get("tokenizer", data.get("tokenizer_source"))
+    if isinstance(given, Mapping):
+        rest = sorted(str(key) for key in given if key != "source")
+        if rest:
+            source.note(f"tokenizer: {', '.join(rest)} left out: rows have one rule here.")
+        given = given.get("source")
+    known = ("base", "union", *(model for model, _ in source.models))
+    if given is None or given in ("base", source.base):
+        return "base"
+    if not isinstance(given, str) or given not in known:
+        source.note(f"tokenizer {shown(given)} is left out: it is none of the recipe's models.")
+        return "base"
+    source.note(
+        "Where a model lacks a token of the base, mergekit puts the mean of the others there; here "
+        "its row is the base's."
+    )
+    return given
 
 
 def _models(data: Mapping[Any, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:

@@ -106,7 +106,11 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     if head:
         yield _own_head(tuned, head)
     shapes = [name for name in mine if name in places and mine[name] != theirs[places[name]]]
-    rows = [name for name in shapes if _is_vocabulary(base, name)]
+    rows = [
+        name
+        for name in shapes
+        if _is_vocabulary(base, name) and mine[name][1:] == theirs[places[name]][1:]
+    ]
     other = [name for name in shapes if name not in rows]
     if other:
         first = other[0]
@@ -167,13 +171,25 @@ def _is_vocabulary(base: ModelFacts, name: str) -> bool:
 
 
 def _rows(base: ModelFacts, tuned: ModelFacts) -> Finding:
+    what = f"It has {_number(tuned.rows)} rows of tokens, the base {_number(base.rows)}."
+    lacking = [one.reference for one in (base, tuned) if not one.tokenizer.files]
+    if lacking:
+        return Finding(
+            Severity.BLOCKER,
+            "vocabulary",
+            tuned.reference,
+            what,
+            f"Rows are matched by the text of their token, and {lacking[0]} has no tokenizer.",
+            "Copy its tokenizer's files beside its config.json.",
+        )
     return Finding(
-        Severity.BLOCKER,
+        Severity.NOTE,
         "vocabulary",
         tuned.reference,
-        f"It has {_number(tuned.rows)} rows of tokens, the base {_number(base.rows)}.",
-        "Added tokens, or padding to a round number, are the usual cause.",
-        "Use a domain model with the base's vocabulary, or cut the added rows off first.",
+        what,
+        "Added tokens, or padding to a round number, are the usual cause. Rows are matched by the "
+        "text of their token; the merge has the base's tokens.",
+        "`vocabulary: union` in the recipe keeps added tokens.",
     )
 
 
@@ -240,8 +256,9 @@ def _tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             tuned.reference,
             f"{len(found.moved):,} tokens have another row than in the base "
             f"({examples(found.moved)}).",
-            "The rows of the embedding then belong to different tokens.",
-            "Choose a domain model that was made from this base.",
+            "Rows are matched by the text of their token. A model made from this base seldom "
+            "moves them.",
+            "Look whether it was made from this base.",
         )
     elif found.same:
         yield Finding(
@@ -258,7 +275,7 @@ def _tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "tokenizer",
             tuned.reference,
             f"Of tokens it has {' and '.join(told)} than the base; all others agree.",
-            "The merge takes the base's tokenizer.",
+            "The merge has the base's tokens, unless its recipe names another `vocabulary`.",
         )
 
 
@@ -266,12 +283,15 @@ def _template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     mine, theirs = base.tokenizer.template, tuned.tokenizer.template
     if not theirs or mine == theirs:
         return
-    other = "another one" if mine else "none"
+    if mine:
+        what, why = "another one", "The merge takes the base's."
+    else:
+        what, why = "none", "The merge takes that of the first domain model that has one."
     yield Finding(
         Severity.NOTE,
         "template",
         tuned.reference,
-        f"It has a chat template, the base has {other}.",
-        "The merge takes the base's files, so it is asked in the base's way.",
-        "To ask it in this model's way, copy its chat template into the merge.",
+        f"It has a chat template, the base has {what}.",
+        why,
+        f"`chat_template: {tuned.reference}` in the recipe takes this one.",
     )

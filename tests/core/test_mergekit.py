@@ -268,11 +268,34 @@ def test_a_recipe_that_cannot_be_read_says_why(
 
 def test_what_is_lost_is_said() -> None:
     text = mergekit("task_arithmetic", rest="parameters: {weight: 1}\ntokenizer_source: union")
-    assert "tokenizer_source is left out" in read(text).notes[0]
+    assert "mergekit puts the mean of the others there" in read(text).notes[0]
     plain = read(text.replace("dtype: float32\n", "").replace("tokenizer_source: union", ""))
     assert "names no dtype" in plain.notes[0]
     half = read(text.replace("dtype: float32", "dtype: bfloat16"))
     assert any("computes in bfloat16" in note for note in half.notes)
+
+
+def test_whose_tokens_a_merge_has_is_read_and_written() -> None:
+    def found(rest: str) -> tuple[str, tuple[str, ...]]:
+        given = read(mergekit("task_arithmetic", rest=f"parameters: {{weight: 1}}\n{rest}"))
+        return given.recipe.vocabulary, given.notes
+
+    assert found("tokenizer_source: base") == found("chat_template: auto") == ("base", ())
+    assert found("tokenizer: {source: union}")[0] == "union"
+    assert found("tokenizer_source: union")[0] == "union"
+    whose = read(mergekit("task_arithmetic", rest="parameters: {weight: 1}")).recipe.models[0].model
+    assert found(f"tokenizer_source: {whose}")[0] == whose
+    vocabulary, notes = found("tokenizer: {source: else, pad_to_multiple_of: 64}")
+    assert vocabulary == "base"
+    assert "pad_to_multiple_of left out" in notes[0] and "'else' is left out" in notes[1]
+    assert "chat_template is left out" in found("chat_template: chatml")[1][0]
+    model = DomainModel("./math")
+    for choice in ("union", "./math"):
+        recipe = MergeRecipe("base", (model,), "task_arithmetic", vocabulary=choice)
+        assert yaml.safe_load(export_mergekit(recipe).text)["tokenizer_source"] == choice
+    plain = MergeRecipe("base", (model,), "task_arithmetic", chat_template="./math")
+    told = export_mergekit(plain)
+    assert "tokenizer_source" not in told.text and "chat template of the base" in told.notes[0]
 
 
 def exported(method: str, *models: DomainModel, **rest: object) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core.alignment import align
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import CheckpointError
 from dppa_core.pairs import match_tensors
@@ -75,8 +76,25 @@ def test_another_shape_names_both() -> None:
 
 def test_another_vocabulary_is_told_in_rows() -> None:
     wider = tensors(Shape(vocab=260).tensors())
-    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=wider)))
+    words = tokenizer({"a": 0}, "git:1")
+    pair = base(tokenizer=words), model(tensors=wider, tokenizer=words)
+    (finding,) = of(Severity.NOTE, found(*pair))
     assert finding.topic == "vocabulary" and "260 rows of tokens, the base 259" in finding.what
+    assert not of(Severity.BLOCKER, found(*pair))
+
+
+def test_another_vocabulary_without_a_tokenizer_cannot_be_merged() -> None:
+    wider = tensors(Shape(vocab=260).tensors())
+    nothing = TokenizerFacts()
+    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=wider, tokenizer=nothing)))
+    assert finding.topic == "vocabulary" and "has no tokenizer" in finding.why
+
+
+def test_a_wider_embedding_is_another_size_of_model() -> None:
+    wide = tensors(Shape(hidden=64).tensors())
+    blockers = of(Severity.BLOCKER, found(base(), model(tensors=wide)))
+    assert "tensors" in {f.topic for f in blockers}
+    assert "vocabulary" not in {f.topic for f in blockers}
 
 
 def test_another_float_is_noted() -> None:
@@ -176,7 +194,8 @@ def test_preflight_blocks_exactly_what_the_merge_refuses(change: str, tmp_path: 
     said = [*about_model(looked[1]), *found(looked[0], looked[1])]
     opened = [SafetensorsCheckpoint(folder) for folder in sides]
     try:
-        match_tensors(*opened)
+        pair = align(opened[0], opened[1:], ["tuned"])
+        match_tensors(pair.base, pair.tuned[0])
         refused = False
     except CheckpointError:
         refused = True

@@ -1,0 +1,75 @@
+"""Calibration text of models with another tokenizer: each reads it with its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.calibrated import ranked_profile
+from dppa_core.calibration import Calibration
+from dppa_core.checkpoint import to_float32
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
+from dppa_core.recipe import DomainModel, MergeRecipe
+from tests.tiny import random_llama, tuned_llama
+from tests.vocabularies import shuffled
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+TEXT = Calibration(("math",), tokens=500)
+EMBEDDING = "model.embed_tokens.weight"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same models twice: in `other` the tokens of one are in another order."""
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    base = random_llama(0)
+    math = tuned_llama(base, 1)
+    for where in ("plain", "other"):
+        base.save(tmp_path / where / "base")
+    math.save(tmp_path / "plain" / "math")
+    shuffled(math, tmp_path / "other" / "math", 7)
+    return tmp_path
+
+
+def recipe(method: str, **parameters: object) -> MergeRecipe:
+    levels = (0.6,) if method == "dppa" else (0.0,)
+    models = (DomainModel("./math", levels),)
+    return MergeRecipe("./base", models, method, parameters, calibration=TEXT)
+
+
+def test_scores_by_inputs_are_the_same_whatever_the_order_of_tokens(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = recipe("dppa", significance="activation", other_tensors="prune")
+    hashes = set()
+    for where in ("plain", "other"):
+        monkeypatch.chdir(root / where)
+        hashes.add(merge_to_folder(given, root / f"out-{where}", sync=False).sha256)
+    assert len(hashes) == 1
+    profiles = []
+    for where in ("plain", "other"):
+        monkeypatch.chdir(root / where)
+        profiles.append(ranked_profile("./base", "./math", "activation", TEXT))
+    for one, other in zip(profiles[0].modules, profiles[1].modules, strict=True):
+        np.testing.assert_array_equal(one.counts, other.counts)
+
+
+@pytest.mark.parametrize(
+    "given", [recipe("fisher"), recipe("dppa", significance="fisher", other_tensors="prune")]
+)
+def test_fisher_information_in_rows_of_another_order_is_not_taken(
+    root: Path, monkeypatch: pytest.MonkeyPatch, given: MergeRecipe
+) -> None:
+    """The modules' is; that of the embedding belongs to other rows, and |d| stands for it."""
+    monkeypatch.chdir(root / "other")
+    moved = Merger(given)
+    monkeypatch.chdir(root / "plain")
+    plain = Merger(given)
+    for name in plain.names():
+        one, other = (
+            to_float32(raw, code) for code, _, raw in (plain.tensor(name), moved.tensor(name))
+        )
+        assert one.shape == other.shape
+        if name != EMBEDDING:  # a sum over tokens in another order may end in another last bit
+            assert np.mean(one != other) < 0.01
