@@ -110,6 +110,16 @@ class Fusion:
     """Elements kept of each domain model's delta, those without a term included."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingredient:
+    """One model's part in one tensor, as a method asks for it."""
+
+    finetuned: Shaped[ndarray, " n"]
+    dtype: str
+    treatment: Treatment
+    coefficient: float
+
+
 def prepare_term(
     loader: Loader,
     pair: TensorPair,
@@ -134,10 +144,10 @@ def prepare_term(
     if isinstance(treatment, Dropped) or numel == 0:
         return None
     if isinstance(treatment, Whole):
-        whole = _Whole(_weight(coefficient, treatment.factor))
+        whole = _Whole(weight_of(coefficient, treatment.factor))
         return Term(pair, models[1], whole, numel)
     if isinstance(treatment, RandomDrop):
-        weight = _weight(coefficient, treatment.factor)
+        weight = weight_of(coefficient, treatment.factor)
         random = _Random(drop_seed(pair.name, models[1], seed), drop_cut(treatment.rate), weight)
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
@@ -145,7 +155,8 @@ def prepare_term(
     return _band_term(loader, pair, treatment, coefficient, models[1], scoring)
 
 
-def _weight(coefficient: float, factor: float) -> float:
+def weight_of(coefficient: float, factor: float) -> float:
+    """What a delta is multiplied with: a float32."""
     return float(np.float32(coefficient * factor))
 
 
@@ -176,7 +187,7 @@ def _band_term(
         tensor_seed(pair.name),
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
         np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
-        np.array([_weight(coefficient, f) for f in banded.factors], dtype=np.float32),
+        np.array([weight_of(coefficient, f) for f in banded.factors], dtype=np.float32),
     )
     action = bands if scoring is None else _RankedBands(bands, scoring)
     return Term(pair, model, action, found[-1][1])

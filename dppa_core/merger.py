@@ -26,7 +26,7 @@ from dppa_core.kernels import get_backend
 from dppa_core.merge_calibration import Calibrator
 from dppa_core.merge_inputs import aligned, pinned_recipe
 from dppa_core.merge_stacked import Layers, StackMerger
-from dppa_core.merge_tensors import Action, Fuser, Fusion, Term, prepare_term
+from dppa_core.merge_tensors import Action, Fuser, Fusion, Ingredient, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
@@ -58,6 +58,7 @@ class Merger:
 
     Attributes:
         recipe: The recipe, with the commits of models of the Hub.
+        backend: As given.
         twins: Head -> embedding, where the two are one tensor in every model.
 
     Raises:
@@ -89,7 +90,7 @@ class Merger:
             ("aligned", recipe.base, recipe.vocabulary, files), lambda: aligned(recipe, models)
         )
         self.base, self.tuned = self.alignment.base, self.alignment.tuned
-        self._kernels = get_backend(backend)
+        self._kernels, self.backend = get_backend(backend), backend
         self._releaser = Releaser((self.base, *self.tuned))
         self._places, self.twins = self._shelf.value(
             ("matched", recipe.base, recipe.vocabulary, files),
@@ -202,6 +203,23 @@ class Merger:
         fusion = Fusion(name, *base, added, self.dtype(name), kept)
         models = tuple(index for index, term in enumerate(terms) if term)
         return Layers(fusion, self.base.shape(name), models, tuple(coefficients))
+
+    def ingredients(self, name: str) -> tuple[Ingredient, ...] | None:
+        """Each model's part in a tensor, none of it read; None if deltas are combined or scored."""
+        name = self.twins.get(name, name)
+        if self.combines or self._copied(name) or any(self._scores):
+            return None
+        return tuple(
+            Ingredient(
+                tuned.raw(places[name]),
+                tuned.dtype(places[name]),
+                given.modules.get(name, given.others),
+                coefficient_of(model.coefficient, name, self._layers),
+            )
+            for model, tuned, places, given in zip(
+                self.recipe.models, self.tuned, self._places, self._treatments, strict=True
+            )
+        )
 
     def _term(self, loader: Loader, pair: TensorPair, index: int, weight: float) -> Term | None:
         """What one model adds to a tensor; worked out once, however often surveys read it."""

@@ -76,11 +76,13 @@ RECIPES = [
 ]
 
 
+@pytest.mark.parametrize("at_once", [0, 10**9], ids=["whole", "in chunks"])
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["bfloat16", "float32"])
 def test_what_is_written_in_place_is_what_a_folder_holds(
-    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "FLOAT32_LIMIT", limit)
+    monkeypatch.setattr(live, "AT_ONCE", at_once)
     models = filled(ModelPool())
     memories = {id(slot.resident.model) for slot in models._slots.values()}
     for number, wanted in enumerate(RECIPES):

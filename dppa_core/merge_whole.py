@@ -1,0 +1,92 @@
+"""The pass over whole tensors of bfloat16, in one reading.
+
+Knows raw arrays and treatments. Where weights are near, as those of models in memory, thresholds
+need not be found before sums are made. What it cannot do it leaves to the pass in chunks, which
+writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt16
+from numpy import ndarray
+
+from dppa_core.merge_tensors import Ingredient, weight_of
+from dppa_core.methods.treatment import Banded, Dropped, Treatment, Whole
+from dppa_core.partition import Selection, settled_cut, tensor_seed
+
+LEVELS = 2
+"""Most levels of a model that are read at once."""
+
+
+class _Bands:
+    """Levels of all models of one tensor, as `kernels.whole` takes them."""
+
+    def __init__(self, models: int) -> None:
+        shape = models, LEVELS
+        self.thresholds: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
+        self.lows: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
+        self.highs: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
+        self.counts: Int64[ndarray, "K two three"] = np.zeros((*shape, 3), np.int64)
+        self.weights: Float32[ndarray, "K two"] = np.zeros(shape, np.float32)
+
+    def put(self, model: int, treatment: Treatment, coefficient: float, numel: int) -> None:
+        """Write one model's levels down."""
+        if isinstance(treatment, Whole):
+            self.thresholds[model, 0] = -1  # every element is inside
+            self.weights[model, 0] = weight_of(coefficient, treatment.factor)
+        elif isinstance(treatment, Banded):
+            levels = zip(treatment.selections, treatment.factors, strict=True)
+            for level, (selection, factor) in enumerate(levels):
+                self.weights[model, level] = weight_of(coefficient, factor)
+                self._select((model, level), selection, numel)
+
+    def _select(self, place: tuple[int, int], selection: Selection, numel: int) -> None:
+        cut = settled_cut(selection)
+        if cut is not None:
+            self.thresholds[place] = cut.threshold
+            return
+        self.thresholds[place] = self.lows[place] = selection.low
+        self.highs[place] = selection.high
+        rank = selection.rank - (numel - selection.above - selection.within)
+        share = selection.share if selection.ties == "exact" else 0
+        self.counts[place] = selection.within, rank, share
+
+
+def merge_whole(
+    name: str,
+    base: UInt16[ndarray, " n"],
+    models: Sequence[Ingredient],
+    out: UInt16[ndarray, " n"],
+) -> bool:
+    """Merge one tensor of bfloat16 into bfloat16.
+
+    False where that is another pass's affair: other treatments or dtypes, and everything that is
+    an error there. `out` is then undefined.
+
+    Args:
+        name: Of the tensor, for the order among ties.
+        base: As stored, bfloat16.
+        models: Whose deltas are added.
+        out: Where to.
+    """
+    models = [model for model in models if not isinstance(model.treatment, Dropped)]
+    if not models or not base.size or not all(map(_fits, models)):
+        return False
+    from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
+
+    bands = _Bands(len(models))
+    for index, model in enumerate(models):
+        bands.put(index, model.treatment, model.coefficient, base.size)
+    tuned = tuple(model.finetuned for model in models)
+    levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
+    seed = np.uint64(tensor_seed(name))
+    return bool(whole.merge(base, tuned, seed, *levels, out) == whole.DONE)
+
+
+def _fits(model: Ingredient) -> bool:
+    treatment = model.treatment
+    banded = isinstance(treatment, Banded) and len(treatment.selections) <= LEVELS
+    return model.dtype == "BF16" and (banded or isinstance(treatment, Whole))

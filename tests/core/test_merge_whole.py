@@ -1,0 +1,128 @@
+"""Whole tensors merged in one reading: the bytes of the pass in chunks, ties included."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dppa_core.binning import profile_tensor
+from dppa_core.chunks import Loader, TensorPair
+from dppa_core.deltas import ModuleProfile
+from dppa_core.floats import from_float32, to_float32
+from dppa_core.kernels import get_backend
+from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, prepare_term
+from dppa_core.merge_whole import merge_whole
+from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
+from dppa_core.modules import Module
+from dppa_core.partition import select
+
+NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5000
+LOADER = Loader(get_backend("numba"))
+BOTH = ("base", "tuned")
+
+
+def pair_of(seed: int, steps: int, base: np.ndarray) -> TensorPair:
+    """A domain model; the fewer steps its deltas take, the more of them are tied."""
+    rng = np.random.default_rng(seed)
+    delta = np.round(rng.standard_t(4, SIZE) * steps) / steps * 0.002
+    tuned = from_float32((to_float32(base, "BF16") + delta).astype(np.float32), "BF16")
+    return TensorPair(NAME, base, "BF16", tuned, "BF16")
+
+
+def profiled(pair: TensorPair, *, bins: bool) -> ModuleProfile:
+    """The profile of a tensor, with open bins as a large one has them if asked."""
+    module = Module(NAME, NAME, 0, "up", SIZE, (SIZE,))
+    with pytest.MonkeyPatch.context() as patch:
+        if bins:
+            patch.setattr("dppa_core.binning.EXACT_NUMEL", 0)
+        return profile_tensor(LOADER, module, pair, BOTH)
+
+
+def in_chunks(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> np.ndarray:
+    """The same by the pass that reads thresholds first."""
+    terms = [
+        prepare_term(LOADER, pair, treatment, 0.7, BOTH, 0)
+        for pair, treatment in zip(pairs, treatments, strict=True)
+    ]
+    base = pairs[0].base
+    added = tuple(term for term in terms if term)
+    out = np.empty(SIZE, np.uint16)
+    Fuser(LOADER).fuse_into(Fusion(NAME, base, "BF16", added, "BF16", ()), 0, out)
+    return out
+
+
+def ingredients(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> list[Ingredient]:
+    return [
+        Ingredient(pair.finetuned, "BF16", treatment, 0.7)
+        for pair, treatment in zip(pairs, treatments, strict=True)
+    ]
+
+
+def base_of(seed: int) -> np.ndarray:
+    """Weights of very different sizes, so that some deltas need all their bits."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=SIZE) * 10.0 ** rng.integers(-7, 0, SIZE)
+    return from_float32(weights.astype(np.float32), "BF16")
+
+
+DENSITIES = [round(k / 40, 3) for k in range(1, 40)]
+LEVELS = st.lists(st.sampled_from(DENSITIES), min_size=1, max_size=2)
+
+
+@given(
+    st.integers(0, 99),
+    st.sampled_from([1, 3, 100, 10**5]),
+    st.lists(LEVELS, min_size=2, max_size=2),
+    st.sampled_from(["exact", "prune"]),
+    st.booleans(),
+)
+def test_the_bytes_are_those_of_the_pass_in_chunks(
+    seed: int, steps: int, levels: list[list[float]], ties: str, bins: bool
+) -> None:
+    base = base_of(seed)
+    pairs = [pair_of(seed + number, steps, base) for number in range(2)]
+    treatments = []
+    for pair, rates in zip(pairs, levels, strict=True):
+        profile, falling = profiled(pair, bins=bins), sorted(set(rates), reverse=True)
+        selections = tuple(select(profile, 1 - rate, ties) for rate in falling)
+        treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
+    out = np.zeros(SIZE, np.uint16)
+    assert merge_whole(NAME, base, ingredients(pairs, treatments), out)
+    assert np.array_equal(out, in_chunks(pairs, treatments))
+
+
+def test_open_bins_are_met_at_all() -> None:
+    pair = pair_of(3, 10**5, base_of(3))
+    profile = profiled(pair, bins=True)
+    assert any(select(profile, density).open for density in DENSITIES)
+
+
+def test_whole_and_dropped_deltas_are_merged_too() -> None:
+    base = base_of(1)
+    pairs = [pair_of(number, 3, base) for number in range(3)]
+    treatments = [Whole(), Dropped(), Whole(0.5)]
+    out = np.zeros(SIZE, np.uint16)
+    assert merge_whole(NAME, base, ingredients(pairs, treatments), out)
+    assert np.array_equal(out, in_chunks(pairs, treatments))
+
+
+def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
+    base, out = base_of(1), np.zeros(SIZE, np.uint16)
+    pairs = [pair_of(number, 3, base) for number in range(2)]
+    assert not merge_whole(NAME, base, ingredients(pairs, [Dropped(), Dropped()]), out)
+    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), RandomDrop(0.5, 2.0)]), out)
+    pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
+    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole(4.0)]), out)
+    pairs[1].finetuned[7] = 0x7FC0  # NaN
+    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole()]), out)
+
+
+def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
+    base, out = base_of(1), np.zeros(SIZE, np.uint16)
+    pairs = [pair_of(number, 3, base) for number in range(2)]
+    profile = profiled(pairs[0], bins=False)
+    banded = Banded((select(profile, 0.2),), (1.0,))
+    other = [pairs[1], pairs[1]]
+    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out)
