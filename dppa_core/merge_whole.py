@@ -80,10 +80,17 @@ def merge_whole(
     bands = _Bands(len(models))
     for index, model in enumerate(models):
         bands.put(index, model.treatment, model.coefficient, base.size)
-    tuned = tuple(model.finetuned for model in models)
+    tuned = tuple(_read_only(model.finetuned) for model in models)
     levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
     seed = np.uint64(tensor_seed(name))
-    return bool(whole.merge(base, tuned, seed, *levels, out) == whole.DONE)
+    return bool(whole.merge(_read_only(base), tuned, seed, *levels, out) == whole.DONE)
+
+
+def _read_only(raw: UInt16[ndarray, " n"]) -> UInt16[ndarray, " n"]:
+    """All of one type, as compiled code wants them: mapped arrays are, computed ones are not."""
+    same: UInt16[ndarray, " n"] = np.ascontiguousarray(raw).view()
+    same.flags.writeable = False
+    return same
 
 
 def _fits(model: Ingredient) -> bool:

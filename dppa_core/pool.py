@@ -194,6 +194,7 @@ class ModelPool:
         base = (
             *(recipe.base, merger.companions().key),
             *(*merger.base.identities().items(), *merger.twins.items()),
+            *(merger.base.shape(name) for name in merger.names()),
         )
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
         if old is not None and old.places is not None:

@@ -103,6 +103,7 @@ def test_whole_and_dropped_deltas_are_merged_too() -> None:
     base = base_of(1)
     pairs = [pair_of(number, 3, base) for number in range(3)]
     treatments = [Whole(), Dropped(), Whole(0.5)]
+    pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
     assert merge_whole(NAME, base, ingredients(pairs, treatments), out)
     assert np.array_equal(out, in_chunks(pairs, treatments))
