@@ -44,10 +44,10 @@ class Way:
 
 
 WAYS = (
-    Way("per model", {}),
     Way("per layer", {"per": "layer"}),
-    Way("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
     Way("per layer, surprise", {"per": "layer", "objective": "surprise"}),
+    Way("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
+    Way("per model", {}),
     Way("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
     Way("per model, the merge's own replies", {"positions": "own"}),
 )
