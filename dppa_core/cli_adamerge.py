@@ -79,6 +79,7 @@ def adamerge(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
+    # Options are called as the settings' fields are, so that none is forgotten here.
     given = {name: value for name, value in locals().items() if name in _FIELDS}
     chosen: dict[str, Any] = {**given, "prompts": prompts_each, "project": project}
     settings = AdaMergeSettings(**{k: v for k, v in chosen.items() if v is not None})
