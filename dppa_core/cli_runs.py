@@ -114,10 +114,13 @@ def coefficients(
     work: Annotated[Path, typer.Option(help="Where measured pieces wait.")] = Path("zoo-work"),
     limit: Annotated[int | None, typer.Option(min=1, help="Test items per domain.")] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 60,
+    ways: Annotated[
+        int | None, typer.Option(min=1, help="Ways of looking, the first ones; all if unset.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
-    from dppa_core.zoo.coefficients import measure  # noqa: PLC0415  (imports torch)
+    from dppa_core.zoo.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
     from dppa_core.zoo.coefficients_text import as_json as to_json  # noqa: PLC0415
     from dppa_core.zoo.coefficients_text import markdown  # noqa: PLC0415
 
@@ -125,9 +128,13 @@ def coefficients(
         work,
         limit=limit,
         search_limit=search_limit,
+        ways=WAYS[:ways],
         say=lambda line: _tell(line, quiet=as_json),
     )
-    emit(to_json(found), markdown(found, "make coefficients"), as_json=as_json)
+    given = {"--limit": limit, "--ways": ways}
+    chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
+    emit(to_json(found), markdown(found, command), as_json=as_json)
 
 
 def _write(path: Path, text: str) -> None:

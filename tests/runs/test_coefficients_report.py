@@ -82,12 +82,14 @@ def test_the_command_prints_the_page(
     asked: list[object] = []
 
     def stand_in(work: Path, **options: object) -> CoefficientReport:
-        asked.append((work, options["limit"], options["search_limit"]))
+        asked.append((work, options["limit"], options["search_limit"], options["ways"]))
         return report(found(BETTER))
 
     monkeypatch.setattr(module, "measure", stand_in)
-    assert dppa("zoo", "coefficients", "--work", tmp_path, "--limit", 5) == 0
-    assert dppa.out.startswith("# What AdaMerging found") and asked == [(tmp_path, 5, 60)]
+    assert dppa("zoo", "coefficients", "--work", tmp_path, "--limit", 5, "--ways", 1) == 0
+    assert dppa.out.startswith("# What AdaMerging found")
+    assert 'Made by `make coefficients ARGS="--limit 5 --ways 1"`' in dppa.out
+    assert asked == [(tmp_path, 5, 60, module.WAYS[:1])]
     assert dppa("zoo", "coefficients", "--work", tmp_path, "--json") == 0
     assert dppa.json["uniform"]["coefficient"] == 1.0
 
