@@ -142,7 +142,7 @@ def _row(title: str, marks: Marks, report: CoefficientReport, found: Found | Non
 
 def _course(found: Found) -> str:
     return "; ".join(
-        f"{step}: {entropy:.3f} / {perplexity:.2f} / {100 * accuracy:.1f} %"
+        f"{step}: {entropy:.3f} / {perplexity:.3f} / {100 * accuracy:.1f} %"
         for step, entropy, perplexity, accuracy in found.course
     )
 

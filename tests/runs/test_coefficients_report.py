@@ -49,7 +49,7 @@ def test_the_gain_is_paired_by_item() -> None:
 def test_the_page_says_for_and_against() -> None:
     text = markdown(report(found(BETTER), found(UNIFORM, 0)), "make coefficients")
     assert "| uniform 1 | 60.0 (31.3–83.2) |" in text and "+20.0 ± 15.1 | 10 of 30 |" in text
-    assert "0: 0.200 / 1.50 / 60.0 %; 10: 0.100 / 1.25 / 80.0 %" in text
+    assert "0: 0.200 / 1.500 / 60.0 %; 10: 0.100 / 1.250 / 80.0 %" in text
     sentences = findings(report(found(BETTER), found(UNIFORM, 0), found(UNIFORM, 0, start=0.3)))
     assert "+20.0 points" in sentences[0] and "beyond the 95 % interval" in sentences[0]
     assert "no checkpoint was better than the start" in sentences[1]
