@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench fuzz-merge kills results picture readme help coefficients
+.PHONY: app test check format bench fuzz-merge kills results picture readme help coefficients bench-engine
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -30,6 +30,11 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
+bench-engine: ## Merge models of real sizes beside mergekit, into docs/ and the README (20 minutes)
+	@sh scripts/environment.sh app
+	@sh scripts/mergekit.sh
+	@$(PY) -m benchmarks.engine --write $(ARGS)
+
 fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (ARGS="-n 2")
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q tests/core/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
@@ -54,9 +59,10 @@ picture: ## Take the README's picture of the page
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-readme: ## Copy docs/results.md into the README
+readme: ## Copy docs/results.md and docs/bench-engine.json into the README
 	@sh scripts/environment.sh app
 	@$(PY) scripts/readme.py
+	@$(PY) -m benchmarks.engine.write
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20

@@ -54,8 +54,8 @@ def timed(action: Callable[[], object], runs: int, warm_up: int = 1) -> tuple[fl
     return tuple(times)
 
 
-def machine() -> str:
-    """One line: processor, cores, memory, load, Python."""
+def machine(load: bool = True) -> str:
+    """One line: processor, cores, memory, load if wanted, Python."""
     processor = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         lines = info.read_text(encoding="utf-8").splitlines()
@@ -65,7 +65,7 @@ def machine() -> str:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
         parts.append(f"{memory:.0f} GiB")
-    if hasattr(os, "getloadavg"):
+    if load and hasattr(os, "getloadavg"):
         parts.append(f"load {os.getloadavg()[0]:.1f}")
     return ", ".join([*parts, f"{platform.system()}, Python {platform.python_version()}"])
 

@@ -1,0 +1,130 @@
+"""From rounds to figures: each a ratio within a round, its median, its range, and its target.
+
+Knows names and values of rounds; measures nothing.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MIB = 2**20
+Round = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    name: str
+    target: float | None
+    """The largest value that is good enough; None where there is none to reach."""
+    values: tuple[float, ...]
+    """One a round; empty where it was not measured."""
+    unit: str = ""
+    also: tuple[float, ...] = ()
+    """The same in CPU seconds, where it is a ratio of times."""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the median is good enough; None where nothing says so."""
+        if self.target is None or not self.values:
+            return None
+        return self.median <= self.target
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "figure": self.name,
+            "target": self.target,
+            "median": statistics.median(self.values) if self.values else None,
+            "values": list(self.values),
+            "cpu_values": list(self.also),
+            "unit": self.unit,
+            "reached": self.reached,
+        }
+
+
+def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
+    """The table of the README.
+
+    Args:
+        rounds: Part -> its finished rounds, as `Journal.rounds` gives them.
+    """
+    inside = rounds("inside")
+    return [
+        _ratio("our merge ÷ mergekit ties, S", 0.06, rounds("S"), "dppa", "mergekit ties"),
+        _ratio("our merge ÷ mergekit ties, M", 0.035, rounds("M"), "dppa", "mergekit ties"),
+        *(
+            _ratio(
+                f"our merge ÷ mergekit task_arithmetic, {size}",
+                0.35,
+                rounds(size),
+                "dppa",
+                "mergekit task_arithmetic",
+            )
+            for size in "SM"
+        ),
+        *(_peak(f"peak memory, {size}", 450, rounds(size), "dppa") for size in "SML"),
+        _quotient(
+            "profile of one domain model, per byte touched, ÷ memcpy",
+            4.5,
+            inside,
+            "profile",
+            "copy, bytes of a profile",
+        ),
+        *(
+            _quotient(
+                f"fused apply, 2 levels, {ties}, ÷ memcpy of the same bytes",
+                1.5,
+                inside,
+                f"apply, {ties}",
+                "copy, bytes of a merge",
+            )
+            for ties in ("ties pruned", "exact ties")
+        ),
+        Figure(
+            "slider to live weights, S, exact counts (plan + in-place apply), one core",
+            120,
+            tuple(1000 * one["slider to live weights"] for one in inside),
+            "ms",
+        ),
+        _ratio(
+            "two cores ÷ one core, merge M", 0.6, rounds("M"), "dppa, two cores", "dppa", cpu=False
+        ),
+        *like_for_like(rounds),
+    ]
+
+
+def like_for_like(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
+    """The same method on both sides, every tensor treated as mergekit treats it."""
+    return [
+        *(
+            _ratio(f"our {method} ÷ mergekit {method}, {size}", None, rounds(size), *pair)
+            for method, pair in {
+                method: (method, f"mergekit {method}") for method in ("ties", "task_arithmetic")
+            }.items()
+            for size in "SM"
+        ),
+        *(_peak(f"peak memory of our ties, {size}", None, rounds(size), "ties") for size in "SM"),
+    ]
+
+
+def _ratio(
+    name: str, target: float | None, rounds: Iterable[Round], one: str, other: str, cpu: bool = True
+) -> Figure:
+    both = [r for r in rounds if one in r and other in r]
+    wall = tuple(r[one]["wall"] / r[other]["wall"] for r in both)
+    also = tuple(r[one]["cpu"] / r[other]["cpu"] for r in both) if cpu else ()
+    return Figure(name, target, wall, "", also)
+
+
+def _quotient(name: str, target: float, rounds: Iterable[Round], one: str, other: str) -> Figure:
+    return Figure(name, target, tuple(r[one] / r[other] for r in rounds))
+
+
+def _peak(name: str, target: float | None, rounds: Iterable[Round], one: str) -> Figure:
+    return Figure(name, target, tuple(r[one]["peak"] / MIB for r in rounds if one in r), "MiB")

@@ -1,0 +1,187 @@
+"""The engine's loops beside a plain copy of the same bytes, and a slider's way to live weights.
+
+Run as a process of its own, on one core: `python -m benchmarks.engine.inside MODELS`. Every round
+measures all of it, one after the other; the report divides within a round.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from benchmarks.engine.recipes import recipe
+from benchmarks.synthetic import BASE, DOMAINS
+from dppa_core.binning import Counter, joined, profile_of_bins
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.deltas import ModuleProfile
+from dppa_core.kernels import get_backend
+from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
+from dppa_core.methods.treatment import Banded
+from dppa_core.modules import Module, find_modules
+from dppa_core.partition import select
+from dppa_core.sources import open_checkpoint
+
+LEVELS, FACTORS = (0.9, 0.8), (1.6, 1.0)
+RATES = (0.8, 0.7, 0.75, 0.85, 0.65)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resident:
+    """The modules of a base and its domain models, as arrays in memory."""
+
+    modules: tuple[Module, ...]
+    pairs: tuple[Mapping[str, TensorPair], ...]
+    """Of each domain model, by tensor."""
+
+    @property
+    def numel(self) -> int:
+        return sum(module.numel for module in self.modules)
+
+
+def resident(models: Path) -> Resident:
+    """Read all modules into memory."""
+    base = open_checkpoint(str(models / BASE))
+    modules = tuple(find_modules({name: base.shape(name) for name in base.names()}))
+    old = _read(base, modules)
+    pairs = []
+    for domain in DOMAINS:
+        new = _read(open_checkpoint(str(models / domain)), modules)
+        pairs.append(
+            {m.tensor: TensorPair(m.tensor, *old[m.tensor], *new[m.tensor]) for m in modules}
+        )
+    return Resident(modules, tuple(pairs))
+
+
+def _read(source: Checkpoint, modules: Sequence[Module]) -> dict[str, tuple[ndarray, str]]:
+    return {m.tensor: (np.array(source.raw(m.tensor)), source.dtype(m.tensor)) for m in modules}
+
+
+def profile_all(loaded: Resident, loader: Loader, model: int = 0) -> list[ModuleProfile]:
+    """The profile of one domain model."""
+    counter, found = Counter(loader), []
+    for module in loaded.modules:
+        pair = loaded.pairs[model][module.tensor]
+        parts = [counter.count(pair, *part) for part in slices(pair.numel)]
+        found.append(profile_of_bins(module, pair, joined(parts), (BASE, DOMAINS[model])))
+    return found
+
+
+def fusions(loaded: Resident, loader: Loader, ties: str) -> list[Fusion]:
+    """What every module is merged of: three domain models, two levels each."""
+    terms: list[list[Term]] = [[] for _ in loaded.modules]
+    for model, pairs in enumerate(loaded.pairs):
+        for place, profile in enumerate(profile_all(loaded, loader, model)):
+            pair = pairs[profile.module.tensor]
+            selections = tuple(select(profile, 1 - rate, ties) for rate in LEVELS)
+            names = (BASE, DOMAINS[model])
+            term = prepare_term(loader, pair, Banded(selections, FACTORS), 0.3, names, 0)
+            terms[place] += [term] if term else []
+    return [
+        Fusion(each[0].pair.name, each[0].pair.base, "BF16", tuple(each), "BF16", ())
+        for each in terms
+    ]
+
+
+class Loops:
+    """What a round measures of the loops."""
+
+    def __init__(self, models: Path) -> None:
+        self._loader = Loader(get_backend("numba"))
+        self._loaded = resident(models)
+        self._fuser = Fuser(self._loader)
+        self._out = {m.tensor: np.zeros(m.numel, np.uint16) for m in self._loaded.modules}
+        self._exact = fusions(self._loaded, self._loader, "exact")
+        self._pruned = fusions(self._loaded, self._loader, "prune")
+        # A copy touches every byte twice: once where it is read, once where it is written.
+        self._source = np.ones(self._loaded.numel * 5, np.uint8)
+        self._target = np.zeros_like(self._source)
+
+    def round(self) -> dict[str, float]:
+        """Seconds of one pass over all modules, by what is done."""
+        half = self._loaded.numel * 2
+        return {
+            "copy, bytes of a profile": _seconds(lambda: self._copy(half)),
+            "profile": _seconds(lambda: profile_all(self._loaded, self._loader)),
+            "copy, bytes of a merge": _seconds(lambda: self._copy(self._source.size)),
+            "apply, exact ties": _seconds(lambda: self._apply(self._exact)),
+            "apply, ties pruned": _seconds(lambda: self._apply(self._pruned)),
+        }
+
+    def _copy(self, nbytes: int) -> None:
+        np.copyto(self._target[:nbytes], self._source[:nbytes])
+
+    def _apply(self, chosen: Sequence[Fusion]) -> None:
+        for fusion in chosen:
+            self._fuser.fuse_into(fusion, 0, self._out[fusion.name])
+
+
+class Slider:
+    """A model in memory whose weights follow a pruning rate."""
+
+    def __init__(self, models: Path) -> None:
+        # Heavy, and not for those who measure loops only.
+        import torch  # noqa: PLC0415
+
+        from dppa_core.live import find_live, write_merge  # noqa: PLC0415
+        from dppa_core.loading import build_model  # noqa: PLC0415
+        from dppa_core.merger import Merger  # noqa: PLC0415
+        from dppa_core.shelf import Shelf  # noqa: PLC0415
+
+        torch.set_num_threads(1)
+        self._shelf, self._merger, self._write = Shelf(), Merger, write_merge
+        self._recipe, self._rates = recipe("dppa", models), cycle(RATES)
+        merger = Merger(self._recipe, shelf=self._shelf)
+        tensors = {name: merger.tensor(name) for name in merger.names()}
+        self._model = build_model(merger.base, tensors, torch.bfloat16)
+        kernels = merger.loader().kernels
+        self._places: Any = find_live(self._model, tensors, kernels, merger.twins)
+        if self._places is None:
+            raise SystemExit("The model's weights were not found in its memory.")
+
+    def round(self) -> dict[str, float]:
+        """Seconds from another rate to its weights in the model: plans, exact cuts, all tensors."""
+        rate = next(self._rates)
+        models = tuple(
+            replace(model, levels=((1 + rate) / 2, rate)) for model in self._recipe.models
+        )
+        moved = replace(self._recipe, models=models)
+
+        def move() -> None:
+            merger = self._merger(moved, shelf=self._shelf, workers=1)
+            self._write(merger, self._places, workers=1)
+
+        return {"slider to live weights": _seconds(move)}
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def measure(models: Path, rounds: int, warm_up: int = 1) -> list[dict[str, float]]:
+    """All rounds; those to warm up are left out."""
+    loops, found = Loops(models), []
+    found = [loops.round() for _ in range(warm_up + rounds)][warm_up:]
+    del loops
+    slider = Slider(models)
+    moves = [slider.round() for _ in range(warm_up + rounds)][warm_up:]
+    return [{**one, **other} for one, other in zip(found, moves, strict=True)]
+
+
+def main() -> None:
+    """Measure, and write one JSON array."""
+    models, rounds, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    out.write_text(json.dumps(measure(models, rounds)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

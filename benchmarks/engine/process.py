@@ -1,0 +1,103 @@
+"""One command as a whole process: what it costs, and on which cores.
+
+Knows processes, not what they do. The kernel counts for us: CPU time and largest memory of the
+process and of all its children.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one run cost."""
+
+    wall: float
+    """Seconds from start to end."""
+    cpu: float
+    """Seconds of all threads and children, in user and system mode."""
+    peak: int
+    """Largest resident memory, in bytes."""
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+class RunFailed(RuntimeError):
+    """A command ended with an error; the message holds the end of what it said."""
+
+
+def cores() -> tuple[int, ...]:
+    """The cores this process may use; empty where the system does not tell."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def pinned(chosen: Sequence[int]) -> Iterator[None]:
+    """This process, and those it starts meanwhile, on these cores only."""
+    before = cores()
+    if not before or not chosen:
+        yield
+        return
+    os.sched_setaffinity(0, chosen)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def run(
+    command: Sequence[str],
+    log: Path,
+    *,
+    on: Sequence[int] = (),
+    env: Mapping[str, str | None] | None = None,
+    folder: Path | None = None,
+) -> Usage:
+    """Run a command to its end.
+
+    Args:
+        command: Program and arguments.
+        log: Where its output goes.
+        on: The cores it may use; all where empty.
+        env: What its environment has besides this process's; None takes a name away.
+        folder: Where it runs.
+
+    Raises:
+        RunFailed: it ended with an error.
+    """
+    wanted = {**os.environ, **(env or {})}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    with log.open("wb") as output, pinned(on):
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=given, cwd=folder
+        )
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait once more
+    if process.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
+        raise RunFailed("\n".join([f"{' '.join(command)}: exit code {process.returncode}", *said]))
+    return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _UNIT)
+
+
+def own_peak() -> int:
+    """Largest memory of this process: below it, that of a run cannot be told."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -1,0 +1,53 @@
+"""docs/bench-engine.json as text: into docs/benchmarks.md and the README, between their markers.
+
+`python -m benchmarks.engine.write` does it again without measuring.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.journal import ROOT
+from benchmarks.engine.report import docs_text, readme_text
+
+START, END = "<!-- engine:start -->", "<!-- engine:end -->"
+RESULT = Path("docs") / "bench-engine.json"
+
+
+def filled(text: str, part: str) -> str:
+    """`text` with what stands between the markers replaced by `part`.
+
+    Raises:
+        ValueError: it does not hold both markers, each once.
+    """
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise ValueError(f"{START} and {END} must be there, each once.")
+    before, rest = text.split(START)
+    return f"{before}{START}\n{part.strip()}\n{END}{rest.split(END)[1]}"
+
+
+def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
+    """File -> what it is to hold."""
+    rounds: Callable[[str], list[Any]] = found["rounds_of"].__getitem__
+    parts = {"README.md": readme_text, "docs/benchmarks.md": docs_text}
+    return {
+        root / name: filled((root / name).read_text("utf-8"), make(rounds, found))
+        for name, make in parts.items()
+    }
+
+
+def write(root: Path, found: dict[str, Any]) -> None:
+    """Keep a result, and say it where people read."""
+    (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for path, text in texts(root, found).items():
+        path.write_text(text, "utf-8")
+
+
+def main() -> None:
+    """Write the texts of the result that is kept."""
+    write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
+
+
+if __name__ == "__main__":
+    main()
