@@ -67,7 +67,8 @@ class Counter:
         lanes, kernels = np.zeros(_LANES), self._loader.kernels
         if scoring is not None and self._tallied is None:
             self._tallied = Tallied()
-        for first, base, tuned in self._loader.chunks(pair, start, stop):
+        read = self._loader.runs if scoring is None else self._loader.chunks
+        for first, base, tuned in read(pair, start, stop):
             ranked = base, tuned
             if scoring is not None and self._tallied is not None:
                 ranked = self._tallied.scores(kernels, scoring, first, base, tuned)

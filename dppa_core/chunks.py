@@ -17,6 +17,9 @@ from dppa_core.kernels import Kernels, Stored
 CHUNK = 1 << 16
 """Elements worked on at a time: they stay in a core's own cache in float32."""
 
+RUN = 1 << 18
+"""Elements handed out at a time where they need no widening: fewer calls, and still in a cache."""
+
 SLICE = 1 << 21
 """Elements of a tensor that one worker takes at a time; a multiple of `CHUNK`. It is the same for
 any number of workers, and so is every sum that is made slice by slice."""
@@ -61,8 +64,7 @@ class Loader:
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
         """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32."""
         old, new = pair.base[start:stop], pair.finetuned[start:stop]
-        if self._read is not None:
-            self._read(old.nbytes + new.nbytes)
+        self.note(old.nbytes + new.nbytes)
         if pair.base_dtype == pair.finetuned_dtype == "BF16":
             return old, new
         return self._wide(old, pair.base_dtype, 0), self._wide(new, pair.finetuned_dtype, 1)
@@ -74,6 +76,22 @@ class Loader:
         end = pair.numel if stop is None else stop
         for first in range(start, end, CHUNK):
             yield (first, *self.chunk(pair, first, min(first + CHUNK, end)))
+
+    def runs(self, pair: TensorPair, start: int, stop: int) -> Iterator[tuple[int, Stored, Stored]]:
+        """As `chunks`, in pieces as long as kernels may have them that go through them once."""
+        length = self.longest(pair)
+        for first in range(start, stop, length):
+            yield (first, *self.chunk(pair, first, min(first + length, stop)))
+
+    def longest(self, pair: TensorPair) -> int:
+        """Elements of a pair that can be handed out at a time."""
+        dtypes = {pair.base_dtype, pair.finetuned_dtype}
+        return RUN if dtypes in ({"BF16"}, {"F32"}) else CHUNK
+
+    def note(self, nbytes: int) -> None:
+        """Tell that so many bytes were read without being handed out here."""
+        if self._read is not None:
+            self._read(nbytes)
 
     def _wide(self, raw: Shaped[ndarray, " n"], dtype: str, side: int) -> Float32[ndarray, " n"]:
         if dtype == "F32":

@@ -53,7 +53,7 @@ def find_cuts(
 def _split(loader: Loader, pair: TensorPair, selection: Selection) -> Selection:
     counts = np.zeros(1 << OPEN_BITS, np.int64)
     key = int(np.float32(selection.low).view(np.uint32)) >> OPEN_BITS
-    for _, base, tuned in loader.chunks(pair):
+    for _, base, tuned in loader.runs(pair, 0, pair.numel):
         loader.kernels.split_bin(base, tuned, key, counts)
     counts[0] = 0  # at the lower edge: a bin of their own
     _check_count(pair, selection, int(counts.sum()))
@@ -74,7 +74,7 @@ def _share_out(
     counts = np.zeros((len(windows), 3), np.int64)
     hashes = np.empty((len(windows), max(window.room for window in windows)), np.uint64)
     seed = tensor_seed(pair.name)
-    for start, base, tuned in loader.chunks(pair):
+    for start, base, tuned in loader.runs(pair, 0, pair.numel):
         loader.kernels.gather_tied(
             base, tuned, start, seed, thresholds, lows, highs, counts, hashes
         )

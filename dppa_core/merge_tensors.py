@@ -18,7 +18,7 @@ from dppa_core.chunks import CHUNK, Loader, TensorPair, widen
 from dppa_core.cuts import find_cuts
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import FLOATS, from_float32, to_float32
-from dppa_core.kernels import Kernels, Stored
+from dppa_core.kernels import AT_ONCE, Kernels, Stored
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
@@ -39,21 +39,36 @@ class Action(Protocol):
         """Add the treated delta of one chunk, whose first element has the flat index `start`."""
         ...
 
+    def bands(self) -> Bands | None:
+        """The same as levels of |d|; None where it is something else."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
     weight: float
 
+    def bands(self) -> Bands:
+        return Bands(0, _ALL, _NO_CUT, np.array([self.weight], np.float32))
+
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_whole(acc, base, tuned, self.weight)
 
 
+_ALL, _NO_CUT = np.array([-1], np.float32), np.zeros(1, np.uint64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Bands:
+class Bands:
+    """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
+
     seed: int
     thresholds: Float32[ndarray, " K"]
     cuts: UInt64[ndarray, " K"]
     weights: Float32[ndarray, " K"]
+
+    def bands(self) -> Bands:
+        return self
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_bands(
@@ -63,11 +78,14 @@ class _Bands:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _RankedBands:
-    bands: _Bands
+    ranked: Bands
     scoring: Scoring
 
+    def bands(self) -> None:
+        return None
+
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        scores, bands = np.empty(acc.size, np.float32), self.bands
+        scores, bands = np.empty(acc.size, np.float32), self.ranked
         self.scoring.score(kernels, base, tuned, start, scores)
         cut = bands.thresholds, bands.cuts, bands.weights
         kernels.add_ranked(acc, base, tuned, scores, start, bands.seed, *cut)
@@ -78,6 +96,9 @@ class _Random:
     seed: int
     cut: int
     weight: float
+
+    def bands(self) -> None:
+        return None
 
     def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
         kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
@@ -183,7 +204,7 @@ def _band_term(
     scoring: Scoring | None,
 ) -> Term:
     found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
-    bands = _Bands(
+    bands = Bands(
         tensor_seed(pair.name),
         np.array([cut.threshold for cut, _ in found], dtype=np.float32),
         np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
@@ -221,11 +242,29 @@ class Fuser:
     def fuse_into(self, fusion: Fusion, start: int, out: Shaped[ndarray, " n"]) -> None:
         """Merge the elements from `start` on until `out` is full; see `fuse`."""
         kernels = self.loader.kernels
+        if self._at_once(fusion, start, out):
+            return
         for first in range(0, out.size, CHUNK):
             part = out[first : first + CHUNK]
             acc = self._acc[: part.size]
             self._sum(fusion, start + first, acc)
             round_into(kernels, fusion, acc, part)
+
+    def _at_once(self, fusion: Fusion, start: int, out: Shaped[ndarray, " n"]) -> bool:
+        """Whether a single loop has done it, and all is finite; else what was wrong is found."""
+        if not 0 < len(fusion.terms) <= AT_ONCE or {fusion.dtype, fusion.base_dtype} != {"BF16"}:
+            return False
+        parts, levels = [], []
+        for term in fusion.terms:
+            bands = term.action.bands()
+            if bands is None or bands.weights.size > 2 or term.pair.finetuned_dtype != "BF16":
+                return False
+            parts.append(term.pair.finetuned[start : start + out.size])
+            levels.append((bands.thresholds, bands.cuts, bands.weights))
+        seed = tensor_seed(fusion.name)
+        self.loader.note(out.nbytes * (1 + len(parts)))
+        base = fusion.base[start : start + out.size]
+        return self.loader.kernels.fuse(base, parts, start, seed, levels, out)
 
     def _sum(self, fusion: Fusion, start: int, acc: Chunk) -> None:
         stop = start + acc.size

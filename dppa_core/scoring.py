@@ -117,6 +117,10 @@ class ScoredLoader(Loader):
         self._scoring.score(self.kernels, base, tuned, start, scores)
         return self._zeros[: stop - start], scores
 
+    def longest(self, pair: TensorPair) -> int:
+        """What the buffer of scores holds."""
+        return CHUNK
+
 
 def ranked_by(loader: Loader, scoring: Scoring | None) -> Loader:
     """What reads |d|, or the score in its place."""

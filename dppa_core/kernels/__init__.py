@@ -7,6 +7,7 @@ recipe's models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
@@ -16,6 +17,12 @@ from dppa_core.errors import UnknownName, did_you_mean
 
 BACKENDS = ("numba", "torch")
 """numba is the fast one; torch the plain reference."""
+
+AT_ONCE = 3
+"""Models that `Kernels.fuse` merges in one loop."""
+
+Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
+"""Thresholds, cuts and weights of one model, see `Kernels.add_bands`; one level or two."""
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 """Weights as a kernel takes them: bfloat16 as it lies on disk, or float32. A pair has one kind."""
@@ -130,6 +137,30 @@ class Kernels(Protocol):
             tuned: Of the other; d = tuned - base.
             scores: Which bin an element belongs to, see `histogram`.
             sums: 2**18 rows.
+        """
+        ...
+
+    def fuse(
+        self,
+        base: UInt16[ndarray, " n"],
+        tuned: Sequence[UInt16[ndarray, " n"]],
+        start: int,
+        seed: int,
+        levels: Sequence[Levels],
+        out: UInt16[ndarray, " n"],
+    ) -> bool:
+        """Merge bfloat16 into bfloat16: `widen`, `add_bands` for each model, `narrow`.
+
+        Args:
+            base: Of any length.
+            tuned: One to three models, each as long as the base.
+            start: Flat index of the first element in its tensor.
+            seed: Of the order among elements equal to a threshold.
+            levels: Of each model.
+            out: The merged weights.
+
+        Returns:
+            Whether all of them are finite; else `out` is of no use.
         """
         ...
 

@@ -5,13 +5,16 @@ Knows how the compiled loops want their scalars; the loops themselves are in `lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import loops, ranked
+from dppa_core.kernels import counting, fused, loops, ranked
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
+Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 
 
 def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
@@ -106,11 +109,36 @@ def sum_by_bin(
     ranked.sum_by_bin(base, tuned, scores, sums)
 
 
+def fuse(
+    base: UInt16[ndarray, " n"],
+    tuned: Sequence[UInt16[ndarray, " n"]],
+    start: int,
+    seed: int,
+    levels: Sequence[Levels],
+    out: UInt16[ndarray, " n"],
+) -> bool:
+    """See `Kernels.fuse`."""
+    # A model too few is the base itself, whose delta is 0; a level too few holds nothing.
+    thresholds, weights = np.full((3, 2), np.inf, np.float32), np.zeros((3, 2), np.float32)
+    cuts, places = np.zeros((3, 2), np.uint64), np.full(3, base.ctypes.data, np.uint64)
+    for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, levels, strict=True)):
+        if raw.size != base.size or not raw.flags.c_contiguous:
+            raise ValueError(f"{raw.size} elements beside {base.size}, or not in one piece")
+        places[model] = raw.ctypes.data
+        thresholds[model, : mine.size], cuts[model, : mine.size] = mine, ties
+        weights[model, : mine.size] = factors
+    at = np.uint64(start), np.uint64(seed)
+    return bool(fused.fuse(base, places, *at, thresholds, cuts, weights, out) < 0x7F80)
+
+
 def histogram(
     base: Stored, tuned: Stored, words: UInt64[ndarray, " bins"], span: UInt32[ndarray, " two"]
 ) -> None:
     """See `Kernels.histogram`."""
-    loops.histogram(base, tuned, words, span)
+    if base.dtype == np.uint16:
+        counting.histogram(base, tuned, words, span)
+    else:
+        loops.histogram(base, tuned, words, span)
 
 
 def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import no_type_check
 
 import numpy as np
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 from dppa_core.kernels.loops import _NAN, _ZERO, _compiled, _flagged, _mix, _value
 

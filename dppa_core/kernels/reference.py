@@ -5,6 +5,8 @@ Knows arrays of one chunk only. Unsigned 64-bit arithmetic is done in int64, whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
@@ -15,6 +17,7 @@ from dppa_core.deltas import OPEN_BITS
 from dppa_core.partition import MULTIPLIERS
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
+Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -108,6 +111,23 @@ def _add_inside(
         tied = (size == threshold) & _before(hashes, int(cuts[level]))
         weight[(size > threshold) | tied] = float(weights[level])
     _add(acc, delta, weight)
+
+
+def fuse(
+    base: UInt16[ndarray, " n"],
+    tuned: Sequence[UInt16[ndarray, " n"]],
+    start: int,
+    seed: int,
+    levels: Sequence[Levels],
+    out: UInt16[ndarray, " n"],
+) -> bool:
+    """See `Kernels.fuse`."""
+    total = np.empty(base.size, np.float32)
+    widen(base, total)
+    for raw, bands in zip(tuned, levels, strict=True):
+        add_bands(total, base, raw, start, seed, *bands)
+    narrow(total, out)
+    return bool((out & 0x7FFF).max(initial=0) < 0x7F80)
 
 
 def add_random(

@@ -1,0 +1,78 @@
+"""Merging in one loop, and counting bfloat16: the bytes of the slow loops, whatever the numbers."""
+
+import numpy as np
+import pytest
+
+from dppa_core.floats import from_float32, to_float32
+from dppa_core.kernels import AT_ONCE, Levels, get_backend
+
+N = 20_011  # no multiple of any block
+NUMBA, TORCH = get_backend("numba"), get_backend("torch")
+RNG = np.random.default_rng(7)
+
+
+def weights() -> tuple[np.ndarray, list[np.ndarray]]:
+    """A base and three models with many ties, unchanged elements and zeros of both signs."""
+    base = RNG.normal(size=N).astype(np.float32)
+    base[::11], base[5::11] = -0.0, 0.0
+    tuned = []
+    for seed in range(AT_ONCE):
+        model = base + np.round(RNG.standard_t(3, N) * 0.05, 2).astype(np.float32)
+        model[seed::7] = base[seed::7]
+        tuned.append(from_float32(model, "BF16"))
+    return from_float32(base, "BF16"), tuned
+
+
+def some_levels(base: np.ndarray, tuned: np.ndarray, count: int, ties: bool) -> Levels:
+    """Thresholds that many elements are equal to."""
+    sizes = np.abs(to_float32(tuned, "BF16") - to_float32(base, "BF16"))
+    found, often = np.unique(sizes, return_counts=True)
+    thresholds = np.sort(found[np.argsort(often)[-6:]][:count])[::-1].astype(np.float32)
+    cuts = RNG.integers(1, 2**64 - 1, count, dtype=np.uint64)
+    return thresholds, cuts * np.uint64(ties), RNG.normal(size=count).astype(np.float32)
+
+
+@pytest.mark.parametrize("ties", [True, False])
+@pytest.mark.parametrize("levels", [1, 2])
+@pytest.mark.parametrize("models", [1, 2, 3])
+def test_one_loop_merges_as_many_loops_do(models: int, levels: int, ties: bool) -> None:
+    base, tuned = weights()
+    given = [some_levels(base, raw, levels, ties) for raw in tuned[:models]]
+    slow, fast = np.empty((2, N), np.uint16)
+    assert TORCH.fuse(base, tuned[:models], 2**33 + 1, 2**64 - 5, given, slow)
+    assert NUMBA.fuse(base, tuned[:models], 2**33 + 1, 2**64 - 5, given, fast)
+    assert fast.tobytes() == slow.tobytes() != base.tobytes()
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 3.3e38])
+def test_one_loop_tells_what_is_not_finite(bad: float) -> None:
+    base, tuned = weights()
+    tuned[0][-1] = from_float32(np.array([bad], np.float32), "BF16")[0]
+    whole = np.array([-1], np.float32), np.zeros(1, np.uint64), np.array([1.5], np.float32)
+    out = np.empty(N, np.uint16)
+    for kernels in (NUMBA, TORCH):
+        assert not kernels.fuse(base, tuned[:1], 0, 0, [whole], out)
+        assert kernels.fuse(base[:-1], [tuned[0][:-1]], 0, 0, [whole], out[:-1])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-12, 1e-20, 1e-38, 1e6, 1e30, 0.0])
+@pytest.mark.parametrize("size", [N, 100, 4096])
+def test_bfloat16_is_counted_as_any_weights(scale: float, size: int) -> None:
+    base = (RNG.normal(size=size) * scale).astype(np.float32)
+    noise = (RNG.standard_t(3, size) * 0.03 * scale).astype(np.float32)
+    old, new = (from_float32(values, "BF16") for values in (base, base + noise))
+    words, spans = np.zeros((2, 1 << 18), np.uint64), np.array([[0xFFFFFFFF, 0]] * 2, np.uint32)
+    NUMBA.histogram(old, new, words[0], spans[0])
+    TORCH.histogram(old, new, words[1], spans[1])
+    assert words[0].tobytes() == words[1].tobytes() and spans[0].tobytes() == spans[1].tobytes()
+    assert int((words[0] >> np.uint64(40)).sum()) == size
+
+
+def test_blocks_in_and_out_of_the_usual_range_are_counted_together() -> None:
+    scale = np.repeat(np.array([1.0, 1e-25, 1e-3, 1e20], np.float32), 5000)
+    base = RNG.normal(size=scale.size).astype(np.float32) * scale
+    old, new = from_float32(base, "BF16"), from_float32(base * np.float32(1.1), "BF16")
+    words, spans = np.zeros((2, 1 << 18), np.uint64), np.array([[0xFFFFFFFF, 0]] * 2, np.uint32)
+    NUMBA.histogram(old, new, words[0], spans[0])
+    TORCH.histogram(old, new, words[1], spans[1])
+    assert words[0].tobytes() == words[1].tobytes() and spans[0].tobytes() == spans[1].tobytes()

@@ -1,0 +1,166 @@
+"""The benchmark's pieces on tiny models: no mergekit, no network, no minutes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import synthetic
+from benchmarks.engine import inside, merges, process
+from benchmarks.engine.differences import _ordered, count
+from benchmarks.engine.figures import figures
+from benchmarks.engine.journal import ROOT, Journal
+from benchmarks.engine.recipes import write_recipes
+from benchmarks.engine.report import to_json
+from benchmarks.engine.write import END, START, filled, texts
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import load_recipe
+
+CONDITIONS = {"machine": "m", "versions": {"numpy": "2"}, "source": "s", "rounds": 2}
+TINY = synthetic.Size(2, 64, 128, 32, 4, 256)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(synthetic.SIZES, "S", TINY)
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    return synthetic.make("S", tmp_path / "models")
+
+
+def test_our_recipes_merge_and_mergekits_say_the_same(models: Path, tmp_path: Path) -> None:
+    write_recipes("S", models, tmp_path)
+    for method in ("dppa", "ties", "task_arithmetic"):
+        given = load_recipe(tmp_path / f"{method}.yaml")
+        assert merge_to_folder(given, tmp_path / method, sync=False).densities
+    fast = (tmp_path / "mergekit-ties.yaml").read_text("utf-8")
+    assert "density: 0.2" in fast and "normalize: true" in fast
+    assert fast.endswith("dtype: bfloat16\n") and "float32" not in fast
+
+
+def test_weights_that_differ_are_counted(models: Path, tmp_path: Path) -> None:
+    base, math, law = (models / name for name in ("base", "math", "law"))
+    same = count(math, math, base)
+    assert same["weights"] == sum(spec.numel for spec in TINY.tensors())
+    assert same["differing"] == same["by more than a step"] == same["share of the change"] == 0
+    other = count(law, math, base)
+    assert 0 < other["by more than a step"] < other["differing"] <= other["weights"]
+    steps = np.array([0x0000, 0x8000, 0x3F80, 0x3F81, 0xBF80], np.uint16)  # 0 -0 1 1+ -1
+    found = [int(value) for value in _ordered(steps)]
+    assert found[0] == found[1] and found[3] - found[2] == 1 and found[4] == -found[2]
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_loops_and_slider_are_timed(models: Path) -> None:
+    (values,) = inside.measure(models, rounds=1, warm_up=0)
+    assert set(values) == {
+        "copy, bytes of a profile",
+        "profile",
+        "copy, bytes of a merge",
+        "apply, exact ties",
+        "apply, ties pruned",
+        "slider to live weights",
+    }
+    assert all(0 < value < 60 for value in values.values())
+
+
+def test_a_process_is_measured_with_its_children(tmp_path: Path) -> None:
+    work = "x = bytearray(120 * 2**20); sum(range(3_000_000))"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"
+    used = process.run([sys.executable, "-c", code], tmp_path / "log", on=process.cores()[:1])
+    assert used.peak > 120 * 2**20 and 0 < used.cpu < 60 and used.wall > 0
+    with pytest.raises(process.RunFailed, match="exit code 3\nsorry"):
+        process.run([sys.executable, "-c", "print('sorry'); exit(3)"], tmp_path / "log")
+    before = process.cores()
+    with process.pinned(before[:1]):
+        assert process.cores() == before[:1]
+    assert process.cores() == before
+
+
+def test_a_journal_goes_on_after_a_kill_and_begins_anew_for_other_code(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, CONDITIONS)
+    journal.add("S", {"dppa": 1})
+    with path.open("a") as file:
+        file.write('{"part": "S", "val')  # killed while writing
+    assert Journal(path, CONDITIONS).rounds("S") == [{"dppa": 1}]
+    assert Journal(path, {**CONDITIONS, "source": "other"}).rounds("S") == []
+
+
+def test_rounds_take_turns_and_only_the_missing_ones_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def once(bench: merges.Bench, size: str, name: str) -> process.Usage:
+        ran.append(name)
+        return process.Usage(1.0, 1.0, 1)
+
+    monkeypatch.setattr(merges.Bench, "once", once)
+    monkeypatch.setattr(merges, "make_models", lambda bench, size: tmp_path)
+    journal = Journal(tmp_path / "journal.jsonl", CONDITIONS)
+    bench = merges.Bench(tmp_path, Path("mergekit-yaml"), lambda text: None)
+    journal.add("S", {})
+    merges.measure_merges(bench, journal, "S", 2)
+    assert ran == 2 * list(merges.ROUNDS["S"])  # once to warm up, once that counts
+    merges.measure_merges(bench, journal, "S", 2)
+    assert len(ran) == 2 * len(merges.ROUNDS["S"])
+
+
+def test_ours_begins_without_profiles_and_both_keep_byte_code(tmp_path: Path) -> None:
+    bench = merges.Bench(tmp_path, Path("bin/mergekit-yaml"), lambda text: None)
+    (tmp_path / "profiles").mkdir()
+    ours = bench.environment("dppa")
+    assert not (tmp_path / "profiles").exists()
+    assert ours["DPPA_CACHE"] == str(tmp_path / "profiles")
+    assert ours["PYTHONDONTWRITEBYTECODE"] is None
+    theirs = bench.command("S", "mergekit ties")
+    assert theirs[0] == "bin/mergekit-yaml" and "--lazy-unpickle" in theirs
+    assert "--no-sync" in bench.command("M", "dppa, two cores")
+
+
+def run_of(seconds: float) -> dict[str, float]:
+    return {"wall": seconds, "cpu": seconds, "peak": 300 * 2**20}
+
+
+def test_figures_divide_within_a_round_and_know_their_targets() -> None:
+    rounds = {"S": [{"dppa": run_of(1), "mergekit ties": run_of(10)} for _ in range(2)]}
+    rounds["S"][1] = {"dppa": run_of(1), "mergekit ties": run_of(100)}
+    found = {one.name: one for one in figures(lambda part: rounds.get(part, []))}
+    ratio = found["our merge ÷ mergekit ties, S"]
+    assert ratio.values == (0.1, 0.01) and ratio.median == pytest.approx(0.055)
+    assert ratio.reached and found["peak memory, S"].median == 300
+    assert found["our merge ÷ mergekit ties, M"].reached is None
+
+
+def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
+    rounds = {"S": [{"dppa": run_of(1), "mergekit ties": run_of(10)}]}
+    found = to_json(lambda part: rounds.get(part, []), CONDITIONS)
+    assert json.loads(json.dumps(found)) == found
+    (tmp_path / "docs").mkdir()
+    for name in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / name).write_text(f"a\n{START}\nold\n{END}\nb\n", "utf-8")
+    written = texts(tmp_path, found)
+    assert len(written) == 2
+    for text in written.values():
+        assert text.startswith("a\n") and text.endswith("b\n") and "old" not in text
+        assert "| our merge ÷ mergekit ties, S | 0.06 | 0.1 (0.1–0.1) ✗ |" in text
+    with pytest.raises(ValueError, match="each once"):
+        filled("no markers", "x")
+
+
+def test_the_texts_here_are_those_of_the_result_that_is_kept() -> None:
+    found = json.loads((ROOT / "docs" / "bench-engine.json").read_text("utf-8"))
+    for path, text in texts(ROOT, found).items():
+        assert path.read_text("utf-8") == text, "run `make readme`"
+
+
+def test_the_parent_stays_too_small_to_be_counted() -> None:
+    """A process inherits the peak of the one that started it, as the kernel counts."""
+    code = "import benchmarks.engine.__main__; print(open('/proc/self/status').read())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    peak = next(line for line in done.stdout.splitlines() if line.startswith("VmHWM"))
+    assert int(peak.split()[1]) < 150 * 1024
