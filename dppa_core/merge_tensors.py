@@ -7,10 +7,9 @@ neither a delta nor a mask ever exists as a whole, nor need the result.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt64
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.binning import profile_tensor
@@ -18,90 +17,16 @@ from dppa_core.chunks import CHUNK, Loader, TensorPair, widen
 from dppa_core.cuts import find_cuts
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import FLOATS, from_float32, to_float32
-from dppa_core.kernels import AT_ONCE, Kernels, Stored
+from dppa_core.kernels import AT_ONCE, Kernels
+from dppa_core.merge_actions import Action, Bands, Chunk, RandomDelta, RankedBands, WholeDelta
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
 from dppa_core.partition import drop_cut, drop_seed, select, tensor_seed
 from dppa_core.scoring import Scoring, ranked_by
 
-Chunk = Float32[ndarray, " n"]
-
 LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 """Dtype -> the first magnitude that rounds to infinity."""
-
-
-@runtime_checkable
-class Action(Protocol):
-    """A treatment with its numbers worked out for one tensor."""
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        """Add the treated delta of one chunk, whose first element has the flat index `start`."""
-        ...
-
-    def bands(self) -> Bands | None:
-        """The same as levels of |d|; None where it is something else."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    weight: float
-
-    def bands(self) -> Bands:
-        return Bands(0, _ALL, _NO_CUT, np.array([self.weight], np.float32))
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        kernels.add_whole(acc, base, tuned, self.weight)
-
-
-_ALL, _NO_CUT = np.array([-1], np.float32), np.zeros(1, np.uint64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bands:
-    """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
-
-    seed: int
-    thresholds: Float32[ndarray, " K"]
-    cuts: UInt64[ndarray, " K"]
-    weights: Float32[ndarray, " K"]
-
-    def bands(self) -> Bands:
-        return self
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        kernels.add_bands(
-            acc, base, tuned, start, self.seed, self.thresholds, self.cuts, self.weights
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _RankedBands:
-    ranked: Bands
-    scoring: Scoring
-
-    def bands(self) -> None:
-        return None
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        scores, bands = np.empty(acc.size, np.float32), self.ranked
-        self.scoring.score(kernels, base, tuned, start, scores)
-        cut = bands.thresholds, bands.cuts, bands.weights
-        kernels.add_ranked(acc, base, tuned, scores, start, bands.seed, *cut)
-
-
-@dataclass(frozen=True, slots=True)
-class _Random:
-    seed: int
-    cut: int
-    weight: float
-
-    def bands(self) -> None:
-        return None
-
-    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
-        kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,11 +90,13 @@ def prepare_term(
     if isinstance(treatment, Dropped) or numel == 0:
         return None
     if isinstance(treatment, Whole):
-        whole = _Whole(weight_of(coefficient, treatment.factor))
+        whole = WholeDelta(weight_of(coefficient, treatment.factor))
         return Term(pair, models[1], whole, numel)
     if isinstance(treatment, RandomDrop):
         weight = weight_of(coefficient, treatment.factor)
-        random = _Random(drop_seed(pair.name, models[1], seed), drop_cut(treatment.rate), weight)
+        random = RandomDelta(
+            drop_seed(pair.name, models[1], seed), drop_cut(treatment.rate), weight
+        )
         return Term(pair, models[1], random, round(numel * (1 - treatment.rate)))
     if isinstance(treatment, Ranked):
         treatment = _rank(loader, pair, treatment, models, scoring)
@@ -210,7 +137,7 @@ def _band_term(
         np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
         np.array([weight_of(coefficient, f) for f in banded.factors], dtype=np.float32),
     )
-    action = bands if scoring is None else _RankedBands(bands, scoring)
+    action = bands if scoring is None else RankedBands(bands, scoring)
     return Term(pair, model, action, found[-1][1])
 
 

@@ -23,10 +23,11 @@ from dppa_core.coefficients import check_names, coefficient_of
 from dppa_core.companions import Companions, companions_of
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
+from dppa_core.merge_actions import Action
 from dppa_core.merge_calibration import Calibrator
 from dppa_core.merge_inputs import aligned, pinned_recipe
 from dppa_core.merge_stacked import Layers, StackMerger
-from dppa_core.merge_tensors import Action, Fuser, Fusion, Ingredient, Term, prepare_term
+from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, Term, prepare_term
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
