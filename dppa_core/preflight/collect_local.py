@@ -7,12 +7,14 @@ finding, and what could be read stays.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dppa_core.chat_templates import read_template
 from dppa_core.checkpoint_files import COMPANIONS, read_config, read_object, weight_files
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -32,7 +34,6 @@ from dppa_core.torch_files import open_torch_file
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)
 """The files of a model beside its weights."""
-_TEMPLATE = "chat_template.jinja"
 _VOCABULARIES = (FAST, PIECES, TABLE)
 _TOPICS: dict[str, tuple[type[DppaError], ...]] = {
     "reference": (InvalidValue, UnknownName),
@@ -125,17 +126,13 @@ def tokenizer_in(folder: Path, hashes: Mapping[str, str] | None = None) -> Token
     """
     known, settings = hashes or {}, folder / "tokenizer_config.json"
     values = read_object(settings) if settings.is_file() else {}
-    template, kind = template_of(values), values.get("tokenizer_class")
-    if (folder / _TEMPLATE).is_file():
-        template = _contents(folder / _TEMPLATE).decode("utf-8", "replace")
-    elif not template and (folder / "chat_template.json").is_file():
-        template = template_of(read_object(folder / "chat_template.json"))
+    template, kind = read_template(folder) or "", values.get("tokenizer_class")
     files = tuple(n for n in _VOCABULARIES if n in known or (folder / n).is_file())
     return TokenizerFacts(
         kind if isinstance(kind, str) else "",
         files,
         _identities(folder / files[0], known.get(files[0])) if files else frozenset(),
-        template=template,
+        template=template if isinstance(template, str) else json.dumps(template),
     )
 
 
@@ -153,15 +150,6 @@ def _contents(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DamagedCheckpoint(f"{path}: cannot be read ({error.strerror}).") from error
-
-
-def template_of(values: Mapping[str, Any]) -> str:
-    """The chat template in a tokenizer_config.json; of several the one called default."""
-    template = values.get("chat_template")
-    if isinstance(template, list):
-        named = {t.get("name"): t.get("template") for t in template if isinstance(t, Mapping)}
-        template = named.get("default") or next(iter(named.values()), "")
-    return template if isinstance(template, str) else ""
 
 
 def bases_in(front: Mapping[str, Any]) -> tuple[str, ...]:

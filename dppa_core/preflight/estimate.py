@@ -48,6 +48,8 @@ class Sizes:
     largest: int = 0
     """Elements of the largest tensor."""
     workers: int = 1
+    moved: int = 0
+    """Bytes of embeddings whose rows are matched by token, which are put in order in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def estimate(sizes: Sizes) -> Estimate:
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
         written=written,
-        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + whole,
+        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + whole + sizes.moved,
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
     )

@@ -75,7 +75,7 @@ class TokenizerFacts:
     vocabulary: Vocabulary | None = None
     """Its tokens; None where they were not needed, or cannot be read."""
     template: str = ""
-    """The chat template; empty where there is none."""
+    """The chat template, several as JSON; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

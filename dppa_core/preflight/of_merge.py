@@ -12,6 +12,7 @@ from dppa_core.licences import merged_licence
 from dppa_core.preflight.estimate import Estimate, Sizes, in_time
 from dppa_core.preflight.facts import Finding, ModelFacts, Severity, in_bytes
 from dppa_core.preflight.machine import Machine
+from dppa_core.preflight.of_vocabulary import same_tokens, tensors_of_tokens
 
 
 def sizes_of(
@@ -34,7 +35,15 @@ def sizes_of(
         combines=combines,
         largest=max((math.prod(info.shape) for info in base.tensors.values()), default=0),
         workers=workers,
+        moved=_moved(base, tuned),
     )
+
+
+def _moved(base: ModelFacts, tuned: Sequence[ModelFacts]) -> int:
+    """Bytes of the embeddings of models with other tokens than the base."""
+    others = [one for one in tuned if not same_tokens(base, one) or one.rows != base.rows]
+    names = [(one, name) for one in others for name in tensors_of_tokens(one)[:1]]
+    return sum(one.tensors[name].size for one, name in names)
 
 
 def about_licences(models: Sequence[ModelFacts]) -> Iterator[Finding]:

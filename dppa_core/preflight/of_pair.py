@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dppa_core.floats import FLOATS
 from dppa_core.names import find_embedding, is_buffer, match_names
 from dppa_core.preflight.facts import Finding, ModelFacts, Severity, listed
-from dppa_core.vocabulary import compare_vocabularies, examples
+from dppa_core.preflight.of_vocabulary import about_template, about_vocabulary, tensors_of_tokens
 
 _SAME_NUMBERS = (
     "hidden_size",
@@ -22,14 +22,20 @@ _SAME_NUMBERS = (
 _POSITIONS = ("rope_theta", "rope_scaling", "rope_parameters", "sliding_window")
 
 
-def about_pair(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    """All there is to say of a domain model beside its base."""
+def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") -> Iterator[Finding]:
+    """All there is to say of a domain model beside its base.
+
+    Args:
+        base: The common ancestor.
+        tuned: The domain model.
+        vocabulary: Whose the merge has: "base", "union", or a model's reference.
+    """
     yield from _ancestry(base, tuned)
     yield from _configuration(base, tuned)
     yield from _tensors(base, tuned)
     yield from _dtypes(base, tuned)
-    yield from _tokenizer(base, tuned)
-    yield from _template(base, tuned)
+    yield from about_vocabulary(base, tuned, vocabulary)
+    yield from about_template(base, tuned)
 
 
 def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
@@ -105,13 +111,13 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         yield _unmatched(tuned, f"It has {len(extra)} tensors the base lacks", extra)
     if head:
         yield _own_head(tuned, head)
+    token_rows = tensors_of_tokens(base)  # matched by token, whatever their number
     shapes = [name for name in mine if name in places and mine[name] != theirs[places[name]]]
-    rows = [
+    other = [
         name
         for name in shapes
-        if _is_vocabulary(base, name) and mine[name][1:] == theirs[places[name]][1:]
+        if name not in token_rows or mine[name][1:] != theirs[places[name]][1:]
     ]
-    other = [name for name in shapes if name not in rows]
     if other:
         first = other[0]
         yield Finding(
@@ -123,14 +129,13 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "A model of another size is the usual cause.",
             "Choose a domain model that was made from this base.",
         )
-    if rows:
-        yield _rows(base, tuned)
-    if not (absent or extra or shapes):
+    if not (absent or extra or other):
         yield Finding(
             Severity.OK,
             "tensors",
             tuned.reference,
-            f"All {len(mine)} tensors of the base are there, in the same shapes.",
+            f"All {len(mine)} tensors of the base are there, in the same shapes"
+            f"{' but for rows of tokens' if shapes else ''}.",
         )
 
 
@@ -166,37 +171,6 @@ def _own_head(tuned: ModelFacts, head: str) -> Finding:
     )
 
 
-def _is_vocabulary(base: ModelFacts, name: str) -> bool:
-    return name in (find_embedding(base.tensors), base.head)
-
-
-def _rows(base: ModelFacts, tuned: ModelFacts) -> Finding:
-    what = f"It has {_number(tuned.rows)} rows of tokens, the base {_number(base.rows)}."
-    lacking = [one.reference for one in (base, tuned) if not one.tokenizer.files]
-    if lacking:
-        return Finding(
-            Severity.BLOCKER,
-            "vocabulary",
-            tuned.reference,
-            what,
-            f"Rows are matched by the text of their token, and {lacking[0]} has no tokenizer.",
-            "Copy its tokenizer's files beside its config.json.",
-        )
-    return Finding(
-        Severity.NOTE,
-        "vocabulary",
-        tuned.reference,
-        what,
-        "Added tokens, or padding to a round number, are the usual cause. Rows are matched by the "
-        "text of their token; the merge has the base's tokens.",
-        "`vocabulary: union` in the recipe keeps added tokens.",
-    )
-
-
-def _number(rows: int | None) -> str:
-    return "no" if rows is None else f"{rows:,}"
-
-
 def _size(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape)) or "a single number"
 
@@ -228,70 +202,3 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "Rounding is then part of the delta: small changes next to nothing but noise.",
             "Prune, or take both in one dtype where their authors offer it.",
         )
-
-
-def _tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    mine, theirs = base.tokenizer, tuned.tokenizer
-    if not mine.files or not theirs.files:
-        return
-    if mine.identities & theirs.identities:
-        yield Finding(
-            Severity.OK, "tokenizer", tuned.reference, "Its tokenizer is the base's, byte for byte."
-        )
-        return
-    if mine.vocabulary is None or theirs.vocabulary is None:
-        yield Finding(
-            Severity.NOTE,
-            "tokenizer",
-            tuned.reference,
-            "Its tokenizer's file is not the base's, and their tokens could not be compared.",
-            "The merge takes the base's tokenizer.",
-        )
-        return
-    found = compare_vocabularies(mine.vocabulary, theirs.vocabulary)
-    if found.moved:
-        yield Finding(
-            Severity.WARNING,
-            "tokenizer",
-            tuned.reference,
-            f"{len(found.moved):,} tokens have another row than in the base "
-            f"({examples(found.moved)}).",
-            "Rows are matched by the text of their token. A model made from this base seldom "
-            "moves them.",
-            "Look whether it was made from this base.",
-        )
-    elif found.same:
-        yield Finding(
-            Severity.OK,
-            "tokenizer",
-            tuned.reference,
-            f"Its {found.shared:,} tokens are the base's, row by row.",
-        )
-    else:
-        groups = {"more": found.extra, "fewer": found.missing}
-        told = [f"{len(t):,} {word} ({examples(t)})" for word, t in groups.items() if t]
-        yield Finding(
-            Severity.NOTE,
-            "tokenizer",
-            tuned.reference,
-            f"Of tokens it has {' and '.join(told)} than the base; all others agree.",
-            "The merge has the base's tokens, unless its recipe names another `vocabulary`.",
-        )
-
-
-def _template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
-    mine, theirs = base.tokenizer.template, tuned.tokenizer.template
-    if not theirs or mine == theirs:
-        return
-    if mine:
-        what, why = "another one", "The merge takes the base's."
-    else:
-        what, why = "none", "The merge takes that of the first domain model that has one."
-    yield Finding(
-        Severity.NOTE,
-        "template",
-        tuned.reference,
-        f"It has a chat template, the base has {what}.",
-        why,
-        f"`chat_template: {tuned.reference}` in the recipe takes this one.",
-    )

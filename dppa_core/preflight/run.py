@@ -65,7 +65,14 @@ def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> Report:
     """Preflight of the merge that a recipe describes; settings as those of `preflight_models`."""
     combines = get_method(recipe.method).combination is not None
     models = tuple(model.model for model in recipe.models)
-    return preflight_models(recipe.base, models, dtype=recipe.dtype, combines=combines, **settings)
+    return preflight_models(
+        recipe.base,
+        models,
+        dtype=recipe.dtype,
+        combines=combines,
+        vocabulary=recipe.vocabulary,
+        **settings,
+    )
 
 
 def preflight_models(
@@ -74,6 +81,7 @@ def preflight_models(
     *,
     dtype: str = "bfloat16",
     combines: bool = False,
+    vocabulary: str = "base",
     measure: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -86,6 +94,7 @@ def preflight_models(
         models: References of the domain models.
         dtype: Of the merged weights.
         combines: Whether the method combines deltas, as ties does.
+        vocabulary: Whose tokens the merge has: "base", "union", or a model's reference.
         measure: Whether to read weights that are here, to see how far each model is from the
             base; otherwise that is told where it was measured before.
         workers: Threads of the merge to expect, and of measuring.
@@ -101,7 +110,7 @@ def preflight_models(
     facts = ([mine] if mine else []) + tuned
     findings = [finding for found in looked for finding in found.findings]
     findings += [finding for one in facts for finding in about_model(one)]
-    findings += [f for one in tuned if mine for f in about_pair(mine, one)]
+    findings += [f for one in tuned if mine for f in about_pair(mine, one, vocabulary)]
     needed = None
     if facts:
         findings += about_licences(facts)

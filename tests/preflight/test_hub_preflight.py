@@ -98,7 +98,7 @@ def test_tokenizers_are_compared_only_where_their_files_differ(hub: HubServer) -
     values["added_tokens"].append({**values["added_tokens"][0], "id": 259, "content": "<|x|>"})
     path.write_text(json.dumps(values), "utf-8")
     (finding,) = said(preflight_models(BASE, [MATH]), "tokenizer", MATH)
-    assert "1 more ('<|x|>') than the base" in finding.what
+    assert "1 more ('<|x|>')" in finding.what and "vocabulary: union" in finding.remedy
     assert hub.files().count("tokenizer.json") == 2
 
 

@@ -1,6 +1,7 @@
 """Licences, downloads, disk, memory, time and distance: by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from dppa_core.preflight.estimate import (
     in_time,
     memory_to_chat,
 )
-from dppa_core.preflight.facts import AdapterFacts, Finding, Severity
+from dppa_core.preflight.facts import AdapterFacts, Finding, Severity, TokenizerFacts
 from dppa_core.preflight.machine import Machine, available_memory, free_disk
 from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.preflight.of_weights import Distance, about_distance, distance
@@ -74,6 +75,13 @@ def test_sizes_come_from_headers_and_missing_files() -> None:
     got = sizes_of(mine, [other, other], dtype="float32")
     assert (got.parameters, got.missing, got.largest) == (23_808, 12, 259 * 32)
     assert got.stored == (2 * 23_808,) * 3
+
+
+def test_embeddings_of_other_tokens_are_put_in_order_in_memory() -> None:
+    other = model(tokenizer=TokenizerFacts("Fast", ("tokenizer.json",), frozenset({"git:2"})))
+    assert sizes_of(base(), [model(), other]).moved == 259 * 32 * 2
+    moved = estimate(replace(SIZES, moved=1000)).merge_memory
+    assert moved - estimate(SIZES).merge_memory == 1000
 
 
 def resources(sizes: Sizes, memory: int | None, disk: int) -> dict[str, Finding]:

@@ -1,6 +1,7 @@
 """Findings about a base and a domain model, from facts made by hand; and the merge agrees."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from dppa_core.alignment import align
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import CheckpointError
 from dppa_core.pairs import match_tensors
-from dppa_core.preflight.collect_local import look_at_folder, template_of
+from dppa_core.preflight.collect_local import look_at_folder
 from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
 from dppa_core.preflight.of_model import about_model
 from dppa_core.preflight.of_pair import about_pair
@@ -74,27 +75,24 @@ def test_another_shape_names_both() -> None:
     assert f"{DOWN} is 32 × 50, in the base 32 × 48" in finding.what
 
 
-def test_another_vocabulary_is_told_in_rows() -> None:
+def test_other_rows_for_the_same_tokens_are_padding() -> None:
     wider = tensors(Shape(vocab=260).tensors())
-    words = tokenizer({"a": 0}, "git:1")
-    pair = base(tokenizer=words), model(tensors=wider, tokenizer=words)
-    (finding,) = of(Severity.NOTE, found(*pair))
+    every = found(base(), model(tensors=wider))
+    (finding,) = of(Severity.NOTE, every)
+    assert finding.topic == "vocabulary" and "260 rows for the same tokens" in finding.what
+    assert not of(Severity.BLOCKER, every)
+
+
+def test_other_rows_without_a_tokenizer_are_a_blocker() -> None:
+    wider = model(tensors=tensors(Shape(vocab=260).tensors()), tokenizer=TokenizerFacts())
+    (finding,) = of(Severity.BLOCKER, found(base(), wider))
     assert finding.topic == "vocabulary" and "260 rows of tokens, the base 259" in finding.what
-    assert not of(Severity.BLOCKER, found(*pair))
 
 
-def test_another_vocabulary_without_a_tokenizer_cannot_be_merged() -> None:
-    wider = tensors(Shape(vocab=260).tensors())
-    nothing = TokenizerFacts()
-    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=wider, tokenizer=nothing)))
-    assert finding.topic == "vocabulary" and "has no tokenizer" in finding.why
-
-
-def test_a_wider_embedding_is_another_size_of_model() -> None:
-    wide = tensors(Shape(hidden=64).tensors())
-    blockers = of(Severity.BLOCKER, found(base(), model(tensors=wide)))
-    assert "tensors" in {f.topic for f in blockers}
-    assert "vocabulary" not in {f.topic for f in blockers}
+def test_an_embedding_of_another_width_is_another_shape() -> None:
+    narrow = tensors() | tensors({"model.embed_tokens.weight": (260, 31)})
+    (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=narrow)))
+    assert finding.topic == "tensors" and "260 × 31" in finding.what
 
 
 def test_another_float_is_noted() -> None:
@@ -111,10 +109,11 @@ def tokenizer(tokens: Mapping[str, int] | None, name: str) -> TokenizerFacts:
     ("theirs", "severity", "words"),
     [
         ({"a": 0, "b": 1}, Severity.OK, "2 tokens are the base's"),
-        ({"a": 0, "b": 1, "<pad>": 2}, Severity.NOTE, "1 more ('<pad>') than"),
+        ({"a": 0, "b": 1, "<pad>": 2}, Severity.NOTE, "1 more ('<pad>'); 2 are shared"),
         ({"a": 0}, Severity.NOTE, "1 fewer ('b')"),
-        ({"a": 1, "b": 0}, Severity.WARNING, "2 tokens have another row"),
-        (None, Severity.NOTE, "could not be compared"),
+        ({"a": 1, "b": 0}, Severity.NOTE, "2 in other rows"),
+        ({"x": 0, "y": 1, "a": 2}, Severity.WARNING, "2 more"),
+        (None, Severity.WARNING, "could not be compared"),
     ],
 )
 def test_tokenizers_are_compared_token_by_token(
@@ -126,10 +125,18 @@ def test_tokenizers_are_compared_token_by_token(
     assert finding.severity is severity and words in finding.what
 
 
-def test_of_several_templates_the_default_counts() -> None:
-    several = [{"name": "tool", "template": "T"}, {"name": "default", "template": "D"}]
-    assert template_of({"chat_template": several}) == "D"
-    assert template_of({"chat_template": "X"}) == "X" and template_of({}) == ""
+def test_a_union_needs_tokens_that_were_added() -> None:
+    mine = base(tokenizer=tokenizer({"a": 0, "b": 1}, "git:1"))
+    plain = tokenizer({"a": 0, "b": 1, "c": 2}, "git:2")
+    (finding,) = of(Severity.BLOCKER, list(about_pair(mine, model(tokenizer=plain), "union")))
+    assert "decide how text is cut" in finding.what
+    added = TokenizerFacts(
+        "Fast", ("tokenizer.json",), frozenset({"git:2"}),
+        Vocabulary({"a": 0, "b": 1, "c": 2}, frozenset({"c"})),
+    )  # fmt: skip
+    assert not of(Severity.BLOCKER, list(about_pair(mine, model(tokenizer=added), "union")))
+    (note,) = of(Severity.NOTE, found(mine, model(tokenizer=added)))
+    assert "`vocabulary: union` keeps them" in note.remedy
 
 
 def test_a_template_the_base_lacks_is_noted() -> None:
@@ -137,6 +144,11 @@ def test_a_template_the_base_lacks_is_noted() -> None:
     (finding,) = of(Severity.NOTE, found(base(), model(tokenizer=chatty)))
     assert finding.topic == "template" and "the base has none" in finding.what
     assert not of(Severity.NOTE, found(base(tokenizer=chatty), model()))
+    (other,) = of(
+        Severity.NOTE,
+        found(base(tokenizer=replace(chatty, template="{{y}}")), model(tokenizer=chatty)),
+    )
+    assert "`chat_template: acme/math`" in other.remedy
 
 
 def test_a_head_beside_a_tied_base_is_a_warning_as_headers_do_not_tell() -> None:
@@ -194,8 +206,8 @@ def test_preflight_blocks_exactly_what_the_merge_refuses(change: str, tmp_path: 
     said = [*about_model(looked[1]), *found(looked[0], looked[1])]
     opened = [SafetensorsCheckpoint(folder) for folder in sides]
     try:
-        pair = align(opened[0], opened[1:], ["tuned"])
-        match_tensors(pair.base, pair.tuned[0])
+        put = align(opened[0], opened[1:], ["tuned"])
+        match_tensors(put.base, put.tuned[0])
         refused = False
     except CheckpointError:
         refused = True

@@ -1,0 +1,140 @@
+"""Findings about tokens: whether two tokenizers agree, and what a merge does where they do not.
+
+Pure functions of facts. The rules are those of `alignment`, which sees the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dppa_core.names import find_embedding
+from dppa_core.preflight.facts import Finding, ModelFacts, Severity
+from dppa_core.vocabulary import Vocabulary, compare_vocabularies, examples
+
+MOSTLY = 0.5
+"""Share of a model's tokens that the base must have, for its embedding to be worth a merge."""
+
+
+def tensors_of_tokens(facts: ModelFacts) -> tuple[str, ...]:
+    """The tensors with a row for each token: embedding, head, and the head's bias."""
+    embedding, head = find_embedding(facts.tensors), facts.head
+    bias = head.removesuffix("weight") + "bias" if head else ""
+    return tuple(name for name in (embedding, head, bias) if name and name in facts.tensors)
+
+
+def same_tokens(base: ModelFacts, tuned: ModelFacts) -> bool:
+    """Whether two tokenizers are known to be the same, so that rows are taken as they are."""
+    mine, theirs = base.tokenizer, tuned.tokenizer
+    if not theirs.files or mine.identities & theirs.identities:
+        return True
+    if mine.vocabulary is None or theirs.vocabulary is None:
+        return False
+    return mine.vocabulary.ids == theirs.vocabulary.ids
+
+
+def about_vocabulary(
+    base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base"
+) -> Iterator[Finding]:
+    """Rows and tokens of a domain model beside those of its base."""
+    if not base.tokenizer.files or not tuned.tokenizer.files:
+        yield from _without_tokenizer(base, tuned)
+        return
+    if same_tokens(base, tuned):
+        yield from _same(base, tuned)
+        return
+    mine, theirs = base.tokenizer.vocabulary, tuned.tokenizer.vocabulary
+    if mine is None or theirs is None:
+        yield Finding(
+            Severity.WARNING,
+            "tokenizer",
+            tuned.reference,
+            "Its tokenizer's file is not the base's, and their tokens could not be compared.",
+            "A merge matches rows by token, and needs to read both.",
+            "Look whether tokenizer.json is whole on both sides.",
+        )
+        return
+    yield from _different(tuned, mine, theirs, vocabulary)
+
+
+def _without_tokenizer(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
+    if None in (base.rows, tuned.rows) or base.rows == tuned.rows:
+        return
+    who = "the base" if not base.tokenizer.files else "it"
+    yield Finding(
+        Severity.BLOCKER,
+        "vocabulary",
+        tuned.reference,
+        f"It has {tuned.rows:,} rows of tokens, the base {base.rows:,}; {who} has no tokenizer.",
+        "Rows are matched by token where their number differs.",
+        "Copy the tokenizer's files beside its config.json.",
+    )
+
+
+def _same(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
+    alike = bool(base.tokenizer.identities & tuned.tokenizer.identities)
+    count = len(tuned.tokenizer.vocabulary.ids) if tuned.tokenizer.vocabulary else 0
+    what = "Its tokenizer is the base's, byte for byte."
+    if not alike:
+        what = f"Its {count:,} tokens are the base's, row by row."
+    yield Finding(Severity.OK, "tokenizer", tuned.reference, what)
+    if None not in (base.rows, tuned.rows) and base.rows != tuned.rows:
+        yield Finding(
+            Severity.NOTE,
+            "vocabulary",
+            tuned.reference,
+            f"It has {tuned.rows:,} rows for the same tokens, the base {base.rows:,}.",
+            "Rows without a token are padding, and are not merged.",
+        )
+
+
+def _different(
+    tuned: ModelFacts, mine: Vocabulary, theirs: Vocabulary, vocabulary: str
+) -> Iterator[Finding]:
+    found = compare_vocabularies(mine, theirs)
+    groups = {"more": found.extra, "fewer": found.missing, "in other rows": found.moved}
+    told = [f"{len(t):,} {word} ({examples(t)})" for word, t in groups.items() if t]
+    what = f"Of tokens it has {', '.join(told)}; {found.shared:,} are shared."
+    own = [token for token in found.extra if token not in theirs.added]
+    if vocabulary == "union" and own:
+        yield Finding(
+            Severity.BLOCKER,
+            "vocabulary",
+            tuned.reference,
+            f"{len(own):,} of its tokens ({examples(own)}) decide how text is cut: there is no "
+            "union with the base's.",
+            "Only tokens added to a tokenizer can be put beside another's.",
+            "Choose `vocabulary: base`, or this model's.",
+        )
+    elif found.shared < MOSTLY * len(theirs.ids):
+        yield Finding(
+            Severity.WARNING,
+            "tokenizer",
+            tuned.reference,
+            what,
+            "A model of another tokenizer was hardly made from this base.",
+            "Choose a domain model that was made from this base.",
+        )
+    else:
+        keeps = bool(found.extra) and not own and vocabulary == "base"
+        yield Finding(
+            Severity.NOTE,
+            "tokenizer",
+            tuned.reference,
+            what,
+            "Rows of embedding and head are matched by the text of their token.",
+            "The added ones are left out; `vocabulary: union` keeps them." if keeps else "",
+        )
+
+
+def about_template(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
+    """Whose chat template the merge gets, where that is not plain."""
+    mine, theirs = base.tokenizer.template, tuned.tokenizer.template
+    if not theirs or mine == theirs:
+        return
+    if mine:
+        what = "It has another chat template than the base, whose the merge takes."
+        remedy = f"To ask it in this model's way, write `chat_template: {tuned.reference}`."
+    else:
+        what = "It has a chat template, the base has none: the merge takes the first there is."
+        remedy = "`chat_template: base` in the recipe leaves it out."
+    yield Finding(Severity.NOTE, "template", tuned.reference, what, "", remedy)
