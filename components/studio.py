@@ -20,6 +20,7 @@ from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import OutOfBudget
 from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.preflight.machine import available_memory
 from dppa_core.profile import cached_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
@@ -32,12 +33,23 @@ if TYPE_CHECKING:
     from dppa_core.resident import Resident
 
 BYTE_BUDGET = 1536 * 1024**2
+"""Bytes of models in memory; in one's own copy half of what is left, where that is more."""
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
 Event = tuple[Any, ...]
 Emit = Callable[[Event], None]
 Work = Callable[[Emit, threading.Event], None]
+
+
+def byte_budget(*, public: bool) -> int:
+    """Bytes of models this page may hold in memory.
+
+    Args:
+        public: Whether strangers use it: they all get the same, and only embedded models.
+    """
+    left = None if public else available_memory()
+    return max(BYTE_BUDGET, (left or 0) // 2)
 
 
 class Recent:
@@ -170,7 +182,7 @@ class Studio:
             if self._pool is None:
                 from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
 
-                self._pool = ModelPool(BYTE_BUDGET, public=self.public)
+                self._pool = ModelPool(byte_budget(public=self.public), public=self.public)
             return self._pool
 
     def lend(

@@ -12,7 +12,7 @@ from components.findings import findings_value, first_blocker, offer_lines
 from components.models import build_preset
 from components.offer import offer_value, stream_fetch
 from components.presets import find_hub_preset, hub_choices, hub_session, presets
-from components.studio import Studio
+from components.studio import BYTE_BUDGET, Studio, byte_budget
 from components.workbench import build_page
 from dppa_core import presets as core
 from dppa_core.errors import Unreachable
@@ -180,6 +180,17 @@ def test_facts_of_a_set_are_told_in_lines() -> None:
     assert lines[0] == "Needs a download: 4 GB of 2 models, 5 min at 100 Mbit/s."
     assert any(line.startswith("Gated: accept the terms of a/b") for line in lines)
     assert lines[-1].startswith("Runs here: the merge, not the chat (")
+
+
+@pytest.mark.parametrize(
+    ("left", "budget"), [(None, BYTE_BUDGET), (10**9, BYTE_BUDGET), (2 * 10**10, 10**10)]
+)
+def test_models_of_ones_own_may_fill_half_of_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, left: int | None, budget: int
+) -> None:
+    monkeypatch.setattr("components.studio.available_memory", lambda: left)
+    assert byte_budget(public=False) == budget
+    assert byte_budget(public=True) == BYTE_BUDGET
 
 
 def test_a_set_opens_with_every_model_on() -> None:
