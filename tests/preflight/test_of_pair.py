@@ -95,6 +95,13 @@ def test_an_embedding_of_another_width_is_another_shape() -> None:
     assert finding.topic == "tensors" and "260 × 31" in finding.what
 
 
+def test_a_wider_embedding_is_another_size_of_model() -> None:
+    wide = tensors(Shape(hidden=64).tensors())
+    blockers = of(Severity.BLOCKER, found(base(), model(tensors=wide)))
+    assert "tensors" in {f.topic for f in blockers}
+    assert "vocabulary" not in {f.topic for f in blockers}
+
+
 def test_another_float_is_noted() -> None:
     (finding,) = of(Severity.NOTE, found(base(), model(tensors=tensors(dtype="F32"))))
     assert finding.topic == "dtype" and "F32, the base's BF16" in finding.what
