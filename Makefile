@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench fuzz-merge kills results picture readme help coefficients bench-engine
+.PHONY: app test check format bench test-cuda fuzz-merge kills results picture readme help coefficients bench-engine
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -34,6 +34,10 @@ bench-engine: ## Merge models of real sizes beside mergekit, into docs/ and the 
 	@sh scripts/environment.sh app
 	@sh scripts/mergekit.sh
 	@$(PY) -m benchmarks.engine --write $(ARGS)
+
+test-cuda: ## The tests of the backend cuda; they need such a device
+	@sh scripts/environment.sh test
+	@$(PY) -m pytest -q -rs tests/core/test_device.py $(ARGS)
 
 fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (ARGS="-n 2")
 	@sh scripts/environment.sh test

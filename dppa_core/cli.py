@@ -86,7 +86,9 @@ def profile(
 def merge(
     recipe: RecipeFile,
     out: Annotated[Path, typer.Option(help="The checkpoint folder to make.")],
-    backend: Annotated[str, typer.Option(help="numba, or torch (slow, same bytes).")] = "numba",
+    backend: Annotated[
+        str, typer.Option(help="numba, torch (slow, same bytes) or cuda.")
+    ] = "numba",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
     ] = False,

@@ -16,7 +16,8 @@ from numpy import ndarray
 from dppa_core.errors import UnknownName, did_you_mean
 
 BACKENDS = ("numba", "torch")
-"""numba is the fast one; torch the plain reference."""
+"""numba is the fast one; torch the plain reference. There is "cuda" too, where PyTorch sees such a
+device: the reference on it."""
 
 AT_ONCE = 3
 """Models that `Kernels.fuse` merges in one loop."""
@@ -227,6 +228,7 @@ def get_backend(name: str) -> Kernels:
 
     Raises:
         UnknownName: there is no such backend.
+        InvalidValue: cuda, and no such device.
     """
     # Imported when asked for: start-up pays for numba or torch only where one is used.
     if name == "numba":
@@ -237,4 +239,8 @@ def get_backend(name: str) -> Kernels:
         from dppa_core.kernels import reference  # noqa: PLC0415
 
         return reference
-    raise UnknownName(f"No backend {name!r}. {did_you_mean(name, BACKENDS)}")
+    if name == "cuda":
+        from dppa_core.kernels import device  # noqa: PLC0415
+
+        return device.cuda()
+    raise UnknownName(f"No backend {name!r}. {did_you_mean(name, (*BACKENDS, 'cuda'))}")

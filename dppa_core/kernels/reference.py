@@ -1,6 +1,8 @@
 """The inner loops in plain torch: slow, short, and the measure of the fast ones.
 
 Knows arrays of one chunk only. Unsigned 64-bit arithmetic is done in int64, which wraps alike.
+Arrays lie in this computer's memory; what is computed lies on the device that new tensors are made
+on, which `device` chooses for a backend.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
+from jaxtyping import Float32, Float64, Int64, Shaped, UInt16, UInt32, UInt64
 from numpy import ndarray
 from torch import Tensor
 
@@ -45,8 +47,13 @@ def _before(hashes: Tensor, cut: int) -> Tensor:
 
 def _values(raw: Stored) -> Tensor:
     if raw.dtype == np.uint16:
-        return torch.from_numpy(raw.view(np.int16).copy()).view(torch.bfloat16).float()
-    return torch.from_numpy(raw if raw.flags.writeable else raw.copy())
+        return _here(raw.view(np.int16).copy()).view(torch.bfloat16).float()
+    return _here(raw if raw.flags.writeable else raw.copy())
+
+
+def _here(array: Shaped[ndarray, " n"]) -> Tensor:
+    """On the device that new tensors are made on."""
+    return torch.from_numpy(array).to(torch.get_default_device())
 
 
 def _delta(base: Stored, tuned: Stored) -> Tensor:
@@ -54,9 +61,8 @@ def _delta(base: Stored, tuned: Stored) -> Tensor:
 
 
 def _add(acc: Float32[ndarray, " n"], delta: Tensor, weight: Tensor) -> None:
-    total = torch.from_numpy(acc)
-    term = weight * delta
-    total.copy_(torch.where(term != 0, total + term, total))
+    total, term = _here(acc), weight * delta
+    torch.from_numpy(acc).copy_(torch.where(term != 0, total + term, total))
 
 
 def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
@@ -66,13 +72,13 @@ def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
 
 def narrow(values: Float32[ndarray, " n"], out: UInt16[ndarray, " n"]) -> None:
     """See `Kernels.narrow`."""
-    rounded = torch.from_numpy(values).to(torch.bfloat16)
+    rounded = _here(values).to(torch.bfloat16)
     torch.from_numpy(out.view(np.int16)).copy_(rounded.view(torch.int16))
 
 
 def largest(values: Float32[ndarray, " n"]) -> float:
     """See `Kernels.largest`."""
-    return float(torch.from_numpy(values).abs().max())
+    return float(_here(values).abs().max())
 
 
 def add_whole(acc: Float32[ndarray, " n"], base: Stored, tuned: Stored, weight: float) -> None:
@@ -109,7 +115,8 @@ def _add_inside(
     for level in range(thresholds.size - 1, -1, -1):
         threshold = torch.tensor(thresholds[level])
         tied = (size == threshold) & _before(hashes, int(cuts[level]))
-        weight[(size > threshold) | tied] = float(weights[level])
+        inside = (size > threshold) | tied
+        weight = torch.where(inside, torch.tensor(weights[level]), weight)
     _add(acc, delta, weight)
 
 
@@ -191,7 +198,7 @@ def sum_by_bin(
     """See `Kernels.sum_by_bin`."""
     index, _ = _words(np.zeros_like(scores), scores)
     size = _delta(base, tuned).abs().double()
-    torch.from_numpy(sums).index_add_(0, index, torch.stack([size, size * size], 1))
+    torch.from_numpy(sums).index_add_(0, index.cpu(), torch.stack([size, size * size], 1).cpu())
 
 
 def histogram(
@@ -199,7 +206,7 @@ def histogram(
 ) -> None:
     """See `Kernels.histogram`."""
     index, low = _words(base, tuned)
-    torch.from_numpy(words.view(np.int64)).index_add_(0, index, low + (1 << 40))
+    torch.from_numpy(words.view(np.int64)).index_add_(0, index.cpu(), low.cpu() + (1 << 40))
     if (index > 0).any():
         span[0] = min(int(span[0]), int(index[index > 0].min()) - 1)
     span[1] = max(int(span[1]), int(index.max()))
@@ -208,13 +215,13 @@ def histogram(
 def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:
     """See `Kernels.sum_squares`."""
     for row in torch.split(_values(raw).double(), lanes.size):
-        torch.from_numpy(lanes)[: row.numel()] += row * row
+        torch.from_numpy(lanes)[: row.numel()] += (row * row).cpu()
 
 
 def split_bin(base: Stored, tuned: Stored, key: int, counts: Int64[ndarray, " low"]) -> None:
     """See `Kernels.split_bin`."""
     bits = _bits(base, tuned)
-    low = bits[bits >> OPEN_BITS == key] & ((1 << OPEN_BITS) - 1)
+    low = (bits[bits >> OPEN_BITS == key] & ((1 << OPEN_BITS) - 1)).cpu()
     torch.from_numpy(counts).index_add_(0, low, torch.ones_like(low))
 
 
@@ -248,5 +255,5 @@ def gather_tied(
         below = _before(tied, int(lows[level]))
         found = tied[~below & ~_before(-1 - tied, -1 - int(highs[level]) + (1 << 64))]
         room = hashes[level, counts[level, 2] :]
-        room[: found.numel()] = found.numpy().view(np.uint64)[: room.size]
+        room[: found.numel()] = found.cpu().numpy().view(np.uint64)[: room.size]
         counts[level] += (tied.numel(), int(below.sum()), found.numel())

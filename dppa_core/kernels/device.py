@@ -1,0 +1,55 @@
+"""The plain torch loops on a device of one's choice: the backend `cuda`.
+
+Knows no arithmetic: the loops are in `reference`. Chunks go to the device and results come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+import torch
+
+from dppa_core.errors import InvalidValue
+from dppa_core.kernels import Kernels, reference
+
+
+class OnDevice:
+    """Every loop of `reference`, computed on one device. Safe for many threads.
+
+    Args:
+        device: Where to compute.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        loop: Callable[..., Any] = getattr(reference, name)
+
+        @wraps(loop)
+        def there(*arguments: Any) -> Any:
+            with self.device:  # new tensors are made on it, in this thread
+                return loop(*arguments)
+
+        return there
+
+
+def on_device(device: torch.device) -> Kernels:
+    """The reference on a device."""
+    return cast(Kernels, OnDevice(device))
+
+
+def cuda() -> Kernels:
+    """The reference on the first CUDA device.
+
+    Raises:
+        InvalidValue: PyTorch sees none.
+    """
+    if not torch.cuda.is_available():
+        raise InvalidValue(
+            "backend cuda: PyTorch sees no CUDA device here. A PyTorch built for CPUs alone, or a "
+            "missing driver, is the usual cause; numba does the same on the CPU."
+        )
+    return on_device(torch.device("cuda"))
