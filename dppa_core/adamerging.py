@@ -22,11 +22,12 @@ from dppa_core.adamerging_settings import AdaMergeSettings, check_additive, with
 from dppa_core.adamerging_snapshot import Snapshot, best_of
 from dppa_core.adamerging_state import load_state, save_state
 from dppa_core.adamerging_texts import Domain, check_count, fingerprint
-from dppa_core.errors import Cancelled
+from dppa_core.errors import Cancelled, InvalidRecipe
+from dppa_core.merger import Merger
 from dppa_core.pool import ModelPool
 from dppa_core.preflight.machine import available_memory
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
 
 Watch = Callable[[Snapshot], None]
@@ -85,7 +86,7 @@ def adamerge(
         stop: Ends the run within one step.
 
     Raises:
-        InvalidRecipe: a method that combines deltas.
+        InvalidRecipe: a method that combines deltas, or a vocabulary that is not the base's.
         InvalidValue: domains or a state that do not fit.
         IncompatibleCheckpoints: a model whose weights lie in memory in another form than on disk.
         OutOfBudget: a model larger than the memory of this machine.
@@ -94,10 +95,11 @@ def adamerge(
     settings = settings or AdaMergeSettings()
     check_additive(recipe)
     check_count(domains, recipe)
+    _check_vocabulary(recipe)
     deltas = PreparedDeltas(recipe, byte_budget=byte_budget, progress=progress, stop=stop)
     recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
     begun = load_state(state, made_by) if state is not None else None
-    resident = _own_model(recipe, progress, stop)
+    resident = _own_model(deltas.merger, progress, stop)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
@@ -153,11 +155,28 @@ def _result(recipe: MergeRecipe, run: Run, settings: AdaMergeSettings) -> AdaMer
     )
 
 
-def _own_model(recipe: MergeRecipe, progress: Progress | None, stop: Stop | None) -> Resident:
-    """The base in memory, shared with nobody: it is written to."""
-    return ModelPool(available_memory() or sys.maxsize).get(
-        recipe.base, progress=progress, stop=stop
-    )
+def _check_vocabulary(recipe: MergeRecipe) -> None:
+    if recipe.vocabulary != "base":
+        raise InvalidRecipe(
+            f"vocabulary: {recipe.vocabulary}: coefficients are tuned in the vocabulary of the "
+            "base. Leave the key out, and put it into the recipe that comes out."
+        )
+
+
+def _own_model(merger: Merger, progress: Progress | None, stop: Stop | None) -> Resident:
+    """The base in memory, with the merge's tokenizer; shared with nobody: it is written to."""
+    recipe = merger.recipe
+    wanted: str | MergeRecipe = recipe.base
+    if merger.companions().changed:  # another chat template: a merge of nothing brings it along
+        models = tuple(DomainModel(model.model, coefficient=0.0) for model in recipe.models)
+        wanted = MergeRecipe(
+            recipe.base,
+            models,
+            "task_arithmetic",
+            dtype="float32",
+            chat_template=recipe.chat_template,
+        )
+    return ModelPool(available_memory() or sys.maxsize).get(wanted, progress=progress, stop=stop)
 
 
 def _made_by(

@@ -35,6 +35,7 @@ from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from tests.tiny import Shape, random_llama, save_tokenizer, tuned_llama
+from tests.vocabularies import shuffled
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -410,3 +411,21 @@ def test_weights_in_another_form_in_memory_are_tuned_as_well(tmp_path: Path, fam
     up, down = (fast_gradient(weights, model, weights.start(c))[0] for c in (0.5, 0.3))
     assert abs(gradient) > 1e-4
     assert (up - down) / 0.2 == pytest.approx(gradient, rel=0.03)
+
+
+def test_models_of_another_tokenizer_are_tuned_in_the_base_s_vocabulary(tmp_path: Path) -> None:
+    base = random_llama(0)
+    base.save(tmp_path / "base")
+    found = []
+    for kind in ("plain", "other"):
+        names = [str(tmp_path / kind / domain) for domain in DOMAINS]
+        for number, name in enumerate(names):
+            tuned = tuned_llama(base, number + 1)
+            shuffled(tuned, Path(name), number) if kind == "other" else tuned.save(Path(name))
+        models = tuple(DomainModel(name, (0.5,)) for name in names)
+        given = MergeRecipe(str(tmp_path / "base"), models)
+        found.append(adamerge(given, task_domains(DOMAINS, SETTINGS), SETTINGS).best.coefficients)
+    np.testing.assert_array_equal(*found)
+    with pytest.raises(InvalidRecipe, match="vocabulary: union: coefficients are tuned in the vo"):
+        union = replace(given, vocabulary="union")
+        adamerge(union, task_domains(DOMAINS, SETTINGS), SETTINGS)
