@@ -8,7 +8,7 @@
 
   dppa.plots.distribution = (root, onZoom) => {
     let built = "", pair = "", domain = null, width = 0, view = null;
-    let all = null, bands = [], cuts = [], axis = null, brush = null, top = 1;
+    let all = null, bands = [], cuts = [], axis = null, brush = null, top = 1, title = null;
 
     const full = () => {
       const edges = view.table.edges;
@@ -40,7 +40,7 @@
       }));
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: FLOOR, y2: FLOOR, class: "rule" }, root);
       axis = svg("g", {}, root);
-      svg("text", { x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 3, class: "axis middle" }, root, "size of a change |d|, in units of the weights (logarithmic)");
+      title = svg("text", { x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 3, class: "axis middle" }, root);
       brush = svg("rect", { class: "brush", y: 0, height: FLOOR, width: 0 }, root);
     }
 
@@ -87,6 +87,7 @@
         build();
         redrawFixed();
       }
+      say(title, dppa.words.score().axis);
       const { kept_histogram: kept, count } = view.table;
       for (const { k, path } of bands) {
         put(path, "d", steps((b) => dppa.at(kept, b, count, view.levels[k])));

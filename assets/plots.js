@@ -46,7 +46,7 @@
     }
     return {
       table, levels, rate, cells, numel, exact: exact !== null,
-      key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${table.edges[0]}`,
+      key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${dppa.state.significance}|${table.edges[0]}`,
       share: exact ? exact.kept / exact.numel : kept / numel,
       kept: exact ? exact.kept : kept,
       energy: exact ? exact.energy : weight ? energy / weight : 1,
@@ -92,7 +92,6 @@
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
     const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
     dppa.explain(second.how, "One bar per layer, the strongest [partition] darkest. Dashed: all layers.");
-    dppa.explain(third.how, "Height: share of all changes of that [size |d|]. Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");
     const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
@@ -165,13 +164,15 @@
       say(first.title, dppa.words.heatmap(what, cells, model, rate, energy));
       dppa.explain(first.how, dppa.QUANTITIES[what].how);
       say(second.title, dppa.words.kept(table.layers, bands[bands.length - 1]));
+      dppa.explain(third.how, `Height: share of all changes of ${dppa.words.score().of}. Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`);
       say(third.title, dppa.words.distribution(model, rate, thresholds[levels.length - 1][1], energy));
     }
     function report(input) {
       sequence += 1;
       const rate = String(+dppa.state.rate);
       const { focus: model, quantity: what } = dppa.state;
-      for (const [name, value] of Object.entries({ rate, sequence, focus: model, quantity: what, exact: view.exact })) {
+      const { significance } = dppa.state;
+      for (const [name, value] of Object.entries({ rate, sequence, focus: model, quantity: what, significance, exact: view.exact })) {
         put(host, `data-${name}`, value);
       }
       put(outer, "data-ready", "true");

@@ -6,6 +6,7 @@
   const { html, say, put, percent1, percent, count } = dppa.shapes;
   const WORDS = {
     idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+    measuring: "measuring …",
   };
   const STOPS = { stop: "chat", "score-stop": "score" };
   const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };
@@ -75,6 +76,7 @@
     host.replaceChildren();
     dppa.askExact = () => trigger("rest");
     const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
+    const measuring = html("p", { class: "measuring", role: "status", hidden: "" }, host);
     const line = html("p", { class: "numbers" }, host);
     const focus = html("span", {}, line);
     const all = html("span", { class: "muted" }, line);
@@ -89,6 +91,9 @@
       const trouble = dppa.trouble || (current ? exact.problem : "");
       problem.hidden = !trouble;
       say(problem, trouble);
+      const busy = dppa.activity.see !== "idle";
+      measuring.hidden = !busy;
+      say(measuring, busy ? `${dppa.measuring || "Measuring"} …` : "");
       if (!view || !exact) return;
       const who = dppa.words.label(dppa.state.focus);
       const about = view.exact ? "" : "≈ ";

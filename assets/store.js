@@ -9,13 +9,14 @@
     paints: [], // the last 500 draws, for whoever measures
     state: {
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
-      k_module: 5, linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+      k_module: 5, significance: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
     },
     tables: {}, // reference -> decoded table
     tableSettings: null, // what the tables were computed for
     trouble: "",
     exact: null, // the server's last exact plan
-    activity: { chat: "idle", score: "idle" },
+    activity: { chat: "idle", score: "idle", see: "idle" },
+    measuring: "", // what is measured before another significance can be drawn
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}
     answered: null, // recipe of the newest merged answer
@@ -104,7 +105,7 @@
     const active = s.models.filter((model) => model.on);
     return {
       base: s.base, rate: dppa.rate(), levels: dppa.levels(),
-      parameters: [s.strength, s.k_layer, s.k_module],
+      parameters: [s.strength, s.k_layer, s.k_module, s.significance],
       models: active.map((m) => [m.ref, m.coefficient, dppa.factorsOf(m.ref)]),
     };
   };
@@ -131,9 +132,9 @@
 
   function plotSettings() {
     const s = dppa.state;
-    return [s.base, s.strength, s.k_layer, s.k_module];
+    return settingsOf(s);
   }
-  const settingsOf = (s) => [s.base, s.strength, s.k_layer, s.k_module];
+  const settingsOf = (s) => [s.base, s.strength, s.k_layer, s.k_module, s.significance];
   // The exact plan of the model in focus, if it was made for exactly what the controls say.
   dppa.exactPlan = () => {
     const exact = dppa.exact;
@@ -165,6 +166,7 @@
     dppa.tables = Object.fromEntries(
       Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
     dppa.tableSettings = value.settings;
+    dppa.state.significance = value.settings.significance; // of what is drawn: measured first
     if (value.adopt) adopt(value.settings);
     if (value.look) dppa.look(value.look);
     if (!dppa.tables[dppa.state.focus]) {
@@ -175,6 +177,11 @@
   };
   dppa.takeExact = (value) => {
     if (!value) return;
+    if (value.measuring !== undefined) {
+      dppa.measuring = value.measuring;
+      dppa.busy("see", value.measuring ? "measuring" : "idle");
+      if (!value.plans) return;
+    }
     dppa.trouble = value.trouble || ""; // a plan that could not be made: what was drawn stays
     if (!value.plans) { dppa.redraw(); return; }
     dppa.exact = value;

@@ -10,6 +10,8 @@
     outliers: "Changes much larger than the others: above a multiple of the mean that is set under Advanced.",
     energy: "The sum of the squared changes. A few large changes hold most of it.",
     "|d|": "d is a change: an entry of the domain model minus the same entry of the base. |d| is its size without the sign.",
+    "Fisher information": "How strongly the model's answers would change with this weight: the mean squared gradient on questions of its domain.",
+    input: "What comes in where this weight is multiplied, over all tokens of questions of the model's domain.",
     partition: "A band of the kept changes, by size. Each has its own factor under Amplify.",
     level: "A pruning rate at which a band ends: above the line of 90 % lies the strongest tenth.",
     exact: "Counted in the weights by the server. While a slider moves, the page estimates, and says ≈.",

@@ -79,15 +79,24 @@
 
   function distribution(focus, rate, threshold, energy) {
     if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
-    return `The ${level(1 - rate)} above |d| ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
+    return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
   }
 
-  dppa.words = { heatmap, kept, distribution, label };
+  // What ranks the changes, in the words of the last plot.
+  const SCORES = {
+    magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]", mean: "mean change" },
+    fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)", of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },
+    activation: { short: "|d| · ‖x‖", axis: "score of a change, |d| · ‖x‖ (logarithmic)", of: "that score, the [size |d|] times the size of its [input]", mean: "mean score" },
+    random: { short: "the score", axis: "score of a change, drawn at random (logarithmic)", of: "that random score", mean: "mean score" },
+  };
+  const score = () => SCORES[dppa.state.significance];
+
+  dppa.words = { heatmap, kept, distribution, label, score };
   dppa.QUANTITIES = {
     significance: {
       title: "significance", unit: "significance: share of outliers", text: smallPercent,
       get how() {
-        return `Colour, number: [significance], the share of [outliers] (over ${+dppa.state.k_module} × the mean change). Bar: share kept.`;
+        return `Colour, number: [significance], the share of [outliers] (over ${+dppa.state.k_module} × the ${score().mean}). Bar: share kept.`;
       },
     },
     density: {

@@ -49,6 +49,7 @@ def settings_json(session: Session) -> dict[str, Any]:
         "strength": session.strength,
         "k_layer": session.k_layer,
         "k_module": session.k_module,
+        "significance": session.significance,
     }
 
 
@@ -85,7 +86,7 @@ def choices_json(session: Session) -> dict[str, Any]:
         "base": session.base,
         "rate": session.rate,
         "levels": list(session.levels),
-        "parameters": [session.strength, session.k_layer, session.k_module],
+        "parameters": [session.strength, session.k_layer, session.k_module, session.significance],
         "models": [
             [model.reference, model.coefficient, list(session.factors_of(model.reference))]
             for model in session.active

@@ -55,6 +55,7 @@ class Controls:
     strength: Component
     k_layer: Component
     k_module: Component
+    significance: Component
     amplify: Component
 
     @property
@@ -90,6 +91,7 @@ class Controls:
             strength=check_number("Strength", values[self.strength], 0, 0.5),
             k_layer=check_number("Outliers of a layer", values[self.k_layer], 0.1, 100),
             k_module=check_number("Outliers of a module", values[self.k_module], 0.1, 100),
+            significance=str(values[self.significance]),
             **factors_from_json(parsed(values[self.amplify])),
         )
 
@@ -103,6 +105,7 @@ class Controls:
             self.strength: session.strength,
             self.k_layer: session.k_layer,
             self.k_module: session.k_module,
+            self.significance: session.significance,
             self.amplify: pack(factors_json(session)),
         }
 
@@ -121,6 +124,21 @@ def field_slider(
         value=item.default,
         step=limits.get("step", about["step"]),
         label=label,
+        info=info or about["help"],
+        elem_id=elem_id,
+        buttons=[],
+    )
+
+
+def field_choice(
+    settings: type[Any], name: str, *, value: str, elem_id: str, info: str = ""
+) -> gr.Radio:
+    """A choice for one field of a parameters dataclass: title, help and words are its own."""
+    about = next(item for item in fields(settings) if item.name == name).metadata
+    return gr.Radio(
+        list(about["choices"]),
+        value=value,
+        label=about["title"],
         info=info or about["help"],
         elem_id=elem_id,
         buttons=[],

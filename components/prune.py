@@ -27,6 +27,7 @@ class AdvancedPruning:
     """The levels as they are now, or what is wrong with the text above."""
     k_layer: gr.Slider
     k_module: gr.Slider
+    significance: gr.Radio
 
 
 def build_rate(session: Session) -> gr.Slider:
@@ -43,8 +44,13 @@ def build_rate(session: Session) -> gr.Slider:
     )
 
 
-def build_advanced(session: Session) -> AdvancedPruning:
-    """Strength, partitions, and what counts as significant."""
+def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
+    """Strength, partitions, and what counts as significant.
+
+    Args:
+        session: Where the controls stand.
+        significance: The choice of the score, which stands above them.
+    """
     strength = field_slider(
         PruningParameters,
         "strength",
@@ -89,7 +95,9 @@ def build_advanced(session: Session) -> AdvancedPruning:
         "5 is usual. Matrices with more outliers are more significant and keep more.",
         **limits,
     )
-    return AdvancedPruning(strength, partitions, levels, levels_note, k_layer, k_module)
+    return AdvancedPruning(
+        strength, partitions, levels, levels_note, k_layer, k_module, significance
+    )
 
 
 def with_levels(session: Session, text: object) -> Session:

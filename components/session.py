@@ -58,6 +58,8 @@ class Session:
     strength: float = 0.08
     k_layer: float = 3.0
     k_module: float = 5.0
+    significance: str = "magnitude"
+    """What ranks the changes: one of the choices of `PruningParameters`."""
     linked: bool = True
     """Whether all domain models share the factors."""
     factors: tuple[float, ...] = (1.0, 1.0)
@@ -82,7 +84,10 @@ class Session:
     def parameters(self) -> PruningParameters:
         """Settings of Dynamically Pruning; raises InvalidValue where out of range."""
         return PruningParameters(
-            strength=self.strength, k_layer=self.k_layer, k_module=self.k_module
+            strength=self.strength,
+            k_layer=self.k_layer,
+            k_module=self.k_module,
+            significance=self.significance,
         )
 
     @property
@@ -128,6 +133,7 @@ class Session:
             "strength": self.strength,
             "k_layer": self.k_layer,
             "k_module": self.k_module,
+            "significance": self.significance,
         }
         return MergeRecipe(base=self.base, models=models, parameters=parameters)
 

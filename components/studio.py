@@ -16,12 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import OutOfBudget
 from dppa_core.plan import PruningPlan, plan_pruning
 from dppa_core.preflight.machine import available_memory
-from dppa_core.profile import cached_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.sources import open_checkpoint
@@ -139,26 +139,31 @@ class Studio:
         self,
         base: str,
         finetuned: str,
+        significance: str = "magnitude",
         *,
         fresh: bool = False,
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> DeltaProfile:
-        """The profile of a pair; `fresh` looks at the files again."""
-        key = (base, finetuned)
+        """The profile of a pair, ranked by a significance; `fresh` looks at the files again.
+
+        Some need a model to read questions of its domain first, which takes seconds, once.
+        """
+        key = (base, finetuned, significance)
         found = None if fresh else self._profiles.find(key)
         if found is not None:
             return found  # type: ignore[no-any-return]
         with self._measuring:
-            profile = cached_profile(
-                base, finetuned, public=self.public, progress=progress, stop=stop
+            found = None if fresh else self._profiles.find(key)  # made while this one waited
+            profile = found or ranked_profile(
+                base, finetuned, significance, public=self.public, progress=progress, stop=stop
             )
         self._profiles.keep(key, profile)
         return profile
 
     def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
         """The packed rate table of a pair, as the browser reads it."""
-        profile = self.profile(base, finetuned)
+        profile = self.profile(base, finetuned, parameters.significance)
         found = self._tables.find((id(profile), parameters))
         if found is not None and found[0] is profile:
             return found[1]  # type: ignore[no-any-return]
@@ -170,7 +175,8 @@ class Studio:
         self, base: str, finetuned: str, levels: tuple[float, ...], parameters: PruningParameters
     ) -> PruningPlan:
         """The exact plan of a pair at some levels; milliseconds once the profile is there."""
-        return plan_pruning(self.profile(base, finetuned), levels, parameters)
+        profile = self.profile(base, finetuned, parameters.significance)
+        return plan_pruning(profile, levels, parameters)
 
     def start(self, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set."""

@@ -6,18 +6,22 @@ back.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE
+from components.forms import PRIVATE, activity_script
 from components.header import status_value
 from components.live import pack
 from components.notices import show_errors
-from components.page import Page
+from components.page import MEASURING, Page
 from components.presets import first_session
 from components.prune import levels_problem, with_levels, with_partitions
 from components.see import exact_payload, plots_payload
+from components.session import Session
+from components.significance import measuring
 from components.studio import Studio
 from components.wiring_models import wire_models, wire_offer
 from dppa_core.errors import DppaError, InvalidValue
@@ -33,6 +37,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     page.controls.tell_browser()
     _wire_exact(page, studio)
     _wire_strength(page, studio)
+    _wire_significance(page, studio)
     _wire_levels(page, studio)
     wire_models(page, studio)
     wire_offer(page, studio)
@@ -90,6 +95,41 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         outputs=[page.see.plots],
         **LIVE,
     )
+
+
+def _wire_significance(page: Page, studio: Studio) -> None:
+    """Another score is measured first, and drawn when it is there; until then nothing changes."""
+    controls, chosen = page.controls, page.controls.significance
+
+    @show_errors
+    def on_significance(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        try:
+            for what in measuring(session, studio):
+                yield {page.see.exact: pack({"measuring": what})}
+            yield _ranked_anew(page, session, studio)
+        except DppaError:  # back to what needs no text; the notice says why
+            plain = replace(session, significance="magnitude")
+            yield {chosen: plain.significance} | _ranked_anew(page, plain, studio)
+            raise
+
+    chosen.input(None, js=activity_script("see", "measuring"), **PRIVATE)
+    measured = chosen.input(
+        on_significance,
+        inputs=controls.inputs,
+        outputs=[chosen, page.see.plots, page.see.exact],
+        trigger_mode="always_last",
+        **MEASURING,
+    )
+    measured.failure(None, js=activity_script("see", "idle"), **PRIVATE)
+
+
+def _ranked_anew(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
+    exact = exact_payload(session, studio)
+    return {
+        page.see.plots: pack(plots_payload(session, studio)),
+        page.see.exact: pack(exact | {"measuring": ""}),
+    }
 
 
 def _wire_levels(page: Page, studio: Studio) -> None:

@@ -18,6 +18,7 @@ from components.prune import build_advanced, build_rate
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
+from components.significance import build_significance
 from components.studio import Studio
 from components.wiring import wire
 
@@ -47,7 +48,7 @@ def _layout(session: Session, studio: Studio) -> Page:
         with gr.Column(elem_id="shape-column"):
             models, rate, amplify = _build_shape(session)
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-                pruning = build_advanced(session)
+                pruning = build_advanced(session, build_significance(session))
                 adding = build_adding(studio)
         with gr.Column(elem_id="see-column"):
             gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
@@ -68,6 +69,7 @@ def _layout(session: Session, studio: Studio) -> Page:
         strength=pruning.strength,
         k_layer=pruning.k_layer,
         k_module=pruning.k_module,
+        significance=pruning.significance,
         amplify=amplify,
     )
     wire_chat(chat, controls, studio)

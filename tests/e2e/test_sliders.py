@@ -2,8 +2,11 @@
 
 import pytest
 
+from dppa_core.calibrated import ranked_profile
+from dppa_core.partition import even_levels
+from dppa_core.plan import plan_pruning
 from tests.e2e.expected import kept_percent, plan
-from tests.e2e.studio import ACT_MS, Studio
+from tests.e2e.studio import ACT_MS, ANSWER_MS, Studio
 
 
 def shows_the_plan_of(studio: Studio, domain: str, percent: int) -> None:
@@ -126,6 +129,29 @@ def test_the_heatmap_shows_every_quantity_of_every_module(studio: Studio, quanti
         # four digits are shown, and the tables hold 16-bit numbers
         value = pytest.approx(getattr(module, name), rel=1e-2, abs=1e-5)
         assert cells[(module.layer, module.kind)] == value, module.name
+
+
+def test_another_significance_is_measured_once_and_then_as_immediate(studio: Studio) -> None:
+    """Also in a public page: embedded models read questions of their own domain."""
+    studio.wait_exact(80)
+    studio.open_advanced()
+    studio.page.locator("#significance").get_by_label("activation").check()
+    drawn = studio.page.locator('#plots [data-significance="activation"]')
+    drawn.wait_for(state="attached", timeout=ANSWER_MS)
+    studio.wait_exact(80)
+    studio.choose("quantity", "density")
+    profile = ranked_profile("zoo:base", "zoo:math", "activation")
+    for rate in (80, 93):
+        studio.set_rate(rate)
+        expected = plan_pruning(profile, even_levels(rate / 100)).modules
+        found = studio.cells()
+        for module in expected:
+            share = pytest.approx(module.kept / module.numel, abs=1e-3)
+            assert found[(module.layer, module.kind)] == share, module.name
+    assert studio.page.locator("#exact .measuring").is_hidden()
+    studio.page.locator("#significance").get_by_label("magnitude").check()
+    studio.page.locator('#plots [data-significance="magnitude"]').wait_for(state="attached")
+    studio.wait_exact(93)
 
 
 def test_strength_and_partitions_change_the_plan(studio: Studio) -> None:

@@ -1,0 +1,56 @@
+"""Significance: which score ranks the changes, and the measuring that some of them need first.
+
+Knows the studio's profiles, not what is drawn from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+
+import gradio as gr
+
+from components.forms import field_choice
+from components.session import Session
+from components.studio import Emit, Studio
+from dppa_core.density import PruningParameters
+
+
+def build_significance(session: Session) -> gr.Radio:
+    """The choice of the score."""
+    return field_choice(
+        PruningParameters,
+        "significance",
+        value=session.significance,
+        elem_id="significance",
+        info="What ranks the changes. magnitude: their size. fisher and activation: their size "
+        "times what the model does with them, measured once on questions of its own domain; that "
+        "takes some seconds. random: a control, which should do worse.",
+    )
+
+
+def measuring(session: Session, studio: Studio) -> Iterator[str]:
+    """Make the profiles of a session, in a thread of its own; closing it ends that.
+
+    Yields:
+        What is being done, a few times a second; nothing where all is known.
+
+    Raises:
+        DppaError: a model cannot be measured.
+    """
+
+    def work(emit: Emit, stop: Event) -> None:
+        def tell(done: int, total: int, what: str) -> None:
+            emit((f"{what} ({done} of {total})" if total > 1 else what,))
+
+        for model in session.models:
+            studio.profile(
+                session.base, model.reference, session.significance, progress=tell, stop=stop
+            )
+
+    job = studio.start(work)
+    for batch in job.batches(every=0.2):
+        if batch:
+            yield str(batch[-1][0])
+    if job.error is not None:
+        raise job.error

@@ -1,0 +1,91 @@
+"""Another significance on the page: measured with progress, drawn from tables, refused in words."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.presets import first_session
+from components.session import ModelChoice
+from components.significance import measuring
+from components.studio import Studio
+from components.workbench import build_page
+from dppa_core.calibrated import ranked_profile
+from dppa_core.calibration import Calibration, calibration_of
+from dppa_core.errors import InvalidValue
+from dppa_core.plan import plan_pruning
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture
+def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+
+    def short(model: str, *chosen: Calibration | None) -> Calibration:
+        return replace(calibration_of(model, *chosen), tokens=300)
+
+    monkeypatch.setattr("dppa_core.calibrated.calibration_of", short)
+    return Studio(public=True)
+
+
+def chosen(page: gr.Blocks, **values: Any) -> Iterator[dict[str, Any]]:
+    """What the page is told, step by step, once a significance is chosen; by elem_id."""
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_significance"]
+    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
+    for step in event.fn(given):
+        yield {block.elem_id: value for block, value in step.items()}
+
+
+def test_what_is_measured_is_told_and_then_drawn(studio: Studio) -> None:
+    *told, last = list(chosen(build_page(studio), significance="fisher"))
+    notes = [json.loads(step["exact"])["measuring"] for step in told]
+    assert any("reads its calibration text" in note for note in notes)
+    plots, exact = json.loads(last["plots"]), json.loads(last["exact"])
+    assert plots["settings"]["significance"] == "fisher" and exact["measuring"] == ""
+    assert exact["choices"]["parameters"][-1] == "fisher"
+    session = first_session()
+    profile = ranked_profile("zoo:base", "zoo:math", "fisher")
+    plan = plan_pruning(profile, session.levels, replace(session, significance="fisher").parameters)
+    assert exact["plans"]["zoo:math"]["kept"] == plan.kept
+
+
+def test_a_random_one_needs_no_measuring_and_known_ones_none_again(studio: Studio) -> None:
+    session = replace(first_session(), significance="activation")
+    assert list(measuring(session, studio))
+    assert not list(measuring(session, studio))
+    plain = replace(session, significance="random")
+    assert not [note for note in measuring(plain, studio) if "text" in note]
+
+
+def test_a_model_without_a_text_goes_back_to_magnitude(zoo_env: Path, tiny_zoo: Path) -> None:
+    own = Studio(public=False)
+    models = json.dumps(
+        {
+            "base": "zoo:base",
+            "models": [{"ref": str(tiny_zoo / "law"), "on": True, "coefficient": 1.0}],
+        }
+    )
+    steps = chosen(build_page(own), significance="activation", models=models)
+    seen = next(steps)
+    while "significance" not in seen:
+        seen = next(steps)
+    assert seen["significance"] == "magnitude"
+    assert json.loads(seen["plots"])["settings"]["significance"] == "magnitude"
+    with pytest.raises(gr.Error, match="needs calibration text"):
+        next(steps)
+
+
+def test_a_significance_nobody_offers_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="significance must be one of magnitude, fisher"):
+        replace(first_session(), significance="size")
+
+
+def test_the_recipe_says_what_ranks() -> None:
+    session = replace(first_session(), models=(ModelChoice("zoo:math"),))
+    assert session.recipe().significance == "magnitude"
+    assert replace(session, significance="fisher").recipe().significance == "fisher"
