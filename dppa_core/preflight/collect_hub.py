@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoint_files import read_object
-from dppa_core.errors import DppaError, Unreachable
+from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
 from dppa_core.hub import HubModel, cached_folder, look_up
 from dppa_core.hub_download import fetch_small, needed_weights
 from dppa_core.hub_headers import hub_tensors
@@ -39,6 +39,8 @@ from dppa_core.safetensors_io import TensorInfo
 from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary
 from dppa_core.vocabulary import Vocabulary
 
+LARGEST_SMALL = 64 << 20
+"""Bytes of a small file at most; larger ones are not what their name says."""
 _WANTED = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
@@ -96,7 +98,7 @@ class HubEyes:
     def vocabulary(self, name: str, revision: str) -> Vocabulary | None:
         """The tokens of a tokenizer, whose files are fetched: a merge needs them anyway."""
         model = self.find(name, revision)
-        wanted = [file for file in TOKENIZER_FILES if file in model.sizes]
+        wanted = [file for file in TOKENIZER_FILES if _is_small(model, file)]
         return read_vocabulary(fetch_small(model, wanted)) if wanted else None
 
 
@@ -118,13 +120,14 @@ def _look(reference: str, model: HubModel, revision: str) -> Looked:
     weights: list[str] = [] if closed else notes.attempt(lambda: needed_weights(model), [])
     wanted = [*(name for name in SMALL if name in model.sizes), *weights]
     files = {name: model.sizes[name] for name in wanted}
+    told = closed or ("config.json" not in model.sizes and notes.found)
     tensors: dict[str, TensorInfo] = notes.attempt(lambda: _tensors(model, weights), {})
     facts = ModelFacts(
         reference,
         "hub",
         commit=model.commit,
         revision=revision,
-        config=notes.attempt(lambda: _config(folder), {}) if folder else {},
+        config={} if told else notes.attempt(lambda: _config(model, folder), {}),
         tensors=tensors,
         files=files,
         missing={n: s for n, s in files.items() if not _here(model, n)},
@@ -135,7 +138,9 @@ def _look(reference: str, model: HubModel, revision: str) -> Looked:
         gated=model.gated,
         stated_bases=bases_in(model.card),
     )
-    return Looked(facts, tuple(notes.found))
+    # That it is gated is said once, with the way in.
+    kept = [f for f in notes.found if not (closed and model.gated and f.topic == "access")]
+    return Looked(facts, tuple(kept))
 
 
 def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
@@ -148,11 +153,17 @@ def _tensors(model: HubModel, weights: Sequence[str]) -> dict[str, TensorInfo]:
 
 def _settings(model: HubModel) -> Path | None:
     """The folder with the small files that say what a model is."""
-    wanted = [name for name in _WANTED if name in model.sizes]
+    wanted = [name for name in _WANTED if _is_small(model, name)]
     return fetch_small(model, wanted) if wanted else None
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _is_small(model: HubModel, file: str) -> bool:
+    return model.sizes.get(file, LARGEST_SMALL + 1) <= LARGEST_SMALL
+
+
+def _config(model: HubModel, folder: Path | None) -> dict[str, Any]:
+    if folder is None or not _is_small(model, "config.json"):
+        raise MissingCheckpoint(f"{model}: no config.json, or one too large to be one.")
     return read_object(folder / "config.json")
 
 

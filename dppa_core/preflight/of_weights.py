@@ -37,10 +37,10 @@ class Distance:
         return math.sqrt(1 - self.ratio**2) if self.ratio < 1 else -1.0
 
     def to_json(self) -> dict[str, object]:
-        """Ratio, layers and the bound of the cosine."""
+        """Ratio, layers and the bound of the cosine; null for a ratio to weights that are 0."""
         return {
-            "ratio": self.ratio,
-            "layers": list(self.layers),
+            "ratio": _finite(self.ratio),
+            "layers": [_finite(ratio) for ratio in self.layers],
             "least_cosine": self.least_cosine,
         }
 
@@ -54,6 +54,10 @@ def distance(profile: DeltaProfile) -> Distance:
         sums[1] += item.base_square
     whole = [sum(column) for column in zip(*squares.values(), strict=True)] or [0.0, 0.0]
     return Distance(_ratio(*whole), tuple(_ratio(*squares[layer]) for layer in sorted(squares)))
+
+
+def _finite(ratio: float) -> float | None:
+    return ratio if math.isfinite(ratio) else None
 
 
 def _ratio(delta: float, base: float) -> float:

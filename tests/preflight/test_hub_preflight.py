@@ -12,7 +12,7 @@ from dppa_core import hub as hub_module
 from dppa_core.hub import look_up
 from dppa_core.hub_headers import hub_tensors
 from dppa_core.merge import merge_to_folder
-from dppa_core.preflight import machine
+from dppa_core.preflight import collect_hub, machine
 from dppa_core.preflight.facts import Finding, Severity
 from dppa_core.preflight.run import Report, preflight_models
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -180,8 +180,8 @@ def test_errors_of_one_model_hide_nothing_of_the_others(hub: HubServer) -> None:
     stopped = {f.model for f in blockers(found)}
     assert stopped == {MATH, "acme/nosuch", "zoo:nosuch", "/no/such/folder", "a b"}
     assert said(found, "format", BASE)[0].severity is Severity.OK
-    gated = [f for f in blockers(found) if f.model == MATH]
-    assert all("terms accepted" in f.what for f in gated)
+    (gated,) = [f for f in blockers(found) if f.model == MATH]
+    assert "terms accepted" in gated.what and "hf auth login" in gated.remedy
     assert found.facts[1].gated == "manual"
 
 
@@ -192,6 +192,14 @@ def test_a_damaged_header_is_a_blocker(hub: HubServer, header: bytes) -> None:
     (finding,) = blockers(preflight_models(BASE, [MATH]))
     assert finding.topic == "files" and "safetensors" in finding.what + finding.why
     assert weights_sent(hub) < 8 + 1 + header_bytes(hub.models[MATH].folder) + 200
+
+
+def test_a_configuration_of_gigabytes_is_not_fetched(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect_hub, "LARGEST_SMALL", 200)
+    (finding,) = [f for f in blockers(preflight_models(BASE, [MATH])) if f.model == BASE]
+    assert "config.json" in finding.what and not hub.sent["config.json"]
 
 
 def test_a_proxy_without_ranges_fetches_no_weights(hub: HubServer) -> None:

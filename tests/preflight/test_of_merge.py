@@ -137,6 +137,7 @@ def test_distance_by_hand() -> None:
     assert found.ratio == pytest.approx(5 / math.sqrt(125))
     assert found.least_cosine == pytest.approx(math.sqrt(1 - 25 / 125))
     assert distance(profile((1.0, 0.0))).ratio == math.inf
+    assert distance(profile((1.0, 0.0))).to_json()["ratio"] is None
     assert distance(profile((0.0, 0.0))).ratio == 0
 
 
