@@ -62,6 +62,7 @@ def test_loops_and_slider_are_timed(models: Path) -> None:
         "apply, exact ties",
         "apply, ties pruned",
         "slider to live weights",
+        "slider to live weights, CPU",
     }
     assert all(0 < value < 60 for value in values.values())
 

@@ -23,7 +23,7 @@ class Figure:
     """One a round; empty where it was not measured."""
     unit: str = ""
     also: tuple[float, ...] = ()
-    """The same in CPU seconds, where it is a ratio of times."""
+    """The same in CPU time."""
 
     @property
     def median(self) -> float:
@@ -91,6 +91,7 @@ def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
             120,
             tuple(1000 * one["slider to live weights"] for one in inside),
             "ms",
+            tuple(1000 * one["slider to live weights, CPU"] for one in inside),
         ),
         _ratio(
             "two cores ÷ one core, merge M", 0.6, rounds("M"), "dppa, two cores", "dppa", cpu=False

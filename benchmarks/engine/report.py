@@ -90,9 +90,11 @@ def differences_text(rounds: Rounds) -> str:
 
 
 def cpu_line(found: Sequence[Figure]) -> str:
-    """The same ratios in CPU seconds, which other work on the machine disturbs least."""
-    parts = [f"{one.name}: {statistics.median(one.also):.3g}" for one in found if one.also]
-    return "In CPU seconds instead: " + "; ".join(parts) + "." if parts else ""
+    """The same in CPU time, which other work on the machine disturbs least."""
+    parts = [
+        f"{one.name}: {shown(statistics.median(one.also), one.unit)}" for one in found if one.also
+    ]
+    return "In CPU time instead: " + "; ".join(parts) + "." if parts else ""
 
 
 def conditions_line(conditions: Mapping[str, Any]) -> str:
