@@ -206,22 +206,24 @@ def sum_chunk(
 ) -> Sums:
     """The sums over one chunk of two tensors and their base."""
     with np.errstate(invalid="ignore"):  # what is not finite is found by the caller, and named
+        change = b - a
         found: dict[str, Any] = {
-            "difference": _dot(b - a, b - a),
+            "numel": a.size,
+            "changed": int(np.count_nonzero(change)),
+            "difference": _dot(change, change),
             "first": _dot(a, a),
             "second": _dot(b, b),
             "product": _dot(a, b),
         }
-        found |= {"numel": a.size, "changed": int(np.count_nonzero(a != b))}
         if c is not None:
             one, other = a - c, b - c
-            signs = np.sign(one) * np.sign(other)
+            products = one * other  # no product of two float32 is too small for a float64
             found |= {
                 "first_delta": _dot(one, one),
                 "second_delta": _dot(other, other),
-                "delta_product": _dot(one, other),
-                "both": int(np.count_nonzero(signs)),
-                "agreeing": int(np.count_nonzero(signs > 0)),
+                "delta_product": float(products.sum()),
+                "both": int(np.count_nonzero(products)),
+                "agreeing": int(np.count_nonzero(products > 0)),
             }
     return Sums(**found)
 
