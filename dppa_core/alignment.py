@@ -64,6 +64,8 @@ def align(
         IncompatibleCheckpoints: rows that cannot be matched, or a union there is none of.
         DamagedCheckpoint: a tokenizer that cannot be read.
     """
+    if choice == "base" and all(_alike(base, one) for one in tuned):
+        return Alignment(base, tuple(tuned), None)
     found = _Tokenizers.read(base, tuned, names)
     if found is None:
         if choice != "base":
@@ -79,7 +81,7 @@ def align(
     owner = found.owned(target.source)
     owned = (found.base, *found.models)
     # Rows without a token are a model's own padding, and of those with the same vocabulary.
-    maps = [rows_in(target, model, padding=model == owner) for model in owned]
+    maps = [rows_in(target, model, padding=model.alike(owner)) for model in owned]
     key = map_key(*maps)
     wrapped = base if _moves_nothing(maps[0], found.base) else wrap_base(base, tuned, maps, key)
     models = tuple(
@@ -119,23 +121,20 @@ class _Tokenizers:
             return None
         home = tokenizer_folder(base.folders)
         folders = [tokenizer_folder(one.folders) for one in tuned]
-        equal = [other is None or _same_files(home, other) for other in folders]
-        same = [one and count == rows[0] for one, count in zip(equal, rows[1:], strict=True)]
         vocabulary = None if home is None else read_vocabulary(home)
         if vocabulary is None:
             _need_tokenizer(rows, ("the base", *names), "the base")
             return None
         mine = Owned(vocabulary, rows[0])
         owned = []
-        for index, folder in enumerate(folders):
-            theirs = vocabulary if equal[index] or folder is None else read_vocabulary(folder)
-            owned.append(Owned(theirs or vocabulary, rows[index + 1]))
-            same[index] = owned[-1].vocabulary.ids == vocabulary.ids and owned[-1].rows == rows[0]
-            if folder is None and owned[-1].rows != rows[0]:
-                _need_tokenizer(
-                    (rows[0], rows[index + 1]), ("the base", names[index]), names[index]
-                )
-        return _Tokenizers(mine, tuple(owned), tuple(names), tuple(same))
+        for name, folder, count in zip(names, folders, rows[1:], strict=True):
+            if folder is None:
+                _need_tokenizer((rows[0], count), ("the base", name), name)
+            alike = folder is None or _same_files(home, folder)
+            theirs = vocabulary if alike or folder is None else read_vocabulary(folder)
+            owned.append(Owned(theirs or vocabulary, count))
+        same = tuple(one.alike(mine) for one in owned)
+        return _Tokenizers(mine, tuple(owned), tuple(names), same)
 
     def owned(self, source: int) -> Owned:
         """Of the base, or of a model."""
@@ -222,6 +221,13 @@ def _rows(checkpoint: Checkpoint) -> int:
     """Rows of the embedding; 0 where there is none."""
     embedding = find_embedding(checkpoint.names())
     return checkpoint.shape(embedding)[0] if embedding else 0
+
+
+def _alike(base: Checkpoint, tuned: Checkpoint) -> bool:
+    """Whether a model has the base's tokenizer byte for byte, or none, and as many rows."""
+    folder = tokenizer_folder(tuned.folders)
+    same = folder is None or _same_files(tokenizer_folder(base.folders), folder)
+    return same and _rows(tuned) == _rows(base)
 
 
 def _same_files(one: Path | None, other: Path) -> bool:

@@ -124,19 +124,19 @@ class _Sources:
 
     def _template_of(self) -> tuple[int | None, str]:
         """Which model's chat template it is, and the words for it."""
-        known = [n for n in range(len(self._models)) if self._has_template(n)]
         if tokenizer_folder(self._models[self._tokenizer].folders) is None:
             return None, f"none: {self._names[self._tokenizer]} has no tokenizer"
         if self._chosen != "auto":
             index = 0 if self._chosen == "base" else self._names.index(self._chosen, 1)
-            if index in known:
+            if self._has_template(index):
                 return index, f"of {self._names[index]}, as the recipe says"
             return None, f"none: {self._names[index]} has none, and the recipe names it"
-        if not known:
+        first = next((n for n in range(len(self._models)) if self._has_template(n)), None)
+        if first is None:
             return None, "none: no model has one"
-        if known[0] == 0:
+        if first == 0:
             return 0, f"of {self._names[0]}, the base"
-        return known[0], f"of {self._names[known[0]]}, the first that has one; the base has none"
+        return first, f"of {self._names[first]}, the first that has one; the base has none"
 
     def _has_template(self, index: int) -> bool:
         return any(read_template(folder) is not None for folder in self._models[index].folders)

@@ -29,6 +29,10 @@ class Owned:
         """Whether a token has a row; a tokenizer may know more than the embedding has rows."""
         return 0 <= self.vocabulary.ids.get(token, -1) < self.rows
 
+    def alike(self, other: Owned) -> bool:
+        """Whether every token stands in the same row of both, and both have as many rows."""
+        return self.rows == other.rows and self.vocabulary.ids == other.vocabulary.ids
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core import alignment
 from dppa_core.aligned import AlignedCheckpoint
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
@@ -123,6 +124,21 @@ def test_models_of_one_vocabulary_are_left_alone(tmp_path: Path) -> None:
         merger = Merger(recipe(base, math, vocabulary=vocabulary))
         assert not any(isinstance(one, AlignedCheckpoint) for one in (merger.base, *merger.tuned))
         assert merger.alignment.notes == () or vocabulary == math
+
+
+def test_tokens_decide_not_what_else_a_tokenizer_file_says(tmp_path: Path) -> None:
+    base = model(tmp_path / "base", "abc", 1, 2, 3, 100)
+    math = model(tmp_path / "math", "ab", 4, 5, 6, 300, added=["c"])  # the same rows, c added
+    assert Merger(recipe(base, math)).alignment.target is None
+    assert merged(recipe(base, math)) == [4, 5, 6, 300]
+
+
+def test_tokenizers_that_are_the_same_files_are_not_even_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, math = (model(tmp_path / n, "abc", *v) for n, v in (("b", (1, 2, 3)), ("m", (4, 5, 6))))
+    monkeypatch.setattr(alignment, "read_vocabulary", None)  # large ones take half a second
+    assert merged(recipe(base, math)) == [4, 5, 6]
 
 
 def test_what_was_matched_is_said_with_counts_and_examples(pair: tuple[str, str]) -> None:
