@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 FALL = 0.02
-"""Mean accuracy may be so much lower than the best before it counts as fallen, as a fraction."""
+"""Mean accuracy may be so much lower than the best before it counts as fallen, as a fraction; or
+lower by its standard error, where that is more."""
 RISE = 1.05
 """Mean perplexity may be so many times the best before it counts as risen."""
 
@@ -91,7 +92,7 @@ def has_collapsed(now: Snapshot, best: Snapshot) -> bool:
         return False
     if now.accuracy is None or best.accuracy is None:
         return now.perplexity > RISE * best.perplexity
-    return now.accuracy < best.accuracy - FALL
+    return now.accuracy < best.accuracy - max(FALL, _standard_error(best))
 
 
 def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
@@ -102,6 +103,12 @@ def collapsed_in_a_row(snapshots: Sequence[Snapshot]) -> int:
             break
         count += 1
     return count
+
+
+def _standard_error(one: Snapshot) -> float:
+    """Of the mean accuracy."""
+    shares = [(figures.accuracy or 0.0, figures.n) for figures in one.domains.values()]
+    return math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / len(shares)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -21,9 +21,9 @@ SETTINGS = AdaMergeSettings(batch=2, prompts=3, held_out=2)
 
 
 def snapshot(
-    step: int, entropy: float, accuracy: float | None, perplexity: float = 2.0
+    step: int, entropy: float, accuracy: float | None, perplexity: float = 2.0, n: int = 1000
 ) -> Snapshot:
-    return Snapshot(step, ((0.3,),), {"math": DomainFigures(entropy, perplexity, accuracy, 10)})
+    return Snapshot(step, ((0.3,),), {"math": DomainFigures(entropy, perplexity, accuracy, n)})
 
 
 def test_less_entropy_with_clearly_worse_answers_is_a_collapse() -> None:
@@ -32,6 +32,12 @@ def test_less_entropy_with_clearly_worse_answers_is_a_collapse() -> None:
     assert not has_collapsed(snapshot(1, 0.9, 0.79), best)  # within the noise
     assert not has_collapsed(snapshot(1, 1.1, 0.50), best)  # worse, and the entropy says so
     assert not has_collapsed(snapshot(1, 0.9, 0.85), best)
+
+
+def test_few_items_tell_a_collapse_only_beyond_their_standard_error() -> None:
+    best = snapshot(0, 1.0, 0.80, n=16)  # sqrt(0.8 x 0.2 / 16) = 0.1
+    assert not has_collapsed(snapshot(1, 0.9, 0.71, n=16), best)
+    assert has_collapsed(snapshot(1, 0.9, 0.69, n=16), best)
 
 
 def test_without_right_and_wrong_the_perplexity_tells() -> None:
