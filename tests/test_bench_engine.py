@@ -134,6 +134,8 @@ def test_figures_divide_within_a_round_and_know_their_targets() -> None:
     assert ratio.values == (0.1, 0.01) and ratio.median == pytest.approx(0.055)
     assert ratio.reached and found["peak memory, S"].median == 300
     assert found["our merge ÷ mergekit ties, M"].reached is None
+    rounds["S"][0]["dppa"] = {**run_of(1), "cpu": 9.0}  # the clock was lucky
+    assert not figures(lambda part: rounds.get(part, []))[0].reached
 
 
 def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
     assert len(written) == 2
     for text in written.values():
         assert text.startswith("a\n") and text.endswith("b\n") and "old" not in text
-        assert "| our merge ÷ mergekit ties, S | 0.06 | 0.1 (0.1–0.1) ✗ |" in text
+        assert "| our merge ÷ mergekit ties, S | 0.06 | 0.1 (0.1–0.1); CPU 0.1 ✗ |" in text
     with pytest.raises(ValueError, match="each once"):
         filled("no markers", "x")
 

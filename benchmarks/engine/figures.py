@@ -31,10 +31,14 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median is good enough; None where nothing says so."""
+        """Whether the medians are good enough, of CPU time too; None where nothing says so.
+
+        On a busy machine a short run may be lucky where a long one is not.
+        """
         if self.target is None or not self.values:
             return None
-        return self.median <= self.target
+        medians = [statistics.median(values) for values in (self.values, self.also) if values]
+        return max(medians) <= self.target
 
     def to_json(self) -> dict[str, Any]:
         return {

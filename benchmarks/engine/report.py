@@ -35,7 +35,8 @@ def table(found: Sequence[Figure]) -> str:
 
 def _measured(one: Figure) -> str:
     low, high = (shown(value, "") for value in (min(one.values), max(one.values)))
-    return f"{shown(one.median, one.unit)} ({low}–{high})"
+    cpu = f"; CPU {shown(statistics.median(one.also), one.unit)}" if one.also else ""
+    return f"{shown(one.median, one.unit)} ({low}–{high}){cpu}"
 
 
 def shown(value: float, unit: str) -> str:
@@ -89,14 +90,6 @@ def differences_text(rounds: Rounds) -> str:
     return "\n".join(lines)
 
 
-def cpu_line(found: Sequence[Figure]) -> str:
-    """The same in CPU time, which other work on the machine disturbs least."""
-    parts = [
-        f"{one.name}: {shown(statistics.median(one.also), one.unit)}" for one in found if one.also
-    ]
-    return "In CPU time instead: " + "; ".join(parts) + "." if parts else ""
-
-
 def conditions_line(conditions: Mapping[str, Any]) -> str:
     """Machine and versions, in one line."""
     versions = ", ".join(f"{name} {value}" for name, value in conditions["versions"].items())
@@ -110,12 +103,10 @@ def readme_text(rounds: Rounds, conditions: Mapping[str, Any]) -> str:
 
 def docs_text(rounds: Rounds, conditions: Mapping[str, Any]) -> str:
     """The part of docs/benchmarks.md between its markers."""
-    found = figures(rounds)
     skipped = [f"{size}: {why}" for size, why in conditions.get("skipped", {}).items()]
     parts = [
         conditions_line(conditions),
-        table(found),
-        cpu_line(found),
+        table(figures(rounds)),
         runs_table(rounds),
         differences_text(rounds),
         "Left out: " + "; ".join(skipped) + "." if skipped else "",
