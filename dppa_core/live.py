@@ -228,7 +228,7 @@ class _Writer:
         if layers is None:
             yield start, self._merger.base.raw(name)[start:stop]
         elif self._merger.combines:
-            yield start, self._merger.combined(layers)
+            yield from self._merger.stacks.blocks(layers)
         else:
             for first in range(start, stop, CHUNK):
                 yield first, fuser.fuse(layers.fusion, first, min(first + CHUNK, stop))

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from jaxtyping import Shaped
+from numpy import ndarray
+
 from dppa_core.atomic import atomic_folder
 from dppa_core.chunks import slices
 from dppa_core.companions import Companions
@@ -191,14 +194,19 @@ class _Weaver:
     ) -> tuple[str, int]:
         check(self._stop)
         with shared.use() as layers, self._fusers.one() as fuser:
-            if layers is None:
-                raw = self._merger.base.raw(name)[start:stop]
-            else:
-                if self._merger.combines:
-                    raw = self._merger.combined(layers)
-                else:
-                    raw = fuser.fuse(layers.fusion, start, stop)
-                if not self._tally.changed:
-                    self._tally.changed = not equals_base(layers.fusion, start, raw)
-            self._writer.place(name, raw, start)
+            for first, raw in self._parts(name, layers, fuser, start, stop):
+                if layers is not None and not self._tally.changed:
+                    self._tally.changed = not equals_base(layers.fusion, first, raw)
+                self._writer.place(name, raw, first)
         return name, stop - start
+
+    def _parts(
+        self, name: str, layers: Layers | None, fuser: Fuser, start: int, stop: int
+    ) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
+        """(first element, merged elements), some at a time."""
+        if layers is None:
+            yield start, self._merger.base.raw(name)[start:stop]
+        elif self._merger.combines:
+            yield from self._merger.stacks.blocks(layers)
+        else:
+            yield start, fuser.fuse(layers.fusion, start, stop)

@@ -84,13 +84,19 @@ class StackMerger:
         self._surveyed: tuple[tuple[int, ...], Any] | None = None
 
     def merge(self, layers: Layers) -> Shaped[ndarray, " n"]:
-        """The merged tensor, rounded once.
+        """The merged tensor as a whole; see `blocks`."""
+        out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
+        for start, part in self.blocks(layers):
+            out[start : start + part.size] = part
+        return out
+
+    def blocks(self, layers: Layers) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
+        """(first element, merged elements) of the tensor, some rows at a time, rounded once.
 
         Raises:
             NonFiniteWeights: NaN or infinity on any side, or a sum the dtype cannot hold.
         """
         chosen, statistic = self._known(layers)
-        out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
         combined = bool(chosen) or self._combination.of_none(self._parameters)
         for stack in self._stacks(layers, chosen):
             merged = stack.base
@@ -99,9 +105,9 @@ class StackMerger:
                     delta = self._combination.combine(stack, self._parameters, statistic)
                     # A delta of 0 leaves even the sign of a zero alone.
                     merged = np.where(delta != 0, merged + delta, merged)
-            part = out[stack.start : stack.start + merged.size]
+            part: Shaped[ndarray, " n"] = np.empty(merged.size, FLOATS[layers.fusion.dtype])
             round_into(self._kernels, layers.fusion, merged.ravel(), part)
-        return out
+            yield stack.start, part
 
     def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the statistic."""

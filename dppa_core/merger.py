@@ -178,9 +178,14 @@ class Merger:
 
     def combined(self, layers: Layers) -> Shaped[ndarray, " n"]:
         """One whole merged tensor of a method that combines deltas; see `StackMerger.merge`."""
+        return self.stacks.merge(layers)
+
+    @property
+    def stacks(self) -> StackMerger:
+        """What combines deltas, where the method does."""
         if self._stacks is None:
             raise TypeError(f"{self.recipe.method} combines no deltas")
-        return self._stacks.merge(layers)
+        return self._stacks
 
     def layers(self, name: str, loader: Loader) -> Layers | None:
         """All that a merged tensor is made of; None where it is the base's, copied.

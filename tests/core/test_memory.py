@@ -1,9 +1,11 @@
 """The memory of a merge, of a profile and of a pack does not grow with the models."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,12 @@ MARGIN = 40
 """MiB by which the peak may differ; either larger model, and the merge, are 116 MiB larger."""
 
 ROWS = {"small": 3_000, "large": 20_000}
+METHODS = {
+    "dppa": DomainModel("model", (0.9, 0.8), (1.5, 1.0)),
+    "ties": DomainModel(
+        "model", coefficient=0.5
+    ),  # its trim is found in a survey of the whole model
+}
 WORK = """
 import sys
 from pathlib import Path
@@ -58,6 +66,16 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         recipe = MergeRecipe(str(root / name / "base"), (model,))
         found[name] = root / f"{name}.yaml"
         found[name].write_text(dump_recipe(recipe), "utf-8")
+    for other in ("law", "finance"):  # files of their own to whoever maps them
+        (root / "large" / other).mkdir()
+        for file in (root / "large" / "math").iterdir():
+            os.link(file, root / "large" / other / file.name)
+    for method, models in METHODS.items():
+        for name, domains in (("small", ["math"]), ("large", ["math", "law", "finance"])):
+            given = tuple(replace(models, model=str(root / name / one)) for one in domains)
+            recipe = MergeRecipe(str(root / name / "base"), given, method)
+            found[f"{method} {name}"] = root / f"{method} {name}.yaml"
+            found[f"{method} {name}"].write_text(dump_recipe(recipe), "utf-8")
     return found
 
 
@@ -77,4 +95,13 @@ def test_peak_memory_stays_flat(
     recipes: dict[str, Path], tmp_path: Path, workers: int, what: str
 ) -> None:
     small, large = (peak(recipes[name], tmp_path / name, workers, what) for name in ROWS)
+    assert large - small < MARGIN
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_more_models_and_larger_ones_take_no_more(
+    recipes: dict[str, Path], tmp_path: Path, method: str
+) -> None:
+    """One small domain model, or three that are seven times as large."""
+    small, large = (peak(recipes[f"{method} {size}"], tmp_path / size, 2, "merge") for size in ROWS)
     assert large - small < MARGIN
