@@ -17,8 +17,9 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.chunks import CHUNK, slices, widen
-from dppa_core.errors import NonFiniteWeights
+from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
 from dppa_core.floats import FLOATS
+from dppa_core.foreign import ForeignCode
 from dppa_core.kernels import Kernels
 from dppa_core.loading import weighs
 from dppa_core.merge_stacked import Layers
@@ -66,7 +67,7 @@ def find_live(
         name: shape for name, (code, shape, _) in tensors.items() if weighs(name, code, shape)
     }
     places, owner = dict[str, Place](), dict[int, str]()
-    for name, view in find_places(model, weights).items():
+    for name, view in _found(model, weights).items():
         first = owner.setdefault(view.data_ptr(), name)
         if view.dtype in _RAW and view.is_contiguous() and _may_share(name, first, twins):
             dtype, raw = _RAW[view.dtype]
@@ -76,6 +77,14 @@ def find_live(
     if whole and all(_holds(places[name], tensors, name, kernels) for name in places):
         return places
     return None
+
+
+def _found(model: Any, weights: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    try:
+        with ForeignCode("transformers does not say how it would save a model", ""):
+            return find_places(model, weights)
+    except DamagedCheckpoint:  # a model like any other, but for being built anew every time
+        return {}
 
 
 def _may_share(name: str, first: str, twins: Mapping[str, str]) -> bool:

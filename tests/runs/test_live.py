@@ -224,3 +224,16 @@ def test_a_model_that_is_not_bit_by_bit_what_would_be_written_is_not_overwritten
     assert live.find_live(model, tensors, kernels, merger.twins)
     with torch.no_grad(), changed(model.model.norm.weight):
         assert live.find_live(model, tensors, kernels, merger.twins) is None
+
+
+def test_a_family_that_cannot_be_saved_as_it_was_loaded_is_built_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(model: Any, state: dict[str, torch.Tensor]) -> None:
+        raise NotImplementedError("no reverse of this operation")
+
+    monkeypatch.setattr("transformers.core_model_loading.revert_weight_conversion", fails)
+    models = filled(ModelPool())
+    with models.lend(recipe(0.5)) as third:
+        assert len(models.loaded()) == IDLE_MERGES + 1
+        assert torch.equal(logits(third), logits(ModelPool().get(recipe(0.5))))
