@@ -29,17 +29,17 @@
         svg("line", { x1: x, x2: x, y1: TOP, y2: bottom, class: "grid" }, root);
         return svg("text", { x, y: bottom + 16, class: "tick middle" }, root);
       });
-      svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, "share of the layer's changes kept");
+      svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, view.axis);
       svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
       const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
       bands = layers.map(() => []);
       ends = layers.map((layer, i) => {
         const y = TOP + row * i;
         if (i % every === 0) svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, String(layer));
-        for (let k = 0; k < view.levels.length; k++) {
+        for (let k = 0; k < view.bands.length; k++) {
           bands[i].push(svg("rect", {
             class: "band", "data-layer": layer, "data-partition": k, y: y + 3, height: row - 6,
-            style: `fill:${dppa.plots.shade(k, view.levels.length)}`,
+            style: `fill:${dppa.plots.shade(k, view.bands.length)}`,
           }, root));
         }
         return row >= 14 ? svg("text", { x: width, y: y + row / 2 + 4, class: "tick end" }, root) : null;
@@ -48,7 +48,7 @@
     }
 
     return (view, width) => {
-      const shape = `${width}/${view.key}/${view.levels.length}`;
+      const shape = `${width}/${view.key}/${view.bands.length}/${view.axis}`;
       if (shape !== built) { build(view, width); built = shape; }
       const last = view.bands[view.bands.length - 1];
       scaleTop = niceTop(Math.max(...last, 1e-9));
@@ -65,7 +65,7 @@
         });
         if (ends[i]) say(ends[i], percent(before));
       });
-      const x = px(LEFT + Math.min(view.share, scaleTop) * span);
+      const x = px(LEFT + Math.min(view.middle, scaleTop) * span);
       put(mean, "x1", x); put(mean, "x2", x);
     };
   };

@@ -8,30 +8,32 @@
   const colour = (reference) => dppa.names[reference]?.colour ?? "var(--d-accent)";
 
   // A range and a number box that hold one value. onMove(value) at every step of either.
-  function slider(parent, { name, low, high, step, digits, value, onMove }) {
+  // The box may take more than the range shows: `limits`.
+  function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
     const box = html("div", { class: "slide" }, parent);
-    const limits = { min: low, max: high, step };
-    const range = html("input", { type: "range", "aria-label": name, ...limits }, box);
-    const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits }, box);
+    const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
+    const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
     let shown = null;
     const show = (x) => {
       if (x === shown) return;
       shown = x;
       range.value = x;
-      range.style.setProperty("--filled", `${(100 * (x - low)) / (high - low)}%`);
+      range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
       if (document.activeElement !== number) number.value = x.toFixed(digits);
     };
-    const clamp = (x) => Math.min(Math.max(x, low), high);
+    const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
     range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
     number.addEventListener("input", () => {
       if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
       show(clamp(+number.value));
       onMove(clamp(+number.value));
     });
-    number.addEventListener("blur", () => { number.value = (+range.value).toFixed(digits); });
+    number.addEventListener("blur", () => { number.value = shown.toFixed(digits); });
     show(value);
     return { box, show };
   }
+
+  dppa.controls = { slider, label };
 
   // --- the list of domain models -------------------------------------------------------------------
   dppa.part("models", ({ host, get, put, watch, trigger }) => {
@@ -158,14 +160,14 @@
       return { reference, k, name, control };
     }
     function fill() {
-      const levels = dppa.levels();
+      const levels = dppa.pruner() ? dppa.levels() : dppa.bands(); // out of sight where nothing prunes
       const key = `${targets().join("\n")}/${levels.length}`;
       if (key !== built) { build(levels.length); built = key; }
       linked.checked = dppa.state.linked;
       for (const { reference, k, name, control } of rows) {
         const share = (k ? levels[k - 1] : 1) - levels[k];
-        say(name, `${k ? "next" : "strongest"} ${level(share)}`);
-        control.show(dppa.factorsOf(reference)[k]);
+        say(name, `${k ? "next" : dppa.shows() === "random" ? "all kept," : "strongest"} ${level(share)}`);
+        control.show(dppa.factorsOf(reference)[k] ?? 1);
       }
     }
     function take(value) {
@@ -207,7 +209,7 @@
       write(field, "aria-invalid", bad);
       write(field, "aria-describedby", "levels-problem levels-now");
       say(problem, bad ? wrong.problem : "");
-      say(now, `Now ${dppa.levels().map(level).join(", ")}.`);
+      say(now, `Now ${dppa.bands().map(level).join(", ")}.`);
     });
   });
 

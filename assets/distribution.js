@@ -33,7 +33,7 @@
       bands = Array.from({ length: count }, (_, i) => count - 1 - i).map((k) => ({
         k, path: svg("path", { class: "band", "data-partition": k, style: `fill:${dppa.plots.shade(k, count)}` }, inside),
       }));
-      cuts = view.levels.map((_, k) => ({
+      cuts = view.thresholds.map((_, k) => ({
         spread: svg("rect", { class: "spread", y: TOP, height: FLOOR - TOP }, inside),
         line: svg("line", { class: "threshold", "data-partition": k, y1: 14 + 12 * (k % 2), y2: FLOOR }, inside),
         text: svg("text", { class: "tick cut", y: 11 + 12 * (k % 2) }, inside),
@@ -77,7 +77,7 @@
 
     function draw(next, size) {
       view = next;
-      const shape = `${size}/${view.levels.length}/${view.pair}`;
+      const shape = `${size}/${view.levels.length}/${view.thresholds.length}/${view.pair}`;
       if (shape !== built) {
         if (pair !== view.pair) setDomain(null);
         pair = view.pair;
@@ -90,7 +90,8 @@
       say(title, dppa.words.score().axis);
       const { kept_histogram: kept, count } = view.table;
       for (const { k, path } of bands) {
-        put(path, "d", steps((b) => dppa.at(kept, b, count, view.levels[k])));
+        const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : dppa.at(kept, b, count, view.levels[k]));
+        put(path, "d", steps(stays));
       }
       view.thresholds.forEach(([low, middle, high], k) => {
         const inside = (value) => x(Math.max(value, view.table.edges[0]));

@@ -80,12 +80,13 @@
       const shape = `${width}/${view.key}`;
       if (shape !== built) { build(view, width); built = shape; }
       const { low, high, text, cell: inCell, unit } = view.scale;
+      put(root, "data-bars", view.cells.some((cell) => cell.kept !== null));
       view.cells.forEach((cell, i) => {
         const part = cells[i];
         const share = high > low ? (cell.value - low) / (high - low) : 0.5;
         put(part.g, "data-value", +cell.value.toPrecision(4));
         put(part.value, "fill", viridis(share));
-        put(part.kept, "width", px(part.full * cell.kept));
+        put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
         if (part.text) { say(part.text, inCell(cell.value)); put(part.text, "fill", inkOn(share)); }
       });
       say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);

@@ -24,37 +24,83 @@
   const keptAt = (table, cell, rate) =>
     Math.max(Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);
 
+  // What a cell can show: some is known beforehand, the rest once the method has merged.
+  const BEFORE = { whole: ["significance", "mean"] };
+  const AFTER = ["along", "changed"];
+  const quantities = () => {
+    const known = BEFORE[dppa.shows()] ?? ["significance", "density", "rate", "mean", "energy"];
+    return dppa.shows() === "plan" && !dppa.staged() ? known : [...known, ...AFTER];
+  };
+  dppa.quantity = () => {
+    const { quantity } = dppa.state;
+    const there = quantities().includes(quantity) && (dppa.outcome() || !AFTER.includes(quantity));
+    return there ? quantity : "mean";
+  };
+
   function makeView() {
     const table = dppa.table();
-    const levels = dppa.levels();
-    const rate = levels[levels.length - 1];
-    const exact = dppa.exactPlan();
+    const shows = dppa.shows();
+    const levels = shows === "whole" ? [] : dppa.levels();
+    const rate = levels[levels.length - 1] ?? 0;
+    const plan = shows === "plan" ? dppa.exactPlan() : null;
+    const outcome = outcomeOf(dppa.outcome());
     const cells = cellsOf(table);
+    const quantity = dppa.quantity();
     const numel = cells.reduce((sum, cell) => sum + cell.numel, 0);
-    const known = exact ? new Map(exact.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
+    const known = plan ? new Map(plan.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
     let kept = 0, energy = 0, weight = 0;
     for (const cell of cells) {
-      const pair = known?.get(`${cell.layer}/${cell.kind}`);
-      cell.kept = pair ? pair[0] : keptAt(table, cell, rate);
-      cell.energy = pair ? pair[1] : dppa.at(table.energy, cell.index, table.count, rate);
+      const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
+      const pair = known?.get(`${cell.layer}/${cell.kind}`)
+        ?? (shows === "plan" ? [keptAt(table, cell, rate), dppa.at(table.energy, cell.index, table.count, rate)] : [1 - rate, 1 - rate]);
+      cell.kept = shows === "whole" ? changed : pair[0];
+      cell.energy = pair[1];
+      cell.changed = changed;
+      cell.along = along;
       cell.value = {
-        significance: cell.significance, density: cell.kept, rate: 1 - cell.kept,
-        mean: cell.mean, energy: cell.energy,
-      }[dppa.state.quantity];
+        significance: cell.significance, density: pair[0], rate: 1 - pair[0],
+        mean: cell.mean, energy: cell.energy, changed, along,
+      }[quantity];
       const power = cell.numel * cell.mean ** 2; // about its share of the energy
-      kept += cell.kept * cell.numel; energy += cell.energy * power; weight += power;
+      kept += pair[0] * cell.numel; energy += cell.energy * power; weight += power;
     }
+    const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
+    const share = plan ? plan.kept / plan.numel : kept / numel;
     return {
-      table, levels, rate, cells, numel, exact: exact !== null,
+      table, levels, rate, cells, numel, shows, share, changed, quantity,
+      exact: shows === "plan" ? plan !== null : dppa.isCurrent(),
       key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${dppa.state.significance}|${table.edges[0]}`,
-      share: exact ? exact.kept / exact.numel : kept / numel,
-      kept: exact ? exact.kept : kept,
-      energy: exact ? exact.energy : weight ? energy / weight : 1,
-      bands: exact ? exact.bands : levels.map((level) => bandAt(table, cells, level)),
-      thresholds: exact ? exact.thresholds
+      kept: plan ? plan.kept : kept,
+      energy: plan ? plan.energy : weight ? energy / weight : 1,
+      thresholds: plan ? plan.thresholds : shows !== "plan" ? []
         : levels.map((level) => [0, 1, 2].map((row) => dppa.at(table.thresholds, row, table.count, level))),
-      scale: scaleOf(cells),
+      scale: scaleOf(cells, quantity),
+      ...barsOf({ table, shows, cells, levels, plan, share, changed }),
     };
+  }
+  // "layer/kind" -> [share of weights changed, mean change, share of the focused model's delta in it].
+  function outcomeOf(outcome) {
+    if (!outcome) return null;
+    const model = outcome.models.indexOf(dppa.state.focus);
+    return new Map(outcome.cells.map(([layer, kind, changed, mean, along]) =>
+      [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
+  }
+  // What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
+  function barsOf({ table, shows, cells, levels, plan, share, changed }) {
+    if (shows === "plan" || shows === "random") {
+      const even = (level) => table.layers.map(() => 1 - level);
+      const bands = plan?.bands ?? levels.map((level) => (shows === "random" ? even(level) : bandAt(table, cells, level)));
+      return { bands, middle: share, axis: "share of the layer's changes kept" };
+    }
+    const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
+    if (changed !== null) {
+      const all = sums((cell) => cell.numel);
+      const bands = [sums((cell) => cell.changed * cell.numel).map((sum, l) => (all[l] ? sum / all[l] : 0))];
+      return { bands, middle: changed, axis: "share of the layer's weights changed" };
+    }
+    const sizes = sums((cell) => cell.mean * cell.numel);
+    const total = sizes.reduce((a, b) => a + b, 0) || 1;
+    return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
   }
   function bandAt(table, cells, level) {
     const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
@@ -65,17 +111,17 @@
     return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
   }
   // Shares run from 0 to 100 %, so that a colour means the same at every rate and of every model.
-  function scaleOf(cells) {
-    const { quantity } = dppa.state;
-    const { text, unit } = dppa.QUANTITIES[quantity];
+  function scaleOf(cells, quantity) {
+    const { text, title, unit = title } = dppa.QUANTITIES[quantity];
     const values = cells.map((cell) => cell.value);
-    const whole = quantity === "density" || quantity === "rate" || quantity === "energy";
-    const low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
+    const whole = ["density", "rate", "energy", "changed"].includes(quantity);
+    let low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
+    if (quantity === "along") { low = Math.min(low, 0); high = Math.max(high, 1); }
     if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
     // Small numbers share one power of ten, named once below.
     const power = Math.floor(Math.log10(high));
     const scaled = (value) => (value / 10 ** power).toFixed(2);
-    return { low, high, text: scaled, cell: scaled, unit: `mean |d|, times 10${superscript(power)}` };
+    return { low, high, text: scaled, cell: scaled, unit: `mean ${dppa.words.score().short}, times 10${superscript(power)}` };
   }
 
   // --- the part ------------------------------------------------------------------------------------
@@ -84,14 +130,12 @@
     host.setAttribute("data-plots", "");
     const bar = html("div", { class: "plot-bar" }, host);
     const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
-    for (const [name, { title }] of Object.entries(dppa.QUANTITIES)) html("option", { value: name }, quantity, title);
     const focus = select(bar, "focus", "of", "The domain model that is drawn: the one touched last.");
     focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
     const pair = html("div", { class: "pair" }, host);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
     const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
-    dppa.explain(second.how, "One bar per layer, the strongest [partition] darkest. Dashed: all layers.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");
     const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
@@ -112,11 +156,14 @@
       const cell = pointed === null || !view ? null : view.cells[pointed];
       tip.hidden = !cell;
       if (!cell) return;
+      const kept = view.shows === "whole" ? [] : [`kept ${percent1(cell.kept)} · energy ${percent(cell.energy)}`];
+      const merged = cell.changed === null ? []
+        : [`changed ${percent1(cell.changed)} · of ${dppa.words.label(dppa.state.focus)} ${percent(cell.along)} in the merge`];
       const lines = [
-        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
-        `kept ${percent1(cell.kept)} · energy ${percent(cell.energy)}`,
-        `significance ${three(100 * cell.significance)}\u2009% · mean |d| ${three(cell.mean)}`,
+        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`, ...kept, ...merged,
+        `significance ${three(100 * cell.significance)}\u2009% · mean ${dppa.words.score().short} ${three(cell.mean)}`,
       ];
+      while (tip.children.length > lines.length) tip.lastChild.remove();
       while (tip.children.length < lines.length) html("div", {}, tip);
       lines.forEach((line, i) => say(tip.children[i], line));
       const box = heatmap.boxOf(pointed);
@@ -159,20 +206,20 @@
       settle = setTimeout(() => fillTwin(twin, view), 150);
       report(input);
     });
-    function titles({ cells, rate, energy, table, bands, thresholds, levels }) {
-      const { focus: model, quantity: what } = dppa.state;
-      say(first.title, dppa.words.heatmap(what, cells, model, rate, energy));
-      dppa.explain(first.how, dppa.QUANTITIES[what].how);
-      say(second.title, dppa.words.kept(table.layers, bands[bands.length - 1]));
-      dppa.explain(third.how, `Height: share of all changes of ${dppa.words.score().of}. Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`);
-      say(third.title, dppa.words.distribution(model, rate, thresholds[levels.length - 1][1], energy));
+    function titles(now) {
+      say(first.title, dppa.words.heatmap(now, dppa.state.focus));
+      dppa.explain(first.how, dppa.words.readHeatmap(now));
+      say(second.title, dppa.words.layers(now));
+      dppa.explain(second.how, dppa.words.readLayers(now));
+      say(third.title, dppa.words.distribution(now, dppa.state.focus));
+      dppa.explain(third.how, dppa.words.readDistribution(now));
     }
     function report(input) {
       sequence += 1;
       const rate = String(+dppa.state.rate);
-      const { focus: model, quantity: what } = dppa.state;
-      const { significance } = dppa.state;
-      for (const [name, value] of Object.entries({ rate, sequence, focus: model, quantity: what, significance, exact: view.exact })) {
+      const { focus: model, method, significance } = dppa.state;
+      const now = { rate, sequence, focus: model, quantity: view.quantity, significance, exact: view.exact, method, shows: view.shows };
+      for (const [name, value] of Object.entries(now)) {
         put(host, `data-${name}`, value);
       }
       put(outer, "data-ready", "true");
@@ -211,7 +258,17 @@
       names.forEach((name, i) => html("option", { value: name }, focus, texts[i]));
     }
     if (focus.value !== dppa.state.focus) focus.value = dppa.state.focus;
-    if (quantity.value !== dppa.state.quantity) quantity.value = dppa.state.quantity;
+    const all = quantities(), merged = dppa.outcome() !== null;
+    const kinds = `${all}/${merged}/${dppa.words.score().short}`;
+    if (quantity.dataset.kinds !== kinds) {
+      quantity.dataset.kinds = kinds;
+      quantity.replaceChildren();
+      for (const name of all) {
+        const later = AFTER.includes(name) && !merged;
+        html("option", { value: name, ...(later && { disabled: "" }) }, quantity, dppa.QUANTITIES[name].title + (later ? " (once merged)" : ""));
+      }
+    }
+    if (quantity.value !== dppa.quantity()) quantity.value = dppa.quantity();
   }
 
   // --- the same heatmap as a table --------------------------------------------------------------------
@@ -240,8 +297,9 @@
       twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
     }
     if (!twin.details.open) return; // nobody reads it now
-    const { title } = dppa.QUANTITIES[dppa.state.quantity];
-    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)} at a pruning rate of ${level(view.rate)}`);
+    const { title } = dppa.QUANTITIES[view.quantity];
+    const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
+    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)}${at}`);
     view.cells.forEach((cell, i) => say(twin.cells[i], view.scale.text(cell.value)));
   }
 })();

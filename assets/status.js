@@ -97,8 +97,11 @@
       if (!view || !exact) return;
       const who = dppa.words.label(dppa.state.focus);
       const about = view.exact ? "" : "≈ ";
-      say(focus, `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`);
-      say(all, current ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
+      const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`;
+      const merged = dppa.outcome() ? "" : " · what stays is known after the merge";
+      say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${dppa.method().combines ? merged : ", all of them kept"}` : kept);
+      say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
+        : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
       say(mark, view.exact ? "exact" : "estimating …");
       put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
       put(outer, "data-recipe", exact.recipe);

@@ -10,12 +10,13 @@
     state: {
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+      method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
     },
+    methods: [], // every method there is: words, settings, what is known before a merge
     tables: {}, // reference -> decoded table
-    tableSettings: null, // what the tables were computed for
     trouble: "",
     exact: null, // the server's last exact plan
-    activity: { chat: "idle", score: "idle", see: "idle" },
+    activity: { chat: "idle", score: "idle", see: "idle", merge: "idle" },
     measuring: "", // what is measured before another significance can be drawn
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}
@@ -87,7 +88,7 @@
   // --- what the controls amount to ---------------------------------------------------------
   const twelve = (x) => Math.round(x * 1e12) / 1e12;
   dppa.rate = () => twelve(dppa.state.rate / 100);
-  dppa.levels = () => {
+  dppa.bands = () => {
     const { partitions, shares } = dppa.state;
     const rate = dppa.rate();
     const inner = shares.length
@@ -95,17 +96,54 @@
       : Array.from({ length: partitions - 1 }, (_, k) => 1 - ((1 - rate) * (k + 1)) / partitions);
     return [...inner.map(twelve), rate];
   };
+  // --- the method: what it makes of rate and partitions, and its settings ---------------------
+  const methodOf = (name) => dppa.methods.find((method) => method.name === name);
+  dppa.method = () => methodOf(dppa.state.method) ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
+  dppa.staged = () => dppa.state.first && dppa.method().combines === true;
+  dppa.pruner = () => {
+    const method = dppa.staged() ? methodOf("dppa") : dppa.method();
+    return method.levels === "none" ? null : method;
+  };
+  // plan: which changes stay is known before a merge; random: how many; whole: neither.
+  dppa.shows = () => (dppa.staged() ? "plan" : dppa.method().shows);
+  const deciding = () => dppa.state.models.filter((m) => m.on && m.coefficient !== 0).map((m) => m.ref);
+  dppa.setting = (method, item) => {
+    if (item.elsewhere) return dppa.state[item.name];
+    const value = dppa.state.values[method.name]?.[item.name] ?? item.default;
+    if (!item.model) return value;
+    const models = deciding(); // one that takes no part any more gives way to the first that does
+    return models.includes(value) ? value : models[0] ?? "";
+  };
+  function pruningChoice() {
+    const pruner = dppa.pruner();
+    if (!pruner) return [];
+    const value = (item) => (dppa.staged() && !item.elsewhere ? item.default : dppa.setting(pruner, item));
+    return [pruner.name, ...pruner.parameters.map(value)];
+  }
+  function methodChoice() {
+    const method = dppa.method();
+    const own = method.parameters.filter((item) => !item.elsewhere);
+    return [method.name, dppa.staged(), ...own.map((item) => dppa.setting(method, item))];
+  }
+  dppa.levels = () => {
+    const pruner = dppa.pruner();
+    if (!pruner) return [0];
+    return pruner.levels === "many" ? dppa.bands() : [dppa.rate()];
+  };
   dppa.factorsOf = (reference) => {
     const { linked, factors, own } = dppa.state;
     const chosen = linked ? factors : own[reference] || factors;
+    if (!dppa.pruner()) return [1];
     return dppa.levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
   };
   dppa.choices = () => {
     const s = dppa.state;
     const active = s.models.filter((model) => model.on);
+    const pruner = dppa.pruner();
     return {
-      base: s.base, rate: dppa.rate(), levels: dppa.levels(),
-      parameters: [s.strength, s.k_layer, s.k_module, s.significance],
+      base: s.base, rate: pruner ? dppa.rate() : 0, levels: dppa.levels(),
+      parameters: pruner?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
+      method: methodChoice(),
       models: active.map((m) => [m.ref, m.coefficient, dppa.factorsOf(m.ref)]),
     };
   };
@@ -121,7 +159,7 @@
   const recipes = new Map();
   dppa.recipe = () => recipes.get(JSON.stringify(dppa.choices(), nine)) ?? null; // null: unknown yet
   const ordered = (c) => ({
-    base: c.base, rate: c.rate, levels: c.levels, parameters: c.parameters, models: c.models,
+    base: c.base, rate: c.rate, levels: c.levels, parameters: c.parameters, method: c.method, models: c.models,
   });
   function learn(choices, recipe) {
     recipes.set(JSON.stringify(ordered(choices), nine), recipe);
@@ -130,11 +168,8 @@
 
   dppa.busy = (part, activity) => { dppa.activity[part] = activity; dppa.redraw(); };
 
-  function plotSettings() {
-    const s = dppa.state;
-    return settingsOf(s);
-  }
-  const settingsOf = (s) => [s.base, s.strength, s.k_layer, s.k_module, s.significance];
+  const plotSettings = () => [dppa.state.base, pruningChoice()];
+  const settingsOf = (s) => [s.base, s.pruning];
   // The exact plan of the model in focus, if it was made for exactly what the controls say.
   dppa.exactPlan = () => {
     const exact = dppa.exact;
@@ -150,12 +185,14 @@
     const next = dppa.state.models.find((m) => m.on && dppa.tables[m.ref]);
     if (next) dppa.set({ focus: next.ref });
   };
+  // What the merge in memory did to every module; null where there is none of these choices.
+  dppa.outcome = () => (dppa.isCurrent() && dppa.exact.outcome) || null;
   dppa.table = () => dppa.tables[dppa.state.focus] || null;
   dppa.isCurrent = () => dppa.exact !== null && same(ordered(dppa.exact.choices), dppa.choices());
 
   function adopt(settings) {
     dppa.set({
-      base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.levels.length,
+      base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.partitions,
       shares: settings.shares, strength: settings.strength,
       k_layer: settings.k_layer, k_module: settings.k_module,
     });
@@ -163,9 +200,9 @@
   dppa.takeTables = (value) => {
     if (!value || !value.tables) return;
     dppa.names = value.names;
+    dppa.outliers = value.outliers;
     dppa.tables = Object.fromEntries(
       Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
-    dppa.tableSettings = value.settings;
     dppa.state.significance = value.settings.significance; // of what is drawn: measured first
     if (value.adopt) adopt(value.settings);
     if (value.look) dppa.look(value.look);

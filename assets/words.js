@@ -42,21 +42,33 @@
   const first = (text) => text[0].toUpperCase() + text.slice(1);
   const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
 
-  function heatmap(quantity, cells, focus, rate, energy) {
+  function heatmap({ quantity, cells, rate, energy, shows }, focus) {
     const who = label(focus);
     const { text } = dppa.QUANTITIES[quantity];
     const byThird = thirds(cells, text);
     const byKind = leader(cells, (cell) => cell.kind, text);
     const { best, worst } = byKind;
     const alike = spread(byKind) < 0.03;
+    const planned = shows === "plan";
     if (quantity === "significance" || quantity === "mean") {
-      const did = quantity === "mean" ? "changed" : "stand out";
+      const did = quantity === "significance" ? "stand out" : score().short !== "|d|" ? "weigh" : "changed";
       const late = spread(byThird) > spread(byKind);
-      if (!late && alike) return `All matrices of ${who} ${did} alike, and keep ${percent(mean(cells.map((c) => c.kept)))}`;
+      const and = (share) => (planned ? `, and keep ${percent(share)}` : "");
+      if (!late && alike) return `All matrices of ${who} ${did} alike${and(mean(cells.map((c) => c.kept)))}`;
       const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
-      return `${what} of ${who} ${did} most, and keep ${percent(kept)}`;
+      return `${what} of ${who} ${did} most${and(kept)}`;
+    }
+    if (quantity === "along") {
+      const all = mean(cells.map((cell) => cell.along));
+      const much = `${percent(all)} of ${who}'s change is in the merge`;
+      return alike ? `${much}, alike in all matrices` : `${much}, most of it in ${matrices(best)}`;
+    }
+    if (quantity === "changed") {
+      if (best.value - worst.value < 0.01) return `The merge changed ${percent(best.value)} of every kind of matrix`;
+      return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the ${kinds(worst).replace(/ of$/, "")}`;
     }
     if (quantity === "energy") {
+      if (!planned) return `${who} keeps about ${percent(energy)} of its energy in every matrix`;
       return `${who} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
     }
     if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
@@ -64,22 +76,60 @@
     return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
   }
 
-  // kept: share kept per layer, in the order of `layers`; layers that read the same are named together.
-  function kept(layers, shares) {
+  // The layers by what their bars show; those that read the same are named together.
+  function layers(view) {
+    const names = view.table.layers, shares = view.bands[view.bands.length - 1];
     const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
-    if (high === low) return `Every layer keeps ${high}`;
     const those = (text) => {
-      const found = layers.filter((_, i) => percent(shares[i]) === text);
+      const found = names.filter((_, i) => percent(shares[i]) === text);
       if (found.length > 3) return `${found.length} layers`;
       return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
     };
+    if (view.shows !== "whole") {
+      if (high === low) return `Every layer keeps ${high}`;
+      const top = those(high);
+      return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
+    }
+    if (view.changed !== null) {
+      return high === low ? `The merge changed ${high} of every layer` : `The merge changed ${high} of ${those(high)}, ${low} of ${those(low)}`;
+    }
+    if (high === low) return `Every layer holds ${high} of the change`;
     const top = those(high);
-    return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
+    return `${first(top)} ${top.startsWith("layer ") ? "holds" : "hold"} ${high} of the change, ${those(low)} ${low}`;
   }
 
-  function distribution(focus, rate, threshold, energy) {
+  function distribution({ rate, thresholds, energy, shows, table }, focus) {
+    if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
+    if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
+    const threshold = thresholds[thresholds.length - 1][1];
     if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
     return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
+  }
+  // The median of |d|, evenly spread within its bin on the logarithmic axis.
+  function middle({ histogram, edges }) {
+    const half = histogram.reduce((a, b) => a + b, 0) / 2;
+    let below = 0, b = 0;
+    while (b < histogram.length - 1 && below + histogram[b] < half) below += histogram[b++];
+    const part = histogram[b] ? (half - below) / histogram[b] : 0;
+    return edges[b] * (edges[b + 1] / edges[b]) ** part;
+  }
+
+  // --- how to read the plots ------------------------------------------------------------------
+  function readHeatmap({ quantity, shows, changed }) {
+    const bar = shows !== "whole" ? " Bar: share kept." : changed !== null ? " Bar: share changed." : "";
+    return `${dppa.QUANTITIES[quantity].how}${bar}`;
+  }
+  function readLayers({ shows, changed }) {
+    if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: all layers.";
+    if (shows === "random") return "One bar per layer. Dashed: all layers.";
+    if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: all layers.";
+    return "One bar per layer: its part of the sum of all [|d|]. Dashed: if all were alike.";
+  }
+  function readDistribution({ shows }) {
+    const height = `Height: share of all changes of ${score().of}.`;
+    if (shows === "whole") return `${height} Drag to zoom.`;
+    if (shows === "random") return `${height} Coloured: what is kept. Drag to zoom.`;
+    return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`;
   }
 
   // What ranks the changes, in the words of the last plot.
@@ -91,29 +141,41 @@
   };
   const score = () => SCORES[dppa.state.significance];
 
-  dppa.words = { heatmap, kept, distribution, label, score };
+  dppa.words = { score, heatmap, layers, distribution, label, readHeatmap, readLayers, readDistribution };
   dppa.QUANTITIES = {
     significance: {
       title: "significance", unit: "significance: share of outliers", text: smallPercent,
       get how() {
-        return `Colour, number: [significance], the share of [outliers] (over ${+dppa.state.k_module} × the ${score().mean}). Bar: share kept.`;
+        return `Colour, number: [significance], the share of [outliers] (over ${dppa.outliers} × the ${score().mean}).`;
       },
     },
     density: {
       title: "density (share kept)", unit: "share kept", text: percent,
-      how: "Colour, number and bar: share of a matrix's changes that is kept. Higher [significance] keeps more.",
+      how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more.",
     },
     rate: {
       title: "pruning rate", unit: "share dropped", text: percent,
-      how: "Colour, number: share of a matrix's changes that is dropped. Bar: share kept.",
+      how: "Colour, number: share of a matrix's changes that is dropped.",
     },
     mean: {
-      title: "mean |d|", unit: "mean |d|, in units of the weights", text: three,
-      how: "Colour, number: mean size of a change [|d|], domain model minus base. Bar: share kept.",
+      get title() { return `mean ${score().short}`; },
+      text: three,
+      get how() {
+        if (score().short !== "|d|") return "Colour, number: mean score of a matrix's changes, by which they are ranked.";
+        return "Colour, number: mean size of a change [|d|], domain model minus base.";
+      },
     },
     energy: {
       title: "retained energy", unit: "share of Σd² kept", text: percent,
-      how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept. Bar: share of changes kept.",
+      how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept.",
+    },
+    along: {
+      title: "in the merge", unit: "share of the model's change in the merge", text: percent,
+      how: "Colour, number: how far the merge went along the model's change; 100\u2009% is all of it.",
+    },
+    changed: {
+      title: "changed by the merge", unit: "share of weights changed", text: percent,
+      how: "Colour, number: share of a matrix's weights that are not the base's any more.",
     },
   };
   // Outliers are rare: two decimals below one percent.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from components.figures import short_name
+from components.figures import merge_label, short_name
 from components.forms import PRIVATE, Controls, activity_script, queued
 from components.live import live, pack, static
 from components.notices import message, show_errors
@@ -163,6 +163,7 @@ class Question:
     max_tokens: int
     temperature: float
     seed: int
+    merge_label: str = "merged"
 
     def settings(self) -> GenerationSettings:
         """The settings in the core's own form; imports torch."""
@@ -174,7 +175,9 @@ class Question:
         """The question as it enters the transcript."""
         recipe = recipe_hash(self.recipe) if self.recipe else ""
         answers = tuple(
-            Answer(name, "merged", recipe) if name == "merged" else Answer(name, short_name(name))
+            Answer(name, self.merge_label, recipe)
+            if name == "merged"
+            else Answer(name, short_name(name))
             for name in self.targets
         )
         return Turn(secrets.token_hex(4), self.prompt, answers)
@@ -204,6 +207,7 @@ def read_question(values: Mapping[Any, Any], view: ChatView, session: Session) -
         max_tokens=int(check_number("Longest answer", values[view.max_tokens], 1, 256)),
         temperature=check_number("Temperature", values[view.temperature], 0, 2),
         seed=int(check_number("Seed", values[view.seed], 0, 2**31 - 1)),
+        merge_label=merge_label(session),
     )
 
 

@@ -66,7 +66,8 @@ class Exam:
     """What is to be scored, checked."""
 
     rows: tuple[Row, ...]
-    targets: Mapping[str, str | MergeRecipe]
+    targets: Mapping[tuple[str, str], str | MergeRecipe]
+    """(target of a row, domain) -> who is asked: a merge may be another one for each domain."""
     limit: int
     base: str
     id: str
@@ -82,30 +83,34 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> E
     limit = int(check_number("Questions", values[view.limit], 4, MOST_ITEMS))
     recipe = session.recipe()
     singles = (*(model.reference for model in session.active), session.base)
+    label = "merged, by domain" if session.method.names_domain else "merged"
     rows = (
-        Row("merged", "merged", recipe_hash(recipe)),
+        Row("merged", label, recipe_hash(recipe)),
         *(Row(name, short_name(name)) for name in singles),
     )
-    targets: dict[str, str | MergeRecipe] = {"merged": recipe, **{name: name for name in singles}}
+    targets: dict[tuple[str, str], str | MergeRecipe] = {}
+    for domain in DOMAINS:
+        targets["merged", domain] = session.asked_about(domain).recipe()
+        targets |= {(name, domain): name for name in singles}
     return Exam(rows, targets, limit, session.base, secrets.token_hex(4))
 
 
 def first_standing(exam: Exam, studio: Studio) -> Standing:
     """Where an exam begins: what was scored earlier is not asked again."""
     asking = [
-        row
+        (row, domain)
         for row in exam.rows
         for domain in DOMAINS
-        if studio.known_score(exam.targets[row.target], domain, exam.limit) is None
+        if studio.known_score(exam.targets[row.target, domain], domain, exam.limit) is None
     ]
     if not asking:
         return Standing("scoring")
-    return replace(_readying(exam, asking[0], studio), left=len(asking) * exam.limit)
+    return replace(_readying(exam, *asking[0], studio), left=len(asking) * exam.limit)
 
 
-def _readying(exam: Exam, row: Row, studio: Studio) -> Standing:
+def _readying(exam: Exam, row: Row, domain: str, studio: Studio) -> Standing:
     """What has to happen before a model can be asked."""
-    target = exam.targets[row.target]
+    target = exam.targets[row.target, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
         return Standing("merging", "Merging the weights")
     return Standing("scoring", f"Loading {row.label}")
@@ -118,11 +123,11 @@ def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
     """
     standing = first_standing(exam, studio)
     for row in exam.rows:
-        target = exam.targets[row.target]
         for domain in DOMAINS:
+            target = exam.targets[row.target, domain]
             known = studio.known_score(target, domain, exam.limit)
             if known is None:
-                ready = _readying(exam, row, studio)
+                ready = _readying(exam, row, domain, studio)
                 emit(("standing", standing.now(ready.activity, ready.what)))
                 with studio.lend(target, _merge_teller(standing, emit), stop):
                     standing = standing.now("scoring", f"Asking {row.label} about {domain}")
@@ -156,8 +161,7 @@ def _ask(
     def tell(count: int, _total: int, _what: str) -> None:
         emit(("standing", before.after(count, time.monotonic() - begun)))
 
-    target, domain = cell
-    score = studio.score(exam.targets[target], domain, exam.limit, tell, stop)
+    score = studio.score(exam.targets[cell], cell[1], exam.limit, tell, stop)
     return score, before.after(exam.limit, time.monotonic() - begun)
 
 

@@ -6,14 +6,18 @@ Pure; knows plans and sessions, no browser and no gradio. How it looks is decide
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.method_choice import DPPA
 from components.session import Session
 from dppa_core import references
 from dppa_core.plan import ModulePlan, PruningPlan
 from dppa_core.sources import zoo_names
+
+if TYPE_CHECKING:
+    from dppa_core.outcome import Outcome
 
 TAKEN = ("merged", *zoo_names())
 """Names the page has already given: to the merge, and to the embedded models."""
@@ -30,13 +34,24 @@ def short_name(reference: str) -> str:
     return "/".join([part for part in reference.split("/") if part][-2:])
 
 
-def plots_value(tables: Mapping[str, dict[str, Any]], session: Session) -> dict[str, Any]:
+def merge_label(session: Session) -> str:
+    """What a merge is called beside the others: of one domain where a method merges for each."""
+    named = session.method.names_domain
+    if not named:
+        return "merged"
+    return f"merged for {short_name(str(session.method.parameters(session.deciding)[named]))}"
+
+
+def plots_value(
+    tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
+) -> dict[str, Any]:
     """What the browser needs to draw every rate of every model by itself.
 
     Args:
         tables: Reference -> packed rate table, for each model of the session.
+        outliers: The multiple of a matrix's mean above which a change is one, in these tables.
     """
-    return {"tables": dict(tables), "settings": settings_json(session)}
+    return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
 
 
 def settings_json(session: Session) -> dict[str, Any]:
@@ -44,29 +59,42 @@ def settings_json(session: Session) -> dict[str, Any]:
     return {
         "base": session.base,
         "rate": session.rate,
+        "partitions": len(session.bands),
         "levels": list(session.levels),
         "shares": list(session.shares),
         "strength": session.strength,
         "k_layer": session.k_layer,
         "k_module": session.k_module,
-        "significance": session.significance,
+        "significance": session.ranked_by,
+        "pruning": pruning_json(session),
     }
 
 
+def pruning_json(session: Session) -> list[Any]:
+    """What makes deltas sparse, and its settings in their order, as the browser writes it too."""
+    pruning = session.pruning
+    return [pruning.method, *pruning.parameters.values()] if pruning else []
+
+
 def exact_value(
-    session: Session, plans: Mapping[str, PruningPlan], recipe: str, problem: str = ""
+    session: Session,
+    sizes: Mapping[str, int],
+    plans: Mapping[str, PruningPlan],
+    recipe: str,
+    problem: str = "",
 ) -> dict[str, Any]:
     """The exact numbers of a session.
 
     Args:
-        plans: Reference -> plan, for each model of the session.
+        sizes: Reference -> elements of all modules, for each model of the session.
+        plans: Reference -> plan, for each model; empty where no plan is known before the merge.
         recipe: Hash of the recipe, 12 hex digits; empty where there is nothing to merge.
         problem: Why there is nothing to merge, for people.
     """
-    active = [plans[model.reference] for model in session.active]
-    shown = active or list(plans.values())
-    numel = sum(plan.numel for plan in shown)
-    kept = sum(plan.kept for plan in shown)
+    shown = [model.reference for model in session.active] or list(sizes)
+    numel = sum(sizes[name] for name in shown)
+    share = 1 - session.rate if session.method.shows == "random" else 1.0
+    kept = sum(plans[n].kept if n in plans else round(share * sizes[n]) for n in shown)
     return {
         "recipe": recipe,
         "problem": problem,
@@ -80,13 +108,40 @@ def exact_value(
     }
 
 
+def outcome_value(outcome: Outcome) -> dict[str, Any]:
+    """What a merge did: of every cell the share of weights changed, their mean change, and of
+    each model's delta the share that is in the merge, measured along it."""
+    cells: dict[tuple[int, str], list[int]] = {}
+    for index, module in enumerate(outcome.modules):
+        cells.setdefault((module.layer, module.kind), []).append(index)
+    rows = []
+    for (layer, kind), places in cells.items():
+        inside = [outcome.modules[place] for place in places]
+        numel = sum(module.numel for module in inside)
+        changed = sum(module.changed for module in inside) / numel
+        mean = sum(module.total for module in inside) / numel
+        along = [
+            _ratio(sum(m.along[k] for m in inside), sum(m.squares[k] for m in inside))
+            for k in range(len(outcome.models))
+        ]
+        rows.append([layer, kind, _digits(changed), _digits(mean), along])
+    return {"models": list(outcome.models), "cells": rows}
+
+
+def _ratio(part: float, whole: float) -> float:
+    return _digits(part / whole) if whole > 0 else 0.0
+
+
 def choices_json(session: Session) -> dict[str, Any]:
     """All that changes the recipe, in the form the browser compares with its own controls."""
+    pruning, choice = session.pruning, session.method
+    sliders = [session.strength, session.k_layer, session.k_module, session.significance]
     return {
         "base": session.base,
-        "rate": session.rate,
+        "rate": session.rate if pruning else 0.0,
         "levels": list(session.levels),
-        "parameters": [session.strength, session.k_layer, session.k_module, session.significance],
+        "parameters": sliders if pruning and pruning.method == DPPA else [],
+        "method": [choice.name, choice.staged, *choice.parameters(session.deciding).values()],
         "models": [
             [model.reference, model.coefficient, list(session.factors_of(model.reference))]
             for model in session.active

@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.components import Component
 
 from components.live import pack
+from components.method_choice import method_from_json, method_json
 from components.session import (
     Session,
     factors_from_json,
@@ -57,6 +58,7 @@ class Controls:
     k_module: Component
     significance: Component
     amplify: Component
+    method: Component
 
     @property
     def inputs(self) -> set[Component]:
@@ -93,6 +95,7 @@ class Controls:
             k_module=check_number("Outliers of a module", values[self.k_module], 0.1, 100),
             significance=str(values[self.significance]),
             **factors_from_json(parsed(values[self.amplify])),
+            method=method_from_json(parsed(values[self.method])),
         )
 
     def show(self, session: Session) -> dict[Any, Any]:
@@ -100,13 +103,14 @@ class Controls:
         return {
             self.models: pack(models_json(session)),
             self.rate: round(session.rate * 100, 2),
-            self.partitions: len(session.levels),
+            self.partitions: len(session.bands),
             self.shares: session.shares,
             self.strength: session.strength,
             self.k_layer: session.k_layer,
             self.k_module: session.k_module,
             self.significance: session.significance,
             self.amplify: pack(factors_json(session)),
+            self.method: pack(method_json(session.method)),
         }
 
 

@@ -5,17 +5,21 @@ Knows sessions and the studio's plans; the drawing is done in the browser (asset
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from components.figures import exact_value, plots_value, short_name
+from components.figures import exact_value, outcome_value, plots_value, short_name
 from components.live import live
 from components.session import Session
-from components.studio import Studio
+from components.studio import Emit, Job, Studio
 from components.theme import BASE_COLOUR, model_colours
-from dppa_core.errors import InvalidValue
+from dppa_core.density import PruningParameters
+from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.plan import PruningPlan
 from dppa_core.recipe import recipe_hash
 
 SKELETON = (
@@ -29,15 +33,18 @@ SKELETON = (
 class SeeView:
     """The components of the middle column."""
 
+    beforehand: gr.HTML
+    """What cannot be shown before a merge, and the button that merges."""
     plots: gr.HTML
     exact: gr.HTML
 
 
 def build_see() -> SeeView:
     """Three plots, and the numbers of the server's exact plan."""
+    beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
-    return SeeView(plots, exact)
+    return SeeView(beforehand, plots, exact)
 
 
 def plots_payload(
@@ -50,26 +57,82 @@ def plots_payload(
         look: The model to draw from now on; empty for the one that is drawn.
     """
     references = tuple(model.reference for model in session.models)
-    tables = {name: studio.table(session.base, name, session.parameters) for name in references}
+    parameters = _drawn_with(session, studio)
+    tables = {name: studio.table(session.base, name, parameters) for name in references}
     names = {
         name: {"label": short_name(name), "colour": colour}
         for name, colour in model_colours(references).items()
     }
     names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}
-    return {**plots_value(tables, session), "names": names, "adopt": adopt, "look": look}
+    value = plots_value(tables, session, outliers=parameters.k_module)
+    return {**value, "names": names, "adopt": adopt, "look": look}
+
+
+def _drawn_with(session: Session, studio: Studio) -> PruningParameters:
+    """What densities are worked out with; of methods that plan nothing only |d| is drawn."""
+    if session.pruning is None:
+        return replace(session.parameters, significance="magnitude")
+    first = session.models[0].reference
+    plan = studio.plan(session.base, first, session.levels, session.pruning)
+    return plan.parameters if plan else replace(session.parameters, significance="magnitude")
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
-    """The exact plan of every model in the list, and the hash of the recipe they make."""
-    plans = {
-        model.reference: studio.plan(
-            session.base, model.reference, session.levels, session.parameters
+    """The exact plan of every model in the list, and the hash of the recipe they make.
+
+    Where a merge has to say what became of the deltas, that is told once it is in memory.
+    """
+    sizes = {
+        model.reference: sum(
+            item.numel for item in studio.profile(session.base, model.reference).modules
         )
         for model in session.models
     }
+    recipe, problem, plans = None, "", {}
     try:
-        recipe, problem = session.recipe(), ""
-    except InvalidValue as error:
-        return {**exact_value(session, plans, "", str(error)), "merged": False, "adopt": adopt}
-    value = exact_value(session, plans, recipe_hash(recipe), problem)
-    return {**value, "merged": studio.merged(recipe), "adopt": adopt}
+        recipe = session.recipe()
+        plans = _plans(session, studio)
+    except (InvalidValue, InvalidRecipe) as error:
+        recipe, problem = None, str(error)
+    value = exact_value(session, sizes, plans, recipe_hash(recipe) if recipe else "", problem)
+    outcome = studio.known_outcome(recipe) if recipe else None
+    return {
+        **value,
+        "merged": recipe is not None and studio.merged(recipe),
+        "outcome": outcome_value(outcome) if outcome else None,
+        "adopt": adopt,
+    }
+
+
+def _plans(session: Session, studio: Studio) -> dict[str, PruningPlan]:
+    """The plan of every model in the list; none where the method plans nothing."""
+    pruning, levels = session.pruning, session.levels
+    if pruning is None:
+        return {}
+    names = [model.reference for model in session.models]
+    found = {name: studio.plan(session.base, name, levels, pruning) for name in names}
+    return {name: plan for name, plan in found.items() if plan is not None}
+
+
+def _done(job: Job) -> Iterator[None]:
+    for _ in job.batches(every=0.25):
+        yield None
+    if job.error is not None:
+        raise job.error
+
+
+def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] | None]:
+    """Merge and look at the weights, then give what `exact_payload` knows; None while it lasts.
+
+    Closing it stops the merge.
+
+    Raises:
+        DppaError: what the merge raised.
+    """
+    recipe = session.recipe()
+
+    def work(_emit: Emit, stop: threading.Event) -> None:
+        studio.outcome(recipe, stop)
+
+    yield from _done(studio.start(work))
+    yield exact_payload(session, studio)

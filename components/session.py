@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from components.method_choice import DPPA, MethodChoice
 from dppa_core.density import PruningParameters
 from dppa_core.errors import InvalidValue
 from dppa_core.parameters import check_number
 from dppa_core.partition import check_levels, even_levels
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
 
 MOST_MODELS = 5
 MOST_PARTITIONS = 4
@@ -66,6 +67,7 @@ class Session:
     """Amplification factors, the strongest partition first, each in [0, 4]."""
     own_factors: tuple[tuple[str, tuple[float, ...]], ...] = field(default=())
     """(reference, factors) of single models; used where not `linked`."""
+    method: MethodChoice = MethodChoice()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
@@ -82,21 +84,52 @@ class Session:
 
     @property
     def parameters(self) -> PruningParameters:
-        """Settings of Dynamically Pruning; raises InvalidValue where out of range."""
-        return PruningParameters(
-            strength=self.strength,
-            k_layer=self.k_layer,
-            k_module=self.k_module,
-            significance=self.significance,
-        )
+        """What the sliders of Dynamically Pruning say; raises InvalidValue out of range."""
+        return PruningParameters(**self._sliders())
+
+    def _sliders(self) -> dict[str, Any]:
+        names = ("strength", "k_layer", "k_module", "significance")
+        return {name: getattr(self, name) for name in names}
 
     @property
-    def levels(self) -> tuple[float, ...]:
-        """Pruning rates of the partitions, strictly falling; the last is the overall rate."""
+    def bands(self) -> tuple[float, ...]:
+        """Levels as rate and partitions have them, whatever the method makes of them."""
         if not self.shares:
             return even_levels(self.rate, self.partitions)
         kept = 1 - self.rate
         return check_levels([*(round(1 - kept * s, 12) for s in self.shares), self.rate])
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Pruning rates of the partitions as the method takes them: many, one, or [0]."""
+        pruner = self.method.pruner
+        if pruner is None:
+            return (0.0,)
+        return self.bands if pruner.levels == "many" else (self.rate,)
+
+    @property
+    def pruning(self) -> Pruning | None:
+        """What makes single deltas sparse, with its settings; None where nothing does."""
+        if self.method.staged:
+            return Pruning(DPPA, self._sliders())
+        if self.method.pruner is None:
+            return None
+        return Pruning(self.method.name, self._parameters())
+
+    @property
+    def ranked_by(self) -> str:
+        """What the changes are ranked by as the method has it: by |d| where none is chosen."""
+        chosen = self.pruning is not None and self.pruning.method == DPPA
+        return self.significance if chosen else "magnitude"
+
+    def _parameters(self) -> dict[str, Any]:
+        own = self.method.parameters(self.deciding)
+        return own | self._sliders() if self.method.name == DPPA else own
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """References of the models that change the merge: switched on, their coefficients not 0."""
+        return tuple(model.reference for model in self.active if model.coefficient != 0)
 
     @property
     def active(self) -> tuple[ModelChoice, ...]:
@@ -104,7 +137,9 @@ class Session:
         return tuple(model for model in self.models if model.on)
 
     def factors_of(self, reference: str) -> tuple[float, ...]:
-        """One factor for each level of that model; 1 where none was chosen."""
+        """One factor for each level of that model; 1 where none was chosen or nothing pruned."""
+        if self.method.pruner is None:
+            return (1.0,)
         own = self.factors if self.linked else dict(self.own_factors).get(reference, self.factors)
         count = len(self.levels)
         return (*own[:count], *(1.0,) * (count - len(own)))
@@ -114,6 +149,7 @@ class Session:
 
         Raises:
             InvalidValue: every domain model is switched off.
+            InvalidRecipe: the models do not suit the method.
         """
         if not self.active:
             raise InvalidValue(
@@ -129,13 +165,24 @@ class Session:
             )
             for model in self.active
         )
-        parameters = {
-            "strength": self.strength,
-            "k_layer": self.k_layer,
-            "k_module": self.k_module,
-            "significance": self.significance,
-        }
-        return MergeRecipe(base=self.base, models=models, parameters=parameters)
+        return MergeRecipe(
+            base=self.base,
+            models=models,
+            method=self.method.name,
+            parameters=self._parameters(),
+            prune=self.pruning if self.method.staged else None,
+        )
+
+    def asked_about(self, domain: str) -> Session:
+        """The session whose merge answers for a domain, where each embedded one has its own.
+
+        Of other methods, and where that domain's model takes no part, it is this one.
+        """
+        named, reference = self.method.names_domain, f"zoo:{domain}"
+        if not named or reference not in self.deciding:
+            return self
+        values = {**dict(self.method.values), named: reference}
+        return replace(self, method=replace(self.method, values=tuple(values.items())))
 
 
 def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:

@@ -20,15 +20,17 @@ from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import OutOfBudget
-from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.methods.registry import get_method
+from dppa_core.plan import PruningPlan
 from dppa_core.preflight.machine import available_memory
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipe import MergeRecipe, Pruning, recipe_hash
 from dppa_core.sources import open_checkpoint
 from dppa_core.table import pack_table, rate_table
 
 if TYPE_CHECKING:
     from dppa_core.evaluate import DomainScore
+    from dppa_core.outcome import Outcome
     from dppa_core.pool import ModelPool
     from dppa_core.resident import Resident
 
@@ -129,7 +131,8 @@ class Studio:
         self.public = public
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
-        self._profiles, self._tables, self._scores = Recent(16), Recent(64), Recent(500)
+        self._profiles, self._tables, self._scores = Recent(32), Recent(64), Recent(500)
+        self._outcomes = Recent(64)
         self._measuring, self._importing = threading.Lock(), threading.Lock()
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
         self._pool: ModelPool | None = None
@@ -172,11 +175,15 @@ class Studio:
         return packed
 
     def plan(
-        self, base: str, finetuned: str, levels: tuple[float, ...], parameters: PruningParameters
-    ) -> PruningPlan:
-        """The exact plan of a pair at some levels; milliseconds once the profile is there."""
-        profile = self.profile(base, finetuned, parameters.significance)
-        return plan_pruning(profile, levels, parameters)
+        self, base: str, finetuned: str, levels: tuple[float, ...], pruning: Pruning
+    ) -> PruningPlan | None:
+        """The exact plan of a pair at some levels; milliseconds once the profile is there.
+
+        None where it is not known before the merge which elements stay.
+        """
+        method, settings = get_method(pruning.method), pruning.settings()
+        significance = getattr(settings, "significance", "magnitude")
+        return method.plan(self.profile(base, finetuned, significance), levels, settings)
 
     def start(self, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set."""
@@ -200,6 +207,21 @@ class Studio:
     def merged(self, recipe: MergeRecipe) -> bool:
         """Whether that merge is in memory; never waits for one."""
         return self._pool is not None and recipe_hash(recipe) in self._pool.loaded()
+
+    def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> Outcome:
+        """What that merge did to every module; kept for the next time."""
+        from dppa_core.outcome import merge_outcome  # noqa: PLC0415  (torch)
+
+        found = self.known_outcome(recipe)
+        if found is not None:
+            return found
+        with self.lend(recipe, None, stop) as resident:
+            done = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
+        return self._outcomes.keep(self._identity(recipe), done)  # type: ignore[no-any-return]
+
+    def known_outcome(self, recipe: MergeRecipe) -> Outcome | None:
+        """What `outcome` gave before for these models, or None; never waits for a merge."""
+        return self._outcomes.find(self._identity(recipe))
 
     def warm_up(self, recipe: MergeRecipe) -> None:
         """Load what the first visitor will ask for, once the first page has been drawn."""

@@ -19,7 +19,7 @@ from components.notices import show_errors
 from components.page import MEASURING, Page
 from components.presets import first_session
 from components.prune import levels_problem, with_levels, with_partitions
-from components.see import exact_payload, plots_payload
+from components.see import exact_payload, merged_payload, plots_payload
 from components.session import Session
 from components.significance import measuring
 from components.studio import Studio
@@ -38,6 +38,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     _wire_exact(page, studio)
     _wire_strength(page, studio)
     _wire_significance(page, studio)
+    _wire_method(page, studio)
     _wire_levels(page, studio)
     wire_models(page, studio)
     wire_offer(page, studio)
@@ -130,6 +131,40 @@ def _ranked_anew(page: Page, session: Session, studio: Studio) -> dict[Any, Any]
         page.see.plots: pack(plots_payload(session, studio)),
         page.see.exact: pack(exact | {"measuring": ""}),
     }
+
+
+def _wire_method(page: Page, studio: Studio) -> None:
+    """Another method has other tables; what it makes of the deltas may take a merge to know."""
+    controls, see = page.controls, page.see
+
+    @show_errors
+    def on_method(values: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            session = controls.session(values)
+            return {
+                see.plots: pack(plots_payload(session, studio)),
+                see.exact: pack(exact_payload(session, studio)),
+            }
+        except DppaError as error:
+            return {see.exact: pack({"trouble": str(error)})}
+
+    @show_errors
+    def on_merge(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        for value in merged_payload(controls.session(values), studio):
+            yield {see.exact: pack(value) if value else gr.skip()}
+
+    controls.method.choose(
+        on_method,
+        inputs=controls.inputs,
+        outputs=[see.plots, see.exact],
+        preprocess=False,  # a number box half typed is no error
+        **LIVE,
+    )
+    see.beforehand.merge(None, js=activity_script("merge", "merging"), **PRIVATE)
+    merging = see.beforehand.merge(
+        on_merge, inputs=controls.inputs, outputs=[see.exact], trigger_mode="once", **MEASURING
+    )
+    merging.then(None, js=activity_script("merge", "idle"), **PRIVATE)
 
 
 def _wire_levels(page: Page, studio: Studio) -> None:

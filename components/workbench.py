@@ -10,6 +10,7 @@ from components.evaluate import build_score, wire_score
 from components.forms import Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title
 from components.live import static
+from components.methods import build_method
 from components.models import ModelsView, build_adding, build_models, build_preset
 from components.offer import build_offer
 from components.page import Page
@@ -46,7 +47,7 @@ def _layout(session: Session, studio: Studio) -> Page:
     offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
-            models, rate, amplify = _build_shape(session)
+            models, method, rate, amplify = _build_shape(session)
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 pruning = build_advanced(session, build_significance(session))
                 adding = build_adding(studio)
@@ -71,6 +72,7 @@ def _layout(session: Session, studio: Studio) -> Page:
         k_module=pruning.k_module,
         significance=pruning.significance,
         amplify=amplify,
+        method=method,
     )
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
@@ -78,14 +80,16 @@ def _layout(session: Session, studio: Studio) -> Page:
     return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
 
 
-def _build_shape(session: Session) -> tuple[gr.HTML, gr.Slider, gr.HTML]:
+def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML]:
     with gr.Column(elem_id="models-box", elem_classes="box"):
         gr.HTML("<h2>Models</h2>", js_on_load=None)
         models = build_models(session)
+    with gr.Column(elem_id="method-box", elem_classes="box"):
+        method = build_method(session)
     with gr.Column(elem_id="sliders-box", elem_classes="box"):
         gr.HTML("<h2>Prune</h2>", js_on_load=None)
         rate = build_rate(session)
         gr.HTML("<h2>Amplify</h2>", js_on_load=None)
         amplify = build_amplify(session)
         static(EXPLAIN, "explain")
-    return models, rate, amplify
+    return models, method, rate, amplify

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.cli_output import emit
-from dppa_core.methods.method import Method
+from dppa_core.methods.method import Method, method_values, paper_address
 from dppa_core.methods.registry import METHODS
 
 _PAGE = """# Merge methods
@@ -58,22 +58,6 @@ def methods(
     emit(listed, text, as_json=as_json)
 
 
-def method_values(method: Method) -> dict[str, Any]:
-    """A method as plain values, its parameters in their order."""
-    return {
-        "name": method.name,
-        "title": method.title,
-        "paper": method.paper,
-        "summary": method.summary,
-        "levels": method.levels,
-        "combines": method.combination is not None,
-        "parameters": [
-            {"name": field.name, "default": field.default, **field.metadata}
-            for field in fields(method.parameters)
-        ],
-    }
-
-
 def _described(method: Method) -> str:
     values = method_values(method)
     lines = [f"{method.name}: {method.title}{f' ({method.paper})' if method.paper else ''}"]
@@ -110,7 +94,7 @@ def _kind(method: Method) -> str:
 
 def _paper(method: Method) -> str:
     number = method.paper.removeprefix("arXiv:")
-    return f"[{number}](https://arxiv.org/abs/{number})" if number else "–"
+    return f"[{number}]({paper_address(method)})" if number else "–"
 
 
 def _section(method: Method) -> str:

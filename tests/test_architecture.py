@@ -45,6 +45,7 @@ CORE_LAYERS = tuple(
         pool resident loading places live decode generate evaluate
         zoo
         pool resident decode generate evaluate
+        pool resident loading places live outcome decode generate evaluate
         adamerging search cluster
         """,
         "cli cli_runs cli_zoo __main__",
@@ -63,6 +64,9 @@ COMPOSERS = {
     "wiring",
     "wiring_models",
 }  # lay the views out, and wire them; only they know them
+SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "studio"}
+SHARED |= {"method_choice"}
+COMPOSERS = {"workbench", "wiring"}  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 
 Imports = dict[str, set[str]]
@@ -180,7 +184,7 @@ def test_no_view_knows_another_view(path: Path) -> None:
     assert known <= SHARED, f"views share through {sorted(SHARED)} only"
 
 
-@pytest.mark.parametrize("name", ["figures", "tables", "session"])
+@pytest.mark.parametrize("name", ["figures", "tables", "session", "method_choice"])
 def test_values_of_the_page_need_no_gradio(name: str) -> None:
     path = ROOT / "components" / f"{name}.py"
     assert "gradio" not in top_level(path)

@@ -6,12 +6,14 @@ Knows no method; each is described in a file of its own, `registry` collects the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from dppa_core.coefficients import Coefficient
+from dppa_core.deltas import DeltaProfile
 from dppa_core.methods.stack import Combination
 from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.plan import PruningPlan
 
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""
@@ -44,3 +46,44 @@ class Method:
     def prunes(self) -> bool:
         """Whether it makes single deltas sparse, and so may come before a combination."""
         return self.treat is not None and self.levels != "none"
+
+    def plan(
+        self, profile: DeltaProfile, levels: tuple[float, ...], settings: Any
+    ) -> PruningPlan | None:
+        """What it will keep of one domain model; None where that is not known before the merge.
+
+        Args:
+            profile: Of the pair.
+            levels: Pruning rates, strictly falling.
+            settings: The method's own parameters.
+
+        Raises:
+            InvalidValue: levels out of range or not falling, or settings that do not suit them.
+        """
+        if self.treat is None:
+            return None
+        modules = tuple(item.module for item in profile.modules)
+        request = Request(modules, levels, (1.0,) * len(levels), profile)
+        return self.treat(request, settings).plan
+
+
+def method_values(method: Method) -> dict[str, Any]:
+    """A method as plain values, its parameters in their order."""
+    return {
+        "name": method.name,
+        "title": method.title,
+        "paper": method.paper,
+        "summary": method.summary,
+        "levels": method.levels,
+        "combines": method.combination is not None,
+        "parameters": [
+            {"name": field.name, "default": field.default, **field.metadata}
+            for field in fields(method.parameters)
+        ],
+    }
+
+
+def paper_address(method: Method) -> str:
+    """Where its paper is; empty where it has none."""
+    number = method.paper.removeprefix("arXiv:")
+    return f"https://arxiv.org/abs/{number}" if number else ""

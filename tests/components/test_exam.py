@@ -11,10 +11,12 @@ import pytest
 
 from components.evaluate import Exam, exam_events, read_exam, stopped_value, stream_exam
 from components.forms import activity_script
+from components.method_choice import MethodChoice
 from components.presets import first_session
 from components.studio import Studio
 from components.tables import Standing
 from dppa_core.errors import Cancelled
+from dppa_core.tasks import DOMAINS
 from tests.tiny import random_llama, tuned_llama
 
 
@@ -39,7 +41,7 @@ def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
 def test_merging_is_said_until_the_merge_is_there(
     studio: Studio, exam: Exam, one_torch_thread: None
 ) -> None:
-    recipe = exam.targets["merged"]
+    recipe = exam.targets["merged", "math"]
     seen: list[tuple[str, bool]] = []
 
     def emit(event: tuple[Any, ...]) -> None:
@@ -107,3 +109,16 @@ def test_stop_ends_what_runs_and_leaves_a_table_at_rest_alone() -> None:
 def test_only_what_rests_begins_to_wait() -> None:
     assert "activity.chat === 'idle'" in activity_script("chat", "waiting")
     assert "activity.chat" not in activity_script("chat", "idle")
+
+
+def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
+    class View:
+        limit = "limit"
+
+    session = replace(first_session(), method=MethodChoice("emr"))
+    asked = read_exam({"limit": 4}, View(), session)  # type: ignore[arg-type]
+    assert asked.rows[0].label == "merged, by domain"
+    for domain in DOMAINS:
+        recipe = asked.targets["merged", domain]
+        assert recipe.parameters["domain"] == f"zoo:{domain}"  # type: ignore[union-attr]
+        assert asked.targets["zoo:math", domain] == "zoo:math"

@@ -238,18 +238,74 @@ def test_the_browser_knows_where_every_preset_puts_the_controls(page: gr.Blocks)
     assert wholes[presets()[0].title] == whole_json(first_session())
 
 
+def chosen(method: str, **more: Any) -> str:
+    return json.dumps({"method": method, **more})
+
+
+def test_another_method_gets_tables_and_numbers_of_its_own(page: gr.Blocks) -> None:
+    owl = press(page, "on_method", method=chosen("owl"))
+    assert owl["plots"]["settings"]["pruning"][0] == "owl" and owl["exact"]["plans"]
+    ties = press(page, "on_method", method=chosen("ties"))
+    assert ties["exact"]["plans"] == {} and ties["exact"]["share"] == 1
+    assert ties["plots"]["tables"] and ties["exact"]["recipe"] != owl["exact"]["recipe"]
+    staged = press(page, "on_method", method=chosen("ties", prune_first=True))
+    assert staged["exact"]["share"] == pytest.approx(0.2, abs=0.01)
+    dare = press(page, "on_method", method=chosen("dare"), rate=60)
+    assert dare["exact"]["share"] == pytest.approx(0.4, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "{}", chosen("tiess"), chosen("ties", values={"density": 7}), None, 3]
+)
+def test_a_method_no_form_can_say_is_told_beside_the_old_numbers(
+    page: gr.Blocks, value: object
+) -> None:
+    for handler in ("on_method", "on_settle"):
+        out = press(page, handler, method=value)
+        assert set(out) == {"exact"} and out["exact"]["trouble"]
+
+
+def test_models_a_method_cannot_take_are_told_and_nothing_is_merged(page: gr.Blocks) -> None:
+    out = press(page, "on_settle", method=chosen("slerp"))
+    assert out["exact"]["recipe"] == "" and "one other" in out["exact"]["problem"]
+    low = press(page, "on_settle", method=chosen("darex_q"), rate=50)
+    assert low["exact"]["recipe"] == "" and "q must be at least" in low["exact"]["problem"]
+
+
+def test_a_merge_tells_what_it_did_and_leaves_it_for_the_next(
+    page: gr.Blocks, one_torch_thread: None
+) -> None:
+    (event,) = events(page, "on_merge")
+    choice = chosen("ties")
+    given = {b: choice if b.elem_id == "method" else b.value for b in event.inputs}
+    *_, last = event.fn(given)
+    (value,) = (_read(value) for value in last.values())
+    assert value["merged"] and value["outcome"]["models"] == ["zoo:math", "zoo:finance", "zoo:law"]
+    for _, _, changed, mean, along in value["outcome"]["cells"]:
+        assert 0 < changed <= 1 and mean > 0 and len(along) == 3
+    again = press(page, "on_settle", method=choice)
+    assert again["exact"]["outcome"] == value["outcome"]
+    other = press(page, "on_settle", method=chosen("ties", values={"density": 0.3}))
+    assert other["exact"]["outcome"] is None
+
+
+def test_the_method_travels_with_every_control(page: gr.Blocks) -> None:
+    out = press(page, "on_preset", preset=json.dumps({"chosen": presets()[1].title}))
+    assert out["method"] == {"method": "dppa", "values": {}, "prune_first": False}
+
+
 # how events are set up
 
 
 def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks) -> None:
-    for name in ("on_settle", "on_strength", "on_partitions"):
+    for name in ("on_settle", "on_strength", "on_partitions", "on_method"):
         (event,) = events(page, name)
         assert event.queue is False and event.trigger_mode == "always_last"
         assert event.show_progress == "hidden"
 
 
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
-    for name in ("on_ask", "on_score", "on_add", "on_base"):
+    for name in ("on_ask", "on_score", "on_add", "on_base", "on_merge"):
         (event,) = events(page, name)
         assert event.queue is not False
         assert (event.concurrency_id, event.concurrency_limit) == ("model", 1)

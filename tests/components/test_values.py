@@ -36,7 +36,7 @@ def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
     session = first_session()
     value = json.loads(pack(exact_payload(session, studio)))
     plans = [
-        studio.plan(session.base, m.reference, session.levels, session.parameters)
+        studio.plan(session.base, m.reference, session.levels, session.pruning)
         for m in session.active
     ]
     assert value["kept"] == sum(plan.kept for plan in plans)
@@ -51,7 +51,7 @@ def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
 def test_levels_nest_in_every_layer(studio: Studio) -> None:
     session = first_session()
     levels = (0.95, 0.9, 0.8)
-    plan = studio.plan(session.base, "zoo:law", levels, session.parameters)
+    plan = studio.plan(session.base, "zoo:law", levels, session.pruning)
     bands = plan_value(plan)["bands"]
     assert len(bands) == 3
     for inner, outer in zip(bands, bands[1:], strict=False):
@@ -59,11 +59,13 @@ def test_levels_nest_in_every_layer(studio: Studio) -> None:
 
 
 def test_nothing_to_merge_is_said_and_still_drawn(studio: Studio) -> None:
+    session = first_session()
     plans = {
-        m.reference: studio.plan("zoo:base", m.reference, (0.8,), first_session().parameters)
-        for m in first_session().models
+        m.reference: studio.plan("zoo:base", m.reference, (0.8,), session.pruning)
+        for m in session.models
     }
-    value = exact_value(first_session(), plans, "", "No domain model is switched on.")
+    sizes = {name: plan.numel for name, plan in plans.items()}
+    value = exact_value(session, sizes, plans, "", "No domain model is switched on.")
     assert value["recipe"] == "" and value["problem"] and value["kept"] > 0
 
 

@@ -1,0 +1,109 @@
+"""What a merge did to every module: how much of it changed, and what became of each delta.
+
+Knows checkpoints and a merged model in memory. Methods that combine deltas decide while they merge,
+so that no plan can tell; this looks at the weights afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import SLICE
+from dppa_core.floats import FLOATS, to_float32
+from dppa_core.modules import Module, find_modules
+from dppa_core.pairs import match_tensors
+from dppa_core.places import find_places
+from dppa_core.progress import Stop, check
+from dppa_core.recipe import MergeRecipe
+from dppa_core.sources import open_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleOutcome:
+    """Of one module, summed over its elements."""
+
+    layer: int
+    kind: str
+    numel: int
+    changed: int
+    """Elements that are not the base's."""
+    total: float
+    """Sum of |merged - base|."""
+    along: tuple[float, ...]
+    """Of each domain model: the sum of (merged - base) times its delta."""
+    squares: tuple[float, ...]
+    """Of each domain model: the sum of its squared delta."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of a whole merge."""
+
+    models: tuple[str, ...]
+    """References of the domain models, in the recipe's order."""
+    modules: tuple[ModuleOutcome, ...]
+
+
+def merge_outcome(
+    recipe: MergeRecipe, model: Any, *, public: bool = False, stop: Stop | None = None
+) -> Outcome:
+    """Compare the modules of a merged model with the base and with every delta.
+
+    Args:
+        recipe: What was merged.
+        model: The merge in memory, a transformers model on the CPU; a module that does not lie
+            there as in the checkpoint is left out.
+        public: Whether strangers wrote the recipe; local folders are then refused.
+        stop: Ends the comparison between two modules.
+
+    Raises:
+        CheckpointError: a model of the recipe that cannot be read any more.
+        Cancelled: `stop` was set.
+    """
+    base = open_checkpoint(recipe.base, public=public, stop=stop)
+    names = [name.model for name in recipe.models]
+    tuned = [open_checkpoint(name, public=public, stop=stop) for name in names]
+    sides = [(one, match_tensors(base, one, n)) for one, n in zip(tuned, names, strict=True)]
+    shapes = {name: base.shape(name) for name in base.names() if base.dtype(name) in FLOATS}
+    modules = find_modules(shapes)
+    places = find_places(model, {module.tensor: module.shape for module in modules})
+    found = []
+    for module in modules:
+        check(stop)
+        if module.tensor in places:
+            old = _values(base, module.tensor)
+            deltas = [_values(one, where[module.tensor]) - old for one, where in sides]
+            merged = places[module.tensor].to(torch.float32).reshape(-1).numpy()
+            found.append(_compared(module, merged - old, deltas))
+    return Outcome(tuple(names), tuple(found))
+
+
+def _values(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:
+    return to_float32(checkpoint.raw(name), checkpoint.dtype(name))
+
+
+def _compared(
+    module: Module, moved: Float32[ndarray, " n"], deltas: list[Float32[ndarray, " n"]]
+) -> ModuleOutcome:
+    return ModuleOutcome(
+        module.layer,
+        module.kind,
+        module.numel,
+        int(np.count_nonzero(moved)),
+        float(np.abs(moved).sum(dtype=np.float64)),
+        tuple(_dot(moved, delta) for delta in deltas),
+        tuple(_dot(delta, delta) for delta in deltas),
+    )
+
+
+def _dot(one: Float32[ndarray, " n"], other: Float32[ndarray, " n"]) -> float:
+    """The inner product, added up in float64, a slice at a time."""
+    parts = (slice(start, start + SLICE) for start in range(0, one.size, SLICE))
+    return sum(float((one[part] * other[part]).sum(dtype=np.float64)) for part in parts)
