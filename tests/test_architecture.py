@@ -44,8 +44,8 @@ CORE_LAYERS = tuple(
         tasks zoo
         pool resident loading places live decode generate evaluate
         zoo
+        outcome
         pool resident decode generate evaluate
-        pool resident loading places live outcome decode generate evaluate
         adamerging search cluster
         """,
         "cli cli_runs cli_zoo __main__",
@@ -57,16 +57,13 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 
 # The parts of the interface that views share; every other file in components/ is a view.
 SHARED = {"session", "figures", "tables", "findings", "forms", "notices", "theme", "live"}
-SHARED |= {"presets", "studio"}
+SHARED |= {"presets", "studio", "method_choice"}
 COMPOSERS = {
     "workbench",
     "page",
     "wiring",
     "wiring_models",
 }  # lay the views out, and wire them; only they know them
-SHARED = {"session", "figures", "tables", "forms", "notices", "theme", "live", "presets", "studio"}
-SHARED |= {"method_choice"}
-COMPOSERS = {"workbench", "wiring"}  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 
 Imports = dict[str, set[str]]
