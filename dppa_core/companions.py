@@ -16,6 +16,7 @@ from dppa_core.alignment import Alignment
 from dppa_core.chat_templates import read_template, without_template
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.checkpoint_files import COMPANIONS, read_file, read_object
+from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merge_record import Origins
 from dppa_core.token_ids import moved_ids, with_added
 from dppa_core.tokenizer_files import FAST, SETTINGS, tokenizer_folder
@@ -79,39 +80,45 @@ class _Sources:
 
     def gather(self) -> Companions:
         folder = self._folder(self._tokenizer)
+        owner, why = self._template_of()
+        try:
+            files = self._tokenizer_files(folder, owner)
+        except ValueError as error:
+            raise DamagedCheckpoint(
+                f"{folder}: a file of its tokenizer is no JSON ({error}). An interrupted download "
+                "is the usual cause."
+            ) from error
+        speaker = self._generation(files, owner or 0)
+        added = self._target.added if self._target is not None else ()
+        whose = self._names[self._tokenizer]
+        if added:
+            whose = f"union ({len(added)} tokens added to {whose})"
+        return Companions(
+            files,
+            self._config(),
+            Origins(whose, why, self._names[speaker]),
+            tuple(self._warnings),
+            changed=bool(
+                self._tokenizer or owner or speaker or added or folder != self._models[0].folder
+            ),
+        )
+
+    def _tokenizer_files(self, folder: Path, owner: int | None) -> dict[str, bytes]:
+        """The files of a tokenizer, with the tokens of a union and the template of its owner."""
         files = {n: read_file(folder / n) for n in COMPANIONS if (folder / n).is_file()}
         files.pop(_GENERATION, None)
-        owner, why = self._template_of()
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
-        if (
-            owner is not None
-            and self._template_folder(owner) != folder
-            or (owner is None and read_template(folder) is not None)
-        ):
-            template = None if owner is None else read_template(self._template_folder(owner))
-            files = without_template(files)
-            if template is not None:
-                settings = json.loads(files.get(SETTINGS, b"{}"))
-                files[SETTINGS] = _dump({**settings, "chat_template": template})
-                self._check_template(owner or 0, template)
-        speaker = self._generation(files, owner or 0)
-        config = self._config()
-        changed = bool(
-            self._tokenizer
-            or owner
-            or speaker
-            or folder != self._models[0].folder
-            or (self._target and self._target.added)
-        )
-        union = (
-            f"union ({len(self._target.added)} tokens added to {self._names[0]})"
-            if (self._target is not None and self._target.added)
-            else self._names[self._tokenizer]
-        )
-        return Companions(
-            files, config, Origins(union, why, self._names[speaker]), tuple(self._warnings), changed
-        )
+        if owner is None:
+            return files if read_template(folder) is None else without_template(files)
+        source = self._template_folder(owner)
+        if source == folder:  # it is among the files
+            return files
+        files, template = without_template(files), read_template(source)
+        settings = json.loads(files.get(SETTINGS, b"{}"))
+        files[SETTINGS] = _dump({**settings, "chat_template": template})
+        self._check_template(owner, template)
+        return files
 
     def _folder(self, index: int) -> Path:
         checkpoint = self._models[index]

@@ -9,6 +9,7 @@ import pytest
 
 from dppa_core.card import model_card
 from dppa_core.companions import Companions
+from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merge import merge_to_folder
 from dppa_core.merge_record import planned_record
 from dppa_core.merger import Merger
@@ -142,6 +143,14 @@ def test_a_model_s_vocabulary_brings_its_tokenizer_and_special_tokens(
     assert found.files["chat_template.jinja"] == THEIRS.encode()
     assert found.config["eos_token_id"] == 259 and found.config["vocab_size"] == 260
     assert found.files["generation_config.json"] == (chat / "generation_config.json").read_bytes()
+
+
+def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) -> None:
+    base, chat = folders
+    (base / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+    (base / "tokenizer_config.json").write_text("{")
+    with pytest.raises(DamagedCheckpoint, match=f"{base}: a file of its tokenizer is no JSON"):
+        beside(recipe(base, chat, chat_template=str(chat)))
 
 
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
