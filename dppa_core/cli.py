@@ -27,6 +27,7 @@ from dppa_core.cli_preflight import preflight
 from dppa_core.cli_presets import presets
 from dppa_core.cli_push import push
 from dppa_core.cli_runs import evaluate, zoo_app
+from dppa_core.cli_soup import soup
 from dppa_core.cli_terminal import terminal
 from dppa_core.errors import DppaError
 from dppa_core.merge import merge_to_folder
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(evaluate)
 app.command()(adamerge)
+app.command()(soup)
 app.command()(methods)
 app.command()(convert)
 app.command()(preflight)

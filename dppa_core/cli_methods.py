@@ -36,6 +36,10 @@ coefficient:
 
 Where it is by layer, tensors outside the layers have the mean, and a layer without a number has 1.
 
+Equal coefficients in `linear` make a uniform soup. `dppa soup recipe.yaml --out found.yaml` makes
+the *greedy* soup of the same paper: the models in the order of their own scores on the search
+split, each kept only if the mean with it scores no less. The base is no ingredient.
+
 Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
 every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
 `prune: {method: dppa, strength: 0.1}`. `fisher`, `regmean` and some of the scores of `significance`

@@ -49,6 +49,17 @@ class Evaluation:
         """Unweighted mean accuracy of the domains."""
         return sum(domain.accuracy for domain in self.domains.values()) / len(self.domains)
 
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Of the mean: the domains' intervals, whose distances to it add up in squares.
+
+        The domains are independent (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
+        """
+        scored = self.domains.values()
+        below = sqrt(sum((one.accuracy - one.ci95[0]) ** 2 for one in scored)) / len(scored)
+        above = sqrt(sum((one.ci95[1] - one.accuracy) ** 2 for one in scored)) / len(scored)
+        return self.mean - below, self.mean + above
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy; accuracies are fractions."""
         return {**asdict(self), "mean": self.mean}

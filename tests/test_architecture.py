@@ -47,6 +47,7 @@ CORE_LAYERS = tuple(
         outcome
         pool resident decode generate evaluate
         adamerging search cluster
+        soup
         """,
         "cli cli_runs cli_zoo __main__",
     )

@@ -1,0 +1,93 @@
+"""The command that finds a greedy soup: soup.
+
+Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dppa_core.atomic import check_file, replace_file
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import dump_recipe, load_recipe
+
+if TYPE_CHECKING:
+    from dppa_core.evaluate import Evaluation
+    from dppa_core.soup import Indices
+    from dppa_core.soup_run import FoundSoup
+
+
+def soup(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    out: Annotated[Path, typer.Option(help="The recipe to write, of the models that stay.")],
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Domains to score on, as math,finance,law; the models' own if unset."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Search items per domain; all if unset.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Find a greedy soup: the mean of those models that do not lower each other's score.
+
+    Of the recipe only the models count; a soup has no pruning rates and equal coefficients.
+    """
+    given = load_recipe(recipe)
+    domains = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
+    if domains is not None and not domains:
+        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
+    if out.exists() and not overwrite:
+        raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
+    check_file(out)
+    from dppa_core.soup_run import find_soup  # noqa: PLC0415  (imports torch)
+
+    def watch(mixed: Indices, scores: Evaluation) -> None:
+        names = " + ".join(given.models[index].model for index in mixed)
+        if not as_json:
+            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+            sys.stderr.write(f"{clear}{names}: {' %, '.join(_cells(scores))}\n")
+
+    with progress_line() as progress:
+        found = find_soup(given, domains, limit=limit, progress=progress, watch=watch)
+    replace_file(out, dump_recipe(found.recipe))
+    emit({"out": str(out), **found.to_json()}, _text(found, out), as_json=as_json)
+
+
+def _cells(scores: Evaluation) -> tuple[str, str]:
+    """Mean accuracy and its interval, in per cent."""
+    low, high = scores.ci95
+    return f"{100 * scores.mean:.1f}", f"{100 * low:.1f}-{100 * high:.1f}"
+
+
+def _text(found: FoundSoup, out: Path) -> str:
+    best = found.soup.best
+    scores = found.scores[best.mixed]
+    rows = [
+        [
+            found.given.models[step.added].model,
+            *_cells(found.scores[step.added,]),
+            *_cells(found.scores[step.mixed]),
+            "yes" if step.kept else "no",
+        ]
+        for step in found.soup.steps
+    ]
+    head = ["model, best first", "alone %", "95 % interval", "soup with it %", "95 % interval"]
+    domains = ", ".join(f"{name} {100 * s.accuracy:.1f} %" for name, s in scores.domains.items())
+    items = sum(one.n for one in scores.domains.values())
+    return "\n".join(
+        [
+            f"{out}: the mean of {len(best.mixed)} of {len(rows)} models; {domains}",
+            table([*head, "kept"], rows),
+            f"mean accuracy of the domains on {items} search items, which chose the models; "
+            f"unseen ones: dppa evaluate --recipe {out}",
+        ]
+    )
