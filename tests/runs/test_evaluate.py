@@ -5,7 +5,15 @@ import threading
 import pytest
 
 from dppa_core.errors import Cancelled
-from dppa_core.evaluate import Evaluation, TaskScore, domain_score, evaluate, retention, wilson
+from dppa_core.evaluate import (
+    DomainScore,
+    Evaluation,
+    TaskScore,
+    domain_score,
+    evaluate,
+    retention,
+    wilson,
+)
 from dppa_core.pool import ModelPool
 from dppa_core.tasks import Item
 
@@ -22,6 +30,15 @@ def test_the_interval_holds_the_share_and_stays_in_0_to_1(right: int, n: int) ->
     low, high = wilson(right, n)
     assert 0 <= low <= right / n + 1e-12
     assert right / n - 1e-12 <= high <= 1
+
+
+def test_the_interval_of_a_mean_is_wilsons_where_there_is_one_domain() -> None:
+    nine = DomainScore(0.9, wilson(9, 10), 10, {})
+    half = DomainScore(0.5, wilson(5, 10), 10, {})
+    assert Evaluation("m", "test", {"math": nine}).ci95 == pytest.approx(wilson(9, 10))
+    # Wilson of 5 in 10: 0.2366 to 0.7634. Below: sqrt(0.3042² + 0.2634²) / 2 = 0.2012.
+    both = Evaluation("m", "test", {"math": nine, "law": half})
+    assert both.ci95 == pytest.approx((0.4988, 0.8380), abs=1e-4)
 
 
 def _items() -> list[Item]:
