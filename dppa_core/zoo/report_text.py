@@ -60,12 +60,14 @@ def findings(report: ZooReport) -> list[str]:
     return lines
 
 
-def _cell(scored: DomainScore) -> str:
+def cell(scored: DomainScore) -> str:
+    """Accuracy with its interval, in per cent."""
     low, high = scored.ci95
     return f"{100 * scored.accuracy:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -80,10 +82,10 @@ def _models_sentence(report: ZooReport) -> str:
 
 
 def _models_table(report: ZooReport) -> str:
-    rows = [["base", *(_cell(report.base.domains[domain]) for domain in DOMAINS)]]
+    rows = [["base", *(cell(report.base.domains[domain]) for domain in DOMAINS)]]
     for name, scores in report.own.items():
-        rows.append([f"{name} model", *(_cell(scores.domains[domain]) for domain in DOMAINS)])
-    return _table(["model", *DOMAINS], rows)
+        rows.append([f"{name} model", *(cell(scores.domains[domain]) for domain in DOMAINS)])
+    return table(["model", *DOMAINS], rows)
 
 
 def _factors(row: Treated) -> str:
@@ -98,12 +100,12 @@ def _alone_table(report: ZooReport) -> str:
         [
             f"{100 * row.rate:.0f} %",
             TITLES[row.method],
-            *(_cell(row.alone[domain].domains[domain]) for domain in DOMAINS),
+            *(cell(row.alone[domain].domains[domain]) for domain in DOMAINS),
             _factors(row) or "–",
         ]
         for row in sorted(report.treated, key=lambda row: row.rate)
     ]
-    return _table(["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows)
+    return table(["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows)
 
 
 def _merged_table(report: ZooReport) -> str:
@@ -114,7 +116,7 @@ def _merged_table(report: ZooReport) -> str:
             "0 %",
             "task arithmetic",
             f"{coefficient:g}",
-            *(_cell(scores.domains[domain]) for domain in DOMAINS),
+            *(cell(scores.domains[domain]) for domain in DOMAINS),
             f"{100 * retained(scores, own):.0f} %",
         ]
     ]
@@ -123,9 +125,9 @@ def _merged_table(report: ZooReport) -> str:
             f"{100 * row.rate:.0f} %",
             TITLES[row.method],
             f"{row.coefficient:g}",
-            *(_cell(row.merged.domains[domain]) for domain in DOMAINS),
+            *(cell(row.merged.domains[domain]) for domain in DOMAINS),
             f"{100 * retained(row.merged, own):.0f} %",
         ]
         for row in sorted(report.treated, key=lambda row: row.rate)
     ]
-    return _table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)
+    return table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)

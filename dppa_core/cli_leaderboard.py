@@ -1,0 +1,58 @@
+"""The command that compares all merge methods on the embedded models.
+
+Knows how people ask and what they see; torch is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.atomic import check_file, unwritable
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.errors import InvalidValue
+
+
+def leaderboard(
+    methods: Annotated[
+        str | None, typer.Option(help="Some methods, as ties,dare; DPPA is added. All if unset.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
+    ] = None,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what was measured here, as JSON.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Merge the embedded models by every method and rank them; what was measured is remembered."""
+    from dppa_core.zoo.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_core.zoo.leaderboard import measure  # noqa: PLC0415
+    from dppa_core.zoo.leaderboard_text import markdown  # noqa: PLC0415
+
+    names = None
+    if methods is not None:
+        names = [name.strip() for name in methods.split(",") if name.strip()]
+        if not names:
+            raise InvalidValue("--methods names no method. `dppa methods` lists them.")
+    if out is not None:
+        check_file(out)
+    with progress_line() as progress:
+        found = measure(names, test_items=limit, search_items=search_limit, progress=progress)
+    values = to_json(found)
+    try:
+        emit(values, markdown(found, "make leaderboard"), as_json=as_json)
+    finally:  # many minutes' work: a lost output must not take the file along
+        if out is not None:
+            _write(out, json.dumps(values, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
