@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench test-cuda fuzz-merge kills results picture readme help coefficients bench-engine
+.PHONY: app test check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -58,12 +58,20 @@ coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs
 	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
 	@mv docs/adamerging-results.partial docs/adamerging-results.md
 
+leaderboard: ## Rank all merge methods on the embedded models, into docs/ and the README
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
+	@mv docs/leaderboard.partial docs/leaderboard.md
+	@$(PY) scripts/readme.py
+
 picture: ## Take the README's picture of the page
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
 readme: ## Copy docs/results.md and docs/bench-engine.json into the README
+
+readme: ## Copy the results and the leaderboard from docs/ into the README
 	@sh scripts/environment.sh app
 	@$(PY) scripts/readme.py
 	@$(PY) -m benchmarks.engine.write

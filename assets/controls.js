@@ -14,12 +14,13 @@
     const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
     const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
     let shown = null;
+    const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
     const show = (x) => {
       if (x === shown) return;
       shown = x;
       range.value = x;
       range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
-      if (document.activeElement !== number) number.value = x.toFixed(digits);
+      if (document.activeElement !== number) number.value = text(x);
     };
     const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
     range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
@@ -28,7 +29,7 @@
       show(clamp(+number.value));
       onMove(clamp(+number.value));
     });
-    number.addEventListener("blur", () => { number.value = shown.toFixed(digits); });
+    number.addEventListener("blur", () => { number.value = text(shown); });
     show(value);
     return { box, show };
   }

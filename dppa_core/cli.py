@@ -17,6 +17,7 @@ from dppa_core.cli_cards import card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
 from dppa_core.cli_diff import diff
+from dppa_core.cli_leaderboard import leaderboard
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
 from dppa_core.cli_output import emit, progress_line
@@ -51,6 +52,7 @@ app.command()(evaluate)
 app.command()(adamerge)
 app.command()(soup)
 app.command()(methods)
+app.command()(leaderboard)
 app.command()(convert)
 app.command()(preflight)
 app.command()(presets)

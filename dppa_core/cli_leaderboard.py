@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.atomic import check_file, unwritable
-from dppa_core.cli_output import emit, progress_line
+from dppa_core.atomic import check_file
+from dppa_core.cli_output import emit, progress_line, write_text
 from dppa_core.errors import InvalidValue
 
 
@@ -24,9 +24,7 @@ def leaderboard(
         int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
     ] = None,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
-    out: Annotated[
-        Path | None, typer.Option(help="Write what was measured here, as JSON.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Merge the embedded models by every method and rank them; what was measured is remembered."""
@@ -48,11 +46,4 @@ def leaderboard(
         emit(values, markdown(found, "make leaderboard"), as_json=as_json)
     finally:  # many minutes' work: a lost output must not take the file along
         if out is not None:
-            _write(out, json.dumps(values, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
+            write_text(out, json.dumps(values, indent=1) + "\n")

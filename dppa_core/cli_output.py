@@ -9,8 +9,10 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from dppa_core.atomic import unwritable
 from dppa_core.cli_terminal import lost_output
 from dppa_core.progress import Progress
 
@@ -27,6 +29,18 @@ def emit(value: Any, text: str, *, as_json: bool) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise lost_output(error) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside the output.
+
+    Raises:
+        InvalidValue: it cannot be written.
+    """
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.atomic import check_file, unwritable
-from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.atomic import check_file
+from dppa_core.cli_output import emit, progress_line, table, write_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import load_recipe
 from dppa_core.sources import zoo_root
@@ -106,7 +106,7 @@ def report(
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
     finally:  # half an hour's work: a lost output must not take the file along
         if out is not None:
-            _write(out, json.dumps(to_json(found), indent=1) + "\n")
+            write_text(out, json.dumps(to_json(found), indent=1) + "\n")
 
 
 @zoo_app.command()
@@ -135,13 +135,6 @@ def coefficients(
     chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
     command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
     emit(to_json(found), markdown(found, command), as_json=as_json)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def _tell(line: str, *, quiet: bool) -> None:

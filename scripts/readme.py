@@ -1,4 +1,4 @@
-"""Copy docs/results.md into the README, between its two markers.
+"""Copy docs/results.md and the short part of docs/leaderboard.md into the README, between markers.
 
 Knows nothing of the numbers; `--check` only tells whether they are the same.
 """
@@ -7,26 +7,30 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-START, END = "<!-- results:start -->", "<!-- results:end -->"
+PAGES = ("results", "leaderboard")
+HEADING = "\n## "
+"""What follows a page's first heading of the second rank stays in docs/."""
 
 
-def filled(readme: str, results: str) -> str:
-    """`readme` with what stands between the markers replaced by `results`."""
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        sys.exit(f"README.md needs {START} and {END}, each once.")
-    before, rest = readme.split(START)
-    after = rest.split(END)[1]
-    return f"{before}{START}\n{results.strip()}\n{END}{after}"
+def filled(readme: str, name: str, text: str) -> str:
+    """`readme` with what stands between the markers of that name replaced by `text`."""
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    if readme.count(start) != 1 or readme.count(end) != 1:
+        sys.exit(f"README.md needs {start} and {end}, each once.")
+    before, rest = readme.split(start)
+    after = rest.split(end)[1]
+    return f"{before}{start}\n{text.strip()}\n{end}{after}"
 
 
 def main() -> None:
     """Rewrite README.md, or with `--check` exit with 1 if it would change."""
     readme = ROOT / "README.md"
-    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    now = readme.read_text(encoding="utf-8")
-    then = filled(now, results)
+    now = then = readme.read_text(encoding="utf-8")
+    for name in PAGES:
+        page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        then = filled(then, name, page.partition(HEADING)[0])
     if "--check" in sys.argv:
-        sys.exit(0 if now == then else "README.md is older than docs/results.md: run `make readme`")
+        sys.exit(0 if now == then else "README.md is older than its pages in docs/: `make readme`")
     readme.write_text(then, encoding="utf-8")
 
 

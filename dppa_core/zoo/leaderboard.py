@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,11 @@ from dppa_core.zoo.report import BASE, POOL_BYTES, retained
 
 RATE = 0.8
 """Of methods that prune: a fifth of every delta stays."""
-STRENGTHS = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
-"""What the coefficients, or the method's own scale, are multiplied by; the best is chosen."""
-DIVISORS = (0.2, 0.3, 0.5)
-"""Of DAREx-q, which finds its q on held-out data; at this rate it may not be smaller."""
+LADDER = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+"""What the coefficients, or the method's own scale, are multiplied by; climbed from 1."""
+EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
+"""Parameters whose default does not suit this rate: the least q that it allows. The paper finds q
+on held-out data; what it divides by, the ladder multiplies by."""
 REFERENCE = "dppa"
 """What all others are compared with."""
 
@@ -80,12 +82,13 @@ class Leaderboard:
         that of a mean of three independent means.
         """
         mean = square = 0.0
-        for domain, own in self.own.items():
+        owns = {domain: own for domain, own in self.own.items() if own}
+        for domain, own in owns.items():
             one, two = np.array(row.hits[domain], float), np.array(other.hits[domain], float)
             gaps = (one - two) / own
-            mean += float(gaps.mean()) / len(self.own)
+            mean += float(gaps.mean()) / len(owns)
             spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
-            square += spread / gaps.size / len(self.own) ** 2
+            square += spread / gaps.size / len(owns) ** 2
         return mean, mean - Z95 * math.sqrt(square), mean + Z95 * math.sqrt(square)
 
 
@@ -185,24 +188,37 @@ def measure(
 def _row(method: Method, examiner: Examiner) -> Row:
     """Choose what has to be chosen on the search split, then score on the test split."""
     own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
-    factors = _factors(examiner) if method.name == REFERENCE else {}
+    factors = best_factors(examiner) if method.name == REFERENCE else {}
 
-    def marks(strength: float, extra: Mapping[str, Any], split: str) -> dict[str, Hits]:
-        made = {d: recipe(method, d, strength, extra, factors) for d in DOMAINS}
+    def marks(strength: float, split: str) -> dict[str, Hits]:
+        made = {domain: recipe(method, domain, strength, factors) for domain in DOMAINS}
         return {domain: examiner.hits(made[domain], domain, split) for domain in DOMAINS}
 
-    def tried(choice: tuple[float, Mapping[str, Any]]) -> tuple[float, float]:
-        strength, extra = choice
-        found = marks(strength, extra, "search")
-        return retained(scores(found), own), -abs(math.log(strength))  # of equals the nearest to 1
-
-    extras = [{"q": q} for q in DIVISORS] if method.name == "darex_q" else [{}]
-    best, extra = max(((s, e) for e in extras for s in STRENGTHS), key=tried)
-    settings = {**extra, **({"factors": factors} if factors else {})}
-    return Row(method.name, best, settings, marks(best, extra, "test"))
+    best = climb(lambda strength: retained(scores(marks(strength, "search")), own))
+    settings = {**EXTRA.get(method.name, {}), **({"factors": factors} if factors else {})}
+    return Row(method.name, best, settings, marks(best, "test"))
 
 
-def _factors(examiner: Examiner) -> dict[str, tuple[float, ...]]:
+def climb(rate: Callable[[float], float]) -> float:
+    """The rung of the ladder, up or down from 1, after which there is no better one.
+
+    Args:
+        rate: Rung -> what is to be large; asked for each rung once at most.
+    """
+    rates = cache(rate)
+    start = best = LADDER.index(1.0)
+    for step in (1, -1):
+        place = start
+        while 0 <= place + step < len(LADDER) and rates(LADDER[place + step]) > rates(
+            LADDER[place]
+        ):
+            place += step
+        if rates(LADDER[place]) > rates(LADDER[best]):
+            best = place
+    return LADDER[best]
+
+
+def best_factors(examiner: Examiner) -> dict[str, tuple[float, ...]]:
     """The paper's greedy search over two partitions, for each domain by itself."""
 
     def best(domain: str) -> tuple[float, ...]:
@@ -219,7 +235,6 @@ def recipe(
     method: Method,
     domain: str,
     strength: float,
-    extra: Mapping[str, Any] | None = None,
     factors: Mapping[str, tuple[float, ...]] | None = None,
 ) -> MergeRecipe:
     """The merge of all three that answers for a domain: one for all but for methods like EMR.
@@ -229,20 +244,29 @@ def recipe(
         domain: Who is asked.
         strength: Multiplies the method's own scale where it has one, since equal coefficients
             may cancel there; else it is the coefficient.
-        extra: Parameters that were chosen.
         factors: Amplification of each domain; ones where there is none.
     """
-    parameters = dict(extra or {})
-    known = {item.name: item for item in fields(method.parameters)}
-    if method.combination is not None and "scale" in known:
-        parameters["scale"] = known["scale"].default * strength
-    coefficient = 1.0 if "scale" in parameters else strength
-    parameters |= {n: f"zoo:{domain}" for n, item in known.items() if item.metadata.get("model")}
+    parameters = dict(EXTRA.get(method.name, {}))
+    parameters |= {
+        item.name: f"zoo:{domain}"
+        for item in fields(method.parameters)
+        if item.metadata.get("model")
+    }
+    own = scale_of(method)
+    if own is not None:
+        parameters["scale"] = own * strength
+    coefficient = strength if own is None else 1.0
     models = tuple(
         DomainModel(f"zoo:{name}", *_levels(method, (factors or {}).get(name)), coefficient)
         for name in DOMAINS
     )
     return MergeRecipe(BASE, models, method=method.name, parameters=parameters)
+
+
+def scale_of(method: Method) -> float | None:
+    """The default of a method's own scale of the merged delta; None where it has none."""
+    found = [item.default for item in fields(method.parameters) if item.name == "scale"]
+    return float(found[0]) if found else None  # type: ignore[arg-type]
 
 
 def _levels(

@@ -10,21 +10,13 @@ from dataclasses import fields
 
 from dppa_core.methods.registry import get_method
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.leaderboard import RATE, REFERENCE, Leaderboard, Row, scores
+from dppa_core.zoo.leaderboard import RATE, REFERENCE, Leaderboard, Row, scale_of, scores
 from dppa_core.zoo.report_text import cell, table
-
-HEADING = "\n\n## "
-"""Where the short part ends."""
 
 
 def markdown(board: Leaderboard, command: str) -> str:
     """The whole page: who keeps how much, against DPPA, then domain by domain."""
-    return f"{_short(board, command)}{HEADING}Domain by domain\n\n{_long(board)}"
-
-
-def short(page: str) -> str:
-    """The part of the page that the README shows."""
-    return page.partition(HEADING)[0].strip()
+    return f"{_short(board, command)}\n\n## Domain by domain\n\n{_long(board)}"
 
 
 def _short(board: Leaderboard, command: str) -> str:
@@ -90,7 +82,9 @@ def findings(board: Leaderboard) -> list[str]:
             "others have to do without."
         )
     if board.refused:
-        why = "; ".join(f"{get_method(name).title} ({text})" for name, text in board.refused.items())
+        why = "; ".join(
+            f"{get_method(name).title} ({text})" for name, text in board.refused.items()
+        )
         told.append(f"Not measured: {why}")
     return told
 
@@ -111,11 +105,11 @@ def _long(board: Leaderboard) -> str:
 
 
 def _chosen(row: Row) -> str:
-    method = get_method(row.method)
-    known = {item.name: item for item in fields(method.parameters)}
-    scaled = method.combination is not None and "scale" in known
-    value = row.strength * known["scale"].default if scaled else row.strength
-    parts = [f"{'scale' if scaled else 'coefficient'} {value:g}"]
+    scale = scale_of(get_method(row.method))
+    strength = (
+        f"coefficient {row.strength:g}" if scale is None else f"scale {scale * row.strength:.3g}"
+    )
+    parts = [strength]
     for name, chosen in row.settings.items():
         if name == "factors":
             parts += [f"{d} {' / '.join(f'{x:g}' for x in of)}" for d, of in chosen.items()]

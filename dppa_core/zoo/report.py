@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from dppa_core.evaluate import Evaluation, evaluate
+from dppa_core.evaluate import Evaluation, evaluate, retention
 from dppa_core.partition import even_levels
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -194,8 +194,9 @@ def best_coefficient(
 
 
 def retained(scores: Evaluation, own: dict[str, float]) -> float:
-    """Mean over the domains of the score divided by the domain model's own."""
-    return sum(s.accuracy / own[d] for d, s in scores.domains.items()) / len(scores.domains)
+    """Mean over the domains of the score divided by the domain model's own, where that has any."""
+    shares = retention(scores, own).values()
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _row_line(row: Treated) -> str:
