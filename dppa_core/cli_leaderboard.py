@@ -15,6 +15,8 @@ from dppa_core.atomic import check_file
 from dppa_core.cli_output import emit, progress_line, write_text
 from dppa_core.errors import InvalidValue
 
+SEARCH = 30
+
 
 def leaderboard(
     methods: Annotated[
@@ -23,7 +25,7 @@ def leaderboard(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Test items per domain; all if unset.")
     ] = None,
-    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 30,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = SEARCH,
     out: Annotated[Path | None, typer.Option(help="Write what was measured here, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
@@ -43,7 +45,16 @@ def leaderboard(
         found = measure(names, test_items=limit, search_items=search_limit, progress=progress)
     values = to_json(found)
     try:
-        emit(values, markdown(found, "make leaderboard"), as_json=as_json)
+        emit(values, markdown(found, _command(methods, limit, search_limit)), as_json=as_json)
     finally:  # many minutes' work: a lost output must not take the file along
         if out is not None:
             write_text(out, json.dumps(values, indent=1) + "\n")
+
+
+def _command(methods: str | None, limit: int | None, search_limit: int) -> str:
+    """What makes the same page again."""
+    if methods is None and limit is None and search_limit == SEARCH:
+        return "make leaderboard"
+    words = [f"--methods {methods}"] if methods is not None else []
+    words += [f"--limit {limit}"] if limit is not None else []
+    return " ".join(["dppa leaderboard", *words, f"--search-limit {search_limit}"])
