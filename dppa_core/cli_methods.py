@@ -38,7 +38,9 @@ Where it is by layer, tensors outside the layers have the mean, and a layer with
 
 Equal coefficients in `linear` make a uniform soup. `dppa soup recipe.yaml --out found.yaml` makes
 the *greedy* soup of the same paper: the models in the order of their own scores on the search
-split, each kept only if the mean with it scores no less. The base is no ingredient.
+split, each kept only if the mean with it scores no less. The base is no ingredient. It was made for
+several runs of one task. A mean of models of different domains makes every delta smaller, and a
+whole domain may be left out: of the embedded models finance is.
 
 Methods that *prune* take pruning rates (`levels`) and factors (`amplification`) for
 every domain model. They may also come before a method that *combines* deltas, as `prune: dppa` or
