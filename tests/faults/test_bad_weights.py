@@ -192,9 +192,16 @@ def test_another_size_of_model(root: Path) -> None:
     fails(root, IncompatibleCheckpoints, r"the base has shape \(259, 32\).*\(259, 64\)")
 
 
-def test_a_resized_vocabulary(root: Path) -> None:
+def test_a_vocabulary_padded_otherwise_is_merged_and_said(root: Path) -> None:
     random_llama(1, Shape(vocab=260)).save(root / "math")
-    fails(root, IncompatibleCheckpoints, "embed_tokens.weight.*resized vocabulary")
+    report = merge_to_folder(recipe(root), root / "out")
+    assert "the same tokens in 260 rows, not 259" in " ".join(report.warnings)
+
+
+def test_rows_of_unknown_tokens(root: Path) -> None:
+    random_llama(1, Shape(vocab=260)).save(root / "math")
+    (root / "math" / "tokenizer.json").unlink()
+    fails(root, IncompatibleCheckpoints, "rows cannot be matched by token")
 
 
 @pytest.mark.parametrize(("layers", "message"), [(1, "the base has it"), (3, "the base does not")])
