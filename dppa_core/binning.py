@@ -84,7 +84,7 @@ class Counter:
     ) -> tuple[Int64[ndarray, " b"], UInt64[ndarray, " b"]]:
         """The words written to, which are 0 again afterwards."""
         first, last = int(span[0]) + 1, int(span[1])
-        live = first + np.flatnonzero(self._words[first : last + 1])
+        live = first + np.flatnonzero(self._words[first : last + 1] != 0)
         if self._words[0]:
             live = np.concatenate([[0], live])
         words = self._words[live]

@@ -67,12 +67,15 @@ class ModuleProfile:
     """Sum of |d|."""
 
     def __post_init__(self) -> None:
-        below = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
-        energy = np.concatenate([np.cumsum(self.squares[::-1])[::-1], [0.0]])
+        below, energy = np.zeros(self.counts.size + 1, np.int64), np.zeros(self.counts.size + 1)
+        np.cumsum(self.counts, out=below[1:])
+        means = self.means
+        squares = self._squares(means)
+        np.cumsum(squares[::-1], out=energy[:-1][::-1])
         object.__setattr__(self, "below", below)
         object.__setattr__(self, "energy_from", energy)
         # Asked for at every plan, so it is not summed up there.
-        object.__setattr__(self, "total", float((self.means * self.counts).sum()))
+        object.__setattr__(self, "total", float((means * self.counts).sum()))
 
     @property
     def numel(self) -> int:
@@ -87,15 +90,20 @@ class ModuleProfile:
     @property
     def means(self) -> Float64[ndarray, " bins"]:
         """Mean of |d| in each bin."""
-        step = np.spacing(self.magnitudes).astype(np.float64)
-        return np.asarray(self.magnitudes + self.excess * step)
+        means = self.magnitudes.astype(np.float64)
+        opened = np.flatnonzero(self.excess)
+        if opened.size:
+            means[opened] += self.excess[opened] * _spacing(self.magnitudes[opened])
+        return means
 
     @property
     def squares(self) -> Float64[ndarray, " bins"]:
         """Sum of d² in each bin; in an open one as if all were at the mean (1e-6 at most)."""
+        return self._squares(self.means)
+
+    def _squares(self, means: Float64[ndarray, " bins"]) -> Float64[ndarray, " bins"]:
         if self.delta_squares is not None:
             return self.delta_squares
-        means = self.means
         return np.asarray(means * means * self.counts)
 
     @property
@@ -160,6 +168,12 @@ class ModuleProfile:
         around = self._bin(after - 1)
         part = (around.high - magnitude) / (around.high - around.low)
         return above + round(max(part, 0.0) * around.count)
+
+
+def _spacing(magnitudes: Float32[ndarray, " n"]) -> Float64[ndarray, " n"]:
+    """Steps from finite magnitudes to the next float32: `np.spacing`, from exponents alone."""
+    exponents = np.maximum(magnitudes.view(np.uint32) >> 23, 1).astype(np.uint64)
+    return ((exponents + np.uint64(1023 - 150)) << np.uint64(52)).view(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

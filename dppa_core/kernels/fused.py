@@ -13,9 +13,12 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from dppa_core.kernels.loops import _NAN, _ZERO, _compiled, _flagged, _mix, _value
+from dppa_core.kernels.loops import _ZERO, _compiled, _flagged, _mix, _value
 
-_BLOCK = 4096
+# Elements worked on at a time: what is kept of them beside five arrays of weights stays in the
+# first-level cache.
+_BLOCK = 1024
+_UPPER, _STEP = np.uint64(32), np.uint32(1)
 
 
 @intrinsic
@@ -58,16 +61,54 @@ def _blend(old, one, two, three, thresholds, weights, out):
 
 @_compiled
 @no_type_check
-def _flag(old, one, two, three, ties, flags):
-    a, b, c = ties
+def _rank(origin, seed, ranks):
+    # Half a hash nearly always tells on which side of a cut it lies, and is a word like the others.
+    for i in range(ranks.size):
+        ranks[i] = np.uint32(_mix(origin + np.uint64(i), seed) >> _UPPER)
+
+
+@_compiled
+@no_type_check
+def _unsure(ranks, cuts, flags):
+    """Flag the elements that half a hash does not place; whether there are any."""
+    (a, b), (c, d), (e, f) = cuts
+    some = False
+    for i in range(ranks.size):
+        rank = ranks[i]
+        one = (rank == a) | (rank == b) | (rank == c)
+        some |= one | (rank == d) | (rank == e) | (rank == f)
+    if some:
+        for i in range(ranks.size):
+            rank = ranks[i]
+            one = (rank == a) | (rank == b) | (rank == c)
+            flags[i] = one | (rank == d) | (rank == e) | (rank == f)
+    return some
+
+
+@_compiled
+@no_type_check
+def _plus_tied(total, delta, rank, edges, nexts, cuts, weights):
+    # Above a threshold is from the next number on; what is below the cut needs the threshold only.
+    size = abs(delta)
+    first = edges[0] if rank < cuts[0] else nexts[0]
+    second = edges[1] if rank < cuts[1] else nexts[1]
+    term = (weights[0] if size >= first else weights[1] if size >= second else _ZERO) * delta
+    return total + term if term != _ZERO else total
+
+
+@_compiled
+@no_type_check
+def _blend_tied(old, one, two, three, ranks, edges, nexts, cuts, weights, out):
+    a, b, c = edges
+    d, e, f = nexts
+    p, q, r = cuts
+    u, v, w = weights
     for i in range(old.size):
-        base = _value(old[i])
-        size = abs(_value(one[i]) - base)
-        flag = (size == a[0]) | (size == a[1])
-        size = abs(_value(two[i]) - base)
-        flag |= (size == b[0]) | (size == b[1])
-        size = abs(_value(three[i]) - base)
-        flags[i] = flag | (size == c[0]) | (size == c[1])
+        base, rank = _value(old[i]), ranks[i]
+        total = _plus_tied(base, _value(one[i]) - base, rank, a, d, p, u)
+        total = _plus_tied(total, _value(two[i]) - base, rank, b, e, q, v)
+        total = _plus_tied(total, _value(three[i]) - base, rank, c, f, r, w)
+        out[i] = _narrowed(total)
 
 
 @_compiled
@@ -96,26 +137,24 @@ def _settle(old, tuned, places, origin, seed, thresholds, cuts, weights, rooms, 
 
 @_compiled
 @no_type_check
-def fuse(base, tuned, start, seed, thresholds, cuts, weights, out):
+def _rows(of):
     # Numbers in tuples stay in registers; arrays would be read anew for every element.
-    borders = (
-        (thresholds[0, 0], thresholds[0, 1]),
-        (thresholds[1, 0], thresholds[1, 1]),
-        (thresholds[2, 0], thresholds[2, 1]),
-    )
-    factors = (
-        (weights[0, 0], weights[0, 1]),
-        (weights[1, 0], weights[1, 1]),
-        (weights[2, 0], weights[2, 1]),
-    )
-    edges = np.full((3, 2), _NAN, np.float32)
-    any_ties = False
+    return (of[0, 0], of[0, 1]), (of[1, 0], of[1, 1]), (of[2, 0], of[2, 1])
+
+
+@_compiled
+@no_type_check
+def fuse(base, tuned, start, seed, thresholds, cuts, weights, out):
+    above, halves, any_ties = np.empty_like(thresholds), np.empty((3, 2), np.uint32), False
     for model in range(3):
         for level in range(2):
-            if cuts[model, level] > np.uint64(0):
-                edges[model, level], any_ties = thresholds[model, level], True
-    ties = ((edges[0, 0], edges[0, 1]), (edges[1, 0], edges[1, 1]), (edges[2, 0], edges[2, 1]))
+            border = np.float32(thresholds[model, level] + _ZERO)  # never the zero with a sign
+            above[model, level] = np.uint32(border.view(np.uint32) + _STEP).view(np.float32)
+            halves[model, level] = np.uint32(cuts[model, level] >> _UPPER)
+            any_ties = any_ties or cuts[model, level] > np.uint64(0)
+    borders, factors, nexts, parts = _rows(thresholds), _rows(weights), _rows(above), _rows(halves)
     flags, places = np.zeros(_BLOCK, np.uint8), np.empty(_BLOCK + 1, np.int64)
+    ranks = np.empty(_BLOCK, np.uint32)
     rooms = (
         np.empty(_BLOCK, np.float32),
         np.empty(_BLOCK, np.float32),
@@ -124,17 +163,19 @@ def fuse(base, tuned, start, seed, thresholds, cuts, weights, out):
     )
     one, two = carray(_bfloat16_at(tuned[0]), base.size), carray(_bfloat16_at(tuned[1]), base.size)
     three, largest = carray(_bfloat16_at(tuned[2]), base.size), np.uint16(0)
-    step = _BLOCK if any_ties else 8 * _BLOCK
-    for first in range(0, base.size, step):
-        stop = first + step
+    for first in range(0, base.size, _BLOCK):
+        stop = first + _BLOCK
         old, target = base[first:stop], out[first:stop]
         new = one[first:stop], two[first:stop], three[first:stop]
-        _blend(old, new[0], new[1], new[2], borders, factors, target)
         if any_ties:
-            _flag(old, new[0], new[1], new[2], ties, flags)
-            live = places[: _flagged(flags, old.size, places)]
-            origin = start + np.uint64(first)
-            _settle(old, new, live, origin, seed, thresholds, cuts, weights, rooms, target)
+            origin, mine = start + np.uint64(first), ranks[: old.size]
+            _rank(origin, seed, mine)
+            _blend_tied(old, new[0], new[1], new[2], mine, borders, nexts, parts, factors, target)
+            if _unsure(mine, parts, flags):
+                live = places[: _flagged(flags, old.size, places)]
+                _settle(old, new, live, origin, seed, thresholds, cuts, weights, rooms, target)
+        else:
+            _blend(old, new[0], new[1], new[2], borders, factors, target)
         for i in range(target.size):
             largest = max(largest, np.uint16(target[i] & np.uint16(0x7FFF)))
     return largest
