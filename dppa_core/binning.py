@@ -176,7 +176,7 @@ def _split(
     delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
     values, found = np.unique(delta[(delta & _LOW) != 0], return_counts=True)
     every = np.concatenate([bits, values])
-    order = np.argsort(every)
+    order = np.argsort(every, kind="stable")  # of two ascending runs: merged, not sorted
     return every[order], np.concatenate([counts, found])[order].astype(np.int64)
 
 

@@ -173,7 +173,8 @@ class ModuleProfile:
 def _spacing(magnitudes: Float32[ndarray, " n"]) -> Float64[ndarray, " n"]:
     """Steps from finite magnitudes to the next float32: `np.spacing`, from exponents alone."""
     exponents = np.maximum(magnitudes.view(np.uint32) >> 23, 1).astype(np.uint64)
-    return ((exponents + np.uint64(1023 - 150)) << np.uint64(52)).view(np.float64)
+    bits = (exponents + np.uint64(1023 - 150)) << np.uint64(52)
+    return np.asarray(bits.view(np.float64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from dppa_core.deltas import OPEN_BITS
 from dppa_core.kernels.loops import _LOW, _ONE, _OPEN, _compiled, _value
 from dppa_core.kernels.loops import histogram as any_histogram
 
-_BLOCK = 4096
+_BLOCK = 2048
 # |d| from 2**-59 to 2**5, where nearly all deltas lie, has bins enough for 15 bits. One more bit
 # says whether an element is inside of its bin. The counters of so few stay in the first cache.
 _FIRST = np.uint32((127 - 59) << (23 - OPEN_BITS))

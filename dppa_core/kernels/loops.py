@@ -20,7 +20,7 @@ from dppa_core.partition import MULTIPLIERS
 
 # Elements worked on at a time. What is remembered of them stays in the first-level cache, and
 # slices of this size are what makes every loop count from 0: only then it is vectorised.
-_BLOCK = 4096
+_BLOCK = 2048
 _FIRST, _SECOND = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _ZERO, _INF, _NAN = np.float32(0), np.float32(np.inf), np.float32(np.nan)

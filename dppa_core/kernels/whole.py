@@ -21,7 +21,7 @@ DONE, TOO_LARGE, OTHER_COUNTS = 0, 1, 2
 """What `merge` says: all is written; a sum is not finite in bfloat16, or an input is not; the
 tensor is not the one that was profiled. Only the first leaves a result."""
 
-_BLOCK = 2048
+_BLOCK = 512
 _ZERO, _INF = np.float32(0), np.float32(np.inf)
 _LIMIT = np.uint32(0x7F7F8000)  # rounds to infinity from here on
 _MAGNITUDE, _HALF, _ODD = np.uint32(0x7FFFFFFF), np.uint32(0x7FFF), np.uint32(1)

@@ -14,7 +14,7 @@ from dppa_core.binning import profile_tensor
 from dppa_core.cache import cache_folder
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.chunks import Loader, TensorPair
-from dppa_core.deltas import DeltaProfile
+from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.density import PruningParameters
 from dppa_core.errors import Cancelled
 from dppa_core.floats import from_float32, to_float32
@@ -276,3 +276,14 @@ def test_a_cell_without_a_module_is_marked() -> None:
     assert table.kinds == ("q", "up") and table.layers == (0, 1)
     assert table.numel.tolist() == [[50, 50], [0, 50]]
     assert np.isnan(table.density[1, 0]).all() and np.isnan(table.significance[1, 0])
+
+
+def test_the_mean_of_an_open_bin_counts_steps_of_float32() -> None:
+    tiny, step = 2.0**-149, 2.0**-23
+    low = np.array([0, tiny, 2.0**-126, 1, 1.5, 65504], np.float32)
+    item = ModuleProfile(
+        module(0, low.size), low, np.ones(6, np.int64), np.full(6, 2, np.float32), 1.0
+    )
+    steps = [tiny, tiny, tiny, step, step, step * 2**15]
+    assert item.means.tolist() == [float(a) + 2 * b for a, b in zip(low, steps, strict=True)]
+    assert steps == np.spacing(low).tolist()
