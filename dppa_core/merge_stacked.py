@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.chunks import Loader, widen
@@ -98,15 +98,17 @@ class StackMerger:
         """
         chosen, statistic = self._known(layers)
         combined = bool(chosen) or self._combination.of_none(self._parameters)
+        nothing = np.zeros(0, np.float32)
         for stack in self._stacks(layers, chosen):
-            merged = stack.base
+            if nothing.size < stack.base.size:
+                nothing = np.zeros(stack.base.size, np.float32)
+            merged = stack.base.reshape(-1)
             if combined:
                 with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
-                    delta = self._combination.combine(stack, self._parameters, statistic)
-                    # A delta of 0 leaves even the sign of a zero alone.
-                    merged = np.where(delta != 0, merged + delta, merged)
+                    delta = self._combination.combine(stack, self._parameters, statistic).ravel()
+                    self._kernels.add_whole(merged, nothing[: delta.size], delta, 1.0)
             part: Shaped[ndarray, " n"] = np.empty(merged.size, FLOATS[layers.fusion.dtype])
-            round_into(self._kernels, layers.fusion, merged.ravel(), part)
+            round_into(self._kernels, layers.fusion, merged, part)
             yield stack.start, part
 
     def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
@@ -148,21 +150,25 @@ class StackMerger:
             yield from self._stacks(layers, chosen)
 
     def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
+        """Some rows at a time; a stack is good until the next one is asked for."""
         fusion, columns = layers.fusion, layers.columns
         aids = self._aids(fusion.name, chosen)
         step = max(BLOCK // columns, 1) * columns
         if self._combination.statistics == "gram" and any(aid.array is not None for aid in aids):
             step = fusion.base.size  # one matrix equation for all rows
+        # Fresh pages for every block would cost as much as the work on it.
+        longest = min(step, fusion.base.size)
+        origin, room = np.empty(longest, np.float32), np.empty(len(chosen) * longest, np.float32)
         for start in range(0, fusion.base.size, step):
             check(self._stop)
             stop = min(start + step, fusion.base.size)
-            origin = np.empty(stop - start, np.float32)
-            widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, origin)
-            base: Rows = origin.reshape(-1, columns)
+            part = origin[: stop - start]
+            widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, part)
+            base: Rows = part.reshape(-1, columns)
             yield Stack(
                 fusion.name,
                 base,
-                self._deltas(layers, chosen, start, base.shape),
+                self._deltas(layers, chosen, start, base.shape, room),
                 tuple(layers.coefficients[index] for index in chosen),
                 tuple(self._models[index] for index in chosen),
                 start,
@@ -170,6 +176,7 @@ class StackMerger:
                 tuple(self._statistic(aid, start, base.shape) for aid in aids),
                 tuple(aid.norm for aid in aids),
                 aids[0].axis if aids else 1,
+                self._kernels.stacked,
             )
 
     def _aids(self, name: str, chosen: tuple[int, ...]) -> tuple[Aid, ...]:
@@ -184,10 +191,16 @@ class StackMerger:
         return aid.array[start : start + math.prod(shape)].reshape(shape)
 
     def _deltas(
-        self, layers: Layers, chosen: tuple[int, ...], start: int, shape: tuple[int, ...]
+        self,
+        layers: Layers,
+        chosen: tuple[int, ...],
+        start: int,
+        shape: tuple[int, ...],
+        room: Float32[ndarray, " n"],
     ) -> Deltas:
         terms = dict(zip(layers.models, layers.fusion.terms, strict=True))
-        deltas: Deltas = np.zeros((len(chosen), *shape), np.float32)
+        deltas: Deltas = room[: len(chosen) * math.prod(shape)].reshape(len(chosen), *shape)
+        deltas[:] = 0
         loader = self._loader()
         for row, index in enumerate(chosen):
             if index in terms:

@@ -184,12 +184,21 @@ def settled_cut(selection: Selection) -> Cut | None:
 
 
 def tie_window(selection: Selection, deviations: float) -> Window:
+    """Where the tie cut of a level lies; see `hash_window`."""
+    return hash_window(selection.within, selection.share, deviations)
+
+
+def hash_window(tied: int, share: int, deviations: float) -> Window:
     """Where the tie cut lies, unless hashes are further from even than so many deviations.
 
     The hashes of tied elements are as good as random: how many of them lie below a fraction of
     all hashes is binomial.
+
+    Args:
+        tied: How many elements are equal.
+        share: How many of them are to be kept.
+        deviations: Of that binomial distribution.
     """
-    tied, share = selection.within, selection.share
     spread = deviations * math.sqrt(share * (tied - share) / tied) + 8
     low = max((share - spread) / tied, 0.0)
     high = min((share + spread) / tied, 1.0)

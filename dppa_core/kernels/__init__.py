@@ -14,6 +14,7 @@ from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.methods.loops import Loops
 
 BACKENDS = ("numba", "torch")
 """numba is the fast one; torch the plain reference. There is "cuda" too, where PyTorch sees such a
@@ -32,6 +33,11 @@ Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 @runtime_checkable
 class Kernels(Protocol):
     """One implementation. Arrays called `acc` or `out`, counts and sums are written in place."""
+
+    @property
+    def stacked(self) -> Loops:
+        """The loops over the deltas of all models at once."""
+        ...
 
     def widen(self, raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
         """bfloat16 to float32."""

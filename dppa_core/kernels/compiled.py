@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import counting, fused, loops, ranked
+from dppa_core.kernels import counting, elected, fused, loops, ranked
+from dppa_core.methods.loops import Loops
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
+stacked: Loops = elected
 
 
 def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:

@@ -25,6 +25,8 @@ class OnDevice:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
+    stacked = reference.stacked
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         loop: Callable[..., Any] = getattr(reference, name)
 

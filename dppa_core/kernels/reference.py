@@ -16,10 +16,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from dppa_core.deltas import OPEN_BITS
+from dppa_core.methods import plain
+from dppa_core.methods.loops import Loops
 from dppa_core.partition import MULTIPLIERS
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
+stacked: Loops = plain
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 

@@ -67,7 +67,7 @@ def survey_breadcrumbs(tensors: Sequence[Streamed], parameters: BreadcrumbsParam
     for tensor in tensors:
         shares = 1 - parameters.drop_smallest, parameters.drop_largest
         counts = [round(share * tensor.numel) for share in shares for _ in range(tensor.models)]
-        cuts = find_cuts((tensor,), counts, lambda stack: np.tile(np.abs(stack.deltas), (2, 1, 1)))
+        cuts = find_cuts((tensor,), counts, lambda stack: np.concatenate([stack.deltas] * 2))
         found[tensor.name] = cuts[: tensor.models], cuts[tensor.models :]
     return found
 

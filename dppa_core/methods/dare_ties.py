@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dppa_core.methods.election import merge_agreeing
+from dppa_core.methods.ballot import ballot_of
 from dppa_core.methods.fields import density, drop_rate, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.rescaling import Mask, match_sums
@@ -98,9 +98,8 @@ def dare_ties(stack: Stack, parameters: DareTiesParameters, dropping: Dropping) 
     if dropping.trim is not None:
         return ties(_by_rate(stack, parameters.drop), _ties(parameters), dropping.trim)
     left = drop_at_random(stack, parameters.drop, dropping.factors[stack.name])
-    merged = merge_agreeing(
-        left.deltas, left.coefficients, weigh_first=True, undecided=1, divide="nothing"
-    )
+    ballot = ballot_of(left.coefficients, weigh_first=True, undecided=1, divide="nothing")
+    merged = left.agree((), ballot)
     scaled: Rows = np.float32(parameters.scale) * merged
     return scaled
 

@@ -6,7 +6,7 @@ Knows stacked deltas, no weights on disk.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.methods.election import merge_agreeing
+from dppa_core.methods.ballot import ballot_of
 from dppa_core.methods.fields import drop_rate, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import ranks
@@ -105,12 +105,10 @@ def magprune(stack: Stack, parameters: DellaParameters, factors: Factors) -> Del
 def della(stack: Stack, parameters: DellaParameters, factors: Factors) -> Rows:
     """Drop by magnitude, elect signs, average those who agree."""
     by_mergekit = parameters.semantics == "mergekit"
-    merged = merge_agreeing(
-        magprune(stack, parameters, factors),
-        stack.coefficients,
-        weigh_first=by_mergekit,
-        undecided=1 if by_mergekit else 0,
-    )
+    left = replace(stack, deltas=magprune(stack, parameters, factors))
+    undecided = 1 if by_mergekit else 0
+    ballot = ballot_of(stack.coefficients, weigh_first=by_mergekit, undecided=undecided)
+    merged = left.agree((), ballot)
     scaled: Rows = np.float32(parameters.scale) * merged
     return scaled
 

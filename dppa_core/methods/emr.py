@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.errors import InvalidValue, did_you_mean, shown
-from dppa_core.methods.election import elect
 from dppa_core.methods.fields import semantics
 from dppa_core.methods.method import Coefficients, Method
+from dppa_core.methods.plain import elect
 from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, model_reference
 

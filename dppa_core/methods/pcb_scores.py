@@ -140,7 +140,6 @@ def reference_scores(tensors: Sequence[Streamed]) -> ReferenceScores:
     numel = sum(tensor.numel for tensor in tensors)
     places = int(numel * OUTLIERS), int(numel * (1 - OUTLIERS) - 1)
     smallest, largest = (
-        values_at(tensors, [max(place, 0)] * models, lambda stack: np.abs(stack.deltas))
-        for place in places
+        values_at(tensors, [max(place, 0)] * models, lambda stack: stack.deltas) for place in places
     )
     return ReferenceScores(smallest, largest)

@@ -1,25 +1,26 @@
 """The largest elements of one tensor or of many, exactly as many as asked.
 
-Knows streamed tensors. Never holds more than some rows and a few counters: an element's rank is
-found digit by digit.
+Knows streamed tensors. Never holds more than some rows, counters, and a few hashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt64
+from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
+from dppa_core.methods import plain
 from dppa_core.methods.stack import Rows, Stack, Streamed
-from dppa_core.partition import Cut
+from dppa_core.partition import Cut, hash_window, tensor_seed
 
 Values: TypeAlias = Callable[[Stack], Float32[ndarray, "M rows columns"]]
-"""What is ranked: non-negative numbers, several of them for every element."""
-_DIGIT = 16
+"""What is ranked by its magnitude: several numbers for every element."""
+_GROUP = 1 << 8
+_DEVIATIONS = (6.0, 60.0, 1e12)  # the first misses once in 10**8 borders, the last never
 
 
 def find_cuts(
@@ -31,25 +32,26 @@ def find_cuts(
     inside as asked; but never a value of 0.
 
     Args:
-        tensors: Read once for each 16 bits that must be known, at most six times.
+        tensors: Read up to three times, and once more for each window of hashes that misses.
         counts: How many elements are to lie inside, one number for each of the values.
         values: Stack -> what is ranked.
     """
     numel = sum(tensor.numel for tensor in tensors)
     places = [min(numel - count, numel - 1) for count in counts]
-    found = _nth(lambda: _bits(tensors, values), 32, places)
+    found = _nth(tensors, values, places)
     takes = [
         max(count - (numel - item.below - item.equal), 0)
         for item, count in zip(found, counts, strict=True)
     ]
     cuts = [_cut(item, take) for item, take in zip(found, takes, strict=True)]
-    tied = [index for index, cut in enumerate(cuts) if cut is None]
-    if tied:
-        keys = [found[index].key for index in tied]
-        wanted = [takes[index] for index in tied]
-        hashes = _nth(lambda: _tied(tensors, values, tied, keys), 64, wanted)
-        for index, item in zip(tied, hashes, strict=True):
-            cuts[index] = Cut(_number(found[index].key), item.key)
+    for deviations in _DEVIATIONS:
+        tied = [row for row, cut in enumerate(cuts) if cut is None]
+        if tied:
+            wanted = [(row, found[row], takes[row]) for row in tied]
+            for row, cut in zip(
+                tied, _among_tied(tensors, values, wanted, deviations), strict=True
+            ):
+                cuts[row] = cut
     return tuple(cut for cut in cuts if cut is not None)
 
 
@@ -57,55 +59,63 @@ def values_at(
     tensors: Sequence[Streamed], places: Sequence[int], values: Values
 ) -> tuple[float, ...]:
     """The element of `values[m]` at index `places[m]` of the ascending order over all tensors."""
-    found = _nth(lambda: _bits(tensors, values), 32, places)
-    return tuple(_number(item.key) for item in found)
+    return tuple(_number(item.key) for item in _nth(tensors, values, places))
 
 
 def inside(values: Rows, cut: Cut, stack: Stack) -> Bool[ndarray, "rows columns"]:
     """Which elements of a stack lie inside a border."""
-    threshold = np.float32(cut.threshold)
-    within: Bool[ndarray, "rows columns"] = values > threshold
-    if cut.tie_cut:
-        equal = values == threshold
-        if equal.any():
-            within |= equal & (stack.order() < np.uint64(cut.tie_cut))
-    return within
+    return plain.inside(values, cut, stack.start, tensor_seed(stack.name))
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     key: int
+    """Bits of a float32."""
     below: int
-    """Keys that are smaller."""
+    """Magnitudes that are smaller."""
     equal: int
 
 
-def _nth(keys: Callable[[], Iterable[Sequence[Any]]], bits: int, places: Sequence[int]) -> Any:
-    """The keys at some places of an ascending order, without sorting: the leading digit first."""
-    found = [_Found(0, 0, 0) for _ in places]
-    for shift in range(bits - _DIGIT, -1, -_DIGIT):
-        counts = np.zeros((len(places), 1 << _DIGIT), np.int64)
-        for parts in keys():
-            for row, part in enumerate(parts):
-                high = part if shift + _DIGIT == bits else part[_shifted(part, shift, found[row])]
-                digits = (high >> part.dtype.type(shift)) & part.dtype.type((1 << _DIGIT) - 1)
-                counts[row] += np.bincount(digits.astype(np.intp), minlength=1 << _DIGIT)
-        found = [
-            _next(item, row, place) for item, row, place in zip(found, counts, places, strict=True)
-        ]
-    return found
+def _nth(tensors: Sequence[Streamed], values: Values, places: Sequence[int]) -> tuple[_Found, ...]:
+    """The magnitudes at some places of the ascending order, without sorting.
+
+    The first 16 bits are counted, then, where others than 0 follow, the last 16.
+    """
+    counts = np.zeros((len(places), 1 << 17), np.int64)
+    for stack in _stacks(tensors):
+        for row, part in enumerate(values(stack)):
+            stack.loops.count_magnitudes(part, counts[row])
+    words = [_next(row, place, 0) for row, place in zip(counts, places, strict=True)]
+    mixed = [row for row, item in enumerate(words) if item.key & 1]
+    lows = {row: np.zeros(1 << 16, np.int64) for row in mixed}
+    for stack in _stacks(tensors) if mixed else ():
+        ranked = values(stack)
+        for row in mixed:
+            stack.loops.count_within(ranked[row], words[row].key >> 1, lows[row])
+    found = []
+    for row, (item, place) in enumerate(zip(words, places, strict=True)):
+        high = item.key >> 1 << 16
+        if row in lows:
+            lows[row][0] = 0  # in the word before
+            last = _next(lows[row], place, item.below)
+            found.append(_Found(high | last.key, last.below, last.equal))
+        else:
+            found.append(_Found(high, item.below, item.equal))
+    return tuple(found)
 
 
-def _shifted(part: Any, shift: int, item: _Found) -> Any:
-    """Which keys share the digits found so far."""
-    return (part >> part.dtype.type(shift + _DIGIT)) == part.dtype.type(item.key)
+def _next(counts: Int64[ndarray, " n"], place: int, below: int) -> _Found:
+    groups = counts.reshape(-1, _GROUP)
+    group, below = _reach(groups.sum(axis=1), place, below)
+    member, below = _reach(groups[group], place, below)
+    return _Found(group * _GROUP + member, below, int(groups[group, member]))
 
 
-def _next(item: _Found, counts: Any, place: int) -> _Found:
+def _reach(counts: Int64[ndarray, " n"], place: int, below: int) -> tuple[int, int]:
+    """The entry in which the counted ones pass `place`, and how many come before it."""
     upto = np.cumsum(counts)
-    digit = int(np.searchsorted(upto, place - item.below, side="right"))
-    below = item.below + int(upto[digit] - counts[digit])
-    return _Found((item.key << _DIGIT) | digit, below, int(counts[digit]))
+    key = int(np.searchsorted(upto, place - below, side="right"))
+    return key, below + int(upto[key] - counts[key])
 
 
 def _cut(item: _Found, take: int) -> Cut | None:
@@ -121,23 +131,36 @@ def _number(key: int) -> float:
     return float(np.uint32(key).view(np.float32))
 
 
-def _bits(tensors: Sequence[Streamed], values: Values) -> Iterable[Sequence[Any]]:
-    for tensor in tensors:
-        for stack in tensor.stacks():
-            yield [item.ravel().view(np.uint32) for item in values(stack)]
+def _among_tied(
+    tensors: Sequence[Streamed],
+    values: Values,
+    wanted: Sequence[tuple[int, _Found, int]],
+    deviations: float,
+) -> Iterator[Cut | None]:
+    """The border among equal magnitudes; None where its window of hashes has missed it.
+
+    Args:
+        wanted: Index of the values, their magnitude, and how many are to lie inside.
+    """
+    windows = [hash_window(item.equal, take, deviations) for _, item, take in wanted]
+    below, hashes = [0] * len(wanted), [[np.empty(0, np.uint64)] for _ in wanted]
+    for stack in _stacks(tensors):
+        ranked, seed = values(stack), tensor_seed(stack.name)
+        for n, ((row, item, _), window) in enumerate(zip(wanted, windows, strict=True)):
+            at = _number(item.key), stack.start, seed, window
+            count, within = stack.loops.gather_tied(ranked[row], *at)
+            below[n] += count
+            hashes[n].append(within)
+    for (_, item, take), count, parts in zip(wanted, below, hashes, strict=True):
+        within, place = np.concatenate(parts), take - count
+        missed = not 0 <= place < within.size
+        last = None if missed else int(np.partition(within, place)[place])
+        yield None if last is None else Cut(_number(item.key), last)
 
 
-def _tied(
-    tensors: Sequence[Streamed], values: Values, rows: Sequence[int], keys: Sequence[int]
-) -> Iterable[Sequence[UInt64[ndarray, " n"]]]:
+def _stacks(tensors: Sequence[Streamed]) -> Iterator[Stack]:
     for tensor in tensors:
-        for stack in tensor.stacks():
-            ranked = values(stack)
-            order = stack.order()
-            yield [
-                order[ranked[row].view(np.uint32) == np.uint32(key)]
-                for row, key in zip(rows, keys, strict=True)
-            ]
+        yield from tensor.stacks()
 
 
 def ranks(size: Rows, stack: Stack) -> Int64[ndarray, "rows columns"]:

@@ -6,13 +6,13 @@ Knows stacked deltas, no weights on disk.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.methods.election import elect, fuse_agreeing
+from dppa_core.methods.ballot import Ballot
 from dppa_core.methods.fields import density, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts, inside
@@ -108,11 +108,16 @@ def sce(stack: Stack, parameters: SceParameters, known: Mapping[str, Calculated]
     """The weighted mean of the deltas that agree with the elected sign."""
     calculated = known[stack.name]
     cut = None if parameters.semantics == "reference" else calculated.cut
-    deltas = select(stack, cut)
-    signs = elect(deltas, 0 if parameters.semantics == "paper" else 1)
-    weights = np.array(calculated.weights, np.float32)
-    least = MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0
-    return fuse_agreeing(deltas * weights[:, None, None], weights.tolist(), signs, least=least)
+    selected = replace(stack, deltas=select(stack, cut))
+    weights = tuple(np.array(calculated.weights, np.float32).tolist())
+    ballot = Ballot(
+        (1.0,) * len(weights),
+        weights,
+        weights,
+        0 if parameters.semantics == "paper" else 1,
+        least=MERGEKIT_FLOOR if parameters.semantics == "mergekit" else 0.0,
+    )
+    return selected.agree((), ballot)
 
 
 METHOD = Method(

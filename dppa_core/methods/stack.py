@@ -13,7 +13,10 @@ import numpy as np
 from jaxtyping import Float32, UInt64
 from numpy import ndarray
 
-from dppa_core.partition import drop_seed, mix, tensor_seed
+from dppa_core.methods import plain
+from dppa_core.methods.ballot import Ballot
+from dppa_core.methods.loops import Loops
+from dppa_core.partition import Cut, drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]
@@ -48,6 +51,8 @@ class Stack:
     """Euclidean norm of each model's statistics, over all of its tensors."""
     inputs: int = 1
     """Axis of the weight's inputs: 1, but 0 in GPT-2."""
+    loops: Loops = plain
+    """What counts and elects; every implementation gives the same bytes."""
 
     def order(self) -> UInt64[ndarray, "rows columns"]:
         """The fixed pseudo-random order by which elements of equal rank are told apart."""
@@ -56,6 +61,20 @@ class Stack:
     def draws(self, model: int) -> UInt64[ndarray, "rows columns"]:
         """Uniform draws for random drops of one model; the same as those of the method dare."""
         return self._hashes(drop_seed(self.name, self.models[model], self.seed))
+
+    def agree(self, cuts: Sequence[Cut], ballot: Ballot) -> Rows:
+        """The merged deltas of those who agree with the elected signs.
+
+        Args:
+            cuts: The border of each model; what lies outside is 0. Empty: nothing is trimmed.
+            ballot: The rules.
+        """
+        return self.loops.agree(self.deltas, cuts, self.start, tensor_seed(self.name), ballot)
+
+    def vote(self, cuts: Sequence[Cut]) -> int:
+        """The signs elected by the trimmed deltas, turned as coefficients say, added up."""
+        turned = [float(np.sign(value)) for value in self.coefficients]
+        return self.loops.vote(self.deltas, cuts, self.start, tensor_seed(self.name), turned)
 
     def weighted(self) -> Deltas:
         """Every delta times its coefficient."""
@@ -84,6 +103,7 @@ class Streamed:
     models: int
     """How many take part."""
     stacks: Callable[[], Iterable[Stack]]
+    """Each is good until the next one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

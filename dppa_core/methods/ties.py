@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.election import elect, merge_agreeing
+from dppa_core.methods.ballot import ballot_of
 from dppa_core.methods.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
-from dppa_core.methods.ranking import find_cuts, inside
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.ranking import find_cuts
+from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
 from dppa_core.partition import Cut
 
@@ -77,7 +77,7 @@ def find_trim(
     found = {}
     for group in groups:
         count = rounded(kept * sum(tensor.numel for tensor in group))
-        cuts = find_cuts(group, [count] * group[0].models, lambda stack: np.abs(stack.deltas))
+        cuts = find_cuts(group, [count] * group[0].models, lambda stack: stack.deltas)
         found.update({tensor.name: cuts for tensor in group})
     return found
 
@@ -86,35 +86,21 @@ def _majority(tensors: Sequence[Streamed], cuts: Mapping[str, tuple[Cut, ...]]) 
     votes = 0
     for tensor in tensors:
         for stack in tensor.stacks():
-            left = replace(stack, deltas=trimmed(stack, cuts))
-            signs = elect(left.signed(), 0)
-            votes += int(signs.sum(dtype=np.int64))
+            votes += stack.vote(cuts.get(tensor.name, ()))
     return int(np.sign(votes))
-
-
-def trimmed(stack: Stack, cuts: Mapping[str, tuple[Cut, ...]]) -> Deltas:
-    """The deltas with everything outside the borders set to 0."""
-    if stack.name not in cuts:
-        return stack.deltas
-    kept = [
-        np.where(inside(np.abs(delta), cut, stack), delta, np.float32(0))
-        for delta, cut in zip(stack.deltas, cuts[stack.name], strict=True)
-    ]
-    result: Deltas = np.stack(kept)
-    return result
 
 
 def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
     """Merge the trimmed deltas that agree with the elected signs."""
-    merged = merge_agreeing(
-        trimmed(stack, trim.cuts),
+    ballot = ballot_of(
         stack.coefficients,
         weigh_first=parameters.semantics == "mergekit",
         undecided=trim.majority,
         divide=parameters.divide,
     )
-    scaled: Rows = np.float32(parameters.scale) * merged
-    return scaled
+    merged = stack.agree(trim.cuts.get(stack.name, ()), ballot)
+    merged *= np.float32(parameters.scale)
+    return merged
 
 
 METHOD = Method(

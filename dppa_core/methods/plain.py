@@ -1,0 +1,121 @@
+"""The loops over stacked deltas in numpy: short, and the measure of compiled ones.
+
+Knows arrays of some rows only. Votes and weights are added in float64: in float32 the order of the
+models could decide, and weights that cancel would leave a rest to divide by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int8, Int64, UInt32, UInt64
+from numpy import ndarray
+
+from dppa_core.methods.ballot import Ballot
+from dppa_core.partition import Cut, Window, mix
+
+Values = Float32[ndarray, "rows columns"]
+Deltas = Float32[ndarray, "K rows columns"]
+Signs = Int8[ndarray, "rows columns"]
+
+_HALF = np.uint32(16)
+_LOW = np.uint32(0xFFFF)
+
+
+def count_magnitudes(values: Values, counts: Int64[ndarray, " words"]) -> None:
+    """See `Loops.count_magnitudes`."""
+    bits = _magnitudes(values)
+    words = (bits >> _HALF) * np.uint32(2) + ((bits & _LOW) != 0)
+    counts += np.bincount(words.astype(np.intp), minlength=counts.size)
+
+
+def count_within(values: Values, high: int, counts: Int64[ndarray, " low"]) -> None:
+    """See `Loops.count_within`."""
+    bits = _magnitudes(values)
+    inside = bits[(bits >> _HALF) == np.uint32(high)] & _LOW
+    counts += np.bincount(inside.astype(np.intp), minlength=counts.size)
+
+
+def gather_tied(
+    values: Values, threshold: float, start: int, seed: int, window: Window
+) -> tuple[int, UInt64[ndarray, " n"]]:
+    """See `Loops.gather_tied`."""
+    tied = np.flatnonzero(np.abs(values) == np.float32(threshold))
+    hashes = mix(tied.astype(np.uint64) + np.uint64(start), seed)
+    below = hashes < np.uint64(window.low)
+    return int(np.count_nonzero(below)), hashes[~below & (hashes <= np.uint64(window.high))]
+
+
+def inside(values: Values, cut: Cut, start: int, seed: int) -> Bool[ndarray, "rows columns"]:
+    """Which elements lie inside a border; those equal to it by their hashes."""
+    threshold = np.float32(cut.threshold)
+    within: Bool[ndarray, "rows columns"] = values > threshold
+    if cut.tie_cut:
+        tied = np.flatnonzero(values == threshold)
+        hashes = mix(tied.astype(np.uint64) + np.uint64(start), seed)
+        within.reshape(-1)[tied[hashes < np.uint64(cut.tie_cut)]] = True
+    return within
+
+
+def elect(deltas: Deltas, undecided: int) -> Signs:
+    """The sign of the sum of all deltas.
+
+    Args:
+        deltas: Of all models, already trimmed.
+        undecided: -1, 0 or 1, where the sum is 0; 0 agrees with nobody.
+    """
+    total = np.zeros(deltas.shape[1:], np.float64)
+    for delta in deltas:
+        total += delta
+    signs: Signs = np.sign(total).astype(np.int8)
+    if undecided:
+        signs[signs == 0] = undecided
+    return signs
+
+
+def vote(
+    deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, factors: Sequence[float]
+) -> int:
+    """See `Loops.vote`."""
+    signs = elect(_times(_trimmed(deltas, cuts, start, seed), factors), 0)
+    return int(signs.sum(dtype=np.int64))
+
+
+def agree(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int, ballot: Ballot) -> Values:
+    """See `Loops.agree`."""
+    left = _trimmed(deltas, cuts, start, seed)
+    signs = elect(_times(left, ballot.votes), ballot.undecided)
+    total, divisor = np.zeros(signs.shape, np.float32), np.zeros(signs.shape, np.float64)
+    for contribution, share in zip(_times(left, ballot.weights), ballot.shares, strict=True):
+        agrees = (np.sign(contribution) == signs) & (signs != 0)
+        total += np.where(agrees, contribution, np.float32(0))
+        divisor += np.where(agrees, share, 0.0)
+    if ballot.divide:
+        divisor[np.abs(divisor) <= ballot.cancelled] = 1
+        raised = np.maximum(divisor, ballot.least) if ballot.least else divisor
+        total /= raised.astype(np.float32)
+    result: Values = total
+    return result
+
+
+def _magnitudes(values: Values) -> UInt32[ndarray, " n"]:
+    bits: UInt32[ndarray, " n"] = np.abs(values).ravel().view(np.uint32)
+    return bits
+
+
+def _trimmed(deltas: Deltas, cuts: Sequence[Cut], start: int, seed: int) -> Deltas:
+    """The deltas with everything outside the borders set to 0."""
+    if not cuts:
+        return deltas
+    kept = [
+        np.where(inside(np.abs(delta), cut, start, seed), delta, np.float32(0))
+        for delta, cut in zip(deltas, cuts, strict=True)
+    ]
+    result: Deltas = np.stack(kept)
+    return result
+
+
+def _times(deltas: Deltas, factors: Sequence[float]) -> Deltas:
+    product: Deltas = deltas * np.array(factors, np.float32)[:, None, None]
+    return product
