@@ -162,7 +162,7 @@ def test_planning_and_merging_start_without_torch(recipe_file: Path, tmp_path: P
     )
 
 
-def test_many_processes_may_start_at_once(recipe_file: Path, tmp_path: Path) -> None:
+def test_two_processes_may_start_at_once(recipe_file: Path, tmp_path: Path) -> None:
     """On an empty cache, of profiles and of compiled kernels."""
     import os  # noqa: PLC0415 (here only)
 
@@ -172,7 +172,7 @@ def test_many_processes_may_start_at_once(recipe_file: Path, tmp_path: Path) -> 
         subprocess.Popen(
             [*command, str(tmp_path / f"out{i}")], env=env, stdout=subprocess.PIPE, text=True
         )
-        for i in range(3)
+        for i in range(2)
     ]
     hashes = set()
     for process in started:
