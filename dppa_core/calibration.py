@@ -47,6 +47,12 @@ class Calibration:
         what: dict[str, Any] = {"text": self.text} if self.text else {"tasks": list(self.tasks)}
         return {**what, "tokens": self.tokens}
 
+    @property
+    def told(self) -> str:
+        """What is read, in a few words."""
+        what = self.text or f"questions of {', '.join(self.tasks)} (train split)"
+        return f"{what}, at most {self.tokens} tokens"
+
     def check_public(self) -> None:
         """Refuse what strangers must not name.
 

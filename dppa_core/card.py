@@ -16,7 +16,13 @@ from dppa_core.licences import merged_licence
 from dppa_core.merge_record import MergeRecord
 from dppa_core.methods.registry import get_method
 from dppa_core.provenance import Parent
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipe import (
+    DomainModel,
+    MergeRecipe,
+    calibration_texts,
+    dump_recipe,
+    recipe_hash,
+)
 from dppa_core.references import hub_parts, short_name
 
 _FRONT = """---
@@ -45,7 +51,9 @@ def model_card(recipe: MergeRecipe, record: MergeRecord | None = None) -> str:
         f"# {short_name(recipe.base)} merged with {title}\n",
         f"A merge by {method.title}{paper}, recipe `{recipe_hash(recipe)}`. {method.summary}"
         f"{_stage(recipe)}\n",
+        *(f"**{_label(warning)}**\n" for warning in record.warnings),
         _models_table(recipe, record),
+        *_calibrations(recipe),
         *_plots(recipe, record),
         *_origins(record),
         *_licences(record.parents),
@@ -114,6 +122,11 @@ def _known(recipe: MergeRecipe, parents: Sequence[Parent]) -> str:
         lines += ["base_model:", *(f"- {name}" for name in dict.fromkeys(hub))]
         lines += ["base_model_relation: merge"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _calibrations(recipe: MergeRecipe) -> list[str]:
+    told = [f"{_cell(model)} on {_label(text)}" for model, text in calibration_texts(recipe)]
+    return [f"Calibrated: {'; '.join(told)}.\n"] if told else []
 
 
 def _origins(record: MergeRecord) -> list[str]:

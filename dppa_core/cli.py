@@ -31,10 +31,10 @@ from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_soup import soup
 from dppa_core.cli_terminal import terminal
 from dppa_core.errors import DppaError
-from dppa_core.merge import merge_to_folder
+from dppa_core.merge import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.profile import cached_profile
-from dppa_core.recipe import load_recipe
+from dppa_core.recipe import MergeRecipe, load_recipe
 from dppa_core.shards import parse_size
 
 app = typer.Typer(
@@ -114,17 +114,24 @@ def merge(
             workers=workers,
             progress=progress,
         )
-    kept = ", ".join(f"{density:.2%}" for density in done.densities)
-    verb = "kept" if get_method(given.method).combination is None else "went into the combination"
     lines = [
         f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
-        f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}; "
-        f"of the deltas {kept} {verb}",
+        f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}{_kept(given, done)}",
         f"tokenizer: {done.tokenizer}; chat template: {done.chat_template}; generation config: "
         f"{done.generation_config}",
+        *(f"calibrated: {model} on {text}" for model, text in done.calibration.items()),
         *(f"warning: {warning}" for warning in done.warnings),
     ]
     emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+
+
+def _kept(recipe: MergeRecipe, done: MergeReport) -> str:
+    """What was kept of the deltas; nothing where a method combines them whole."""
+    combines = get_method(recipe.method).combination is not None
+    if combines and all(density == 1 for density in done.densities):
+        return ""
+    kept = ", ".join(f"{density:.2%}" for density in done.densities)
+    return f"; of the deltas {kept} {'went into the combination' if combines else 'kept'}"
 
 
 def main() -> None:

@@ -57,7 +57,8 @@ def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
     with progress_line() as progress:
         merger = Merger(loaded, progress=progress)
         origins = merger.companions().origins
-        return merger.recipe, planned_record(merger.parents(), merger.plans, origins)
+        known = merger.parents(), merger.plans, origins, merger.base_warnings()
+        return merger.recipe, planned_record(*known)
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

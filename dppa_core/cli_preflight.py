@@ -95,5 +95,8 @@ def _summary(found: Report) -> str:
     }
     told = ", ".join(f"{_several(count, severity)}" for severity, count in counts.items() if count)
     models = " + ".join(short_name(model) for model in found.models)
+    warnings = counts[Severity.WARNING]
     ready = "cannot be merged as they are" if found.blockers else "can be merged"
+    if warnings and not found.blockers:
+        ready += f", with {_several(warnings, Severity.WARNING)}"
     return f"{short_name(found.base)} and {models} {ready}: {told}."

@@ -31,7 +31,7 @@ from dppa_core.merge_tally import Tally
 from dppa_core.merge_tensors import Fuser, equals_base
 from dppa_core.merger import Merger
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipe import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
@@ -48,6 +48,8 @@ class MergeReport:
     """Share of the modules' delta kept, per domain model in the recipe's order; of random drops
     the expected share. Of methods that combine deltas, the share that goes into them."""
     warnings: tuple[str, ...]
+    calibration: dict[str, str]
+    """Domain model -> the text it was calibrated on; empty where none is read."""
     tokenizer: str
     """Whose: a reference, or a union."""
     chat_template: str
@@ -114,13 +116,19 @@ def merge_to_folder(
         recipe_hash=recipe_hash(recipe),
         sources=(recipe.base, *(model.model for model in recipe.models)),
         densities=tally.densities(),
-        warnings=(*tally.warnings(), *merger.alignment.notes, *beside.warnings),
+        warnings=_warnings(merger, beside, tally),
+        calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
         seconds=time.perf_counter() - began,
         sha256=one_hash(record.files),
         files=dict(record.files),
         digest=record.digest,
     )
+
+
+def _warnings(merger: Merger, beside: Companions, tally: Tally) -> tuple[str, ...]:
+    counted, named = tally.warnings(), merger.base_warnings()
+    return (*counted, *named, *merger.alignment.notes, *beside.warnings)
 
 
 def _write(
@@ -140,6 +148,7 @@ def _write(
     record = MergeRecord(
         *(tally.parents, tally.modules(), energies_of(merger.plans), files, tensors),
         origins=beside.origins,
+        warnings=merger.base_warnings(),
     )
     write_provenance(merger.recipe, record, folder)
     return record

@@ -5,11 +5,15 @@ Knows recipes and checkpoints, not what is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from dppa_core.alignment import Alignment, align
 from dppa_core.checkpoint import Checkpoint
+from dppa_core.methods.registry import get_method
+from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
+from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.recipe import MergeRecipe
 from dppa_core.sources import pinned
 
@@ -40,3 +44,14 @@ def _pinned_settings(recipe: MergeRecipe, names: Mapping[str, str]) -> dict[str,
     named = [field.name for field in fields(recipe.settings()) if field.metadata.get("model")]
     given = {name: recipe.parameters[name] for name in named}
     return {name: names.get(reference, reference) for name, reference in given.items()}
+
+
+def first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:
+    """What is done to single deltas, with which settings, and whether it wants their profiles."""
+    if recipe.prune is not None:
+        method, settings = get_method(recipe.prune.method), recipe.prune.settings()
+    else:
+        method, settings = get_method(recipe.method), recipe.settings()
+    if method.treat is None:  # it combines the deltas as they are
+        return task_arithmetic, TaskArithmeticParameters(), False
+    return method.treat, settings, method.needs_profile

@@ -58,6 +58,8 @@ class MergeRecord:
     """SHA-256 of every weight file, by its name."""
     tensors: tuple[Fingerprint, ...] = ()
     origins: Origins | None = None
+    warnings: tuple[str, ...] = ()
+    """Domain models that were hardly made from the base, in a line each."""
 
     @property
     def digest(self) -> str:
@@ -82,7 +84,10 @@ class MergeRecord:
 
 
 def planned_record(
-    parents: Sequence[Parent], plans: Sequence[PruningPlan], origins: Origins | None = None
+    parents: Sequence[Parent],
+    plans: Sequence[PruningPlan],
+    origins: Origins | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> MergeRecord:
     """What is known before a merge: of methods that make plans, what will be kept."""
     columns = zip(*(plan.modules for plan in plans), strict=True)
@@ -90,7 +95,9 @@ def planned_record(
         KeptModule(one[0].name, one[0].layer, one[0].kind, one[0].numel, tuple(m.kept for m in one))
         for one in columns
     )
-    return MergeRecord(tuple(parents), modules, energies_of(plans), origins=origins)
+    return MergeRecord(
+        tuple(parents), modules, energies_of(plans), origins=origins, warnings=warnings
+    )
 
 
 def energies_of(plans: Sequence[PruningPlan]) -> tuple[float, ...]:

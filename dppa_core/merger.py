@@ -6,10 +6,9 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -25,17 +24,17 @@ from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_actions import Action
 from dppa_core.merge_calibration import Calibrator
-from dppa_core.merge_inputs import aligned, pinned_recipe
+from dppa_core.merge_inputs import aligned, first_stage, pinned_recipe
 from dppa_core.merge_stacked import Layers, StackMerger
 from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, Term, prepare_term
 from dppa_core.methods.registry import get_method
-from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_count
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
-from dppa_core.profile import kept_profile
+from dppa_core.preflight.of_weights import base_warnings
+from dppa_core.profile import DeltaProfile, kept_profile
 from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import MergeRecipe
@@ -108,6 +107,7 @@ class Merger:
         self._layers = layer_count(self.base.names())
         for model in recipe.models:
             check_names(f"model {model.model!r}", model.coefficient, self.base.names())
+        self._profiles: dict[str, DeltaProfile] = {}
         self._treatments = tuple(
             self._treat(index, workers, progress, stop) for index in range(len(self.tuned))
         )
@@ -126,6 +126,10 @@ class Merger:
             for name, folder in zip(ModelRef.parse(model).parts(), checkpoint.folders, strict=True)
         }
         return tuple(parent_of(*named) for named in found.items())
+
+    def base_warnings(self) -> tuple[str, ...]:
+        """Domain models hardly made from this base, where the method wanted their profiles."""
+        return base_warnings(self._profiles.items())
 
     def companions(self) -> Companions:
         """Tokenizer, chat template, configuration and generation settings of the merge."""
@@ -285,7 +289,7 @@ class Merger:
         self, index: int, workers: int | None, progress: Progress | None, stop: Stop | None
     ) -> Treatments:
         model = self.recipe.models[index]
-        treat, settings, needs_profile = _first_stage(self.recipe)
+        treat, settings, needs_profile = first_stage(self.recipe)
         profile = None
         if needs_profile:
             names, tuned = (self.recipe.base, model.model), self.tuned[index]
@@ -303,18 +307,8 @@ class Merger:
                     score=score,
                 ),
             )
+            self._profiles[model.model] = profile
         request = Request(
             self.modules, model.levels, model.amplification, profile, self.recipe.overrides
         )
         return treat(request, settings)
-
-
-def _first_stage(recipe: MergeRecipe) -> tuple[Callable[[Request, Any], Treatments], Any, bool]:
-    """What is done to single deltas, with which settings, and whether it wants their profiles."""
-    if recipe.prune is not None:
-        method, settings = get_method(recipe.prune.method), recipe.prune.settings()
-    else:
-        method, settings = get_method(recipe.method), recipe.settings()
-    if method.treat is None:  # it combines the deltas as they are
-        return task_arithmetic, TaskArithmeticParameters(), False
-    return method.treat, settings, method.needs_profile

@@ -29,6 +29,7 @@ from dppa_core.recipe_values import (
     DomainModel,
     MergeRecipe,
     Pruning,
+    calibration_texts,
     recipe_hash,
     recipe_values,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Override",
     "Pruning",
     "RowDumper",
+    "calibration_texts",
     "dump_recipe",
     "load_recipe",
     "parse_recipe",

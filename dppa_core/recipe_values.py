@@ -158,6 +158,12 @@ class MergeRecipe:
         return calibration_of(model.model, model.calibration, self.calibration)
 
 
+def calibration_texts(recipe: MergeRecipe) -> tuple[tuple[str, str], ...]:
+    """Each domain model and the text it reads, chosen or its own; empty where none is read."""
+    models = recipe.models if recipe.calibrated else ()
+    return tuple((model.model, recipe.calibration_of(model).told) for model in models)
+
+
 def _settings(name: str, given: Mapping[str, Any], where: str) -> Any:
     method = within("method", lambda: get_method(name))
     return within(where, lambda: from_mapping(method.parameters, dict(given), where))

@@ -6,6 +6,7 @@ Pure functions of a DeltaProfile.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dppa_core.deltas import DeltaProfile
@@ -14,9 +15,11 @@ from dppa_core.preflight.facts import Finding, Severity
 FAR = 0.5
 """‖d‖/‖W‖ of a whole model above which a warning is due. Fine-tuning stays in the hundredths, the
 embedded models, small and trained hard, at 0.2; long training on with other data goes further."""
-UNRELATED = 1.0
-"""From here on the delta is as large as the weights. Two models that have nothing to do with each
-other, of equal norms, are at √2, with a cosine of 0."""
+UNRELATED = 0.9
+"""From here on this is another base. Two models that have nothing to do with each other (a cosine
+of 0), the second s times as large, are at √(1 + s²): √2 at equal norms, never below 1. A tenth is
+left for what they have in common by chance or by the same start; at 0.9 the cosine is bounded by
+0.44, an angle of up to 64°: hardly alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,17 @@ def about_distance(model: str, found: Distance) -> Finding:
             "A copy of the base under another name is the usual cause.",
             "Choose a fine-tuned model.",
         )
+    cosine = f"the cosine between both is at least {found.least_cosine:.2g}"
     if found.ratio >= UNRELATED:
         return Finding(
             Severity.WARNING,
             "base",
             model,
-            f"{what}.",
-            "Two unrelated models are at 1.4: this is another base, or a training from scratch.",
+            f"{what}{f'; {cosine}' if found.ratio < 1 else ''}.",
+            "Two unrelated models are at 1 to 1.4: this is another base, or a training from "
+            "scratch.",
             "Choose the base it was made from; a merge with this one gives gibberish.",
         )
-    cosine = f"the cosine between both is at least {found.least_cosine:.2g}"
     if found.ratio > FAR:
         return Finding(
             Severity.WARNING,
@@ -99,3 +103,17 @@ def about_distance(model: str, found: Distance) -> Finding:
             "Look at its card for the base it was made from.",
         )
     return Finding(Severity.OK, "base", model, f"{what}; {cosine}.")
+
+
+def base_warnings(measured: Iterable[tuple[str, DeltaProfile]]) -> tuple[str, ...]:
+    """What a merge warns of: the domain models that were hardly made from its base, in a line each.
+
+    Args:
+        measured: References of domain models with their profiles.
+    """
+    found = (about_distance(model, distance(profile)) for model, profile in measured)
+    return tuple(
+        f"{one.model}: {one.what} {one.why} {one.remedy}"
+        for one in found
+        if one.severity is Severity.WARNING
+    )

@@ -83,6 +83,14 @@ def test_a_parent_without_a_licence_is_shown_as_such() -> None:
     assert "| `zoo:math` | not stated |" in card and "Ask the authors" in card
 
 
+def test_the_text_of_a_calibration_is_named_where_none_was_chosen() -> None:
+    models = (DomainModel("zoo:math"), DomainModel("zoo:law"))
+    card = model_card(MergeRecipe("zoo:base", models, "fisher"))
+    text = "`zoo:math` on questions of math (train split), at most 4096 tokens; `zoo:law` on"
+    assert f"Calibrated: {text}" in card
+    assert "Calibrated" not in model_card(recipe())
+
+
 def test_the_table_shows_what_was_set() -> None:
     assert "| `zoo:math` | 0.9, 0.8 | 1.5, 1 | 0.7 | - | - |" in model_card(recipe())
 

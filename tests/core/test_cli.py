@@ -1,14 +1,16 @@
 """The command line, run as people run it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe
 from tests.command import Command
+from tests.tiny import random_llama
 
 
 @pytest.fixture
@@ -67,6 +69,37 @@ def test_merge(dppa: Command, recipe_file: Path, tmp_path: Path) -> None:
     for name in ("model.safetensors", "README.md", "recipe.yaml"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert dppa("merge", recipe_file, "--out", tmp_path / "one", "--overwrite") == 0
+
+
+@pytest.mark.parametrize("prune", [None, Pruning("dppa")], ids=["dppa", "ties after dppa"])
+def test_a_merge_with_another_base_is_warned_of(
+    dppa: Command, zoo_env: Path, tmp_path: Path, prune: Pruning | None
+) -> None:
+    other = random_llama(7).save(tmp_path / "other")
+    models = (DomainModel("zoo:math", (0.5,)), DomainModel(str(other), (0.5,)))
+    path = tmp_path / "recipe.yaml"
+    method = "ties" if prune else "dppa"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", models, method, prune=prune)))
+    assert dppa("merge", path, "--out", tmp_path / "out") == 0
+    (told,) = [line for line in dppa.out.splitlines() if "this is another base" in line]
+    assert told.startswith(f"warning: {other}: Its delta is 1.4 times as large")
+    assert "this is another base" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert dppa("card", path) == 0 and "this is another base" in dppa.out
+    assert dppa("preflight", "zoo:base", other, "--measure") == 0
+    assert re.search(r"can be merged, with \d+ warnings?: ", dppa.out.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("method", "told"), [("ties", False), ("dppa", True)])
+def test_what_was_kept_is_told_where_something_was_pruned(
+    dppa: Command, zoo_env: Path, tmp_path: Path, method: str, told: bool
+) -> None:
+    models = tuple(
+        DomainModel(name, (0.5,) if told else (0.0,)) for name in ("zoo:math", "zoo:law")
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", models, method)))
+    assert dppa("merge", path, "--out", tmp_path / "out") == 0
+    assert ("of the deltas" in dppa.out) == told
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def test_the_same_recipe_gives_the_same_bytes(
     first = contents(tmp_path / "one")
     assert first == contents(tmp_path / "two") == contents(tmp_path / "three")
     assert len({report.sha256 for report in reports}) == 1
-    assert not reports[0].warnings
+    of_others = [told for told in reports[0].warnings if "times as large" not in told]
+    assert not of_others  # tiny models are trained hard
 
 
 def test_pruning_other_tensors_gives_the_same_bytes_on_both_backends(

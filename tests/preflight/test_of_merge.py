@@ -158,6 +158,7 @@ def test_the_bound_of_the_cosine_holds_for_any_delta() -> None:
         (0.03, Severity.OK, "0.03 times as large"),
         (0.5, Severity.OK, "at least 0.87"),
         (0.7, Severity.WARNING, "at least 0.71"),
+        (0.89, Severity.WARNING, "at least 0.46"),
         (1.41, Severity.WARNING, "1.4 times as large"),
     ],
 )
@@ -166,6 +167,12 @@ def test_a_delta_as_large_as_the_weights_is_another_base(
 ) -> None:
     finding = about_distance("acme/math", Distance(ratio, (ratio,)))
     assert finding.severity is severity and words in finding.what
+
+
+@pytest.mark.parametrize(("ratio", "another"), [(0.7, False), (0.96, True), (1.0, True)])
+def test_weights_hardly_alike_are_another_base(ratio: float, another: bool) -> None:
+    why = about_distance("acme/math", Distance(ratio, (ratio,))).why
+    assert why.startswith("Two unrelated models") == another
 
 
 def test_what_is_left_here_is_a_number(tmp_path: Path) -> None:

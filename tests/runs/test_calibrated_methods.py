@@ -39,6 +39,7 @@ def test_a_merge_is_the_method_on_the_deltas_and_statistics(
     merged = slow.read(tmp_path / "one").arrays
     for name, values in slow.read(tmp_path / "two").arrays.items():
         np.testing.assert_array_equal(values, merged[name])
+    assert report.calibration["zoo:math"] == "questions of math (train split), at most 700 tokens"
     assert not report.warnings and report.densities == (1.0, 1.0)
     kind: Kind = "fisher" if method == "fisher" else "gram"
     found = [measured(kind, model.model) for model in models]
