@@ -18,7 +18,7 @@ from dppa_core.cli_output import emit, progress_line, table, write_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import load_recipe
 from dppa_core.sources import zoo_root
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DOMAINS, items
 
 if TYPE_CHECKING:
     from dppa_core.evaluate import Evaluation
@@ -39,13 +39,15 @@ def evaluate(
     """Score a model or a merge on the domains' questions, with 95 % intervals."""
     if (model is None) == (recipe is None):
         raise typer.BadParameter("give either --model REF or --recipe FILE")
-    from dppa_core.evaluate import evaluate as run  # noqa: PLC0415  (imports torch)
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
-
     domains = [name.strip() for name in tasks.split(",") if name.strip()]
     if not domains:
         raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    for domain in domains:  # before a model is loaded
+        items(domain, split, 1)
     target = load_recipe(recipe) if recipe is not None else str(model)
+    from dppa_core.evaluate import evaluate as run  # noqa: PLC0415  (imports torch)
+    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+
     with progress_line() as progress:
         resident = ModelPool().get(target, progress=progress)
         found = run(resident, domains, split=split, limit=limit, progress=progress)

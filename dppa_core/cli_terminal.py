@@ -25,6 +25,7 @@ def terminal() -> Iterator[None]:
     number. A character that the encoding lacks becomes a question mark.
     """
     _open_streams()
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # each retry is told; our one line says it
     heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, _unwind) for number in heeded}
     try:

@@ -24,6 +24,10 @@ from dppa_core.merge_folder import CARD, is_written
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.references import hub_parts
 
+_UNCHECKED = (
+    "Nobody is logged in to the Hub, so one thing is left unchecked: whether this name is free and "
+    "you may write there. Log in with `hf auth login`, or set HF_TOKEN."
+)
 _WRITERS = ("admin", "write", "contributor")
 
 
@@ -34,6 +38,7 @@ class Push:
     name: str
     """owner/name."""
     url: str
+    """Empty where nobody is logged in."""
     private: bool
     """Of a new repository, whether that was asked for; the owner's default may be the same."""
     created: bool
@@ -69,7 +74,8 @@ def push_folder(
         name: owner/name.
         private: Whether a new repository is private; what the owner's default is otherwise.
         overwrite: Whether a repository that is there gets the files as its next commit.
-        dry_run: Whether to do all but making a repository and sending files.
+        dry_run: Whether to do all but making a repository and sending files. Without a token all
+            that this computer can tell is checked, and the Hub is not asked.
         progress: Told file by file, while they are hashed.
         stop: Ends the work before a repository is made.
 
@@ -83,28 +89,40 @@ def push_folder(
     check_name(name, "")
     if name.count("/") != 1:
         raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
-    hub = _Hub(name)  # without a token nothing is hashed
+    hub = _hub(name, dry_run=dry_run)  # without a token nothing is hashed
     found = check_merge(folder)
     _check_front_matter(folder / CARD)
     additions = _stage(found, progress, stop)
-    hub.check_token()
-    old = hub.look(overwrite=overwrite, private=private)
+    old = None
+    if hub is not None:
+        hub.check_token()
+        old = hub.look(overwrite=overwrite, private=private)
     removed = tuple(file for file in old or () if is_written(file) and file not in additions)
     check(stop)
     commit = ""
-    if not dry_run:
+    if hub is not None and not dry_run:
         with hub.repository(new=old is None, private=private):
             commit = hub.send(additions, removed)
     return Push(
         name=name,
-        url=hub.url,
-        private=hub.private if old is not None else private,
+        url=hub.url if hub else "",
+        private=hub.private if hub and old is not None else private,
         created=old is None and not dry_run,
         commit=commit,
         files={file: one.upload_info.size for file, one in additions.items()},
         removed=removed,
-        notes=_notes(found),
+        notes=(*_notes(found), *(() if hub else (_UNCHECKED,))),
     )
+
+
+def _hub(name: str, *, dry_run: bool) -> _Hub | None:
+    """The Hub as this computer's token sees it; None where a dry run finds no token."""
+    try:
+        return _Hub(name)
+    except NotAllowed:
+        if dry_run:
+            return None
+        raise
 
 
 def _check_front_matter(card: Path) -> None:

@@ -77,6 +77,7 @@ class Merger:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> None:
+        self._kernels, self.backend = get_backend(backend), backend  # fails before anything is read
         self.recipe = recipe = pinned_recipe(recipe, public)
         self._often = often
         self._shelf = shelf or Shelf(0)
@@ -90,7 +91,6 @@ class Merger:
             ("aligned", recipe.base, recipe.vocabulary, files), lambda: aligned(recipe, models)
         )
         self.base, self.tuned = self.alignment.base, self.alignment.tuned
-        self._kernels, self.backend = get_backend(backend), backend
         self._releaser = Releaser((self.base, *self.tuned))
         self._places, self.twins = self._shelf.value(
             ("matched", recipe.base, recipe.vocabulary, files),

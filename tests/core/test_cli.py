@@ -150,6 +150,15 @@ def test_wrong_usage_is_exit_code_2(dppa: Command, arguments: list[str]) -> None
     assert not dppa.out and "Usage" in dppa.err
 
 
+def test_a_wrong_word_is_told_before_a_model_is_opened(dppa: Command, tmp_path: Path) -> None:
+    assert dppa("evaluate", "--model", "zoo:nosuch", "--tasks", "maths") == 1
+    assert "No domain 'maths'. Did you mean 'math'?" in dppa.err
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:nosuch"),))))
+    assert dppa("merge", path, "--out", tmp_path / "out", "--backend", "nunba") == 1
+    assert "No backend 'nunba'" in dppa.err
+
+
 def test_options_that_a_recipe_settles_are_refused_beside_it(
     dppa: Command, recipe_file: Path
 ) -> None:

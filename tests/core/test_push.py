@@ -171,6 +171,18 @@ def test_without_a_token_nobody_is_asked(
     assert not hub.asked
 
 
+def test_a_dry_run_without_a_token_checks_what_is_here(
+    hub: WritableHub, merged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    done = push_folder(merged, NAME, dry_run=True)
+    assert done.files and not done.commit and not hub.asked
+    assert done.notes[-1].startswith("Nobody is logged in to the Hub, so one thing is left")
+    (merged / "README.md").unlink()
+    with pytest.raises(MissingCheckpoint, match="README.md is missing"):
+        push_folder(merged, NAME, dry_run=True)
+
+
 def test_the_token_of_the_login_is_used(
     hub: WritableHub, merged: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
