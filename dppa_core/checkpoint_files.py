@@ -63,9 +63,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         DamagedCheckpoint: one that cannot be read, or is no JSON object.
     """
     if not stat.S_ISDIR(_mode(folder)):
+        gguf = why_gguf([folder.name]) if _mode(folder) else None
+        if gguf is not None:
+            told = gguf.replace(f"holds {folder.name}", "a GGUF file", 1)
+            raise IncompatibleCheckpoints(f"{folder}: {told}")
         raise MissingCheckpoint(
             f"{folder}: no such folder. A model is zoo:NAME, owner/name of the Hub, or a folder "
-            "that holds config.json and safetensors; a typing error is the usual cause."
+            "that holds config.json and weights; a typing error is the usual cause."
         )
     if not _mode(folder / _CONFIG):
         gguf = why_gguf(_names(folder))

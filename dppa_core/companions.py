@@ -92,7 +92,7 @@ class _Sources:
         added = self._target.added if self._target is not None else ()
         whose = self._names[self._tokenizer]
         if added:
-            whose = f"union ({len(added)} tokens added to {whose})"
+            whose = f"union ({len(added)} token{'s' if len(added) != 1 else ''} added to {whose})"
         return Companions(
             files,
             self._config(),

@@ -37,6 +37,12 @@ def read_merge(folder: Path) -> MergeFolder:
             f"{folder}: no such folder. What `dppa merge --out` made is meant; a typing error is "
             "the usual cause."
         )
+    if not (folder / RECIPE).exists() and not (folder / RECORD).exists():
+        raise MissingCheckpoint(
+            f"{folder}: neither {RECIPE} nor {RECORD}, so it is no merge of this tool. A plain "
+            "model, or a merge by another tool, is the usual cause; name what `dppa merge --out` "
+            "made."
+        )
     for name in (RECIPE, RECORD):
         if not (folder / name).is_file():
             raise MissingCheckpoint(

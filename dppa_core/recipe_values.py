@@ -57,7 +57,8 @@ class DomainModel:
         if len(factors) != len(levels):
             raise InvalidRecipe(
                 f"{where}: {len(factors)} amplification factors {shown(list(factors))} for "
-                f"{len(levels)} levels {shown(list(levels))}; there must be one for each level."
+                f"{len(levels)} level{'s' if len(levels) != 1 else ''} {shown(list(levels))}; "
+                "there must be one for each level."
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "levels", levels)

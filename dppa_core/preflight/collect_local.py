@@ -21,6 +21,7 @@ from dppa_core.errors import (
     DppaError,
     IncompatibleCheckpoints,
     InvalidValue,
+    NonFiniteWeights,
     NotAllowed,
     UnknownName,
     Unreachable,
@@ -49,6 +50,10 @@ _REMEDIES = {
     "files": "Correct the name, or fetch the model again.",
     "network": "Try again with a network, or name a folder that holds the model.",
 }
+_REPAIRS = {
+    NonFiniteWeights: "Take another version of the model: its weights were saved broken.",
+    DamagedCheckpoint: "Fetch the model again.",
+}
 
 
 @dataclass
@@ -74,9 +79,19 @@ def trouble(model: str, error: DppaError) -> Finding:
     name = re.escape(model.removeprefix("hub:").partition("@")[0])
     text = re.sub(rf"^(?:hub:)?{name}(?:@\S+)?: ", "", str(error))  # the finding names it already
     what, stop, rest = text.partition(". ")
-    what = what[:1].upper() + what[1:] + stop.rstrip()
+    first = what.partition(" ")[0].rstrip(":,")
+    if not re.search(r"[._/]", first):  # a tensor's or a file's name stays as it is
+        what = what[:1].upper() + what[1:]
+    what += stop.rstrip()
     topic = next(topic for topic, kinds in _TOPICS.items() if isinstance(error, kinds))
-    return Finding(Severity.BLOCKER, topic, model, what, rest.strip(), _REMEDIES[topic])
+    return Finding(Severity.BLOCKER, topic, model, what, rest.strip(), _remedy(topic, error))
+
+
+def _remedy(topic: str, error: DppaError) -> str:
+    if "no such file. A shard" in str(error):
+        return _REPAIRS[DamagedCheckpoint]
+    damaged = next((told for kind, told in _REPAIRS.items() if isinstance(error, kind)), None)
+    return damaged or _REMEDIES[topic]
 
 
 def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looked:

@@ -124,7 +124,7 @@ def test_no_template_anywhere_is_said(tmp_path: Path) -> None:
 def test_a_union_writes_one_tokenizer_that_knows_all(folders: tuple[Path, Path]) -> None:
     base, chat = folders
     found = beside(recipe(base, chat, vocabulary="union"))
-    assert found.origins.tokenizer == f"union (1 tokens added to {base})" and not found.warnings
+    assert found.origins.tokenizer == f"union (1 token added to {base})" and not found.warnings
     entry = json.loads(found.files["tokenizer.json"])["added_tokens"][-1]
     assert (entry["content"], entry["id"], entry["special"]) == (TURN, 259, True)
     assert template(found) == THEIRS
@@ -244,7 +244,7 @@ def test_report_card_and_command_say_whose_it_is(
     merger = Merger(given)
     origins = merger.companions().origins
     card = model_card(given, planned_record(merger.parents(), merger.plans, origins))
-    assert f"Tokenizer: `union (1 tokens added to {base})`. Chat template: of {chat}, the" in card
+    assert f"Tokenizer: `union (1 token added to {base})`. Chat template: of {chat}, the" in card
     (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
     out = tmp_path / "out"
     assert dppa("merge", tmp_path / "recipe.yaml", "--out", out, "--no-sync") == 0

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
+from dppa_core.preflight.collect_local import trouble
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
 from tests.command import Command
+from tests.tiny import random_llama
 
 
 def test_a_merge_that_works_exits_with_0(
@@ -59,3 +62,25 @@ def test_an_adapter_that_does_not_fit_is_found_without_merging(
     (tmp_path / "adapter_model.safetensors").write_bytes(b"x")
     assert dppa("preflight", "zoo:base", f"zoo:base+{tmp_path}") == 1
     assert "no safetensors header" in dppa.out
+
+
+def test_what_is_wrong_with_weights_gets_its_own_remedy() -> None:
+    nan = trouble("acme/math", NonFiniteWeights("acme/math: model.norm.weight holds nan at 3. A"))
+    assert nan.what.startswith("model.norm.weight holds nan") and "saved broken" in nan.remedy
+    cut = trouble("acme/math", DamagedCheckpoint("acme/math: the header claims 9 bytes. Cut"))
+    assert cut.what.startswith("The header") and cut.remedy == "Fetch the model again."
+
+
+def test_a_missing_shard_is_fetched_again(dppa: Command, tmp_path: Path) -> None:
+    base = random_llama(1).save(tmp_path / "base", shards=2)
+    max(base.glob("*.safetensors")).unlink()
+    assert dppa("preflight", base, base) == 1
+    assert "no such file" in dppa.out and "do:  Fetch the model again." in dppa.out
+
+
+def test_what_is_no_folder_of_ours_is_told_as_what_it_is(dppa: Command, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert dppa("convert", tmp_path / "model.gguf", "--out", tmp_path / "out") == 1
+    assert "model.gguf: a GGUF file, weights of llama.cpp." in dppa.err
+    (tmp_path / "config.json").write_text("{}")
+    assert dppa("card", tmp_path) == 1 and "no merge of this tool" in dppa.err
