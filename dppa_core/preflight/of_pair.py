@@ -31,6 +31,7 @@ def about_pair(base: ModelFacts, tuned: ModelFacts, vocabulary: str = "base") ->
         vocabulary: Whose the merge has: "base", "union", or a model's reference.
     """
     yield from _ancestry(base, tuned)
+    yield from _adapted(base, tuned)
     yield from _configuration(base, tuned)
     yield from _tensors(base, tuned)
     yield from _dtypes(base, tuned)
@@ -57,6 +58,33 @@ def _ancestry(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             "A delta to another base than the one it was trained from ruins the merge.",
             f"Try {named[0]} as the base.",
         )
+
+
+def _adapted(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
+    """Adapters whose configuration names another model than the one they are put on."""
+    carrier = tuned.reference.split("+")[0]
+    if base.source == "hub":  # its ancestry says it already
+        return
+    for adapter in tuned.adapters:
+        place = adapter.base.replace("\\", "/")
+        if not _plain(place) or place.startswith((".", "/", "~")) or ":/" in place:
+            continue  # a folder of whoever trained it: its name says nothing
+        if _plain(place) != _plain(carrier):
+            yield Finding(
+                Severity.NOTE,
+                "base",
+                tuned.reference,
+                f"{adapter.reference} was trained on {adapter.base}, says its configuration; here "
+                f"it is put on {carrier}.",
+                "The same model under another name is harmless; another model ruins the merge.",
+                "Compare the two names.",
+            )
+
+
+def _plain(reference: str) -> str:
+    """The last part of a name, without what people write in several ways."""
+    last = reference.partition("@")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return "".join(sign for sign in last.lower() if sign.isalnum())
 
 
 def _configuration(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import CheckpointError
 from dppa_core.pairs import match_tensors
 from dppa_core.preflight.collect_local import look_at_folder
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
+from dppa_core.preflight.facts import AdapterFacts, Finding, ModelFacts, Severity, TokenizerFacts
 from dppa_core.preflight.of_model import about_model
 from dppa_core.preflight.of_pair import about_pair
 from dppa_core.vocabulary import Vocabulary
@@ -225,3 +225,22 @@ def test_counters_on_one_side_and_weights_on_the_other_are_a_blocker() -> None:
     strange = tensors() | tensors({"model.norm.weight": (32,)}, "I64")
     (finding,) = of(Severity.BLOCKER, found(base(), model(tensors=strange)))
     assert finding.topic == "dtype" and "model.norm.weight is I64, in the base BF16" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "told"),
+    [
+        ("meta-llama/Llama-2-7b", True),
+        ("acme/My_Base", False),
+        ("/tmp/run-7/checkpoint", False),
+        ("", False),
+    ],
+)
+def test_an_adapter_of_another_model_is_noted(trained_on: str, told: bool) -> None:
+    """Names are compared loosely; a folder of whoever trained it says nothing."""
+    local = model("models/my-base", source="local")
+    adapters = (AdapterFacts("./lora", trained_on),)
+    tuned = model("models/my-base+./lora", source="local", adapters=adapters)
+    notes = [f for f in of(Severity.NOTE, list(about_pair(local, tuned))) if f.topic == "base"]
+    assert len(notes) == told
+    assert all(trained_on in note.what and "models/my-base" in note.what for note in notes)
