@@ -69,9 +69,7 @@ picture: ## Take the README's picture of the page
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-readme: ## Copy docs/results.md and docs/bench-engine.json into the README
-
-readme: ## Copy the results and the leaderboard from docs/ into the README
+readme: ## Copy results, leaderboard and engine figures from docs/ into the README
 	@sh scripts/environment.sh app
 	@$(PY) scripts/readme.py
 	@$(PY) -m benchmarks.engine.write

@@ -15,8 +15,8 @@ from dppa_core.zoo.report_text import cell, table
 
 
 def markdown(board: Leaderboard, command: str) -> str:
-    """The whole page: who keeps how much, against DPPA, then domain by domain."""
-    return f"{_short(board, command)}\n\n## Domain by domain\n\n{_long(board)}"
+    """The whole page: who keeps how much, against DPPA, then what was chosen."""
+    return f"{_short(board, command)}\n\n## Chosen on the search split\n\n{_long(board)}"
 
 
 def _short(board: Leaderboard, command: str) -> str:
@@ -27,7 +27,7 @@ def _short(board: Leaderboard, command: str) -> str:
         "over the domains. Parameters are the papers' defaults; methods that prune keep "
         f"{100 * (1 - RATE):.0f} % of every delta. How strong the merge is made was chosen on "
         f"{board.search_items} search items a domain, for DPPA the amplification as well. In "
-        f"brackets: 95 % intervals. Made by `{command}`.",
+        f"brackets: 95 % intervals. Accuracy is in per cent. Made by `{command}`.",
         _standings(board),
         *findings(board),
     ]
@@ -37,10 +37,19 @@ def _short(board: Leaderboard, command: str) -> str:
 def _standings(board: Leaderboard) -> str:
     reference = _reference(board)
     rows = [
-        [_title(row), f"{100 * board.retention(row):.1f} %", _against(board, row, reference)]
+        [
+            _title(row),
+            *_answers(row),
+            f"{100 * board.retention(row):.1f} %",
+            _against(board, row, reference),
+        ]
         for row in board.rows
     ]
-    return table(["method", "mean retention", "against DPPA, points"], rows)
+    return table(["method", *DOMAINS, "mean retention", "against DPPA, points"], rows)
+
+
+def _answers(row: Row) -> list[str]:
+    return [cell(scores(row.hits).domains[domain]) for domain in DOMAINS]
 
 
 def _against(board: Leaderboard, row: Row, reference: Row) -> str:
@@ -91,14 +100,10 @@ def findings(board: Leaderboard) -> list[str]:
 
 def _long(board: Leaderboard) -> str:
     own = ", ".join(f"{domain} {100 * share:.1f} %" for domain, share in board.own.items())
-    rows = [
-        [_title(row), *(cell(scores(row.hits).domains[domain]) for domain in DOMAINS), _chosen(row)]
-        for row in board.rows
-    ]
+    rows = [[_title(row), _chosen(row)] for row in board.rows]
     return (
-        "Accuracy in per cent, with 95 % Wilson intervals, and what was chosen on the search "
-        f"split. The domain models answer of their own domain: {own}.\n\n"
-        + table(["method", *DOMAINS, "chosen"], rows)
+        f"The domain models answer of their own domain: {own}.\n\n"
+        + table(["method", "chosen"], rows)
         + "\n\nDifferences are paired: all merges answer the same items, so that the interval of a "
         "difference is that of the mean of the items' differences."
     )
