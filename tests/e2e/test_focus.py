@@ -79,7 +79,8 @@ def test_levels_and_bands_are_written_alike(studio: Studio) -> None:
 def test_layers_that_read_the_same_are_named_together(
     studio: Studio, shares: list[float], sentence: str
 ) -> None:
-    said = studio.page.evaluate("shares => dppa.words.kept([0, 1, 2, 3], shares)", shares)
+    view = {"table": {"layers": [0, 1, 2, 3]}, "bands": [shares], "shows": "plan"}
+    said = studio.page.evaluate("view => dppa.words.layers(view)", view)
     assert said.replace("\u2009", " ") == sentence
 
 
