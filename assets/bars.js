@@ -53,7 +53,8 @@
       const last = view.bands[view.bands.length - 1];
       scaleTop = niceTop(Math.max(...last, 1e-9));
       const span = (width - LEFT - RIGHT) / scaleTop;
-      ticks.forEach((tick, i) => say(tick, percent((scaleTop * i) / 2)));
+      // A tick stands at its number: half of 25 % is 12.5 %, not 13 %.
+      ticks.forEach((tick, i) => say(tick, `${Number(((100 * scaleTop * i) / 2).toFixed(1))}\u2009%`));
       bands.forEach((row, i) => {
         let before = 0;
         row.forEach((rect, k) => {

@@ -163,3 +163,15 @@ def test_nothing_sticks_out_and_all_of_it_reads(visit: Visit, width: int, theme:
         result = studio.page.evaluate("() => axe.run({resultTypes: ['violations']})")
         serious = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
         assert not serious, [(v["id"], v["nodes"][0]["target"]) for v in serious]
+
+
+def test_on_a_phone_the_shown_model_keeps_its_place_beside_long_colour_names(visit: Visit) -> None:
+    studio = visit(width=390, height=844)
+    studio.wait_exact(80)
+    before = studio.page.locator("select#focus").bounding_box()
+    studio.page.locator("#method-choice").select_option("ties")
+    studio.page.locator('#plots [data-method="ties"]').first.wait_for(state="attached")
+    after = studio.page.locator("select#focus").bounding_box()
+    assert before and after
+    assert after["width"] == pytest.approx(before["width"], abs=1)
+    assert after["x"] + after["width"] <= 390
