@@ -84,17 +84,22 @@ def _read_file(calibration: Calibration) -> str:
             data = file.read(_BYTES_A_TOKEN * calibration.tokens)
             whole = not file.read(1)
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
+        if "\0" in text:  # valid UTF-8, and what binary files and devices are full of
+            raise _no_text(place)
     except UnicodeDecodeError as error:
-        raise InvalidValue(
-            f"calibration: {place} is no plain text in UTF-8. Another kind of file is the usual "
-            "cause."
-        ) from error
+        raise _no_text(place) from error
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: a name with NUL
         reason = getattr(error, "strerror", None) or error
         raise InvalidValue(f"calibration: {place} cannot be read ({reason}).") from error
     if not text.strip():
         raise InvalidValue(f"calibration: {place} holds no text.")
     return text
+
+
+def _no_text(place: str) -> InvalidValue:
+    return InvalidValue(
+        f"calibration: {place} is no plain text in UTF-8. Another kind of file is the usual cause."
+    )
 
 
 def samples(source: Source, tokenizer: Any, longest: int, vocabulary: int) -> tuple[Sample, ...]:

@@ -29,7 +29,7 @@ from dppa_core.cli_presets import presets
 from dppa_core.cli_push import push
 from dppa_core.cli_runs import evaluate, zoo_app
 from dppa_core.cli_soup import soup
-from dppa_core.cli_terminal import terminal
+from dppa_core.cli_terminal import check_here, terminal
 from dppa_core.errors import DppaError
 from dppa_core.merge import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
@@ -138,6 +138,7 @@ def main() -> None:
     """Run the command line; an error we foresee is one line on stderr and exit code 1."""
     with terminal():
         try:
+            check_here()
             app()
         except DppaError as error:
             sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")

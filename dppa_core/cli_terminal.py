@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from types import FrameType
 
+from dppa_core.errors import InvalidValue
+
 _ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 
 
@@ -33,6 +35,21 @@ def terminal() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def check_here() -> None:
+    """Whether the folder a command was started in is still there.
+
+    Raises:
+        InvalidValue: it is not, so that no relative path means anything.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InvalidValue(
+            "The folder you are in is gone. Go to another one; that it was deleted or replaced in "
+            "the meantime is the usual cause."
+        ) from None
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:

@@ -82,9 +82,22 @@ def _check_place(out: Path, target: Path) -> None:
     """Whether a folder can be renamed to `target`, as far as can be told without trying."""
     if os.path.ismount(target):
         raise InvalidValue(f"{out}: is a mount point. Name a folder inside it.")
+    if _is_inside(target):  # it is exchanged whole, and would be gone under its user
+        raise InvalidValue(
+            f"{out}: is the folder you are in, or holds it. Name one inside it, such as merged."
+        )
     parent = next(folder for folder in target.parents if folder.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InvalidValue(f"{out}: {parent} cannot be written to. Choose another place.")
+
+
+def _is_inside(folder: Path) -> bool:
+    """Whether this process works in that folder or below it."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # gone already
+        return False
+    return folder in (here, *here.parents)
 
 
 def _holds(target: Path, source: Path) -> bool:

@@ -160,6 +160,7 @@ def test_a_file_is_read_as_far_as_it_is_needed(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"  \n", "holds no text"),
+        (b"some\0thing", "no plain text in UTF-8"),
         (b"\xff\xfe\x00abc", "no plain text in UTF-8"),
         (None, "cannot be read"),
     ],

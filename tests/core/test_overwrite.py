@@ -47,6 +47,18 @@ def test_an_empty_folder_needs_no_leave(zoo_env: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "config.json").is_file() and names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("inside", [".", "deeper"])
+def test_the_folder_one_is_in_is_not_exchanged_under_one(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    here = tmp_path / inside
+    here.mkdir(exist_ok=True)
+    monkeypatch.chdir(here)
+    with pytest.raises(InvalidValue, match="is the folder you are in, or holds it"):
+        check_target(tmp_path, (), overwrite=True)
+    assert Path.cwd() == here.resolve()
+
+
 def appears(monkeypatch: pytest.MonkeyPatch, make: Callable[[], None]) -> None:
     """Let `make` happen when the merge is all written but its folder not yet in place."""
     whole = merge_module.write_provenance

@@ -78,6 +78,24 @@ def test_a_closed_standard_error_keeps_the_exit_code() -> None:
         assert subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode == code
 
 
+def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    code = f"import os; os.rmdir({str(here)!r}); from dppa_core.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "methods"],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("dppa: The folder you are in is gone") and (
+        done.stderr.count("\n") == 1
+    )
+
+
 def test_a_narrow_encoding_shows_question_marks(zoo_env: Path, tmp_path: Path) -> None:
     with (tmp_path / "said").open("w") as file:
         done = dppa("profile", "zoo:math", stdout=file.fileno(), PYTHONIOENCODING="cp1252")
