@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MERGE_MEMORY = 300_000_000
+MERGE_MEMORY = 380_000_000
 """Bytes of a merge in one thread, whatever the size of the models: they are streamed."""
-THREAD_MEMORY = 70_000_000
+THREAD_MEMORY = 40_000_000
 """Bytes of every further thread."""
 MODEL_MEMORY = 500_000_000
 """Bytes of a program that answers with a model, before the model: PyTorch and transformers."""
@@ -22,8 +22,8 @@ START = 1.0
 """Seconds until the first tensor: imports, and compiled loops read from the cache."""
 PASS_RATE = 1.5e9
 """Bytes a second and core, of hashing, profiling and adding deltas up, files in memory."""
-COMBINE_RATE = 0.05e9
-"""The same where a method combines deltas, as ties does."""
+COMBINE_RATE = 0.4e9
+"""The same where a method combines deltas, measured with ties; pcb, della and sce take longer."""
 DISK_RATE = 0.4e9
 """Bytes a second written and made sure of."""
 LINE_RATE = 12.5e6
@@ -45,8 +45,6 @@ class Sizes:
     """Of the merged weights."""
     combines: bool = False
     """Whether the method combines deltas."""
-    largest: int = 0
-    """Elements of the largest tensor."""
     workers: int = 1
     moved: int = 0
     """Bytes of embeddings whose rows are matched by token, which are put in order in memory."""
@@ -74,7 +72,7 @@ def estimate(sizes: Sizes) -> Estimate:
     """The formulas.
 
     A merge reads every model three times (its hash, its profile beside the base, the merge)
-    and writes once. A method that combines deltas makes whole merged tensors, one a thread.
+    and writes once.
     """
     base, *tuned = sizes.stored
     width = _WIDTHS[sizes.dtype]
@@ -83,12 +81,11 @@ def estimate(sizes: Sizes) -> Estimate:
     merged = base + sum(tuned) + written
     rate = COMBINE_RATE if sizes.combines else PASS_RATE
     seconds = (hashed + profiled) / PASS_RATE + merged / rate
-    whole = sizes.workers * sizes.largest * width if sizes.combines else 0
     return Estimate(
         download=sizes.missing,
         download_seconds=sizes.missing / LINE_RATE,
         written=written,
-        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + whole + sizes.moved,
+        merge_memory=MERGE_MEMORY + (sizes.workers - 1) * THREAD_MEMORY + sizes.moved,
         model_memory=memory_to_chat(sizes.parameters),
         merge_seconds=START + seconds / sizes.workers + written / DISK_RATE,
     )

@@ -5,7 +5,6 @@ Pure functions of facts and of what the machine has left.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from dppa_core.licences import merged_licence
@@ -33,7 +32,6 @@ def sizes_of(
         missing=sum(missing.values()),
         dtype=dtype,
         combines=combines,
-        largest=max((math.prod(info.shape) for info in base.tensors.values()), default=0),
         workers=workers,
         moved=_moved(base, tuned),
     )

@@ -43,14 +43,14 @@ def test_the_formulas_by_hand() -> None:
     assert got.model_memory == MODEL_MEMORY + 1000 * 6
 
 
-def test_a_combination_is_slower_and_holds_whole_tensors() -> None:
-    got = estimate(Sizes(1000, (2000, 2000), combines=True, largest=500, dtype="float32"))
+def test_a_combination_is_slower_and_takes_no_more_memory() -> None:
+    got = estimate(Sizes(1000, (2000, 2000), combines=True, dtype="float32"))
     touched, merged = 4000 + 4000, 4000 + 4000
     expected = START + touched / PASS_RATE + merged / COMBINE_RATE + 4000 / DISK_RATE
     assert got.merge_seconds == pytest.approx(expected)
-    assert got.merge_memory == MERGE_MEMORY + 500 * 4
-    both = estimate(Sizes(1000, (2000, 2000), combines=True, largest=500, workers=3))
-    assert both.merge_memory == MERGE_MEMORY + 2 * THREAD_MEMORY + 3 * 500 * 2
+    assert got.merge_memory == MERGE_MEMORY, "a combination is streamed like a sum"
+    both = estimate(Sizes(1000, (2000, 2000), combines=True, workers=3))
+    assert both.merge_memory == MERGE_MEMORY + 2 * THREAD_MEMORY
 
 
 def test_a_download_is_told_at_a_hundred_megabits() -> None:
@@ -73,7 +73,7 @@ def test_time_is_told_as_people_do(seconds: float, words: str) -> None:
 def test_sizes_come_from_headers_and_missing_files() -> None:
     mine, other = base(missing={"model.safetensors": 5}), model(missing={"model.safetensors": 7})
     got = sizes_of(mine, [other, other], dtype="float32")
-    assert (got.parameters, got.missing, got.largest) == (23_808, 12, 259 * 32)
+    assert (got.parameters, got.missing) == (23_808, 12)
     assert got.stored == (2 * 23_808,) * 3
 
 
