@@ -1,15 +1,13 @@
 """`python -m benchmarks [--json] [--only library|page|estimate]`: measure, and print a table."""
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
 
 from benchmarks import estimate, library, page
-from benchmarks.measure import Measurement, machine, table
+from benchmarks.measure import Measurement, hand_over
 
 
 def run(only: str | None) -> Iterator[Measurement]:
@@ -28,14 +26,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--only", choices=("library", "page", "estimate"), help="one part of it")
     arguments = parser.parse_args()
-    rows = []
-    for row in run(arguments.only):
-        sys.stderr.write(f"{row.name}: {row.median:.1f} ms\n")
-        rows.append(row)
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "rows": [r.to_json() for r in rows]}, indent=2))
-    else:
-        print(machine(), table(rows), sep="\n\n")
+    hand_over(run(arguments.only), arguments.json)
 
 
 if __name__ == "__main__":

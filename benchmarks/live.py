@@ -4,9 +4,7 @@ Run `python -m benchmarks.live S --folder DIR`; DIR keeps the synthetic models.
 """
 
 import argparse
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 import numpy as np
 import torch
 
-from benchmarks.measure import Measurement, machine, table
+from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
 from dppa_core.live import Place, find_live, write_merge
 from dppa_core.loading import build_model
@@ -106,14 +104,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    rows = []
-    for row in measurements(arguments.size, arguments.folder, arguments.runs):
-        sys.stderr.write(f"{row.name}: {row.median:.1f} ms\n")
-        rows.append(row)
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "rows": [r.to_json() for r in rows]}, indent=2))
-    else:
-        print(machine(), table(rows), sep="\n\n")
+    hand_over(measurements(arguments.size, arguments.folder, arguments.runs), arguments.json)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Knows nothing of what is measured.
 """
 
+import json
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +70,18 @@ def machine(load: bool = True) -> str:
     if load and hasattr(os, "getloadavg"):
         parts.append(f"load {os.getloadavg()[0]:.1f}")
     return ", ".join([*parts, f"{platform.system()}, Python {platform.python_version()}"])
+
+
+def hand_over(measured: Iterable[Measurement], as_json: bool) -> None:
+    """Say every measurement on standard error once it is there, and all of them at the end."""
+    rows = []
+    for row in measured:
+        sys.stderr.write(f"{row.name}: {row.median:.1f} ms\n")
+        rows.append(row)
+    if as_json:
+        print(json.dumps({"machine": machine(), "rows": [r.to_json() for r in rows]}, indent=2))
+    else:
+        print(machine(), table(rows), sep="\n\n")
 
 
 def table(rows: list[Measurement]) -> str:
