@@ -1,7 +1,8 @@
-"""Run the tests: those without a browser on all cores, then those with one by themselves.
+"""Run the tests: those without a browser on all cores, then those with one, two at a time.
 
-Browser tests measure what a person sees; beside other work on the same cores they would see that
-work. Arguments are passed on to pytest, twice.
+A browser test mostly waits for its page: two of them, each with an app and a browser of its own,
+keep two cores busy. More, or other work beside them, would be seen by what they measure. Arguments
+are passed on to pytest, twice.
 """
 
 import subprocess
@@ -14,7 +15,10 @@ NONE = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 def main(arguments: list[str]) -> int:
     """Both halves, and the worse of their exit codes; one half may be empty."""
-    halves = [["-m", "not browser", "-n", "logical", "--dist", "worksteal"], ["-m", "browser"]]
+    halves = [
+        ["-m", "not browser", "-n", "logical", "--dist", "worksteal"],
+        ["-m", "browser", "-n", "2", "--dist", "worksteal"],
+    ]
     codes = [
         subprocess.run([sys.executable, "-m", "pytest", *half, *arguments], check=False).returncode
         for half in halves
