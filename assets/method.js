@@ -84,7 +84,7 @@
         const options = html("select", { id, ...help }, root);
         options.addEventListener("change", () => set(item, options.value));
         show = (value) => {
-          const names = item.model ? dppa.state.models.filter((m) => m.on && m.coefficient !== 0).map((m) => m.ref) : item.choices;
+          const names = item.model ? dppa.state.models.filter(dppa.decides).map((m) => m.ref) : item.choices;
           const key = names.map((one) => (item.model ? label(one) : one)).join("\n");
           if (options.dataset.key !== key) {
             options.dataset.key = key;

@@ -10,6 +10,7 @@
     state: {
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+      overrides: {}, // module -> its own pruning rate, a share
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
     },
     methods: [], // every method there is: words, settings, what is known before a merge
@@ -106,7 +107,12 @@
   };
   // plan: which changes stay is known before a merge; random: how many; whole: neither.
   dppa.shows = () => (dppa.staged() ? "plan" : dppa.method().shows);
-  const deciding = () => dppa.state.models.filter((m) => m.on && m.coefficient !== 0).map((m) => m.ref);
+  // A coefficient is a number, or a curve of [layer, number] points where there are any.
+  dppa.weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
+  dppa.decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
+  const deciding = () => dppa.state.models.filter(dppa.decides).map((m) => m.ref);
+  // Rates of single modules count where the method prunes; by name, as Python sorts them.
+  dppa.held = () => (dppa.pruner() ? Object.entries(dppa.state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
   dppa.setting = (method, item) => {
     if (item.elsewhere) return dppa.state[item.name];
     const value = dppa.state.values[method.name]?.[item.name] ?? item.default;
@@ -144,12 +150,13 @@
       base: s.base, rate: pruner ? dppa.rate() : 0, levels: dppa.levels(),
       parameters: pruner?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
       method: methodChoice(),
-      models: active.map((m) => [m.ref, m.coefficient, dppa.factorsOf(m.ref)]),
+      models: active.map((m) => [m.ref, dppa.weight(m), dppa.factorsOf(m.ref)]),
+      overrides: dppa.held(),
     };
   };
   dppa.whole = () => ({ // where every control stands, models that are off included
     ...dppa.choices(),
-    models: dppa.state.models.map((m) => [m.ref, m.on, m.coefficient, dppa.factorsOf(m.ref)]),
+    models: dppa.state.models.map((m) => [m.ref, m.on, dppa.weight(m), dppa.factorsOf(m.ref)]),
   });
   const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
   const same = (a, b) => JSON.stringify(a, nine) === JSON.stringify(b, nine);
@@ -160,6 +167,7 @@
   dppa.recipe = () => recipes.get(JSON.stringify(dppa.choices(), nine)) ?? null; // null: unknown yet
   const ordered = (c) => ({
     base: c.base, rate: c.rate, levels: c.levels, parameters: c.parameters, method: c.method, models: c.models,
+    overrides: c.overrides,
   });
   function learn(choices, recipe) {
     recipes.set(JSON.stringify(ordered(choices), nine), recipe);
@@ -168,8 +176,8 @@
 
   dppa.busy = (part, activity) => { dppa.activity[part] = activity; dppa.redraw(); };
 
-  const plotSettings = () => [dppa.state.base, pruningChoice()];
-  const settingsOf = (s) => [s.base, s.pruning];
+  const plotSettings = () => [dppa.state.base, pruningChoice(), dppa.held()];
+  const settingsOf = (s) => [s.base, s.pruning, s.overrides];
   // The exact plan of the model in focus, if it was made for exactly what the controls say.
   dppa.exactPlan = () => {
     const exact = dppa.exact;

@@ -8,7 +8,8 @@ from __future__ import annotations
 import gradio as gr
 
 from components.live import live
-from components.session import Session, factors_json
+from components.session import Session
+from components.session_json import factors_json
 
 
 def build_amplify(session: Session) -> gr.HTML:

@@ -17,7 +17,8 @@ from components.figures import short_name
 from components.forms import PRIVATE, Controls, activity_script, queued
 from components.live import live, pack, static
 from components.notices import message, show_errors
-from components.session import Session, parsed
+from components.session import Session
+from components.session_json import parsed
 from components.studio import Emit, Studio
 from components.tables import Row, Scored, Standing, retention_sentence, score_value
 from dppa_core.errors import Cancelled

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.method_choice import DPPA
-from components.session import Session
+from components.session import ModelChoice, Session
 from dppa_core import references
 from dppa_core.plan import ModulePlan, PruningPlan
 from dppa_core.sources import zoo_names
@@ -67,6 +67,7 @@ def settings_json(session: Session) -> dict[str, Any]:
         "k_module": session.k_module,
         "significance": session.ranked_by,
         "pruning": pruning_json(session),
+        "overrides": overrides_pairs(session),
     }
 
 
@@ -76,9 +77,14 @@ def pruning_json(session: Session) -> list[Any]:
     return [pruning.method, *pruning.parameters.values()] if pruning else []
 
 
+def overrides_pairs(session: Session) -> list[list[Any]]:
+    """[module, rate] of every override that counts, in the order of the browser."""
+    return [list(pair) for pair in session.held]
+
+
 def exact_value(
     session: Session,
-    sizes: Mapping[str, int],
+    sizes: Mapping[str, Mapping[str, int]],
     plans: Mapping[str, PruningPlan],
     recipe: str,
     problem: str = "",
@@ -86,15 +92,14 @@ def exact_value(
     """The exact numbers of a session.
 
     Args:
-        sizes: Reference -> elements of all modules, for each model of the session.
+        sizes: Reference -> module -> its elements, for each model of the session.
         plans: Reference -> plan, for each model; empty where no plan is known before the merge.
         recipe: Hash of the recipe, 12 hex digits; empty where there is nothing to merge.
         problem: Why there is nothing to merge, for people.
     """
     shown = [model.reference for model in session.active] or list(sizes)
-    numel = sum(sizes[name] for name in shown)
-    share = 1 - session.rate if session.method.shows == "random" else 1.0
-    kept = sum(plans[n].kept if n in plans else round(share * sizes[n]) for n in shown)
+    numel = sum(sum(sizes[name].values()) for name in shown)
+    kept = sum(plans[n].kept if n in plans else _expected(session, sizes[n]) for n in shown)
     return {
         "recipe": recipe,
         "problem": problem,
@@ -106,6 +111,14 @@ def exact_value(
         "share": kept / numel if numel else 0.0,
         "plans": {name: plan_value(plan) for name, plan in plans.items()},
     }
+
+
+def _expected(session: Session, sizes: Mapping[str, int]) -> int:
+    """How many elements stay where no plan says which: those drawn at random, or all."""
+    if session.method.shows != "random":
+        return sum(sizes.values())
+    held = dict(session.held)
+    return round(sum((1 - held.get(name, session.rate)) * n for name, n in sizes.items()))
 
 
 def outcome_value(outcome: Outcome) -> dict[str, Any]:
@@ -143,17 +156,23 @@ def choices_json(session: Session) -> dict[str, Any]:
         "parameters": sliders if pruning and pruning.method == DPPA else [],
         "method": [choice.name, choice.staged, *choice.parameters(session.deciding).values()],
         "models": [
-            [model.reference, model.coefficient, list(session.factors_of(model.reference))]
+            [model.reference, _weight(model), list(session.factors_of(model.reference))]
             for model in session.active
         ],
+        "overrides": overrides_pairs(session),
     }
+
+
+def _weight(model: ModelChoice) -> Any:
+    """The coefficient that counts: a number, or the points of its curve."""
+    return [list(point) for point in model.curve] if model.curve else model.coefficient
 
 
 def whole_json(session: Session) -> dict[str, Any]:
     """Where every control stands, models that are off included; for the browser to compare."""
     return choices_json(session) | {
         "models": [
-            [m.reference, m.on, m.coefficient, list(session.factors_of(m.reference))]
+            [m.reference, m.on, _weight(m), list(session.factors_of(m.reference))]
             for m in session.models
         ]
     }

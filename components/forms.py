@@ -14,12 +14,14 @@ from gradio.components import Component
 
 from components.live import pack
 from components.method_choice import method_from_json, method_json
-from components.session import (
-    Session,
+from components.session import Session
+from components.session_json import (
     factors_from_json,
     factors_json,
     models_from_json,
     models_json,
+    overrides_from_json,
+    overrides_json,
     parsed,
 )
 from dppa_core.parameters import check_number
@@ -59,6 +61,7 @@ class Controls:
     significance: Component
     amplify: Component
     method: Component
+    overrides: Component
 
     @property
     def inputs(self) -> set[Component]:
@@ -96,6 +99,7 @@ class Controls:
             significance=str(values[self.significance]),
             **factors_from_json(parsed(values[self.amplify])),
             method=method_from_json(parsed(values[self.method])),
+            overrides=overrides_from_json(parsed(values[self.overrides])),
         )
 
     def show(self, session: Session) -> dict[Any, Any]:
@@ -111,6 +115,7 @@ class Controls:
             self.significance: session.significance,
             self.amplify: pack(factors_json(session)),
             self.method: pack(method_json(session.method)),
+            self.overrides: pack(overrides_json(session)),
         }
 
 

@@ -15,14 +15,8 @@ from components.figures import whole_json
 from components.findings import findings_value
 from components.live import live
 from components.presets import hub_choices, presets
-from components.session import (
-    MOST_MODELS,
-    ModelChoice,
-    Session,
-    models_json,
-    parsed,
-    reference_text,
-)
+from components.session import MOST_MODELS, ModelChoice, Session
+from components.session_json import models_json, parsed, reference_text
 from components.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.preflight.facts import ORDER
@@ -178,7 +172,20 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
             f"{error} Models of another family replace all at once: write BASE, MODEL, … and "
             "choose Use as base."
         ) from error
-    return wanted
+    return _suited(wanted, studio)
+
+
+def _suited(session: Session, studio: Studio) -> Session:
+    """Without what another size of model had: rates of modules, and curves of other lengths."""
+    modules = studio.profile(session.base, session.models[0].reference).modules
+    names = {item.module.name for item in modules}
+    last = max((item.module.layer for item in modules), default=0)
+    models = tuple(
+        replace(model, curve=()) if model.curve and model.curve[-1][0] != last else model
+        for model in session.models
+    )
+    overrides = tuple(pair for pair in session.overrides if pair[0] in names)
+    return replace(session, models=models, overrides=overrides)
 
 
 def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:

@@ -18,7 +18,7 @@ from components.findings import findings_value, offer_lines
 from components.live import live
 from components.notices import message
 from components.presets import find_hub_preset
-from components.session import parsed
+from components.session_json import parsed
 from components.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
 from dppa_core.preflight.facts import in_bytes

@@ -11,7 +11,9 @@ import gradio as gr
 
 from components.forms import field_slider
 from components.live import live
-from components.session import MOST_PARTITIONS, Session, shares_from_text
+from components.session import MOST_PARTITIONS, OUTLIERS, Session
+from components.session_json import overrides_json
+from components.session_levels import shares_from_text
 from dppa_core.density import PruningParameters
 from dppa_core.errors import DppaError
 
@@ -42,6 +44,11 @@ def build_rate(session: Session) -> gr.Slider:
         elem_id="rate",
         buttons=[],
     )
+
+
+def build_overrides(session: Session) -> gr.HTML:
+    """How many matrices have a rate of their own, where any has; the rates travel in it."""
+    return live("overrides", overrides_json(session), events=("change",))
 
 
 def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
@@ -78,7 +85,7 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
         elem_id="levels",
     )
     levels_note = live("levels-note", None, events=("apply",))
-    limits = {"low": 1.0, "high": 10.0, "step": 0.5}
+    limits = {"low": OUTLIERS[0], "high": OUTLIERS[1], "step": 0.5}
     k_layer = field_slider(
         PruningParameters,
         "k_layer",

@@ -17,8 +17,8 @@ from components.live import live
 from components.session import Session
 from components.studio import Emit, Job, Studio
 from components.theme import BASE_COLOUR, model_colours
-from dppa_core.density import PruningParameters
-from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.density import Override, PruningParameters
+from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.plan import PruningPlan
 from dppa_core.recipe import recipe_hash
 
@@ -82,17 +82,12 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
 
     Where a merge has to say what became of the deltas, that is told once it is in memory.
     """
-    sizes = {
-        model.reference: sum(
-            item.numel for item in studio.profile(session.base, model.reference).modules
-        )
-        for model in session.models
-    }
+    sizes = {model.reference: _sizes(session, model.reference, studio) for model in session.models}
     recipe, problem, plans = None, "", {}
     try:
         recipe = session.recipe()
         plans = _plans(session, studio)
-    except (InvalidValue, InvalidRecipe) as error:
+    except (InvalidValue, InvalidRecipe, UnknownName) as error:
         recipe, problem = None, str(error)
     value = exact_value(session, sizes, plans, recipe_hash(recipe) if recipe else "", problem)
     outcome = studio.known_outcome(recipe) if recipe else None
@@ -104,13 +99,19 @@ def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> d
     }
 
 
+def _sizes(session: Session, reference: str, studio: Studio) -> dict[str, int]:
+    modules = studio.profile(session.base, reference).modules
+    return {item.module.name: item.numel for item in modules}
+
+
 def _plans(session: Session, studio: Studio) -> dict[str, PruningPlan]:
     """The plan of every model in the list; none where the method plans nothing."""
     pruning, levels = session.pruning, session.levels
     if pruning is None:
         return {}
+    held = {name: Override(rate) for name, rate in session.held}
     names = [model.reference for model in session.models]
-    found = {name: studio.plan(session.base, name, levels, pruning) for name in names}
+    found = {name: studio.plan(session.base, name, levels, pruning, held) for name in names}
     return {name: plan for name, plan in found.items() if plan is not None}
 
 

@@ -1,20 +1,20 @@
 """One visitor's choices, checked and frozen, and the recipe they amount to.
 
-Knows no gradio and no model: plain values in, a MergeRecipe out. What a browser sends is not
-trusted: every value is checked here, whatever the controls allow.
+Knows no gradio and no model: plain values in, a MergeRecipe out. How it travels is
+session_json.py's and session_state.py's.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from components.curve import Curve, checked_curve, numbers_along
 from components.method_choice import DPPA, MethodChoice
-from dppa_core.density import PruningParameters
-from dppa_core.errors import InvalidValue
+from dppa_core.coefficients import Coefficient
+from dppa_core.density import Override, PruningParameters
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
 from dppa_core.partition import check_levels, even_levels
 from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
@@ -24,12 +24,13 @@ MOST_PARTITIONS = 4
 HIGHEST_RATE = 0.99
 LARGEST_FACTOR = 4.0
 COEFFICIENTS = (-1.0, 2.0)
-LONGEST_REFERENCE = 500
-LONGEST_TEXT = 100_000
-ALLOWED_LEVELS = (
-    f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "
-    "at most 99: 95, 80."
-)
+OUTLIERS = (1.0, 10.0)
+"""The multiples of the mean that the page offers, of a layer and of a module."""
+MOST_OVERRIDES = 1000
+LONGEST_MODULE = 200
+
+Overrides = tuple[tuple[str, float], ...]
+"""(module, pruning rate in [0, 1]) pairs, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,24 @@ class ModelChoice:
     """Whether it takes part in the merge."""
     coefficient: float = 1.0
     """Weight of its whole delta, in [-1, 2]."""
+    curve: Curve = ()
+    """Or a weight by layer, through (layer, coefficient) points; empty: the number counts."""
+
+    def __post_init__(self) -> None:
+        where, (low, high) = f"Coefficient of {self.reference}", COEFFICIENTS
+        object.__setattr__(self, "coefficient", check_number(where, self.coefficient, low, high))
+        if self.curve:
+            object.__setattr__(self, "curve", checked_curve(where, self.curve, low, high))
+
+    @property
+    def weight(self) -> Coefficient:
+        """What counts, as recipes have it: the number, or layer -> number."""
+        return numbers_along(self.curve) if self.curve else self.coefficient
+
+    @property
+    def decides(self) -> bool:
+        """Whether it changes the merge at all."""
+        return self.on and any(value for _, value in self.curve or ((0, self.coefficient),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,8 @@ class Session:
     own_factors: tuple[tuple[str, tuple[float, ...]], ...] = field(default=())
     """(reference, factors) of single models; used where not `linked`."""
     method: MethodChoice = MethodChoice()
+    overrides: Overrides = ()
+    """Pruning rates of single modules; they count where the method prunes."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
@@ -80,7 +101,17 @@ class Session:
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise InvalidValue(f"{min(doubled)} is in the list already; each model counts once.")
+        self._check_shares()
+        object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         self.parameters  # noqa: B018  (checks them)
+
+    def _check_shares(self) -> None:
+        ends = (0.0, *self.shares, 1.0)
+        if len(self.shares) >= MOST_PARTITIONS or any(b <= a for a, b in pairwise(ends)):
+            raise InvalidValue(
+                f"Levels are at most {MOST_PARTITIONS - 1} rising shares of what is kept, each "
+                f"between 0 and 1, beside the rate; got {shown(list(self.shares))}."
+            )
 
     @property
     def parameters(self) -> PruningParameters:
@@ -129,12 +160,17 @@ class Session:
     @property
     def deciding(self) -> tuple[str, ...]:
         """References of the models that change the merge: switched on, their coefficients not 0."""
-        return tuple(model.reference for model in self.active if model.coefficient != 0)
+        return tuple(model.reference for model in self.models if model.decides)
 
     @property
     def active(self) -> tuple[ModelChoice, ...]:
         """The domain models that are switched on."""
         return tuple(model for model in self.models if model.on)
+
+    @property
+    def held(self) -> Overrides:
+        """The overrides that count: none where the method prunes nothing."""
+        return self.overrides if self.method.pruner is not None else ()
 
     def factors_of(self, reference: str) -> tuple[float, ...]:
         """One factor for each level of that model; 1 where none was chosen or nothing pruned."""
@@ -161,7 +197,7 @@ class Session:
                 model=model.reference,
                 levels=self.levels,
                 amplification=self.factors_of(model.reference),
-                coefficient=model.coefficient,
+                coefficient=model.weight,
             )
             for model in self.active
         )
@@ -171,6 +207,7 @@ class Session:
             method=self.method.name,
             parameters=self._parameters(),
             prune=self.pruning if self.method.staged else None,
+            overrides={name: Override(rate) for name, rate in self.held},
         )
 
     def asked_about(self, domain: str) -> Session:
@@ -185,114 +222,28 @@ class Session:
         return replace(self, method=replace(self.method, values=tuple(values.items())))
 
 
-def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
-    """Read levels as people write them: "95, 80" -> (0.8, (0.25,)).
-
-    Returns:
-        The overall rate, and where the inner bands end as shares of what is kept.
+def checked_overrides(pairs: Overrides) -> Overrides:
+    """Pruning rates of single modules, by name.
 
     Raises:
-        InvalidValue: no numbers, too many, out of range, or not falling.
+        InvalidValue: too many, one module twice, no name, or a rate outside of [0, 1].
     """
-    words = str(text).replace("%", " ").replace(";", " ").replace(",", " ").split()
-    try:
-        percents = [float(word) for word in words]
-    except ValueError:
-        raise InvalidValue(f"{text!r} holds more than numbers. {ALLOWED_LEVELS}") from None
-    if not 1 <= len(percents) <= MOST_PARTITIONS:
-        raise InvalidValue(f"These are {len(percents)} levels. {ALLOWED_LEVELS}")
-    for percent in percents:
-        if not 0 <= percent < 100:  # false for nan too
-            raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
-    if 0 < max(percents) < 1:
+    if len(pairs) > MOST_OVERRIDES:
         raise InvalidValue(
-            f"{text!r} are shares, as recipes have them; here the levels are per cent. "
-            f"{ALLOWED_LEVELS}"
+            f"At most {MOST_OVERRIDES} modules have a rate of their own, got {len(pairs)}."
         )
-    for before, after in pairwise(percents):
-        if after >= before:
+    found: dict[str, float] = {}
+    for name, rate in pairs:
+        if (
+            not isinstance(name, str)
+            or not name.isprintable()
+            or not 0 < len(name) <= LONGEST_MODULE
+        ):
             raise InvalidValue(
-                f"The levels do not fall: {after:g} after {before:g}. {ALLOWED_LEVELS}"
+                f"A module is a name such as layers.3.mlp.down_proj; got {shown(name)}."
             )
-    if percents[-1] > 100 * HIGHEST_RATE:
-        raise InvalidValue(f"The last level, {percents[-1]:g}, is too high. {ALLOWED_LEVELS}")
-    levels = check_levels([round(percent / 100, 12) for percent in percents])
-    rate = levels[-1]
-    return rate, tuple(round((1 - level) / (1 - rate), 12) for level in levels[:-1])
-
-
-def parsed(value: object) -> object:
-    """What a part of the page sent, from JSON text of reasonable length."""
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.") from None
-
-
-def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
-    """Read what the list of models sends: {"base", "models": [{"ref", "on", "coefficient"}]}."""
-    data = _mapping(value, "The list of models")
-    rows = data.get("models")
-    if not isinstance(rows, list) or len(rows) > MOST_MODELS:
-        raise InvalidValue(f"The list of models must hold 1 to {MOST_MODELS} of them.")
-    return reference_text(data.get("base")), tuple(_model(row) for row in rows)
-
-
-def factors_from_json(value: object) -> dict[str, Any]:
-    """Read what the amplification rows send, as keyword arguments of Session."""
-    data = _mapping(value, "The amplification")
-    own = _mapping(data.get("own") or {}, "The amplification of single models")
-    if len(own) > MOST_MODELS:
-        raise InvalidValue(f"At most {MOST_MODELS} models have factors of their own.")
-    return {
-        "linked": data.get("linked") is not False,
-        "factors": _factors(data.get("factors")),
-        "own_factors": tuple((reference_text(name), _factors(row)) for name, row in own.items()),
-    }
-
-
-def reference_text(value: object) -> str:
-    """A model reference from outside: a short non-empty text without line breaks."""
-    text = value.strip() if isinstance(value, str) else ""
-    if not text or len(text) > LONGEST_REFERENCE or not text.isprintable():
-        raise InvalidValue(f"A model reference is a name such as zoo:math; got {value!r:.80}.")
-    return text
-
-
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InvalidValue(f"{what} arrived in an unreadable form: {value!r:.80}.")
-    return value
-
-
-def _model(row: object) -> ModelChoice:
-    data = _mapping(row, "A domain model")
-    reference = reference_text(data.get("ref"))
-    low, high = COEFFICIENTS
-    coefficient = check_number(f"Coefficient of {reference}", data.get("coefficient"), low, high)
-    return ModelChoice(reference, data.get("on") is not False, coefficient)
-
-
-def _factors(row: object) -> tuple[float, ...]:
-    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) > MOST_PARTITIONS:
-        raise InvalidValue(
-            f"Amplification is a list of up to {MOST_PARTITIONS} factors: {row!r:.80}."
-        )
-    return tuple(check_number("Amplification", factor, 0, LARGEST_FACTOR) for factor in row)
-
-
-def models_json(session: Session) -> dict[str, Any]:
-    """What the list of models shows; the inverse of `models_from_json`."""
-    rows = [
-        {"ref": model.reference, "on": model.on, "coefficient": model.coefficient}
-        for model in session.models
-    ]
-    return {"base": session.base, "models": rows}
-
-
-def factors_json(session: Session) -> dict[str, Any]:
-    """What the amplification rows show; the inverse of `factors_from_json`."""
-    own = {name: list(factors) for name, factors in session.own_factors}
-    return {"linked": session.linked, "factors": list(session.factors), "own": own}
+        if name in found:
+            raise InvalidValue(f"{name} has two rates of its own; each module has one.")
+        hint = "It is the share dropped: 0.5 drops half."
+        found[name] = check_number(f"Pruning rate of {name}", rate, 0, 1, hint)
+    return tuple(sorted(found.items()))

@@ -11,14 +11,14 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters
+from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import OutOfBudget
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
@@ -175,7 +175,12 @@ class Studio:
         return packed
 
     def plan(
-        self, base: str, finetuned: str, levels: tuple[float, ...], pruning: Pruning
+        self,
+        base: str,
+        finetuned: str,
+        levels: tuple[float, ...],
+        pruning: Pruning,
+        overrides: Mapping[str, Override] | None = None,
     ) -> PruningPlan | None:
         """The exact plan of a pair at some levels; milliseconds once the profile is there.
 
@@ -183,7 +188,8 @@ class Studio:
         """
         method, settings = get_method(pruning.method), pruning.settings()
         significance = getattr(settings, "significance", "magnitude")
-        return method.plan(self.profile(base, finetuned, significance), levels, settings)
+        profile = self.profile(base, finetuned, significance)
+        return method.plan(profile, levels, settings, overrides)
 
     def start(self, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set."""

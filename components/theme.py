@@ -22,6 +22,7 @@ SCRIPTS = (
     "distribution.js",
     "plots.js",
     "controls.js",
+    "overrides.js",
     "method.js",
     "offer.js",
     "boxes.js",

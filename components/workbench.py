@@ -15,7 +15,7 @@ from components.models import ModelsView, build_adding, build_models, build_pres
 from components.offer import build_offer
 from components.page import Page
 from components.presets import first_session
-from components.prune import build_advanced, build_rate
+from components.prune import build_advanced, build_overrides, build_rate
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
@@ -47,7 +47,7 @@ def _layout(session: Session, studio: Studio) -> Page:
     offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
-            models, method, rate, amplify = _build_shape(session)
+            models, method, rate, overrides, amplify = _build_shape(session)
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 pruning = build_advanced(session, build_significance(session))
                 adding = build_adding(studio)
@@ -73,6 +73,7 @@ def _layout(session: Session, studio: Studio) -> Page:
         significance=pruning.significance,
         amplify=amplify,
         method=method,
+        overrides=overrides,
     )
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
@@ -80,7 +81,7 @@ def _layout(session: Session, studio: Studio) -> Page:
     return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
 
 
-def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML]:
+def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:
     with gr.Column(elem_id="models-box", elem_classes="box"):
         gr.HTML("<h2>Models</h2>", js_on_load=None)
         models = build_models(session)
@@ -89,7 +90,8 @@ def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML
     with gr.Column(elem_id="sliders-box", elem_classes="box"):
         gr.HTML("<h2>Prune</h2>", js_on_load=None)
         rate = build_rate(session)
+        overrides = build_overrides(session)
         gr.HTML("<h2>Amplify</h2>", js_on_load=None)
         amplify = build_amplify(session)
         static(EXPLAIN, "explain")
-    return models, method, rate, amplify
+    return models, method, rate, overrides, amplify

@@ -59,6 +59,7 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 # The parts of the interface that views share; every other file in components/ is a view.
 SHARED = {"session", "figures", "tables", "findings", "forms", "notices", "theme", "live"}
 SHARED |= {"presets", "studio", "method_choice"}
+SHARED |= {"session_json", "session_levels", "session_state", "curve"}
 COMPOSERS = {
     "workbench",
     "page",
@@ -182,7 +183,7 @@ def test_no_view_knows_another_view(path: Path) -> None:
     assert known <= SHARED, f"views share through {sorted(SHARED)} only"
 
 
-@pytest.mark.parametrize("name", ["figures", "tables", "session", "method_choice"])
+@pytest.mark.parametrize("name", ["figures", "tables", "session", "session_state", "method_choice"])
 def test_values_of_the_page_need_no_gradio(name: str) -> None:
     path = ROOT / "components" / f"{name}.py"
     assert "gradio" not in top_level(path)

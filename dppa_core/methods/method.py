@@ -5,12 +5,13 @@ Knows no method; each is described in a file of its own, `registry` collects the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from dppa_core.coefficients import Coefficient
 from dppa_core.deltas import DeltaProfile
+from dppa_core.density import Override
 from dppa_core.methods.stack import Combination
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.plan import PruningPlan
@@ -48,7 +49,11 @@ class Method:
         return self.treat is not None and self.levels != "none"
 
     def plan(
-        self, profile: DeltaProfile, levels: tuple[float, ...], settings: Any
+        self,
+        profile: DeltaProfile,
+        levels: tuple[float, ...],
+        settings: Any,
+        overrides: Mapping[str, Override] | None = None,
     ) -> PruningPlan | None:
         """What it will keep of one domain model; None where that is not known before the merge.
 
@@ -56,14 +61,16 @@ class Method:
             profile: Of the pair.
             levels: Pruning rates, strictly falling.
             settings: The method's own parameters.
+            overrides: Module name -> rate of its own.
 
         Raises:
             InvalidValue: levels out of range or not falling, or settings that do not suit them.
+            UnknownName: an override for a module there is not.
         """
         if self.treat is None:
             return None
         modules = tuple(item.module for item in profile.modules)
-        request = Request(modules, levels, (1.0,) * len(levels), profile)
+        request = Request(modules, levels, (1.0,) * len(levels), profile, overrides or {})
         return self.treat(request, settings).plan
 
 

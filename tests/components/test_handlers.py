@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,24 @@ def test_a_base_of_another_family_comes_with_its_models(studio: Studio, tmp_path
     assert session.recipe().base == base
     with pytest.raises(InvalidValue, match="Remove it"):
         with_base(first_session(), base, (base,), studio)
+
+
+def test_another_base_keeps_the_rates_and_curves_that_suit_it(
+    studio: Studio, tiny_zoo: Path
+) -> None:
+    module = studio.profile("zoo:base", "zoo:math").modules[-1].module
+    math, *others = first_session().models
+    session = replace(
+        first_session(),
+        models=(
+            replace(math, curve=((0, 1.0), (module.layer, 0.5))),
+            replace(others[0], curve=((0, 1.0), (module.layer + 1, 0.5))),
+        ),
+        overrides=((module.name, 0.5), ("layers.99.mlp.up_proj", 0.5)),
+    )
+    after = with_base(session, str(tiny_zoo / "base"), (), studio)
+    assert after.models[0].curve == session.models[0].curve and after.models[1].curve == ()
+    assert after.overrides == ((module.name, 0.5),)
 
 
 @pytest.mark.parametrize(

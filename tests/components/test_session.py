@@ -3,16 +3,15 @@
 import pytest
 
 from components.presets import first_session, presets
-from components.session import (
-    ModelChoice,
-    Session,
+from components.session import ModelChoice, Session
+from components.session_json import (
     factors_from_json,
     factors_json,
     models_from_json,
     models_json,
     parsed,
-    shares_from_text,
 )
+from components.session_levels import shares_from_text
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipe import recipe_hash
 

@@ -64,7 +64,7 @@ def test_nothing_to_merge_is_said_and_still_drawn(studio: Studio) -> None:
         m.reference: studio.plan("zoo:base", m.reference, (0.8,), session.pruning)
         for m in session.models
     }
-    sizes = {name: plan.numel for name, plan in plans.items()}
+    sizes = {name: {m.name: m.numel for m in plan.modules} for name, plan in plans.items()}
     value = exact_value(session, sizes, plans, "", "No domain model is switched on.")
     assert value["recipe"] == "" and value["problem"] and value["kept"] > 0
 

@@ -1,0 +1,37 @@
+// Pruning rates of single modules: kept here, set by whoever shows modules, told in one line.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { html, say } = dppa.shapes;
+
+  dppa.part("overrides", ({ host, get, put, watch, trigger }) => {
+    host.replaceChildren();
+    const line = html("p", { class: "overrides-line", role: "status", hidden: "" }, host);
+    const text = html("span", {}, line);
+    const clear = html("button", { type: "button", id: "overrides-clear" }, line, "Clear");
+    function send(overrides) {
+      dppa.set({ overrides });
+      put(overrides);
+      trigger("change");
+    }
+    // Give modules a rate of their own, a share in [0, 1]; null takes it away again.
+    dppa.override = (modules, rate) => {
+      const overrides = { ...dppa.state.overrides };
+      for (const name of [modules].flat()) {
+        if (rate === null) delete overrides[name];
+        else overrides[name] = Math.min(Math.max(rate, 0), 1);
+      }
+      send(overrides);
+    };
+    clear.addEventListener("click", () => send({}));
+    const take = (value) => { if (value) dppa.set({ overrides: { ...value } }); };
+    watch(take);
+    take(get());
+    dppa.paint(() => {
+      const count = Object.keys(dppa.state.overrides).length;
+      line.hidden = count === 0;
+      const idle = dppa.pruner() ? "" : "; this method prunes nothing, so none counts";
+      say(text, count === 1 ? `1 matrix has a rate of its own${idle}.` : `${count} matrices have rates of their own${idle}.`);
+    });
+  });
+})();

@@ -1,0 +1,96 @@
+"""A coefficient by layer, drawn through a few points: straight lines between them.
+
+Knows layers and numbers; no model and no page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.parameters import check_number
+
+MOST_POINTS = 200
+_DIGITS = 6
+
+Point = tuple[int, float]
+"""A layer, counted from 0, and the coefficient there."""
+Curve = tuple[Point, ...]
+
+
+def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
+    """Points as a curve: layers rising from 0, two of them or more.
+
+    Args:
+        where: How to call the model in messages.
+        points: (layer, coefficient) pairs; the first stands at layer 0, the last at the last layer.
+        low: The least coefficient there may be.
+        high: The largest one.
+
+    Raises:
+        InvalidValue: naming the point and the rule it breaks.
+    """
+    found = tuple(_point(where, point, low, high) for point in points)
+    layers = [layer for layer, _ in found]
+    if not 2 <= len(found) <= MOST_POINTS:
+        raise InvalidValue(
+            f"{where} is a curve of 2 to {MOST_POINTS} points, got {len(found)}. "
+            "One number for all layers needs no curve."
+        )
+    if layers[0] != 0 or any(after <= before for before, after in pairwise(layers)):
+        raise InvalidValue(
+            f"{where}: the layers of a curve rise from 0, got {shown(layers)}. "
+            "A point between two others has a layer of its own."
+        )
+    return found
+
+
+def _point(where: str, point: Sequence[object], low: float, high: float) -> Point:
+    if isinstance(point, str) or not isinstance(point, Sequence) or len(point) != 2:
+        raise InvalidValue(f"{where}: a point is a layer and a number, got {shown(point)}.")
+    layer = point[0]
+    if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < 10_000:
+        raise InvalidValue(f"{where}: layers are counted from 0, got {shown(layer)}.")
+    return layer, check_number(f"{where} at layer {layer}", point[1], low, high)
+
+
+def numbers_along(curve: Curve) -> dict[int, float]:
+    """Layer -> coefficient, for every layer from 0 to that of the last point.
+
+    Between points six digits are kept, so that a recipe can be read.
+    """
+    numbers = dict(curve)
+    for start, end in pairwise(curve):
+        for layer in range(start[0] + 1, end[0]):
+            numbers[layer] = _between(start, end, layer)
+    return dict(sorted(numbers.items()))
+
+
+def _between(start: Point, end: Point, layer: int) -> float:
+    share = (layer - start[0]) / (end[0] - start[0])
+    return round(start[1] + share * (end[1] - start[1]), _DIGITS) + 0.0
+
+
+def points_through(numbers: Mapping[int, float]) -> Curve:
+    """The inverse of `numbers_along`: few points that give exactly these numbers.
+
+    Args:
+        numbers: Layer -> coefficient, for every layer from 0 on; two or more.
+    """
+    last = len(numbers) - 1
+    points = [(0, numbers[0])]
+    while points[-1][0] < last:
+        start = points[-1]
+        reach = next(
+            layer
+            for layer in range(last, start[0], -1)
+            if _meets(numbers, start, (layer, numbers[layer]))
+        )
+        points.append((reach, numbers[reach]))
+    return tuple(points)
+
+
+def _meets(numbers: Mapping[int, float], start: Point, end: Point) -> bool:
+    between = range(start[0] + 1, end[0])
+    return all(numbers[layer] == _between(start, end, layer) for layer in between)

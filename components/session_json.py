@@ -1,0 +1,124 @@
+"""How the controls of a session travel: as JSON, and back, everything checked on the way in.
+
+Knows no gradio. What a browser sends is not trusted, whatever the controls allow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.curve import MOST_POINTS
+from components.session import (
+    LARGEST_FACTOR,
+    MOST_MODELS,
+    MOST_PARTITIONS,
+    ModelChoice,
+    Overrides,
+    Session,
+    checked_overrides,
+)
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.parameters import check_number
+
+LONGEST_REFERENCE = 500
+LONGEST_TEXT = 100_000
+
+
+def parsed(value: object) -> object:
+    """What a part of the page sent, from JSON text of reasonable length."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.") from None
+
+
+def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
+    """Read what the list of models sends.
+
+    Args:
+        value: {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]};
+            without a curve the number counts.
+    """
+    data = _mapping(value, "The list of models")
+    rows = data.get("models")
+    if not isinstance(rows, list) or len(rows) > MOST_MODELS:
+        raise InvalidValue(f"The list of models must hold 1 to {MOST_MODELS} of them.")
+    return reference_text(data.get("base")), tuple(_model(row) for row in rows)
+
+
+def factors_from_json(value: object) -> dict[str, Any]:
+    """Read what the amplification rows send, as keyword arguments of Session."""
+    data = _mapping(value, "The amplification")
+    own = _mapping(data.get("own") or {}, "The amplification of single models")
+    if len(own) > MOST_MODELS:
+        raise InvalidValue(f"At most {MOST_MODELS} models have factors of their own.")
+    return {
+        "linked": data.get("linked") is not False,
+        "factors": _factors(data.get("factors")),
+        "own_factors": tuple((reference_text(name), _factors(row)) for name, row in own.items()),
+    }
+
+
+def overrides_from_json(value: object) -> Overrides:
+    """Read module -> pruning rate."""
+    data = _mapping(value, "The rates of single modules")
+    return checked_overrides(tuple(data.items()))
+
+
+def reference_text(value: object) -> str:
+    """A model reference from outside: a short non-empty text without line breaks."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > LONGEST_REFERENCE or not text.isprintable():
+        raise InvalidValue(f"A model reference is a name such as zoo:math; got {value!r:.80}.")
+    return text
+
+
+def _mapping(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{what} arrived in an unreadable form: {value!r:.80}.")
+    return value
+
+
+def _model(row: object) -> ModelChoice:
+    data = _mapping(row, "A domain model")
+    reference, curve = reference_text(data.get("ref")), data.get("curve") or []
+    if not isinstance(curve, list) or len(curve) > MOST_POINTS:
+        raise InvalidValue(
+            f"Coefficient of {reference}: a curve is a list of up to {MOST_POINTS} points, "
+            f"got {shown(curve)}."
+        )
+    on = data.get("on") is not False
+    return ModelChoice(reference, on, data.get("coefficient"), tuple(curve))  # type: ignore[arg-type]
+
+
+def _factors(row: object) -> tuple[float, ...]:
+    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) > MOST_PARTITIONS:
+        raise InvalidValue(
+            f"Amplification is a list of up to {MOST_PARTITIONS} factors: {row!r:.80}."
+        )
+    return tuple(check_number("Amplification", factor, 0, LARGEST_FACTOR) for factor in row)
+
+
+def models_json(session: Session) -> dict[str, Any]:
+    """What the list of models shows; the inverse of `models_from_json`."""
+    return {"base": session.base, "models": [_model_json(model) for model in session.models]}
+
+
+def _model_json(model: ModelChoice) -> dict[str, Any]:
+    row = {"ref": model.reference, "on": model.on, "coefficient": model.coefficient}
+    return row | ({"curve": [list(point) for point in model.curve]} if model.curve else {})
+
+
+def factors_json(session: Session) -> dict[str, Any]:
+    """What the amplification rows show; the inverse of `factors_from_json`."""
+    own = {name: list(factors) for name, factors in session.own_factors}
+    return {"linked": session.linked, "factors": list(session.factors), "own": own}
+
+
+def overrides_json(session: Session) -> dict[str, float]:
+    """Module -> pruning rate; the inverse of `overrides_from_json`."""
+    return dict(session.overrides)

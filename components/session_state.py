@@ -1,0 +1,127 @@
+"""A whole session as one small value: what links, presets and the history of the page hold.
+
+Knows no gradio. The form has a version; what it says is checked value by value, because anybody
+can write a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.method_choice import DPPA, MethodChoice, method_from_json, method_json
+from components.session import MOST_PARTITIONS, OUTLIERS, Session
+from components.session_json import (
+    factors_from_json,
+    factors_json,
+    models_from_json,
+    models_json,
+    overrides_from_json,
+    overrides_json,
+)
+from dppa_core.errors import InvalidValue, closest, shown
+from dppa_core.parameters import check_number
+
+VERSION = 1
+_NUMBERS = {"strength": (0.0, 0.5), "k_layer": OUTLIERS, "k_module": OUTLIERS}
+_KEYS = (
+    *("v", "base", "models", "rate", "partitions", "shares", *_NUMBERS, "significance"),
+    *("amplify", "method", "overrides"),
+)
+
+
+def state_of(session: Session) -> dict[str, Any]:
+    """A session as plain values; `session_from_state` reads it back to an equal one.
+
+    Rates are shares: 0.8 drops 80 %. What is empty, or the method where it is DPPA as it comes, is
+    left out.
+    """
+    listed = {model.reference for model in session.models}
+    amplify = factors_json(session)
+    amplify["own"] = {name: row for name, row in amplify["own"].items() if name in listed}
+    always = {
+        "v": VERSION,
+        **models_json(session),
+        "rate": session.rate,
+        "partitions": len(session.bands),
+        **{name: getattr(session, name) for name in _NUMBERS},
+        "significance": session.significance,
+        "amplify": amplify,
+    }
+    sometimes = {
+        "shares": list(session.shares),
+        "method": method_json(session.method) if session.method != MethodChoice(DPPA) else None,
+        "overrides": overrides_json(session),
+    }
+    return always | {name: value for name, value in sometimes.items() if value}
+
+
+def session_from_state(value: object) -> Session:
+    """Read a session from outside.
+
+    Args:
+        value: What `state_of` gives, as JSON has it; keys that are left out are the defaults.
+
+    Raises:
+        InvalidValue: another form or version, an unknown key, a value out of range.
+        DppaError: an unknown method, or a setting it does not have.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"A state is a mapping of keys to values, got {shown(value)}.")
+    _check_version(value)
+    for key in value:
+        if key not in _KEYS:
+            raise InvalidValue(f"A state has no key {shown(key)}. {closest(str(key), _KEYS)}")
+    plain = Session.__dataclass_fields__
+    base, models = models_from_json(value)
+    if base in {model.reference for model in models}:
+        raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
+    numbers = {
+        name: check_number(name, value.get(name, plain[name].default), low, high)
+        for name, (low, high) in _NUMBERS.items()
+    }
+    rate = check_number("rate", value.get("rate", 0.8), 0, 0.99, "It is the share dropped.")
+    return Session(
+        base=base,
+        models=models,
+        rate=round(rate, 4),
+        partitions=_partitions(value.get("partitions", 2)),
+        shares=shares_from_json(value.get("shares", [])),
+        **numbers,
+        significance=_word(value.get("significance", "magnitude")),
+        **factors_from_json(value.get("amplify", {"factors": []})),
+        method=method_from_json(value["method"]) if "method" in value else MethodChoice(DPPA),
+        overrides=overrides_from_json(value.get("overrides", {})),
+    )
+
+
+def _check_version(value: Mapping[Any, Any]) -> None:
+    version = value.get("v")
+    if type(version) is not int or version != VERSION:  # True equals 1
+        raise InvalidValue(
+            f"This state has the version {shown(version)}, and this page reads version {VERSION}. "
+            "A link from a newer or an older page is the usual cause."
+        )
+
+
+def shares_from_json(value: object) -> tuple[float, ...]:
+    """Where the inner bands end; see `Session.shares`."""
+    if not isinstance(value, list) or len(value) >= MOST_PARTITIONS:
+        raise InvalidValue(
+            f"Levels are a list of up to {MOST_PARTITIONS - 1} shares of what is kept, got "
+            f"{shown(value)}."
+        )
+    return tuple(check_number("A share of what is kept", share, 0, 1) for share in value)
+
+
+def _partitions(value: object) -> int:
+    number = check_number("partitions", value, 1, MOST_PARTITIONS)
+    if number != int(number):
+        raise InvalidValue(f"partitions is a whole number, got {shown(value)}.")
+    return int(number)
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidValue(f"significance is a word such as magnitude, got {shown(value)}.")
+    return value
