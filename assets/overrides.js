@@ -8,7 +8,7 @@
     host.replaceChildren();
     const line = html("p", { class: "overrides-line", role: "status", hidden: "" }, host);
     const text = html("span", {}, line);
-    const clear = html("button", { type: "button", id: "overrides-clear" }, line, "Clear");
+    const clear = html("button", { type: "button", class: "small", id: "overrides-clear" }, line, "Clear");
     function send(overrides) {
       dppa.set({ overrides });
       put(overrides);
