@@ -18,7 +18,7 @@ from dppa_core.adamerging_model import TunableModel
 from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.adamerging_texts import Domain
 from dppa_core.cache import cache_folder, load, store
-from dppa_core.decode import end_ids, prompt_ids, room
+from dppa_core.decode import answer_ids, prompt_ids, room
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.resident import Resident
@@ -62,12 +62,7 @@ def encode(resident: Resident, domain: Domain) -> Script:
 
 
 def _reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
-    tokenizer = resident.tokenizer
-    ids = [int(i) for i in tokenizer(answer, add_special_tokens=False)["input_ids"]]
-    end = tokenizer.eos_token_id
-    if end is None:
-        end = min(end_ids(resident.model, tokenizer), default=None)
-    whole = ids if end is None else [*ids, int(end)]
+    whole = answer_ids(resident, answer)
     return Exchange(prompt, tuple(whole[: room(resident.model, len(prompt))]))
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from dppa_core.cli_adamerge import adamerge
+from dppa_core.cli_attribute import attribute
 from dppa_core.cli_cards import card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
@@ -49,6 +50,7 @@ app = typer.Typer(
 
 app.command()(plan)
 app.command()(evaluate)
+app.command()(attribute)
 app.command()(adamerge)
 app.command()(soup)
 app.command()(methods)

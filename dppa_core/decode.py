@@ -80,6 +80,16 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(int(i) for i in (*listed, tokenizer.eos_token_id) if i is not None)
 
 
+def answer_ids(resident: Resident, answer: str) -> list[int]:
+    """The token ids of a whole answer, with the one that ends it where the model has such."""
+    tokenizer = resident.tokenizer
+    ids = [int(i) for i in tokenizer(answer, add_special_tokens=False)["input_ids"]]
+    end = tokenizer.eos_token_id
+    if end is None:
+        end = min(end_ids(resident.model, tokenizer), default=None)
+    return ids if end is None else [*ids, int(end)]
+
+
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     """The text of a reply, finished or not; a last character that lacks bytes is left out."""
     return str(tokenizer.decode(ids, skip_special_tokens=True)).rstrip("\ufffd").strip()

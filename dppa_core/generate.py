@@ -65,13 +65,7 @@ def stream_reply(
         stop: Looked at before each token; raises Cancelled once set.
     """
     model, tokenizer = resident.model, resident.tokenizer
-    if not prompt.strip():
-        raise InvalidValue("The prompt is empty. Type a question first.")
-    if len(prompt) > LONGEST_PROMPT:
-        raise InvalidValue(
-            f"The prompt has {len(prompt)} characters; at most {LONGEST_PROMPT} are read. "
-            "Shorten it."
-        )
+    check_text("prompt", prompt, "Type a question first.")
     ids = torch.tensor([prompt_ids(resident, prompt)])
     ends, written = end_ids(model, tokenizer), list[int]()
     limit = min(settings.max_new_tokens, room(model, ids.shape[1]))
@@ -80,6 +74,25 @@ def stream_reply(
             return
         written.append(int(token))
         yield text_of(tokenizer, written)
+
+
+def check_text(name: str, text: str, remedy: str = "") -> None:
+    """Refuse a text that is empty or too long to be read.
+
+    Args:
+        name: What it is, as "prompt".
+        text: Of 1 to 2000 characters.
+        remedy: What to do about an empty one.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    if not text.strip():
+        raise InvalidValue(f"The {name} is empty. {remedy}".strip())
+    if len(text) > LONGEST_PROMPT:
+        raise InvalidValue(
+            f"The {name} has {len(text)} characters; at most {LONGEST_PROMPT} are read. Shorten it."
+        )
 
 
 def _chooser(settings: GenerationSettings) -> Chooser:

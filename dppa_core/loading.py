@@ -133,7 +133,7 @@ def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[s
     for name, (code, shape, raw) in tensors.items():
         if not weighs(name, code, shape):
             continue
-        values = _to_torch(code, shape, raw).to(dtype)
+        values = to_torch(code, shape, raw).to(dtype)
         if not bool(torch.isfinite(values).all()):
             if code in FLOATS:
                 check_finite(raw, code, name, label)
@@ -142,7 +142,8 @@ def _state(tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> dict[s
     return state
 
 
-def _to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
+def to_torch(code: str, shape: tuple[int, ...], raw: Any) -> torch.Tensor:
+    """A stored float tensor as torch has it, copied; `raw` flat, as `Checkpoint.raw` gives it."""
     values = raw.view("int16") if code == "BF16" else raw
     return torch.tensor(values).view(_FLOATS[code]).reshape(shape)
 

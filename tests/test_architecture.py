@@ -43,6 +43,7 @@ CORE_LAYERS = tuple(
         """
         tasks zoo
         pool resident loading places live decode generate evaluate
+        attribution shell
         zoo
         outcome
         pool resident decode generate evaluate

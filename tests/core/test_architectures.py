@@ -14,12 +14,14 @@ from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.evaluate import evaluate
 from dppa_core.generate import GenerationSettings, stream_reply
+from dppa_core.loading import to_torch, weighs
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.modules import find_modules, layer_of
 from dppa_core.pack import pack_models
 from dppa_core.pool import IDLE_MERGES, ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.shell import Shell
 from dppa_core.sources import open_checkpoint
 from tests.families import FAMILIES, random_model
 from tests.reference import slow
@@ -125,6 +127,21 @@ def test_transformers_loads_the_merge_whole(family: Family, tmp_path: Path) -> N
         with models.lend(family.recipe(method)) as ours:
             assert torch.equal(ours.model(IDS).logits, model.eval()(IDS).logits), method
     assert len(models.loaded()) == IDLE_MERGES, "the third was not written over the first"
+
+
+def test_a_merge_in_memory_that_holds_the_bases_tensors_computes_as_the_base(
+    family: Family,
+) -> None:
+    models, base = ModelPool(), open_checkpoint(str(family.root / "base"))
+    merged, old = models.get(family.recipe()).model, models.get(str(family.root / "base")).model
+    before = merged(IDS).logits
+    stored = {n: (base.dtype(n), base.shape(n), base.raw(n)) for n in base.names()}
+    weights = {n: to_torch(*one) for n, one in stored.items() if weighs(n, *one[:2])}
+    shell = Shell(merged, {n: tuple(value.shape) for n, value in weights.items()})
+    with shell.holding(weights):
+        assert torch.equal(shell.model(IDS).logits, old(IDS).logits)
+        assert torch.equal(merged(IDS).logits, before)
+    assert torch.equal(shell.model(IDS).logits, before)
 
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"], indirect=True)

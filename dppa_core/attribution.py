@@ -1,0 +1,160 @@
+"""Which part of a merge an answer needs: its loss with and without the delta of each part.
+
+Knows numbers and words, no model in memory; `attribution_run` measures them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.modules import find_modules, layer_of, order_kinds
+
+CHOICES = ("layer", "module")
+"""What is taken out at a time: all tensors of a layer, or the modules of one kind in it."""
+OUTSIDE = "outside"
+"""The kind of the one part that lies in no layer: embedding, last norm, head."""
+SMALLEST = 0.001
+"""Changes below it, in nats per token, are called none: rounding alone makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some tensors of a merge whose delta is taken out together."""
+
+    layer: int | None
+    """Index of the block; None for what lies outside of all."""
+    kind: str | None
+    """Kind of the modules, as "q"; None for a whole layer; `OUTSIDE` outside of all."""
+    tensors: tuple[str, ...]
+    """Names in the base."""
+
+    @property
+    def name(self) -> str:
+        """For people, inside a sentence."""
+        if self.layer is None:
+            return "what lies outside the layers"
+        layer = f"layer {self.layer}"
+        return layer if self.kind is None else f"the {self.kind} module of {layer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an answer loses without one part's delta."""
+
+    part: Part
+    loss: float
+    """Mean negative log-likelihood of the answer without it, nats per token, at least 0."""
+    change: float
+    """`loss` minus the loss of the whole merge; above 0 where the answer needs the part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """One answer of one merge, part by part."""
+
+    recipe: str
+    """Hash of the recipe."""
+    prompt: str
+    answer: str
+    own: bool
+    """Whether the answer is the merge's own greedy one."""
+    tokens: int
+    """Of the answer, the one that ends it included."""
+    by: str
+    """One of `CHOICES`."""
+    loss: float
+    """Of the whole merge: mean negative log-likelihood of the answer, nats per token."""
+    base_loss: float | None
+    """The same without any delta; None where memory has no room for that."""
+    effects: tuple[Effect, ...]
+    """In the order of the model."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy, losses in nats per token."""
+        names = ("recipe", "prompt", "answer", "own", "tokens", "by", "loss", "base_loss")
+        rows = [
+            {"layer": e.part.layer, "kind": e.part.kind, "name": e.part.name}
+            | {"loss": e.loss, "change": e.change}
+            for e in self.effects
+        ]
+        return {name: getattr(self, name) for name in names} | {
+            "unit": "nats per token",
+            "sentence": sentence(self),
+            "effects": rows,
+        }
+
+
+def parts_of(shapes: Mapping[str, tuple[int, ...]], by: str) -> tuple[Part, ...]:
+    """The parts of a model.
+
+    Args:
+        shapes: Name -> shape, of all tensors that have a delta.
+        by: One of `CHOICES`. By layer every tensor is in one part, those outside of all layers
+            in the last; by module only modules are, those of one kind in one layer (the experts
+            of a mixture) together.
+
+    Raises:
+        InvalidValue: another choice, or a model without such parts.
+    """
+    if by not in CHOICES:
+        raise InvalidValue(f"by must be one of {', '.join(CHOICES)}, got {shown(by)}.")
+    parts = _modules(shapes) if by == "module" else _layers(shapes)
+    if not parts:
+        raise InvalidValue(f"The model has no {by} whose delta could be taken out.")
+    return parts
+
+
+def _layers(shapes: Iterable[str]) -> tuple[Part, ...]:
+    inside: dict[int, list[str]] = {}
+    outside: list[str] = []
+    for name in shapes:
+        layer = layer_of(name)
+        (outside if layer is None else inside.setdefault(layer, [])).append(name)
+    layers = [Part(layer, None, tuple(inside[layer])) for layer in sorted(inside)]
+    return (*layers, *([Part(None, OUTSIDE, tuple(outside))] if outside else []))
+
+
+def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Part, ...]:
+    cells: dict[tuple[int, str], list[str]] = {}
+    for module in find_modules(shapes):
+        cells.setdefault((module.layer, module.kind), []).append(module.tensor)
+    kinds = order_kinds(kind for _, kind in cells)
+    placed = sorted(cells, key=lambda cell: (cell[0], kinds.index(cell[1])))
+    return tuple(Part(*cell, tuple(cells[cell])) for cell in placed)
+
+
+def sentence(found: Attribution) -> str:
+    """What the numbers say, in one or two sentences."""
+    ranked = sorted(found.effects, key=lambda effect: effect.change)
+    least, most = ranked[0], ranked[-1]
+    what = "layer" if found.by == "layer" else "module"
+    if most.change < SMALLEST and least.change > -SMALLEST:
+        return (
+            f"No {what} matters for this answer by itself: without any one of them its loss stays "
+            f"at {_number(found.loss)} nats per token."
+        )
+    if most.change >= SMALLEST:
+        text = (
+            f"The answer needs {most.part.name} most: without its delta the loss rises from "
+            f"{_number(found.loss)} to {_number(most.loss)} nats per token."
+        )
+    else:
+        text = f"The answer needs no {what} by itself."
+    if least.change <= -SMALLEST:
+        text += (
+            f" {_first(least.part.name)} stands in its way: without it the loss falls to "
+            f"{_number(least.loss)}."
+        )
+    return text
+
+
+def _first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _number(value: float) -> str:
+    """Three significant digits, and nothing finer than a thousandth."""
+    return f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"

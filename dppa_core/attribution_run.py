@@ -1,0 +1,142 @@
+"""The loss of an answer without the delta of one layer, or of one module, at a time.
+
+Knows a merge in memory and its base on disk. The merge itself is never written to: what is
+computed with is a shell over its memory, in which some tensors are the base's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, surprise
+from dppa_core.attribution import Attribution, Effect, parts_of
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.decode import answer_ids, end_ids, prompt_ids, room, text_of
+from dppa_core.errors import InvalidValue
+from dppa_core.floats import FLOATS
+from dppa_core.generate import check_text
+from dppa_core.loading import to_torch, weighs
+from dppa_core.merge_inputs import aligned, pinned_recipe
+from dppa_core.preflight.machine import available_memory
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.resident import Resident
+from dppa_core.shell import Shell
+from dppa_core.sources import open_checkpoint
+
+MOST_TOKENS = 96
+"""Of the merge's own answer."""
+
+
+def attribute(
+    recipe: MergeRecipe,
+    resident: Resident,
+    prompt: str,
+    answer: str | None = None,
+    *,
+    by: str = "layer",
+    public: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Attribution:
+    """Take every part's delta out of a merge in turn, and look at the loss of one answer.
+
+    A part without its delta is the base's there, as it would be in a recipe whose coefficients
+    are 0 for it, whatever the method.
+
+    Args:
+        recipe: What was merged.
+        resident: The merge in memory; it stays as it is, and may answer others meanwhile.
+        prompt: 1 to 2000 characters, rendered with the chat template.
+        answer: 1 to 2000 characters; the merge's own greedy answer where None.
+        by: "layer" or "module".
+        public: Whether strangers wrote the recipe; local folders are then refused.
+        progress: Told part by part.
+        stop: Ends the run between two tokens, or two parts.
+
+    Raises:
+        InvalidValue: a text that is empty or too long, another choice of `by`.
+        IncompatibleCheckpoints: a tensor that cannot be exchanged in memory.
+        NonFiniteWeights: the model computes no numbers.
+        Cancelled: `stop` was set.
+    """
+    check_text("prompt", prompt, "Type a question first.")
+    if answer is not None:
+        check_text("answer", answer, "Leave it out for the merge's own.")
+    base = _base(recipe, public, stop)
+    shapes = {
+        name: base.shape(name)
+        for name in base.names()
+        if base.dtype(name) in FLOATS and weighs(name, base.dtype(name), base.shape(name))
+    }
+    parts = parts_of(shapes, by)
+    check(stop)
+    report(progress, 0, len(parts), "the answer")
+    exchange = _exchange(resident, prompt, answer, stop)
+    run = _Run(recipe, base, Shell(resident.model, shapes), exchange)
+    loss = run.loss(())
+    effects = []
+    for done, part in enumerate(parts):
+        check(stop)
+        report(progress, done, len(parts), part.name)
+        without = run.loss(part.tensors)
+        effects.append(Effect(part, without, without - loss))
+    check(stop)
+    roomy = (available_memory() or resident.nbytes + 1) > resident.nbytes
+    reference = run.loss(tuple(shapes)) if roomy else None
+    report(progress, len(parts), len(parts), "done")
+    said = answer if answer is not None else _text(resident, exchange)
+    counted = len(exchange.reply), by, loss, reference, tuple(effects)
+    return Attribution(recipe_hash(recipe), prompt, said, answer is None, *counted)
+
+
+def _base(recipe: MergeRecipe, public: bool, stop: Stop | None) -> Checkpoint:
+    """The base in the vocabulary of the merge."""
+    recipe = pinned_recipe(recipe, public)
+    names = (recipe.base, *(model.model for model in recipe.models))
+    models = [open_checkpoint(name, public=public, stop=stop) for name in names]
+    return aligned(recipe, models).base
+
+
+def _exchange(resident: Resident, prompt: str, answer: str | None, stop: Stop | None) -> Exchange:
+    ids = tuple(prompt_ids(resident, prompt))
+    if answer is None:
+        return own_replies(resident, [ids], longest=MOST_TOKENS, stop=stop)[0]
+    reply, most = tuple(answer_ids(resident, answer)), room(resident.model, len(ids))
+    if len(reply) > most:
+        raise InvalidValue(
+            f"The answer takes {len(reply)} tokens, and after this prompt the model reads at most "
+            f"{most}. Shorten one of them."
+        )
+    return Exchange(ids, reply)
+
+
+def _text(resident: Resident, exchange: Exchange) -> str:
+    ends = end_ids(resident.model, resident.tokenizer)
+    return text_of(resident.tokenizer, [token for token in exchange.reply if token not in ends])
+
+
+class _Run:
+    """One answer, and what is asked of it again and again."""
+
+    def __init__(
+        self, recipe: MergeRecipe, base: Checkpoint, shell: Shell, exchange: Exchange
+    ) -> None:
+        self._base, self._shell, self._exchange = base, shell, exchange
+        self._dtype: torch.dtype = getattr(torch, recipe.dtype)
+
+    def loss(self, without: Sequence[str]) -> float:
+        """Mean negative log-likelihood of the answer, these tensors being the base's."""
+        with torch.inference_mode(), self._shell.holding(self._of_base(without)):
+            losses = surprise(*reply_logits(self._shell.model, [self._exchange]))
+            return float(losses.double().mean())
+
+    def _of_base(self, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """As a merge with a coefficient of 0 has them: rounded to the recipe's dtype."""
+        return {name: self._stored(name).to(self._dtype) for name in names}
+
+    def _stored(self, name: str) -> Tensor:
+        return to_torch(self._base.dtype(name), self._base.shape(name), self._base.raw(name))

@@ -1,0 +1,70 @@
+"""The command that shows which part of a merge an answer needs.
+
+Knows how people ask and what they see. PyTorch is imported inside the command.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dppa_core.attribution import CHOICES, OUTSIDE, Attribution, sentence
+from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.modules import order_kinds
+from dppa_core.recipe import load_recipe
+
+
+def attribute(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
+    prompt: Annotated[str, typer.Option(help="What the merge is asked.")],
+    answer: Annotated[
+        str | None, typer.Option(help="The answer to look at; the merge's own if unset.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="What is taken out at a time: layer or module.")
+    ] = "layer",
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Show how an answer's loss changes without the delta of each layer, or module."""
+    given = load_recipe(recipe)
+    if by not in CHOICES:  # before a model is loaded
+        raise InvalidValue(f"--by must be one of {', '.join(CHOICES)}, got {shown(by)}.")
+    from dppa_core.attribution_run import attribute as run  # noqa: PLC0415  (imports torch)
+    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+
+    with progress_line() as progress:
+        resident = ModelPool().get(given, progress=progress)
+        found = run(given, resident, prompt, answer, by=by, progress=progress)
+    emit(found.to_json(), attribution_text(found), as_json=as_json)
+
+
+def attribution_text(found: Attribution) -> str:
+    """The answer, its loss, and the change without each part, in nats per token."""
+    own = "the merge's own answer" if found.own else "the answer"
+    base = "" if found.base_loss is None else f", of the base {found.base_loss:.4f}"
+    lines = [
+        f"{own}: {' '.join(found.answer.split())!r} ({found.tokens} tokens)",
+        f"loss of the merge {found.loss:.4f} nats per token{base}",
+        f"change of the loss, in nats per token, without the delta of each {found.by}:",
+    ]
+    rows = _by_layer(found) if found.by == "layer" else _by_module(found)
+    return "\n".join([*lines, rows, sentence(found)])
+
+
+def _by_layer(found: Attribution) -> str:
+    rows = [
+        [OUTSIDE if e.part.layer is None else str(e.part.layer), f"{e.change:+.4f}"]
+        for e in found.effects
+    ]
+    return table(["layer", "change"], rows)
+
+
+def _by_module(found: Attribution) -> str:
+    changes = {(e.part.layer, e.part.kind): f"{e.change:+.4f}" for e in found.effects}
+    kinds = order_kinds(kind for _, kind in changes if kind)
+    layers = dict.fromkeys(layer for layer, _ in changes)
+    rows = [[str(layer), *(changes.get((layer, kind), "-") for kind in kinds)] for layer in layers]
+    return table(["layer", *kinds], rows)

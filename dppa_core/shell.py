@@ -1,0 +1,84 @@
+"""A second model over the memory of a first, in which single tensors may be other ones.
+
+Knows a transformers model in memory; no checkpoint, no recipe. The first one never changes, so
+that others may compute with it meanwhile, and nothing needs to be put back.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+from torch import Tensor, nn
+
+from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.places import find_places
+
+
+class Shell:
+    """The structure of a model anew, its parameters the model's own.
+
+    Args:
+        model: A transformers model on the CPU.
+        shapes: Name in the checkpoint -> shape, of the tensors that may be exchanged.
+
+    Attributes:
+        model: What to compute with.
+    """
+
+    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        owned = chain(model.parameters(), model.buffers())
+        self.model = copy.deepcopy(model, {id(tensor): tensor for tensor in owned})
+        self._places = find_places(self.model, shapes)
+        self._parameters: tuple[Tensor, ...] = tuple(self.model.parameters())
+
+    @contextmanager
+    def holding(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+        """Compute with these tensors for as long as the block runs; others are not copied.
+
+        Args:
+            tensors: Name in the checkpoint -> values, rounded to the parameter's dtype.
+
+        Raises:
+            IncompatibleCheckpoints: a tensor that does not lie in memory in one piece.
+        """
+        fresh: dict[int, nn.Parameter] = {}
+        for name, values in tensors.items():
+            place = self._places.get(name)
+            owner = None if place is None else self._owner(place)
+            if place is None or owner is None:
+                raise IncompatibleCheckpoints(
+                    f"{name} does not lie in memory in one piece, so that it cannot be exchanged "
+                    "there. An architecture that computes its weights while loading is the usual "
+                    "cause."
+                )
+            if id(owner) not in fresh:
+                fresh[id(owner)] = nn.Parameter(owner.detach().clone(), requires_grad=False)
+            offset = place.storage_offset() - owner.storage_offset()
+            room = fresh[id(owner)].detach().as_strided(place.shape, place.stride(), offset)
+            room.copy_(values.reshape(place.shape))
+        held = [
+            (module, key, parameter)
+            for module in self.model.modules()
+            for key, parameter in module._parameters.items()
+            if id(parameter) in fresh
+        ]
+        try:
+            for module, key, parameter in held:
+                module._parameters[key] = fresh[id(parameter)]
+            yield
+        finally:
+            for module, key, parameter in held:
+                module._parameters[key] = parameter
+
+    def _owner(self, place: Tensor) -> Tensor | None:
+        """The parameter in whose memory a place lies."""
+        start = place.data_ptr()
+        for parameter in self._parameters:
+            first = parameter.data_ptr()
+            if first <= start < first + parameter.numel() * parameter.element_size():
+                return parameter
+        return None
