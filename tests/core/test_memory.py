@@ -17,8 +17,11 @@ from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import WeightsWriter
 from tests.tiny import Shape
 
-MARGIN = 40
-"""MiB by which the peak may differ; either larger model, and the merge, are 116 MiB larger."""
+MARGIN = 60
+"""MiB by which the peak may differ; either larger model, and the merge, are 116 MiB larger.
+
+Of mapped files what is read but not yet released counts too: on a busy machine up to 40.
+"""
 
 ROWS = {"small": 3_000, "large": 20_000}
 METHODS = {
