@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3"]
 NONE = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -20,7 +21,7 @@ def main(arguments: list[str]) -> int:
         ["-m", "browser", "-n", "2", "--dist", "worksteal"],
     ]
     codes = [
-        subprocess.run([sys.executable, "-m", "pytest", *half, *arguments], check=False).returncode
+        subprocess.run([*PYTEST, *half, *arguments], check=False).returncode
         for half in halves
     ]
     ran = [code for code in codes if code != NONE]
