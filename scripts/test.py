@@ -21,8 +21,7 @@ def main(arguments: list[str]) -> int:
         ["-m", "browser", "-n", "2", "--dist", "worksteal"],
     ]
     codes = [
-        subprocess.run([*PYTEST, *half, *arguments], check=False).returncode
-        for half in halves
+        subprocess.run([*PYTEST, *half, *arguments], check=False).returncode for half in halves
     ]
     ran = [code for code in codes if code != NONE]
     return max(ran, key=abs, default=NONE)
