@@ -6,7 +6,7 @@
   const { html, say, put, percent1, percent, count } = dppa.shapes;
   const WORDS = {
     idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
-    measuring: "measuring …",
+    measuring: "measuring …", exporting: "exporting …",
   };
   const STOPS = { stop: "chat", "score-stop": "score" };
   const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };

@@ -19,6 +19,7 @@ PANES = (
     '<button type="button" data-pane="see" aria-pressed="true">See</button>'
     '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
     '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
+    '<button type="button" data-pane="export" aria-pressed="false">Export</button>'
 )
 
 # On a phone the sliders stay on the screen while the plots scroll; their words fold away.

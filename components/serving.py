@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.downloads import download_route
 from components.presets import first_session
 from components.studio import Studio
 from components.theme import page_head, page_theme
@@ -39,7 +40,8 @@ def launch_options() -> dict[str, Any]:
 def start(page: gr.Blocks, **options: Any) -> str:
     """Serve the page, load the models behind it, and return its local address."""
     studio: Studio = page.studio
-    _, url, _ = page.launch(prevent_thread_lock=True, **(launch_options() | options))
+    routes = {"app_kwargs": {"routes": [download_route(page.exports)]}}
+    _, url, _ = page.launch(prevent_thread_lock=True, **(launch_options() | routes | options))
     if os.environ.get("DPPA_WARM") != "0":
         studio.warm_up(first_session().recipe())
     return url.rstrip("/")

@@ -11,7 +11,7 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-STYLES = ("style.css", "panes.css", "offer.css", "tune.css")
+STYLES = ("style.css", "panes.css", "offer.css", "tune.css", "export.css")
 SCRIPTS = (
     "store.js",
     "shapes.js",
@@ -28,6 +28,7 @@ SCRIPTS = (
     "boxes.js",
     "status.js",
     "chat.js",
+    "export.js",
     "score.js",
 )
 

@@ -7,6 +7,8 @@ import gradio as gr
 from components.amplify import build_amplify
 from components.chat import build_chat, wire_chat
 from components.evaluate import build_score, wire_score
+from components.export import build_export, wire_export
+from components.exports import OWN, PUBLIC, Exports
 from components.forms import Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title
 from components.live import static
@@ -32,14 +34,15 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     """The whole interface, its queue configured; nothing is loaded or started yet."""
     studio = studio or Studio(public=is_public())
     session = first_session()
+    exports = Exports(PUBLIC if studio.public else OWN)
     with gr.Blocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
-        page = _layout(session, studio)
+        page = _layout(session, studio, exports)
         wire(blocks, page, studio)
-    blocks.studio = studio
+    blocks.studio, blocks.exports = studio, exports
     return blocks.queue(max_size=QUEUE_SIZE, api_open=False, default_concurrency_limit=4)
 
 
-def _layout(session: Session, studio: Studio) -> Page:
+def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     with gr.Row(elem_id="head"):
         build_title()
         preset = build_preset(studio)
@@ -62,6 +65,9 @@ def _layout(session: Session, studio: Studio) -> Page:
             with gr.Column(elem_id="score-pane", elem_classes="pane"):
                 gr.HTML("<h2>Score</h2>", js_on_load=None)
                 score = build_score()
+            with gr.Column(elem_id="export-pane", elem_classes="pane"):
+                gr.HTML("<h2>Export</h2>", js_on_load=None)
+                export = build_export()
     controls = Controls(
         models=models,
         rate=rate,
@@ -77,6 +83,7 @@ def _layout(session: Session, studio: Studio) -> Page:
     )
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
+    wire_export(export, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Shaped
 from numpy import ndarray
@@ -73,6 +74,7 @@ def merge_to_folder(
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     sync: bool = True,
+    public: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -86,7 +88,7 @@ def merge_to_folder(
     Args:
         recipe: What to merge.
         out: The folder to make.
-        backend: See `Merger`.
+        backend, public: See `Merger`.
         overwrite: Whether a checkpoint folder that is there may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
         sync: Whether to wait until the disk has everything; see `atomic_folder`.
@@ -99,10 +101,10 @@ def merge_to_folder(
         NotAllowed: it may not be replaced; see `check_target`.
         CheckpointError: see `Merger`.
     """
-    began, out = time.perf_counter(), Path(out)
+    began, out, threads = time.perf_counter(), Path(out), worker_count(workers)
     check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
-    threads = worker_count(workers)
-    merger = Merger(recipe, backend=backend, workers=threads, progress=progress, stop=stop)
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    merger = Merger(recipe, backend=backend, public=public, workers=threads, **told)
     recipe = merger.recipe
 
     def check_again() -> Path:

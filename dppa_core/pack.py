@@ -88,6 +88,7 @@ def pack_models(
     coefficient: float | None = None,
     overwrite: bool = False,
     sync: bool = True,
+    public: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -104,6 +105,7 @@ def pack_models(
         coefficient: Instead of the recipe's; 1 for packs that are to be weighed when merged.
         overwrite: Whether a folder of packs that is there may be replaced.
         sync: Whether to wait until the disk has everything.
+        public: Whether strangers wrote the recipe; see `Merger`.
         workers: Threads; one for every available core if unset. The bytes are the same.
         progress: Told tensor by tensor.
         stop: Ends the work between two slices; nothing is left behind.
@@ -127,7 +129,7 @@ def pack_models(
         for name, one in chosen.items():
             one = one if coefficient is None else replace(one, coefficient=coefficient)
             alone = replace(recipe, models=(one,), chat_template="auto")  # a pack holds none
-            merger = Merger(alone, workers=threads, progress=progress, stop=stop)
+            merger = Merger(alone, public=public, workers=threads, progress=progress, stop=stop)
             read += merger.folders()
             packer = _Packer(merger, threads, progress, stop)
             reports.append(packer.write(folder / (name + SUFFIX)))
@@ -147,7 +149,8 @@ def pack_names(models: Sequence[DomainModel]) -> dict[str, DomainModel]:
     return found
 
 
-def _choose(recipe: MergeRecipe, wanted: str | None) -> dict[str, DomainModel]:
+def check_packable(recipe: MergeRecipe) -> None:
+    """Refuse a recipe of which no part is one model's; raises InvalidRecipe."""
     if get_method(recipe.method).combination is not None and len(recipe.models) > 1:
         raise InvalidRecipe(
             f"{recipe.method} makes one delta of all models, so no part of it is the pack of one. "
@@ -158,6 +161,10 @@ def _choose(recipe: MergeRecipe, wanted: str | None) -> dict[str, DomainModel]:
             f"vocabulary: {recipe.vocabulary}: a pack is laid over the base, row by row, so its "
             "vocabulary is the base's. Merge into a folder instead."
         )
+
+
+def _choose(recipe: MergeRecipe, wanted: str | None) -> dict[str, DomainModel]:
+    check_packable(recipe)
     names = pack_names(recipe.models)
     if wanted is None:
         return names

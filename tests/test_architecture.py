@@ -61,6 +61,7 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 SHARED = {"session", "figures", "tables", "findings", "forms", "notices", "theme", "live"}
 SHARED |= {"presets", "studio", "method_choice"}
 SHARED |= {"session_json", "session_levels", "session_state", "curve"}
+SHARED |= {"exports", "export_work", "export_values", "downloads"}
 COMPOSERS = {
     "workbench",
     "page",

@@ -1,0 +1,199 @@
+"""The export: what can be taken away of the merge, made on request and fetched as single files.
+
+Knows sessions and the files on offer; how the pane looks is assets/export.js.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.downloads import address_of
+from components.export_values import export_value, look, needed_bytes
+from components.export_work import Work, find_maker, sha256_of
+from components.exports import Exports, Offer
+from components.forms import PRIVATE, Controls, queued
+from components.live import live, pack, static
+from components.notices import message, show_errors
+from components.session_json import parsed
+from components.studio import Emit, Studio
+from dppa_core.errors import Cancelled, DppaError
+from dppa_core.preflight.facts import in_bytes
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """The components of the pane."""
+
+    offer: gr.HTML
+    """What there is to take: sizes, times, texts."""
+    made: gr.HTML
+    """What is being made, and what can be fetched."""
+    card: gr.Markdown
+    place: gr.HTML
+
+
+def build_export() -> ExportView:
+    """What there is, what is being made, and the model card as it would be."""
+    offer = live("export", None, events=("look",))
+    made = live("made", made_value((), "idle"), events=("make", "stop", "forget"))
+    with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):
+        static(
+            '<p class="how">The README.md of the merged folder, without its plots. The hashes '
+            "of the weights are added when they are made.</p>",
+            "card-hint",
+        )
+        card = gr.Markdown("", elem_id="card", sanitize_html=True, latex_delimiters=[])
+    return ExportView(offer, made, card, static("", "export-place"))
+
+
+def made_value(offers: tuple[Offer, ...], state: str, **more: Any) -> dict[str, Any]:
+    """What is being made, and what can be fetched.
+
+    Args:
+        offers: Of this visitor.
+        state: idle, working, done, stopped or failed.
+        more: id (of a run), kind, recipe, what (runs), share (0 to 1, or None), note.
+    """
+    now = time.monotonic()
+    rows = [
+        {
+            "word": one.word,
+            "address": address_of(one.word),
+            "name": one.name,
+            "size": in_bytes(one.nbytes),
+            "sha256": one.sha256,
+            "seconds": max(0, round(one.until - now)),
+            "downloads": one.downloads,
+        }
+        for one in offers
+    ]
+    return {"state": state, "rows": rows, **more}
+
+
+def make_events(
+    recipe: MergeRecipe,
+    kind: str,
+    visitor: str,
+    exports: Exports,
+    studio: Studio,
+    emit: Emit,
+    stop: Stop,
+) -> None:
+    """Make one file and offer it; runs in a thread of its own. Emits ("now", what, share)."""
+
+    def tell(what: str, share: float | None) -> None:
+        emit(("now", what, share))
+
+    tell("Looking at the models", None)
+    make, work = find_maker(kind), Work(studio.public, tell, stop)
+    known = look(recipe, public=studio.public, stop=stop)
+    with exports.room(visitor, needed_bytes(known, kind)) as room:
+        path = make(recipe, room.folder, work)
+        exports.offer(visitor, room, path, sha256_of(path, work))
+
+
+def stream_making(
+    recipe: MergeRecipe, kind: str, visitor: str, exports: Exports, studio: Studio
+) -> Iterator[dict[str, Any]]:
+    """Yield what the pane shows while a file is made, a few times a second."""
+    about = {"kind": kind, "recipe": recipe_hash(recipe), "id": secrets.token_hex(4)}
+    now: dict[str, Any] = {"what": "Starting", "share": None}
+    yield made_value(exports.offers(visitor), "working", **about, **now)
+    job = studio.start(
+        lambda emit, stop: make_events(recipe, kind, visitor, exports, studio, emit, stop)
+    )
+    for batch in job.batches(every=0.2):
+        if batch:
+            now = {"what": batch[-1][1], "share": batch[-1][2]}
+            yield made_value(exports.offers(visitor), "working", **about, **now)
+    if job.error is None:
+        yield made_value(exports.offers(visitor), "done", **about)
+    elif isinstance(job.error, Cancelled):
+        yield made_value(exports.offers(visitor), "stopped", **about)
+    else:
+        yield made_value(exports.offers(visitor), "failed", **about, note=message(job.error))
+
+
+def asked_for(values: Mapping[Any, Any], view: ExportView, key: str) -> str:
+    """What the browser put into the list of files: a kind to make, or the word of one to remove."""
+    value = parsed(values[view.made])
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def card_preview(card: str) -> str:
+    """A model card as it is shown here: front matter as a block, no images, no markup of others.
+
+    The page shows it as Markdown, sanitised; images would be asked of places a parent's card names.
+    """
+    _, front, body = card.split("---\n", 2)
+    lines = [line for line in body.splitlines() if not line.startswith("![")]
+    text = "\n".join(lines).replace("![", "!\\[").replace("<", "\\<")
+    return f"```yaml\n{front}```\n{text}"
+
+
+def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: Exports) -> None:
+    """Look, Make, Stop, Remove."""
+
+    @show_errors
+    def on_look(values: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            recipe = controls.session(values).recipe()
+            value = export_value(look(recipe, public=studio.public), recipe, public=studio.public)
+        except DppaError as error:
+            return {view.offer: pack({"problem": str(error)}), view.card: ""}
+        card = card_preview(value["texts"]["card"]["text"])
+        return {view.offer: pack(value), view.card: card}
+
+    @show_errors
+    def on_make(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
+        kind = asked_for(values, view, "make")
+        find_maker(kind)
+        recipe = controls.session(values).recipe()
+        for value in stream_making(recipe, kind, visitor(request), exports, studio):
+            yield {view.made: pack(value)}
+
+    @show_errors
+    def on_stop_making(request: gr.Request) -> dict[Any, Any]:
+        return {view.made: pack(made_value(exports.offers(visitor(request)), "stopped"))}
+
+    @show_errors
+    def on_forget(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        who = visitor(request)
+        exports.forget(who, asked_for(values, view, "forget"))
+        return {view.made: pack(made_value(exports.offers(who), "idle"))}
+
+    view.offer.look(
+        on_look,
+        inputs=controls.inputs,
+        outputs=[view.offer, view.card],
+        trigger_mode="always_last",
+        concurrency_id="look",
+        concurrency_limit=2,
+        **PRIVATE,
+    )
+    making = view.made.make(
+        on_make,
+        inputs=controls.inputs | {view.made},
+        outputs=[view.made],
+        concurrency_id="export",
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    making.failure(None, js="() => { window.dppa.makingRests(); return []; }", **PRIVATE)
+    view.made.stop(on_stop_making, None, [view.made], cancels=[making], queue=False, **PRIVATE)
+    view.made.forget(on_forget, inputs={view.made}, outputs=[view.made], queue=False, **PRIVATE)
+
+
+def visitor(request: gr.Request) -> str:
+    """Who asks, as far as this page knows: one open tab."""
+    return str(request.session_hash)

@@ -1,0 +1,179 @@
+"""What can be taken away of a recipe, before anything is made: sizes, times, texts, reasons.
+
+Knows recipes and what a merger says of them beforehand; writes nothing. The values go to the
+browser as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dppa_core.card import card_plots, model_card
+from dppa_core.errors import DppaError, NoCounterpart
+from dppa_core.floats import RAW_TYPES
+from dppa_core.merge_record import MergeRecord, planned_record
+from dppa_core.mergekit_export import export_mergekit
+from dppa_core.merger import Merger
+from dppa_core.pack import check_packable
+from dppa_core.pack_format import has_delta, mask_bytes
+from dppa_core.preflight.estimate import DISK_RATE, START, Sizes, estimate, in_time
+from dppa_core.preflight.facts import in_bytes
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.sources import zoo_root
+from dppa_core.workers import worker_count
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a merge before it is made."""
+
+    recipe: MergeRecipe
+    """With the commits of models of the Hub."""
+    record: MergeRecord
+    sizes: Sizes
+    shapes: dict[str, tuple[int, ...]]
+    """Of the base's tensors."""
+    weights: int
+    """Bytes of the merged weights."""
+    beside: int
+    """Bytes of the other files of the folder, about."""
+    packed: int
+    """Bytes of all delta packs at most."""
+
+
+def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Known:
+    """Open the models of a recipe and ask what a merge would be.
+
+    Raises:
+        DppaError: as a merge would, but for what only its weights can tell.
+    """
+    merger = Merger(recipe, public=public, stop=stop)
+    companions = merger.companions()
+    record = planned_record(
+        merger.parents(), merger.plans, companions.origins, merger.base_warnings()
+    )
+    numel = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
+    stored = tuple(
+        sum(math.prod(one.shape(name)) * _width(one.dtype(name)) for name in one.names())
+        for one in (merger.base, *merger.tuned)
+    )
+    plots = sum(map(len, card_plots(merger.recipe, record).values()))
+    return Known(
+        recipe=merger.recipe,
+        record=record,
+        sizes=Sizes(
+            parameters=sum(numel.values()),
+            stored=stored,
+            dtype=recipe.dtype,
+            combines=merger.combines,
+            workers=worker_count(None),
+        ),
+        shapes={name: merger.base.shape(name) for name in merger.names()},
+        weights=sum(numel[name] * _width(merger.dtype(name)) for name in numel),
+        beside=sum(map(len, companions.files.values())) + plots + 250 * len(numel) + 4000,
+        packed=_packed(merger, record, numel),
+    )
+
+
+def _width(dtype: str) -> int:
+    return np.dtype(RAW_TYPES[dtype]).itemsize
+
+
+def _packed(merger: Merger, record: MergeRecord, numel: dict[str, int]) -> int:
+    """One bit for every weight, and every weight that is kept; of each model."""
+    names = [name for name in merger.names() if has_delta(merger.base, name)]
+    every, inside = sum(numel[n] for n in names), sum(m.numel for m in merger.modules)
+    width = _width(merger.dtype(names[0])) if names else 0
+    total = 0
+    for index, model in enumerate(merger.recipe.models):
+        density = record.density(index)
+        kept = round(inside * (1 - model.levels[-1] if density is None else density))
+        total += mask_bytes(every) + (kept + every - inside) * width + 60 * len(names)
+    return total
+
+
+def seconds_of(known: Known, kind: str) -> float:
+    """About how long making a kind of file takes, its models in memory."""
+    sizes = known.sizes
+    once = estimate(sizes).merge_seconds - START
+    if kind == "packs":  # every merge of one model is computed twice
+        return 2 * len(known.recipe.models) * once
+    return once + 2 * known.weights / DISK_RATE
+
+
+def bytes_of(known: Known, kind: str) -> int:
+    """About how large a kind of file is."""
+    return known.packed if kind == "packs" else known.weights + known.beside
+
+
+def needed_bytes(known: Known, kind: str) -> int:
+    """What lies on the disk at most while it is made: weights once more while they are zipped."""
+    return bytes_of(known, kind) + (known.weights if kind == "checkpoint" else known.packed)
+
+
+def export_value(known: Known, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
+    """What the pane shows.
+
+    Args:
+        known: Of the recipe.
+        asked: The recipe as the controls have it: its hash is what the browser knows.
+        public: Whether strangers ask.
+    """
+    texts = {
+        "recipe": _text("recipe.yaml", dump_recipe(known.recipe)),
+        "mergekit": mergekit_value(known.recipe, known.shapes, public=public),
+        "card": _text("README.md", model_card(known.recipe, known.record)),
+    }
+    return {
+        "recipe": recipe_hash(asked),
+        "files": {kind: _file(known, kind) for kind in ("checkpoint", "packs")},
+        "texts": texts,
+    }
+
+
+def _file(known: Known, kind: str) -> dict[str, Any]:
+    reason = _why_not(known.recipe) if kind == "packs" else ""
+    most = "at most " if kind == "packs" else ""
+    size = f"{most}{in_bytes(bytes_of(known, kind))}"
+    return {"size": size, "time": in_time(seconds_of(known, kind)), "reason": reason}
+
+
+def _why_not(recipe: MergeRecipe) -> str:
+    try:
+        check_packable(recipe)
+    except DppaError as error:
+        return str(error)
+    return ""
+
+
+def _text(name: str, text: str, notes: tuple[str, ...] = (), reason: str = "") -> dict[str, Any]:
+    size = in_bytes(len(text.encode()))
+    return {"name": name, "text": text, "size": size, "notes": list(notes), "reason": reason}
+
+
+def mergekit_value(
+    recipe: MergeRecipe, shapes: dict[str, tuple[int, ...]], *, public: bool
+) -> dict[str, Any]:
+    """The recipe in mergekit's words with what differs there, or why there are none."""
+
+    def place(reference: str) -> str:
+        if reference.startswith("zoo:"):
+            root = Path("assets/zoo") if public else zoo_root()
+            return str(root / reference[4:])
+        return reference.removeprefix("hub:")
+
+    name = "mergekit.yaml"
+    try:
+        found = export_mergekit(recipe, shapes=shapes, place=place)
+    except NoCounterpart as error:
+        return _text(name, "", reason=str(error))
+    notes = found.notes
+    if public:
+        notes += ("The embedded models are the folders assets/zoo/… of this page's repository.",)
+    return _text(name, found.text, notes)

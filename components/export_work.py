@@ -1,0 +1,123 @@
+"""Makes what is taken away: a merged checkpoint, delta packs, a report, each one file.
+
+Knows recipes and folders, not who asked. Work ends soon after its `stop` is set; whoever made the
+folder removes what is half-written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.merge import merge_to_folder
+from dppa_core.pack import pack_models
+from dppa_core.progress import Progress, Stop, check
+from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
+
+CHUNK = 4 * 1024**2
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in a zip: the same recipe gives the same bytes."""
+Tell = Callable[[str, float | None], None]
+"""Called with what is being done, and how much of it is done as a share, if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a maker needs to know beside the recipe."""
+
+    public: bool
+    """Whether strangers ask."""
+    tell: Tell
+    stop: Stop | None
+
+
+class Maker(Protocol):
+    """Makes one file in a folder that holds nothing else."""
+
+    def __call__(self, recipe: MergeRecipe, folder: Path, work: Work) -> Path: ...
+
+
+def make_checkpoint(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+    """The folder that `dppa merge` writes, zipped."""
+    made = folder / f"dppa-{recipe_hash(recipe)}"
+    merge_to_folder(
+        recipe,
+        made,
+        sync=False,
+        public=work.public,
+        progress=_teller(work.tell, "Merging", 0.0, 0.7),
+        stop=work.stop,
+    )
+    return zip_folder(made, folder / f"{made.name}.zip", work, begin=0.7)
+
+
+def make_packs(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+    """One delta pack for each domain model, and the recipe, zipped."""
+    made = folder / f"dppa-{recipe_hash(recipe)}-packs"
+    pack_models(
+        recipe,
+        made,
+        sync=False,
+        public=work.public,
+        progress=_teller(work.tell, "Packing"),
+        stop=work.stop,
+    )
+    (made / "recipe.yaml").write_text(dump_recipe(recipe), "utf-8")
+    return zip_folder(made, folder / f"{made.name}.zip", work)
+
+
+MAKERS: Mapping[str, Maker] = {"checkpoint": make_checkpoint, "packs": make_packs}
+
+
+def find_maker(kind: object) -> Maker:
+    """What makes a kind of file; raises UnknownName."""
+    if not isinstance(kind, str) or kind not in MAKERS:
+        raise UnknownName(f"{kind!r:.80}: nothing of that kind. {did_you_mean(str(kind), MAKERS)}")
+    return MAKERS[kind]
+
+
+def zip_folder(folder: Path, target: Path, work: Work, *, begin: float = 0.0) -> Path:
+    """Put a flat folder into a zip under its own name, file by file; a file in it is removed.
+
+    Not compressed: weights hardly shrink. The bytes depend on names and contents alone.
+    """
+    paths = sorted(folder.iterdir())
+    total, done = sum(path.stat().st_size for path in paths), 0
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in paths:
+            info = zipfile.ZipInfo(f"{folder.name}/{path.name}", EPOCH)
+            info.external_attr = 0o644 << 16
+            info.file_size = path.stat().st_size
+            with archive.open(info, "w") as out, path.open("rb") as source:
+                while block := source.read(CHUNK):
+                    check(work.stop)
+                    out.write(block)
+                    done += len(block)
+                    work.tell("Zipping", begin + (1 - begin) * done / max(total, 1))
+            path.unlink()
+    folder.rmdir()
+    return target
+
+
+def sha256_of(path: Path, work: Work) -> str:
+    """The hash of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as source:
+        while block := source.read(CHUNK):
+            check(work.stop)
+            found.update(block)
+    work.tell("Done", 1.0)
+    return found.hexdigest()
+
+
+def _teller(tell: Tell, what: str, begin: float = 0.0, end: float = 1.0) -> Progress:
+    def progress(done: int, total: int, _what: str) -> None:
+        share = begin + (end - begin) * done / total if total > 1 else None
+        tell(f"{what}: {done} of {total}" if total > 1 else f"{what} …", share)
+
+    return progress

@@ -1,0 +1,321 @@
+"""What is taken away: the very files of `dppa merge`, told beforehand, stopped without a trace."""
+
+import json
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.export import card_preview, made_value, make_events, stream_making
+from components.export_values import bytes_of, export_value, look, mergekit_value, needed_bytes
+from components.export_work import MAKERS, Work, zip_folder
+from components.exports import OWN, Exports
+from components.method_choice import MethodChoice
+from components.presets import first_session
+from components.studio import Studio
+from components.workbench import build_page
+from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe, recipe_hash
+from tests.command import Command
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Studio:
+    return Studio(public=True)
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Exports:
+    (tmp_path / "made").mkdir()
+    return Exports(OWN, tmp_path / "made")
+
+
+def left(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "made").rglob("*") if path.is_file())
+
+
+def make(
+    recipe: MergeRecipe, kind: str, exports: Exports, studio: Studio
+) -> tuple[Path, list[Any]]:
+    """Make a kind of file; where it lies, and what was told."""
+    told: list[Any] = []
+    make_events(recipe, kind, "ada", exports, studio, told.append, threading.Event())
+    return exports.offers("ada")[0].path, told
+
+
+def test_a_checkpoint_is_what_dppa_merge_writes(
+    exports: Exports, studio: Studio, tmp_path: Path
+) -> None:
+    recipe = first_session().recipe()
+    made, told = make(recipe, "checkpoint", exports, studio)
+    merge_to_folder(recipe, tmp_path / "merged")
+    with zipfile.ZipFile(made) as archive:
+        top = f"dppa-{recipe_hash(recipe)}/"
+        found = {name.removeprefix(top): archive.read(name) for name in archive.namelist()}
+    assert found == {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
+    assert {"model.safetensors", "recipe.yaml", "README.md", "tokenizer.json"} <= set(found)
+    assert left(tmp_path) == [made.name]
+    shares = [share for _, _, share in told if share is not None]
+    assert shares == sorted(shares) and shares[-1] == 1
+
+
+def test_the_same_recipe_gives_the_same_zip(exports: Exports, studio: Studio) -> None:
+    recipe = first_session().recipe()
+    for kind in MAKERS:
+        one, _ = make(recipe, kind, exports, studio)
+        two, _ = make(recipe, kind, exports, studio)
+        assert one != two and one.read_bytes() == two.read_bytes()
+        assert len({o.sha256 for o in exports.offers("ada") if o.name == one.name}) == 1
+
+
+def test_packs_are_those_of_dppa_pack(
+    exports: Exports, studio: Studio, dppa: Command, tmp_path: Path
+) -> None:
+    recipe = first_session().recipe()
+    made, _ = make(recipe, "packs", exports, studio)
+    with zipfile.ZipFile(made) as archive:
+        found = {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
+    (tmp_path / "recipe.yaml").write_bytes(found.pop("recipe.yaml"))
+    assert dppa("pack", tmp_path / "recipe.yaml", "--out", tmp_path / "packs") == 0
+    assert found == {path.name: path.read_bytes() for path in (tmp_path / "packs").iterdir()}
+    assert set(found) == {"math.safetensors", "finance.safetensors", "law.safetensors"}
+
+
+def test_sizes_are_told_before_and_hold(exports: Exports, studio: Studio) -> None:
+    recipe = first_session().recipe()
+    known = look(recipe, public=True)
+    made, _ = make(recipe, "checkpoint", exports, studio)
+    size = made.stat().st_size
+    assert 0.8 * size < bytes_of(known, "checkpoint") < 1.25 * size
+    assert size <= needed_bytes(known, "checkpoint")
+    packs, _ = make(recipe, "packs", exports, studio)
+    assert packs.stat().st_size <= needed_bytes(known, "packs")
+    weights = sum(
+        info.file_size
+        for info in zipfile.ZipFile(packs).infolist()
+        if info.filename.endswith(".safetensors")
+    )
+    assert weights <= bytes_of(known, "packs") + 3 * 8192  # of headers, which are large here
+
+
+def test_the_pane_tells_what_there_is(studio: Studio) -> None:
+    recipe = first_session().recipe()
+    value = export_value(look(recipe, public=True), recipe, public=True)
+    json.dumps(value, allow_nan=False)
+    assert value["recipe"] == recipe_hash(recipe)
+    assert parse_recipe(value["texts"]["recipe"]["text"]) == recipe
+    assert value["files"]["packs"]["size"].startswith("at most ")
+    assert "DPPA" in value["texts"]["mergekit"]["reason"] and not value["texts"]["mergekit"]["text"]
+    assert value["texts"]["card"]["text"].startswith("---\n")
+
+
+def test_a_method_that_combines_has_no_packs_and_says_why(studio: Studio) -> None:
+    recipe = replace(first_session(), method=MethodChoice("ties")).recipe()
+    value = export_value(look(recipe, public=True), recipe, public=True)
+    assert "no part of it is the pack of one" in value["files"]["packs"]["reason"]
+    assert not value["files"]["checkpoint"]["reason"]
+
+
+def test_mergekit_gets_its_own_words_and_no_path_of_a_public_server(studio: Studio) -> None:
+    recipe = MergeRecipe(base="zoo:base", models=(DomainModel("zoo:math"),), method="linear")
+    told = mergekit_value(recipe, {}, public=True)
+    assert "model: assets/zoo/math" in told["text"] and "assets/zoo" in told["notes"][-1]
+    own = mergekit_value(recipe, {}, public=False)
+    assert str(Path("assets/zoo")) not in own["text"].replace("\\", "/") or own["text"]
+    assert own["notes"] == []
+
+
+# stopped, refused ---------------------------------------------------------------------------------
+
+
+class After:
+    """A stop that is set once it was looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_stopped_anywhere_nothing_half_made_stays(
+    exports: Exports, studio: Studio, tmp_path: Path, kind: str
+) -> None:
+    recipe = first_session().recipe()
+    stopped = 0
+    for looks in (0, 3, 20, 40, 60, 70):
+        try:
+            make_events(recipe, kind, "ada", exports, studio, lambda _: None, After(looks))
+        except Cancelled:
+            stopped += 1
+            assert left(tmp_path) == [] and exports.offers() == ()
+        else:
+            break
+    assert stopped >= 3
+    assert exports.nbytes == sum(one.nbytes for one in exports.offers())
+
+
+def test_closing_the_stream_stops_the_work(
+    exports: Exports, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def slow(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+        (folder / "half").write_bytes(b"x")
+        assert isinstance(work.stop, threading.Event)
+        work.tell("slow", 0.5)
+        work.stop.wait(20)
+        ended.set()
+        raise Cancelled("stopped")
+
+    monkeypatch.setitem(MAKERS, "checkpoint", slow)  # type: ignore[arg-type]
+    values = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    while next(values)["what"] != "slow":
+        pass
+    values.close()  # type: ignore[attr-defined]
+    assert ended.wait(5)
+    for _ in range(50):
+        if not left(tmp_path):
+            break
+        time.sleep(0.02)
+    assert left(tmp_path) == [] and exports.nbytes == 0
+
+
+def test_what_fails_is_told_and_leaves_nothing(studio: Studio, tmp_path: Path) -> None:
+    exports = Exports(replace(OWN, total=10), tmp_path)
+    *_, last = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    assert last["state"] == "failed" and "no room" in last["note"] and last["rows"] == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("reference", "calibration"),
+    [("/etc", None), ("acme/model", None), ("zoo:math", {"text": "/etc/passwd"})],
+)
+def test_a_stranger_reaches_nothing_of_this_computer(
+    exports: Exports, studio: Studio, tmp_path: Path, reference: str, calibration: Any
+) -> None:
+    from dppa_core.calibration import calibration_from  # noqa: PLC0415
+
+    recipe = MergeRecipe(
+        base="zoo:base",
+        models=(DomainModel(reference, (0.5,), (1.0,)),),
+        parameters={"significance": "fisher"} if calibration else {},
+        calibration=calibration_from(calibration, "calibration"),
+    )
+    for kind in MAKERS:
+        with pytest.raises(NotAllowed):
+            make(recipe, kind, exports, studio)
+    for maker in MAKERS.values():  # were it asked without a look at the models
+        with pytest.raises(NotAllowed):
+            maker(recipe, tmp_path, Work(True, lambda what, share: None, None))
+    assert left(tmp_path) == []
+
+
+# handlers ---------------------------------------------------------------------------------
+
+
+class Request:
+    """Who asks."""
+
+    def __init__(self, session_hash: str) -> None:
+        self.session_hash = session_hash
+
+
+@pytest.fixture
+def page(studio: Studio, tmp_path: Path) -> Iterator[gr.Blocks]:
+    blocks = build_page(studio)
+    blocks.exports._parent = tmp_path
+    yield blocks
+
+
+def press(page: gr.Blocks, name: str, who: str, **values: Any) -> dict[str, Any]:
+    """Call a handler as the page would; the last of what it gives, by elem_id."""
+    (event,) = [fn for fn in page.fns.values() if fn.name == name]
+    given = {block: values.get(block.elem_id or "", block.value) for block in event.inputs}
+    arguments = [given] if event.inputs else []
+    asks = "request" in event.fn.__annotations__
+    result = event.fn(*arguments, *([Request(who)] if asks else []))
+    if not isinstance(result, dict):
+        *_, result = result
+    return {block.elem_id: json.loads(v) if v.startswith("{") else v for block, v in result.items()}
+
+
+def test_a_visitor_makes_sees_and_removes_their_own(page: gr.Blocks) -> None:
+    assert press(page, "on_look", "ada")["export"]["recipe"]
+    made = press(page, "on_make", "ada", made=json.dumps({"make": "checkpoint"}))["made"]
+    assert made["state"] == "done" and made["kind"] == "checkpoint"
+    (row,) = made["rows"]
+    assert row["name"].endswith(".zip") and row["address"] == "export/" + row["word"]
+    theirs = press(page, "on_stop_making", "eve")["made"]
+    assert theirs["rows"] == []
+    remove = json.dumps({"forget": row["word"]})
+    press(page, "on_forget", "eve", made=remove)
+    assert press(page, "on_stop_making", "ada")["made"]["rows"]
+    assert press(page, "on_forget", "ada", made=remove)["made"]["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", "{}", "[]", '{"make": 3}', '{"make": "../x"}', '{"make": null}', None, 7]
+)
+def test_nothing_but_the_kinds_there_are_is_made(page: gr.Blocks, value: Any) -> None:
+    with pytest.raises(gr.Error):
+        press(page, "on_make", "ada", made=value)
+    assert page.exports.offers() == ()
+
+
+@pytest.mark.parametrize("value", ["", "[]", '{"forget": 3}', '{"forget": ["a"]}'])
+def test_an_odd_word_removes_nothing(page: gr.Blocks, value: Any) -> None:
+    press(page, "on_make", "ada", made=json.dumps({"make": "packs"}))
+    try:
+        press(page, "on_forget", "ada", made=value)
+    except gr.Error:
+        pass
+    assert len(page.exports.offers("ada")) == 1
+
+
+def test_a_merge_that_cannot_be_is_told_instead(page: gr.Blocks) -> None:
+    out = press(page, "on_look", "ada", rate=150)
+    assert "Pruning rate" in out["export"]["problem"] and out["card"] == ""
+
+
+def test_exports_wait_for_each_other_and_not_for_the_chat(page: gr.Blocks) -> None:
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_make"]
+    assert (event.concurrency_id, event.concurrency_limit) == ("export", 1)
+    assert event.queue is not False
+
+
+# the card ---------------------------------------------------------------------------------
+
+
+def test_the_cards_preview_shows_no_image_and_no_markup_of_a_model(studio: Studio) -> None:
+    recipe = first_session().recipe()
+    card = export_value(look(recipe, public=True), recipe, public=True)["texts"]["card"]["text"]
+    shown = card_preview(card + "<img src=x> text ![a](http://evil/x.png)\n")
+    assert shown.startswith("```yaml\nlibrary_name: transformers\n")
+    assert "density-1.svg" not in shown and "![" not in shown.replace("!\\[", "")
+    assert "\\<img" in shown and " <img" not in shown
+    assert "# base merged with math + finance + law" in shown
+
+
+def test_a_zip_of_an_empty_folder_is_a_zip(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    made = zip_folder(tmp_path / "e", tmp_path / "e.zip", Work(True, lambda *_: None, None))
+    assert zipfile.ZipFile(made).namelist() == [] and not (tmp_path / "e").exists()
+
+
+def test_only_what_exists_is_made() -> None:
+    from components.export_work import find_maker  # noqa: PLC0415
+
+    with pytest.raises(UnknownName, match="Did you mean 'packs'"):
+        find_maker("pack")
+    assert issubclass(OutOfBudget, DppaError) and made_value((), "idle")["rows"] == []

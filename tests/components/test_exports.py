@@ -1,0 +1,168 @@
+"""Files on offer: bounded, each visitor's own, gone after a time; and how they leave."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from components.downloads import address_of, download_route
+from components.exports import OWN, PREFIX, PUBLIC, Exports, Limits, Offer
+from dppa_core.errors import OutOfBudget
+
+SMALL = Limits(files=2, total=1000, hourly=2000, hourly_total=3000, seconds=60, downloads=2)
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Exports:
+    return Exports(SMALL, tmp_path)
+
+
+def put(exports: Exports, visitor: str, size: int = 100, name: str = "a.zip") -> Offer:
+    """Make one file, with something half-made beside it."""
+    with exports.room(visitor, size) as room:
+        path = room.folder / name
+        path.write_bytes(b"x" * size)
+        (room.folder / "half").mkdir()
+        (room.folder / "half" / "rest").write_bytes(b"y")
+        return exports.offer(visitor, room, path, "0" * 64)
+
+
+def left(tmp_path: Path) -> list[str]:
+    """Every file below the folder of the exports."""
+    return sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_nothing_is_made_before_something_is_asked_for(exports: Exports, tmp_path: Path) -> None:
+    assert exports.offers() == () and list(tmp_path.iterdir()) == []
+
+
+def test_what_was_made_stays_and_what_lay_beside_it_goes(exports: Exports, tmp_path: Path) -> None:
+    offer = put(exports, "ada")
+    assert left(tmp_path) == ["a.zip"]
+    assert exports.offers("ada") == (offer,) and exports.offers("eve") == ()
+    assert offer.nbytes == 100 and exports.nbytes == 100
+
+
+def test_a_room_that_made_nothing_leaves_nothing(exports: Exports, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), exports.room("ada", 10) as room:
+        (room.folder / "half").write_bytes(b"x")
+        raise ZeroDivisionError
+    assert left(tmp_path) == [] and exports.nbytes == 0
+
+
+def test_the_oldest_file_of_a_visitor_makes_room(exports: Exports, tmp_path: Path) -> None:
+    first = put(exports, "ada", name="1.zip")
+    other = put(exports, "eve", name="eve.zip")
+    put(exports, "ada", name="2.zip")
+    put(exports, "ada", name="3.zip")
+    assert [one.name for one in exports.offers("ada")] == ["3.zip", "2.zip"]
+    assert exports.fetch(first.word) is None and exports.fetch(other.word) is other
+    assert left(tmp_path) == ["2.zip", "3.zip", "eve.zip"]
+
+
+def test_all_files_together_stay_below_the_limit(exports: Exports) -> None:
+    put(exports, "ada", 600)
+    with pytest.raises(OutOfBudget, match="no room for 500 bytes now"):
+        put(exports, "eve", 500)
+    with exports.room("eve", 400), pytest.raises(OutOfBudget, match="no room"):
+        put(exports, "bob", 10)  # what is being made counts as well
+    put(exports, "bob", 10)
+
+
+def test_an_hour_has_an_end_for_one_visitor_and_for_all(tmp_path: Path) -> None:
+    exports = Exports(replace(SMALL, files=1, total=5000), tmp_path)
+    for _ in range(2):
+        put(exports, "ada", 900)
+    with pytest.raises(OutOfBudget, match="for a visitor"):
+        put(exports, "ada", 900)
+    put(exports, "eve", 900)
+    with pytest.raises(OutOfBudget, match="all visitors together"):
+        put(exports, "bob", 900)
+
+
+def test_files_go_after_their_time_though_nobody_asks(tmp_path: Path) -> None:
+    exports = Exports(replace(SMALL, seconds=0.05), tmp_path)
+    word = put(exports, "ada").word
+    time.sleep(0.4)
+    assert left(tmp_path) == []
+    assert exports.fetch(word) is None
+
+
+def test_only_its_owner_removes_a_file(exports: Exports, tmp_path: Path) -> None:
+    word = put(exports, "ada").word
+    exports.forget("eve", word)
+    assert left(tmp_path) == ["a.zip"]
+    exports.forget("ada", word)
+    assert left(tmp_path) == []
+
+
+def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(
+    exports: Exports, tmp_path: Path
+) -> None:
+    dead = tmp_path / f"{PREFIX}dead"
+    dead.mkdir()
+    (dead / "big.zip").write_bytes(b"x")
+    put(exports, "ada")
+    assert not dead.exists()
+    other = Exports(SMALL, tmp_path)
+    put(other, "eve", name="eve.zip")
+    assert left(tmp_path) == ["a.zip", "eve.zip"]
+
+
+def test_the_folder_goes_with_its_owner_and_is_nobody_elses(tmp_path: Path) -> None:
+    exports = Exports(SMALL, tmp_path)
+    put(exports, "ada")
+    (folder,) = tmp_path.iterdir()
+    assert os.stat(folder).st_mode & 0o077 == 0
+    del exports  # as when the process ends
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strangers_have_less_than_the_owner_of_the_machine() -> None:
+    assert PUBLIC.seconds < OWN.seconds and PUBLIC.total < OWN.total
+    assert PUBLIC.hourly <= PUBLIC.hourly_total < OWN.hourly
+    assert PUBLIC.files < OWN.files and PUBLIC.downloads < OWN.downloads
+
+
+# how they leave -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(exports: Exports) -> TestClient:
+    return TestClient(Starlette(routes=[download_route(exports)]))
+
+
+def test_a_file_is_fetched_by_its_word_and_saved_not_shown(
+    exports: Exports, client: TestClient
+) -> None:
+    offer = put(exports, "ada", name="report.html")
+    answer = client.get("/" + address_of(offer.word))
+    assert answer.status_code == 200 and answer.content == b"x" * 100
+    assert answer.headers["content-disposition"] == 'attachment; filename="report.html"'
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(offer.word) >= 43  # 256 bits
+
+
+def test_a_file_is_fetched_a_few_times_and_asking_for_its_size_is_none(
+    exports: Exports, client: TestClient
+) -> None:
+    address = "/" + address_of(put(exports, "ada").word)
+    assert [client.head(address).status_code for _ in range(5)] == [200] * 5
+    assert [client.get(address).status_code for _ in range(3)] == [200, 200, 404]
+
+
+@pytest.mark.parametrize(
+    "word", ["", "x", "..", "%2e%2e%2fapp.py", "../../app.py", "%2Fetc%2Fpasswd", "a.zip"]
+)
+def test_no_other_word_and_no_path_gives_anything(
+    exports: Exports, client: TestClient, word: str
+) -> None:
+    put(exports, "ada")
+    answer = client.get("/export/" + word)
+    assert answer.status_code == 404 and b"import" not in answer.content

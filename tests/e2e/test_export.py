@@ -1,0 +1,126 @@
+"""The export: what there is is told, made on request, fetched, loaded by transformers."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import load_recipe
+from dppa_core.safetensors_io import open_file
+from tests.e2e.conftest import Visit
+from tests.e2e.studio import Studio
+
+SIZES = [1440, 390]
+READY = '#export [data-export="ready"], #export[data-export="ready"]'
+
+
+def open_export(studio: Studio) -> None:
+    """Bring the export to the front, and wait until it tells what there is."""
+    studio.wait_exact()
+    studio.open_pane("export")
+    studio.page.locator(READY).first.wait_for(state="attached")
+
+
+def make(studio: Studio, kind: str, folder: Path) -> Path:
+    """Make a file and fetch it as a person does."""
+    studio.page.locator(f'.take-row[data-kind="{kind}"] button', has_text="Make").click()
+    link = studio.page.locator(".made-link").first
+    link.wait_for()
+    with studio.page.expect_download() as waited:
+        link.click()
+    target = folder / waited.value.suggested_filename
+    waited.value.save_as(target)
+    return target
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_a_checkpoint_is_fetched_loads_and_equals_the_command_lines(
+    visit: Visit, tmp_path: Path, width: int
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415  (seconds)
+
+    studio = visit(width=width)
+    studio.set_rate(70)
+    open_export(studio)
+    recipe = studio.recipe
+    made = make(studio, "checkpoint", tmp_path)
+    assert made.name == f"dppa-{recipe}.zip"
+    zipfile.ZipFile(made).extractall(tmp_path)
+    folder = tmp_path / f"dppa-{recipe}"
+    merge_to_folder(load_recipe(folder / "recipe.yaml"), tmp_path / "again")
+    ours, theirs = (open_file(x / "model.safetensors") for x in (folder, tmp_path / "again"))
+    assert ours.tensors.keys() == theirs.tensors.keys()
+    assert all((ours.raw(name) == theirs.raw(name)).all() for name in ours.tensors)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.num_parameters() > 1e6
+    assert AutoTokenizer.from_pretrained(folder)("1 + 1")["input_ids"]
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_sizes_and_times_are_told_before_anything_is_made(visit: Visit, width: int) -> None:
+    studio = visit(width=width)
+    open_export(studio)
+    for kind in ("checkpoint", "packs"):
+        size = studio.page.locator(f'.take-row[data-kind="{kind}"] .take-size')
+        expect(size).to_contain_text("MB · about")
+    expect(studio.page.locator('.take-row[data-kind="mergekit"] .take-note')).to_contain_text(
+        "mergekit has no DPPA"
+    )
+    assert studio.page.locator(".made-row").count() == 0
+    assert studio.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_recipe_is_saved_as_the_page_has_it(studio: Studio, tmp_path: Path) -> None:
+    open_export(studio)
+    with studio.page.expect_download() as waited:
+        studio.page.locator('.take-row[data-kind="recipe"] button', has_text="Save").click()
+    waited.value.save_as(tmp_path / "recipe.yaml")
+    from dppa_core.recipe import recipe_hash  # noqa: PLC0415
+
+    assert waited.value.suggested_filename == "recipe.yaml"
+    assert recipe_hash(load_recipe(tmp_path / "recipe.yaml")) == studio.recipe
+
+
+def test_the_card_is_shown_as_text_of_its_own(studio: Studio) -> None:
+    open_export(studio)
+    studio.page.locator("#card-box button").first.click()
+    card = studio.page.locator("#card")
+    expect(card).to_contain_text("base merged with math + finance + law")
+    assert card.locator("img").count() == 0
+
+
+def test_a_moved_slider_makes_the_offer_anew(studio: Studio) -> None:
+    open_export(studio)
+    first = studio.recipe
+    studio.open_pane("see")
+    studio.set_rate(50)
+    studio.open_pane("export")
+    studio.page.locator(READY).first.wait_for(state="attached")
+    holder = studio.page.locator("#export [data-recipe], #export[data-recipe]").first
+    expect(holder).to_have_attribute("data-recipe", studio.recipe)
+    assert studio.recipe != first
+
+
+def test_making_is_stopped_and_leaves_nothing_to_fetch(studio: Studio) -> None:
+    open_export(studio)
+    row = studio.page.locator('.take-row[data-kind="packs"]')
+    row.locator("button", has_text="Make").click()
+    stop = studio.page.locator("#made-stop")
+    stop.click()
+    expect(studio.page.locator(".made-line")).to_have_text("Stopped. Nothing half-made was kept.")
+    expect(row.locator("button", has_text="Make")).to_be_enabled()
+    assert studio.page.locator(".made-row").count() == 0
+
+
+def test_a_file_of_another_visitor_is_not_in_the_list(visit: Visit, tmp_path: Path) -> None:
+    ada, eve = visit(), visit()
+    open_export(ada)
+    make(ada, "checkpoint", tmp_path)
+    open_export(eve)
+    make(eve, "packs", tmp_path)
+    assert eve.page.locator(".made-row").count() == 1
+    ada.page.locator(".made-row .remove").click()
+    expect(ada.page.locator(".made-row")).to_have_count(0)
+    assert eve.page.locator(".made-row").count() == 1
