@@ -48,7 +48,7 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
         "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert widths[0] <= widths[1]
-    for pane in ("see", "chat", "score"):
+    for pane in ("see", "chat", "score", "export"):
         screen.open_pane(pane)
         overflow = screen.page.evaluate(
             "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
@@ -69,7 +69,7 @@ def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     screen.page.add_script_tag(path=str(AXE))
     found = []
-    for pane in ("see", "chat", "score"):
+    for pane in ("see", "chat", "score", "export"):
         screen.open_pane(pane)
         result = screen.page.evaluate("() => axe.run({resultTypes: ['violations']})")
         for violation in result["violations"]:
