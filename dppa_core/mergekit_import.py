@@ -1,7 +1,7 @@
 """mergekit's recipes read as ours, and what is not the same then.
 
 Knows the two formats; opens no model. What mergekit does was read from its documentation and its
-version 0.1.4.
+version 0.1.5.
 """
 
 from __future__ import annotations

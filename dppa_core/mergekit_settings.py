@@ -10,7 +10,6 @@ from typing import Any
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.modules import layer_count, layer_of
-from dppa_core.names import is_embedding
 from dppa_core.parameters import is_number
 
 _INSIDE = (
@@ -75,10 +74,13 @@ def read_setting(
 
 
 def _place(name: str, layers: int) -> float:
-    """Where a gradient is read: from 0, embeddings and first layer, to 1, last layer and head."""
+    """Where a gradient is read: from 0, the first layer, to 1, the last.
+
+    What is in no layer, the head too, is read at 0: so mergekit's plan has it.
+    """
     layer = layer_of(name)
     if layer is None:
-        return 0.0 if is_embedding(name) else 1.0
+        return 0.0
     return layer / (layers - 1) if layers > 1 else 1.0
 
 

@@ -1,7 +1,7 @@
 """How each of our methods is said in mergekit's words, with what differs or the reason why not.
 
 Knows the two vocabularies, no text format; opens no model. What mergekit does was read from its
-documentation and its version 0.1.4.
+documentation and its version 0.1.5.
 """
 
 from __future__ import annotations

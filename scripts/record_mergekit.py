@@ -20,41 +20,49 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 from safetensors.numpy import load_file  # noqa: E402
 
 from dppa_core.mergekit_export import export_mergekit  # noqa: E402
-from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models  # noqa: E402
+from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts  # noqa: E402
 
 RUN = """
 import importlib.metadata, sys, yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
-config = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[1])))
 options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
-run_merge(config, sys.argv[2], options)
+for number in range(int(sys.argv[1])):
+    config = MergeConfiguration.model_validate(yaml.safe_load(open(f"{number}.yaml")))
+    run_merge(config, f"out{number}", options)
 print(importlib.metadata.version("mergekit"))
 """
 
 
 def main() -> None:
     """Write tests/reference/mergekit.npz."""
-    python, kept = sys.argv[1], {}
     with TemporaryDirectory() as folder:
         root = Path(folder)
         save_models(root)
-        for number, (name, recipe) in enumerate(recipes(root).items()):
-            exported = export_mergekit(
-                recipe, shapes=SHAPE.tensors(), place=lambda ref: Path(ref).name
-            )
-            (root / "config.yaml").write_text(exported.text, "utf-8")
-            command = [python, "-c", RUN, "config.yaml", f"out{number}"]
-            done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
-            kept["version"] = np.array(done.stdout.split()[-1])
-            kept[f"{name}/recipe"] = np.array(exported.text)
+        wanted = exported(root) | texts()
+        for number, text in enumerate(wanted.values()):
+            (root / f"{number}.yaml").write_text(text, "utf-8")
+        command = [sys.argv[1], "-c", RUN, str(len(wanted))]
+        done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+        kept = {"version": np.array(done.stdout.split()[-1])}
+        for number, (name, text) in enumerate(wanted.items()):
+            kept[f"{name}/recipe"] = np.array(text)
             for file in sorted((root / f"out{number}").glob("*.safetensors")):
-                for tensor, values in load_file(file).items():
-                    if "embed" not in tensor:
-                        kept[f"{name}/{tensor}"] = values
-            sys.stdout.write(f"{name}: {len(exported.notes)} notes\n")
+                tensors = load_file(file).items()
+                kept |= {f"{name}/{one}": of for one, of in tensors if "embed" not in one}
     np.savez_compressed(RECORDED, **kept)
+    sys.stdout.write(f"{len(wanted)} merges\n")
+
+
+def exported(root: Path) -> dict[str, str]:
+    """Our recipes as mergekit's, by name."""
+    return {
+        name: export_mergekit(
+            recipe, shapes=SHAPE.tensors(), place=lambda reference: Path(reference).name
+        ).text
+        for name, recipe in recipes(root).items()
+    }
 
 
 if __name__ == "__main__":

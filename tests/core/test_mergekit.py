@@ -126,8 +126,8 @@ def test_slerp_by_layer_is_walked_straight() -> None:
     assert found.recipe.method == "task_arithmetic"
     assert found.recipe.models[0].coefficient == (
         Part("embed_tokens", 0.0),
-        Part("norm", 1.0),
-        Part("lm_head", 1.0),
+        Part("norm", 0.0),
+        Part("lm_head", 0.0),
         Part(None, {0: 0.0, 1: 0.5, 2: 1.0}),
     )
     assert ["straight" in note for note in found.notes] == [True]
@@ -171,28 +171,27 @@ def test_a_value_that_is_the_same_for_all_tensors_is_a_number(
 
 
 @pytest.mark.parametrize(
-    ("value", "embedding", "query", "down", "head"),
+    ("value", "beside", "query", "down"),
     [
-        ([0, 1], 0.0, [0.0, 0.5, 1.0], [0.0, 0.5, 1.0], 1.0),
-        ([1, 0, 1, 0], 1.0, [1.0, 0.5, 0.0], [1.0, 0.5, 0.0], 0.0),
+        ([0, 1], 0.0, [0.0, 0.5, 1.0], [0.0, 0.5, 1.0]),
+        ([1, 0, 1, 0], 1.0, [1.0, 0.5, 0.0], [1.0, 0.5, 0.0]),
         (
             [{"filter": ".layers.", "value": [0, 1]}, {"value": 0.25}],
             0.25,
             *2 * [[0, 0.5, 1]],
-            0.25,
         ),
-        ([{"filter": "mlp", "value": 1}, {"value": [0, 2]}], 0.0, [0, 1, 2], [1, 1, 1], 2.0),
+        ([{"filter": "mlp", "value": 1}, {"value": [0, 2]}], 0.0, [0, 1, 2], [1, 1, 1]),
     ],
 )
-def test_a_gradient_goes_from_the_embeddings_to_the_head(
-    value: object, embedding: float, query: list[float], down: list[float], head: float
+def test_a_gradient_goes_over_the_layers_and_starts_for_what_is_in_none(
+    value: object, beside: float, query: list[float], down: list[float]
 ) -> None:
     found = read_setting(value, "weight", llama_names(3))
     assert isinstance(found, dict)
-    assert found["model.embed_tokens.weight"] == embedding
+    assert found["model.embed_tokens.weight"] == beside
     assert [found[f"model.layers.{i}.self_attn.q_proj.weight"] for i in range(3)] == query
     assert [found[f"model.layers.{i}.mlp.down_proj.weight"] for i in range(3)] == down
-    assert found["model.norm.weight"] == found["lm_head.weight"] == head
+    assert found["model.norm.weight"] == found["lm_head.weight"] == beside
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from dppa_core.mergekit_export import export_mergekit
 from dppa_core.mergekit_import import import_mergekit
 from dppa_core.merger import Merger
 from dppa_core.recipe import MergeRecipe
-from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models
+from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts
 
 CASES = tuple(recipes(Path("x")))
+TEXTS = texts()
 
 
 @cache
@@ -70,10 +71,12 @@ def test_the_merge_is_mergekits(root: Path, name: str) -> None:
     assert_as_recorded(name, tensors(recipes(root)[name]))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_recipe_comes_back_as_the_same_merge(
+@pytest.mark.parametrize("name", [*CASES, *TEXTS])
+def test_a_recipe_of_mergekits_makes_the_same_merge_here(
     root: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
-    back = import_mergekit(str(recorded()[f"{name}/recipe"]), lambda base: tuple(SHAPE.tensors()))
+    text = str(recorded()[f"{name}/recipe"])
+    assert TEXTS.get(name, text) == text
+    back = import_mergekit(text, lambda base: tuple(SHAPE.tensors()))
     assert_as_recorded(name, tensors(back.recipe))

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from dppa_core.coefficients import Part
 from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
 from tests.tiny import Shape, random_llama, tuned_llama
 
@@ -41,6 +42,14 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         )
 
     layered = ({0: 0.5, 1: 0.25, 2: 1.0}, {0: 0.0, 1: 0.75})
+    by_part = (
+        (
+            Part("mlp.down_proj", -0.5),
+            Part("self_attn", {0: 0.5, 1: 0.0, 2: 1.0}),
+            Part(None, 0.25),
+        ),
+        (Part("input_layernorm", 1.0), Part("norm", 2.0), Part(None, {0: 0.0, 1: 0.75, 2: 0.5})),
+    )
     trimmed = {"density": 0.25, "ranked_in": "tensor", "scale": 1.5}
     by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})
     return {
@@ -48,6 +57,10 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         "linear, plain sum": recipe("linear", (0.25, 1.0), divide="nothing"),
         "task arithmetic": recipe("task_arithmetic", (0.75, -0.5)),
         "task arithmetic by layer": recipe("task_arithmetic", layered),
+        "task arithmetic by part": recipe("task_arithmetic", by_part),
+        "linear by part": recipe("linear", by_part, divide="nothing"),
+        "ties by part": recipe("ties", by_part, semantics="mergekit", divide="nothing", **trimmed),
+        "breadcrumbs by part": recipe("breadcrumbs", by_part, drop_smallest=0.5, drop_largest=0.25),
         "slerp": recipe("slerp", (1.0, 1.0), position=0.25),
         "slerp from the base": recipe("slerp", (1.0,), position=0.75),
         "ties": recipe("ties", (1.0, 1.0), **trimmed),
@@ -69,4 +82,40 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
         "sce": recipe("sce", (1.0, 1.0), density=0.5, semantics="mergekit"),
         "sce, rounded down": recipe("sce", (1.0, 1.0), density=0.45, semantics="mergekit"),
         "sce of all": recipe("sce", (1.0, 1.0), density=1.0, semantics="mergekit"),
+    }
+
+
+GRADIENTS = """
+merge_method: {method}
+base_model: base
+models:
+  - model: a
+    parameters:
+      weight:
+        - filter: self_attn
+          value: [0.25, 0.75]
+        - filter: mlp
+          value: [1, 0, 0.5, 0.25]
+        - filter: norm
+          value: 0.75
+        - value: 0.5
+  - model: b
+    parameters:
+      weight: [-0.5, 1, 0.5, 0, 0.25]
+parameters:
+  lambda: 0.5
+  normalize: false{more}
+dtype: float32
+"""
+"""As people write them: gradients of other lengths than the model has layers."""
+
+
+def texts() -> dict[str, str]:
+    """Recipes of mergekit's by name, with words of its own that no export has."""
+    return {
+        "task arithmetic by gradients": GRADIENTS.format(method="task_arithmetic", more=""),
+        "ties by gradients": GRADIENTS.format(method="ties", more="\n  density: 0.5"),
+        "breadcrumbs by gradients": GRADIENTS.format(
+            method="breadcrumbs", more="\n  density: 0.5\n  gamma: 0.25"
+        ),
     }
