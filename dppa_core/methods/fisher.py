@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.methods.fields import scale
 from dppa_core.methods.linear import NO_MEAN
 from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
@@ -34,13 +35,17 @@ class FisherParameters:
         "outweighs the others by scale alone. nothing: as it was measured.",
         choices=("norm", "nothing"),
     )
+    scale: float = scale(1.0)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -> Rows:
-    """The sum of coefficient, importance and delta, over the sum of the first two."""
+    """The sum of coefficient, importance and delta, over the sum of the first two; scaled.
+
+    The paper's own scale is 1: equal deltas stay what they are.
+    """
     weights = np.stack(
         [_importance(stack, model, parameters) for model in range(len(stack.models))]
     )
@@ -48,7 +53,7 @@ def fisher(stack: Stack, parameters: FisherParameters, statistic: None = None) -
     divisor = weights.sum(axis=0)
     # Weights that cancel have no mean: the base stays.
     none = np.abs(divisor) < NO_MEAN * np.abs(weights).sum(axis=0)
-    total = (weights * stack.deltas).sum(axis=0)
+    total = parameters.scale * (weights * stack.deltas).sum(axis=0)
     merged: Rows = np.where(none, 0.0, total / np.where(none, 1.0, divisor)).astype(np.float32)
     return merged
 

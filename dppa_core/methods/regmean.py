@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from dppa_core.methods.fields import scale
 from dppa_core.methods.linear import LinearParameters, linear
 from dppa_core.methods.method import Method
 from dppa_core.methods.stack import Combination, Rows, Stack
@@ -22,7 +23,7 @@ _ROUNDING = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True, slots=True)
 class RegmeanParameters:
-    """Settings of RegMean; the default is the paper's."""
+    """Settings of RegMean; the defaults are the paper's."""
 
     off_diagonal: float = number(
         0.9,
@@ -34,6 +35,7 @@ class RegmeanParameters:
         high=1.0,
         step=0.05,
     )
+    scale: float = scale(1.0)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -43,11 +45,12 @@ def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None)
     """The sum of delta times Gram matrix, times the inverse of the sum of Gram matrices.
 
     Worked out on the deltas, which is the same since the base is in all models. Tensors that are
-    no modules are averaged. Coefficients weigh the Gram matrices.
+    no modules are averaged. Coefficients weigh the Gram matrices; the scale multiplies what comes
+    out.
     """
     grams = [gram for gram in stack.statistics if gram is not None]
     if len(grams) < len(stack.models):
-        return linear(stack, LinearParameters())
+        return np.float32(parameters.scale) * linear(stack, LinearParameters())
     size = grams[0].shape[0]
     damping = np.full((size, size), parameters.off_diagonal)
     np.fill_diagonal(damping, 1.0)
@@ -59,6 +62,7 @@ def regmean(stack: Stack, parameters: RegmeanParameters, statistic: None = None)
         outputs = term if not outputs.size else outputs + term
         total += weighted
     merged = _solved(total, outputs, parameters.off_diagonal, min(stack.coefficients) > 0)
+    merged *= parameters.scale
     result: Rows = (merged if stack.inputs == 1 else merged.T).astype(np.float32)
     return result
 

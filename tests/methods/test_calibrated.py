@@ -129,6 +129,23 @@ def test_regmean_averages_what_is_no_module() -> None:
     assert regmean(stack, RegmeanParameters()).tolist() == [[2.0]]
 
 
+@pytest.mark.parametrize("scale", [-0.5, 2.5])
+@given(spec=specs())
+@settings(max_examples=10)
+def test_a_scale_multiplies_what_the_papers_merge(scale: float, spec: Spec) -> None:
+    for stack in spec.stacks():
+        weighted = weighed(stack, random_importance(spec, stack))
+        for found, once in (
+            (fisher(weighted, FisherParameters(scale=scale)), fisher(weighted, FisherParameters())),
+            (regmean(stack, RegmeanParameters(scale=scale)), regmean(stack, RegmeanParameters())),
+        ):
+            np.testing.assert_allclose(found, scale * once, rtol=1e-6, atol=1e-9)
+    grams = [np.eye(2), 3 * np.eye(2)]
+    stack = with_grams(stack_of([[1.0, 4.0], [5.0, 8.0]]), grams)
+    found = regmean(stack, RegmeanParameters(scale=scale))
+    np.testing.assert_allclose(found, [[4.0 * scale, 7.0 * scale]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("divide", ["norm", "nothing"])
 @given(spec=specs())
 @settings(max_examples=25)
