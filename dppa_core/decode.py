@@ -16,31 +16,45 @@ from dppa_core.errors import DamagedCheckpoint, InvalidValue, NonFiniteWeights
 from dppa_core.foreign import ForeignCode
 from dppa_core.progress import Stop, check
 from dppa_core.resident import Resident
+from dppa_core.sampling import Chooser, greedy
 
-Chooser = Callable[[torch.Tensor], torch.Tensor]
-"""Next-token logits (texts, vocabulary) -> token ids (texts,)."""
 LONGEST_RENDERED = 1_000_000
 """Characters a chat template may make of one prompt."""
 _OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
 _MANY = 1 << 30
 
 
-def prompt_ids(resident: Resident, prompt: str) -> list[int]:
-    """The token ids of one user turn in the tokenizer's chat template, ready for a reply.
+def rendered_prompt(resident: Resident, prompt: str) -> str:
+    """One user turn in the tokenizer's chat template, as text, ready for a reply.
 
     A tokenizer without a template gets the prompt as it stands.
+
+    Raises:
+        DamagedCheckpoint: a template that fails, or that writes without end.
+    """
+    tokenizer = resident.tokenizer
+    if not tokenizer.chat_template:
+        return prompt
+    turns = [{"role": "user", "content": prompt}]
+    with ForeignCode(f"{resident.key}: its tokenizer or chat template fails", _OF_ANOTHER):
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    if len(text) > LONGEST_RENDERED:
+        raise DamagedCheckpoint(
+            f"{resident.key}: its chat template makes {len(text)} characters of a prompt of "
+            f"{len(prompt)}; at most {LONGEST_RENDERED} are read. {_OF_ANOTHER}"
+        )
+    return text
+
+
+def prompt_ids(resident: Resident, prompt: str) -> list[int]:
+    """The token ids of `rendered_prompt`; without a template, special tokens are added.
 
     Raises:
         DamagedCheckpoint: a template that fails, or a tokenizer of another model.
     """
     tokenizer = resident.tokenizer
+    text = rendered_prompt(resident, prompt)
     with ForeignCode(f"{resident.key}: its tokenizer or chat template fails", _OF_ANOTHER):
-        text = _rendered(tokenizer, prompt) if tokenizer.chat_template else prompt
-        if len(text) > LONGEST_RENDERED:
-            raise DamagedCheckpoint(
-                f"{resident.key}: its chat template makes {len(text)} characters of a prompt of "
-                f"{len(prompt)}; at most {LONGEST_RENDERED} are read. {_OF_ANOTHER}"
-            )
         special = not tokenizer.chat_template
         ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
     rows = resident.model.get_input_embeddings().num_embeddings
@@ -50,11 +64,6 @@ def prompt_ids(resident: Resident, prompt: str) -> list[int]:
             f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {_OF_ANOTHER}"
         )
     return ids
-
-
-def _rendered(tokenizer: Any, prompt: str) -> str:
-    turns = [{"role": "user", "content": prompt}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
 def room(model: Any, used: int) -> int:
@@ -92,12 +101,12 @@ def answer_ids(resident: Resident, answer: str) -> list[int]:
 
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     """The text of a reply, finished or not; a last character that lacks bytes is left out."""
-    return str(tokenizer.decode(ids, skip_special_tokens=True)).rstrip("\ufffd").strip()
+    return decoded(tokenizer, ids).strip()
 
 
-def greedy(logits: torch.Tensor) -> torch.Tensor:
-    """The most likely token of each row."""
-    return logits.argmax(-1)
+def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    """As `text_of`, with the white space around it."""
+    return str(tokenizer.decode(ids, skip_special_tokens=True)).rstrip("\ufffd")
 
 
 def token_steps(

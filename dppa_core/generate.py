@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from dppa_core.decode import Chooser, end_ids, greedy, prompt_ids, room, text_of, token_steps
+from dppa_core.decode import decoded, end_ids, prompt_ids, room, token_steps
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import Stop
 from dppa_core.resident import Resident
+from dppa_core.sampling import TokenNumbers, sampler, token_numbers
 
 MOST_TOKENS = 256
 LONGEST_PROMPT = 2000
@@ -52,6 +53,61 @@ def _check_whole(name: str, value: object, low: int, high: int) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """A reply after one more token, and what the model thought of that token."""
+
+    id: int
+    text: str
+    """The reply so far; a last character that lacks bytes is left out."""
+    end: int
+    """Where this token ends in the reply, in characters; white space at its end may lie beyond."""
+    loss: float
+    """-ln of the probability the model gave this token, in nats."""
+    entropy: float
+    """Entropy of the model's next-token distribution, in bits."""
+    last: bool
+    """Whether it is the token that ends replies, which has no text."""
+
+
+def stream_tokens(
+    resident: Resident,
+    prompt: str,
+    settings: GenerationSettings = GenerationSettings(),  # noqa: B008  (frozen)
+    stop: Stop | None = None,
+) -> Iterator[ReplyToken]:
+    """Yield the reply after every token, the one that ends it included.
+
+    Loss and entropy are of the model's own distribution: temperature and top-p change what is
+    drawn, not them.
+
+    Args:
+        prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
+        stop: Looked at before each token; raises Cancelled once set.
+    """
+    model, tokenizer = resident.model, resident.tokenizer
+    check_text("prompt", prompt, "Type a question first.")
+    ids = torch.tensor([prompt_ids(resident, prompt)])
+    ends, written = end_ids(model, tokenizer), list[int]()
+    limit = min(settings.max_new_tokens, room(model, ids.shape[1]))
+    draw = sampler(settings.temperature, settings.top_p, settings.seed)
+    numbers = list[TokenNumbers]()
+
+    def choose(logits: torch.Tensor) -> torch.Tensor:
+        tokens = draw(logits)
+        numbers.append(token_numbers(logits[0], int(tokens[0])))
+        return tokens
+
+    for token in token_steps(model, ids, choose, limit=limit, stop=stop):
+        last = int(token) in ends
+        if not last:
+            written.append(int(token))
+        raw, seen = decoded(tokenizer, written).lstrip(), numbers[-1]
+        yield ReplyToken(int(token), raw.rstrip(), len(raw), seen.loss, seen.entropy, last)
+        if last:
+            return
+
+
 def stream_reply(
     resident: Resident,
     prompt: str,
@@ -64,16 +120,9 @@ def stream_reply(
         prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
         stop: Looked at before each token; raises Cancelled once set.
     """
-    model, tokenizer = resident.model, resident.tokenizer
-    check_text("prompt", prompt, "Type a question first.")
-    ids = torch.tensor([prompt_ids(resident, prompt)])
-    ends, written = end_ids(model, tokenizer), list[int]()
-    limit = min(settings.max_new_tokens, room(model, ids.shape[1]))
-    for token in token_steps(model, ids, _chooser(settings), limit=limit, stop=stop):
-        if int(token) in ends:
-            return
-        written.append(int(token))
-        yield text_of(tokenizer, written)
+    for token in stream_tokens(resident, prompt, settings, stop):
+        if not token.last:
+            yield token.text
 
 
 def check_text(name: str, text: str, remedy: str = "") -> None:
@@ -93,18 +142,3 @@ def check_text(name: str, text: str, remedy: str = "") -> None:
         raise InvalidValue(
             f"The {name} has {len(text)} characters; at most {LONGEST_PROMPT} are read. Shorten it."
         )
-
-
-def _chooser(settings: GenerationSettings) -> Chooser:
-    if settings.temperature == 0:
-        return greedy
-    random = torch.Generator().manual_seed(settings.seed)
-
-    def sample(logits: torch.Tensor) -> torch.Tensor:
-        shares, order = (logits / settings.temperature).softmax(-1).sort(-1, descending=True)
-        # The likeliest token always stays: what is before it sums to 0.
-        shares = shares.masked_fill(shares.cumsum(-1) - shares >= settings.top_p, 0.0)
-        chosen = torch.multinomial(shares, 1, generator=random)
-        return order.gather(-1, chosen)[:, 0]
-
-    return sample

@@ -140,6 +140,11 @@ class ModelPool:
             return tuple(self._slots)
 
     @property
+    def byte_budget(self) -> int:
+        """Most bytes of models it keeps in memory."""
+        return self._byte_budget
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all models in memory."""
         with self._table:

@@ -28,6 +28,7 @@ CORE_LAYERS = tuple(
         parameters modules names coefficients
         deltas significance density partition
         methods plan table
+        sampling
         licences quantisation vocabulary
         """,
         # files, and the loops over their bytes
@@ -62,11 +63,13 @@ SHARED = {"session", "figures", "tables", "findings", "forms", "notices", "theme
 SHARED |= {"presets", "studio", "method_choice"}
 SHARED |= {"session_json", "session_levels", "session_state", "curve"}
 SHARED |= {"exports", "export_work", "export_values", "downloads"}
+SHARED |= {"conversation", "question"}
 COMPOSERS = {
     "workbench",
     "page",
     "wiring",
     "wiring_models",
+    "wiring_chat",
 }  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 
@@ -186,6 +189,9 @@ def test_no_view_knows_another_view(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["figures", "tables", "session", "session_state", "method_choice"])
+@pytest.mark.parametrize(
+    "name", ["figures", "tables", "session", "method_choice", "conversation", "question"]
+)
 def test_values_of_the_page_need_no_gradio(name: str) -> None:
     path = ROOT / "components" / f"{name}.py"
     assert "gradio" not in top_level(path)

@@ -1,0 +1,81 @@
+"""How the next token is drawn from a model's logits, and what the model thought of it.
+
+Pure: logits in, token ids and numbers out. Temperature and top-p shape what is drawn; the numbers
+are always of the model's own distribution, before both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+
+Logits = Float[torch.Tensor, "texts vocabulary"]
+Chooser = Callable[[torch.Tensor], torch.Tensor]
+"""Next-token logits (texts, vocabulary) -> token ids (texts,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenNumbers:
+    """What a model thought when a token was chosen."""
+
+    loss: float
+    """-ln of the probability it gave that token, in nats; at least 0."""
+    entropy: float
+    """Entropy of its distribution over all tokens, in bits; 0 to log2 of the vocabulary."""
+
+
+def greedy(logits: torch.Tensor) -> torch.Tensor:
+    """The most likely token of each row."""
+    return logits.argmax(-1)
+
+
+def sampler(temperature: float, top_p: float, seed: int) -> Chooser:
+    """Draws tokens one after another; the same seed and logits give the same tokens.
+
+    Args:
+        temperature: Divides the logits, in (0, 2]; 0 takes the likeliest token, whatever else is
+            set.
+        top_p: Only the likeliest tokens that together hold this share are drawn, in (0, 1].
+    """
+    if temperature == 0:
+        return greedy
+    random = torch.Generator().manual_seed(seed)
+
+    def sample(logits: torch.Tensor) -> torch.Tensor:
+        shares, order = (logits / temperature).softmax(-1).sort(-1, descending=True)
+        chosen = torch.multinomial(within_top_p(shares, top_p), 1, generator=random)
+        return order.gather(-1, chosen)[:, 0]
+
+    return sample
+
+
+def within_top_p(shares: Logits, top_p: float) -> Logits:
+    """The fewest likeliest shares that together reach `top_p`, the others 0; not summing to 1.
+
+    The likeliest one always stays (nucleus sampling, Holtzman et al., arXiv:1904.09751).
+
+    Args:
+        shares: Probabilities of each row, falling.
+        top_p: In (0, 1]; 1 keeps all.
+    """
+    if top_p == 1:
+        return shares
+    before = shares.cumsum(-1) - shares  # held by the likelier ones
+    return shares.masked_fill(before >= top_p, 0.0)
+
+
+def token_numbers(logits: Float[torch.Tensor, " vocabulary"], token: int) -> TokenNumbers:
+    """Loss of one token and entropy of the distribution it was drawn from.
+
+    Args:
+        logits: Of one position, as the model gave them; -inf is a token that never comes.
+    """
+    logs = logits.log_softmax(-1)
+    nats = -(logs.exp() * logs.clamp(min=-1e4)).sum()  # 0 ln 0 is 0
+    return TokenNumbers(
+        loss=max(0.0, -float(logs[token])), entropy=max(0.0, float(nats) / math.log(2))
+    )
