@@ -4,15 +4,23 @@
   "use strict";
   const dppa = window.dppa;
   const { html, say, put } = dppa.shapes;
-  const STATES = {
-    waiting: "waits its turn …", merging: "merging the weights …", writing: "writing …",
-    done: "", stopped: "stopped", failed: "failed",
-  };
+  const talk = dppa.talk;
+  const RUNNING = ["waiting", "loading", "merging", "writing"];
 
-  dppa.part("transcript", ({ host, get, watch }) => {
+  dppa.part("transcript", ({ host, get, watch, trigger }) => {
     host.replaceChildren();
     const empty = html("p", { class: "empty" }, host,
       "Ask your own question or take one of these, then Send. Each question stands alone: earlier ones are not read.");
+    const bar = talk.barOf(host, {
+      turns: () => value.turns,
+      redraw: () => paint(),
+      forget: () => {
+        for (const { id } of value.turns) forgotten.add(id);
+        take({ order: [], turns: [], activity: "idle" });
+        document.querySelector("#prompt textarea")?.focus();
+        trigger("forget");
+      },
+    });
     const list = html("div", { class: "turns" }, host);
     const waits = html("p", { class: "note waits", hidden: "" }, host);
     const stage = host.closest("#chat-stage");
@@ -21,57 +29,56 @@
     let value = { turns: [] };
 
     function turnOf(turn) {
-      const root = html("section", { class: "turn", "data-turn": turn.id, "aria-label": "Question and answers" }, list);
-      html("p", { class: "question" }, root, turn.prompt);
+      const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
+      const head = html("div", { class: "turn-head" }, root);
+      html("p", { class: "question" }, head, turn.prompt);
+      const open = talk.icon(head, "prompt", "Show the question as the models read it");
+      const prompts = html("div", { class: "rendered", hidden: "" }, root);
+      put(open, "aria-expanded", "false");
+      open.addEventListener("click", () => {
+        prompts.hidden = !prompts.hidden;
+        put(open, "aria-expanded", !prompts.hidden);
+        paint();
+      });
       const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-      return { id: turn.id, root, answers: turn.answers.map((answer) => answerOf(grid, answer)) };
+      return { id: turn.id, root, prompts, answers: turn.answers.map(() => talk.answerOf(grid)), ballot: turn.blind ? talk.ballotOf(root, () => paint()) : null };
     }
-    function answerOf(grid, answer) {
-      const root = html("article", { class: "answer", "data-target": answer.target }, grid);
-      const head = html("header", {}, root);
-      html("span", { class: "swatch", "aria-hidden": "true" }, head);
-      html("strong", {}, head, answer.label);
-      const recipe = html("span", { class: "tag" }, head);
-      const text = html("p", { class: "answer-text" }, root);
-      const note = html("p", { class: "note" }, root);
-      return { root, recipe, text, note };
-    }
-    function fill({ root, recipe, text, note }, answer, current) {
-      const stale = answer.recipe !== "" && answer.recipe !== current;
-      put(root, "data-state", answer.state);
-      put(root, "data-recipe", answer.recipe);
-      put(root, "data-stale", stale);
-      root.style.setProperty("--model", answer.target === "merged" ? "var(--d-accent)"
-        : dppa.names[answer.target]?.colour ?? "var(--d-base)");
-      say(recipe, answer.recipe ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
-      put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
-      say(text, answer.text || (answer.state === "done" ? "(an empty answer)" : ""));
-      say(note, answer.note || STATES[answer.state] || "");
-      if (answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
+    function fillTurn(view, turn, current) {
+      const secret = talk.secretOf(turn), held = talk.heldBack(turn);
+      turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
+      if (!view.prompts.hidden) talk.showPrompts(view.prompts, talk.promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
+      view.ballot?.(turn);
     }
     function paint() {
       const current = dppa.recipe();
-      value.turns.forEach((turn, i) => turn.answers.forEach((answer, j) => fill(turns[i].answers[j], answer, current)));
+      value.turns.forEach((turn, i) => fillTurn(turns[i], turn, current));
     }
     // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
-    const running = (turn) => turn.answers.some(({ state }) => ["waiting", "merging", "writing"].includes(state));
-    const ended = new Map();
+    const running = (turn) => turn.answers.some(({ state }) => RUNNING.includes(state));
+    const ended = new Map(), forgotten = new Set();
     function settled(turn) {
       if (!running(turn)) ended.set(turn.id, turn);
       return ended.get(turn.id) ?? turn;
     }
+    // While a turn is written only that one is sent; the others are here.
+    function whole(next) {
+      const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
+      return next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
+    }
     function take(next) {
       if (!next || !Array.isArray(next.turns)) return;
       const low = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
-      const all = next.turns.map(settled);
+      const all = whole(next).map(settled);
       value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
+      bar.hidden = value.turns.length === 0;
       empty.hidden = value.turns.length > 0;
       if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
       const kept = new Map(turns.map((turn) => [turn.id, turn]));
       turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
       for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) turn.root.remove();
-      const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.recipe && a.text);
+      const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
       dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
+      talk.earlier = [...new Set(merged.map((answer) => answer.recipe).reverse())].slice(0, 8);
       if (dppa.activity.chat !== value.activity && value.activity === "idle") {
         say(told, "The answers are complete.");
       }

@@ -16,6 +16,9 @@
     level: "A pruning rate at which a band ends: above the line of 90 % lies the strongest tenth.",
     exact: "Counted in the weights by the server. While a slider moves, the page estimates, and says ≈.",
     recipe: "Everything that repeats this merge: base, models, rates, factors, coefficients. Two merges with the same characters are the same.",
+    speed: "Tokens written, the one that ends the answer included. Tokens per second of this model's own computing, reading the question included; the turns of others are not counted.",
+    loss: "How surprised the model is by its own answer: the mean of −ln p over these tokens, p as the model had it, before temperature and top-p. In nats per token; 0 is certain.",
+    entropy: "How open the next token was: the entropy of the model's distribution, before temperature and top-p. 0 bits is certain; 1 bit is a coin; each bit more doubles the choice. Point at a token, tap it, or take the arrow keys, for its number.",
   };
   const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
   let count = 0;

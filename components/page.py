@@ -11,12 +11,13 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.chat import ChatView, target_choices
+from components.chat import ChatView
 from components.forms import PRIVATE, Controls
 from components.live import pack
 from components.models import ModelsView
 from components.offer import OfferView
 from components.prune import AdvancedPruning
+from components.question import target_choices
 from components.see import SeeView, exact_payload, plots_payload
 from components.session import Session
 from components.studio import Studio

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -213,6 +213,14 @@ class Studio:
     def merged(self, recipe: MergeRecipe) -> bool:
         """Whether that merge is in memory; never waits for one."""
         return self._pool is not None and recipe_hash(recipe) in self._pool.loaded()
+
+    def loaded(self, reference: str) -> bool:
+        """Whether that model is in memory; never waits for one."""
+        return self._pool is not None and reference in self._pool.loaded()
+
+    def fit_together(self, sizes: Sequence[int]) -> bool:
+        """Whether models of these sizes, in bytes, may be used at the same time."""
+        return sum(sizes) <= self.pool().byte_budget
 
     def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> Outcome:
         """What that merge did to every module; kept for the next time."""

@@ -1,4 +1,4 @@
-"""Conversations and scores as plain values, and as the JSON the browser shows.
+"""Scores as plain values, and as the JSON the browser shows.
 
 Pure; knows neither models nor gradio.
 """
@@ -6,11 +6,9 @@ Pure; knows neither models nor gradio.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-RUNNING = ("waiting", "merging", "writing")
-"""States of an answer that is still coming."""
 PACE_AFTER = 2.0
 """Seconds of answering that must have been measured before the time left is told."""
 
@@ -32,69 +30,6 @@ class Scored(Protocol):
     def n(self) -> int:
         """Questions asked."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one model says to one question."""
-
-    target: str
-    """merged, or a model reference."""
-    label: str
-    recipe: str = ""
-    """Hash of the recipe that answers; empty for base and domain models."""
-    state: str = "waiting"
-    """waiting, merging, writing, done, stopped or failed."""
-    text: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question with its answers."""
-
-    id: str
-    prompt: str
-    answers: tuple[Answer, ...]
-
-    def changed(self, target: str, **changes: str) -> Turn:
-        """The turn with one answer changed."""
-        answers = tuple(
-            replace(answer, **changes) if answer.target == target else answer
-            for answer in self.answers
-        )
-        return replace(self, answers=answers)
-
-    def ended(self, state: str, note: str = "") -> Turn:
-        """The turn with every answer that was still coming ended."""
-        answers = tuple(
-            replace(answer, state=state, note=note) if answer.state in RUNNING else answer
-            for answer in self.answers
-        )
-        return replace(self, answers=answers)
-
-
-def transcript_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
-    """What the browser shows of the conversation."""
-    return {"turns": [asdict(turn) for turn in turns], "activity": activity}
-
-
-def apply_events(turn: Turn, batch: Sequence[tuple[Any, ...]]) -> Turn:
-    """The turn after some events, each (target, changes)."""
-    for target, changes in batch:
-        turn = turn.changed(target, **changes)
-    return turn
-
-
-def activity_of(turn: Turn) -> str:
-    """merging while any answer waits for its weights, else answering."""
-    states = {answer.state for answer in turn.answers}
-    return "merging" if "merging" in states else "answering"
-
-
-def stopped_turns(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The conversation after Stop: what was written so far stays."""
-    return tuple(turn.ended("stopped") for turn in turns)
 
 
 @dataclass(frozen=True, slots=True)

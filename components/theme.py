@@ -11,7 +11,14 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-STYLES = ("style.css", "panes.css", "offer.css", "tune.css", "export.css")
+STYLES = (
+    "style.css",
+    "panes.css",
+    "chat.css",
+    "offer.css",
+    "tune.css",
+    "export.css",
+)
 SCRIPTS = (
     "store.js",
     "shapes.js",
@@ -27,6 +34,9 @@ SCRIPTS = (
     "offer.js",
     "boxes.js",
     "status.js",
+    "answers.js",
+    "votes.js",
+    "conversation.js",
     "chat.js",
     "export.js",
     "score.js",
@@ -50,6 +60,7 @@ PALETTE = {
     "on-accent": ("#ffffff", "#1d120c"),
     "good": ("#1d6b45", "#7fd0a4"),
     "warn": ("#8a5a00", "#e8bd62"),
+    "entropy": ("#4aa3dc", "#00568c"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from components.amplify import build_amplify
-from components.chat import build_chat, wire_chat
+from components.chat import build_chat
 from components.evaluate import build_score, wire_score
 from components.export import build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
@@ -24,6 +24,7 @@ from components.session import Session
 from components.significance import build_significance
 from components.studio import Studio
 from components.wiring import wire
+from components.wiring_chat import wire_chat
 
 __all__ = ["build_page", "start"]
 

@@ -188,10 +188,12 @@ def test_no_view_knows_another_view(path: Path) -> None:
     assert known <= SHARED, f"views share through {sorted(SHARED)} only"
 
 
+@pytest.mark.parametrize("name", ["conversation", "question"])
+def test_values_of_the_chat_need_no_gradio(name: str) -> None:
+    assert "gradio" not in top_level(ROOT / "components" / f"{name}.py")
+
+
 @pytest.mark.parametrize("name", ["figures", "tables", "session", "session_state", "method_choice"])
-@pytest.mark.parametrize(
-    "name", ["figures", "tables", "session", "method_choice", "conversation", "question"]
-)
 def test_values_of_the_page_need_no_gradio(name: str) -> None:
     path = ROOT / "components" / f"{name}.py"
     assert "gradio" not in top_level(path)

@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.chat import Question, answer_events
 from components.figures import whole_json
 from components.models import chosen_reference, chosen_references, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
@@ -383,18 +382,6 @@ def test_an_error_in_a_job_is_kept_for_its_owner(studio: Studio) -> None:
     job = studio.start(work)
     assert list(job.batches(0.01)) is not None
     assert isinstance(job.error, Cancelled)
-
-
-def test_the_merge_and_the_base_answer_the_same_question(
-    studio: Studio, one_torch_thread: None
-) -> None:
-    question = Question("1 + 1?", ("merged", "zoo:base"), first_session().recipe(), 3, 0.0, 0)
-    seen: list[tuple[Any, ...]] = []
-    answer_events(question, studio, seen.append, threading.Event())
-    states = [(name, change["state"]) for name, change in seen if "state" in change]
-    assert states[0] == ("merged", "merging")
-    assert states[-1] == ("zoo:base", "done")
-    assert studio.merged(first_session().recipe())
 
 
 def test_scores_are_kept_for_unchanged_models(studio: Studio, one_torch_thread: None) -> None:

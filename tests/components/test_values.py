@@ -12,17 +12,7 @@ from components.live import pack
 from components.presets import first_session
 from components.see import exact_payload, plots_payload
 from components.studio import Studio
-from components.tables import (
-    Answer,
-    Row,
-    Standing,
-    Turn,
-    activity_of,
-    apply_events,
-    retention_sentence,
-    score_value,
-    stopped_turns,
-)
+from components.tables import Row, Standing, retention_sentence, score_value
 from components.theme import PALETTE, SCRIPTS, model_colours, page_head
 from dppa_core.recipe import recipe_hash
 
@@ -123,27 +113,6 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     assert "http://" not in head and "https://" not in head
     assert "innerHTML" not in head and "insertAdjacentHTML" not in head
     assert len(SCRIPTS) == len(set(SCRIPTS))
-
-
-TURN = Turn("t", "1 + 1?", (Answer("merged", "merged", "abc"), Answer("zoo:base", "base")))
-
-
-def test_events_change_only_the_answer_they_are_about() -> None:
-    after = apply_events(TURN, [("merged", {"state": "writing"}), ("merged", {"text": "2"})])
-    assert after.answers[0] == Answer("merged", "merged", "abc", "writing", "2")
-    assert after.answers[1] == TURN.answers[1]
-
-
-def test_merging_is_said_while_it_lasts() -> None:
-    assert activity_of(TURN.changed("merged", state="merging")) == "merging"
-    assert activity_of(TURN.changed("merged", state="writing")) == "answering"
-
-
-def test_stop_keeps_what_was_written_and_ends_the_rest() -> None:
-    half = TURN.changed("merged", state="done", text="2")
-    (after,) = stopped_turns((half,))
-    assert [answer.state for answer in after.answers] == ["done", "stopped"]
-    assert after.answers[0].text == "2"
 
 
 @dataclass(frozen=True)

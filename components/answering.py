@@ -1,0 +1,193 @@
+"""Several models answer one question at the same time: a token of each in turn, in one thread.
+
+Knows the studio's models and no component. Closing the stream of a turn, by Stop or with the page,
+ends the thread within a token.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from components.conversation import AnswerSettings, Turn, activity_of, apply_events
+from components.notices import message
+from components.question import Question
+from components.studio import Emit, Studio
+from dppa_core.errors import Cancelled
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe
+
+LONGEST_SHOWN = 20_000
+"""Characters of a rendered prompt that are sent to the page."""
+
+Changes = dict[str, Any]
+"""Fields of an Answer, with their new values."""
+
+
+def stream_turn(question: Question, studio: Studio) -> Iterator[tuple[Turn, str]]:
+    """Yield the turn as it grows, about ten times a second, and what is being done."""
+    turn = question.turn()
+    yield turn, "answering"
+    job = studio.start(lambda emit, stop: answer_events(question, studio, emit, stop))
+    for batch in job.batches():
+        after = apply_events(turn, batch)
+        if after != turn:
+            turn = after
+            yield turn, activity_of(turn)
+    if job.error is not None:
+        stopped = isinstance(job.error, Cancelled)
+        note = "" if stopped else message(job.error)
+        turn = turn.ended("stopped" if stopped else "failed", note)
+    yield turn, "idle"
+
+
+def answer_events(question: Question, studio: Studio, emit: Emit, stop: Stop) -> None:
+    """Answer with every model; runs in a thread of its own.
+
+    Each begins with its first token before the next one is loaded; then all take turns. Models
+    that may not be in memory together begin when another has ended. One that fails ends alone.
+
+    Raises:
+        Cancelled: `stop` was set; no model computes another token.
+    """
+    waiting = deque(_Writer(name, question, studio, emit, stop) for name in question.targets)
+    writing = deque[_Writer]()
+    try:
+        while waiting or writing:
+            if waiting and _may_begin(writing, studio):
+                writer = waiting.popleft()
+                goes_on = writer.begin()
+            else:
+                writer = writing.popleft()
+                goes_on = writer.step()
+            if goes_on:
+                writing.append(writer)
+    finally:
+        for writer in writing:
+            writer.close()
+
+
+def _may_begin(writing: deque[_Writer], studio: Studio) -> bool:
+    """Whether one more model fits; it is taken to be as large as the largest that writes."""
+    sizes = [writer.nbytes for writer in writing]
+    return not sizes or studio.fit_together([*sizes, max(sizes)])
+
+
+class _Writer:
+    """One model's answer, and how far it is."""
+
+    def __init__(
+        self, name: str, question: Question, studio: Studio, emit: Emit, stop: Stop
+    ) -> None:
+        self.nbytes = 0
+        """Bytes of its model, once that is in memory."""
+        self._name, self._emit = name, emit
+        self._steps = self._write(question.target(name), question, studio, stop)
+
+    def begin(self) -> bool:
+        """Load the model and write the first token; whether there may be another."""
+        while self.step():
+            if self.nbytes:
+                return self.step()
+        return False
+
+    def step(self) -> bool:
+        """Write the next token; whether there may be another."""
+        attempt, changes = _Attempt(), None
+        with attempt:
+            changes = next(self._steps, None)
+        if attempt.error is not None:
+            changes = {"state": "failed", "note": message(attempt.error)}
+        if changes is not None:
+            self._emit((self._name, changes))
+        return changes is not None and attempt.error is None
+
+    def close(self) -> None:
+        """Give the model back."""
+        self._steps.close()
+
+    def _write(
+        self, target: str | MergeRecipe, question: Question, studio: Studio, stop: Stop
+    ) -> Iterator[Changes]:
+        from dppa_core.decode import rendered_prompt  # noqa: PLC0415  (torch)
+        from dppa_core.generate import stream_tokens  # noqa: PLC0415  (torch)
+
+        yield {"state": _readying(target, studio)}
+        with studio.lend(target, None, stop) as resident:
+            self.nbytes = resident.nbytes
+            yield {
+                "state": "writing",
+                "prompt": _shortened(rendered_prompt(resident, question.prompt)),
+            }
+            settings = _generation(question.settings)
+            yield from _growing(stream_tokens(resident, question.prompt, settings, stop))
+        yield {"state": "done"}
+
+
+def _growing(tokens: Iterator[Any]) -> Iterator[Changes]:
+    """The answer after each of its `ReplyToken`s, and the seconds that computing them took."""
+    ends, entropy = list[int](), list[float]()
+    loss = seconds = 0.0
+    while True:
+        begun = time.perf_counter()
+        token = next(tokens, None)
+        seconds += time.perf_counter() - begun
+        if token is None:
+            return
+        ends.append(token.end)
+        entropy.append(round(token.entropy, 3))
+        loss += token.loss
+        yield {
+            "text": token.text,
+            "tokens": len(ends),
+            "seconds": round(seconds, 4),
+            "loss": loss / len(ends),
+            "ends": tuple(ends),
+            "entropy": tuple(entropy),
+        }
+
+
+class _Attempt:
+    """Keeps whatever goes wrong in its block, as a thread pool does; but for being stopped."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, Cancelled):
+            return False
+        self.error = error
+        return True
+
+
+def _readying(target: str | MergeRecipe, studio: Studio) -> str:
+    """What has to happen before a model can write."""
+    if isinstance(target, MergeRecipe):
+        return "writing" if studio.merged(target) else "merging"
+    return "writing" if studio.loaded(target) else "loading"
+
+
+def _generation(settings: AnswerSettings) -> Any:
+    """The settings in the core's own form."""
+    from dppa_core.generate import GenerationSettings  # noqa: PLC0415  (torch)
+
+    return GenerationSettings(
+        settings.max_tokens, settings.temperature, settings.top_p, settings.seed
+    )
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    return f"{text[:LONGEST_SHOWN]} … ({len(text)} characters in all)"

@@ -1,0 +1,115 @@
+"""Conversations as plain values, and as the JSON the browser shows.
+
+Pure; knows neither models nor gradio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+RUNNING = ("waiting", "loading", "merging", "writing")
+"""States of an answer that is still coming."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """How answers are drawn; the same for everybody who answers a question."""
+
+    max_tokens: int = 96
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one model says to one question."""
+
+    target: str
+    """merged, recipe:HASH for an earlier merge, or a model reference."""
+    label: str
+    recipe: str = ""
+    """Hash of the recipe that answers; empty for base and domain models."""
+    state: str = "waiting"
+    """waiting, loading, merging, writing, done, stopped or failed."""
+    text: str = ""
+    note: str = ""
+    prompt: str = ""
+    """The question in the model's chat template, as the model reads it."""
+    tokens: int = 0
+    """Tokens written, the one that ends the answer included."""
+    seconds: float = 0.0
+    """What computing them took, reading the question included; not the turns of other models."""
+    loss: float = 0.0
+    """Mean of -ln p over these tokens, p as the model had it: nats per token."""
+    ends: tuple[int, ...] = ()
+    """Where each token ends in the text, in characters."""
+    entropy: tuple[float, ...] = ()
+    """Entropy of the model's distribution over each token, in bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question with its answers."""
+
+    id: str
+    prompt: str
+    answers: tuple[Answer, ...]
+    """In the order they are shown."""
+    settings: AnswerSettings = AnswerSettings()
+    blind: bool = False
+    """Whether the browser hides who answers until the visitor has voted."""
+
+    def changed(self, target: str, **changes: Any) -> Turn:
+        """The turn with one answer changed."""
+        answers = tuple(
+            replace(answer, **changes) if answer.target == target else answer
+            for answer in self.answers
+        )
+        return replace(self, answers=answers)
+
+    def ended(self, state: str, note: str = "") -> Turn:
+        """The turn with every answer that was still coming ended."""
+        answers = tuple(
+            replace(answer, state=state, note=note) if answer.state in RUNNING else answer
+            for answer in self.answers
+        )
+        return replace(self, answers=answers)
+
+
+def transcript_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
+    """What the browser shows of the conversation."""
+    return _value(turns, turns, activity)
+
+
+def growing_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
+    """The same while the last turn is written: the browser has the others already."""
+    return _value(turns, turns[-1:], activity)
+
+
+def _value(turns: Sequence[Turn], sent: Sequence[Turn], activity: str) -> dict[str, Any]:
+    return {
+        "order": [turn.id for turn in turns],
+        "turns": [asdict(turn) for turn in sent],
+        "activity": activity,
+    }
+
+
+def apply_events(turn: Turn, batch: Sequence[tuple[str, Mapping[str, Any]]]) -> Turn:
+    """The turn after some events, each (target, changes)."""
+    for target, changes in batch:
+        turn = turn.changed(target, **changes)
+    return turn
+
+
+def activity_of(turn: Turn) -> str:
+    """merging while any answer waits for its weights, else answering."""
+    states = {answer.state for answer in turn.answers}
+    return "merging" if "merging" in states else "answering"
+
+
+def stopped_turns(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The conversation after Stop: what was written so far stays."""
+    return tuple(turn.ended("stopped") for turn in turns)

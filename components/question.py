@@ -1,0 +1,131 @@
+"""A question, checked: who answers it, by which recipes, and how the answers are drawn.
+
+Pure; knows sessions, no component. What a browser sends is not trusted.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.conversation import Answer, AnswerSettings, Turn
+from components.figures import merge_label, short_name
+from components.session import Session
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.parameters import check_number
+from dppa_core.recipe import MergeRecipe, recipe_hash
+
+LONGEST_PROMPT = 2000
+LONGEST_ANSWER = 256
+LEAST_TOP_P = 0.05
+MERGED = "merged"
+EARLIER = "recipe:"
+"""Begins the target of a merge that answered before, followed by its hash."""
+
+Recipes = tuple[MergeRecipe, ...]
+"""Recipes that answered in this conversation, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with everything that is needed to answer it."""
+
+    prompt: str
+    targets: tuple[str, ...]
+    """In the order in which they begin to answer, and are shown."""
+    recipes: Mapping[str, MergeRecipe] = field(default_factory=dict)
+    """Target -> recipe, of those that are merges."""
+    settings: AnswerSettings = AnswerSettings()
+    merge_label: str = MERGED
+    blind: bool = False
+
+    def target(self, name: str) -> str | MergeRecipe:
+        """What the pool of models calls a target."""
+        return self.recipes.get(name, name)
+
+    def turn(self) -> Turn:
+        """The question as it enters the transcript."""
+        answers = tuple(self._answer(name) for name in self.targets)
+        return Turn(secrets.token_hex(4), self.prompt, answers, self.settings, self.blind)
+
+    def _answer(self, name: str) -> Answer:
+        if name not in self.recipes:
+            return Answer(name, short_name(name))
+        label = self.merge_label if name == MERGED else "earlier merge"
+        return Answer(name, label, recipe_hash(self.recipes[name]))
+
+
+def target_choices(session: Session) -> list[tuple[str, str]]:
+    """(label, value) of everyone who may answer: the merge, the base, the domain models."""
+    references = (session.base, *(model.reference for model in session.models))
+    return [(MERGED, MERGED), *((short_name(name), name) for name in references)]
+
+
+def read_question(
+    text: object, chosen: object, settings: AnswerSettings, session: Session
+) -> Question:
+    """A question to everyone who was ticked.
+
+    Raises:
+        InvalidValue: no question, or nobody to answer it.
+    """
+    prompt = _prompt(text)
+    known = [value for _, value in target_choices(session)]
+    targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
+    if not targets:
+        raise InvalidValue("Nobody was asked. Tick who answers: the merged model, for a start.")
+    recipes = {MERGED: session.recipe()} if MERGED in targets else {}
+    return Question(prompt, targets, recipes, settings, merge_label(session))
+
+
+def read_duel(
+    text: object, against: str, settings: AnswerSettings, session: Session, earlier: Recipes
+) -> Question:
+    """A question to the merge and one other, blind: in an order nobody knows.
+
+    Args:
+        against: A model of the session, or `recipe:` and the hash of one of `earlier`.
+
+    Raises:
+        InvalidValue: no question, or no such other.
+    """
+    prompt = _prompt(text)
+    recipes = {MERGED: session.recipe()}
+    known = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
+    if against in known:
+        recipes[against] = known[against]
+    elif against not in [value for _, value in target_choices(session)] or against == MERGED:
+        raise InvalidValue(
+            f"{shown(against)} cannot be compared with the merge: it is no model of it, and no "
+            "recipe that answered in this conversation. Choose again under Answer settings."
+        )
+    if against == EARLIER + recipe_hash(recipes[MERGED]):
+        raise InvalidValue(
+            f"The merge is recipe {against.removeprefix(EARLIER)[:6]} itself now. Move a slider, "
+            "or compare with another under Answer settings."
+        )
+    order = random.SystemRandom().sample([MERGED, against], 2)
+    return Question(prompt, tuple(order), recipes, settings, merge_label(session), blind=True)
+
+
+def read_settings(
+    max_tokens: object, temperature: object, top_p: object, seed: object
+) -> AnswerSettings:
+    """How answers are drawn; InvalidValue out of range."""
+    return AnswerSettings(
+        int(check_number("Longest answer", max_tokens, 1, LONGEST_ANSWER)),
+        check_number("Temperature", temperature, 0, 2),
+        check_number("Top-p", top_p, LEAST_TOP_P, 1),
+        int(check_number("Seed", seed, 0, 2**31 - 1)),
+    )
+
+
+def _prompt(text: object) -> str:
+    prompt = text.strip() if isinstance(text, str) else ""
+    if not 1 <= len(prompt) <= LONGEST_PROMPT:
+        raise InvalidValue(
+            f"A question has 1 to {LONGEST_PROMPT} characters; this one has {len(prompt)}."
+        )
+    return prompt

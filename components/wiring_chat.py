@@ -1,0 +1,121 @@
+"""What follows what in the chat: Send, Stop, an example, and forgetting the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from components.answering import stream_turn
+from components.chat import ChatView
+from components.conversation import growing_value, stopped_turns, transcript_value
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import pack
+from components.notices import show_errors
+from components.question import (
+    MERGED,
+    Question,
+    Recipes,
+    read_duel,
+    read_question,
+    read_settings,
+)
+from components.session import Session
+from components.session_json import parsed
+from components.studio import Allowance, Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import MergeRecipe
+
+MOST_TURNS = 20
+MOST_RECIPES = 8
+TOKENS_PER_HOUR = 30_000
+
+
+def wire_chat(view: ChatView, controls: Controls, studio: Studio) -> None:
+    """Set up every event of the chat."""
+    asking = _wire_asking(view, controls, studio)
+    _wire_ends(view, asking)
+    view.examples.pick(None, None, [view.prompt], js="() => window.dppa.picked", **PRIVATE)
+
+
+def _wire_asking(view: ChatView, controls: Controls, studio: Studio) -> Any:
+    allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
+
+    @show_errors
+    def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
+        question = question_of(values, view, controls.session(values))
+        tokens = question.settings.max_tokens * len(question.targets)
+        allowance.spend(visitor(request), tokens)
+        before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
+        recipes = with_recipe(values[view.recipes], question.recipes.get(MERGED))
+        for turn, activity in stream_turn(question, studio):
+            turns = (*before, turn)
+            value = transcript_value if activity == "idle" else growing_value
+            yield {
+                view.turns: turns,
+                view.recipes: recipes,
+                view.transcript: pack(value(turns, activity)),
+            }
+
+    sending = [view.send.click, view.prompt.submit]
+    gr.on(sending, None, js=activity_script("chat", "waiting"), **PRIVATE)
+    asking = gr.on(
+        sending,
+        on_ask,
+        inputs=controls.inputs | view.inputs,
+        outputs=[view.turns, view.recipes, view.transcript],
+        concurrency_id="model",
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    asking.failure(None, js=activity_script("chat", "idle"), **PRIVATE)
+    return asking
+
+
+def _wire_ends(view: ChatView, asking: Any) -> None:
+    @show_errors
+    def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
+        turns = stopped_turns(values[view.turns])
+        return {view.turns: turns, view.transcript: pack(transcript_value(turns, "idle"))}
+
+    @show_errors
+    def on_forget() -> dict[Any, Any]:
+        return {
+            view.turns: (),
+            view.recipes: (),
+            view.transcript: pack(transcript_value((), "idle")),
+        }
+
+    at_once = {"cancels": [asking], "queue": False, **PRIVATE}
+    view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
+    view.stop.click(on_stop, inputs={view.turns}, outputs=[view.turns, view.transcript], **at_once)
+    view.transcript.forget(on_forget, None, [view.turns, view.recipes, view.transcript], **at_once)
+
+
+def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> Question:
+    """Check what a handler was given; raises InvalidValue."""
+    settings = read_settings(
+        values[view.max_tokens], values[view.temperature], values[view.top_p], values[view.seed]
+    )
+    duel = parsed(values[view.duel])
+    against = duel.get("against") if isinstance(duel, Mapping) else None
+    if not isinstance(against, str):
+        raise InvalidValue(f"The blind comparison arrived in an unreadable form: {duel!r:.80}.")
+    if against:
+        return read_duel(values[view.prompt], against, settings, session, values[view.recipes])
+    return read_question(values[view.prompt], values[view.targets], settings, session)
+
+
+def with_recipe(recipes: Recipes, newest: MergeRecipe | None) -> Recipes:
+    """The recipes that answered, with one more; each once, and only so many."""
+    if newest is None:
+        return recipes
+    others = tuple(recipe for recipe in recipes if recipe != newest)
+    return (newest, *others)[:MOST_RECIPES]
+
+
+def visitor(request: gr.Request) -> str:
+    """Who asks, as far as this page knows: one open tab."""
+    return str(request.session_hash)
