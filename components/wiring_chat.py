@@ -81,7 +81,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
         return {view.turns: turns, view.transcript: pack(transcript_value(turns, "idle"))}
 
     @show_errors
-    def on_forget() -> dict[Any, Any]:
+    def on_clear() -> dict[Any, Any]:
         return {
             view.turns: (),
             view.recipes: (),
@@ -91,7 +91,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
     at_once = {"cancels": [asking], "queue": False, **PRIVATE}
     view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
     view.stop.click(on_stop, inputs={view.turns}, outputs=[view.turns, view.transcript], **at_once)
-    view.transcript.forget(on_forget, None, [view.turns, view.recipes, view.transcript], **at_once)
+    view.transcript.forget(on_clear, None, [view.turns, view.recipes, view.transcript], **at_once)
 
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> Question:
