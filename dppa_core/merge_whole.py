@@ -17,20 +17,20 @@ from dppa_core.merge_tensors import Ingredient, weight_of
 from dppa_core.methods.treatment import Banded, Dropped, Treatment, Whole
 from dppa_core.partition import Selection, settled_cut, tensor_seed
 
-LEVELS = 2
-"""Most levels of a model that are read at once."""
+MODELS, LEVELS = 3, 2
+"""Most models, and most levels of each, that are read at once."""
 
 
 class _Bands:
     """Levels of all models of one tensor, as `kernels.whole` takes them."""
 
-    def __init__(self, models: int) -> None:
-        shape = models, LEVELS
-        self.thresholds: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
-        self.lows: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
-        self.highs: Float32[ndarray, "K two"] = np.full(shape, np.inf, np.float32)
-        self.counts: Int64[ndarray, "K two three"] = np.zeros((*shape, 3), np.int64)
-        self.weights: Float32[ndarray, "K two"] = np.zeros(shape, np.float32)
+    def __init__(self) -> None:
+        shape = MODELS, LEVELS
+        self.thresholds: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
+        self.lows: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
+        self.highs: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
+        self.counts: Int64[ndarray, "three two three"] = np.zeros((*shape, 3), np.int64)
+        self.weights: Float32[ndarray, "three two"] = np.zeros(shape, np.float32)
 
     def put(self, model: int, treatment: Treatment, coefficient: float, numel: int) -> None:
         """Write one model's levels down."""
@@ -73,24 +73,20 @@ def merge_whole(
         out: Where to.
     """
     models = [model for model in models if not isinstance(model.treatment, Dropped)]
-    if not models or not base.size or not all(map(_fits, models)):
+    if not 0 < len(models) <= MODELS or not base.size or not all(map(_fits, models)):
         return False
     from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
 
-    bands = _Bands(len(models))
+    bands, weights = _Bands(), [base]
     for index, model in enumerate(models):
         bands.put(index, model.treatment, model.coefficient, base.size)
-    tuned = tuple(_read_only(model.finetuned) for model in models)
+        weights.append(model.finetuned)
+    weights += [base] * (1 + MODELS - len(weights))  # its delta is 0
+    held = [np.ascontiguousarray(raw) for raw in weights]
+    addresses = np.array([raw.ctypes.data for raw in held], np.uint64)
     levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
     seed = np.uint64(tensor_seed(name))
-    return bool(whole.merge(_read_only(base), tuned, seed, *levels, out) == whole.DONE)
-
-
-def _read_only(raw: UInt16[ndarray, " n"]) -> UInt16[ndarray, " n"]:
-    """All of one type, as compiled code wants them: mapped arrays are, computed ones are not."""
-    same: UInt16[ndarray, " n"] = np.ascontiguousarray(raw).view()
-    same.flags.writeable = False
-    return same
+    return bool(whole.merge(addresses, seed, *levels, out) == whole.DONE)
 
 
 def _fits(model: Ingredient) -> bool:

@@ -220,7 +220,17 @@ def resolve_ties(
     place, inside = selection.share - int(counts[1]), int(counts[2])
     if not 0 <= place < inside <= hashes.size:
         return None
-    return Cut(selection.low, int(np.partition(hashes[:inside], place)[place]))
+    return Cut(selection.low, _cut_before(np.partition(hashes[:inside], place), place))
+
+
+def _cut_before(hashes: UInt64[ndarray, " n"], place: int) -> int:
+    """A cut between the hashes before a place and the one at it, with the fewest bits set.
+
+    Where its lower half is 0, as nearly always, loops need look at halves of hashes only.
+    """
+    cut, before = int(hashes[place]), int(hashes[:place].max(initial=0))
+    short = cut >> 32 << 32
+    return short if place and before < short else cut
 
 
 def _before(value: float) -> float:

@@ -122,15 +122,15 @@ def fuse(
     """See `Kernels.fuse`."""
     # A model too few is the base itself, whose delta is 0; a level too few holds nothing.
     thresholds, weights = np.full((3, 2), np.inf, np.float32), np.zeros((3, 2), np.float32)
-    cuts, places = np.zeros((3, 2), np.uint64), np.full(3, base.ctypes.data, np.uint64)
+    cuts, addresses = np.zeros((3, 2), np.uint64), np.full(4, base.ctypes.data, np.uint64)
     for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, levels, strict=True)):
-        if raw.size != base.size or not raw.flags.c_contiguous:
+        if not raw.size == base.size == out.size or not raw.flags.c_contiguous:
             raise ValueError(f"{raw.size} elements beside {base.size}, or not in one piece")
-        places[model] = raw.ctypes.data
+        addresses[1 + model] = raw.ctypes.data
         thresholds[model, : mine.size], cuts[model, : mine.size] = mine, ties
         weights[model, : mine.size] = factors
     at = np.uint64(start), np.uint64(seed)
-    return bool(fused.fuse(base, places, *at, thresholds, cuts, weights, out) < 0x7F80)
+    return bool(fused.fuse(addresses, *at, thresholds, cuts, weights, out) < 0x7F80)
 
 
 def histogram(

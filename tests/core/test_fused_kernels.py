@@ -5,16 +5,18 @@ import pytest
 
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import AT_ONCE, Levels, get_backend
+from dppa_core.partition import mix
 
 N = 20_011  # no multiple of any block
 NUMBA, TORCH = get_backend("numba"), get_backend("torch")
 RNG = np.random.default_rng(7)
+START, SEED = 2**33 + 1, 2**64 - 5
 
 
-def weights() -> tuple[np.ndarray, list[np.ndarray]]:
-    """A base and three models with many ties, unchanged elements and zeros of both signs."""
+def weights(signed: slice = slice(0, N, 11)) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A base and three models with many ties, unchanged elements, zeros, and those with a sign."""
     base = RNG.normal(size=N).astype(np.float32)
-    base[::11], base[5::11] = -0.0, 0.0
+    base[5::11], base[signed] = 0.0, -0.0
     tuned = []
     for seed in range(AT_ONCE):
         model = base + np.round(RNG.standard_t(3, N) * 0.05, 2).astype(np.float32)
@@ -23,24 +25,37 @@ def weights() -> tuple[np.ndarray, list[np.ndarray]]:
     return from_float32(base, "BF16"), tuned
 
 
-def some_levels(base: np.ndarray, tuned: np.ndarray, count: int, ties: bool) -> Levels:
+def some_levels(base: np.ndarray, tuned: np.ndarray, count: int, cuts: str) -> Levels:
     """Thresholds that many elements are equal to."""
     sizes = np.abs(to_float32(tuned, "BF16") - to_float32(base, "BF16"))
     found, often = np.unique(sizes, return_counts=True)
     thresholds = np.sort(found[np.argsort(often)[-6:]][:count])[::-1].astype(np.float32)
-    cuts = RNG.integers(1, 2**64 - 1, count, dtype=np.uint64)
-    return thresholds, cuts * np.uint64(ties), RNG.normal(size=count).astype(np.float32)
+    return thresholds, some_cuts(sizes, thresholds, cuts), RNG.normal(size=count).astype(np.float32)
 
 
-@pytest.mark.parametrize("ties", [True, False])
+def some_cuts(sizes: np.ndarray, thresholds: np.ndarray, kind: str) -> np.ndarray:
+    """No ties; cuts of half a hash, as they nearly always are; any; or just after an element."""
+    if kind == "none":
+        return np.zeros(thresholds.size, np.uint64)
+    if kind == "next to an element":
+        tied = [np.flatnonzero(sizes == threshold)[7] for threshold in thresholds]
+        return mix(np.array(tied, np.uint64) + np.uint64(START), SEED) + np.uint64(1)
+    cuts = RNG.integers(1, 2**64 - 1, thresholds.size, dtype=np.uint64)
+    return cuts >> np.uint64(32) << np.uint64(32) if kind == "half" else cuts
+
+
+@pytest.mark.parametrize("cuts", ["none", "half", "any", "next to an element"])
+@pytest.mark.parametrize("signed", [slice(0, N, 11), slice(7000, 7001), slice(0, 0)])
 @pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("models", [1, 2, 3])
-def test_one_loop_merges_as_many_loops_do(models: int, levels: int, ties: bool) -> None:
-    base, tuned = weights()
-    given = [some_levels(base, raw, levels, ties) for raw in tuned[:models]]
+def test_one_loop_merges_as_many_loops_do(
+    models: int, levels: int, signed: slice, cuts: str
+) -> None:
+    base, tuned = weights(signed)
+    given = [some_levels(base, raw, levels, cuts) for raw in tuned[:models]]
     slow, fast = np.empty((2, N), np.uint16)
-    assert TORCH.fuse(base, tuned[:models], 2**33 + 1, 2**64 - 5, given, slow)
-    assert NUMBA.fuse(base, tuned[:models], 2**33 + 1, 2**64 - 5, given, fast)
+    assert TORCH.fuse(base, tuned[:models], START, SEED, given, slow)
+    assert NUMBA.fuse(base, tuned[:models], START, SEED, given, fast)
     assert fast.tobytes() == slow.tobytes() != base.tobytes()
 
 

@@ -18,7 +18,7 @@ from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Treatment, 
 from dppa_core.modules import Module
 from dppa_core.partition import select
 
-NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5000
+NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5001
 LOADER = Loader(get_backend("numba"))
 BOTH = ("base", "tuned")
 
@@ -64,6 +64,7 @@ def base_of(seed: int) -> np.ndarray:
     """Weights of very different sizes, so that some deltas need all their bits."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=SIZE) * 10.0 ** rng.integers(-7, 0, SIZE)
+    weights[1500:1503] = -0.0
     return from_float32(weights.astype(np.float32), "BF16")
 
 
@@ -74,7 +75,7 @@ LEVELS = st.lists(st.sampled_from(DENSITIES), min_size=1, max_size=2)
 @given(
     st.integers(0, 99),
     st.sampled_from([1, 3, 100, 10**5]),
-    st.lists(LEVELS, min_size=2, max_size=2),
+    st.lists(LEVELS, min_size=1, max_size=3),
     st.sampled_from(["exact", "prune"]),
     st.booleans(),
 )
@@ -82,7 +83,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
     seed: int, steps: int, levels: list[list[float]], ties: str, bins: bool
 ) -> None:
     base = base_of(seed)
-    pairs = [pair_of(seed + number, steps, base) for number in range(2)]
+    pairs = [pair_of(seed + number, steps, base) for number in range(len(levels))]
     treatments = []
     for pair, rates in zip(pairs, levels, strict=True):
         profile, falling = profiled(pair, bins=bins), sorted(set(rates), reverse=True)
@@ -114,6 +115,7 @@ def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
     pairs = [pair_of(number, 3, base) for number in range(2)]
     assert not merge_whole(NAME, base, ingredients(pairs, [Dropped(), Dropped()]), out)
     assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), RandomDrop(0.5, 2.0)]), out)
+    assert not merge_whole(NAME, base, ingredients([*pairs, *pairs], [Whole()] * 4), out)
     pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
     assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole(4.0)]), out)
     pairs[1].finetuned[7] = 0x7FC0  # NaN

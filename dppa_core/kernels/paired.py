@@ -1,0 +1,271 @@
+"""Blocks of bfloat16 weights of three models, merged two elements at a time.
+
+Knows blocks, not tensors. Two neighbours in a word of 32 bits come apart by a shift and a mask, and
+go together by another: widening and narrowing element by element was half of the work.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
+
+# What is compiled here is not compiled anew when it changes there: these never change.
+from dppa_core.kernels.loops import (
+    _FIRST,
+    _S27,
+    _S30,
+    _SECOND,
+    _ZERO,
+    _compiled,
+    _inlined,
+    _mix,
+    _value,
+)
+
+_HIGH, _HALF, _ODD = np.uint32(0xFFFF0000), np.uint32(0x7FFF), np.uint32(1)
+_UPPER, _TOP, _WORD = np.uint32(16), np.uint32(31), np.uint64(32)
+_MAGNITUDE, _SIGN = np.uint16(0x7FFF), np.uint16(0x8000)
+
+
+@intrinsic
+@no_type_check
+def _pointer(context, address):
+    def generate(target, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
+
+    return types.CPointer(types.uint16)(types.uint64), generate
+
+
+@_compiled
+@no_type_check
+def weights_at(addresses, size):
+    """The base and three models. By address, arrays that may be written are of the same type."""
+    return (
+        carray(_pointer(addresses[0]), size),
+        carray(_pointer(addresses[1]), size),
+        carray(_pointer(addresses[2]), size),
+        carray(_pointer(addresses[3]), size),
+    )
+
+
+@_compiled
+@no_type_check
+def rows(of):
+    """(3, 2) numbers as tuples: they stay in registers, an array would be read at every element."""
+    return (of[0, 0], of[0, 1]), (of[1, 0], of[1, 1]), (of[2, 0], of[2, 1])
+
+
+@_compiled
+@no_type_check
+def extent(out):
+    """Bits of the smallest and the largest magnitude; from 0x7F80 on it is not finite."""
+    least, most = _MAGNITUDE, np.uint16(0)
+    for i in range(out.size):
+        size = np.uint16(out[i] & _MAGNITUDE)
+        least, most = min(least, size), max(most, size)
+    return least, most
+
+
+@_compiled
+@no_type_check
+def signed_zero(old):
+    """Whether there is a -0. It stays one where nothing is added, which sums do not tell."""
+    found = False
+    for i in range(old.size):
+        found |= old[i] == _SIGN
+    return found
+
+
+@_inlined
+@no_type_check
+def _low(word):
+    return np.uint32(word << _UPPER).view(np.float32)
+
+
+@_inlined
+@no_type_check
+def _high(word):
+    return np.uint32(word & _HIGH).view(np.float32)
+
+
+@_inlined
+@no_type_check
+def rounded(bits):
+    """Bits whose upper half is the bfloat16 nearest to a float32, of two the even one."""
+    return np.uint32(bits + _HALF + ((bits >> _UPPER) & _ODD))
+
+
+@_inlined
+@no_type_check
+def _together(even, odd):
+    low, high = np.float32(even).view(np.uint32), np.float32(odd).view(np.uint32)
+    return (rounded(low) >> _UPPER) | (rounded(high) & _HIGH)
+
+
+@_inlined
+@no_type_check
+def _loose(delta, edges, weights):
+    size = abs(delta)
+    return (weights[0] if size > edges[0] else weights[1] if size > edges[1] else _ZERO) * delta
+
+
+@_compiled
+@no_type_check
+def blend(words, edges, weights, out):
+    """Merge pairs of a block without -0; what equals a threshold is outside.
+
+    Args:
+        words: Of the base and three models, uint32.
+        edges: Thresholds, as `rows`.
+        weights: As `rows`.
+        out: uint32.
+    """
+    old, one, two, three = words
+    for i in range(out.size):
+        w, x, y, z = old[i], one[i], two[i], three[i]
+        base = _low(w)
+        even = base + _loose(_low(x) - base, edges[0], weights[0])
+        even = even + _loose(_low(y) - base, edges[1], weights[1])
+        even = even + _loose(_low(z) - base, edges[2], weights[2])
+        base = _high(w)
+        odd = base + _loose(_high(x) - base, edges[0], weights[0])
+        odd = odd + _loose(_high(y) - base, edges[1], weights[1])
+        odd = odd + _loose(_high(z) - base, edges[2], weights[2])
+        out[i] = _together(even, odd)
+
+
+@_compiled
+@no_type_check
+def rank(origin, seed, even, odd):
+    """The upper halves of the hashes of a block: they nearly always tell on which side of a cut."""
+    for i in range(even.size):
+        even[i] = _half_mix(origin + seed + np.uint64(2 * i))
+    for i in range(odd.size):
+        odd[i] = _half_mix(origin + seed + np.uint64(2 * i + 1))
+
+
+@_inlined
+@no_type_check
+def _half_mix(z):
+    z = (z ^ (z >> _S30)) * _FIRST
+    z = (z ^ (z >> _S27)) * _SECOND
+    half = np.uint32(z >> _WORD)
+    return half ^ (half >> _TOP)
+
+
+@_compiled
+@no_type_check
+def unsure(ranks, halves):
+    """Whether there is an element that half a hash does not place."""
+    (a, b), (c, d), (e, f) = halves
+    some = False
+    for i in range(ranks.size):
+        own = ranks[i]
+        some |= (own == a) | (own == b) | (own == c) | (own == d) | (own == e) | (own == f)
+    return some
+
+
+@_inlined
+@no_type_check
+def _tied(delta, own, edges, cuts, weights):
+    # Bits of magnitudes are ordered as they are; one more where the rank is below the cut.
+    bits = np.int32(np.float32(abs(delta)).view(np.int32))
+    weight = weights[1] if np.int32(bits + np.int32(own < cuts[1])) > edges[1] else _ZERO
+    weight = weights[0] if np.int32(bits + np.int32(own < cuts[0])) > edges[0] else weight
+    return weight * delta
+
+
+@_compiled
+@no_type_check
+def blend_tied(words, ranks, edges, cuts, weights, out):
+    """As `blend`; what equals a threshold is inside where its rank is below the cut.
+
+    Args:
+        words: As in `blend`.
+        ranks: Of the first and the second elements of the pairs.
+        edges: Bits of the thresholds as int32, as `rows`; none of them -0.
+        cuts: Upper halves of them, as `rows`.
+        weights: As `rows`.
+        out: uint32.
+    """
+    old, one, two, three = words
+    evens, odds = ranks
+    for i in range(out.size):
+        w, x, y, z = old[i], one[i], two[i], three[i]
+        base, own = _low(w), evens[i]
+        even = base + _tied(_low(x) - base, own, edges[0], cuts[0], weights[0])
+        even = even + _tied(_low(y) - base, own, edges[1], cuts[1], weights[1])
+        even = even + _tied(_low(z) - base, own, edges[2], cuts[2], weights[2])
+        base, own = _high(w), odds[i]
+        odd = base + _tied(_high(x) - base, own, edges[0], cuts[0], weights[0])
+        odd = odd + _tied(_high(y) - base, own, edges[1], cuts[1], weights[1])
+        odd = odd + _tied(_high(z) - base, own, edges[2], cuts[2], weights[2])
+        out[i] = _together(even, odd)
+
+
+@_compiled
+@no_type_check
+def blend_singly(old, new, origin, seed, levels, out):
+    """Merge a block of any size with all that is rare: -0, and hashes as near as can be to a cut.
+
+    Args:
+        old: uint16, the base.
+        new: Three arrays like it.
+        origin: Flat index of the first element.
+        seed: Of the hashes.
+        levels: Bits of the thresholds, cuts and weights, each as `rows`; see `blend_tied`.
+        out: uint16.
+    """
+    edges, cuts, weights = levels
+    for i in range(old.size):
+        base, own = _value(old[i]), _mix(origin + np.uint64(i), seed)
+        one = _tied(_value(new[0][i]) - base, own, edges[0], cuts[0], weights[0])
+        two = _tied(_value(new[1][i]) - base, own, edges[1], cuts[1], weights[1])
+        three = _tied(_value(new[2][i]) - base, own, edges[2], cuts[2], weights[2])
+        total = base + one if one != _ZERO else base
+        total = total + two if two != _ZERO else total
+        total = total + three if three != _ZERO else total
+        out[i] = rounded(np.float32(total).view(np.uint32)) >> _UPPER
+
+
+@_inlined
+@no_type_check
+def _equal(delta, ties):
+    size = abs(delta)
+    return (size == ties[0]) | (size == ties[1])
+
+
+@_compiled
+@no_type_check
+def blend_and_flag(words, edges, ties, weights, flags, out):
+    """As `blend`; also write 1 where a model's |d| equals one of its `ties`, else 0.
+
+    Args:
+        words: As in `blend`.
+        edges: As in `blend`.
+        ties: Magnitudes, as `rows`.
+        weights: As `rows`.
+        flags: uint32, two flags of 16 bits each.
+        out: uint32.
+    """
+    old, one, two, three = words
+    for i in range(out.size):
+        w, x, y, z = old[i], one[i], two[i], three[i]
+        base = _low(w)
+        a, b, c = _low(x) - base, _low(y) - base, _low(z) - base
+        first = _equal(a, ties[0]) | _equal(b, ties[1]) | _equal(c, ties[2])
+        even = base + _loose(a, edges[0], weights[0])
+        even = even + _loose(b, edges[1], weights[1])
+        even = even + _loose(c, edges[2], weights[2])
+        base = _high(w)
+        a, b, c = _high(x) - base, _high(y) - base, _high(z) - base
+        second = _equal(a, ties[0]) | _equal(b, ties[1]) | _equal(c, ties[2])
+        odd = base + _loose(a, edges[0], weights[0])
+        odd = odd + _loose(b, edges[1], weights[1])
+        odd = odd + _loose(c, edges[2], weights[2])
+        out[i] = _together(even, odd)
+        flags[i] = np.uint32(first) | (np.uint32(second) << _UPPER)

@@ -1,0 +1,195 @@
+"""The elements of a tensor that may lie on a threshold: the exact cuts, and their sums.
+
+Knows what was collected of one tensor, see `whole`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import no_type_check
+
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+# What is compiled here is not compiled anew when it changes there: these never change.
+from dppa_core.kernels.loops import _ZERO, _compiled, _mix
+from dppa_core.kernels.paired import extent, rounded, rows
+
+_ODD, _UPPER = np.uint32(1), np.uint32(16)
+_NONE, _LAST = np.uint64(0), np.uint64(2**64 - 1)
+
+
+@_compiled
+@no_type_check
+def single(low, high):
+    """Whether one magnitude alone lies from low to before high, or none since both are infinite."""
+    bits = np.float32(low).view(np.uint32), np.float32(high).view(np.uint32)
+    return bits[1] - bits[0] <= _ODD
+
+
+@_compiled
+@no_type_check
+def settle(taken, seed, given, counts, out):
+    """Merge the collected elements anew, with the exact cuts.
+
+    Args:
+        taken: Where they lie in the tensor, the base's weights there, which become the sums, and
+            the deltas of three models.
+        seed: Of the order among elements equal to a threshold.
+        given: Thresholds, lows, highs and weights, as `whole.merge` has them.
+        counts: As `whole.merge` has them.
+        out: uint16, the tensor.
+
+    Returns:
+        Whether as many elements lie in every level as `counts` has, without which nothing is
+        written; and the bits of the largest magnitude.
+    """
+    places, sums, deltas = taken
+    thresholds, lows, highs, weights = given
+    hashes, codes = np.empty(places.size, np.uint64), np.empty(places.size, np.uint8)
+    for k in range(places.size):
+        hashes[k] = _mix(np.uint64(places[k]), seed)
+    _encode(deltas, rows(lows), rows(highs), codes)
+    dealt, well = _deal_out(codes, hashes, counts)
+    if not well:
+        return False, np.uint16(0)
+    start, room = 0, np.empty(places.size, np.uint64)
+    for k in range(3):
+        borders, cuts = thresholds[k].copy(), np.zeros(2, np.uint64)
+        for level in range(2):
+            within = counts[k, level, 0]
+            if within:
+                mine, one = dealt[start : start + within], single(lows[k, level], highs[k, level])
+                sizes = _sizes(deltas[k], codes, 2 * k + level, lows[k, level], within, one)
+                borders[level], cuts[level] = _border((sizes, mine), one, counts[k, level], room)
+            start += within
+        _add_inside(sums, deltas[k], hashes, borders, cuts, weights[k])
+    return True, _scatter(sums.view(np.uint32), places, out)
+
+
+@_compiled
+@no_type_check
+def _encode(deltas, lows, highs, codes):
+    """One bit for each open level that an element lies in."""
+    one, two, three = deltas
+    for k in range(codes.size):
+        a, b, c = abs(one[k]), abs(two[k]), abs(three[k])
+        code = np.uint8((a >= lows[0][0]) & (a < highs[0][0]))
+        code |= np.uint8((a >= lows[0][1]) & (a < highs[0][1])) << np.uint8(1)
+        code |= np.uint8((b >= lows[1][0]) & (b < highs[1][0])) << np.uint8(2)
+        code |= np.uint8((b >= lows[1][1]) & (b < highs[1][1])) << np.uint8(3)
+        code |= np.uint8((c >= lows[2][0]) & (c < highs[2][0])) << np.uint8(4)
+        code |= np.uint8((c >= lows[2][1]) & (c < highs[2][1])) << np.uint8(5)
+        codes[k] = code
+
+
+@_compiled
+@no_type_check
+def _deal_out(codes, hashes, counts):
+    """The hashes of every level's elements, one level after the other; whether all are full."""
+    ends, places = np.zeros(6, np.int64), np.zeros(6, np.int64)
+    total = 0
+    for level in range(6):
+        places[level] = total
+        total += counts[level >> 1, level & 1, 0]
+        ends[level] = total
+    dealt = np.empty(total, np.uint64)
+    for k in range(codes.size):
+        code = np.uint64(codes[k])
+        while code != _NONE:  # nearly always once
+            level = trailing_zeros(code)
+            if places[level] == ends[level]:
+                return dealt, False
+            dealt[places[level]] = hashes[k]
+            places[level] += 1
+            code &= code - np.uint64(1)
+    return dealt, np.all(places == ends)
+
+
+@_compiled
+@no_type_check
+def _sizes(deltas, codes, level, low, within, single):
+    """|d| of the elements of a level, in the order their hashes were dealt out in."""
+    if single:
+        return np.full(1, low, np.float32)
+    sizes, found = np.empty(within, np.float32), 0
+    for k in range(codes.size):
+        if (codes[k] >> level) & 1:
+            sizes[found] = abs(deltas[k])
+            found += 1
+    return sizes
+
+
+@_compiled
+@no_type_check
+def _add_inside(sums, deltas, hashes, borders, cuts, weights):
+    first, second, inner, outer = borders[0], borders[1], weights[0], weights[1]
+    cut, next_cut = cuts[0], cuts[1]
+    for i in range(sums.size):
+        delta = deltas[i]
+        size = abs(delta)
+        weight = outer if (size > second) | ((size == second) & (hashes[i] < next_cut)) else _ZERO
+        weight = inner if (size > first) | ((size == first) & (hashes[i] < cut)) else weight
+        term = weight * delta
+        sums[i] = sums[i] + term if term != _ZERO else sums[i]
+
+
+@_compiled
+@no_type_check
+def _scatter(bits, places, out):
+    narrow = np.empty(places.size, np.uint16)
+    for i in range(places.size):
+        narrow[i] = rounded(bits[i]) >> _UPPER
+    for i in range(places.size):
+        out[places[i]] = narrow[i]
+    return extent(narrow)[1]
+
+
+@_compiled
+@no_type_check
+def _border(elements, single, counts, room):
+    """Threshold and tie cut of an open level, from the |d| and hashes in it; see `Cut`."""
+    sizes, hashes = elements
+    within, share, border = hashes.size, counts[2], sizes[0]
+    if not single:  # more than one magnitude: the threshold is the one at its place
+        ordered = np.sort(sizes)
+        border = ordered[counts[1]]
+        below = np.searchsorted(ordered, border)
+        above = sizes.size - np.searchsorted(ordered, border, side="right")
+        within, share = sizes.size - above - below, max(share - above, 0)
+    if share == 0:
+        return border, np.uint64(0)
+    if share == within:
+        return np.uint32(np.float32(border).view(np.uint32) - _ODD).view(np.float32), np.uint64(0)
+    if single:
+        return border, _tie_cut(hashes, share)
+    tied = 0
+    for i in range(sizes.size):
+        room[tied] = hashes[i]
+        tied += sizes[i] == border
+    return border, _tie_cut(room[:tied], share)
+
+
+@_compiled
+@no_type_check
+def _tie_cut(hashes, share):
+    """The hash of the element after the first `share`, by hash.
+
+    As in `tie_window`, only hashes near the cut are looked at; a miss widens the window.
+    """
+    near, tied = np.empty(hashes.size + 1, np.uint64), hashes.size
+    deviations = 6.0
+    while True:
+        spread = deviations * math.sqrt(share * (tied - share) / tied) + 8
+        lowest, highest = (share - spread) / tied, (share + spread) / tied
+        low = np.uint64(lowest * 2.0**64) if lowest > 0 else np.uint64(0)
+        high = np.uint64(highest * 2.0**64) if highest < 1 else _LAST
+        below, inside = 0, 0
+        for i in range(tied):
+            below += hashes[i] < low
+        for i in range(tied):
+            near[inside] = hashes[i]
+            inside += (hashes[i] >= low) & (hashes[i] <= high)
+        if 0 <= share - below < inside:
+            return np.partition(near[:inside], share - below)[share - below]
+        deviations *= 10
