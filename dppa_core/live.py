@@ -24,7 +24,7 @@ from dppa_core.kernels import Kernels
 from dppa_core.loading import weighs
 from dppa_core.merge_stacked import Layers
 from dppa_core.merge_tensors import LIMITS, Fuser
-from dppa_core.merge_whole import merge_whole
+from dppa_core.merge_whole import Scratch, merge_whole
 from dppa_core.merger import Merger
 from dppa_core.places import find_places
 from dppa_core.progress import Progress, Stop, check, report
@@ -182,6 +182,7 @@ class _Writer:
     def __init__(self, merger: Merger, places: Mapping[str, Place], stop: Stop | None) -> None:
         self._merger, self._places, self._stop = merger, places, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
+        self._scratch = Spare(Scratch)
         numel = sum(place.memory.size for place in places.values())
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
         self._at_once = fast and numel >= AT_ONCE
@@ -203,7 +204,10 @@ class _Writer:
         direct = place.dtype == "BF16"
         out: Shaped[ndarray, " n"] = place.memory if direct else np.empty(numel, np.uint16)
         tensor = self._merger.twins.get(name, name)
-        if not models or not merge_whole(tensor, self._merger.base.raw(tensor), models, out):
+        with self._scratch.one() as scratch:
+            base = self._merger.base.raw(tensor)
+            done = bool(models) and merge_whole(tensor, base, models or (), out, scratch)
+        if not done:
             shared = Shared(partial(self._prepare, name), 1)
             return self._write(name, shared, 0, numel)
         if not direct:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt16
+from jaxtyping import Float32, Int64, UInt16, UInt64
 from numpy import ndarray
 
 from dppa_core.merge_tensors import Ingredient, weight_of
@@ -55,11 +55,25 @@ class _Bands:
         self.counts[place] = selection.within, rank, share
 
 
+class Scratch:
+    """Memory for one thread's merges. To ask the system for it anew costs more than using it."""
+
+    def __init__(self) -> None:
+        self._words: UInt64[ndarray, " n"] = np.empty(0, np.uint64)
+
+    def words(self, count: int) -> UInt64[ndarray, " n"]:
+        """At least so many."""
+        if self._words.size < count:
+            self._words = np.empty(count, np.uint64)
+        return self._words
+
+
 def merge_whole(
     name: str,
     base: UInt16[ndarray, " n"],
     models: Sequence[Ingredient],
     out: UInt16[ndarray, " n"],
+    scratch: Scratch,
 ) -> bool:
     """Merge one tensor of bfloat16 into bfloat16.
 
@@ -71,6 +85,7 @@ def merge_whole(
         base: As stored, bfloat16.
         models: Whose deltas are added.
         out: Where to.
+        scratch: Whose content is of no use before or after.
     """
     models = [model for model in models if not isinstance(model.treatment, Dropped)]
     if not 0 < len(models) <= MODELS or not base.size or not all(map(_fits, models)):
@@ -86,7 +101,8 @@ def merge_whole(
     addresses = np.array([raw.ctypes.data for raw in held], np.uint64)
     levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
     seed = np.uint64(tensor_seed(name))
-    return bool(whole.merge(addresses, seed, *levels, out) == whole.DONE)
+    room = whole.SCRATCH * (int(bands.counts[:, :, 0].sum()) + whole.MARGIN)
+    return bool(whole.merge(addresses, seed, *levels, scratch.words(room), out) == whole.DONE)
 
 
 def _fits(model: Ingredient) -> bool:

@@ -29,7 +29,7 @@ def single(low, high):
 
 @_compiled
 @no_type_check
-def settle(taken, seed, given, counts, out):
+def settle(taken, seed, given, counts, scratch, out):
     """Merge the collected elements anew, with the exact cuts.
 
     Args:
@@ -38,6 +38,7 @@ def settle(taken, seed, given, counts, out):
         seed: Of the order among elements equal to a threshold.
         given: Thresholds, lows, highs and weights, as `whole.merge` has them.
         counts: As `whole.merge` has them.
+        scratch: uint64, four for each element of an open level and some more.
         out: uint16, the tensor.
 
     Returns:
@@ -46,14 +47,16 @@ def settle(taken, seed, given, counts, out):
     """
     places, sums, deltas = taken
     thresholds, lows, highs, weights = given
-    hashes, codes = np.empty(places.size, np.uint64), np.empty(places.size, np.uint8)
+    n, total = places.size, counts[:, :, 0].sum()
+    hashes, room, dealt = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 2 * n + total]
+    rest = scratch[2 * n + total :]
+    codes, narrow = rest.view(np.uint8)[:n], rest.view(np.uint16)[:n]  # one after the other
     for k in range(places.size):
         hashes[k] = _mix(np.uint64(places[k]), seed)
     _encode(deltas, rows(lows), rows(highs), codes)
-    dealt, well = _deal_out(codes, hashes, counts)
-    if not well:
+    if not _deal_out(codes, hashes, counts, dealt):
         return False, np.uint16(0)
-    start, room = 0, np.empty(places.size, np.uint64)
+    start = 0
     for k in range(3):
         borders, cuts = thresholds[k].copy(), np.zeros(2, np.uint64)
         for level in range(2):
@@ -64,7 +67,7 @@ def settle(taken, seed, given, counts, out):
                 borders[level], cuts[level] = _border((sizes, mine), one, counts[k, level], room)
             start += within
         _add_inside(sums, deltas[k], hashes, borders, cuts, weights[k])
-    return True, _scatter(sums.view(np.uint32), places, out)
+    return True, _scatter(sums.view(np.uint32), places, narrow, out)
 
 
 @_compiled
@@ -85,25 +88,23 @@ def _encode(deltas, lows, highs, codes):
 
 @_compiled
 @no_type_check
-def _deal_out(codes, hashes, counts):
-    """The hashes of every level's elements, one level after the other; whether all are full."""
-    ends, places = np.zeros(6, np.int64), np.zeros(6, np.int64)
-    total = 0
+def _deal_out(codes, hashes, counts, dealt):
+    """Write the hashes of every level's elements, one level after the other; whether all fit."""
+    ends, places, total = np.zeros(6, np.int64), np.zeros(6, np.int64), 0
     for level in range(6):
         places[level] = total
         total += counts[level >> 1, level & 1, 0]
         ends[level] = total
-    dealt = np.empty(total, np.uint64)
     for k in range(codes.size):
         code = np.uint64(codes[k])
         while code != _NONE:  # nearly always once
             level = trailing_zeros(code)
             if places[level] == ends[level]:
-                return dealt, False
+                return False
             dealt[places[level]] = hashes[k]
             places[level] += 1
             code &= code - np.uint64(1)
-    return dealt, np.all(places == ends)
+    return np.all(places == ends)
 
 
 @_compiled
@@ -136,8 +137,7 @@ def _add_inside(sums, deltas, hashes, borders, cuts, weights):
 
 @_compiled
 @no_type_check
-def _scatter(bits, places, out):
-    narrow = np.empty(places.size, np.uint16)
+def _scatter(bits, places, narrow, out):
     for i in range(places.size):
         narrow[i] = rounded(bits[i]) >> _UPPER
     for i in range(places.size):

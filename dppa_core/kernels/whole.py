@@ -29,12 +29,15 @@ tensor is not the one that was profiled. Only the first leaves a result."""
 
 _BLOCK = 1024
 """So few that they are still in the first-level cache when those that are flagged are read."""
+MARGIN, SCRATCH = _BLOCK + 4, 7
+"""A block may hold too many elements; and the last ones of it are written four at a time."""
+
 _INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
 
 
 @_compiled
 @no_type_check
-def merge(addresses, seed, thresholds, lows, highs, counts, weights, out):
+def merge(addresses, seed, thresholds, lows, highs, counts, weights, scratch, out):
     """Write base + weighted, pruned deltas.
 
     A level that is open has its threshold somewhere from `lows` to before `highs`; `counts` says
@@ -49,23 +52,26 @@ def merge(addresses, seed, thresholds, lows, highs, counts, weights, out):
         highs: (3, 2), as `lows`.
         counts: (3, 2, 3), int64; zeros where a level is not open.
         weights: (3, 2): of the first level an element is inside of.
+        scratch: uint64, `SCRATCH` for each element in open levels and for `MARGIN` more.
         out: uint16.
     """
     room = counts[:, :, 0].sum()
-    longest = room + _BLOCK + 4  # a block may have too many
-    places, bases = np.empty(longest, np.uint32), np.empty(longest, np.float32)
-    deltas = np.empty(longest, np.float32), np.empty(longest, np.float32)
-    taken = places, bases, (deltas[0], deltas[1], np.empty(longest, np.float32))
+    longest = room + MARGIN
+    half = (longest + 1) >> 1  # two of 32 bits in each
+    bases, places = scratch[:half].view(np.float32), scratch[half : 2 * half].view(np.uint32)
+    deltas, rest = scratch[2 * half : 5 * half].view(np.float32), scratch[5 * half :]
+    more = deltas[: 2 * half], deltas[2 * half : 4 * half], deltas[4 * half :]
+    taken = places, bases, more
     given = thresholds, lows, highs, weights
     found, largest = _sweep(addresses, seed, given, taken, room, out)
     if found > room:
         return OTHER_COUNTS
     if found:
         mine = places[:found], bases[:found], taken[2]
-        well, more = settle(mine, seed, given, counts, out)
+        well, most = settle(mine, seed, given, counts, rest, out)
         if not well:
             return OTHER_COUNTS
-        largest = max(largest, more)
+        largest = max(largest, most)
     return DONE if largest < _INFINITE else TOO_LARGE
 
 

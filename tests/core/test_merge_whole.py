@@ -13,13 +13,13 @@ from dppa_core.deltas import ModuleProfile
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import get_backend
 from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, prepare_term
-from dppa_core.merge_whole import merge_whole
+from dppa_core.merge_whole import Scratch, merge_whole
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
 from dppa_core.modules import Module
 from dppa_core.partition import select
 
 NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5001
-LOADER = Loader(get_backend("numba"))
+SCRATCH, LOADER = Scratch(), Loader(get_backend("numba"))
 BOTH = ("base", "tuned")
 
 
@@ -90,7 +90,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
         selections = tuple(select(profile, 1 - rate, ties) for rate in falling)
         treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients(pairs, treatments), out)
+    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH)
     assert np.array_equal(out, in_chunks(pairs, treatments))
 
 
@@ -106,20 +106,22 @@ def test_whole_and_dropped_deltas_are_merged_too() -> None:
     treatments = [Whole(), Dropped(), Whole(0.5)]
     pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients(pairs, treatments), out)
+    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH)
     assert np.array_equal(out, in_chunks(pairs, treatments))
 
 
 def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
     base, out = base_of(1), np.zeros(SIZE, np.uint16)
     pairs = [pair_of(number, 3, base) for number in range(2)]
-    assert not merge_whole(NAME, base, ingredients(pairs, [Dropped(), Dropped()]), out)
-    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), RandomDrop(0.5, 2.0)]), out)
-    assert not merge_whole(NAME, base, ingredients([*pairs, *pairs], [Whole()] * 4), out)
+    assert not merge_whole(NAME, base, ingredients(pairs, [Dropped(), Dropped()]), out, SCRATCH)
+    assert not merge_whole(
+        NAME, base, ingredients(pairs, [Whole(), RandomDrop(0.5, 2.0)]), out, SCRATCH
+    )
+    assert not merge_whole(NAME, base, ingredients([*pairs, *pairs], [Whole()] * 4), out, SCRATCH)
     pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
-    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole(4.0)]), out)
+    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole(4.0)]), out, SCRATCH)
     pairs[1].finetuned[7] = 0x7FC0  # NaN
-    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole()]), out)
+    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole()]), out, SCRATCH)
 
 
 def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
@@ -128,4 +130,4 @@ def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
     profile = profiled(pairs[0], bins=False)
     banded = Banded((select(profile, 0.2),), (1.0,))
     other = [pairs[1], pairs[1]]
-    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out)
+    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out, SCRATCH)
