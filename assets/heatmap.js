@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { svg, put, say, px, viridis, inkOn } = dppa.shapes;
+  const { svg, put, say, px } = dppa.shapes;
   const LEFT = 34, TOP = 40, BOTTOM = 46;
   const GROUPS = Object.fromEntries([
     ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
@@ -12,8 +12,9 @@
 
   const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
-  // onPoint(index or null): the cell under the pointer or the keyboard's choice.
-  function heatmap(root, onPoint) {
+  // onPoint(index or null): the cell under the pointer or the keyboard's choice. The colours are of
+  // amounts; or of signs, where zero lies in the middle of the scale.
+  function heatmap(root, onPoint, { colour: viridis, ink: inkOn } = dppa.shapes.amounts) {
     let built = "";
     let cells = [];
     let bar = null;

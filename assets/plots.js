@@ -243,6 +243,7 @@
     const title = html("h3", { class: "plot-title" }, box);
     const root = svg("svg", { id, role: "img", "aria-label": label }, box);
     const how = html("p", { class: "how" }, box);
+    dppa.saveable(box, id, dppa.rowsOf[id], () => root);
     return { box, title, root, how };
   }
   // Those that take part come first; the others can be looked at too, and are called off.

@@ -38,6 +38,14 @@
       "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower.");
     let value = null, built = "";
     const over = new Set(); // runs that have ended
+    const saves = dppa.saveable(host, "score", () => {
+      const kinds = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
+      return value && {
+        columns: ["model", "recipe", ...value.domains.flatMap((domain) => kinds.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)"],
+        rows: value.rows.map(({ target, recipe, cells, mean }) =>
+          [target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean]),
+      };
+    });
 
     function head(domains) {
       const row = html("tr", {}, html("thead", {}, table));
@@ -99,7 +107,7 @@
       filled.style.width = `${100 * share}%`;
       dppa.activity.score = value.state === "running" ? value.activity : "idle";
       noteMerged();
-      scroll.hidden = value.rows.length === 0;
+      scroll.hidden = saves.hidden = value.rows.length === 0;
       build();
       dppa.redraw();
     }

@@ -34,24 +34,28 @@
     return String(n);
   }
 
-  // --- colours: viridis, which is even to the eye and to every kind of eye ----------------------
-  const VIRIDIS = ("440154481567482677453781404788" + "39568c33638d2d708e287d8e238a8d" +
-    "1f968b20a38729af7f3cbb7555c667" + "73d05595d840b8de29dce319fde725")
-    .match(/.{6}/g).map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-  function rgb(share) {
-    const place = Math.min(Math.max(share, 0), 1) * (VIRIDIS.length - 1);
-    const low = Math.min(Math.floor(place), VIRIDIS.length - 2);
-    return VIRIDIS[low].map((c, i) => Math.round(c + (place - low) * (VIRIDIS[low + 1][i] - c)));
+  // --- colours, even to the eye and to every kind of eye ---------------------------------------
+  const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
+  // For amounts: viridis. For differences, the middle at zero: vik (Crameri, 2018).
+  const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
+    "1f968b20a38729af7f3cbb7555c667", "73d05595d840b8de29dce319fde725");
+  const VIK = stops("001261033a7a1965975897b8a6c8d9", "ebe5e0e1b8a0cd8861b4592a862306590008");
+  function rgb(share, map) {
+    const place = Math.min(Math.max(share, 0), 1) * (map.length - 1);
+    const low = Math.min(Math.floor(place), map.length - 2);
+    return map[low].map((c, i) => Math.round(c + (place - low) * (map[low + 1][i] - c)));
   }
-  const viridis = (share) => `rgb(${rgb(share).join(",")})`;
+  const colourOf = (map) => (share) => `rgb(${rgb(share, map).join(",")})`;
   // The ink that reads on it: relative luminance above 0.18 wants black.
-  function inkOn(share) {
-    const [r, g, b] = rgb(share).map((c) => {
+  const inkOf = (map) => (share) => {
+    const [r, g, b] = rgb(share, map).map((c) => {
       const x = c / 255;
       return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
     });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
-  }
+  };
+  const amounts = { colour: colourOf(VIRIDIS), ink: inkOf(VIRIDIS) };
+  const signs = { colour: colourOf(VIK), ink: inkOf(VIK) };
 
   // --- elements ------------------------------------------------------------------------------
   function make(space, tag, attributes = {}, parent = null, text = null) {
@@ -77,7 +81,7 @@
   const px = (x) => (Math.round(x * 100) / 100).toString();
 
   dppa.shapes = {
-    THIN, superscript, three, percent, percent1, level, count, viridis, inkOn, put, say, niceTop, px,
+    THIN, superscript, three, percent, percent1, level, count, amounts, signs, put, say, niceTop, px,
     svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
     html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
   };

@@ -18,10 +18,12 @@ STYLES = (
     "offer.css",
     "tune.css",
     "export.css",
+    "views.css",
 )
 SCRIPTS = (
     "store.js",
     "shapes.js",
+    "save.js",
     "words.js",
     "terms.js",
     "heatmap.js",
@@ -39,6 +41,9 @@ SCRIPTS = (
     "conversation.js",
     "chat.js",
     "export.js",
+    "views.js",
+    "compare.js",
+    "attribution.js",
     "score.js",
 )
 

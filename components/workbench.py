@@ -5,7 +5,9 @@ from __future__ import annotations
 import gradio as gr
 
 from components.amplify import build_amplify
+from components.attribution import build_attribution, wire_attribution
 from components.chat import build_chat
+from components.compare import build_compare, wire_compare
 from components.evaluate import build_score, wire_score
 from components.export import build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
@@ -23,6 +25,7 @@ from components.serving import is_public, start
 from components.session import Session
 from components.significance import build_significance
 from components.studio import Studio
+from components.views import build_views
 from components.wiring import wire
 from components.wiring_chat import wire_chat
 
@@ -57,7 +60,10 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
                 adding = build_adding(studio)
         with gr.Column(elem_id="see-column"):
             gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
+            build_views()
             see = build_see()
+            compare = build_compare()
+            attribution = build_attribution()
         with gr.Column(elem_id="side-column"):
             build_panes()
             with gr.Column(elem_id="chat-pane", elem_classes="pane"):
@@ -85,6 +91,8 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
     wire_export(export, controls, studio, exports)
+    wire_compare(compare, controls, studio)
+    wire_attribution(attribution, controls, studio)
     view = ModelsView(preset, models, *adding)
     return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
 

@@ -156,5 +156,5 @@ def _first(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three significant digits, and nothing finer than a thousandth."""
-    return f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+    """About three significant digits, and nothing finer than a ten-thousandth."""
+    return f"{value:.3g}" if value >= 1 else f"{value:.{3 if value >= 0.01 else 4}f}"

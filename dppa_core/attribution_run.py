@@ -19,13 +19,12 @@ from dppa_core.errors import InvalidValue
 from dppa_core.floats import FLOATS
 from dppa_core.generate import check_text
 from dppa_core.loading import to_torch, weighs
-from dppa_core.merge_inputs import aligned, pinned_recipe
+from dppa_core.merge_inputs import merge_base
 from dppa_core.preflight.machine import available_memory
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.resident import Resident
 from dppa_core.shell import Shell
-from dppa_core.sources import open_checkpoint
 
 MOST_TOKENS = 96
 """Of the merge's own answer."""
@@ -66,7 +65,7 @@ def attribute(
     check_text("prompt", prompt, "Type a question first.")
     if answer is not None:
         check_text("answer", answer, "Leave it out for the merge's own.")
-    base = _base(recipe, public, stop)
+    base = merge_base(recipe, public=public, stop=stop)
     shapes = {
         name: base.shape(name)
         for name in base.names()
@@ -91,14 +90,6 @@ def attribute(
     said = answer if answer is not None else _text(resident, exchange)
     counted = len(exchange.reply), by, loss, reference, tuple(effects)
     return Attribution(recipe_hash(recipe), prompt, said, answer is None, *counted)
-
-
-def _base(recipe: MergeRecipe, public: bool, stop: Stop | None) -> Checkpoint:
-    """The base in the vocabulary of the merge."""
-    recipe = pinned_recipe(recipe, public)
-    names = (recipe.base, *(model.model for model in recipe.models))
-    models = [open_checkpoint(name, public=public, stop=stop) for name in names]
-    return aligned(recipe, models).base
 
 
 def _exchange(resident: Resident, prompt: str, answer: str | None, stop: Stop | None) -> Exchange:

@@ -54,6 +54,12 @@ class Sums:
     """Σ (b - c)²"""
     delta_product: float = 0.0
     """Σ (a - c)·(b - c)"""
+    first_changed: int = 0
+    """Elements that the first delta changes."""
+    second_changed: int = 0
+    """Elements that the second delta changes."""
+    base: float = 0.0
+    """Σ c²"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,12 @@ class Distance:
     sign_agreement: float | None
     """Of the elements that both deltas change, the share changed in the same direction, in
     [0, 1]; None without a base, or where there are none."""
+    over_base: float | None
+    """‖b - a‖ / ‖c‖; None without a base, or where that is zero."""
+    first_only: float | None
+    """Share of the elements that only the first delta changes, in [0, 1]; None without a base."""
+    second_only: float | None
+    """Share of the elements that only the second delta changes, in [0, 1]; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,24 @@ def diff_models(
     """
     names = (first, second) if base is None else (first, second, base)
     models = tuple(open_checkpoint(name, progress=progress, stop=stop) for name in names)
+    whole = diff_sums(models, names, workers=workers, progress=progress, stop=stop)
+    return _ordered(names, models[0], whole, with_base=base is not None)
+
+
+def diff_sums(
+    models: Sequence[Checkpoint],
+    names: Sequence[str],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> dict[str, Sums]:
+    """The sums of every tensor that two models have in common, by its name in the first.
+
+    Args:
+        models: The two, and their base where there is one.
+        names: How to call them in messages; the rest as `diff_models` has it.
+    """
     places = _places(models, names)
     threads = worker_count(workers)
     sums: dict[str, list[Sums]] = {name: [] for name in places}
@@ -127,8 +157,7 @@ def diff_models(
             done += not sums[tensor]
             report(progress, done, len(sums), tensor)
             sums[tensor].append(part)
-    whole = {name: _total(parts) for name, parts in sums.items()}
-    return _ordered(names, models[0], whole, with_base=base is not None)
+    return {name: total(parts) for name, parts in sums.items()}
 
 
 def _places(models: Sequence[Checkpoint], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -192,7 +221,7 @@ class _Comparison:
                         check_finite(raw, dtype, tensor, name, first)
                 parts.append(sums)
                 self._releaser.read(sum(raw.nbytes for raw in chunk))
-        return tensor, _total(parts)
+        return tensor, total(parts)
 
 
 def _as_float64(raw: Shaped[ndarray, " n"], dtype: str) -> Float64[ndarray, " n"]:
@@ -224,6 +253,9 @@ def sum_chunk(
                 "delta_product": float(products.sum()),
                 "both": int(np.count_nonzero(products)),
                 "agreeing": int(np.count_nonzero(products > 0)),
+                "first_changed": int(np.count_nonzero(one)),
+                "second_changed": int(np.count_nonzero(other)),
+                "base": _dot(c, c),
             }
     return Sums(**found)
 
@@ -233,7 +265,8 @@ def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
     return float((one * other).sum())
 
 
-def _total(parts: Iterable[Sums]) -> Sums:
+def total(parts: Iterable[Sums]) -> Sums:
+    """The sums over all elements of several parts."""
     parts = tuple(parts)
     values: dict[str, Any] = {}
     for field in fields(Sums):
@@ -254,6 +287,9 @@ def distance(name: str, sums: Sums, *, with_base: bool) -> Distance:
             _cosine(sums.delta_product, sums.first_delta, sums.second_delta) if with_base else None
         ),
         sign_agreement=sums.agreeing / sums.both if sums.both else None,
+        over_base=math.sqrt(sums.difference / sums.base) if sums.base else None,
+        first_only=(sums.first_changed - sums.both) / max(sums.numel, 1) if with_base else None,
+        second_only=(sums.second_changed - sums.both) / max(sums.numel, 1) if with_base else None,
     )
 
 
@@ -280,5 +316,5 @@ def _ordered(
         base=names[2] if with_base else None,
         modules=tuple(made(module.name, sums[module.tensor]) for module in modules),
         others=tuple(made(name, sums[name]) for name in others),
-        totals=tuple(made(name, _total(group)) for name, group in groups.items()),
+        totals=tuple(made(name, total(group)) for name, group in groups.items()),
     )

@@ -14,8 +14,9 @@ from dppa_core.checkpoint import Checkpoint
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
 from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.progress import Stop
 from dppa_core.recipe import MergeRecipe
-from dppa_core.sources import pinned
+from dppa_core.sources import open_checkpoint, pinned
 
 
 def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
@@ -24,6 +25,15 @@ def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
     choice = recipe.vocabulary
     whose = choice if choice in ("base", "union") else names.index(choice)
     return align(models[0], models[1:], names, whose)
+
+
+def merge_base(
+    recipe: MergeRecipe, *, public: bool = False, stop: Stop | None = None
+) -> Checkpoint:
+    """The base of a merge, in the vocabulary of the merge."""
+    recipe = pinned_recipe(recipe, public)
+    names = (recipe.base, *(model.model for model in recipe.models))
+    return aligned(recipe, [open_checkpoint(n, public=public, stop=stop) for n in names]).base
 
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:

@@ -44,7 +44,7 @@ CORE_LAYERS = tuple(
         """
         tasks zoo
         pool resident loading places live decode generate evaluate
-        attribution shell
+        attribution shell cell_diff
         zoo
         outcome
         pool resident decode generate evaluate
@@ -64,6 +64,7 @@ SHARED |= {"presets", "studio", "method_choice"}
 SHARED |= {"session_json", "session_levels", "session_state", "curve"}
 SHARED |= {"exports", "export_work", "export_values", "downloads"}
 SHARED |= {"conversation", "question"}
+SHARED |= {"running"}
 COMPOSERS = {
     "workbench",
     "page",

@@ -1,0 +1,189 @@
+"""Which layers or modules an answer needs: its loss without the delta of each.
+
+Knows sessions and the studio's models; how the numbers look is assets/attribution.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import live, pack, static
+from components.notices import show_errors
+from components.running import IDLE, stopped_value, stream_run
+from components.session import Session
+from components.session_json import parsed
+from components.studio import Emit, Recent, Studio
+from components.theme import KNOWN_MODELS, MODEL_COLOURS
+from dppa_core.attribution import CHOICES
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe
+from dppa_core.tasks import DOMAINS, example_prompts
+
+LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class AttributionView:
+    """The components of the view."""
+
+    prompt: gr.Textbox
+    examples: gr.HTML
+    answer: gr.Textbox
+    by: gr.Radio
+    run: gr.Button
+    stop: gr.Button
+    place: gr.HTML
+    plot: gr.HTML
+
+
+def build_attribution() -> AttributionView:
+    """The question and its answer, the buttons, the plot."""
+    with gr.Column(elem_id="attribution-view", elem_classes=["view", "box"]):
+        prompt = gr.Textbox(
+            label="Question",
+            placeholder="Type a question, or take one below",
+            lines=2,
+            max_lines=4,
+            max_length=LONGEST_TEXT,
+            elem_id="attribution-prompt",
+        )
+        examples = live("attribution-examples", _examples(), events=("pick",))
+        answer = gr.Textbox(
+            label="Answer",
+            placeholder="Left empty: the merge's own answer",
+            lines=1,
+            max_lines=4,
+            max_length=LONGEST_TEXT,
+            elem_id="attribution-answer",
+        )
+        by = gr.Radio(
+            [("one layer at a time", "layer"), ("one module at a time", "module")],
+            value="layer",
+            label="Take out",
+            info="A layer's change goes, everything else stays, and the answer is read again. "
+            "Modules take about seven times as long.",
+            elem_id="attribution-by",
+        )
+        with gr.Row(elem_classes="buttons"):
+            run = gr.Button("Measure", variant="primary", elem_id="attribution-run")
+            stop = gr.Button("Cancel", elem_id="attribution-stop")
+        place = static("", "attribution-place")
+        plot = live("attribution", IDLE)
+    return AttributionView(prompt, examples, answer, by, run, stop, place, plot)
+
+
+def _examples() -> list[dict[str, str]]:
+    colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
+    return [
+        {
+            "domain": domain,
+            "colour": colours.get(f"zoo:{domain}", MODEL_COLOURS[-1]),
+            "prompt": example_prompts(domain)[0],
+        }
+        for domain in DOMAINS
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is to be measured, checked."""
+
+    recipe: MergeRecipe
+    prompt: str
+    answer: str | None
+    """None: the merge's own."""
+    by: str
+
+
+def read_inquiry(values: Mapping[Any, Any], view: AttributionView, session: Session) -> Inquiry:
+    """Check what a handler was given.
+
+    Raises:
+        InvalidValue: no question, a text that is too long, or an unknown choice.
+    """
+    prompt, answer = (_text(values[one]) for one in (view.prompt, view.answer))
+    for name, text, least in (("question", prompt, 1), ("answer", answer, 0)):
+        if not least <= len(text) <= LONGEST_TEXT:
+            raise InvalidValue(
+                f"The {name} has {len(text)} characters; allowed are {least} to {LONGEST_TEXT}."
+            )
+    by = values[view.by]
+    if by not in CHOICES:
+        raise InvalidValue(f"Take out one layer or one module at a time, got {shown(by)}.")
+    return Inquiry(session.recipe(), prompt, answer or None, by)
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def measured(
+    inquiry: Inquiry, studio: Studio, known: Recent, emit: Emit, stop: Stop
+) -> dict[str, Any]:
+    """Merge where that is still to be done, and measure; runs in a thread of its own."""
+    from dppa_core.attribution_run import attribute  # noqa: PLC0415  (torch)
+
+    if not studio.merged(inquiry.recipe):
+        emit((0, 0, "Merging the weights"))
+    with studio.lend(inquiry.recipe, None, stop) as resident:
+        made_of = tuple(sorted(resident.made_of.items()))
+        key = (resident.key, made_of, inquiry.prompt, inquiry.answer, inquiry.by)
+        found: dict[str, Any] | None = known.find(key)
+        if found is None:
+            found = attribute(
+                inquiry.recipe,
+                resident,
+                inquiry.prompt,
+                inquiry.answer,
+                by=inquiry.by,
+                public=studio.public,
+                progress=lambda *told: emit(told),
+                stop=stop,
+            ).to_json()
+            known.keep(key, found)
+    return found
+
+
+def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) -> None:
+    """Measure, Cancel, and a click on an example."""
+    known = Recent(64)
+
+    @show_errors
+    def on_attribute(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        inquiry = read_inquiry(values, view, controls.session(values))
+        run = stream_run(studio, lambda *told: measured(inquiry, studio, known, *told))
+        for value in run:
+            yield {view.plot: pack(value)}
+
+    @show_errors
+    def on_cancel(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
+
+    view.run.click(None, js=activity_script("attribution", "waiting"), **PRIVATE)
+    running = view.run.click(
+        on_attribute,
+        inputs=controls.inputs | {view.prompt, view.answer, view.by},
+        outputs=[view.plot],
+        concurrency_id="model",
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    idle = activity_script("attribution", "idle")
+    running.failure(None, js=idle, **PRIVATE)
+    view.stop.click(None, js=idle, **PRIVATE)
+    view.stop.click(
+        on_cancel,
+        inputs={view.plot},
+        outputs=[view.plot],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )
+    view.examples.pick(None, None, [view.prompt], js="() => window.dppa.asked", **PRIVATE)

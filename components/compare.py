@@ -1,0 +1,221 @@
+"""How far two models are apart: the base and a domain model, a merge and either, or two merges.
+
+Knows sessions and the studio's models; how the numbers look is assets/compare.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.figures import short_name
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import live, pack, static
+from components.notices import show_errors
+from components.running import IDLE, stopped_value, stream_run
+from components.session import Session
+from components.session_json import parsed
+from components.studio import Emit, Recent, Studio
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.merge_inputs import merge_base
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipe_words import recipe_differences
+from dppa_core.sources import open_checkpoint
+
+MERGED, KEPT = "merged", "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class CompareView:
+    """The components of the view."""
+
+    choice: gr.HTML
+    keep: gr.Button
+    kept: gr.State
+    """The recipe of the merge that was kept for comparison, or None."""
+    note: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+    place: gr.HTML
+    plot: gr.HTML
+
+
+def build_compare() -> CompareView:
+    """What is compared, the buttons, the plot and the table."""
+    with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
+        choice = live("compare-choice", None)
+        note = live("compare-kept", None)
+        keep = gr.Button("Keep this merge for comparison", size="sm", elem_id="compare-keep")
+        with gr.Row(elem_classes="buttons"):
+            run = gr.Button("Compare", variant="primary", elem_id="compare-run")
+            stop = gr.Button("Cancel", elem_id="compare-stop")
+        place = static("", "compare-place")
+        plot = live("compare", IDLE)
+    return CompareView(choice, keep, gr.State(None), note, run, stop, place, plot)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two that are compared."""
+
+    label: str
+    target: str | MergeRecipe
+    """A model's reference, or what is merged."""
+
+    @property
+    def recipe(self) -> str:
+        """Hash of the recipe, where it is a merge."""
+        return recipe_hash(self.target) if isinstance(self.target, MergeRecipe) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What is compared, checked."""
+
+    first: Side
+    second: Side
+    base: str
+    """Of both."""
+
+
+def read_pair(choice: object, kept: MergeRecipe | None, session: Session) -> Pair:
+    """Check what a handler was given.
+
+    Args:
+        choice: {"first", "second"}: "merged", "kept", or a model of the session.
+        kept: The recipe that was kept for comparison.
+        session: What is chosen now.
+
+    Raises:
+        InvalidValue: another choice, the same twice, or merges of two bases.
+    """
+    if not isinstance(choice, Mapping):
+        raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")
+    first, second = (_side(choice.get(key), kept, session) for key in ("first", "second"))
+    if first.target == second.target:
+        raise InvalidValue(
+            f"{first.label} and {second.label} are the same. Choose two that differ, or change the "
+            "merge first."
+        )
+    for side in (first, second):
+        if isinstance(side.target, MergeRecipe) and side.target.base != session.base:
+            raise InvalidValue(
+                f"The merge kept for comparison has the base {side.target.base}, the models here "
+                f"{session.base}. Keep another one."
+            )
+    return Pair(first, second, session.base)
+
+
+def _side(name: object, kept: MergeRecipe | None, session: Session) -> Side:
+    references = (session.base, *(model.reference for model in session.models))
+    if name == MERGED:
+        return Side("the merge", session.recipe())
+    if name == KEPT:
+        if kept is None:
+            raise InvalidValue("No merge is kept for comparison yet: press Keep this merge first.")
+        return Side("the kept merge", kept)
+    if name not in references:
+        allowed = ", ".join((MERGED, KEPT, *references))
+        raise InvalidValue(f"{shown(name)} cannot be compared here. Allowed are {allowed}.")
+    return Side(short_name(str(name)), str(name))
+
+
+def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+    """Merge where that is still to be done, and compare; runs in a thread of its own."""
+    from dppa_core.cell_diff import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
+
+    sides = (pair.first, pair.second)
+    with ExitStack() as stack:
+        base = open_checkpoint(pair.base, public=studio.public, stop=stop)
+        models: list[Checkpoint] = []
+        made_of: list[Any] = [base.identities().items()]
+        for side in sides:
+            if isinstance(side.target, MergeRecipe):
+                if not studio.merged(side.target):
+                    emit((0, 0, f"Merging {side.label}"))
+                resident = stack.enter_context(studio.lend(side.target, None, stop))
+                base = merge_base(side.target, public=studio.public, stop=stop)
+                models.append(ModelTensors(resident.model, base))
+                made_of.append(resident.made_of.items())
+            else:
+                models.append(open_checkpoint(side.target, public=studio.public, stop=stop))
+                made_of.append(models[-1].identities().items())
+        files = tuple(tuple(sorted(items)) for items in made_of)
+        key = (pair.base, *(side.recipe or side.target for side in sides), files)
+        found: dict[str, Any] | None = known.find(key)
+        if found is None:
+            names = (*(side.label for side in sides), short_name(pair.base))
+            done = diff_cells([*models, base], names, progress=lambda *told: emit(told), stop=stop)
+            found = known.keep(key, done.to_json())
+    return {**found, **_about(pair)}
+
+
+def _about(pair: Pair) -> dict[str, Any]:
+    """Who was compared, and in what their settings differ."""
+    first, second = pair.first.target, pair.second.target
+    both = isinstance(first, MergeRecipe) and isinstance(second, MergeRecipe)
+    return {
+        "sides": [
+            {
+                "label": side.label,
+                "recipe": side.recipe,
+                "reference": "" if side.recipe else side.target,
+            }
+            for side in (pair.first, pair.second)
+        ],
+        "base": short_name(pair.base),
+        "settings": list(recipe_differences(first, second)) if both else None,  # type: ignore[arg-type]
+    }
+
+
+def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
+    """Compare, Cancel, and Keep."""
+    known = Recent(64)
+
+    @show_errors
+    def on_keep(values: dict[Any, Any]) -> dict[Any, Any]:
+        recipe = controls.session(values).recipe()
+        return {view.kept: recipe, view.note: pack({"recipe": recipe_hash(recipe)})}
+
+    @show_errors
+    def on_compare(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        pair = read_pair(parsed(values[view.choice]), values[view.kept], session)
+        run = stream_run(studio, lambda *told: compared(pair, studio, known, *told))
+        for value in run:
+            yield {view.plot: pack(value)}
+
+    @show_errors
+    def on_cancel_comparison(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
+
+    view.keep.click(
+        on_keep, inputs=controls.inputs, outputs=[view.kept, view.note], queue=False, **PRIVATE
+    )
+    view.run.click(None, js=activity_script("compare", "waiting"), **PRIVATE)
+    running = view.run.click(
+        on_compare,
+        inputs=controls.inputs | {view.choice, view.kept},
+        outputs=[view.plot],
+        concurrency_id="model",
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    idle = activity_script("compare", "idle")
+    running.failure(None, js=idle, **PRIVATE)
+    view.stop.click(None, js=idle, **PRIVATE)
+    view.stop.click(
+        on_cancel_comparison,
+        inputs={view.plot},
+        outputs=[view.plot],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )

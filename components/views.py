@@ -1,0 +1,27 @@
+"""The views of the middle column, one at a time: a short list of buttons.
+
+Knows their names only; assets/views.js shows the one that is chosen.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from components.live import live
+
+VIEWS = {
+    "modules": ("Modules", "What the merge keeps of every matrix"),
+    "compare": ("Compare", "How far two models or merges are apart"),
+    "attribution": ("Attribution", "Which layers an answer needs"),
+}
+"""Name -> what its button says, and what the view shows."""
+
+
+def build_views() -> gr.HTML:
+    """The list; a view itself is a column with the elem_id `NAME-view`."""
+    buttons = "".join(
+        f'<button type="button" data-view="{name}" title="{about}" '
+        f'aria-pressed="{str(name == "modules").lower()}">{label}</button>'
+        for name, (label, about) in VIEWS.items()
+    )
+    return live("views", None, skeleton=f'<nav aria-label="Views">{buttons}</nav>')

@@ -1,0 +1,140 @@
+"""How far two models are apart in every cell of layers and kinds, as a heatmap shows it.
+
+Knows checkpoints, and merges in memory as checkpoints; the sums are those of `diff`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.diff import Distance, Sums, diff_sums, distance, total
+from dppa_core.modules import find_modules, order_kinds
+from dppa_core.places import find_places
+from dppa_core.progress import Progress, Stop
+
+_RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", torch.float32, "")}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The modules of one kind in one layer, the experts of a mixture together."""
+
+    layer: int
+    kind: str
+    distance: Distance
+
+
+@dataclass(frozen=True, slots=True)
+class CellDiff:
+    """Two models compared, beside the base of both."""
+
+    cells: tuple[Cell, ...]
+    """By layer, then kind."""
+    modules: Distance
+    """All of them together."""
+    others: Distance
+    """All other tensors together."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        cells = [
+            {"layer": cell.layer, "kind": cell.kind} | asdict(cell.distance) for cell in self.cells
+        ]
+        return {"cells": cells, "modules": asdict(self.modules), "others": asdict(self.others)}
+
+
+def diff_cells(
+    models: Sequence[Checkpoint],
+    names: Sequence[str],
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> CellDiff:
+    """Compare two models that were made of the same base.
+
+    Args:
+        models: The two, and the base.
+        names: How to call them in messages.
+        progress: Told tensor by tensor.
+        stop: Ends the comparison between two slices.
+
+    Raises:
+        IncompatibleCheckpoints: models of other tensors or shapes.
+        NonFiniteWeights: NaN or infinity in one of them.
+        Cancelled: `stop` was set.
+    """
+    sums = diff_sums(models, names, workers=1, progress=progress, stop=stop)
+    modules = find_modules({name: models[0].shape(name) for name in sums})
+    cells: dict[tuple[int, str], list[Sums]] = {}
+    for module in modules:
+        cells.setdefault((module.layer, module.kind), []).append(sums[module.tensor])
+    kinds = order_kinds(kind for _, kind in cells)
+    placed = sorted(cells, key=lambda cell: (cell[0], kinds.index(cell[1])))
+    inside = {module.tensor for module in modules}
+    return CellDiff(
+        tuple(
+            Cell(*cell, distance(f"{cell[0]}.{cell[1]}", total(cells[cell]), with_base=True))
+            for cell in placed
+        ),
+        distance("modules", total(sums[name] for name in sorted(inside)), with_base=True),
+        distance(
+            "other tensors",
+            total(value for name, value in sums.items() if name not in inside),
+            with_base=True,
+        ),
+    )
+
+
+class ModelTensors:
+    """A merge in memory, read as a checkpoint; not copied.
+
+    Args:
+        model: A transformers model on the CPU, made of `base`'s tensors; those that do not lie in
+            memory as on disk are left out.
+        base: Its base: names and shapes are the same.
+    """
+
+    def __init__(self, model: Any, base: Checkpoint) -> None:
+        self._base = base
+        shapes = {name: base.shape(name) for name in base.names()}
+        self._places: Mapping[str, torch.Tensor] = {
+            name: place for name, place in find_places(model, shapes).items() if place.dtype in _RAW
+        }
+        self.config, self.folder, self.folders = base.config, base.folder, base.folders
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the tensors, those of the base."""
+        return tuple(name for name in self._base.names() if name in self._places)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one."""
+        return self._base.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """What it is in memory: "BF16" or "F32"."""
+        return _RAW[self._places[name].dtype][0]
+
+    def raw(self, name: str) -> Shaped[ndarray, " n"]:
+        """Its elements, flat; they must not be written to."""
+        place = self._places[name]
+        _, view, raw = _RAW[place.dtype]
+        values: Shaped[ndarray, " n"] = place.detach().reshape(-1).view(view).numpy()
+        return values.view(raw) if raw else values
+
+    def release(self) -> None:
+        """Nothing to give back: the memory is the model's."""
+
+    def content_hash(self) -> str:
+        """A merge in memory has none."""
+        return ""
+
+    def identities(self) -> dict[Any, str]:
+        """It lies in no file."""
+        return {}

@@ -1,0 +1,97 @@
+"""The view of attribution without a browser: what is checked, what is kept, what is cancelled."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.attribution import AttributionView, Inquiry, measured, read_inquiry
+from components.presets import first_session
+from components.running import IDLE, stopped_value, stream_run
+from components.studio import Recent, Studio
+from dppa_core import attribution_run
+from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=True)
+
+
+VIEW = AttributionView(*("prompt", "examples", "answer", "by", "run", "stop", "place", "plot"))  # type: ignore[arg-type]
+
+
+def values(**given: Any) -> dict[Any, Any]:
+    return {"prompt": "How many?", "answer": "", "by": "layer"} | given
+
+
+def inquiry(prompt: str = "How many?", answer: str | None = "Five.", by: str = "layer") -> Inquiry:
+    recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math"),), "task_arithmetic")
+    return Inquiry(recipe, prompt, answer, by)
+
+
+def told_of(asked: Inquiry, studio: Studio, known: Recent) -> list[dict[str, Any]]:
+    return list(stream_run(studio, lambda *told: measured(asked, studio, known, *told)))
+
+
+def test_an_empty_answer_asks_for_the_merges_own() -> None:
+    found = read_inquiry(values(prompt="  How many? "), VIEW, first_session())
+    assert (found.prompt, found.answer, found.by) == ("How many?", None, "layer")
+    assert read_inquiry(values(answer=" 5 "), VIEW, first_session()).answer == "5"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"prompt": " "}, "The question has 0 characters"),
+        ({"prompt": None}, "The question has 0 characters"),
+        ({"prompt": "x" * 2001}, "The question has 2001 characters; allowed are 1 to 2000"),
+        ({"answer": "x" * 2001}, "The answer has 2001 characters; allowed are 0 to 2000"),
+        ({"by": "head"}, "one layer or one module at a time, got 'head'"),
+        ({"by": ["layer"]}, r"got \['layer'\]"),
+    ],
+)
+def test_what_a_browser_sends_is_checked(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        read_inquiry(values(**given), VIEW, first_session())
+
+
+def test_the_browser_is_told_how_far_it_is_and_then_the_numbers(studio: Studio) -> None:
+    told = told_of(inquiry(), studio, Recent(4))
+    assert [value["state"] for value in told[:-1]] == ["running"] * (len(told) - 1)
+    result = told[-1]["result"]
+    assert told[-1]["state"] == "done" and len(result["effects"]) == 3
+    assert result["effects"][0]["change"] == result["effects"][0]["loss"] - result["loss"]
+
+
+def test_what_was_measured_once_is_not_measured_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Recent(4)
+    first = told_of(inquiry(), studio, known)[-1]
+    monkeypatch.setattr(attribution_run, "attribute", None)  # must not be needed
+    assert told_of(inquiry(), studio, known)[-1]["result"] == first["result"]
+    assert told_of(inquiry(by="module"), studio, known)[-1]["state"] == "failed"
+
+
+def test_a_foreseen_error_is_said(studio: Studio) -> None:
+    last = told_of(inquiry(answer="many " * 200), studio, Recent(4))[-1]
+    assert last["state"] == "failed" and "the model reads at most" in last["note"]
+
+
+def test_an_abandoned_page_ends_the_work(studio: Studio) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        measured(inquiry(), studio, Recent(4), lambda event: None, stop)
+
+
+def test_cancel_leaves_what_is_at_rest() -> None:
+    assert stopped_value({"state": "running", "id": "1f"}) == {"state": "stopped", "id": "1f"}
+    assert stopped_value({"state": "done"}) == {"state": "done"}
+    assert stopped_value("nonsense") == IDLE

@@ -1,0 +1,112 @@
+"""The view of comparisons without a browser: what may be compared, what is kept."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.compare import Pair, Side, compared, read_pair
+from components.presets import first_session
+from components.running import stream_run
+from components.session import ModelChoice, Session
+from components.studio import Recent, Studio
+from dppa_core import cell_diff
+from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SESSION = Session(models=(ModelChoice("zoo:math"), ModelChoice("zoo:law")))
+
+
+@pytest.fixture
+def studio(zoo_env: Path) -> Iterator[Studio]:
+    yield Studio(public=True)
+
+
+def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, Any]:
+    kept = known or Recent(4)
+    return list(stream_run(studio, lambda *told: compared(pair, studio, kept, *told)))[-1]
+
+
+def test_base_and_domain_model_and_merges_may_be_compared() -> None:
+    kept = replace(SESSION, rate=0.5).recipe()
+    pair = read_pair({"first": "merged", "second": "kept"}, kept, SESSION)
+    assert (pair.first.target, pair.second.target) == (SESSION.recipe(), kept)
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, SESSION)
+    assert [side.label for side in (pair.first, pair.second)] == ["base", "law"]
+    assert pair.base == "zoo:base"
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (None, "Choose two to compare, got None"),
+        ({"first": "merged"}, "None cannot be compared here. Allowed are merged, kept, zoo:base"),
+        ({"first": "merged", "second": "/etc"}, "'/etc' cannot be compared here"),
+        ({"first": "merged", "second": ["zoo:law"]}, "cannot be compared here"),
+        ({"first": "merged", "second": "kept"}, "No merge is kept for comparison yet"),
+        ({"first": "zoo:law", "second": "zoo:law"}, "law and law are the same"),
+    ],
+)
+def test_what_a_browser_sends_is_checked(choice: object, says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        read_pair(choice, None, SESSION)
+
+
+def test_a_kept_merge_that_did_not_move_or_has_another_base_is_named() -> None:
+    both = {"first": "merged", "second": "kept"}
+    with pytest.raises(InvalidValue, match="the merge and the kept merge are the same"):
+        read_pair(both, SESSION.recipe(), SESSION)
+    other = MergeRecipe("zoo:law", (DomainModel("zoo:math"),), "task_arithmetic")
+    with pytest.raises(InvalidValue, match="has the base zoo:law, the models here zoo:base"):
+        read_pair(both, other, SESSION)
+
+
+def test_the_base_and_a_domain_model(studio: Studio) -> None:
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, SESSION)
+    found = ends(pair, studio)
+    assert found["state"] == "done"
+    result = found["result"]
+    assert result["settings"] is None and len(result["cells"]) == 14
+    cell = result["cells"][0]
+    assert cell["over_base"] == cell["relative"] and cell["delta_cosine"] is None
+    assert cell["first_only"] == 0 and cell["second_only"] == cell["changed"]
+
+
+def test_two_merges_and_the_settings_they_differ_in(studio: Studio) -> None:
+    kept = replace(SESSION, rate=0.5).recipe()
+    result = ends(read_pair({"first": "merged", "second": "kept"}, kept, SESSION), studio)["result"]
+    assert result["settings"] == [
+        "math: pruning rates 90 %, 80 % → 75 %, 50 %",
+        "law: pruning rates 90 %, 80 % → 75 %, 50 %",
+    ]
+    assert result["modules"]["second_only"] > 0.05
+    assert {side["recipe"] for side in result["sides"]} != {""}
+
+
+def test_what_was_compared_once_is_not_read_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, pair = Recent(4), read_pair({"first": "zoo:math", "second": "merged"}, None, SESSION)
+    first = ends(pair, studio, known)
+    monkeypatch.setattr(cell_diff, "diff_cells", None)  # must not be needed
+    assert ends(pair, studio, known)["result"] == first["result"]
+
+
+def test_it_can_be_stopped(studio: Studio) -> None:
+    stop = threading.Event()
+    stop.set()
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, first_session())
+    with pytest.raises(Cancelled):
+        compared(pair, studio, Recent(4), lambda event: None, stop)
+
+
+def test_strangers_compare_no_folder(studio: Studio, zoo_env: Path) -> None:
+    folder = str(zoo_env / "math")
+    pair = Pair(Side("base", "zoo:base"), Side("math", folder), "zoo:base")
+    with pytest.raises(NotAllowed):
+        compared(pair, studio, Recent(4), lambda event: None, threading.Event())
