@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine
+.PHONY: app test check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -34,6 +34,11 @@ bench-engine: ## Merge models of real sizes beside mergekit, into docs/ and the 
 	@sh scripts/environment.sh app
 	@sh scripts/mergekit.sh
 	@$(PY) -m benchmarks.engine --write $(ARGS)
+
+bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS=--long drags ten minutes)
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.e2e.chromium
+	@$(PY) -m benchmarks.ui --write $(ARGS)
 
 test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test
@@ -73,6 +78,7 @@ readme: ## Copy results, leaderboard and engine figures from docs/ into the READ
 	@sh scripts/environment.sh app
 	@$(PY) scripts/readme.py
 	@$(PY) -m benchmarks.engine.write
+	@$(PY) -m benchmarks.ui_report
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20

@@ -72,17 +72,18 @@ def measurements() -> Iterator[Measurement]:
         begin = time.perf_counter()
         server = Server.start(Path(folder) / "app.log")
         try:
-            yield from _startup(group, browser, server, begin)
+            yield from startup(group, browser, server, begin)
             for delay in (0, 80):
                 yield from _sliders(group, browser, server, delay)
             for delay in (0, 80):
-                yield _first_token(group, browser, server, delay)
+                yield first_token(group, browser, server, delay)
         finally:
             server.stop()
             browser.close()
 
 
-def _startup(group: str, browser: Browser, server: Server, begin: float) -> Iterator[Measurement]:
+def startup(group: str, browser: Browser, server: Server, begin: float) -> Iterator[Measurement]:
+    """What a start of the app takes, from `begin` by the clock of `time.perf_counter`."""
     answered = 1000 * (time.perf_counter() - begin)
     yield Measurement(group, "start of the app to its first answer", (answered,))
     studio = Studio.visit(new_context(browser), server.url)
@@ -106,7 +107,8 @@ def _startup(group: str, browser: Browser, server: Server, begin: float) -> Iter
     yield Measurement(group, "new visitor to first plot", tuple(again), "empty browser cache")
 
 
-def _visit(browser: Browser, server: Server, delay: int) -> Studio:
+def visit(browser: Browser, server: Server, delay: int) -> Studio:
+    """A new visitor whose network answers after `delay` milliseconds."""
     studio = Studio.visit(new_context(browser), server.url)
     studio.wait_models()
     studio.wait_exact()
@@ -118,7 +120,7 @@ def _visit(browser: Browser, server: Server, delay: int) -> Studio:
 
 
 def _sliders(group: str, browser: Browser, server: Server, delay: int) -> Iterator[Measurement]:
-    studio = _visit(browser, server, delay)
+    studio = visit(browser, server, delay)
     page = studio.page
     page.evaluate(RECORD_PAINTS)
     studio.rate.focus()
@@ -146,8 +148,9 @@ def _sliders(group: str, browser: Browser, server: Server, delay: int) -> Iterat
     page.context.close()
 
 
-def _first_token(group: str, browser: Browser, server: Server, delay: int) -> Measurement:
-    studio = _visit(browser, server, delay)
+def first_token(group: str, browser: Browser, server: Server, delay: int) -> Measurement:
+    """From the click on Send to the first letter of an answer."""
+    studio = visit(browser, server, delay)
     studio.open_pane("chat")
     example = studio.page.locator('#examples button.example[data-domain="math"]').first
     times = []

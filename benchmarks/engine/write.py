@@ -15,16 +15,16 @@ START, END = "<!-- engine:start -->", "<!-- engine:end -->"
 RESULT = Path("docs") / "bench-engine.json"
 
 
-def filled(text: str, part: str) -> str:
+def filled(text: str, part: str, start: str = START, end: str = END) -> str:
     """`text` with what stands between the markers replaced by `part`.
 
     Raises:
         ValueError: it does not hold both markers, each once.
     """
-    if text.count(START) != 1 or text.count(END) != 1:
-        raise ValueError(f"{START} and {END} must be there, each once.")
-    before, rest = text.split(START)
-    return f"{before}{START}\n{part.strip()}\n{END}{rest.split(END)[1]}"
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise ValueError(f"{start} and {end} must be there, each once.")
+    before, rest = text.split(start)
+    return f"{before}{start}\n{part.strip()}\n{end}{rest.split(end)[1]}"
 
 
 def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:

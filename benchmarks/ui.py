@@ -1,0 +1,188 @@
+"""`python -m benchmarks.ui`: what a person feels of the page, against its targets.
+
+Slider to paint on a model of 32 layers x 7 modules, cold start, first token, and memory while one
+drags for long. Knows the page through the same helper as the browser tests.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
+
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.measure import Measurement, machine
+from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
+from benchmarks.ui_report import ROOT, Figure, text, write
+from tests.e2e.chromium import HELP, find_chromium
+from tests.e2e.server import Server
+from tests.e2e.studio import ARGUMENTS, Studio
+from tests.tiny import Shape, random_llama, tuned_llama
+
+LAYERS, MOVES, PAUSE_MS = 32, 100, 120
+SHORT, LONG = 60, 600
+"""Seconds of dragging."""
+EVERY = 5.0
+"""Seconds between two looks at the memory."""
+MIB = 2**20
+
+
+def many_layers(folder: Path) -> Path:
+    """A base and three domain models of 32 narrow layers, to stand for the embedded ones."""
+    base = random_llama(shape=Shape(layers=LAYERS))
+    base.save(folder / "base")
+    for seed, name in enumerate(("math", "finance", "law"), start=1):
+        tuned_llama(base, seed).save(folder / name)
+    return folder
+
+
+def slider(browser: Browser, server: Server, delay: int) -> Figure:
+    """From a move's own time stamp to the frame after the one that drew it."""
+    studio = visit(browser, server, delay)
+    cells = studio.page.locator("#heatmap g.cell").count()
+    if cells != LAYERS * 7:
+        raise SystemExit(f"The page draws {cells} cells instead of {LAYERS * 7}.")
+    studio.page.evaluate(RECORD_PAINTS)
+    studio.rate.focus()
+    for move in range(MOVES):
+        studio.page.keyboard.press("ArrowLeft" if move % 60 < 30 else "ArrowRight")
+        studio.page.wait_for_timeout(PAUSE_MS)
+    found = Measurement("", "", tuple(studio.page.evaluate("() => window.toPaint")))
+    studio.page.context.close()
+    name = f"slider to paint, {delay} ms round trip"
+    return Figure(name, "ms", found.median, 30, found.p95, 50, len(found.milliseconds))
+
+
+def of_embedded(browser: Browser, folder: Path) -> Iterator[Figure]:
+    """Cold start and first token, on the models the page opens with."""
+    begin = time.perf_counter()
+    server = Server.start(folder / "embedded.log")
+    try:
+        started = {row.name: row.median for row in startup("", browser, server, begin)}
+        plot = started["start of the app to first plot"]
+        yield Figure("start of the app to the first plot", "s", plot / 1000, 5)
+        for delay in (0, 80):
+            token = first_token("", browser, server, delay)
+            name = f"send to first token, {delay} ms round trip"
+            runs = len(token.milliseconds)
+            yield Figure(name, "s", token.median / 1000, 2, token.p95 / 1000, None, runs)
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """At one moment, in bytes."""
+
+    server: int
+    browser: int
+    heap: int
+    """Of the page's scripts, after a collection."""
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process, shared pages by their share; needs /proc (Linux)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+class Watch:
+    """Looks at the memory of one server, one browser and one page."""
+
+    def __init__(self, browser: Browser, server: Server, studio: Studio) -> None:
+        self._server = server
+        self._browser = browser.new_browser_cdp_session()
+        self._page = studio.page.context.new_cdp_session(studio.page)
+        self._page.send("Performance.enable")
+
+    def look(self) -> Memory:
+        """What is in use now."""
+        self._page.send("HeapProfiler.collectGarbage")
+        metrics = self._page.send("Performance.getMetrics")["metrics"]
+        heap = next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize")
+        processes = self._browser.send("SystemInfo.getProcessInfo")["processInfo"]
+        browser = sum(resident(process["id"]) for process in processes)
+        return Memory(resident(self._server.process.pid), browser, int(heap))
+
+
+def dragging(browser: Browser, server: Server, seconds: float) -> tuple[Figure, ...]:
+    """Memory while one drags without a pause; the first sixth is not counted."""
+    studio = visit(browser, server, 0)
+    watch, seen = Watch(browser, server, studio), list[tuple[float, Memory]]()
+    begin = looked = time.monotonic()
+    ends = 30.0, 85.0
+    while (now := time.monotonic()) - begin < seconds:
+        studio.drag_rate(ends[0], steps=60)
+        ends = ends[::-1]
+        if now - looked >= EVERY or not seen:
+            looked = now
+            seen.append((now - begin, watch.look()))
+    studio.page.context.close()
+    counted = [memory for at, memory in seen if at >= seconds / 6] or [seen[-1][1]]
+    third = max(1, len(counted) // 3)
+    figures = []
+    for name, most in (("server", 10), ("browser", 20), ("heap", 2)):
+        sizes = [asdict(memory)[name] / MIB for memory in counted]
+        before, after = (sorted(part)[len(part) // 2] for part in (sizes[:third], sizes[-third:]))
+        what = "the page's scripts" if name == "heap" else f"the {name}"
+        label = f"growth of {what} in {seconds / 60:.3g} minutes of dragging, of {before:.0f} MiB"
+        figures.append(Figure(label, "MiB", after - before, most, runs=len(sizes)))
+    return tuple(figures)
+
+
+def measure(seconds: float) -> dict[str, Any]:
+    """Everything, with the machine and the versions."""
+    program = find_chromium()
+    if program is None:
+        raise SystemExit(HELP)
+    figures: list[Figure] = []
+    with TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        versions = {"Chromium": browser.version} | {
+            package: version(package) for package in ("gradio", "torch", "transformers")
+        }
+        figures += of_embedded(browser, folder)
+        zoo = many_layers(folder / "zoo")
+        cache = str(folder / "cache")
+        server = Server.start(folder / "layers.log", DPPA_ZOO=str(zoo), DPPA_CACHE=cache)
+        try:
+            figures += (slider(browser, server, delay) for delay in (0, 80))
+            figures += dragging(browser, server, seconds)
+        finally:
+            server.stop()
+            browser.close()
+    return {
+        "machine": machine(),
+        "versions": versions,
+        "figures": [asdict(figure) for figure in figures],
+    }
+
+
+def main() -> None:
+    """Read the arguments, measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ui", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SHORT, help=f"of dragging ({SHORT})")
+    parser.add_argument("--long", action="store_true", help="drag for ten minutes")
+    parser.add_argument("--write", action="store_true", help="into docs/ and the README, too")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    given = parser.parse_args()
+    found = measure(LONG if given.long else given.seconds)
+    if given.write:
+        write(ROOT, found)
+    print(json.dumps(found, indent=2) if given.json else text(found))
+
+
+if __name__ == "__main__":
+    main()

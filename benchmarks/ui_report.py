@@ -1,0 +1,84 @@
+"""docs/bench-ui.json as text: into docs/benchmarks.md and the README, between their markers.
+
+`python -m benchmarks.ui_report` does it again without measuring.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.journal import ROOT
+from benchmarks.engine.write import filled
+
+START, END = "<!-- ui:start -->", "<!-- ui:end -->"
+RESULT = Path("docs") / "bench-ui.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure, and what it may be at most."""
+
+    name: str
+    unit: str
+    median: float
+    most: float | None = None
+    """For the median, or for the one value there is."""
+    p95: float | None = None
+    p95_most: float | None = None
+    runs: int = 1
+
+    @property
+    def met(self) -> bool:
+        """Whether every target is."""
+        pairs = ((self.median, self.most), (self.p95, self.p95_most))
+        return all(value <= most for value, most in pairs if value is not None and most is not None)
+
+
+def text(found: dict[str, Any]) -> str:
+    """A line on the machine, and a table."""
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    rows = [
+        "| figure | median | at most | 95 % of runs below | at most | runs |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for values in found["figures"]:
+        figure = Figure(**values)
+        cells = [
+            _shown(figure.median, figure.unit),
+            _shown(figure.most, figure.unit),
+            _shown(figure.p95, figure.unit),
+            _shown(figure.p95_most, figure.unit),
+            str(figure.runs),
+        ]
+        mark = "" if figure.met else " ✗"
+        rows.append(f"| {figure.name}{mark} | {' | '.join(cells)} |")
+    return "\n".join([f"{found['machine']}; {versions}.", "", *rows])
+
+
+def _shown(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.3g} {unit}"
+
+
+def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
+    """File -> what it is to hold."""
+    return {
+        root / name: filled((root / name).read_text("utf-8"), text(found), START, END)
+        for name in ("README.md", "docs/benchmarks.md")
+    }
+
+
+def write(root: Path, found: dict[str, Any]) -> None:
+    """Keep a result, and say it where people read."""
+    (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for path, content in texts(root, found).items():
+        path.write_text(content, "utf-8")
+
+
+def main() -> None:
+    """Write the texts of the result that is kept."""
+    write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
+
+
+if __name__ == "__main__":
+    main()

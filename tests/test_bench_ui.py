@@ -1,0 +1,67 @@
+"""The benchmark of the page, without a browser: figures, targets, the text they become."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ui import many_layers, resident
+from benchmarks.ui_report import END, START, Figure, text, texts
+from dppa_core.sources import open_checkpoint
+
+
+def found(**changed: object) -> dict[str, object]:
+    figure = {
+        "name": "slider to paint",
+        "unit": "ms",
+        "median": 22.04,
+        "most": 30,
+        "p95": 31.5,
+        "p95_most": 50,
+        "runs": 100,
+        **changed,
+    }
+    return {"machine": "a machine", "versions": {"Chromium": "1"}, "figures": [figure]}
+
+
+def test_a_figure_stands_beside_its_target() -> None:
+    assert text(found()).splitlines() == [
+        "a machine; Chromium 1.",
+        "",
+        "| figure | median | at most | 95 % of runs below | at most | runs |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| slider to paint | 22 ms | 30 ms | 31.5 ms | 50 ms | 100 |",
+    ]
+
+
+@pytest.mark.parametrize("missed", [{"median": 30.1}, {"p95": 50.1}])
+def test_a_missed_target_is_marked(missed: dict[str, float]) -> None:
+    assert "| slider to paint ✗ |" in text(found(**missed))
+
+
+def test_a_value_without_a_target_is_never_missed() -> None:
+    assert Figure("growth", "MiB", 1e9).met
+    assert "| growth | 2 MiB | – | – | – | 1 |" in text(
+        found(name="growth", unit="MiB", median=2, most=None, p95=None, p95_most=None, runs=1)
+    )
+
+
+def test_the_text_goes_between_the_markers(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / name).write_text(f"before\n{START}\nold\n{END}\nafter\n", "utf-8")
+    made = texts(tmp_path, found())
+    assert len(made) == 2
+    for content in made.values():
+        assert content.startswith("before\n") and content.endswith(f"{END}\nafter\n")
+        assert "slider to paint" in content and "old" not in content
+
+
+def test_the_models_have_thirty_two_layers_and_seven_modules(tmp_path: Path) -> None:
+    names = open_checkpoint(str(many_layers(tmp_path) / "law")).names()
+    assert sum(name.endswith("_proj.weight") for name in names) == 32 * 7
+
+
+def test_memory_of_a_process_is_seen_and_of_none_is_zero() -> None:
+    assert resident(os.getpid()) > 2**20
+    assert resident(2**22 + 1) == 0
