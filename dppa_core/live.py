@@ -206,7 +206,8 @@ class _Writer:
         tensor = self._merger.twins.get(name, name)
         with self._scratch.one() as scratch:
             base = self._merger.base.raw(tensor)
-            done = bool(models) and merge_whole(tensor, base, models or (), out, scratch)
+            known = self._merger.cuts
+            done = bool(models) and merge_whole(tensor, base, models or (), out, scratch, known)
         if not done:
             shared = Shared(partial(self._prepare, name), 1)
             return self._write(name, shared, 0, numel)

@@ -27,6 +27,7 @@ from dppa_core.merge_calibration import Calibrator
 from dppa_core.merge_inputs import aligned, first_stage, pinned_recipe
 from dppa_core.merge_stacked import Layers, StackMerger
 from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, Term, prepare_term
+from dppa_core.merge_whole import Known
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_count
@@ -60,6 +61,7 @@ class Merger:
         recipe: The recipe, with the commits of models of the Hub.
         backend: As given.
         twins: Head -> embedding, where the two are one tensor in every model.
+        cuts: What is known of ties since another merge of the same models; see `merge_whole`.
 
     Raises:
         CheckpointError: a model that is missing, damaged, or does not fit the base.
@@ -96,6 +98,7 @@ class Merger:
             ("matched", recipe.base, recipe.vocabulary, files),
             lambda: (self._matched(), self._tied_heads()),
         )
+        self.cuts: dict[str, Known] = self._shelf.value(("cuts", recipe.vocabulary, files), dict)
         self._calibrator = Calibrator(
             *(recipe, self.alignment, self._places), public=public, progress=progress, stop=stop
         )

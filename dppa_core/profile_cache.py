@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
         "other_tensors": profile.other_tensors,
         "modules": [
             {
-                **asdict(item.module),
+                **{each.name: getattr(item.module, each.name) for each in fields(Module)},
                 "base_square": item.base_square,
                 **({} if item.delta_total is None else {"delta_total": item.delta_total}),
             }

@@ -90,12 +90,14 @@ def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
             )
             for ties in ("ties pruned", "exact ties")
         ),
-        Figure(
+        _milliseconds(
             "slider to live weights, S, exact counts (plan + in-place apply), one core",
             120,
-            tuple(1000 * one["slider to live weights"] for one in inside),
-            "ms",
-            tuple(1000 * one["slider to live weights, CPU"] for one in inside),
+            inside,
+            "slider to live weights",
+        ),
+        _milliseconds(
+            "the same for new factors at known rates", 120, inside, "new factors to live weights"
         ),
         _ratio(
             "two cores ÷ one core, merge M", 0.6, rounds("M"), "dppa, two cores", "dppa", cpu=False
@@ -129,6 +131,12 @@ def _ratio(
 
 def _quotient(name: str, target: float, rounds: Iterable[Round], one: str, other: str) -> Figure:
     return Figure(name, target, tuple(r[one] / r[other] for r in rounds))
+
+
+def _milliseconds(name: str, target: float, rounds: Iterable[Round], what: str) -> Figure:
+    some = [r for r in rounds if what in r]
+    wall = tuple(1000 * r[what] for r in some)
+    return Figure(name, target, wall, "ms", tuple(1000 * r[f"{what}, CPU"] for r in some))
 
 
 def _peak(name: str, target: float | None, rounds: Iterable[Round], one: str) -> Figure:

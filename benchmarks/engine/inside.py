@@ -147,10 +147,21 @@ class Slider:
             raise SystemExit("The model's weights were not found in its memory.")
 
     def round(self) -> dict[str, float]:
-        """Seconds from another rate to its weights in the model: plans, exact cuts, all tensors."""
+        """Seconds from another setting to its weights in the model, as `Merger` finds them.
+
+        A new rate of all three models: plans, exact cuts, all tensors. New factors at that rate:
+        plans and all tensors, since the cuts are known.
+        """
         rate = next(self._rates)
+        levels = (1 + rate) / 2, rate
+        found = self._timed("slider to live weights", levels, (1.6, 1.0))
+        return found | self._timed("new factors to live weights", levels, (1.2, 1.0))
+
+    def _timed(
+        self, name: str, levels: tuple[float, ...], factors: tuple[float, ...]
+    ) -> dict[str, float]:
         models = tuple(
-            replace(model, levels=((1 + rate) / 2, rate)) for model in self._recipe.models
+            replace(model, levels=levels, amplification=factors) for model in self._recipe.models
         )
         moved = replace(self._recipe, models=models)
 
@@ -160,8 +171,7 @@ class Slider:
 
         begin = time.perf_counter()
         cpu = _seconds(move)
-        wall = time.perf_counter() - begin
-        return {"slider to live weights": wall, "slider to live weights, CPU": cpu}
+        return {name: time.perf_counter() - begin, f"{name}, CPU": cpu}
 
 
 def _seconds(action: Callable[[], object]) -> float:

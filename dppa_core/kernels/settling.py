@@ -16,7 +16,7 @@ from dppa_core.kernels.loops import _ZERO, _compiled, _mix
 from dppa_core.kernels.paired import extent, rounded, rows
 
 _ODD, _UPPER = np.uint32(1), np.uint32(16)
-_NONE, _LAST = np.uint64(0), np.uint64(2**64 - 1)
+_NONE, _LAST, _HALF = np.uint64(0), np.uint64(2**64 - 1), np.uint64(32)
 
 
 @_compiled
@@ -29,7 +29,7 @@ def single(low, high):
 
 @_compiled
 @no_type_check
-def settle(taken, seed, given, counts, scratch, out):
+def settle(taken, seed, given, counts, exact, scratch, out):
     """Merge the collected elements anew, with the exact cuts.
 
     Args:
@@ -38,6 +38,7 @@ def settle(taken, seed, given, counts, scratch, out):
         seed: Of the order among elements equal to a threshold.
         given: Thresholds, lows, highs and weights, as `whole.merge` has them.
         counts: As `whole.merge` has them.
+        exact: As `whole.merge` has them.
         scratch: uint64, four for each element of an open level and some more.
         out: uint16, the tensor.
 
@@ -46,7 +47,7 @@ def settle(taken, seed, given, counts, scratch, out):
         written; and the bits of the largest magnitude.
     """
     places, sums, deltas = taken
-    thresholds, lows, highs, weights = given
+    _, lows, highs, weights = given
     n, total = places.size, counts[:, :, 0].sum()
     hashes, room, dealt = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 2 * n + total]
     rest = scratch[2 * n + total :]
@@ -58,7 +59,7 @@ def settle(taken, seed, given, counts, scratch, out):
         return False, np.uint16(0)
     start = 0
     for k in range(3):
-        borders, cuts = thresholds[k].copy(), np.zeros(2, np.uint64)
+        borders, cuts = exact[0][k], exact[1][k]
         for level in range(2):
             within = counts[k, level, 0]
             if within:
@@ -191,5 +192,16 @@ def _tie_cut(hashes, share):
             near[inside] = hashes[i]
             inside += (hashes[i] >= low) & (hashes[i] <= high)
         if 0 <= share - below < inside:
-            return np.partition(near[:inside], share - below)[share - below]
+            return _short(np.partition(near[:inside], share - below), share - below)
         deviations *= 10
+
+
+@_compiled
+@no_type_check
+def _short(hashes, place):
+    """The hash at a place, or its upper half alone where all before it are smaller still."""
+    before, cut = np.uint64(0), hashes[place]
+    for i in range(place):
+        before = max(before, hashes[i])
+    short = (cut >> _HALF) << _HALF
+    return short if place > 0 and before < short else cut

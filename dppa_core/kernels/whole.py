@@ -32,12 +32,12 @@ _BLOCK = 1024
 MARGIN, SCRATCH = _BLOCK + 4, 7
 """A block may hold too many elements; and the last ones of it are written four at a time."""
 
-_INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
+INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
 
 
 @_compiled
 @no_type_check
-def merge(addresses, seed, thresholds, lows, highs, counts, weights, scratch, out):
+def merge(addresses, seed, thresholds, lows, highs, counts, weights, exact, scratch, out):
     """Write base + weighted, pruned deltas.
 
     A level that is open has its threshold somewhere from `lows` to before `highs`; `counts` says
@@ -52,6 +52,7 @@ def merge(addresses, seed, thresholds, lows, highs, counts, weights, scratch, ou
         highs: (3, 2), as `lows`.
         counts: (3, 2, 3), int64; zeros where a level is not open.
         weights: (3, 2): of the first level an element is inside of.
+        exact: Thresholds and cuts, (3, 2) float32 and uint64: those of open levels are written.
         scratch: uint64, `SCRATCH` for each element in open levels and for `MARGIN` more.
         out: uint16.
     """
@@ -68,11 +69,11 @@ def merge(addresses, seed, thresholds, lows, highs, counts, weights, scratch, ou
         return OTHER_COUNTS
     if found:
         mine = places[:found], bases[:found], taken[2]
-        well, most = settle(mine, seed, given, counts, rest, out)
+        well, most = settle(mine, seed, given, counts, exact, rest, out)
         if not well:
             return OTHER_COUNTS
         largest = max(largest, most)
-    return DONE if largest < _INFINITE else TOO_LARGE
+    return DONE if largest < INFINITE else TOO_LARGE
 
 
 @_compiled

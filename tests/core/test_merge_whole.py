@@ -13,7 +13,7 @@ from dppa_core.deltas import ModuleProfile
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import get_backend
 from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, prepare_term
-from dppa_core.merge_whole import Scratch, merge_whole
+from dppa_core.merge_whole import Known, Scratch, merge_whole
 from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
 from dppa_core.modules import Module
 from dppa_core.partition import select
@@ -84,14 +84,29 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
 ) -> None:
     base = base_of(seed)
     pairs = [pair_of(seed + number, steps, base) for number in range(len(levels))]
-    treatments = []
+    treatments, others = [], []
     for pair, rates in zip(pairs, levels, strict=True):
         profile, falling = profiled(pair, bins=bins), sorted(set(rates), reverse=True)
         selections = tuple(select(profile, 1 - rate, ties) for rate in falling)
         treatments.append(Banded(selections, (1.6, 0.9)[: len(falling)]))
+        others.append(Banded(selections, (-0.3, 2.0)[: len(falling)]))
+    out, known = np.zeros(SIZE, np.uint16), dict[str, Known]()
+    for each in (treatments, others, treatments[:-1] + [Dropped()]):  # once with new factors only
+        if any(not isinstance(one, Dropped) for one in each):
+            assert merge_whole(NAME, base, ingredients(pairs, each), out, SCRATCH, known)
+            assert np.array_equal(out, in_chunks(pairs, each))
+
+
+def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_of(1)
+    pair, known = pair_of(1, 3, base), dict[str, Known]()
+    selections = (select(profiled(pair, bins=False), 0.3),)
+    first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH)
-    assert np.array_equal(out, in_chunks(pairs, treatments))
+    assert merge_whole(NAME, base, ingredients([pair], first), out, SCRATCH, known)
+    monkeypatch.delattr("dppa_core.kernels.whole.merge")
+    assert merge_whole(NAME, base, ingredients([pair], second), out, SCRATCH, known)
+    assert np.array_equal(out, in_chunks([pair], second))
 
 
 def test_open_bins_are_met_at_all() -> None:
@@ -106,22 +121,25 @@ def test_whole_and_dropped_deltas_are_merged_too() -> None:
     treatments = [Whole(), Dropped(), Whole(0.5)]
     pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH)
+    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH, {})
     assert np.array_equal(out, in_chunks(pairs, treatments))
 
 
 def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
     base, out = base_of(1), np.zeros(SIZE, np.uint16)
     pairs = [pair_of(number, 3, base) for number in range(2)]
-    assert not merge_whole(NAME, base, ingredients(pairs, [Dropped(), Dropped()]), out, SCRATCH)
-    assert not merge_whole(
-        NAME, base, ingredients(pairs, [Whole(), RandomDrop(0.5, 2.0)]), out, SCRATCH
-    )
-    assert not merge_whole(NAME, base, ingredients([*pairs, *pairs], [Whole()] * 4), out, SCRATCH)
+
+    def done(*treatments: Treatment) -> bool:
+        given = ingredients([*pairs, *pairs][: len(treatments)], treatments)
+        return merge_whole(NAME, base, given, out, SCRATCH, {})
+
+    assert not done(Dropped(), Dropped())
+    assert not done(Whole(), RandomDrop(0.5, 2.0))
+    assert not done(Whole(), Whole(), Whole(), Whole())  # one model too many
     pairs[1].finetuned[7] = 0x7F61  # 3e38: the sum is too large
-    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole(4.0)]), out, SCRATCH)
+    assert not done(Whole(), Whole(4.0))
     pairs[1].finetuned[7] = 0x7FC0  # NaN
-    assert not merge_whole(NAME, base, ingredients(pairs, [Whole(), Whole()]), out, SCRATCH)
+    assert not done(Whole(), Whole())
 
 
 def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
@@ -130,4 +148,4 @@ def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
     profile = profiled(pairs[0], bins=False)
     banded = Banded((select(profile, 0.2),), (1.0,))
     other = [pairs[1], pairs[1]]
-    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out, SCRATCH)
+    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out, SCRATCH, {})
