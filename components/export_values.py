@@ -28,6 +28,10 @@ from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.sources import zoo_root
 from dppa_core.workers import worker_count
 
+KINDS = ("checkpoint", "packs", "report")
+PLOTLY = 4_820_000
+"""Bytes of the script that draws a report's plots, which every report holds once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -104,17 +108,23 @@ def seconds_of(known: Known, kind: str) -> float:
     once = estimate(sizes).merge_seconds - START
     if kind == "packs":  # every merge of one model is computed twice
         return 2 * len(known.recipe.models) * once
-    return once + 2 * known.weights / DISK_RATE
+    return once + 2 * bytes_of(known, kind) / DISK_RATE
 
 
 def bytes_of(known: Known, kind: str) -> int:
     """About how large a kind of file is."""
-    return known.packed if kind == "packs" else known.weights + known.beside
+    sizes = {
+        "checkpoint": known.weights + known.beside,
+        "packs": known.packed,
+        "report": PLOTLY + 2 * known.beside,
+    }
+    return sizes[kind]
 
 
 def needed_bytes(known: Known, kind: str) -> int:
-    """What lies on the disk at most while it is made: weights once more while they are zipped."""
-    return bytes_of(known, kind) + (known.weights if kind == "checkpoint" else known.packed)
+    """What lies on the disk at most while it is made: its folder, and the file beside it."""
+    folder = known.packed if kind == "packs" else known.weights + known.beside
+    return bytes_of(known, kind) + folder
 
 
 def export_value(known: Known, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
@@ -132,7 +142,7 @@ def export_value(known: Known, asked: MergeRecipe, *, public: bool) -> dict[str,
     }
     return {
         "recipe": recipe_hash(asked),
-        "files": {kind: _file(known, kind) for kind in ("checkpoint", "packs")},
+        "files": {kind: _file(known, kind) for kind in KINDS},
         "texts": texts,
     }
 

@@ -7,6 +7,7 @@ folder removes what is half-written.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Protocol
 
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.merge import merge_to_folder
+from dppa_core.merge_check import read_merge
+from dppa_core.merger import Merger
 from dppa_core.pack import pack_models
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
@@ -71,7 +74,32 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
     return zip_folder(made, folder / f"{made.name}.zip", work)
 
 
-MAKERS: Mapping[str, Maker] = {"checkpoint": make_checkpoint, "packs": make_packs}
+def make_report(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+    """A web page that stands alone. The weights are merged for their hashes, and go again."""
+    from components.report import Reported, report_html  # noqa: PLC0415  (plotly: half a second)
+
+    made = folder / f"dppa-{recipe_hash(recipe)}"
+    progress = _teller(work.tell, "Merging", 0.0, 0.8)
+    told = merge_to_folder(
+        recipe, made, sync=False, public=work.public, progress=progress, stop=work.stop
+    )
+    found = read_merge(made)
+    shutil.rmtree(made)
+    check(work.stop)
+    work.tell("Drawing", 0.9)
+    plans = Merger(recipe, public=work.public, stop=work.stop).plans
+    text = report_html(Reported(found.recipe, found.record, plans, told.warnings))
+    check(work.stop)
+    target = folder / f"{made.name}-report.html"
+    target.write_text(text, "utf-8")
+    return target
+
+
+MAKERS: Mapping[str, Maker] = {
+    "checkpoint": make_checkpoint,
+    "packs": make_packs,
+    "report": make_report,
+}
 
 
 def find_maker(kind: object) -> Maker:

@@ -6,6 +6,7 @@ Knows launch options and the warm-up, not what is on the page.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
@@ -34,6 +35,7 @@ def launch_options() -> dict[str, Any]:
         "max_threads": 16,
         "max_file_size": "1kb",
         "show_error": False,
+        "mcp_server": find_spec("mcp") is not None,  # comes with the extra `mcp`
     }
 
 

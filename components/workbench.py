@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from components.amplify import build_amplify
+from components.api import add_api
 from components.attribution import build_attribution, wire_attribution
 from components.chat import build_chat
 from components.compare import build_compare, wire_compare
@@ -42,6 +43,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     with gr.Blocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
         page = _layout(session, studio, exports)
         wire(blocks, page, studio)
+        add_api(studio, exports)
     blocks.studio, blocks.exports = studio, exports
     return blocks.queue(max_size=QUEUE_SIZE, api_open=False, default_concurrency_limit=4)
 

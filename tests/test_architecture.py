@@ -65,6 +65,7 @@ SHARED |= {"session_json", "session_levels", "session_state", "curve"}
 SHARED |= {"exports", "export_work", "export_values", "downloads"}
 SHARED |= {"conversation", "question"}
 SHARED |= {"running"}
+SHARED |= {"report", "report_figures"}
 COMPOSERS = {
     "workbench",
     "page",

@@ -124,3 +124,31 @@ def test_a_file_of_another_visitor_is_not_in_the_list(visit: Visit, tmp_path: Pa
     ada.page.locator(".made-row .remove").click()
     expect(ada.page.locator(".made-row")).to_have_count(0)
     assert eve.page.locator(".made-row").count() == 1
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_a_report_opens_alone_and_follows_the_readers_theme(
+    visit: Visit, tmp_path: Path, width: int
+) -> None:
+    studio = visit(width=width)
+    open_export(studio)
+    made = make(studio, "report", tmp_path)
+    page = studio.page.context.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(made.as_uri())
+    page.wait_for_function("document.querySelectorAll('.plot[data-drawn]').length === 9")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light, before = page.evaluate(ground), page.locator(".xtitle").first
+    ink = before.evaluate("e => getComputedStyle(e).fill")
+    page.locator("#theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(ground) != light
+    page.wait_for_function(
+        "ink => getComputedStyle(document.querySelector('.xtitle')).fill !== ink", arg=ink
+    )
+    assert asked == [made.as_uri()] and complaints == []

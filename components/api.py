@@ -1,0 +1,254 @@
+"""What can be asked for from outside the page: named endpoints, for programs and for agents (MCP).
+
+Knows the studio and the files on offer. A recipe comes as text and is checked as everywhere; the
+queue, the limits and what strangers may name are the page's. Docstrings are what a client reads.
+"""
+
+# Annotations stay values here: Gradio reads the types of an endpoint's answer from them.
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import gradio as gr
+
+from components.downloads import address_of
+from components.export_values import export_value, look, needed_bytes
+from components.export_work import Work, find_maker, sha256_of
+from components.exports import Exports
+from components.figures import outcome_value
+from components.notices import show_errors
+from components.presets import first_session
+from components.session import MOST_MODELS
+from components.studio import Allowance, Studio
+from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, OutOfBudget, UnknownName, shown
+from dppa_core.merger import Merger
+from dppa_core.parameters import check_number
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+from dppa_core.tasks import DOMAINS
+
+T = TypeVar("T")
+
+PUBLIC_SECONDS = 120.0
+"""How long one question from outside may take on a public page."""
+TOKENS_PER_HOUR = 30_000
+MOST_QUESTIONS = 400
+LONGEST_QUESTION = 2000
+Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
+
+
+class Outside:
+    """The endpoints. Their names are those of the methods."""
+
+    def __init__(self, studio: Studio, exports: Exports) -> None:
+        self._studio, self._exports = studio, exports
+        self._seconds = PUBLIC_SECONDS if studio.public else float("inf")
+        self._allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
+
+    def example(self) -> str:
+        """The recipe that the page opens with, as YAML: something to begin with and to change."""
+        return dump_recipe(first_session().recipe())
+
+    def plan(self, recipe: str) -> dict[str, Any]:
+        """What pruning keeps of every matrix, without merging; empty for methods that decide later.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+
+        Returns:
+            recipe: its hash; plans: one a domain model, with every module's rate and kept count.
+        """
+        given = self._recipe(recipe)
+        public = self._studio.public
+        plans = self._finished(lambda stop: Merger(given, public=public, stop=stop).plans)
+        return {"recipe": recipe_hash(given), "plans": [plan.to_json() for plan in plans]}
+
+    def merge(self, recipe: str) -> dict[str, Any]:
+        """Merge in memory, and tell what became of every matrix.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+
+        Returns:
+            recipe: its hash; models; cells: [layer, kind, share of weights changed, mean change, share of each model's delta in the merge].
+        """  # noqa: E501  (Gradio reads one line a value)
+        given = self._recipe(recipe)
+        outcome = self._finished(lambda stop: self._studio.outcome(given, stop))
+        return {"recipe": recipe_hash(given), **outcome_value(outcome)}
+
+    def chat(
+        self,
+        recipe: str,
+        question: str,
+        request: gr.Request,
+        model: str = "merged",
+        max_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> str:
+        """Ask a merge, its base, or one of its domain models one question.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+            question: 1 to 2000 characters.
+            model: merged, or the reference of the recipe's base or of one of its domain models.
+            max_tokens: Longest answer, 1 to 256.
+            temperature: 0 takes the likeliest word; up to 2.
+            seed: Same seed, question and model: same answer.
+
+        Returns:
+            The answer.
+        """
+        target = self._target(self._recipe(recipe), model)
+        if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
+            raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
+        tokens = _whole("max_tokens", max_tokens, 1, 256)
+        warmth = check_number("temperature", temperature, 0, 2)
+        start = _whole("seed", seed, 0, 2**31 - 1)
+        self._allowance.spend(_visitor(request), tokens)
+
+        def work(stop: Stop) -> str:
+            from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415  (torch)
+
+            settings = GenerationSettings(tokens, warmth, seed=start)
+            with self._studio.lend(target, None, stop) as resident:
+                *_, text = ("", *stream_reply(resident, question.strip(), settings, stop))
+            return text
+
+        return self._finished(work)
+
+    def score(
+        self, recipe: str, domain: str, model: str = "merged", questions: int = 20
+    ) -> dict[str, Any]:
+        """Test accuracy of a merge, its base, or one of its domain models in one domain.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+            domain: math, finance or law.
+            model: merged, or the reference of the recipe's base or of one of its domain models.
+            questions: 4 to 400, in fours; more take longer and narrow the interval.
+
+        Returns:
+            accuracy: share answered exactly right; low, high: its 95 % interval; questions.
+        """
+        target = self._target(self._recipe(recipe), model)
+        if domain not in DOMAINS:
+            raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
+        limit = _whole("questions", questions, 4, MOST_QUESTIONS)
+        found = self._finished(lambda stop: self._studio.score(target, domain, limit, None, stop))
+        low, high = found.ci95
+        return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
+
+    def export(self, recipe: str, kind: Kind, request: gr.Request) -> dict[str, Any]:
+        """Make a file of a merge to download, or give a text of it.
+
+        Args:
+            recipe: A recipe as YAML text; `example` gives one.
+            kind: checkpoint, packs or report are files; recipe, mergekit or card are texts.
+
+        Returns:
+            Of a file: name, address (below the page's own), bytes, sha256, seconds it stays. Of a text: name, text, notes.
+        """  # noqa: E501  (Gradio reads one line a value)
+        given = self._recipe(recipe)
+        if kind in ("recipe", "mergekit", "card"):
+            return self._text(given, kind)
+        make, visitor = find_maker(kind), _visitor(request)
+
+        def work(stop: Stop) -> dict[str, Any]:
+            known = look(given, public=self._studio.public, stop=stop)
+            doing = Work(self._studio.public, lambda what, share: None, stop)
+            with self._exports.room(visitor, needed_bytes(known, kind)) as room:
+                path = make(given, room.folder, doing)
+                made = self._exports.offer(visitor, room, path, sha256_of(path, doing))
+            stays = round(made.until - time.monotonic())
+            about = {"name": made.name, "address": address_of(made.word), "bytes": made.nbytes}
+            return {**about, "sha256": made.sha256, "seconds": stays}
+
+        return self._finished(work)
+
+    def _text(self, recipe: MergeRecipe, kind: str) -> dict[str, Any]:
+        public = self._studio.public
+        known = self._finished(lambda stop: look(recipe, public=public, stop=stop))
+        found = export_value(known, recipe, public=public)["texts"][kind]
+        if found["reason"]:
+            raise InvalidValue(found["reason"])
+        return {name: found[name] for name in ("name", "text", "notes")}
+
+    def _recipe(self, text: object) -> MergeRecipe:
+        if not isinstance(text, str):
+            raise InvalidValue(f"recipe: a YAML text, got {shown(text)}.")
+        recipe = parse_recipe(text)
+        if self._studio.public:
+            _check_public(recipe)
+        return recipe
+
+    def _target(self, recipe: MergeRecipe, model: object) -> str | MergeRecipe:
+        if model == "merged":
+            return recipe
+        known = (recipe.base, *(one.model for one in recipe.models))
+        if not isinstance(model, str) or model not in known:
+            raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(known)}.")
+        return model
+
+    def _finished(self, work: Callable[[Stop], T]) -> T:
+        """What work gives, done in a thread that is stopped when its time is over."""
+        found: list[T] = []
+        job = self._studio.start(lambda _emit, stop: found.append(work(stop)))
+        until, late = time.monotonic() + self._seconds, False
+        for _ in job.batches(every=0.05):
+            if time.monotonic() > until:
+                late = True
+                job.stop.set()
+        if late and isinstance(job.error, Cancelled):
+            raise OutOfBudget(
+                f"This takes longer than the {self._seconds:.0f} s that a question from outside "
+                "may take here. Ask for less, or use your own copy."
+            )
+        if job.error is not None:
+            raise job.error
+        return found[0]
+
+
+def add_api(studio: Studio, exports: Exports) -> None:
+    """Name the endpoints, inside the page's Blocks; they wait in the queues of the page."""
+    outside = Outside(studio, exports)
+    for endpoint, place, most in (
+        (outside.example, "look", 2),
+        (outside.plan, "look", 2),
+        (outside.merge, "model", 1),
+        (outside.chat, "model", 1),
+        (outside.score, "model", 1),
+        (outside.export, "export", 1),
+    ):
+        gr.api(
+            show_errors(endpoint),
+            api_name=endpoint.__name__,
+            concurrency_id=place,
+            concurrency_limit=most,
+        )
+
+
+def _check_public(recipe: MergeRecipe) -> None:
+    """What the page does not offer to strangers is not to be had from outside either."""
+    if len(recipe.models) > MOST_MODELS:
+        raise NotAllowed(
+            f"A merge on a public page takes 1 to {MOST_MODELS} domain models, got "
+            f"{len(recipe.models)}."
+        )
+    if recipe.calibration or any(model.calibration for model in recipe.models):
+        raise NotAllowed(
+            "calibration cannot be chosen on a public page: leave the key out, and each model is "
+            "calibrated on questions of its own domain."
+        )
+
+
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    number = check_number(name, value, low, high)
+    if number != int(number):
+        raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
+    return int(number)
+
+
+def _visitor(request: gr.Request) -> str:
+    return f"api {request.session_hash}"

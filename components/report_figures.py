@@ -1,0 +1,104 @@
+"""The plots of a report, as Plotly figures: what every matrix and every layer keeps.
+
+Pure: knows records and plans, no page. Colours of text and ground are put in by the report's own
+script, which knows the reader's theme. Plotly reads markup in labels: names of matrices come from
+checkpoints, so they are escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from dppa_core.modules import order_kinds
+from dppa_core.plan import PruningPlan
+
+Shares = Mapping[tuple[int, str], float]
+"""(layer, kind of matrix) -> a share in [0, 1]."""
+ROW, MOST_HEIGHT = 26, 900  # pixels
+MOST_NUMBERS = 200
+"""Cells up to which each shows its number; all show it when pointed at."""
+
+
+def shares_figure(shares: Shares, what: str) -> go.Figure:
+    """A heatmap: layers down, kinds of matrices across, in per cent.
+
+    Args:
+        shares: At least one.
+        what: What is a share of what, for the colour bar and the hover text.
+    """
+    layers, kinds = axes_of(shares)
+    values = [[_percent(shares.get((layer, kind))) for kind in kinds] for layer in layers]
+    names = [escape(kind) for kind in kinds]
+    heat = go.Heatmap(
+        x=names,
+        y=[str(layer) for layer in layers],
+        z=values,
+        colorscale="Viridis",
+        colorbar={"title": {"text": "%"}, "thickness": 12},
+        xgap=1,
+        ygap=1,
+        hovertemplate=f"layer %{{y}}, %{{x}}<br>{what}: %{{z:.3g}} %<extra></extra>",
+        texttemplate="%{z:.3g}" if len(layers) * len(kinds) <= MOST_NUMBERS else None,
+    )
+    figure = go.Figure(heat)
+    figure.update_yaxes(autorange="reversed", title="layer", type="category")
+    figure.update_xaxes(title="matrix", side="top", type="category")
+    return _sized(figure, len(layers), top=70, bottom=10)
+
+
+def bands_figure(plan: PruningPlan, colours: Sequence[str]) -> go.Figure:
+    """Bars: what every layer keeps, stacked by partition, in per cent of its weights."""
+    layers = sorted({module.layer for module in plan.modules})
+    figure = go.Figure()
+    for index, level in enumerate(plan.levels):
+        values = [100 * _band(plan, layer, index) for layer in layers]
+        above = plan.levels[index - 1] if index else 1.0
+        label = f"kept between {100 * (1 - above):g} % and {100 * (1 - level):g} %"
+        figure.add_bar(
+            y=[str(layer) for layer in layers],
+            x=values,
+            name=label if index else f"strongest {100 * (1 - level):g} %",
+            orientation="h",
+            marker={"color": colours[min(index, len(colours) - 1)]},
+            hovertemplate="layer %{y}: %{x:.2f} % of its weights<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "traceorder": "normal"},
+    )
+    figure.update_yaxes(autorange="reversed", title="layer", type="category")
+    figure.update_xaxes(title="share of the layer's weights kept (%)", rangemode="tozero")
+    return _sized(figure, len(layers), top=50, bottom=60)
+
+
+def planned_shares(plan: PruningPlan, quantity: str) -> dict[tuple[int, str], float]:
+    """(layer, kind) -> significance or energy, a mean weighted by size."""
+    sums: dict[tuple[int, str], list[float]] = {}
+    for module in plan.modules:
+        place = sums.setdefault((module.layer, module.kind), [0.0, 0.0])
+        place[0] += getattr(module, quantity) * module.numel
+        place[1] += module.numel
+    return {place: total / numel for place, (total, numel) in sums.items()}
+
+
+def axes_of(shares: Shares) -> tuple[list[int], tuple[str, ...]]:
+    """Layers and kinds, in the order they are shown."""
+    return sorted({layer for layer, _ in shares}), order_kinds(kind for _, kind in shares)
+
+
+def _band(plan: PruningPlan, layer: int, index: int) -> float:
+    inside = [module for module in plan.modules if module.layer == layer]
+    return sum(m.partitions[index] for m in inside) / sum(m.numel for m in inside)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 4)
+
+
+def _sized(figure: go.Figure, layers: int, *, top: int, bottom: int) -> go.Figure:
+    height = min(MOST_HEIGHT, top + bottom + ROW * max(layers, 4))
+    margin = {"l": 60, "r": 20, "t": top, "b": bottom}
+    return figure.update_layout(template="none", height=height, margin=margin)

@@ -1,0 +1,288 @@
+"""Endpoints for programs: typed, checked, bounded, and all there is to see from outside."""
+
+import hashlib
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from components.api import Outside
+from components.exports import OWN, PUBLIC, Exports
+from components.presets import first_session
+from components.serving import launch_options, start
+from components.studio import Studio
+from components.workbench import build_page
+from dppa_core.errors import (
+    DppaError,
+    InvalidRecipe,
+    InvalidValue,
+    NotAllowed,
+    OutOfBudget,
+    UnknownName,
+)
+from dppa_core.progress import Stop, check
+from dppa_core.recipe import dump_recipe, recipe_hash
+
+RECIPE = dump_recipe(first_session().recipe())
+ENDPOINTS = {"/example", "/plan", "/merge", "/chat", "/score", "/export"}
+
+
+class Request:
+    """Who asks."""
+
+    session_hash = "abc"
+
+
+ASKED: Any = Request()
+
+
+@pytest.fixture
+def outside(zoo_env: Path, tmp_path: Path, one_torch_thread: None) -> Outside:
+    return Outside(Studio(public=True), Exports(PUBLIC, tmp_path))
+
+
+# without a server -----------------------------------------------------------------------------
+
+
+def test_a_plan_is_that_of_the_recipe(outside: Outside) -> None:
+    assert outside.example() == RECIPE
+    found = outside.plan(RECIPE)
+    assert found["recipe"] == recipe_hash(first_session().recipe())
+    assert [plan["finetuned"] for plan in found["plans"]] == ["zoo:math", "zoo:finance", "zoo:law"]
+    assert all(abs(plan["density"] - 0.2) < 0.01 for plan in found["plans"])
+
+
+def test_a_method_that_decides_while_it_merges_has_no_plan(outside: Outside) -> None:
+    models = "".join(f"- model: zoo:{name}\n" for name in ("math", "law"))
+    assert outside.plan(f"dppa: 1\nbase: zoo:base\nmodels:\n{models}method: ties\n")["plans"] == []
+
+
+def test_a_merge_an_answer_and_a_score(outside: Outside) -> None:
+    merged = outside.merge(RECIPE)
+    assert merged["models"] == ["zoo:math", "zoo:finance", "zoo:law"] and merged["cells"]
+    answer = outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
+    assert isinstance(answer, str)
+    assert answer == outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
+    score = outside.score(RECIPE, "math", "zoo:math", 4)
+    assert score["questions"] == 4 and 0 <= score["low"] <= score["accuracy"] <= score["high"] <= 1
+
+
+def test_texts_come_as_they_are_and_files_as_an_address(outside: Outside) -> None:
+    assert outside.export(RECIPE, "recipe", ASKED)["text"] == RECIPE
+    assert outside.export(RECIPE, "card", ASKED)["name"] == "README.md"
+    with pytest.raises(InvalidValue, match="mergekit has no DPPA"):
+        outside.export(RECIPE, "mergekit", ASKED)
+    made = outside.export(RECIPE, "checkpoint", ASKED)
+    assert made["address"].startswith("export/") and made["name"].endswith(".zip")
+    assert 0 < made["seconds"] <= PUBLIC.seconds
+
+
+LOCAL = RECIPE.replace("zoo:math", "/etc")
+HUB = RECIPE.replace("zoo:math", "acme/model")
+FISHER = RECIPE.replace("significance: magnitude", "significance: fisher")
+TEXT = FISHER + "calibration: {text: /etc/passwd}\n"
+TASKS = FISHER + "calibration: {tasks: [math], tokens: 100000}\n"
+MANY = RECIPE.replace("models:\n", "models:\n" + "".join(f"- model: zoo:m{n}\n" for n in range(4)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "error"),
+    [
+        ("", InvalidRecipe),
+        (3, InvalidValue),
+        (None, InvalidValue),
+        ("a: [", InvalidRecipe),
+        ("x" * 200_000, InvalidRecipe),
+        (LOCAL, NotAllowed),
+        (HUB, NotAllowed),
+        (TEXT, NotAllowed),
+        (TASKS, NotAllowed),
+        (MANY, NotAllowed),
+        (RECIPE.replace("zoo:math", "zoo:mathh"), UnknownName),
+    ],
+)
+def test_a_recipe_that_is_none_or_not_a_strangers_is_refused_everywhere(
+    outside: Outside, recipe: Any, error: type[DppaError]
+) -> None:
+    asking = (
+        lambda: outside.plan(recipe),
+        lambda: outside.merge(recipe),
+        lambda: outside.chat(recipe, "1 + 1?", ASKED),
+        lambda: outside.score(recipe, "math"),
+        lambda: outside.export(recipe, "checkpoint", ASKED),
+        lambda: outside.export(recipe, "card", ASKED),
+    )
+    for ask in asking:
+        with pytest.raises(error):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"question": ""},
+        {"question": "x" * 2001},
+        {"question": None},
+        {"model": "zoo:base2"},
+        {"model": ["merged"]},
+        {"max_tokens": 0},
+        {"max_tokens": 257},
+        {"max_tokens": 2.5},
+        {"max_tokens": True},
+        {"temperature": 3},
+        {"temperature": float("nan")},
+        {"seed": -1},
+    ],
+)
+def test_values_out_of_range_are_refused(outside: Outside, values: dict[str, Any]) -> None:
+    given = {"recipe": RECIPE, "question": "1 + 1?", "request": ASKED, **values}
+    with pytest.raises(DppaError):
+        outside.chat(**given)
+
+
+def test_domains_numbers_and_kinds_are_checked(outside: Outside) -> None:
+    for values in ({"domain": "chess"}, {"domain": 3}, {"questions": 401}, {"questions": "20"}):
+        with pytest.raises(DppaError):
+            outside.score(**{"recipe": RECIPE, "domain": "math", **values})  # type: ignore[arg-type]
+    for kind in ("../x", 3, None, ["checkpoint"]):
+        with pytest.raises(UnknownName):
+            outside.export(RECIPE, kind, ASKED)  # type: ignore[arg-type]
+
+
+def test_a_strangers_tokens_and_time_have_an_end(outside: Outside) -> None:
+    outside._allowance.spend("api abc", 30_000)
+    with pytest.raises(OutOfBudget, match="tokens an hour"):
+        outside.chat(RECIPE, "1 + 1?", ASKED)
+    outside._seconds = 0.05
+    ended = threading.Event()
+
+    def endless(stop: Stop) -> None:
+        try:
+            while True:
+                time.sleep(0.01)
+                check(stop)
+        finally:
+            ended.set()
+
+    with pytest.raises(OutOfBudget, match="longer than the 0 s"):
+        outside._finished(endless)
+    assert ended.is_set()
+
+
+# what is to be seen -----------------------------------------------------------------------------
+
+
+def test_every_endpoint_is_named_and_told_and_nothing_else_is_public(zoo_env: Path) -> None:
+    page = build_page(Studio(public=True))
+    info = page.get_api_info()
+    assert set(info["named_endpoints"]) == ENDPOINTS and info["unnamed_endpoints"] == {}
+    for name, about in info["named_endpoints"].items():
+        assert about["description"].endswith("."), name
+    public = [event for event in page.fns.values() if event.api_visibility != "private"]
+    assert {f"/{event.name}" for event in public} == ENDPOINTS
+    queues = {event.name: (event.concurrency_id, event.concurrency_limit) for event in public}
+    assert queues["chat"] == queues["score"] == queues["merge"] == ("model", 1)
+    assert queues["export"] == ("export", 1)
+    assert all(event.queue is not False for event in public)
+
+
+def test_every_argument_is_described_for_agents(zoo_env: Path) -> None:
+    from gradio.utils import get_function_description  # noqa: PLC0415
+
+    page = build_page(Studio(public=True))
+    for event in page.fns.values():
+        if event.api_visibility == "public":
+            words, arguments, answer = get_function_description(event.fn)
+            del words, answer
+            arguments.pop("request", None)
+            assert all(arguments.values()), (event.name, arguments)
+
+
+def test_mcp_is_served_where_its_extra_is_installed() -> None:
+    assert launch_options()["mcp_server"] is (find_spec("mcp") is not None)
+
+
+# a started app -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(tiny_zoo: Path) -> Iterator[str]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DPPA_ZOO", str(tiny_zoo))
+    patch.setenv("DPPA_WARM", "0")
+    page = build_page(Studio(public=True))
+    url = start(page, server_name="127.0.0.1", quiet=True)
+    yield url
+    page.close()
+    patch.undo()
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    client = Client(address, verbose=False)
+    yield client
+    client.close()
+
+
+def test_a_program_plans_asks_and_takes_away(
+    client: Client, address: str, one_torch_thread: None
+) -> None:
+    recipe = client.predict(api_name="/example")
+    assert recipe == RECIPE
+    assert client.predict(recipe, api_name="/plan")["plans"]
+    answer = client.predict(recipe=recipe, question="1 + 1?", max_tokens=2, api_name="/chat")
+    assert isinstance(answer, str)
+    made = client.predict(recipe=recipe, kind="checkpoint", api_name="/export")
+    with urllib.request.urlopen(f"{address}/{made['address']}") as got:
+        data = got.read()
+        assert "attachment" in got.headers["Content-Disposition"]
+    assert len(data) == made["bytes"]
+    assert hashlib.sha256(data).hexdigest() == made["sha256"]
+
+
+def test_a_program_reads_why_it_was_refused(client: Client) -> None:
+    with pytest.raises(AppError, match="not offered on a public page"):
+        client.predict(LOCAL, api_name="/plan")
+
+
+def test_agents_see_the_same_endpoints_where_mcp_is_installed(address: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{address}/gradio_api/mcp/schema") as answer:
+            tools = {tool["name"] for tool in json.load(answer)}
+    except urllib.error.HTTPError as error:
+        with error:
+            assert error.code == 404
+        tools = set()
+    installed = find_spec("mcp") is not None
+    assert tools == ({name[1:] for name in ENDPOINTS} if installed else set())
+
+
+def test_files_leave_by_their_word_alone(client: Client, address: str) -> None:
+    """Neither the page's own folder of files nor Gradio's way to files gives another's."""
+    client.predict(recipe=RECIPE, kind="checkpoint", api_name="/export")
+    for path in ("export/x", "gradio_api/file=/etc/passwd", "gradio_api/file=app.py"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{address}/{path}")
+        with caught.value as answer:  # holds the connection
+            assert answer.code in (403, 404)
+
+
+def test_private_events_cannot_be_called_by_name(client: Client) -> None:
+    for name in ("/on_make", "/on_settle", "/on_forget"):
+        with pytest.raises(ValueError, match="Cannot find a function"):
+            client.predict(api_name=name)
+
+
+def test_own_pages_have_no_deadline(zoo_env: Path, tmp_path: Path) -> None:
+    assert Outside(Studio(public=False), Exports(OWN, tmp_path))._seconds == float("inf")
+    assert json.dumps(PUBLIC.seconds) and gr.__version__

@@ -1,0 +1,117 @@
+"""The report: stands alone, tells what the merge is, and shows no text of models as markup."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from components.export_values import PLOTLY
+from components.export_work import Work, make_report
+from components.presets import first_session
+from components.report import Reported, report_html
+from components.report_figures import bands_figure, planned_shares, shares_figure
+from dppa_core.merge import merge_to_folder
+from dppa_core.merge_check import read_merge
+from dppa_core.merge_record import KeptModule, MergeRecord
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile
+from dppa_core.provenance import Parent
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+
+EVIL = "/x/<img src=x onerror=alert(1)>${alert(2)}</script><b>"
+
+
+class Read(HTMLParser):
+    """Tags, text outside scripts, and scripts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        self._in = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._in == "script":
+            self.scripts.append(data)
+        elif self._in != "style":
+            self.text += data
+
+
+def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
+    zoo_env: Path, tmp_path: Path
+) -> None:
+    recipe = first_session().recipe()
+    (tmp_path / "room").mkdir()
+    made = make_report(recipe, tmp_path / "room", Work(True, lambda *_: None, None))
+    assert list((tmp_path / "room").iterdir()) == [made]
+    merge_to_folder(recipe, tmp_path / "merged")
+    record = read_merge(tmp_path / "merged").record
+    page = Read(made.read_text("utf-8"))
+    assert record.digest in page.text and record.files["model.safetensors"] in page.text
+    assert dump_recipe(recipe) in page.text and "dppa merge recipe.yaml" in page.text
+    figures = json.loads(page.scripts[0])
+    assert len(figures) == 9  # three of each model
+    assert 0.98 * PLOTLY < made.stat().st_size < 1.05 * PLOTLY
+
+
+def test_a_report_asks_nothing_of_anybody(zoo_env: Path, tmp_path: Path) -> None:
+    made = make_report(first_session().recipe(), tmp_path, Work(True, lambda *_: None, None))
+    text = made.read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)="', text)
+    assert text.count("plotly.js v") == 1
+
+
+def reported(name: str, kind: str) -> Reported:
+    recipe = MergeRecipe(base=name, models=(DomainModel(name + "2", (0.5,), (1.0,)),))
+    modules = (KeptModule("a", 0, kind, 100, (50,)), KeptModule("b", 1, kind, 100, (25,)))
+    record = MergeRecord((Parent(name, name),), modules, (0.75,), {"model.safetensors": "0" * 64})
+    return Reported(recipe, record, (), (name,))
+
+
+def test_no_text_of_people_or_models_is_markup() -> None:
+    plain, evil = (Read(report_html(reported(x, x))) for x in ("plain", EVIL))
+    assert evil.tags == plain.tags and "img" not in evil.tags
+    assert EVIL in evil.text
+    labels = json.loads(evil.scripts[0])[0]["data"][0]["x"]
+    assert "<" not in labels[0] and "&lt;img" in labels[0]  # Plotly reads markup in labels
+    assert len(evil.scripts) == len(plain.scripts) == 3
+
+
+def test_shares_become_cells_in_per_cent() -> None:
+    figure = shares_figure({(0, "q"): 0.5, (1, "q"): 0.25, (1, "down"): 0.125}, "kept")
+    heat = figure.data[0]
+    assert list(heat.x) == ["q", "down"] and list(heat.y) == ["0", "1"]
+    assert [list(row) for row in heat.z] == [[50.0, None], [25.0, 12.5]]
+
+
+def test_bands_of_a_layer_add_up_to_what_it_keeps(zoo_env: Path) -> None:
+    plan = plan_pruning(cached_profile("zoo:base", "zoo:math"), (0.9, 0.8))
+    strongest, after = bands_figure(plan, ("#000", "#111")).data
+    assert strongest.name == "strongest 10 %" and after.name == "kept between 10 % and 20 %"
+    for index, layer in enumerate((0, 1)):
+        inside = [module for module in plan.modules if module.layer == layer]
+        kept = 100 * sum(m.kept for m in inside) / sum(m.numel for m in inside)
+        assert strongest.x[index] + after.x[index] == pytest.approx(kept)
+    found = planned_shares(plan, "significance")
+    one = plan.modules[0]
+    assert found[one.layer, one.kind] == pytest.approx(one.significance)
+
+
+def test_a_whole_delta_needs_no_plot_of_what_it_keeps() -> None:
+    about = reported("a", "q")
+    modules = tuple(replace(m, kept=(m.numel,)) for m in about.record.modules)
+    page = Read(report_html(replace(about, record=replace(about.record, modules=modules))))
+    assert json.loads(page.scripts[0]) == []
