@@ -9,7 +9,7 @@
     paints: [], // the last 500 draws, for whoever measures
     state: {
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
-      k_module: 5, significance: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+      k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
       overrides: {}, // module -> its own pruning rate, a share
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
     },
@@ -22,6 +22,7 @@
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}
     answered: null, // recipe of the newest merged answer
+    restoring: 0, // number of the state the server is being told of
   });
 
   // --- parts: elements that Gradio mounts and a script fills -------------------------------
@@ -80,7 +81,7 @@
   function askSoon(delay) {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (!dppa.askExact || !dppa.exact || dppa.isCurrent() || tries >= 3) return;
+      if (!dppa.askExact || !dppa.exact || dppa.isCurrent() || dppa.restoring || tries >= 3) return;
       tries += 1; // an answer to an older question is followed by another try
       dppa.askExact();
     }, delay);
@@ -212,6 +213,7 @@
     dppa.tables = Object.fromEntries(
       Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
     dppa.state.significance = value.settings.significance; // of what is drawn: measured first
+    dppa.state.chosen = value.settings.chosen; // it may wait for a method that ranks by it
     if (value.adopt) adopt(value.settings);
     if (value.look) dppa.look(value.look);
     if (!dppa.tables[dppa.state.focus]) {

@@ -66,6 +66,7 @@ def settings_json(session: Session) -> dict[str, Any]:
         "k_layer": session.k_layer,
         "k_module": session.k_module,
         "significance": session.ranked_by,
+        "chosen": session.significance,
         "pruning": pruning_json(session),
         "overrides": overrides_pairs(session),
     }

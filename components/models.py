@@ -175,11 +175,53 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
     return _suited(wanted, studio)
 
 
+def opened(session: Session, studio: Studio) -> Session:
+    """A session from outside with references as they are stored, nothing fetched for it.
+
+    Raises:
+        DppaError: a model that is not here, or may not be opened.
+    """
+    named = (session.base, *(model.reference for model in session.models))
+    pins = {name: chosen_reference(name, studio) for name in named}
+    models = tuple(replace(model, reference=pins[model.reference]) for model in session.models)
+    own = tuple((pins.get(name, name), row) for name, row in session.own_factors)
+    values = tuple((key, pins.get(str(value), value)) for key, value in session.method.values)
+    return replace(
+        session,
+        base=pins[session.base],
+        models=models,
+        own_factors=own,
+        method=replace(session.method, values=values),
+    )
+
+
+def check_curves(session: Session, studio: Studio) -> None:
+    """Whether every curve ends at the last layer of the base.
+
+    Raises:
+        InvalidValue: naming the model and both layers.
+    """
+    for model in session.models:
+        last = layer_count(session.base, model.reference, studio) - 1
+        if model.curve and model.curve[-1][0] != last:
+            raise InvalidValue(
+                f"Coefficient of {model.reference}: its curve ends at layer {model.curve[-1][0]}, "
+                f"and the last layer of the base is {last}. Settings for another size of model "
+                "are the usual cause."
+            )
+
+
+def layer_count(base: str, reference: str, studio: Studio) -> int:
+    """Blocks of a pair, those without a matrix that changed included."""
+    modules = studio.profile(base, reference).modules
+    return max((item.module.layer + 1 for item in modules), default=0)
+
+
 def _suited(session: Session, studio: Studio) -> Session:
     """Without what another size of model had: rates of modules, and curves of other lengths."""
-    modules = studio.profile(session.base, session.models[0].reference).modules
-    names = {item.module.name for item in modules}
-    last = max((item.module.layer for item in modules), default=0)
+    first = session.models[0].reference
+    names = {item.module.name for item in studio.profile(session.base, first).modules}
+    last = layer_count(session.base, first, studio) - 1
     models = tuple(
         replace(model, curve=()) if model.curve and model.curve[-1][0] != last else model
         for model in session.models

@@ -36,7 +36,18 @@ class Page:
     see: SeeView
     chat: ChatView
     status: gr.HTML
+    tune: gr.HTML
+    """History, presets, links, recipe files: what a whole session comes from and goes to."""
     timer: gr.Timer
+
+
+def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
+    """As `shown`, for a session one comes back to: who is asked in the chat stays."""
+    answering = target_choices(session)
+    return shown(page, session, studio) | {
+        page.chat.targets: gr.CheckboxGroup(choices=answering),
+        page.see.exact: pack(exact_payload(session, studio, adopt=True) | {"measuring": ""}),
+    }
 
 
 def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:

@@ -164,6 +164,10 @@ class Studio:
         self._profiles.keep(key, profile)
         return profile
 
+    def measured(self, base: str, finetuned: str, significance: str) -> bool:
+        """Whether that profile is at hand; never waits for one."""
+        return self._profiles.find((base, finetuned, significance)) is not None
+
     def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
         """The packed rate table of a pair, as the browser reads it."""
         profile = self.profile(base, finetuned, parameters.significance)

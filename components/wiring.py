@@ -16,7 +16,7 @@ from components.forms import PRIVATE, activity_script
 from components.header import status_value
 from components.live import pack
 from components.notices import show_errors
-from components.page import MEASURING, Page
+from components.page import MEASURING, Page, all_outputs
 from components.presets import first_session
 from components.prune import levels_problem, with_levels, with_partitions
 from components.see import exact_payload, merged_payload, plots_payload
@@ -24,6 +24,7 @@ from components.session import Session
 from components.significance import measuring
 from components.studio import Studio
 from components.wiring_models import wire_models, wire_offer
+from components.wiring_tune import opening, wire_tune
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipe import recipe_hash
 
@@ -42,6 +43,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     _wire_levels(page, studio)
     wire_models(page, studio)
     wire_offer(page, studio)
+    wire_tune(page, studio)
     _wire_opening(blocks, page, studio)
 
 
@@ -193,16 +195,12 @@ def _wire_levels(page: Page, studio: Studio) -> None:
 
 
 def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
-    session = first_session()
-    recipe = session.recipe()
+    recipe = first_session().recipe()
 
     @show_errors
-    def on_open() -> dict[Any, Any]:
+    def on_open(request: gr.Request) -> dict[Any, Any]:
         try:
-            return {
-                page.see.plots: pack(plots_payload(session, studio, adopt=True)),
-                page.see.exact: pack(exact_payload(session, studio, adopt=True)),
-            }
+            return opening(page, request, studio)
         except DppaError as error:
             return {page.see.exact: pack({"trouble": str(error)})}
         finally:
@@ -216,5 +214,5 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
             page.timer: gr.Timer(active=not studio.ready),
         }
 
-    blocks.load(on_open, None, [page.see.plots, page.see.exact], **LIVE)
+    blocks.load(on_open, None, [*all_outputs(page), page.tune], **LIVE)
     page.timer.tick(on_tick, None, [page.status, page.timer], **LIVE)

@@ -26,6 +26,7 @@ from components.serving import is_public, start
 from components.session import Session
 from components.significance import build_significance
 from components.studio import Studio
+from components.tune import build_tune
 from components.views import build_views
 from components.wiring import wire
 from components.wiring_chat import wire_chat
@@ -52,7 +53,9 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     with gr.Row(elem_id="head"):
         build_title()
         preset = build_preset(studio)
-        status = build_status()
+        with gr.Column(elem_id="tools", min_width=0):
+            tune = build_tune(session)
+            status = build_status()
     offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
@@ -96,7 +99,8 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)
     view = ModelsView(preset, models, *adding)
-    return Page(controls, view, offer, pruning, see, chat, status, gr.Timer(1.0, active=True))
+    timer = gr.Timer(1.0, active=True)
+    return Page(controls, view, offer, pruning, see, chat, status, tune, timer)
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:

@@ -66,12 +66,14 @@ SHARED |= {"exports", "export_work", "export_values", "downloads"}
 SHARED |= {"conversation", "question"}
 SHARED |= {"running"}
 SHARED |= {"report", "report_figures"}
+SHARED |= {"session_json", "session_levels", "session_state", "curve", "link"}
 COMPOSERS = {
     "workbench",
     "page",
     "wiring",
     "wiring_models",
     "wiring_chat",
+    "wiring_tune",
 }  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -31,6 +32,10 @@ from dppa_core.errors import (
     UnknownName,
 )
 from tests.tiny import Shape, random_llama, tuned_llama
+
+
+PLAIN = SimpleNamespace(query_params={})
+"""An address without settings."""
 
 
 @pytest.fixture
@@ -209,7 +214,7 @@ def test_what_no_slider_can_say_is_told_beside_the_old_numbers(
 
 def test_opening_sends_tables_and_plan(page: gr.Blocks) -> None:
     (event,) = events(page, "on_open")
-    out = {block.elem_id: _read(value) for block, value in event.fn().items()}
+    out = {block.elem_id: _read(value) for block, value in event.fn(PLAIN).items()}
     assert set(out) == {"plots", "exact"}
     assert out["exact"]["adopt"] is True
 
@@ -217,7 +222,7 @@ def test_opening_sends_tables_and_plan(page: gr.Blocks) -> None:
 def test_opening_without_models_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DPPA_ZOO", str(tmp_path))
     (event,) = events(build_page(Studio(public=False)), "on_open")
-    out = {block.elem_id: _read(value) for block, value in event.fn().items()}
+    out = {block.elem_id: _read(value) for block, value in event.fn(PLAIN).items()}
     assert "zoo:" in out["exact"]["trouble"]
 
 

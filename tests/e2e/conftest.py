@@ -41,8 +41,10 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
     """
     open_tabs: list[Studio] = []
 
-    def open_page(width: int = 1440, height: int = 900, theme: str = "light") -> Studio:
-        studio = Studio.visit(new_context(browser, width, height), server.url, theme)
+    def open_page(
+        width: int = 1440, height: int = 900, theme: str = "light", link: str = ""
+    ) -> Studio:
+        studio = Studio.visit(new_context(browser, width, height), server.url, theme, link)
         open_tabs.append(studio)
         return studio
 

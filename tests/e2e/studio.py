@@ -31,18 +31,26 @@ class Studio:
     complaints: list[str] = field(default_factory=list)
 
     @staticmethod
-    def visit(context: BrowserContext, url: str, theme: str = "light") -> "Studio":
-        """Open the page in a new tab and wait until its first plot is drawn."""
+    def visit(context: BrowserContext, url: str, theme: str = "light", link: str = "") -> "Studio":
+        """Open the page in a new tab, at settings behind `?c=`, and wait for its first plot."""
         studio = Studio(context.new_page(), url)
         studio.page.set_default_timeout(ACT_MS)
         studio.page.on("console", studio._on_console)
         studio.page.on("pageerror", lambda error: studio.complaints.append(f"error: {error}"))
         studio.page.on("request", studio._on_request)
-        studio.page.goto(f"{url}/?__theme={theme}", wait_until="commit")
-        studio.page.locator('#plots[data-ready="true"]').wait_for(
-            state="attached", timeout=READY_MS
-        )
+        settings = f"&c={link}" if link else ""
+        studio.page.goto(f"{url}/?__theme={theme}{settings}", wait_until="commit")
+        studio.wait_drawn()
         return studio
+
+    def reload(self) -> None:
+        """Load the page anew from its address, as F5 does."""
+        self.page.reload(wait_until="commit")
+        self.wait_drawn()
+
+    def wait_drawn(self) -> None:
+        """Wait until the first plot is there."""
+        self.page.locator('#plots[data-ready="true"]').wait_for(state="attached", timeout=READY_MS)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":

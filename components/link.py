@@ -1,0 +1,68 @@
+"""A session as a piece of text that fits into an address: `?c=…`.
+
+Knows no gradio. assets/link.js writes the same: JSON, deflated, as base64url without padding.
+Anybody can write one, so it is bounded on the way in, before and after it is unpacked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+
+from components.session import Session
+from components.session_json import LONGEST_TEXT, parsed
+from components.session_state import session_from_state, state_of
+from dppa_core.errors import InvalidValue
+
+PARAMETER = "c"
+LONGEST_LINK = 8000
+"""Characters; what the page opens with takes about 250."""
+_RAW = -15  # deflate without a header, as browsers call "deflate-raw"
+_DAMAGED = (
+    "The settings in this link cannot be read. A link that was cut off or changed on its way is "
+    "the usual cause: ask for it again, whole."
+)
+
+
+def link_of(session: Session) -> str:
+    """A session as it stands behind `?c=`.
+
+    Raises:
+        InvalidValue: it does not fit.
+    """
+    text = json.dumps(state_of(session), separators=(",", ":"))
+    packed = zlib.compressobj(9, zlib.DEFLATED, _RAW)
+    data = packed.compress(text.encode()) + packed.flush()
+    link = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    if len(link) > LONGEST_LINK:
+        raise InvalidValue(
+            f"These settings take {len(link)} characters in a link, and {LONGEST_LINK} fit. "
+            "Many rates of single modules are the usual cause; save the recipe as a file instead."
+        )
+    return link
+
+
+def session_from_link(text: str) -> Session:
+    """Read what stands behind `?c=`.
+
+    Raises:
+        InvalidValue: too long, damaged, of another version, or a value out of range.
+        DppaError: an unknown method, or a setting it does not have.
+    """
+    if len(text) > LONGEST_LINK:
+        raise InvalidValue(
+            f"The settings in this link have {len(text)} characters; at most {LONGEST_LINK} are "
+            "read, and most links have a few hundred."
+        )
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        unpacking = zlib.decompressobj(_RAW)
+        data = unpacking.decompress(packed, LONGEST_TEXT + 1)
+        if len(data) > LONGEST_TEXT or not unpacking.eof or unpacking.unused_data:
+            raise InvalidValue(_DAMAGED)
+        value = parsed(data.decode("utf-8"))
+    except (ValueError, binascii.Error, zlib.error, InvalidValue) as error:
+        raise InvalidValue(_DAMAGED) from error
+    return session_from_state(value)

@@ -1,0 +1,182 @@
+"""A recipe from outside as a session, where the page can show all of it.
+
+Knows no gradio and no file. What the page has no control for is refused by name: nothing of a
+recipe is left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from components.curve import points_through
+from components.method_choice import DPPA, SLIDERS, MethodChoice
+from components.session import (
+    COEFFICIENTS,
+    LARGEST_FACTOR,
+    MOST_MODELS,
+    MOST_PARTITIONS,
+    ModelChoice,
+    Session,
+)
+from components.session_state import session_from_state, state_of
+from dppa_core.density import PruningParameters
+from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.methods.registry import get_method
+from dppa_core.partition import even_levels
+from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+
+_REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
+
+
+def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
+    """The session whose merge is this recipe.
+
+    Args:
+        recipe: As read from its file.
+        layers: Blocks of its base: numbers by layer become a curve over all of them.
+
+    Raises:
+        InvalidValue: the page cannot show it, and why not.
+    """
+    problems = list(_beyond(recipe))
+    if problems:
+        raise InvalidValue(f"The page cannot show this recipe: {'; '.join(problems)}. {_REMEDY}")
+    try:
+        session = session_from_state(state_of(_session(recipe, layers)))
+    except DppaError as error:
+        raise InvalidValue(f"The page cannot show this recipe: {error} {_REMEDY}") from error
+    if recipe_hash(session.recipe()) != recipe_hash(_spelled_out(recipe, layers)):
+        raise InvalidValue(
+            "The page cannot show this recipe: with its controls it would become another merge. "
+            f"A rate with more than four digits is the usual cause. {_REMEDY}"
+        )
+    return session
+
+
+def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
+    """The same merge, with a number for every layer where there is one for some."""
+    models = tuple(
+        replace(model, coefficient=_every_layer(model.coefficient, layers))
+        if isinstance(model.coefficient, Mapping)
+        else model
+        for model in recipe.models
+    )
+    return replace(recipe, models=models)
+
+
+def _every_layer(numbers: Mapping[int, float], layers: int) -> dict[int, float]:
+    """Layers without a number have 1.0, as in a recipe."""
+    last = max(layers - 1, *numbers, 1)
+    return {layer: numbers.get(layer, 1.0) for layer in range(last + 1)}
+
+
+def _beyond(recipe: MergeRecipe) -> Iterator[str]:
+    """What the page has no control for, each in a few words."""
+    first, *others = recipe.models
+    if len(recipe.models) > MOST_MODELS:
+        yield f"{len(recipe.models)} domain models, and at most {MOST_MODELS} fit"
+    for other in others:
+        if other.levels != first.levels:
+            yield (
+                f"{other.model} has the levels {shown(list(other.levels))} and {first.model} "
+                f"{shown(list(first.levels))}, and here all models have the same"
+            )
+    if len(first.levels) > MOST_PARTITIONS:
+        yield f"{len(first.levels)} levels, and at most {MOST_PARTITIONS} fit"
+    for model in recipe.models:
+        yield from _beyond_model(model)
+    for name, usual in (("seed", 0), ("dtype", "bfloat16"), ("vocabulary", "base")):
+        if getattr(recipe, name) != usual:
+            yield f"{name} is {getattr(recipe, name)}, and here it is always {usual}"
+    if recipe.chat_template != "auto":
+        yield f"chat_template is {recipe.chat_template}, and here it is always auto"
+    if recipe.calibration or any(model.calibration for model in recipe.models):
+        yield "it names calibration text, and here each model reads its own domain's"
+    yield from _beyond_pruning(recipe)
+
+
+def _beyond_model(model: DomainModel) -> Iterator[str]:
+    if max(model.amplification) > LARGEST_FACTOR:
+        yield (
+            f"{model.model} is amplified by {max(model.amplification):g}, and here by at most "
+            f"{LARGEST_FACTOR:g}"
+        )
+    if isinstance(model.coefficient, tuple):
+        yield f"{model.model} has a coefficient for parts of layers, and here only by layer"
+        return
+    low, high = COEFFICIENTS
+    numbers = model.coefficient
+    values = numbers.values() if isinstance(numbers, Mapping) else (numbers,)
+    if any(not low <= value <= high for value in values):
+        yield f"{model.model} has a coefficient outside of {low:g} to {high:g}"
+
+
+def _beyond_pruning(recipe: MergeRecipe) -> Iterator[str]:
+    if recipe.prune is None:
+        return
+    if recipe.prune.method != DPPA:
+        yield f"{recipe.prune.method} prunes before {recipe.method}, and here only dppa does"
+        return
+    for item in fields(PruningParameters):
+        value = recipe.prune.parameters[item.name]
+        if item.name not in SLIDERS and value != item.default:
+            yield f"prune has {item.name}: {value}, and here it is {item.default}"
+
+
+def _session(recipe: MergeRecipe, layers: int) -> Session:
+    sliders = _sliders(recipe)
+    own = {model.model: model.amplification for model in recipe.models}
+    linked = len(set(own.values())) == 1
+    return Session(
+        base=recipe.base,
+        models=tuple(_model(model, layers) for model in recipe.models),
+        **_levels(recipe),
+        **sliders,
+        linked=linked,
+        factors=recipe.models[0].amplification,
+        own_factors=() if linked else tuple(own.items()),
+        method=_method(recipe),
+        overrides=tuple((name, item.rate) for name, item in recipe.overrides.items()),
+    )
+
+
+def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
+    """What the sliders of Dynamically Pruning say; empty where the recipe has none."""
+    if recipe.prune is not None:
+        given: Mapping[str, Any] = recipe.prune.parameters
+    else:
+        given = recipe.parameters if recipe.method == DPPA else {}
+    return {name: given[name] for name in SLIDERS if name in given}
+
+
+def _levels(recipe: MergeRecipe) -> dict[str, Any]:
+    """Rate, partitions and shares; the page's own where the method prunes nothing."""
+    levels = recipe.models[0].levels
+    if recipe.prune is None and not get_method(recipe.method).prunes:
+        return {}
+    kept = 1 - levels[-1]
+    if levels == even_levels(levels[-1], len(levels)):
+        return {"rate": levels[-1], "partitions": len(levels)}
+    shares = tuple(round((1 - level) / kept, 12) for level in levels[:-1])
+    return {"rate": levels[-1], "partitions": len(levels), "shares": shares}
+
+
+def _method(recipe: MergeRecipe) -> MethodChoice:
+    usual = {item.name: item.default for item in fields(get_method(recipe.method).parameters)}
+    own = tuple(
+        (name, value)
+        for name, value in recipe.parameters.items()
+        if value != usual[name] and not (recipe.method == DPPA and name in SLIDERS)
+    )
+    return MethodChoice(recipe.method, own, prune_first=recipe.prune is not None)
+
+
+def _model(model: DomainModel, layers: int) -> ModelChoice:
+    numbers = model.coefficient
+    if isinstance(numbers, Mapping):
+        return ModelChoice(model.model, curve=points_through(_every_layer(numbers, layers)))
+    if isinstance(numbers, tuple):  # refused before
+        raise InvalidValue(f"{model.model}: a coefficient for parts.")
+    return ModelChoice(model.model, coefficient=numbers)

@@ -1,0 +1,108 @@
+"""Whole sessions: coming back to one, from the history, a preset, a link or a recipe file.
+
+Knows how sessions travel; the history itself, presets and addresses are the browser's (assets/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.link import LONGEST_LINK
+from components.live import live
+from components.session import Session
+from components.session_json import parsed
+from components.session_state import session_from_state, state_of
+from components.studio import Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+
+LONGEST_RECIPE = 50_000
+"""Characters of a recipe that is brought to the page."""
+FILE_NAME = "recipe.yaml"
+
+
+def build_tune(session: Session) -> gr.HTML:
+    """Undo, redo, reset, two slots, presets of one's own, recipe files and the link."""
+    space = os.environ.get("SPACE_ID", "")
+    value = {
+        "start": state_of(session),
+        # Inside a Space the page's own address is not the one people see.
+        "address": f"https://huggingface.co/spaces/{space}" if space else "",
+        "longest": {"link": LONGEST_LINK, "recipe": LONGEST_RECIPE},
+    }
+    return live("tune", value, events=("restore", "read", "write"))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the bar asks for."""
+
+    number: int
+    """Counted by the browser; the answer says which one it is for."""
+    what: Any
+
+
+def asked(value: object, key: str) -> Asked:
+    """Read {"id": number, key: …}.
+
+    Raises:
+        InvalidValue: another form.
+    """
+    data = parsed(value)
+    number = data.get("id") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or type(number) is not int or not 0 <= number < 2**31:
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+    return Asked(number, data.get(key))
+
+
+def asked_session(value: object) -> tuple[int, Session]:
+    """The number of the question, and the session to come back to."""
+    found = asked(value, "state")
+    return found.number, session_from_state(found.what)
+
+
+def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
+    """The number of the question, and the recipe somebody brought.
+
+    Raises:
+        InvalidRecipe: no recipe.
+    """
+    found = asked(value, "recipe")
+    if not isinstance(found.what, str) or len(found.what) > LONGEST_RECIPE:
+        raise InvalidValue(
+            f"A recipe is a text of up to {LONGEST_RECIPE} characters. Another kind of file, such "
+            "as weights, is the usual cause."
+        )
+    return found.number, parse_recipe(found.what)
+
+
+def file_value(session: Session, number: int) -> dict[str, Any]:
+    """The recipe as a file for the browser to save.
+
+    Raises:
+        InvalidValue: there is nothing to merge.
+    """
+    recipe = session.recipe()
+    saved = {"name": FILE_NAME, "text": dump_recipe(recipe), "recipe": recipe_hash(recipe)}
+    return {"saved": saved, "id": number}
+
+
+def is_at_hand(session: Session, studio: Studio) -> bool:
+    """Whether nothing has to be measured before the session can be drawn."""
+    return all(
+        studio.measured(session.base, model.reference, kind)
+        for model in session.models
+        for kind in {"magnitude", session.significance}
+    )
+
+
+def is_embedded(session: Session) -> bool:
+    """Whether its models are small ones of our own, and ranked by what needs no text."""
+    names = (session.base, *(model.reference for model in session.models))
+    plain = session.significance in ("magnitude", "random")
+    return plain and all(name.startswith("zoo:") and "+" not in name for name in names)

@@ -1,0 +1,111 @@
+"""What follows when a whole session is asked for: from the history, a preset, a link, a recipe.
+
+Every handler takes a dict keyed by component and gives a dict back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from components.forms import PRIVATE
+from components.link import PARAMETER, session_from_link
+from components.live import pack
+from components.models import check_curves, layer_count, opened
+from components.notices import show_errors
+from components.page import Page, all_outputs, restored
+from components.presets import first_session
+from components.recipe_session import session_from_recipe
+from components.see import exact_payload, plots_payload
+from components.session import ModelChoice, Session
+from components.session_state import state_of
+from components.significance import measuring
+from components.studio import Studio
+from components.tune import asked, asked_recipe, asked_session, file_value, is_at_hand, is_embedded
+from dppa_core.errors import DppaError
+from dppa_core.recipe import MergeRecipe
+
+TUNING = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
+"""Coming back to a session waits for no chat and no score."""
+FAILED = "() => { window.dppa.tuneFailed(); return []; }"
+
+
+def wire_tune(page: Page, studio: Studio) -> None:
+    """Restore a session, read a recipe, write one."""
+    outputs = [*all_outputs(page), page.tune]
+
+    @show_errors
+    def on_restore(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        number, session = asked_session(values[page.tune])
+        yield from _followed(page, opened(session, studio), number, studio)
+
+    @show_errors
+    def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        number, recipe = asked_recipe(values[page.tune])
+        yield from _followed(page, _of_recipe(recipe, studio), number, studio)
+
+    @show_errors
+    def on_write(values: dict[Any, Any]) -> dict[Any, Any]:
+        number = asked(values[page.tune], "id").number
+        return {page.tune: pack(file_value(page.controls.session(values), number))}
+
+    inputs = {page.tune}
+    restoring = page.tune.restore(
+        on_restore, inputs=inputs, outputs=outputs, trigger_mode="multiple", **TUNING
+    )
+    reading = page.tune.read(
+        on_read, inputs=inputs, outputs=outputs, trigger_mode="multiple", **TUNING
+    )
+    writing = page.tune.write(
+        on_write, inputs=page.controls.inputs | inputs, outputs=[page.tune], **TUNING
+    )
+    for event in (restoring, reading, writing):
+        event.failure(None, js=FAILED, **PRIVATE)
+
+
+def _followed(
+    page: Page, session: Session, number: int, studio: Studio
+) -> Iterator[dict[Any, Any]]:
+    """Everything that follows a session, once what it needs was measured."""
+    if not is_at_hand(session, studio):
+        for what in measuring(session, studio):
+            yield {page.see.exact: pack({"measuring": what})}
+    check_curves(session, studio)
+    yield restored(page, session, studio) | {page.tune: pack({"done": number})}
+
+
+def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
+    """The session of a recipe; where it has numbers by layer, the layers are counted first."""
+    layers = 0
+    if any(isinstance(model.coefficient, Mapping) for model in recipe.models):
+        choice = ModelChoice(recipe.models[0].model)
+        bare = opened(Session(base=recipe.base, models=(choice,)), studio)
+        layers = layer_count(bare.base, bare.models[0].reference, studio)
+    return opened(session_from_recipe(recipe, layers), studio)
+
+
+def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
+    """What the page opens with: the settings of its address, or the first preset.
+
+    A bad address is told, and the page opens as usual. What has to be measured is asked for by
+    the browser, once the page is there.
+    """
+    text = str(request.query_params.get(PARAMETER) or "")
+    told: dict[str, Any] = {}
+    if text:
+        try:
+            session = opened(session_from_link(text), studio)
+            if is_embedded(session):
+                check_curves(session, studio)
+                return restored(page, session, studio)
+            told = {"open": state_of(session)}
+        except DppaError as error:
+            told = {"notice": str(error)}
+    session = first_session()
+    return {
+        page.see.plots: pack(plots_payload(session, studio, adopt=True)),
+        page.see.exact: pack(exact_payload(session, studio, adopt=True)),
+        **({page.tune: pack(told)} if told else {}),
+    }

@@ -1,0 +1,100 @@
+"""Recipes on the page: what it can show is the same merge, the rest is refused by name."""
+
+import pytest
+
+from components.presets import presets
+from components.recipe_session import session_from_recipe
+from components.session import Session
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import dump_recipe, parse_recipe, recipe_hash
+from tests.components.test_session_state import RICH
+
+LAYERS = 6
+
+MODEL = "{model: zoo:math, levels: [0.9, 0.8], amplification: [1.6, 1.0]}"
+
+
+def recipe(models: str = f"[{MODEL}]", **lines: str) -> str:
+    rest = "\n".join(f"{key}: {value}" for key, value in lines.items())
+    return f"dppa: 1\nbase: zoo:base\nmodels: {models}\n{rest}\n"
+
+
+def read(text: str) -> Session:
+    return session_from_recipe(parse_recipe(text), LAYERS)
+
+
+@pytest.mark.parametrize(
+    "session",
+    [*(preset.session for preset in presets()), RICH],
+    ids=lambda s: f"{s.method.name}-{s.rate}",
+)
+def test_a_recipe_of_the_page_comes_back_as_the_same_merge(session: Session) -> None:
+    made = session.recipe()
+    after = session_from_recipe(parse_recipe(dump_recipe(made)), LAYERS)
+    assert recipe_hash(after.recipe()) == recipe_hash(made)
+    assert after.overrides == session.overrides
+    assert [m.curve for m in after.models] == [m.curve for m in session.active]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        recipe(),
+        recipe(method="task_arithmetic", models="[{model: zoo:math}]"),
+        recipe(method="dare", models="[{model: zoo:math, levels: [0.9]}]"),
+        recipe(method="ties", prune="{method: dppa, strength: 0.2, k_layer: 4}"),
+        recipe(overrides='{"layers.3.mlp.down_proj": {rate: 0.5}}'),
+        recipe(parameters="{ties: prune, other_tensors: drop, significance: random}"),
+        recipe(models="[{model: zoo:math, levels: [0.95, 0.8], amplification: [2, 1]}, "
+               "{model: zoo:law, levels: [0.95, 0.8], amplification: [1, 0.5]}]"),
+    ],
+)  # fmt: skip
+def test_recipes_from_elsewhere_that_the_page_can_show(text: str) -> None:
+    assert recipe_hash(read(text).recipe()) == recipe_hash(parse_recipe(text))
+
+
+def test_numbers_by_layer_become_a_curve_over_all_layers() -> None:
+    session = read(recipe(models="[{model: zoo:math, coefficient: {2: 0.5}}]"))
+    assert session.models[0].curve == ((0, 1.0), (1, 1.0), (2, 0.5), (3, 1.0), (5, 1.0))
+    assert session.models[0].weight == {0: 1.0, 1: 1.0, 2: 0.5, 3: 1.0, 4: 1.0, 5: 1.0}
+
+
+def test_factors_that_differ_unlink_the_models() -> None:
+    both = "[{model: zoo:math, levels: [0.8], amplification: [2]}, {model: zoo:law, levels: [0.8]}]"
+    session = read(recipe(models=both))
+    assert not session.linked
+    assert session.factors_of("zoo:math") == (2.0,) and session.factors_of("zoo:law") == (1.0,)
+
+
+MANY = ", ".join(f"{{model: m{i}, levels: [0.9, 0.8], amplification: [1, 1]}}" for i in range(6))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (recipe(models=f"[{MANY}]"), "6 domain models"),
+        (recipe(models=f"[{MODEL}, {MODEL}]"), "already"),
+        (recipe(models="[{model: a, levels: [0.9]}, {model: b, levels: [0.8]}]"), "the same"),
+        (recipe(models="[{model: a, levels: [0.9, 0.8, 0.7, 0.6, 0.5]}]"), "5 levels"),
+        (recipe(models="[{model: a, levels: [0.995]}]"), "pruning rate"),
+        (recipe(models="[{model: a, levels: [0.123456]}]"), "four digits"),
+        (recipe(models="[{model: a, amplification: [9]}]"), "amplified by 9"),
+        (recipe(models="[{model: a, coefficient: 3}]"), "outside of -1 to 2"),
+        (recipe(models="[{model: a, coefficient: {0: 3}}]"), "outside of -1 to 2"),
+        (
+            recipe(models="[{model: a, coefficient: [{part: mlp, value: 1}, {value: 0}]}]"),
+            "parts of layers",
+        ),
+        (recipe(seed="7"), "seed is 7"),
+        (recipe(dtype="float32"), "dtype is float32"),
+        (recipe(vocabulary="union"), "vocabulary is union"),
+        (recipe(chat_template="base"), "chat_template is base"),
+        (recipe(parameters="{significance: fisher}", calibration="{tasks: [math]}"), "calibration"),
+        (recipe(parameters="{k_layer: 50}"), "k_layer"),
+        (recipe(method="ties", prune="dare", models="[{model: a, levels: [0.9]}]"), "dare prunes"),
+        (recipe(method="ties", prune="{method: dppa, ties: prune}"), "ties: prune"),
+    ],
+)
+def test_what_the_page_cannot_show_is_said_and_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidValue, match=words):
+        read(text)
