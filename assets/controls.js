@@ -62,21 +62,32 @@
       fill();
       send("remove");
     }
+    const lastLayer = (reference) => {
+      const layers = dppa.tables[reference]?.layers ?? [];
+      return layers.length ? Math.max(...layers) : 0;
+    };
     function row(model) {
       const root = html("div", { class: "model-row", "data-model": model.ref }, list);
       const head = html("div", { class: "model-head" }, root);
-      const name = html("label", { class: "switch", title: model.ref }, head);
-      const box = html("input", { type: "checkbox", role: "switch" }, name);
-      html("span", { class: "swatch", "aria-hidden": "true" }, name);
-      html("span", { class: "model-name" }, name, label(model.ref));
+      const onOff = html("label", { class: "switch", title: model.ref }, head);
+      const box = html("input", { type: "checkbox", role: "switch" }, onOff);
+      html("span", { class: "swatch", "aria-hidden": "true" }, onOff);
+      html("span", { class: "model-name" }, onOff, label(model.ref));
+      const byLayer = dppa.curveButton(head, label(model.ref));
       const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
+      const name = `Coefficient of ${label(model.ref)}`;
       const control = slider(root, {
-        name: `Coefficient of ${label(model.ref)} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
+        name: `${name} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
         value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
+      });
+      const editor = dppa.curveEditor(root, { name, onMove: (curve) => update(model.ref, { curve }) });
+      byLayer.addEventListener("click", () => {
+        const { coefficient, curve } = dppa.state.models.find((m) => m.ref === model.ref);
+        update(model.ref, { curve: curve?.length ? [] : dppa.flatCurve(coefficient, lastLayer(model.ref)) });
       });
       box.addEventListener("change", () => update(model.ref, { on: box.checked }));
       cross.addEventListener("click", () => remove(model.ref));
-      return { root, box, cross, control };
+      return { root, box, cross, control, editor, byLayer };
     }
     function fill() {
       const { models } = dppa.state;
@@ -86,7 +97,7 @@
         rows = new Map(models.map((model) => [model.ref, row(model)]));
       }
       for (const model of models) {
-        const { root, box, cross, control } = rows.get(model.ref);
+        const { root, box, cross, control, editor, byLayer } = rows.get(model.ref);
         if (root.dataset.colour !== colour(model.ref)) {
           root.dataset.colour = colour(model.ref);
           root.style.setProperty("--model", colour(model.ref));
@@ -95,7 +106,12 @@
         root.classList.toggle("shown", model.ref === dppa.state.focus && models.length > 1);
         box.checked = model.on;
         cross.hidden = models.length < 2;
+        const curve = model.curve ?? [];
         control.show(model.coefficient);
+        control.box.hidden = curve.length > 0;
+        editor.show(curve, lastLayer(model.ref));
+        write(byLayer, "aria-pressed", curve.length > 0);
+        byLayer.hidden = lastLayer(model.ref) < 1;
       }
       const origin = { "zoo:": "zoo", "hub:": "Hub" }[dppa.state.base.slice(0, 4)] ?? "folder";
       say(base, `Base model: ${label(dppa.state.base)} (${origin})`);
@@ -123,10 +139,20 @@
     let rows = [], built = "";
 
     function send() {
-      const { linked: all, factors, own } = dppa.state;
-      put({ linked: all, factors, own });
+      const { linked: all, factors, own, models } = dppa.state;
+      const listed = Object.entries(own).filter(([ref]) => models.some((model) => model.ref === ref));
+      put({ linked: all, factors, own: Object.fromEntries(listed) });
       trigger("change");
     }
+    // Every list of factors at once, where bands come or go; lists shorter than the levels are filled with 1 first.
+    dppa.changeFactors = (change) => {
+      const { own } = dppa.state;
+      dppa.set({
+        factors: change(dppa.factorsFor(dppa.state.factors)),
+        own: Object.fromEntries(Object.entries(own).map(([ref, row]) => [ref, change(dppa.factorsFor(row))])),
+      });
+      send();
+    };
     function move(reference, partition, value) {
       const next = dppa.factorsOf(reference);
       next[partition] = value;

@@ -141,8 +141,9 @@
     const { linked, factors, own } = dppa.state;
     const chosen = linked ? factors : own[reference] || factors;
     if (!dppa.pruner()) return [1];
-    return dppa.levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
+    return dppa.factorsFor(chosen);
   };
+  dppa.factorsFor = (chosen) => dppa.levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
   dppa.choices = () => {
     const s = dppa.state;
     const active = s.models.filter((model) => model.on);

@@ -23,6 +23,7 @@ from components.session_json import (
     overrides_from_json,
     overrides_json,
     parsed,
+    shares_from_json,
 )
 from dppa_core.parameters import check_number
 
@@ -54,7 +55,7 @@ class Controls:
     models: Component
     rate: Component
     partitions: Component
-    shares: gr.State
+    shares: Component
     strength: Component
     k_layer: Component
     k_module: Component
@@ -92,7 +93,7 @@ class Controls:
             models=models,
             rate=round(check_number("Pruning rate", values[self.rate], 0, 99) / 100, 4),
             partitions=int(check_number("Partitions", values[self.partitions], 1, 4)),
-            shares=tuple(values[self.shares]),
+            shares=shares_from_json(parsed(values[self.shares])),
             strength=check_number("Strength", values[self.strength], 0, 0.5),
             k_layer=check_number("Outliers of a layer", values[self.k_layer], 0.1, 100),
             k_module=check_number("Outliers of a module", values[self.k_module], 0.1, 100),
@@ -108,7 +109,7 @@ class Controls:
             self.models: pack(models_json(session)),
             self.rate: round(session.rate * 100, 2),
             self.partitions: len(session.bands),
-            self.shares: session.shares,
+            self.shares: pack(list(session.shares)),
             self.strength: session.strength,
             self.k_layer: session.k_layer,
             self.k_module: session.k_module,

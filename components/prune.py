@@ -24,6 +24,8 @@ class AdvancedPruning:
 
     strength: gr.Slider
     partitions: gr.Slider
+    editor: gr.HTML
+    """The levels as a bar to drag; holds where the inner bands end."""
     levels: gr.Textbox
     levels_note: gr.HTML
     """The levels as they are now, or what is wrong with the text above."""
@@ -75,9 +77,10 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
         elem_id="partitions",
         buttons=[],
     )
+    editor = live("levels-editor", list(session.shares), events=("change",))
     levels = gr.Textbox(
         label="Levels (%)",
-        info="Or pruning rates of your own, falling: 95, 80 makes a band of the strongest 5 % "
+        info="Or as text, pruning rates that fall: 95, 80 makes a band of the strongest 5 % "
         "and one of the next 15 %. Empty splits evenly.",
         placeholder="even",
         max_lines=1,
@@ -103,7 +106,7 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
         **limits,
     )
     return AdvancedPruning(
-        strength, partitions, levels, levels_note, k_layer, k_module, significance
+        strength, partitions, editor, levels, levels_note, k_layer, k_module, significance
     )
 
 

@@ -69,6 +69,16 @@ def overrides_from_json(value: object) -> Overrides:
     return checked_overrides(tuple(data.items()))
 
 
+def shares_from_json(value: object) -> tuple[float, ...]:
+    """Where the inner bands end; see `Session.shares`."""
+    if not isinstance(value, list) or len(value) >= MOST_PARTITIONS:
+        raise InvalidValue(
+            f"Levels are a list of up to {MOST_PARTITIONS - 1} shares of what is kept, got "
+            f"{shown(value)}."
+        )
+    return tuple(check_number("A share of what is kept", share, 0, 1) for share in value)
+
+
 def reference_text(value: object) -> str:
     """A model reference from outside: a short non-empty text without line breaks."""
     text = value.strip() if isinstance(value, str) else ""

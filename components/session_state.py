@@ -18,6 +18,7 @@ from components.session_json import (
     models_json,
     overrides_from_json,
     overrides_json,
+    shares_from_json,
 )
 from dppa_core.errors import InvalidValue, closest, shown
 from dppa_core.parameters import check_number
@@ -102,16 +103,6 @@ def _check_version(value: Mapping[Any, Any]) -> None:
             f"This state has the version {shown(version)}, and this page reads version {VERSION}. "
             "A link from a newer or an older page is the usual cause."
         )
-
-
-def shares_from_json(value: object) -> tuple[float, ...]:
-    """Where the inner bands end; see `Session.shares`."""
-    if not isinstance(value, list) or len(value) >= MOST_PARTITIONS:
-        raise InvalidValue(
-            f"Levels are a list of up to {MOST_PARTITIONS - 1} shares of what is kept, got "
-            f"{shown(value)}."
-        )
-    return tuple(check_number("A share of what is kept", share, 0, 1) for share in value)
 
 
 def _partitions(value: object) -> int:

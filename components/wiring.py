@@ -70,7 +70,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
     def on_partitions(values: dict[Any, Any]) -> dict[Any, Any]:
         session = with_partitions(controls.session(values))
         return {
-            controls.shares: session.shares,
+            controls.shares: pack(list(session.shares)),
             page.pruning.levels: "",
             page.see.exact: pack(exact_payload(session, studio)),
         }
@@ -186,6 +186,21 @@ def _wire_levels(page: Page, studio: Studio) -> None:
             page.see.exact: pack(exact_payload(session, studio, adopt=True)),
         }
 
+    @show_errors
+    def on_dragged(values: dict[Any, Any]) -> dict[Any, Any]:
+        session = controls.session(values)
+        return {
+            controls.partitions: len(session.bands),
+            pruning.levels: "",
+            page.see.exact: pack(exact_payload(session, studio)),
+        }
+
+    pruning.editor.change(
+        on_dragged,
+        inputs=controls.inputs,
+        outputs=[controls.partitions, pruning.levels, page.see.exact],
+        **LIVE,
+    )
     pruning.levels_note.apply(
         on_levels,
         inputs=controls.inputs | {pruning.levels},

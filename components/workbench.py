@@ -84,7 +84,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
         models=models,
         rate=rate,
         partitions=pruning.partitions,
-        shares=gr.State(session.shares),
+        shares=pruning.editor,
         strength=pruning.strength,
         k_layer=pruning.k_layer,
         k_module=pruning.k_module,
