@@ -31,7 +31,7 @@
     function apply(shares, partitions, settled) {
       dppa.set({ shares, partitions });
       put(shares);
-      if (settled) trigger("change");
+      if (settled) trigger("settle");
     }
     function move(k, share, settled = false) {
       const now = ends();
@@ -81,7 +81,7 @@
     });
     track.addEventListener("pointermove", (event) => { if (dragged) move(chosen, shareAt(event)); });
     for (const name of ["pointerup", "pointercancel"]) {
-      track.addEventListener(name, () => { if (dragged) { dragged = false; trigger("change"); } });
+      track.addEventListener(name, () => { if (dragged) { dragged = false; trigger("settle"); } });
     }
     track.addEventListener("keydown", (event) => {
       const k = handles.indexOf(event.target);

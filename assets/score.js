@@ -2,16 +2,10 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, put, percent, THIN } = dppa.shapes;
+  const { html, say, put, percent } = dppa.shapes;
   const IDLE = "Not run yet. The merge, the domain models and the base answer the same unseen questions.";
   const whole = (share) => String(Math.round(100 * share));
-  // As coarse as the guess is: a pace measured over seconds says nothing about single ones.
-  function about(seconds) {
-    if (seconds === null) return "";
-    if (seconds < 10) return "a few seconds left";
-    if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
-    return `about ${Math.ceil(seconds / 60)}${THIN}min left`;
-  }
+  const about = (seconds) => (seconds === null ? "" : dppa.about(seconds));
   function stopped(cells) {
     const finished = cells.filter(Boolean).length;
     if (!finished) return "Stopped before a first cell was finished.";
@@ -106,6 +100,8 @@
       put(progress, "aria-valuenow", Math.round(100 * share));
       filled.style.width = `${100 * share}%`;
       dppa.activity.score = value.state === "running" ? value.activity : "idle";
+      dppa.left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
+      dppa.scored = value.rows.find((row) => row.recipe && row.cells.some(Boolean))?.recipe ?? null;
       noteMerged();
       scroll.hidden = saves.hidden = value.rows.length === 0;
       build();

@@ -1,45 +1,103 @@
-// What is true now: which recipe, whether the last answer was made with it, what runs.
-// Also the line of exact numbers under the plots.
+// What is true now: which recipe, what is in memory, whether answers and scores are its own, what runs
+// and about how long. Also the line of exact numbers under the plots.
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, put, percent1, percent, count } = dppa.shapes;
+  const { html, say, put, percent1, percent, count, THIN } = dppa.shapes;
   const WORDS = {
     idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
     measuring: "measuring …", exporting: "exporting …",
   };
   const STOPS = { stop: "chat", "score-stop": "score" };
-  const FRESH = { none: "no answer yet", fresh: "answer is fresh", stale: "answer is stale" };
+  const TICK_MS = 1000;
+  const short = (recipe) => recipe.slice(0, 6);
+  const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
+  // What answered, or was scored, and whether that is what the controls say now.
+  function told(what, recipe, known) {
+    const state = freshness(recipe, known);
+    return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
+  }
+  function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
+    const number = models.length + merges;
+    if (!number) return ["nothing in memory yet", "Models are loaded when they are first asked."];
+    const names = models.map((ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
+    if (merges) names.push(merges === 1 ? "1 merge" : `${merges} merges`);
+    return [`${number} ${number === 1 ? "model" : "models"} in memory`, `${names.join(", ")}: ${size(bytes)}, shared by all visitors`];
+  }
+  const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 
-  dppa.part("status", ({ host, get, watch }) => {
+  // --- how long it takes: the server's own guess, or what it took last time ----------------------------
+  dppa.left = {}; // part -> seconds, where the server says so
+  const begun = {}, took = {}; // part -> {what, at}; activity -> seconds
+  function follow() {
+    const now = performance.now();
+    for (const [part, what] of Object.entries(dppa.activity)) {
+      const before = begun[part];
+      if (before?.what === what) continue;
+      if (before && what === "idle" && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
+      if (what === "idle") delete begun[part];
+      else begun[part] = { what, at: now };
+    }
+  }
+  function guess(part) {
+    const { what, at } = begun[part] ?? {};
+    if (!what || what === "waiting") return "";
+    const passed = (performance.now() - at) / 1000, left = dppa.left[part] ?? (took[what] === undefined ? null : took[what] - passed);
+    if (left !== null && left !== undefined && left > 0.5) return `, ${about(left)}`;
+    return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
+  }
+  // As coarse as the guess is: a pace measured over seconds says nothing about single ones.
+  function about(seconds) {
+    if (seconds < 10) return "a few seconds left";
+    if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
+    return `about ${Math.ceil(seconds / 60)}${THIN}min left`;
+  }
+  dppa.about = about;
+
+  dppa.part("status", ({ host, get, watch, trigger }) => {
     host.replaceChildren();
     host.setAttribute("data-status", "");
     const recipe = html("span", { class: "recipe" }, host);
     dppa.meaning(recipe, "recipe");
-    const merged = html("span", {}, host);
+    const merged = html("span", { class: "merged", title: "Whether the weights of this recipe are in memory" }, host);
+    const loaded = html("span", { class: "loaded" }, host);
     const fresh = html("span", { class: "fresh" }, host);
+    const scored = html("span", { class: "scored", hidden: "" }, host);
     const activity = html("span", { class: "activity", role: "status" }, host);
+    let before = "", tick = 0;
     const take = (value) => {
       if (value && value.models) dppa.service.models = value.models;
       if (value && value.merged) dppa.noteMerged(value.merged);
+      if (value && value.loaded) dppa.service.loaded = value.loaded;
       dppa.redraw();
     };
     watch(take);
     take(get());
     dppa.paint(() => {
       const known = dppa.recipe();
-      const running = Object.values(dppa.activity).find((what) => what !== "idle");
+      follow();
+      const [part, running] = Object.entries(dppa.activity).find(([, what]) => what !== "idle") ?? [];
       const what = running ?? (dppa.service.models === "ready" ? "idle" : "starting");
-      const state = dppa.answered === null ? "none" : dppa.answered === known ? "fresh" : "stale";
+      const state = freshness(dppa.answered, known);
       put(host, "data-recipe", known ?? "");
       put(host, "data-fresh", state);
       put(host, "data-activity", what);
       put(host, "data-models", dppa.service.models);
-      say(recipe, known === null ? "recipe …" : known ? `recipe ${known.slice(0, 6)}` : "no recipe");
+      put(host, "data-scored", freshness(dppa.scored, known));
+      say(recipe, known === null ? "recipe …" : known ? `recipe ${short(known)}` : "no recipe");
       say(merged, dppa.isMerged(known) ? "merged" : "not merged yet");
-      say(fresh, FRESH[state]);
+      const [inMemory, names] = loadedWords(dppa.service.loaded);
+      say(loaded, inMemory);
+      put(loaded, "title", names);
+      say(fresh, dppa.answered === null ? "no answer yet" : told("answer", dppa.answered, known));
+      scored.hidden = dppa.scored === null;
+      if (dppa.scored !== null) say(scored, told("score", dppa.scored, known));
       const waits = dppa.waits();
-      say(activity, what === "waiting" ? waits : WORDS[what]);
+      say(activity, what === "waiting" ? waits : `${WORDS[what] ?? `${what} …`}${running ? guess(part) : ""}`);
+      clearTimeout(tick);
+      if (running) tick = setTimeout(dppa.redraw, TICK_MS);
+      else if (before && before !== what) trigger("look"); // something ended: other models are in memory
+      before = what;
     });
   });
   // --- Stop is there to be pressed while something runs, and muted while nothing does. Only its look
@@ -93,7 +151,7 @@
       say(problem, trouble);
       const busy = dppa.activity.see !== "idle";
       measuring.hidden = !busy;
-      say(measuring, busy ? `${dppa.measuring || "Measuring"} …` : "");
+      say(measuring, busy ? (dppa.activity.see === "waiting" ? dppa.waits() : `${dppa.measuring || "Measuring"} …`) : "");
       if (!view || !exact) return;
       const who = dppa.words.label(dppa.state.focus);
       const about = view.exact ? "" : "≈ ";

@@ -22,6 +22,7 @@
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}
     answered: null, // recipe of the newest merged answer
+    scored: null, // recipe of the merge that was scored last
     restoring: 0, // number of the state the server is being told of
   });
 
@@ -225,6 +226,7 @@
   };
   dppa.takeExact = (value) => {
     if (!value) return;
+    if (value.runs) { dppa.busy(value.runs, "merging"); return; } // its turn has come
     if (value.measuring !== undefined) {
       dppa.measuring = value.measuring;
       dppa.busy("see", value.measuring ? "measuring" : "idle");

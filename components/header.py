@@ -5,11 +5,14 @@ Knows the studio only as far as whether its models are loaded.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gradio as gr
 
 from components.live import live, static
+
+_HASH = re.compile(r"[0-9a-f]{12}")
 
 TITLE = (
     '<div class="title"><h1>DPPA Studio</h1>'
@@ -38,8 +41,8 @@ def build_title() -> None:
 
 
 def build_status() -> gr.HTML:
-    """Recipe, freshness of the last answer, and what runs."""
-    return live("status", status_value(ready=False))
+    """Recipe, what is in memory, freshness of answers and scores, and what runs."""
+    return live("status", status_value(ready=False), events=("look",))
 
 
 def build_panes() -> gr.HTML:
@@ -47,11 +50,20 @@ def build_panes() -> gr.HTML:
     return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
 
 
-def status_value(*, ready: bool, merged: str = "") -> dict[str, Any]:
+def status_value(
+    *, ready: bool, merged: str = "", memory: tuple[tuple[str, ...], int] | None = None
+) -> dict[str, Any]:
     """What the browser cannot know by itself.
 
     Args:
         ready: Whether the models of the first screen are in memory.
         merged: Hash of the recipe that is in memory with them.
+        memory: References of models and hashes of merges that are in it, and their bytes.
     """
-    return {"models": "ready" if ready else "starting", "merged": merged}
+    value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
+    if memory is None:
+        return value
+    keys, nbytes = memory
+    models = [key for key in keys if not _HASH.fullmatch(key)]
+    loaded = {"models": models, "merges": len(keys) - len(models), "bytes": nbytes}
+    return value | {"loaded": loaded}

@@ -77,7 +77,7 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
         elem_id="partitions",
         buttons=[],
     )
-    editor = live("levels-editor", list(session.shares), events=("change",))
+    editor = live("levels-editor", list(session.shares), events=("settle",))
     levels = gr.Textbox(
         label="Levels (%)",
         info="Or as text, pruning rates that fall: 95, 80 makes a band of the strongest 5 % "

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from components.figures import exact_value, outcome_value, plots_value, short_name
-from components.live import live
+from components.live import live, static
 from components.session import Session
 from components.studio import Emit, Job, Studio
 from components.theme import BASE_COLOUR, model_colours
@@ -37,6 +37,9 @@ class SeeView:
     """What cannot be shown before a merge, and the button that merges."""
     plots: gr.HTML
     exact: gr.HTML
+    merging_place: gr.HTML
+    """Unseen: how many are before this visitor's merge."""
+    measuring_place: gr.HTML
 
 
 def build_see() -> SeeView:
@@ -44,7 +47,8 @@ def build_see() -> SeeView:
     beforehand = live("beforehand", None, events=("merge",))
     plots = live("plots", None, skeleton=SKELETON)
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
-    return SeeView(beforehand, plots, exact)
+    places = static("", "merge-place"), static("", "see-place")
+    return SeeView(beforehand, plots, exact, *places)
 
 
 def plots_payload(

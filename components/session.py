@@ -102,6 +102,7 @@ class Session:
         if doubled:
             raise InvalidValue(f"{min(doubled)} is in the list already; each model counts once.")
         self._check_shares()
+        object.__setattr__(self, "own_factors", tuple(sorted(self.own_factors)))
         object.__setattr__(self, "overrides", checked_overrides(self.overrides))
         self.parameters  # noqa: B018  (checks them)
 

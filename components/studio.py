@@ -220,7 +220,11 @@ class Studio:
 
     def loaded(self, reference: str) -> bool:
         """Whether that model is in memory; never waits for one."""
-        return self._pool is not None and reference in self._pool.loaded()
+        return reference in self.in_memory()[0]
+
+    def in_memory(self) -> tuple[tuple[str, ...], int]:
+        """References of models and hashes of merges in memory, and their bytes; never waits."""
+        return (self._pool.loaded(), self._pool.nbytes) if self._pool else ((), 0)
 
     def fit_together(self, sizes: Sequence[int]) -> bool:
         """Whether models of these sizes, in bytes, may be used at the same time."""

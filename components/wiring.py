@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, activity_script
+from components.forms import PRIVATE, activity_script, queued
 from components.header import status_value
 from components.live import pack
 from components.notices import show_errors
@@ -116,13 +116,13 @@ def _wire_significance(page: Page, studio: Studio) -> None:
             yield {chosen: plain.significance} | _ranked_anew(page, plain, studio)
             raise
 
-    chosen.input(None, js=activity_script("see", "measuring"), **PRIVATE)
+    chosen.input(None, js=activity_script("see", "waiting"), **PRIVATE)
     measured = chosen.input(
         on_significance,
         inputs=controls.inputs,
         outputs=[chosen, page.see.plots, page.see.exact],
         trigger_mode="always_last",
-        **MEASURING,
+        **MEASURING | queued(page.see.measuring_place),
     )
     measured.failure(None, js=activity_script("see", "idle"), **PRIVATE)
 
@@ -152,6 +152,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_merge(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        yield {see.exact: pack({"runs": "merge"})}
         for value in merged_payload(controls.session(values), studio):
             yield {see.exact: pack(value) if value else gr.skip()}
 
@@ -162,9 +163,13 @@ def _wire_method(page: Page, studio: Studio) -> None:
         preprocess=False,  # a number box half typed is no error
         **LIVE,
     )
-    see.beforehand.merge(None, js=activity_script("merge", "merging"), **PRIVATE)
+    see.beforehand.merge(None, js=activity_script("merge", "waiting"), **PRIVATE)
     merging = see.beforehand.merge(
-        on_merge, inputs=controls.inputs, outputs=[see.exact], trigger_mode="once", **MEASURING
+        on_merge,
+        inputs=controls.inputs,
+        outputs=[see.exact],
+        trigger_mode="once",
+        **MEASURING | queued(see.merging_place),
     )
     merging.then(None, js=activity_script("merge", "idle"), **PRIVATE)
 
@@ -195,7 +200,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
             page.see.exact: pack(exact_payload(session, studio)),
         }
 
-    pruning.editor.change(
+    pruning.editor.settle(
         on_dragged,
         inputs=controls.inputs,
         outputs=[controls.partitions, pruning.levels, page.see.exact],
@@ -225,9 +230,16 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     def on_tick() -> dict[Any, Any]:
         merged = recipe_hash(recipe) if studio.merged(recipe) else ""
         return {
-            page.status: pack(status_value(ready=studio.ready, merged=merged)),
+            page.status: pack(
+                status_value(ready=studio.ready, merged=merged, memory=studio.in_memory())
+            ),
             page.timer: gr.Timer(active=not studio.ready),
         }
 
+    @show_errors
+    def on_look() -> dict[Any, Any]:
+        return {page.status: pack(status_value(ready=studio.ready, memory=studio.in_memory()))}
+
     blocks.load(on_open, None, [*all_outputs(page), page.tune], **LIVE)
+    page.status.look(on_look, None, [page.status], **LIVE)
     page.timer.tick(on_tick, None, [page.status, page.timer], **LIVE)

@@ -33,7 +33,6 @@ from dppa_core.errors import (
 )
 from tests.tiny import Shape, random_llama, tuned_llama
 
-
 PLAIN = SimpleNamespace(query_params={})
 """An address without settings."""
 

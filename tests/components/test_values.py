@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.figures import exact_value, plan_value, short_name
+from components.header import status_value
 from components.live import pack
 from components.presets import first_session
 from components.see import exact_payload, plots_payload
@@ -36,6 +37,13 @@ def test_the_exact_numbers_are_those_of_the_plans(studio: Studio) -> None:
     for module in plans[0].modules:
         expected = module.kept / module.numel
         assert cells[module.layer, module.kind] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_head_tells_models_from_merges_in_memory() -> None:
+    memory = (("zoo:base", "44cb05a1b2c3", "/models/my-law"), 3_000_000)
+    loaded = status_value(ready=True, memory=memory)["loaded"]
+    assert loaded == {"models": ["zoo:base", "/models/my-law"], "merges": 1, "bytes": 3_000_000}
+    assert "loaded" not in status_value(ready=True)
 
 
 def test_levels_nest_in_every_layer(studio: Studio) -> None:

@@ -1,0 +1,48 @@
+"""What the head says is true: what is in memory, which recipe answered, what runs, who waits."""
+
+import re
+
+from tests.e2e.conftest import Visit
+from tests.e2e.studio import ANSWER_MS, Studio
+
+
+def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> None:
+    studio.wait_models()
+    asked = studio.recipe
+    studio.ask("1 + 1?")
+    studio.wait_answer()
+    status = studio.status
+    studio.page.get_by_text("answer is fresh").wait_for()
+    studio.set_rate(55)
+    studio.page.get_by_text(f"answer of {asked[:6]} is stale").wait_for()
+    assert status.get_attribute("data-fresh") == "stale"
+
+
+def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
+    studio.wait_models()
+    loaded = studio.page.locator("#status .loaded")
+    studio.page.locator("#status .loaded", has_text=re.compile(r"\d+ models? in memory")).wait_for()
+    studio.page.locator("#answer-with label", has_text="finance").click()
+    studio.ask("1 + 1?")
+    studio.wait_answer("zoo:finance")
+    studio.page.wait_for_function(
+        "() => document.querySelector('#status .loaded').title.includes('finance')"
+    )
+    assert "MiB" in (loaded.get_attribute("title") or "")
+
+
+def test_who_waits_for_a_merge_is_told_so_and_not_that_it_runs(visit: Visit) -> None:
+    first, second = visit(), visit()
+    first.wait_models()
+    first.open_pane("score")
+    first.page.locator("#score-run").click()
+    first.page.locator('#status [data-activity="scoring"]').first.wait_for(
+        state="attached", timeout=ANSWER_MS
+    )
+    second.page.locator("#method-choice").select_option("ties")
+    second.page.locator("#merge-now").click()
+    second.page.get_by_text(re.compile("waiting")).first.wait_for()
+    assert second.status.get_attribute("data-activity") == "waiting"
+    first.page.locator("#score-stop").click()
+    second.page.locator("#status .merged", has_text=re.compile("^merged$")).wait_for()
+    second.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
