@@ -75,7 +75,7 @@
       if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
       const kept = new Map(turns.map((turn) => [turn.id, turn]));
       turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
-      for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) turn.root.remove();
+      for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); talk.votes.delete(id); }
       const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
       dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
       talk.earlier = [...new Set(merged.map((answer) => answer.recipe).reverse())].slice(0, 8);

@@ -66,7 +66,11 @@ def build_chat(session: Session) -> ChatView:
         send = gr.Button("Send", variant="primary", elem_id="send")
         stop = gr.Button("Stop", elem_id="stop")
     place = static("", "chat-place")
-    static('<p class="how">A blind comparison is on, under Answer settings.</p>', "duel-note")
+    static(
+        '<p class="how">A blind comparison is on: Send asks the merge and one other. '
+        "Answer settings say whom, and end it.</p>",
+        "duel-note",
+    )
     targets = gr.CheckboxGroup(
         target_choices(session),
         value=["merged"],

@@ -88,9 +88,12 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
             view.transcript: pack(transcript_value((), "idle")),
         }
 
-    at_once = {"cancels": [asking], "queue": False, **PRIVATE}
+    # First the answer ends, then what is kept of it is told: nothing may follow that.
+    at_once = {"queue": False, **PRIVATE}
     view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
+    view.stop.click(None, cancels=[asking], **at_once)
     view.stop.click(on_stop, inputs={view.turns}, outputs=[view.turns, view.transcript], **at_once)
+    view.transcript.forget(None, cancels=[asking], **at_once)
     view.transcript.forget(on_clear, None, [view.turns, view.recipes, view.transcript], **at_once)
 
 

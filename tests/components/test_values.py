@@ -111,6 +111,14 @@ def test_text_reads_on_every_paper(mode: int, paper: str) -> None:
     assert contrast(PALETTE["edge"][mode], below) >= 3
 
 
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_tokens_read_on_every_colour_of_their_entropy(mode: int) -> None:
+    paper, full, ink = (PALETTE[name][mode] for name in ("paper", "entropy", "ink"))
+    assert contrast(ink, full) >= 4.5 and contrast(ink, paper) >= 4.5
+    # Even to the eye: lightness moves one way from the certain to the open end, and far enough.
+    assert abs(luminance(full) ** (1 / 3) - luminance(paper) ** (1 / 3)) > 0.2
+
+
 def test_primary_buttons_read() -> None:
     for mode in (0, 1):
         assert contrast(PALETTE["on-accent"][mode], PALETTE["accent"][mode]) >= 4.5

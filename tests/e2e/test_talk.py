@@ -15,6 +15,8 @@ from tests.e2e.server import ROOT
 from tests.e2e.studio import Studio
 from tests.e2e.test_bad_input import EVIL, add_model
 from tests.e2e.test_chat import choose_targets, example
+from tests.e2e.test_looks import AXE
+from tests.e2e.test_score import run, wait_state
 
 WIDTHS = [(1440, 900), (390, 844)]
 
@@ -160,6 +162,27 @@ def test_the_prompt_is_shown_as_the_models_read_it(talk: Studio) -> None:
     assert "merged, law" in talk.page.locator(".rendered .how").inner_text()
 
 
+def test_no_serious_barrier_in_a_conversation_with_everything_open(talk: Studio) -> None:
+    choose_targets(talk, "merged", "base")
+    ask_example(talk)
+    button(talk, "Colour each token").click()
+    button(talk, "Show the question as the models read it").click()
+    compare_with(talk, "zoo:math")
+    ask_example(talk)
+    talk.page.locator(".ballot").get_by_role("button", name="right").click()
+    ask_example(talk)
+    talk.page.locator(".ballot button:visible").first.wait_for()
+    tally(talk)
+    talk.page.add_script_tag(path=str(AXE))
+    result = talk.page.evaluate("() => axe.run('#chat-pane', {resultTypes: ['violations']})")
+    found = [
+        (violation["id"], [node["target"] for node in violation["nodes"]][:3])
+        for violation in result["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert not found, found
+
+
 def tally(studio: Studio, count: int = 1) -> list[list[str]]:
     """The rows of the tally, once there are so many."""
     rows = studio.page.locator("table.tally tbody tr")
@@ -278,3 +301,19 @@ def test_one_who_fails_says_why_and_the_others_go_on(studio: Studio, tmp_path: P
     failed = studio.wait_answer(str(folder), "failed")
     assert str(folder) in failed.locator(".note").inner_text()
     assert studio.wait_answer("zoo:base").locator(".answer-text").inner_text()
+
+
+def test_who_waits_is_told_how_many_are_before(visit: Visit) -> None:
+    first, second, third = visit(), visit(), visit()
+    first.wait_models()
+    run(first, 400)  # one at a time: whoever asks now has to wait
+    wait_state(first, "running")
+    second.ask("1 + 1 = ?")
+    waits = ".waits:visible"
+    second.page.locator(waits, has_text="waiting, 1 before it").wait_for()
+    third.ask("2 + 2 = ?")
+    third.page.locator(waits, has_text="waiting, 2 before it").wait_for()
+    first.page.locator("#score-stop").click()
+    second.wait_answer("merged")
+    third.wait_answer("merged")
+    assert third.page.locator(waits).count() == 0

@@ -1,0 +1,141 @@
+"""The handlers of the chat without a server: what they refuse, keep, and give away."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.conversation import Answer, Turn
+from components.studio import Studio
+from components.wiring_chat import MOST_TURNS, TOKENS_PER_HOUR
+from components.workbench import build_page
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks."""
+
+    session_hash: str = "ada"
+
+
+@pytest.fixture(scope="module")
+def page(tiny_zoo: Path) -> Iterator[gr.Blocks]:
+    """A page for strangers; one for all tests, since no handler keeps anything on it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DPPA_ZOO", str(tiny_zoo))
+        yield build_page(Studio(public=True))
+
+
+def ask(
+    page: gr.Blocks, turns: tuple[Turn, ...] = (), who: str = "ada", **values: Any
+) -> list[dict[str, Any]]:
+    """Every output of a question, the transcript parsed; inputs not given stay as they open."""
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
+    view = {block.elem_id: block for block in event.inputs if block.elem_id}
+    opened = {"prompt": "1 + 1?", "max-tokens": 3} | values
+    given = {block: block.value for block in event.inputs}
+    given |= {view[name.replace("_", "-")]: value for name, value in opened.items()}
+    transcript, state, recipes = (
+        next(block for block in event.outputs if block.elem_id == "transcript"),
+        *[block for block in event.outputs if isinstance(block, gr.State)],
+    )
+    given[state] = turns
+    return [
+        {"shown": json.loads(out[transcript]), "turns": out[state], "recipes": out[recipes]}
+        for out in event.fn(given, Request(who))
+    ]
+
+
+def duel(against: Any) -> str:
+    return json.dumps({"against": against})
+
+
+def test_an_answer_grows_and_ends_at_rest(page: gr.Blocks) -> None:
+    *_, last = ask(page)
+    (turn,) = last["shown"]["turns"]
+    assert last["shown"]["activity"] == "idle" and last["shown"]["order"] == [turn["id"]]
+    (answer,) = turn["answers"]
+    assert answer["state"] == "done" and answer["tokens"] == len(answer["entropy"]) == 3
+    assert [turn.id for turn in last["turns"]] == [turn["id"]] and len(last["recipes"]) == 1
+
+
+def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
+    *_, last = ask(page, duel=duel("zoo:law"), answer_with=["zoo:math"])
+    (turn,) = last["shown"]["turns"]
+    assert turn["blind"] and {a["target"] for a in turn["answers"]} == {"merged", "zoo:law"}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"duel": "{}"}, "unreadable form"),
+        ({"duel": "["}, "something unreadable"),
+        ({"duel": None}, "something unreadable"),
+        ({"duel": duel(3)}, "unreadable form"),
+        ({"duel": duel("/etc")}, "cannot be compared"),
+        ({"duel": duel("recipe:123456789abc")}, "cannot be compared"),
+        ({"top-p": 0}, "Top-p must be a number from 0.05 to 1"),
+        ({"top-p": "all"}, "Top-p"),
+        ({"temperature": 9}, "Temperature"),
+        ({"prompt": "${alert(1)}" * 300}, "1 to 2000 characters"),
+        ({"answer-with": ["/etc/passwd"]}, "Nobody was asked"),
+        ({"models": "[]"}, "list of models"),
+    ],
+)
+def test_what_no_page_sends_is_refused_in_one_line(
+    page: gr.Blocks, values: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(gr.Error) as caught:
+        ask(page, **values)
+    assert told in caught.value.message and "\n" not in caught.value.message
+
+
+def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
+    everyone = ["merged", "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
+    asked = TOKENS_PER_HOUR // (256 * len(everyone))
+    for _ in range(asked):  # spent with the question, whether or not it is read to its end
+        given = {block: block.value for block in event.inputs}
+        for block in given:
+            value = {"prompt": "1 + 1?", "max-tokens": 256, "answer-with": everyone}
+            given[block] = value.get(block.elem_id, given[block])
+        stream = event.fn(given, Request("eve"))
+        next(stream)
+        stream.close()
+    with pytest.raises(gr.Error, match="up to 30,000 tokens an hour"):
+        ask(page, who="eve", answer_with=everyone, max_tokens=256)
+
+
+def test_only_so_many_turns_are_kept(page: gr.Blocks) -> None:
+    many = tuple(Turn(str(n), "q", (Answer("zoo:base", "base"),)) for n in range(40))
+    *_, last = ask(page, turns=many)
+    kept = last["turns"]
+    assert len(kept) == MOST_TURNS and kept[0].id == "21"
+    assert {answer.state for turn in kept[:-1] for answer in turn.answers} == {"stopped"}
+
+
+def test_clearing_forgets_the_conversation_and_its_recipes(page: gr.Blocks) -> None:
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_clear"]
+    out = event.fn()
+    assert sorted(map(str, out.values()), key=len)[:2] == ["()", "()"]
+    (shown,) = [json.loads(value) for value in out.values() if isinstance(value, str)]
+    assert shown == {"order": [], "turns": [], "activity": "idle"}
+
+
+@pytest.mark.parametrize("name", ["on_stop", "on_clear"])
+def test_the_answer_ends_before_what_is_kept_of_it_is_told(page: gr.Blocks, name: str) -> None:
+    (asking,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
+    ends = [fn for fn in page.fns.values() if asking._id in fn.cancels]
+    (told,) = [
+        fn
+        for fn in page.fns.values()
+        if fn.name == name and {block.elem_id for block in fn.outputs} & {"transcript"}
+    ]
+    (before,) = [fn for fn in ends if fn.targets == told.targets]
+    assert before._id < told._id and told.queue is False and before.queue is False
