@@ -156,11 +156,12 @@
       const who = dppa.words.label(dppa.state.focus);
       const about = view.exact ? "" : "≈ ";
       const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`;
-      const merged = dppa.outcome() ? "" : " · what stays is known after the merge";
-      say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${dppa.method().combines ? merged : ", all of them kept"}` : kept);
+      const unknown = view.shows === "whole" && dppa.method().combines && !dppa.outcome();
+      const rest = unknown ? " · what stays is known after the merge" : dppa.method().combines ? "" : ", all of them kept";
+      say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);
       say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
         : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
-      say(mark, view.exact ? "exact" : "estimating …");
+      say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // of what is not known nothing is exact
       put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
       put(outer, "data-recipe", exact.recipe);
       put(outer, "data-kept", (100 * exact.share).toFixed(4));

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.recipe import MergeRecipe
 from dppa_core.strict_json import parse_json
 from dppa_core.tasks import DOMAINS, Item, items
@@ -89,9 +89,10 @@ def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
             held_out.append(Item(path.stem, "", prompt, answer))
     if len(prompts) < settings.batch or not held_out:
         raise InvalidValue(
-            f"{path}: {len(prompts)} lines without an answer, at least {settings.batch} (a batch) "
-            f"are wanted as prompts; {len(held_out)} lines with an answer, at least 1 is wanted to "
-            "score the merge on. Answers on all lines are the usual cause: take most of them away."
+            f"{path}: {many(len(prompts), 'line')} without an answer, at least {settings.batch} "
+            f"(a batch) are wanted as prompts; {many(len(held_out), 'line')} with an answer, at "
+            "least 1 is wanted to score the merge on. Answers on all lines are the usual cause: "
+            "take most of them away."
         )
     chosen = tuple(prompts[: settings.prompts]), tuple(held_out[: settings.held_out])
     return Domain(path.stem, *chosen, scored=False)

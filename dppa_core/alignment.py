@@ -19,7 +19,7 @@ from dppa_core.aligned import (
 from dppa_core.alignment_rows import wrap_base, wrap_model
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.checkpoint_files import read_file
-from dppa_core.errors import IncompatibleCheckpoints
+from dppa_core.errors import IncompatibleCheckpoints, many
 from dppa_core.names import find_embedding
 from dppa_core.safetensors_io import file_identity
 from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary, tokenizer_folder
@@ -158,8 +158,8 @@ class _Tokenizers:
             ]
             if own:
                 raise IncompatibleCheckpoints(
-                    f"{name}: {len(own)} tokens the base lacks ({examples(own)}) are part of how "
-                    "its tokenizer cuts text, so there is no union with the base's. Choose "
+                    f"{name}: its tokenizer cuts text by {many(len(own), 'token')} the base lacks "
+                    f"({examples(own)}), so there is no union with the base's. Choose "
                     f"`vocabulary: base`, or `vocabulary: {name}` for its own."
                 )
 
@@ -170,7 +170,8 @@ class _Tokenizers:
         if target.source != BASE or target.added:
             whose = "union" if target.source == BASE else self.names[target.source]
             found.append(
-                f"vocabulary {whose}: {len(target.vocabulary.ids)} tokens, {target.rows} rows"
+                f"vocabulary {whose}: {many(len(target.vocabulary.ids), 'token')}, "
+                f"{many(target.rows, 'row')}"
                 + (f"; {len(born)} the base lacks ({examples(born)})" if born else "")
             )
         pairs = zip(self.models, self.names, self.same, strict=True)
@@ -178,7 +179,10 @@ class _Tokenizers:
             found += [] if same else [f"{name}: {text}." for text in self._told(model, target)]
         left = [t for t in self.base.vocabulary.ids if t not in target.vocabulary.ids]
         if left:
-            found.append(f"the base: {len(left)} tokens are left out ({examples(left)}).")
+            found.append(
+                f"the base: {many(len(left), 'token is', 'tokens are')} left out "
+                f"({examples(left)})."
+            )
         return tuple(found)
 
     def _told(self, model: Owned, target: Target) -> list[str]:
@@ -187,25 +191,25 @@ class _Tokenizers:
             return []
         if difference.same:
             return [
-                f"the same tokens in {model.rows} rows, not {target.rows}: rows without a token "
-                "are padding and are not merged"
+                f"the same tokens in {many(model.rows, 'row')}, not {target.rows}: rows without "
+                "a token are padding and are not merged"
             ]
         found = []
         if difference.extra:
             found.append(
-                f"{len(difference.extra)} of its tokens are not in the merged vocabulary "
-                f"({examples(difference.extra)}), their rows are left out"
+                f"{many(len(difference.extra), 'of its tokens is', 'of its tokens are')} not in "
+                f"the merged vocabulary ({examples(difference.extra)}) and left out"
             )
             if target.source == BASE and {*difference.extra} <= model.vocabulary.added:
                 found[-1] += "; `vocabulary: union` keeps them"
         if difference.missing:
             found.append(
-                f"it lacks {len(difference.missing)} tokens ({examples(difference.missing)}), "
-                "whose rows it leaves as they are"
+                f"it lacks {many(len(difference.missing), 'token')} "
+                f"({examples(difference.missing)}): what the merge has there is left as it is"
             )
         if difference.moved:
             found.append(
-                f"{len(difference.moved)} tokens stand in other rows "
+                f"{many(len(difference.moved), 'token stands', 'tokens stand')} in other rows "
                 f"({examples(difference.moved)}), matched by their text"
             )
         return found
@@ -251,7 +255,7 @@ def _need_tokenizer(rows: Sequence[int], names: Sequence[str], lacking: str) -> 
     for count, name in zip(rows, names, strict=True):
         if count != rows[0]:
             raise IncompatibleCheckpoints(
-                f"{name}: its embedding has {count} rows, the base's {rows[0]}, and {lacking} has "
-                "no tokenizer files, so that rows cannot be matched by token. Copy them beside "
-                "its config.json."
+                f"{name}: its embedding has {many(count, 'row')}, the base's {rows[0]}, and "
+                f"{lacking} has no tokenizer files, so that rows cannot be matched by token. Copy "
+                "them beside its config.json."
             )

@@ -15,7 +15,7 @@ from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, su
 from dppa_core.attribution import Attribution, Effect, parts_of
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.decode import answer_ids, end_ids, prompt_ids, room, text_of
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, many
 from dppa_core.floats import FLOATS
 from dppa_core.generate import check_text
 from dppa_core.loading import to_torch, weighs
@@ -99,8 +99,8 @@ def _exchange(resident: Resident, prompt: str, answer: str | None, stop: Stop | 
     reply, most = tuple(answer_ids(resident, answer)), room(resident.model, len(ids))
     if len(reply) > most:
         raise InvalidValue(
-            f"The answer takes {len(reply)} tokens, and after this prompt the model reads at most "
-            f"{most}. Shorten one of them."
+            f"The answer takes {many(len(reply), 'token')}, and after this prompt the model "
+            f"reads at most {most}. Shorten one of them."
         )
     return Exchange(ids, reply)
 

@@ -12,7 +12,7 @@ import typer
 
 from dppa_core.attribution import CHOICES, OUTSIDE, Attribution, sentence
 from dppa_core.cli_output import emit, progress_line, table
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.modules import order_kinds
 from dppa_core.recipe import load_recipe
 
@@ -46,7 +46,7 @@ def attribution_text(found: Attribution) -> str:
     own = "the merge's own answer" if found.own else "the answer"
     base = "" if found.base_loss is None else f", of the base {found.base_loss:.4f}"
     lines = [
-        f"{own}: {' '.join(found.answer.split())!r} ({found.tokens} tokens)",
+        f"{own}: {' '.join(found.answer.split())!r} ({many(found.tokens, 'token')})",
         f"loss of the merge {found.loss:.4f} nats per token{base}",
         f"change of the loss, in nats per token, without the delta of each {found.by}:",
     ]

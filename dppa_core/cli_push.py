@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from dppa_core.cli_output import emit, progress_line
+from dppa_core.errors import many
 from dppa_core.hub_upload import Push, push_folder
 
 
@@ -44,7 +45,7 @@ def push(
 
 def _text(done: Push) -> str:
     size = sum(done.files.values()) / 1e6
-    what = f"{len(done.files)} files, {size:,.1f} MB"
+    what = f"{many(len(done.files), 'file')}, {size:,.1f} MB"
     if not done.commit:
         lines = [f"{done.name}: nothing was uploaded; {what} would be"]
         lines += [f"  {bytes_:>14,}  {file}" for file, bytes_ in done.files.items()]

@@ -97,6 +97,11 @@ def shown(value: object, longest: int = 80) -> str:
     return f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
 
 
+def many(count: int, one: str, several: str = "") -> str:
+    """A count with its word: "1 token", "3 tokens"; `several` where an s is not enough."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The sentence that helps after an unknown name: the closest one, or all of them."""
     names = sorted(known)

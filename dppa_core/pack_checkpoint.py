@@ -22,6 +22,7 @@ from dppa_core.errors import (
     IncompatibleCheckpoints,
     InvalidValue,
     MissingCheckpoint,
+    many,
 )
 from dppa_core.fingerprints import known_fingerprint
 from dppa_core.floats import FLOATS
@@ -167,8 +168,8 @@ class PackCheckpoint:
         numel, size = math.prod(shape), self._file.tensors[MASK + name].size
         if size != mask_bytes(numel):
             raise DamagedCheckpoint(
-                f"{self.path}: the mask of {name} has {size} bytes, its shape {shape} in the base "
-                f"needs {mask_bytes(numel)}. A file that was edited is the usual cause."
+                f"{self.path}: the mask of {name} has {many(size, 'byte')}, its shape {shape} in "
+                f"the base needs {mask_bytes(numel)}. A file that was edited is the usual cause."
             )
         rest = numel % 8
         if rest and int(self._file.raw(MASK + name)[-1]) >> rest:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
 from dppa_core.strict_json import parse_json
 
@@ -132,11 +132,13 @@ def header_length(path: Path, start: bytes, size: int) -> int:
         DamagedCheckpoint: fewer than 8, or more than fit into the file.
     """
     if size < 8 or len(start) < 8:
-        raise DamagedCheckpoint(f"{path}: {size} bytes, no safetensors header. {_TRUNCATED}")
+        raise DamagedCheckpoint(
+            f"{path}: {many(size, 'byte')}, no safetensors header. {_TRUNCATED}"
+        )
     length = int.from_bytes(start[:8], "little")
     if length > min(size - 8, _LARGEST_HEADER):
         raise DamagedCheckpoint(
-            f"{path}: the header claims {length} bytes in a file of {size}. "
+            f"{path}: the header claims {many(length, 'byte')} in a file of {size}. "
             f"Not a safetensors file (a Git LFS pointer?), or cut short. {_TRUNCATED}"
         )
     return length
@@ -227,7 +229,8 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, siz
             )
         if info.start > end:
             raise DamagedCheckpoint(
-                f"{path}: a hole of {info.start - end} bytes before {shown(name)}. {_EDITED}"
+                f"{path}: a hole of {many(info.start - end, 'byte')} before {shown(name)}. "
+                f"{_EDITED}"
             )
         end = info.start + info.size
         if end > size:
@@ -235,4 +238,6 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, siz
                 f"{path}: {name} ends at byte {end}, the file at {size}. {_TRUNCATED}"
             )
     if end < size:
-        raise DamagedCheckpoint(f"{path}: {size - end} bytes after the last tensor. {_EDITED}")
+        raise DamagedCheckpoint(
+            f"{path}: {many(size - end, 'byte')} after the last tensor. {_EDITED}"
+        )

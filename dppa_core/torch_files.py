@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, shown
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
 from dppa_core.foreign import ForeignCode
 from dppa_core.safetensors_io import TensorInfo, file_identity
@@ -166,8 +166,8 @@ def _check_storages(
         size = state[name].untyped_storage().nbytes()
         if size and not there[size]:
             raise DamagedCheckpoint(
-                f"{path}: {shown(name)} lies in a storage of {size} bytes, and the file holds no "
-                f"such one. {_TRUNCATED}"
+                f"{path}: {shown(name)} lies in a storage of {many(size, 'byte')}, and the file "
+                f"holds no such one. {_TRUNCATED}"
             )
         there[size] -= 1
 
@@ -227,7 +227,7 @@ def _info(path: Path, name: str, tensor: Tensor) -> TensorInfo:
     needed = math.prod(shape) * tensor.element_size()
     if needed > max(tensor.untyped_storage().nbytes(), _REPEATED):
         raise DamagedCheckpoint(
-            f"{path}: {name} of shape {shown(shape)} needs {needed} bytes, the file has "
+            f"{path}: {name} of shape {shown(shape)} needs {many(needed, 'byte')}, the file has "
             f"{tensor.untyped_storage().nbytes()} for it. A file made by hand is the usual cause."
         )
     return TensorInfo(_CODES.get(kind, kind), shape, 0, needed)

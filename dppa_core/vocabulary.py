@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.errors import shown
+from dppa_core.errors import many, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class VocabularyDifference:
     def text(self) -> str:
         """One line, as "32000 tokens shared; 1 extra ('[PAD]')"."""
         if self.same:
-            return f"{self.shared} tokens, the same in both"
+            return f"{many(self.shared, 'token')}, the same in both"
         groups = {"moved": self.moved, "extra": self.extra, "missing": self.missing}
         parts = [f"{len(t)} {what} ({examples(t)})" for what, t in groups.items() if t]
-        return "; ".join((f"{self.shared} tokens shared", *parts))
+        return "; ".join((f"{many(self.shared, 'token')} shared", *parts))
 
 
 def compare_vocabularies(base: Vocabulary, other: Vocabulary) -> VocabularyDifference:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dppa_core.errors import many
 from dppa_core.floats import FLOATS
 from dppa_core.names import find_embedding, find_head, is_buffer
 from dppa_core.safetensors_io import TensorInfo
@@ -208,4 +209,4 @@ def in_bytes(number: float) -> str:
     for size, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if number >= size:
             return f"{number / size:.3g} {word}"
-    return f"{number:.0f} bytes"
+    return many(round(number), "byte")

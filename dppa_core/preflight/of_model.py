@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dppa_core.errors import many
 from dppa_core.floats import FLOATS, OTHERS
 from dppa_core.modules import find_modules
 from dppa_core.names import is_buffer
@@ -209,7 +210,8 @@ def _dtype(facts: ModelFacts) -> Iterator[Finding]:
             Severity.BLOCKER,
             "dtype",
             facts.reference,
-            f"{len(wrong)} tensors have a dtype no delta can be taken of: {listed(wrong)}.",
+            f"{many(len(wrong), 'tensor has', 'tensors have')} a dtype no delta can be taken of: "
+            f"{listed(wrong)}.",
             f"A delta needs {', '.join(FLOATS)}.",
             "Convert the model to bfloat16 and save it again.",
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dppa_core.errors import many
 from dppa_core.floats import FLOATS
 from dppa_core.names import find_embedding, is_buffer, match_names
 from dppa_core.preflight.facts import Finding, ModelFacts, Severity, listed
@@ -134,9 +135,13 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
     head = tuned.head if tuned.head in extra else None
     extra = [name for name in extra if name != head]
     if absent:
-        yield _unmatched(tuned, f"{len(absent)} tensors of the base are not in it", absent)
+        yield _unmatched(
+            tuned,
+            f"{many(len(absent), 'tensor of the base is', 'tensors of the base are')} not in it",
+            absent,
+        )
     if extra:
-        yield _unmatched(tuned, f"It has {len(extra)} tensors the base lacks", extra)
+        yield _unmatched(tuned, f"It has {many(len(extra), 'tensor')} the base lacks", extra)
     if head:
         yield _own_head(tuned, head)
     token_rows = tensors_of_tokens(base)  # matched by token, whatever their number
@@ -152,7 +157,8 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             Severity.BLOCKER,
             "tensors",
             tuned.reference,
-            f"{len(other)} tensors have another shape: {first} is {_size(theirs[places[first]])}, "
+            f"{many(len(other), 'tensor has', 'tensors have')} another shape: {first} is "
+            f"{_size(theirs[places[first]])}, "
             f"in the base {_size(mine[first])}.",
             "A model of another size is the usual cause.",
             "Choose a domain model that was made from this base.",
@@ -216,7 +222,8 @@ def _dtypes(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             Severity.BLOCKER,
             "dtype",
             tuned.reference,
-            f"{len(mixed)} tensors hold weights on one side only: {listed(mixed)}.",
+            f"{many(len(mixed), 'tensor holds', 'tensors hold')} weights on one side only: "
+            f"{listed(mixed)}.",
             "A quantised model is the usual cause.",
             "Use the unquantised model.",
         )

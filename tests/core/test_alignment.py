@@ -145,14 +145,14 @@ def test_what_was_matched_is_said_with_counts_and_examples(pair: tuple[str, str]
     base, math = pair
     extra, lacks, moved = Merger(recipe(*pair)).alignment.notes
     assert extra == (
-        f"{math}: 1 of its tokens are not in the merged vocabulary ('[X]'), their rows are left "
-        "out; `vocabulary: union` keeps them."
+        f"{math}: 1 of its tokens is not in the merged vocabulary ('[X]') and left out; "
+        "`vocabulary: union` keeps them."
     )
-    assert lacks == f"{math}: it lacks 1 tokens ('c'), whose rows it leaves as they are."
+    assert lacks == f"{math}: it lacks 1 token ('c'): what the merge has there is left as it is."
     assert moved == (f"{math}: 2 tokens stand in other rows ('a', 'b'), matched by their text.")
     notes = Merger(recipe(*pair, vocabulary=math)).alignment.notes
     assert notes[0] == f"vocabulary {math}: 3 tokens, 3 rows; 1 the base lacks ('[X]')"
-    assert notes[-1] == "the base: 1 tokens are left out ('c')."
+    assert notes[-1] == "the base: 1 token is left out ('c')."
     notes = Merger(recipe(*pair, vocabulary="union")).alignment.notes
     assert notes[0] == "vocabulary union: 4 tokens, 4 rows; 1 the base lacks ('[X]')"
 

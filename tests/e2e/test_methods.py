@@ -76,12 +76,16 @@ def test_what_a_combination_did_is_shown_once_it_has_merged(studio: Studio) -> N
     choose(studio, "consensus")
     note = studio.page.locator("#beforehand p")
     assert "known after the merge" in note.inner_text()
+    mark = studio.page.locator("#exact .mark")
+    assert "known after the merge" in studio.page.locator("#exact").inner_text()
+    assert mark.inner_text() == "" and not mark.is_visible(), "nothing is exact before it is known"
     assert studio.page.locator('#quantity option[value="density"]').count() == 0
     assert studio.page.locator('#quantity option[value="along"]').get_attribute("disabled") == ""
     studio.page.locator("#merge-now").click()
     studio.page.locator('#plots [data-quantity="along"]').first.wait_for(state="attached")
     assert all(-1 < value < 2 for value in studio.cells().values())
     assert "changed" in studio.page.locator("#exact").inner_text()
+    assert mark.inner_text() == "exact"
     scale = '#method [data-setting="scale"] input[type=range]'
     studio.set_range(studio.page.locator(scale), 0.9)
     studio.page.locator('#plots [data-quantity="mean"]').first.wait_for(state="attached")

@@ -64,8 +64,8 @@ def test_unmatched_names_are_counted_and_named() -> None:
     theirs |= tensors({"model.layers.9.mlp.down_proj.weight": (2, 2)})
     blockers = of(Severity.BLOCKER, found(base(), model(tensors=theirs)))
     assert [f.what for f in blockers] == [
-        f"1 tensors of the base are not in it: {DOWN}.",
-        "It has 1 tensors the base lacks: model.layers.9.mlp.down_proj.weight.",
+        f"1 tensor of the base is not in it: {DOWN}.",
+        "It has 1 tensor the base lacks: model.layers.9.mlp.down_proj.weight.",
     ]
 
 

@@ -112,7 +112,7 @@ def test_a_file_holds_prompts_and_held_out_items(tmp_path: Path) -> None:
         ('{"answer": "a"}', "prompt must be a text"),
         ('{"prompt": "a", "answer": 3}', "answer must be a text"),
         ('{"prompt": "a"}\n{"prompt": "b"}', "0 lines with an answer"),
-        ('{"prompt": "a"}\n{"prompt": "b", "answer": "c"}', "1 lines without an answer, at least"),
+        ('{"prompt": "a"}\n{"prompt": "b", "answer": "c"}', "1 line without an answer, at least"),
     ],
 )
 def test_a_file_that_is_no_list_of_prompts_is_refused(
