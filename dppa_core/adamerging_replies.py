@@ -55,13 +55,13 @@ def encode(resident: Resident, domain: Domain) -> Script:
         tuple(tuple(prompt_ids(resident, prompt)) for prompt in domain.prompts),
         tuple(held_out),
         tuple(
-            _reference(resident, prompt, answer)
+            reference(resident, prompt, answer)
             for prompt, answer in zip(held_out, answers, strict=True)
         ),
     )
 
 
-def _reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
+def reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
     whole = answer_ids(resident, answer)
     return Exchange(prompt, tuple(whole[: room(resident.model, len(prompt))]))
 

@@ -15,7 +15,7 @@ from dppa_core.atomic import check_file
 from dppa_core.cli_output import emit, progress_line, write_text
 from dppa_core.errors import InvalidValue
 
-SEARCH = 30
+SEARCH = 60
 
 
 def leaderboard(

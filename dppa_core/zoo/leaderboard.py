@@ -7,56 +7,47 @@ no text format; `leaderboard_text` writes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.decode import greedy_replies
-from dppa_core.errors import InvalidRecipe
+from dppa_core.errors import InvalidRecipe, NonFiniteWeights
 from dppa_core.evaluate import Z95, DomainScore, Evaluation, wilson
-from dppa_core.methods.method import Method
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.partition import even_levels
-from dppa_core.pool import ModelPool
 from dppa_core.progress import Progress
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.search import greedy_factors
-from dppa_core.sources import open_checkpoint
-from dppa_core.tasks import DOMAINS, items, score
-from dppa_core.zoo.report import BASE, POOL_BYTES, retained
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.leaderboard_deltas import Added
+from dppa_core.zoo.leaderboard_entry import RATE, VARIANTS, Entry, Variant, entry
+from dppa_core.zoo.leaderboard_exam import Examiner, Hits, share
+from dppa_core.zoo.leaderboard_search import Chosen, best_strength
+from dppa_core.zoo.report import BASE, retained
 
-RATE = 0.8
-"""Of methods that prune: a fifth of every delta stays."""
-LADDER = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-"""What the coefficients, or the method's own scale, are multiplied by; climbed from 1."""
-EXTRA: Mapping[str, Mapping[str, Any]] = {"darex_q": {"q": 0.2}}
-"""Parameters whose default does not suit this rate: the least q that it allows. The paper finds q
-on held-out data; what it divides by, the ladder multiplies by."""
 REFERENCE = "dppa"
 """What all others are compared with."""
-
-Hits = tuple[bool, ...]
-"""Which items of a domain were answered rightly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One method."""
 
-    method: str
-    strength: float
-    """The multiplier that was chosen."""
-    settings: Mapping[str, Any]
-    """What else was chosen: factors of DPPA by domain, the divisor of DAREx-q."""
+    entry: Entry
+    chosen: Chosen
+    """The multiplier, on the search split."""
     hits: Mapping[str, Hits]
     """Domain -> the test items."""
+    added: tuple[Added, ...]
+    """Of the merge, or of one for each domain."""
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.entry.method.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +61,8 @@ class Leaderboard:
     """Domain -> accuracy of its own model on the test items."""
     test_items: int | None
     search_items: int
+    variants: tuple[tuple[Variant, Row], ...] = ()
+    """Methods once more, with other settings."""
 
     def retention(self, row: Row) -> float:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
@@ -92,71 +85,20 @@ class Leaderboard:
         return mean, mean - Z95 * math.sqrt(square), mean + Z95 * math.sqrt(square)
 
 
-def _share(hits: Hits) -> float:
-    return sum(hits) / len(hits)
-
-
 def scores(hits: Mapping[str, Hits]) -> Evaluation:
     """Domain -> items, as accuracies with their intervals."""
     domains = {
-        domain: DomainScore(_share(of), wilson(sum(of), len(of)), len(of), {})
+        domain: DomainScore(share(of), wilson(sum(of), len(of)), len(of), {})
         for domain, of in hits.items()
     }
     return Evaluation("", "", domains)
-
-
-@dataclass(slots=True)
-class Examiner:
-    """Scores models and recipes, or remembers what they scored."""
-
-    search_items: int
-    test_items: int | None = None
-    """Items per domain; all of them where None."""
-    pool: ModelPool | None = None
-    progress: Progress | None = None
-
-    def hits(self, target: str | MergeRecipe, domain: str, split: str) -> Hits:
-        """Which items a model or a merge answers rightly."""
-        limit = self.search_items if split == "search" else self.test_items
-        path = cache_folder("leaderboard") / _key(target, domain, split, limit)
-        known = load(path)
-        if known is not None:
-            return tuple(mark == 1 for mark in known)
-        asked = items(domain, split, limit)
-        pool = self.pool = self.pool or ModelPool(byte_budget=POOL_BYTES)
-
-        def tell(count: int) -> None:
-            if self.progress:
-                self.progress(count, len(asked), f"{domain}, {split}")
-
-        with pool.lend(target) as resident:
-            replies = greedy_replies(resident, [item.prompt for item in asked], progress=tell)
-        found = tuple(score(item, reply) for item, reply in zip(asked, replies, strict=True))
-        store(path, bytes(found))
-        return found
-
-    def share(self, target: str | MergeRecipe, domain: str, split: str) -> float:
-        """The accuracy, as a fraction."""
-        return _share(self.hits(target, domain, split))
-
-
-def _key(target: str | MergeRecipe, domain: str, split: str, limit: int | None) -> str:
-    """Another one when a weight, the recipe or the items are others."""
-    named: list[str] = [target] if isinstance(target, str) else []
-    if isinstance(target, MergeRecipe):
-        named = [target.base, *(model.model for model in target.models)]
-    name = target if isinstance(target, str) else recipe_hash(target)
-    weights = [open_checkpoint(one).content_hash() for one in named]
-    text = [[item.prompt, item.answer] for item in items(domain, split, limit)]
-    identity = json.dumps([name, weights, domain, split, text])
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def measure(
     names: Sequence[str] | None = None,
     *,
     test_items: int | None = None,
-    search_items: int = 30,
+    search_items: int = 60,
     progress: Progress | None = None,
 ) -> Leaderboard:
     """Score every method; about a minute of one core each, or none where it is remembered.
@@ -177,45 +119,48 @@ def measure(
     rows, refused = [], {}
     for method in methods:
         try:
-            rows.append(_row(method, examiner))
+            rows.append(_row(entry(method), examiner))
         except InvalidRecipe as error:
             refused[method.name] = str(error)
-    board = Leaderboard((), refused, own, test_items, search_items)
+    variants = [one for one in VARIANTS if one.entry.method in methods]
+    again = tuple((one, _row(one.entry, examiner)) for one in variants)
+    board = Leaderboard((), refused, own, test_items, search_items, again)
     order = sorted(rows, key=lambda row: -board.retention(row))
     return replace(board, rows=tuple(order))
 
 
-def _row(method: Method, examiner: Examiner) -> Row:
+def _row(entry: Entry, examiner: Examiner) -> Row:
     """Choose what has to be chosen on the search split, then score on the test split."""
+    if entry.method.name == REFERENCE:
+        entry = replace(entry, factors=best_factors(examiner))
+    chosen = choose(entry, examiner) if entry.searched else Chosen(1.0, 0, 0)
+    made = entry.recipes(chosen.strength)
+    hits = {domain: examiner.hits(made[domain], domain, "test") for domain in DOMAINS}
+    return Row(
+        entry, chosen, hits, tuple(examiner.added(one) for one in dict.fromkeys(made.values()))
+    )
+
+
+def choose(entry: Entry, examiner: Examiner) -> Chosen:
+    """The strength that retains most of the search items."""
     own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
-    factors = best_factors(examiner) if method.name == REFERENCE else {}
 
-    def marks(strength: float, split: str) -> dict[str, Hits]:
-        made = {domain: recipe(method, domain, strength, factors) for domain in DOMAINS}
-        return {domain: examiner.hits(made[domain], domain, split) for domain in DOMAINS}
+    def loss(strength: float) -> float:
+        made = entry.recipes(strength)
+        try:
+            return sum(examiner.loss(made[domain], domain) for domain in own) / len(own)
+        except NonFiniteWeights:
+            return math.inf
 
-    best = climb(lambda strength: retained(scores(marks(strength, "search")), own))
-    settings = {**EXTRA.get(method.name, {}), **({"factors": factors} if factors else {})}
-    return Row(method.name, best, settings, marks(best, "test"))
+    def retention(strength: float) -> float:
+        made = entry.recipes(strength)
+        try:
+            hits = {domain: examiner.hits(made[domain], domain, "search") for domain in own}
+        except NonFiniteWeights:
+            return 0.0
+        return retained(scores(hits), own)
 
-
-def climb(rate: Callable[[float], float]) -> float:
-    """The rung of the ladder, up or down from 1, after which there is no better one.
-
-    Args:
-        rate: Rung -> what is to be large; asked for each rung once at most.
-    """
-    rates = cache(rate)
-    start = best = LADDER.index(1.0)
-    for step in (1, -1):
-        place = start
-        while 0 <= place + step < len(LADDER) and rates(LADDER[place + step]) > rates(
-            LADDER[place]
-        ):
-            place += step
-        if rates(LADDER[place]) > rates(LADDER[best]):
-            best = place
-    return LADDER[best]
+    return best_strength(loss, retention, entry.most)
 
 
 def best_factors(examiner: Examiner) -> dict[str, tuple[float, ...]]:
@@ -224,57 +169,13 @@ def best_factors(examiner: Examiner) -> dict[str, tuple[float, ...]]:
     def best(domain: str) -> tuple[float, ...]:
         def rate(amplification: tuple[float, ...]) -> float:
             model = DomainModel(f"zoo:{domain}", even_levels(RATE, 2), amplification)
-            return examiner.share(MergeRecipe(BASE, (model,)), domain, "search")
+            merge = MergeRecipe(BASE, (model,))
+            # A millionth of the loss decides between equal shares, as it does for strengths.
+            return examiner.share(merge, domain, "search") - 1e-6 * examiner.loss(merge, domain)
 
         return greedy_factors(rate, 2).best.amplification
 
     return {domain: best(domain) for domain in DOMAINS}
-
-
-def recipe(
-    method: Method,
-    domain: str,
-    strength: float,
-    factors: Mapping[str, tuple[float, ...]] | None = None,
-) -> MergeRecipe:
-    """The merge of all three that answers for a domain: one for all but for methods like EMR.
-
-    Args:
-        method: Its parameters are the defaults; those that prune keep a fifth.
-        domain: Who is asked.
-        strength: Multiplies the method's own scale where it has one, since equal coefficients
-            may cancel there; else it is the coefficient.
-        factors: Amplification of each domain; ones where there is none.
-    """
-    parameters = dict(EXTRA.get(method.name, {}))
-    parameters |= {
-        item.name: f"zoo:{domain}"
-        for item in fields(method.parameters)
-        if item.metadata.get("model")
-    }
-    own = scale_of(method)
-    if own is not None:
-        parameters["scale"] = own * strength
-    coefficient = strength if own is None else 1.0
-    models = tuple(
-        DomainModel(f"zoo:{name}", *_levels(method, (factors or {}).get(name)), coefficient)
-        for name in DOMAINS
-    )
-    return MergeRecipe(BASE, models, method=method.name, parameters=parameters)
-
-
-def scale_of(method: Method) -> float | None:
-    """The default of a method's own scale of the merged delta; None where it has none."""
-    found = [item.default for item in fields(method.parameters) if item.name == "scale"]
-    return float(found[0]) if found else None  # type: ignore[arg-type]
-
-
-def _levels(
-    method: Method, factors: tuple[float, ...] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if not method.prunes:
-        return (0.0,), (1.0,)
-    return (even_levels(RATE, len(factors)), factors) if factors else ((RATE,), (1.0,))
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
@@ -282,6 +183,10 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     reference = next(row for row in board.rows if row.method == REFERENCE)
     return {
         "rows": [_row_json(board, row, reference) for row in board.rows],
+        "variants": [
+            {"what": variant.what, **_row_json(board, row, reference)}
+            for variant, row in board.variants
+        ],
         "refused": dict(board.refused),
         "own": dict(board.own),
         "test_items": board.test_items,
@@ -292,10 +197,14 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
 def _row_json(board: Leaderboard, row: Row, reference: Row) -> dict[str, Any]:
     gap, low, high = board.against(row, reference)
     found = scores(row.hits)
+    one = row.entry.recipes(row.chosen.strength)[DOMAINS[0]]
     return {
         "method": row.method,
-        "strength": row.strength,
-        "settings": dict(row.settings),
+        "strength": row.chosen.strength,
+        "tried": {"losses": row.chosen.losses, "retentions": row.chosen.retentions},
+        "parameters": dict(one.parameters),
+        "factors": {domain: list(of) for domain, of in row.entry.factors.items()},
+        "added": [asdict(one) for one in row.added],
         "domains": {
             domain: {"accuracy": one.accuracy, "ci95": list(one.ci95), "n": one.n}
             for domain, one in found.domains.items()

@@ -6,17 +6,23 @@ stands before the second heading is short enough for the README.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from dppa_core.methods.registry import get_method
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.leaderboard import RATE, REFERENCE, Leaderboard, Row, scale_of, scores
+from dppa_core.zoo.leaderboard import REFERENCE, Leaderboard, Row, scores
+from dppa_core.zoo.leaderboard_entry import EXTRA, MEANS, RATE, Variant
 from dppa_core.zoo.report_text import cell, table
 
 
 def markdown(board: Leaderboard, command: str) -> str:
-    """The whole page: who keeps how much, against DPPA, then what was chosen."""
-    return f"{_short(board, command)}\n\n## Chosen on the search split\n\n{_long(board)}"
+    """The whole page: who keeps how much, against DPPA, then what was chosen, and why."""
+    parts = [
+        _short(board, command),
+        "## Chosen on the search split",
+        _long(board),
+    ]
+    if board.variants:
+        parts += ["## Why some stand where they stand", *_reasons(board)]
+    return "\n\n".join(parts)
 
 
 def _short(board: Leaderboard, command: str) -> str:
@@ -26,8 +32,9 @@ def _short(board: Leaderboard, command: str) -> str:
         "domain. *Retention* is the merge's accuracy divided by the domain model's own, averaged "
         "over the domains. Parameters are the papers' defaults; methods that prune keep "
         f"{100 * (1 - RATE):.0f} % of every delta. How strong the merge is made was chosen on "
-        f"{board.search_items} search items a domain, for DPPA the amplification as well. In "
-        f"brackets: 95 % intervals. Accuracy is in per cent. Made by `{command}`.",
+        f"{board.search_items} search items a domain, in the same way for all, for DPPA the "
+        "amplification as well. In brackets: 95 % intervals. Accuracy is in per cent. "
+        f"Made by `{command}`.",
         _standings(board),
         *findings(board),
     ]
@@ -53,7 +60,7 @@ def _answers(row: Row) -> list[str]:
 
 
 def _against(board: Leaderboard, row: Row, reference: Row) -> str:
-    if row.method == REFERENCE:
+    if row is reference:
         return "–"
     mean, low, high = (100 * value for value in board.against(row, reference))
     told = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
@@ -100,37 +107,107 @@ def findings(board: Leaderboard) -> list[str]:
 
 def _long(board: Leaderboard) -> str:
     own = ", ".join(f"{domain} {100 * share:.1f} %" for domain, share in board.own.items())
-    rows = [[_title(row), _chosen(row)] for row in board.rows]
+    rows = [[_title(row), _chosen(row), _tried(row), *_added(row)] for row in board.rows]
+    header = ["method", "chosen", "tried", "length", "likeness", "changed"]
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
-        + table(["method", "chosen"], rows)
-        + "\n\nDifferences are paired: all merges answer the same items, so that the interval of a "
+        + table(header, rows)
+        + "\n\n*Tried*: strengths whose loss was asked, the mean negative log-likelihood of the "
+        "right answers, and those whose retention was asked too. Losses are asked at a quarter to "
+        "four times, each the double of the one before, further out while the outermost is the "
+        "best, then at half and a quarter of a doubling on both sides of the best. From there "
+        "retention is climbed both ways by half doublings until it falls; of equal ones the "
+        "smaller loss counts.\n\n"
+        "What the merge adds to the base, all tensors together: *length* is its norm divided by "
+        "that of the sum of the three deltas, *likeness* the cosine between the two, *changed* the "
+        "share of elements that are not the base's.\n\n"
+        "Differences are paired: all merges answer the same items, so that the interval of a "
         "difference is that of the mean of the items' differences."
     )
 
 
 def _chosen(row: Row) -> str:
-    scale = scale_of(get_method(row.method))
-    strength = (
-        f"coefficient {row.strength:g}" if scale is None else f"scale {scale * row.strength:.3g}"
-    )
-    parts = [strength]
-    for name, chosen in row.settings.items():
-        if name == "factors":
-            parts += [f"{d} {' / '.join(f'{x:g}' for x in of)}" for d, of in chosen.items()]
-        else:
-            parts.append(f"{name} {chosen:g}")
+    strength, scale = row.chosen.strength, row.entry.scale
+    if not row.entry.searched:
+        parts = ["a mean: nothing to choose"]
+    elif scale is None:
+        parts = [f"coefficient {strength:.3g}"]
+    else:
+        parts = [f"scale {scale * strength:.3g}"]
+    factors = row.entry.factors.items()
+    parts += [f"{domain} {' / '.join(f'{x:g}' for x in of)}" for domain, of in factors]
+    parts += [f"{name} {value:g}" for name, value in EXTRA.get(row.method, {}).items()]
     return ", ".join(parts)
+
+
+def _tried(row: Row) -> str:
+    return f"{row.chosen.losses}, {row.chosen.retentions}" if row.entry.searched else "–"
+
+
+def _added(row: Row) -> list[str]:
+    count = len(row.added)
+    length, likeness, changed = (
+        sum(getattr(one, name) for one in row.added) / count
+        for name in ("length", "likeness", "changed")
+    )
+    return [f"{length:.2f}", f"{likeness:.2f}", f"{100 * changed:.0f} %"]
+
+
+def _reasons(board: Leaderboard) -> list[str]:
+    """What was changed to find out, in figures, and a sentence for each."""
+    rows = [
+        [
+            f"{_title(row)}, {variant.what}",
+            *_answers(row),
+            f"{100 * board.retention(row):.1f} %",
+            _against(board, row, _same(board, row)),
+            _chosen(row),
+            *_added(row)[:2],
+        ]
+        for variant, row in board.variants
+    ]
+    header = ["method", *DOMAINS, "mean retention", "against itself, points"]
+    parts = [
+        "Merged once more with one setting changed, searched and scored in the same way.",
+        table([*header, "chosen", "length", "likeness"], rows),
+        "\n".join(f"- {_reason(board, variant, row)}" for variant, row in board.variants),
+    ]
+    means = [row for row in board.rows if row.method in MEANS]
+    if means:
+        parts.append(_of_means(means))
+    return parts
+
+
+def _reason(board: Leaderboard, variant: Variant, row: Row) -> str:
+    before = _same(board, row)
+    one, two = (100 * board.retention(each) for each in (before, row))
+    _, low, high = board.against(row, before)
+    chance = "within what chance explains" if low <= 0 <= high else "beyond chance"
+    (length, likeness, _), (longer, alike, _) = _added(before), _added(row)
+    return (
+        f"{variant.why} As the board has it, it keeps {one:.1f} %; {variant.what}, {two:.1f} %, "
+        f"which is {chance}. What it adds goes from {length} to {longer} of the sum's length, and "
+        f"from a likeness of {likeness} to {alike}."
+    )
+
+
+def _of_means(means: list[Row]) -> str:
+    told = [f"{_title(row)} {sum(one.length for one in row.added):.2f}" for row in means]
+    return (
+        "Means divide by the number of models, so that they add less than the sum that task "
+        f"arithmetic multiplies by its coefficient: {_list(told)} of its length. Linear is task "
+        "arithmetic with a coefficient of one third, and nothing else."
+    )
+
+
+def _same(board: Leaderboard, row: Row) -> Row:
+    """The row of the method with its paper's settings."""
+    return next(one for one in board.rows if one.method == row.method)
 
 
 def _by_domain(board: Leaderboard) -> list[Row]:
     """Rows of methods that merge anew for each domain."""
-    found = []
-    for row in board.rows:
-        settings = fields(get_method(row.method).parameters)
-        if any(item.metadata.get("model") for item in settings):
-            found.append(row)
-    return found
+    return [row for row in board.rows if row.entry.by_domain()]
 
 
 def _reference(board: Leaderboard) -> Row:

@@ -1,35 +1,42 @@
 """The leaderboard: who is asked what, what is remembered, and what the page says of it."""
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from dppa_core.decode import prompt_ids
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.tasks import DOMAINS
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.tasks import DOMAINS, items
 from dppa_core.zoo import leaderboard as board_module
-from dppa_core.zoo.leaderboard import (
-    Examiner,
-    Leaderboard,
-    Row,
-    as_json,
-    climb,
-    measure,
-    recipe,
-    scale_of,
-)
+from dppa_core.zoo import leaderboard_exam
+from dppa_core.zoo.leaderboard import Leaderboard, Row, as_json, measure
+from dppa_core.zoo.leaderboard_deltas import Added, added
+from dppa_core.zoo.leaderboard_entry import MEANS, VARIANTS, Variant, entry
+from dppa_core.zoo.leaderboard_exam import Examiner
+from dppa_core.zoo.leaderboard_search import Chosen, best_strength
 from dppa_core.zoo.leaderboard_text import findings, markdown
+from tests.tiny import random_llama, tuned_llama
+
+Rating = Callable[[float], float]
 
 
-def row(method: str, *rights: int, n: int = 100, strength: float = 1.0) -> Row:
+def row(method: str, *rights: int, n: int = 100, strength: float = 1.0, **changes: object) -> Row:
     """A row with that many right answers of n in each domain; fewer are a part of more."""
     hits = {
         domain: tuple(place < right for place in range(n))
         for domain, right in zip(DOMAINS, rights, strict=True)
     }
-    return Row(method, strength, {}, hits)
+    made = replace(entry(get_method(method)), changes=changes)
+    return Row(made, Chosen(strength, 9, 3), hits, (Added(0.5, 0.25, 0.75),))
 
 
 def board(*rows: Row, refused: dict[str, str] | None = None) -> Leaderboard:
@@ -60,17 +67,59 @@ def test_equal_answers_differ_by_nothing() -> None:
     assert board(one).against(one, one) == (0, 0, 0)
 
 
+def test_what_a_merge_adds_is_measured_against_the_sum(tmp_path: Path) -> None:
+    base = random_llama(0)
+    base.save(tmp_path / "base")
+    for seed, name in enumerate("ab", 1):
+        tuned_llama(base, seed).save(tmp_path / name)
+    models = tuple(DomainModel(str(tmp_path / name), coefficient=-0.5) for name in "ab")
+    half = MergeRecipe(str(tmp_path / "base"), models, "task_arithmetic")
+    found = added(half)
+    assert (found.length, found.likeness) == pytest.approx((0.5, -1.0), abs=1e-4)
+    assert found.changed > 0.9
+    none = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "base")),), "linear")
+    assert added(none) == Added(0.0, 0.0, 0.0)
+
+
+# how the strength is chosen
+
+
 @pytest.mark.parametrize(
-    ("peak", "wanted"), [(1.0, 1.0), (2.0, 2.0), (0.3, 0.35), (9.0, 4.0), (0.01, 0.25)]
+    ("loss", "retention", "wanted"),
+    [
+        (1.0, 1.0, 1.0),
+        (1.2, 1.2, 1.189),
+        (0.5, 1.4, 1.414),  # the loss only says where to begin
+        (2.0, 0.5, 0.5),
+        (12.0, 12.0, 11.31),  # beyond what is asked first
+        (0.03, 0.03, 0.03125),
+        (300.0, 300.0, 32.0),  # the largest of the grid that is allowed
+        (1e-9, 1e-9, 0.01562),
+    ],
 )
-def test_the_ladder_is_climbed_to_its_best_rung(peak: float, wanted: float) -> None:
-    assert climb(lambda rung: -abs(rung - peak)) == wanted
+def test_the_strength_is_found_wherever_it_is(loss: float, retention: float, wanted: float) -> None:
+    found = best_strength(
+        lambda s: abs(math.log(s / loss)), lambda s: -abs(math.log(s / retention)), 33.0
+    )
+    assert found.strength == wanted
+
+
+def test_on_a_plateau_the_smaller_loss_counts() -> None:
+    found = best_strength(lambda s: abs(math.log(s / 1.5)), lambda s: float(0.3 < s < 3), 10.0)
+    assert found == Chosen(1.414, 9, 3)
 
 
 def test_where_strength_means_nothing_it_stays_at_one() -> None:
     asked = []
-    assert climb(lambda rung: asked.append(rung) or 0.0) == 1.0
-    assert sorted(asked) == [0.7, 1.0, 1.4], "no rung is asked twice, none in vain"
+    found = best_strength(lambda rung: asked.append(rung) or 0.0, lambda rung: 0.0, 10.0)
+    assert found == Chosen(1.0, 9, 3)
+    assert len(set(asked)) == len(asked) == 9, "no strength is asked twice"
+
+
+def test_a_model_that_computes_no_numbers_is_no_choice() -> None:
+    loss = {1.0: 0.5}
+    found = best_strength(lambda s: loss.get(s, math.inf), lambda s: float(s == 1), 10.0)
+    assert found.strength == 1.0
 
 
 # recipes
@@ -80,23 +129,41 @@ def test_where_strength_means_nothing_it_stays_at_one() -> None:
 def test_every_method_merges_all_three_at_a_fifth_or_at_its_defaults(method) -> None:  # type: ignore[no-untyped-def]
     if method.name == "slerp":
         return  # takes two
-    made = recipe(method, "law", 1.0)
+    one = entry(method)
+    made = one.recipes(1.0)["law"]
     assert [model.model for model in made.models] == [f"zoo:{domain}" for domain in DOMAINS]
     levels = (0.8,) if method.prunes else (0.0,)
     assert {model.levels for model in made.models} == {levels}
-    scale = scale_of(method)
-    stronger = recipe(method, "law", 2.0)
-    assert {model.coefficient for model in stronger.models} == {2.0 if scale is None else 1.0}
-    if scale is not None:
-        assert stronger.parameters["scale"] == 2 * scale
+    stronger = one.recipes(2.0)["law"]
+    coefficient = 2.0 if one.scale is None else 1.0
+    assert {model.coefficient for model in stronger.models} == {coefficient}
+    if one.scale is not None:
+        assert stronger.parameters["scale"] == 2 * one.scale
+        assert one.recipes(one.most)["law"].parameters["scale"] == 10.0
 
 
 def test_emr_has_a_merge_for_every_domain_and_others_have_one() -> None:
-    emr, ties = get_method("emr"), get_method("ties")
-    assert [recipe(emr, d, 1.0).parameters["domain"] for d in DOMAINS] == [
-        f"zoo:{domain}" for domain in DOMAINS
-    ]
-    assert len({recipe(ties, domain, 1.0) for domain in DOMAINS}) == 1
+    emr, ties = entry(get_method("emr")), entry(get_method("ties"))
+    asked = [made.parameters["domain"] for made in emr.recipes(1.0).values()]
+    assert asked == [f"zoo:{domain}" for domain in DOMAINS]
+    assert len(set(ties.recipes(1.0).values())) == 1
+
+
+def test_linear_is_the_one_mean_that_no_strength_can_change() -> None:
+    """Fisher and RegMean have a scale beside their papers; only their variants use it."""
+    assert {one.method.name for one in map(entry, METHODS) if not one.searched} == MEANS
+    assert {v.entry.method.name for v in VARIANTS if v.entry.method.name in MEANS} == {
+        "fisher",
+        "regmean",
+    }
+    assert entry(get_method("linear")).scale is None
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.what)
+def test_a_variant_is_another_merge_than_its_method(variant: Variant) -> None:
+    plain = entry(variant.entry.method)
+    assert variant.entry.searched
+    assert not plain.searched or variant.entry.recipes(1.0) != plain.recipes(1.0)
 
 
 # what is measured
@@ -111,20 +178,46 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_measured_is_not_asked_again(
     cache: Path, zoo_env: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_module, "LADDER", (0.7, 1.0))
+    def only(loss: Rating, retention: Rating, most: float) -> Chosen:
+        return Chosen(1.0, int(loss(1.0) > 0), int(retention(1.0) >= 0))
+
+    monkeypatch.setattr(board_module, "best_strength", only)
     monkeypatch.setattr(board_module, "best_factors", lambda examiner: {})
-    first = measure(["slerp", "emr"], test_items=2, search_items=1)
-    assert sorted(row.method for row in first.rows) == ["dppa", "emr"]
+    first = measure(["slerp", "emr", "linear"], test_items=2, search_items=1)
+    assert sorted(row.method for row in first.rows) == ["dppa", "emr", "linear"]
+    assert {row.method: row.chosen for row in first.rows}["linear"] == Chosen(1.0, 0, 0)
     assert set(first.refused) == {"slerp"} and "one other" in first.refused["slerp"]
     assert all(len(hits) == 2 for row in first.rows for hits in row.hits.values())
+    assert [len(row.added) for row in first.rows if row.method == "emr"] == [3]
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(board_module, "greedy_replies", never)
-    assert measure(["slerp", "emr"], test_items=2, search_items=1) == first
+    for name in ("greedy_replies", "reply_logits", "added"):
+        monkeypatch.setattr(leaderboard_exam, name, never)
+    assert measure(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
     with pytest.raises(AssertionError, match="asked again"):
         Examiner(1, 3).hits("zoo:math", "math", "test")
+
+
+def test_the_loss_is_that_of_the_right_answers(
+    cache: Path, zoo_env: Path, one_torch_thread: None
+) -> None:
+    """Against each answer by itself, token after token."""
+    examiner = Examiner(4)
+    found = examiner.loss("zoo:law", "law")
+    logs = list[float]()
+    with ModelPool().lend("zoo:law") as resident, torch.inference_mode():
+        tokenizer, model = resident.tokenizer, resident.model
+        for item in items("law", "search", 4):
+            read = prompt_ids(resident, item.prompt)
+            answer = tokenizer(item.answer, add_special_tokens=False)["input_ids"]
+            for token in [*answer, tokenizer.eos_token_id]:
+                logits = model(input_ids=torch.tensor([read])).logits[0, -1]
+                logs.append(float(logits.log_softmax(-1)[token]))
+                read.append(token)
+    assert found == pytest.approx(-sum(logs) / len(logs), rel=1e-5)
+    assert Examiner(4).loss("zoo:law", "law") == found, "remembered to the last bit"
 
 
 # what the page says
@@ -156,6 +249,27 @@ def test_the_short_part_has_every_domain_and_the_rest_what_was_chosen() -> None:
     assert "not significant" in next(line for line in short.splitlines() if "| DARE |" in line)
     assert "**+25.0 (" in short, "a difference beyond chance stands out"
     assert "| DPPA |" in long and "coefficient 1.4" in long
+
+
+def test_a_variant_is_told_beside_its_method() -> None:
+    variant = next(one for one in VARIANTS if one.entry.method.name == "dare")
+    again = row("dare", 70, 70, 70, other_tensors="keep")
+    found = replace(board(OURS, row("dare", 40, 40, 40)), variants=((variant, again),))
+    long = markdown(found, "make leaderboard").partition("\n## Why")[2]
+    assert "| DARE, embeddings and norms whole | 70.0" in long
+    assert "it keeps 50.0 %; embeddings and norms whole, 87.5 %, which is beyond chance." in long
+    assert "from 0.50 to 0.50 of the sum's length, and from a likeness of 0.25 to 0.25" in long
+    assert as_json(found)["variants"][0]["parameters"] == {"other_tensors": "keep"}
+    assert "one third" not in long, "nothing is said of means that are not there"
+
+
+def test_means_are_told_by_how_little_they_add() -> None:
+    rows = (OURS, row("linear", 10, 10, 10), row("fisher", 20, 20, 20))
+    variant = next(one for one in VARIANTS if one.entry.method.name == "fisher")
+    found = replace(board(*rows), variants=((variant, row("fisher", 60, 60, 60)),))
+    page = markdown(found, "make leaderboard")
+    assert "Linear 0.50 and Fisher 0.50 of its length" in page
+    assert "| Linear | a mean: nothing to choose | – | 0.50 | 0.25 | 75 % |" in page
 
 
 def test_json_has_every_figure() -> None:
