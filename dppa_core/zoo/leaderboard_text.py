@@ -194,9 +194,9 @@ def _reason(board: Leaderboard, variant: Variant, row: Row) -> str:
 def _of_means(means: list[Row]) -> str:
     told = [f"{_title(row)} {sum(one.length for one in row.added):.2f}" for row in means]
     return (
-        "Means divide by the number of models, so that they add less than the sum that task "
-        f"arithmetic multiplies by its coefficient: {_list(told)} of its length. Linear is task "
-        "arithmetic with a coefficient of one third, and nothing else."
+        "The weights of a mean have the sum 1, so that it adds less than the sum of the deltas: "
+        f"{_list(told)} of its length. Linear is task arithmetic with a coefficient of one third, "
+        "and nothing else."
     )
 
 
