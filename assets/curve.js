@@ -32,8 +32,8 @@
     const root = svg("svg", { height: HEIGHT, role: "group", "aria-label": `${name}, layer by layer` }, box);
     const line = html("div", { class: "curve-line" }, box);
     const told = html("span", { class: "how" }, line);
-    const add = html("button", { type: "button", class: "small", title: "A point in the middle of the widest gap" }, line, "Add point");
-    const drop = html("button", { type: "button", class: "small", title: "The point chosen last; the ends stay" }, line, "Remove point");
+    const add = html("button", { type: "button", class: "small", "aria-label": "Add point", title: "A point in the middle of the widest gap" }, line, "Add");
+    const drop = html("button", { type: "button", class: "small", "aria-label": "Remove point", title: "The point chosen last; the ends stay" }, line, "Remove");
     let curve = [], last = 0, width = 0, chosen = 0, dragged = false, built = "";
     let dots = [], path = null;
 
@@ -143,7 +143,7 @@
       say(told, `layer ${layer}: ${value.toFixed(2)} ×`);
       put(drop, "aria-disabled", isEnd(chosen));
     }
-    new ResizeObserver(() => { width = Math.floor(box.clientWidth); if (width && curve.length) draw(); }).observe(box);
+    new ResizeObserver(() => { width = Math.max(Math.floor(box.clientWidth) - 4, 0); if (width && curve.length) draw(); }).observe(box);
     return {
       show(next, layers) {
         box.hidden = next.length === 0;
@@ -152,7 +152,7 @@
         last = layers;
         curve = next.map((point) => [...point]);
         chosen = Math.min(chosen, curve.length - 1);
-        width ||= Math.floor(box.clientWidth);
+        width ||= Math.max(Math.floor(box.clientWidth) - 4, 0);
         if (width) draw();
       },
     };

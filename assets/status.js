@@ -34,7 +34,7 @@
     for (const [part, what] of Object.entries(dppa.activity)) {
       const before = begun[part];
       if (before?.what === what) continue;
-      if (before && what === "idle" && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
+      if (before && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
       if (what === "idle") delete begun[part];
       else begun[part] = { what, at: now };
     }

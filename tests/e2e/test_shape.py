@@ -77,8 +77,9 @@ def test_a_curve_is_drawn_and_one_click_leads_back(studio: Studio) -> None:
     assert not row.locator("input[type=range]").is_visible()
     svg = row.locator(".curve svg")
     svg.scroll_into_view_if_needed()
-    box = svg.bounding_box()
-    assert box
+    box, column = svg.bounding_box(), studio.page.locator("#models-box").bounding_box()
+    assert box and column
+    assert box["x"] + box["width"] <= column["x"] + column["width"], "it fits into its column"
     studio.page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.3)
     studio.page.mouse.down()
     studio.page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5, steps=5)
