@@ -30,7 +30,7 @@
     html("h3", {}, parent, "Presets of your own");
     html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
     const form = html("form", { class: "line" }, parent);
-    const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name of the preset", placeholder: "Name", autocomplete: "off" }, form);
+    const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name", autocomplete: "off" }, form);
     html("button", { class: "small", id: "saved-add" }, form, "Save");
     const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
     form.addEventListener("submit", (event) => {
