@@ -125,19 +125,21 @@ class Exports:
         self._made = _Made()
 
     @contextmanager
-    def room(self, visitor: str, nbytes: int) -> Iterator[Room]:
+    def room(self, visitor: str, nbytes: int, *, keeps: bool = True) -> Iterator[Room]:
         """A folder to make one file in; gone afterwards, but for the file that `offer` took.
 
         Args:
             visitor: Who asked.
             nbytes: What will lie there at most.
+            keeps: Whether a file will be offered, for which the visitor's oldest may have to go.
 
         Raises:
             OutOfBudget: more than one visitor, all of them, or the disk may have.
         """
         with self._lock:
             self.sweep()
-            self._make_way(visitor)
+            if keeps:
+                self._make_way(visitor)
             self._check(visitor, nbytes)
             room = Room(Path(tempfile.mkdtemp(dir=self._folder())), nbytes)
             self._rooms.append(room)

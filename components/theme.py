@@ -50,6 +50,7 @@ SCRIPTS = (
     "views.js",
     "compare.js",
     "attribution.js",
+    "push.js",
     "score.js",
 )
 

@@ -21,6 +21,7 @@ from components.offer import build_offer
 from components.page import Page
 from components.presets import first_session
 from components.prune import build_advanced, build_overrides, build_rate
+from components.push import build_push, hide_login, wire_push
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
@@ -45,6 +46,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
         page = _layout(session, studio, exports)
         wire(blocks, page, studio)
         add_api(studio, exports)
+    hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
     return blocks.queue(max_size=QUEUE_SIZE, api_open=False, default_concurrency_limit=4)
 
@@ -79,7 +81,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
                 score = build_score()
             with gr.Column(elem_id="export-pane", elem_classes="pane"):
                 gr.HTML("<h2>Export</h2>", js_on_load=None)
-                export = build_export()
+                export, push = build_export(), build_push(studio)
     controls = Controls(
         models=models,
         rate=rate,
@@ -98,6 +100,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_export(export, controls, studio, exports)
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)
+    wire_push(push, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
     return Page(controls, view, offer, pruning, see, chat, status, tune, timer)

@@ -11,14 +11,15 @@ from contextlib import contextmanager
 
 from dppa_core.errors import DppaError, InvalidValue, NotAllowed, Unreachable, shown
 
-_LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN, with a token that may write."
+LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN, with a token that may write."
+"""What to do on a computer of one's own."""
 _TOKEN = re.compile(r"hf_\w+|Bearer\s+\S+", re.ASCII)
 _LONGEST = 200
 
 
 def no_token() -> NotAllowed:
     """Said where there is no token at all."""
-    return NotAllowed(f"Nobody is logged in to the Hub. {_LOG_IN}")
+    return NotAllowed(f"Nobody is logged in to the Hub. {LOG_IN}")
 
 
 @contextmanager
@@ -56,9 +57,9 @@ def _told(name: str, error: BaseException, token: str, removing: bool) -> DppaEr
             f"({said}). Remove it at https://huggingface.co/{name}/settings."
         )
     if status == 401:
-        return NotAllowed(f"{name}: the Hub does not know this token. {_LOG_IN}")
+        return NotAllowed(f"{name}: the Hub does not know this token. {LOG_IN}")
     if status == 403:
-        return NotAllowed(f"{name}: the Hub refuses ({said}). {_LOG_IN}")
+        return NotAllowed(f"{name}: the Hub refuses ({said}). {LOG_IN}")
     if status == 409:
         return InvalidValue(f"{name}: the Hub says that it is there already ({said}).")
     if status is not None and 400 <= status < 500 and status not in (408, 429):

@@ -1,7 +1,8 @@
 """A merged folder to the Hub: everything is checked before a repository is made, and a repository
 that was made for an upload that failed is removed again.
 
-Knows the Hub through huggingface_hub alone; the token is the one it finds (HF_TOKEN, or the login).
+Knows the Hub through huggingface_hub alone; the token is the one that is handed in, or the one it
+finds (HF_TOKEN, or the login).
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def push_folder(
     private: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
+    token: str | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Push:
@@ -76,8 +78,9 @@ def push_folder(
         overwrite: Whether a repository that is there gets the files as its next commit.
         dry_run: Whether to do all but making a repository and sending files. Without a token all
             that this computer can tell is checked, and the Hub is not asked.
+        token: Of whoever asks; this computer's own where unset.
         progress: Told file by file, while they are hashed.
-        stop: Ends the work before a repository is made.
+        stop: Ends the work; a repository that was made for it is removed again.
 
     Raises:
         CheckpointError: the folder is not whole, or not as it was written.
@@ -86,10 +89,7 @@ def push_folder(
         Unreachable: the Hub does not answer, or the upload broke off; nothing is left there.
     """
     folder = Path(folder)
-    check_name(name, "")
-    if name.count("/") != 1:
-        raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
-    hub = _hub(name, dry_run=dry_run)  # without a token nothing is hashed
+    hub = _hub(name, token, dry_run=dry_run)  # without a token nothing is hashed
     found = check_merge(folder)
     _check_front_matter(folder / CARD)
     additions = _stage(found, progress, stop)
@@ -101,7 +101,7 @@ def push_folder(
     check(stop)
     commit = ""
     if hub is not None and not dry_run:
-        with hub.repository(new=old is None, private=private):
+        with hub.repository(new=old is None, private=private, stop=stop):
             commit = hub.send(additions, removed)
     return Push(
         name=name,
@@ -115,10 +115,13 @@ def push_folder(
     )
 
 
-def _hub(name: str, *, dry_run: bool) -> _Hub | None:
-    """The Hub as this computer's token sees it; None where a dry run finds no token."""
+def _hub(name: str, token: str | None, *, dry_run: bool) -> _Hub | None:
+    """The Hub as a token sees it; None where a dry run finds no token."""
+    check_name(name, "")
+    if name.count("/") != 1:
+        raise InvalidValue(f"{shown(name)}: a repository of the Hub is owner/name.")
     try:
-        return _Hub(name)
+        return _Hub(name, token)
     except NotAllowed:
         if dry_run:
             return None
@@ -190,12 +193,12 @@ def _notes(found: MergeFolder) -> tuple[str, ...]:
 
 
 class _Hub:
-    """One repository name, seen with the token of this computer."""
+    """One repository name, seen with a token: what is handed in, or this computer's."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, token: str | None) -> None:
         from huggingface_hub import HfApi, get_token  # noqa: PLC0415  (a third of a second)
 
-        token = get_token()
+        token = get_token() if token is None else token
         if not token:
             raise no_token()
         self._name, self._token = name, token
@@ -246,14 +249,16 @@ class _Hub:
         return tuple(file.rfilename for file in info.siblings or ())
 
     @contextmanager
-    def repository(self, *, new: bool, private: bool) -> Iterator[None]:
-        """Make the repository; remove it again unless the block ends well."""
+    def repository(self, *, new: bool, private: bool, stop: Stop | None) -> Iterator[None]:
+        """Make the repository; remove it again unless the block ends well, and is not stopped."""
         if new:
             with upload_errors(self._name, self._token):
                 self._api.create_repo(self._name, private=private or None)
         well = False
         try:
             yield
+            if new:
+                check(stop)
             well = True
         finally:
             if new and not well:

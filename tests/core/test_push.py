@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import constants
 
 from dppa_core.errors import (
+    Cancelled,
     DamagedCheckpoint,
     DppaError,
     InvalidValue,
@@ -81,6 +82,30 @@ def test_a_private_one_of_the_person_or_the_organisation(
 ) -> None:
     assert push_folder(merged, name, private=True).private
     assert hub.models[name].private
+
+
+def test_a_token_that_is_handed_in_counts_and_not_that_of_the_computer(
+    hub: WritableHub, merged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_ofSomebodyElse")
+    assert push_folder(merged, NAME, token=TOKEN).created
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    for token in ("hf_unknown", ""):
+        with pytest.raises(NotAllowed):
+            push_folder(merged, "ada/other", token=token)
+    assert "ada/other" not in hub.models
+
+
+def test_stopped_while_files_are_sent_the_new_repository_goes(
+    hub: WritableHub, merged: Path
+) -> None:
+    class WhenMade:
+        def is_set(self) -> bool:
+            return "POST /api/repos/create" in hub.asked
+
+    with pytest.raises(Cancelled):
+        push_folder(merged, NAME, stop=WhenMade())
+    assert hub.models == {} and hub.changes()[-1] == "DELETE /api/repos/delete"
 
 
 def test_a_dry_run_changes_nothing(hub: WritableHub, merged: Path) -> None:

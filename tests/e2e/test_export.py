@@ -152,3 +152,16 @@ def test_a_report_opens_alone_and_follows_the_readers_theme(
         "ink => getComputedStyle(document.querySelector('.xtitle')).fill !== ink", arg=ink
     )
     assert asked == [made.as_uri()] and complaints == []
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_a_push_without_a_login_says_what_to_do(visit: Visit, width: int) -> None:
+    studio = visit(width=width)
+    open_export(studio)
+    studio.page.locator("#push-box button").first.click()
+    studio.page.locator("#push-name input, #push-name textarea").first.fill("ada/merged")
+    studio.page.locator("#push-run").click()
+    line = studio.page.locator("#pushed .made-line")
+    expect(line).to_contain_text("Nobody is logged in to the Hub")
+    expect(line).to_contain_text("hf auth login")
+    assert studio.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,0 +1,240 @@
+"""The push: the merge as a repository of the Hub, with the login of whoever asks.
+
+Knows sessions, the files of this process and the core's upload. On a public page only the visitor's
+own login counts, never that of the machine; a token is handed on and stands in no value.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+import gradio as gr
+
+from components.export_values import look, needed_bytes
+from components.exports import Exports
+from components.forms import PRIVATE, Controls, queued
+from components.live import live, pack, static
+from components.notices import message, show_errors
+from components.studio import Emit, Studio
+from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
+from dppa_core.merge import merge_to_folder
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+
+LONGEST_NAME = 200
+NO_LOGIN_HERE = "This page has no login to the Hub. Make a checkpoint above and upload it with "
+SIGN_IN = (
+    "Nobody is signed in. Choose Sign in with Hugging Face, allow this page to write to "
+    "repositories, and push again."
+)
+AGAIN = "Sign out and in again, and allow this page to write to repositories."
+
+
+@dataclass(frozen=True, slots=True)
+class PushView:
+    """The components of the push."""
+
+    name: gr.Textbox
+    private: gr.Checkbox
+    run: gr.Button
+    stop: gr.Button
+    told: gr.HTML
+    place: gr.HTML
+
+
+def offers_login() -> bool:
+    """Whether visitors can sign in: on a Space; elsewhere Gradio would show the host as theirs."""
+    given = all(os.environ.get(name) for name in ("SPACE_ID", "OAUTH_CLIENT_ID"))
+    return given and os.environ.get("SYSTEM") == "spaces" and _has_oauth()
+
+
+def _has_oauth() -> bool:
+    """Whether what Gradio signs in with is installed: the extra `oauth`, which Spaces bring."""
+    return all(map(find_spec, ("authlib", "itsdangerous")))
+
+
+def build_push(studio: Studio) -> PushView:
+    """A name, whether it is private, the login where there is one, the button."""
+    with gr.Accordion("Push to the Hub", open=False, elem_id="push-box"):
+        static(f'<p class="how">{_how(studio)}</p>', "push-hint")
+        if offers_login():
+            gr.LoginButton(size="sm", elem_id="login")
+        name = gr.Textbox(
+            label="Repository",
+            placeholder="owner/name",
+            info="A new one; one that is there already is left as it is.",
+            max_length=LONGEST_NAME,
+            elem_id="push-name",
+        )
+        private = gr.Checkbox(value=True, label="Private", elem_id="push-private")
+        with gr.Row(elem_classes="buttons"):
+            run = gr.Button("Push", variant="primary", elem_id="push-run")
+            stop = gr.Button("Stop", elem_id="push-stop")
+        told = live("pushed", pushed_value("idle"))
+        return PushView(name, private, run, stop, told, static("", "push-place"))
+
+
+def hide_login(blocks: gr.Blocks) -> None:
+    """Keep Gradio's own question, who is signed in, out of the endpoints of the page."""
+    for event in blocks.fns.values():
+        if event.name == "_check_login_status":
+            event.api_visibility = "private"
+
+
+def _how(studio: Studio) -> str:
+    begin = (
+        "Merges, checks every file, and only then makes the repository; a push that fails or is "
+        "stopped takes it back."
+    )
+    if offers_login():
+        return f"{begin} Your login is used for this alone, and kept nowhere."
+    if studio.public:
+        return f"{NO_LOGIN_HERE}<code>dppa push</code>, or open your own copy of this page."
+    return f"{begin} The login is this computer's: <code>hf auth login</code>, or HF_TOKEN."
+
+
+def pushed_value(state: str, **more: Any) -> dict[str, Any]:
+    """How a push stands.
+
+    Args:
+        state: idle, working, done, stopped or failed.
+        more: id (of a run), recipe, what (runs), share (0 to 1, or None), note, name, url, notes.
+    """
+    return {"state": state, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A push, checked."""
+
+    recipe: MergeRecipe
+    name: str
+    private: bool
+    visitor: str
+    token: str | None = field(repr=False)
+    """The visitor's; None for this computer's own login."""
+
+
+def wanted(
+    recipe: MergeRecipe,
+    name: object,
+    private: object,
+    visitor: str,
+    token: gr.OAuthToken | None,
+    studio: Studio,
+) -> Wanted:
+    """Check what a handler was given.
+
+    Raises:
+        NotAllowed: a stranger who is not signed in.
+        InvalidValue: no name.
+    """
+    if token is None and studio.public:
+        raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
+    text = name.strip() if isinstance(name, str) else ""
+    if not text or len(text) > LONGEST_NAME:
+        raise InvalidValue(f"Repository: a name such as owner/name, got {shown(name)}.")
+    return Wanted(recipe, text, private is not False, visitor, token.token if token else None)
+
+
+def push_events(asked: Wanted, exports: Exports, studio: Studio, emit: Emit, stop: Stop) -> None:
+    """Merge, check, upload; runs in a thread of its own.
+
+    Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
+    """
+    from dppa_core.hub_upload import push_folder  # noqa: PLC0415  (its errors take huggingface_hub)
+
+    def teller(what: str, begin: float, end: float) -> Progress:
+        def tell(done: int, total: int, _what: str) -> None:
+            share = begin + (end - begin) * done / total if total > 1 else None
+            emit(("now", what, share))
+
+        return tell
+
+    emit(("now", "Looking at the models", None))
+    known = look(asked.recipe, public=studio.public, stop=stop)
+    nbytes = needed_bytes(known, "checkpoint") // 2
+    with exports.room(asked.visitor, nbytes, keeps=False) as room:
+        folder = room.folder / f"dppa-{recipe_hash(asked.recipe)}"
+        merge_to_folder(
+            asked.recipe,
+            folder,
+            sync=False,
+            public=studio.public,
+            progress=teller("Merging", 0.0, 0.3),
+            stop=stop,
+        )
+        done = push_folder(
+            folder,
+            asked.name,
+            private=asked.private,
+            token=asked.token,
+            progress=teller("Checking, then uploading", 0.3, 0.9),
+            stop=stop,
+        )
+    emit(("pushed", done.name, done.url, done.notes))
+
+
+def stream_push(asked: Wanted, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
+    """Yield how a push stands, a few times a second."""
+    about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
+    yield pushed_value("working", **about, what="Starting", share=None)
+    job = studio.start(lambda emit, stop: push_events(asked, exports, studio, emit, stop))
+    found: dict[str, Any] = {}
+    for batch in job.batches(every=0.2):
+        for event in batch:
+            if event[0] == "pushed":
+                found = {"name": event[1], "url": event[2], "notes": list(event[3])}
+        if batch and not found:
+            yield pushed_value("working", **about, what=batch[-1][1], share=batch[-1][2])
+    if job.error is None:
+        yield pushed_value("done", **about | found)
+    elif isinstance(job.error, Cancelled):
+        yield pushed_value("stopped", **about)
+    else:
+        yield pushed_value("failed", **about, note=_told(job.error, asked))
+
+
+def _told(error: BaseException, asked: Wanted) -> str:
+    """What went wrong; who signed in on the page has no command line to log in with."""
+    from dppa_core.hub_refusals import LOG_IN  # noqa: PLC0415  (as above)
+
+    text = message(error)
+    return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
+
+
+def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Exports) -> None:
+    """Push and Stop."""
+
+    @show_errors
+    def on_push(
+        values: dict[Any, Any], request: gr.Request, token: gr.OAuthToken | None
+    ) -> Iterator[dict[Any, Any]]:
+        recipe, who = controls.session(values).recipe(), str(request.session_hash)
+        asked = wanted(recipe, values[view.name], values[view.private], who, token, studio)
+        for value in stream_push(asked, exports, studio):
+            yield {view.told: pack(value)}
+
+    @show_errors
+    def on_stop_pushing() -> dict[Any, Any]:
+        return {view.told: pack(pushed_value("stopped"))}
+
+    view.run.click(None, js="() => { window.dppa.pushBegins(); return []; }", **PRIVATE)
+    pushing = view.run.click(
+        on_push,
+        inputs=controls.inputs | {view.name, view.private},
+        outputs=[view.told],
+        concurrency_id="export",
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    rests = "() => { window.dppa.pushRests(); return []; }"
+    pushing.failure(None, js=rests, **PRIVATE)
+    view.stop.click(None, js=rests, **PRIVATE)
+    view.stop.click(on_stop_pushing, None, [view.told], cancels=[pushing], queue=False, **PRIVATE)
