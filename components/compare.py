@@ -19,9 +19,9 @@ from components.notices import show_errors
 from components.running import IDLE, stopped_value, stream_run
 from components.session import Session
 from components.session_json import parsed
-from components.studio import Emit, Recent, Studio
+from components.studio import Emit, Recent, Studio, byte_budget
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue, OutOfBudget, shown
 from dppa_core.merge_inputs import merge_base
 from dppa_core.progress import Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
@@ -83,6 +83,11 @@ class Pair:
     base: str
     """Of both."""
 
+    @property
+    def merges(self) -> int:
+        """How many of the two are merges, which are in memory at the same time."""
+        return sum(isinstance(side.target, MergeRecipe) for side in (self.first, self.second))
+
 
 def read_pair(choice: object, kept: MergeRecipe | None, session: Session) -> Pair:
     """Check what a handler was given.
@@ -140,6 +145,8 @@ def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
                 if not studio.merged(side.target):
                     emit((0, 0, f"Merging {side.label}"))
                 resident = stack.enter_context(studio.lend(side.target, None, stop))
+                if pair.merges == 2 and side is pair.first:
+                    _check_room(resident.nbytes, byte_budget(public=studio.public))
                 base = merge_base(side.target, public=studio.public, stop=stop)
                 models.append(ModelTensors(resident.model, base))
                 made_of.append(resident.made_of.items())
@@ -154,6 +161,14 @@ def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
             done = diff_cells([*models, base], names, progress=lambda *told: emit(told), stop=stop)
             found = known.keep(key, done.to_json())
     return {**found, **_about(pair)}
+
+
+def _check_room(nbytes: int, budget: int) -> None:
+    if 2 * nbytes > budget:
+        raise OutOfBudget(
+            f"Two merges of these models need {2 * nbytes / 1e9:.1f} GB in memory and the budget "
+            f"is {budget / 1e9:.1f} GB. Compare each with a domain model instead."
+        )
 
 
 def _about(pair: Pair) -> dict[str, Any]:

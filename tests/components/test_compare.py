@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components import compare
 from components.compare import Pair, Side, compared, read_pair
 from components.presets import first_session
 from components.running import stream_run
@@ -95,6 +96,19 @@ def test_what_was_compared_once_is_not_read_again(
     first = ends(pair, studio, known)
     monkeypatch.setattr(cell_diff, "diff_cells", None)  # must not be needed
     assert ends(pair, studio, known)["result"] == first["result"]
+
+
+def test_two_merges_that_do_not_fit_together_are_refused(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with studio.lend(SESSION.recipe(), None, None) as resident:
+        size = resident.nbytes
+    monkeypatch.setattr(compare, "byte_budget", lambda *, public: 2 * size - 1)
+    kept = replace(SESSION, rate=0.5).recipe()
+    found = ends(read_pair({"first": "merged", "second": "kept"}, kept, SESSION), studio)
+    assert found["state"] == "failed" and "Two merges of these models need" in found["note"]
+    alone = read_pair({"first": "merged", "second": "zoo:law"}, None, SESSION)
+    assert ends(alone, studio)["state"] == "done"
 
 
 def test_it_can_be_stopped(studio: Studio) -> None:
