@@ -5,12 +5,6 @@
   const { html, svg, say, put, px, three, percent, count, amounts, signs } = dppa.shapes;
 
   // --- who is compared: two choices among what the page has ------------------------------------------
-  let kept = null; // the recipe that was kept for comparison
-  dppa.part("compare-kept", ({ get, watch }) => {
-    const take = (value) => { kept = value?.recipe ?? null; dppa.redraw(); };
-    watch(() => take(get()));
-    take(get());
-  });
   dppa.part("compare-choice", ({ host, put: send }) => {
     host.replaceChildren();
     const chosen = { first: "merged", second: "" };
@@ -18,15 +12,23 @@
       const wrap = html("label", { class: "choice", title }, host);
       html("span", {}, wrap, label);
       const box = html("select", { id: `compare-${key}` }, wrap);
-      box.addEventListener("change", () => { chosen[key] = box.value; send(chosen); });
+      box.addEventListener("change", () => { chosen[key] = box.value; tell(); });
       return [key, box];
     }));
+    // The slot that is not shown travels along: what it holds is known to the browser alone.
+    const others = () => {
+      const { slot, slots } = dppa.history();
+      const name = slot === "A" ? "B" : "A";
+      return { slot: name, other: slots[name] };
+    };
+    const tell = () => send({ ...chosen, ...(Object.values(chosen).includes("other") && others()) });
+    dppa.onSettled(() => tell());
     let offered = "";
     dppa.paint(() => {
-      const hash = dppa.recipe();
+      const hash = dppa.recipe(), { slot, other } = others();
       const models = dppa.state.models.map((model) => model.ref);
       const options = [
-        ["merged", `the merge${hash ? ` (${hash.slice(0, 6)})` : ""}`], ["kept", kept ? `the kept merge (${kept.slice(0, 6)})` : "the kept merge (none yet)"],
+        ["merged", `the merge${hash ? ` (${hash.slice(0, 6)})` : ""}`], ["other", `the merge in slot ${slot}${other ? "" : " (empty yet)"}`],
         ...[dppa.state.base, ...models].filter(Boolean).map((name) => [name, dppa.words.label(name)]),
       ];
       const key = JSON.stringify(options);
@@ -37,10 +39,10 @@
       if (!names.includes(chosen.second)) chosen.second = models[0] ?? dppa.state.base;
       for (const [side, box] of Object.entries(boxes)) {
         box.replaceChildren();
-        for (const [name, text] of options) html("option", { value: name, ...(name === "kept" && !kept && { disabled: "" }) }, box, text);
+        for (const [name, text] of options) html("option", { value: name, ...(name === "other" && !other && { disabled: "" }) }, box, text);
         box.value = chosen[side];
       }
-      send(chosen);
+      tell();
     });
   });
 
@@ -79,7 +81,7 @@
   dppa.part("compare", ({ host, get, watch }) => {
     host.replaceChildren();
     const runs = dppa.runs(host, "compare", {
-      label: "Comparing", idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or keep this merge, move the sliders, and compare the two.",
+      label: "Comparing", idle: "Not compared yet. Take the base and a domain model, the merge and a domain model, or the merges in slots A and B.",
     });
     const box = html("section", { class: "plot plot-compare" }, host);
     const wrap = html("label", { class: "choice", title: "What the colour of a cell means" }, box);

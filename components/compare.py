@@ -19,6 +19,7 @@ from components.notices import show_errors
 from components.running import IDLE, stopped_value, stream_run
 from components.session import Session
 from components.session_json import parsed
+from components.session_state import session_from_state
 from components.studio import Emit, Recent, Studio, byte_budget
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import InvalidValue, OutOfBudget, shown
@@ -28,7 +29,7 @@ from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.recipe_words import recipe_differences
 from dppa_core.sources import open_checkpoint
 
-MERGED, KEPT = "merged", "kept"
+MERGED, OTHER = "merged", "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,6 @@ class CompareView:
     """The components of the view."""
 
     choice: gr.HTML
-    keep: gr.Button
-    kept: gr.State
-    """The recipe of the merge that was kept for comparison, or None."""
-    note: gr.HTML
     run: gr.Button
     stop: gr.Button
     place: gr.HTML
@@ -50,14 +47,12 @@ def build_compare() -> CompareView:
     """What is compared, the buttons, the plot and the table."""
     with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
         choice = live("compare-choice", None)
-        note = live("compare-kept", None)
-        keep = gr.Button("Keep this merge for comparison", size="sm", elem_id="compare-keep")
         with gr.Row(elem_classes="buttons"):
             run = gr.Button("Compare", variant="primary", elem_id="compare-run")
             stop = gr.Button("Cancel", elem_id="compare-stop")
         place = static("", "compare-place")
         plot = live("compare", IDLE)
-    return CompareView(choice, keep, gr.State(None), note, run, stop, place, plot)
+    return CompareView(choice, run, stop, place, plot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +84,12 @@ class Pair:
         return sum(isinstance(side.target, MergeRecipe) for side in (self.first, self.second))
 
 
-def read_pair(choice: object, kept: MergeRecipe | None, session: Session) -> Pair:
+def read_pair(choice: object, session: Session) -> Pair:
     """Check what a handler was given.
 
     Args:
-        choice: {"first", "second"}: "merged", "kept", or a model of the session.
-        kept: The recipe that was kept for comparison.
+        choice: {"first", "second"}: "merged", "other", or a model of the session. With "other",
+            the slot that is not shown, come its name "slot" and its state "other".
         session: What is chosen now.
 
     Raises:
@@ -102,7 +97,7 @@ def read_pair(choice: object, kept: MergeRecipe | None, session: Session) -> Pai
     """
     if not isinstance(choice, Mapping):
         raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")
-    first, second = (_side(choice.get(key), kept, session) for key in ("first", "second"))
+    first, second = (_side(choice.get(key), choice, session) for key in ("first", "second"))
     if first.target == second.target:
         raise InvalidValue(
             f"{first.label} and {second.label} are the same. Choose two that differ, or change the "
@@ -111,22 +106,25 @@ def read_pair(choice: object, kept: MergeRecipe | None, session: Session) -> Pai
     for side in (first, second):
         if isinstance(side.target, MergeRecipe) and side.target.base != session.base:
             raise InvalidValue(
-                f"The merge kept for comparison has the base {side.target.base}, the models here "
-                f"{session.base}. Keep another one."
+                f"{side.label} has the base {side.target.base}, the models here {session.base}. "
+                "Merges of two bases cannot be compared weight by weight."
             )
     return Pair(first, second, session.base)
 
 
-def _side(name: object, kept: MergeRecipe | None, session: Session) -> Side:
+def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
     references = (session.base, *(model.reference for model in session.models))
     if name == MERGED:
         return Side("the merge", session.recipe())
-    if name == KEPT:
-        if kept is None:
-            raise InvalidValue("No merge is kept for comparison yet: press Keep this merge first.")
-        return Side("the kept merge", kept)
+    if name == OTHER:
+        slot, state = choice.get("slot"), choice.get("other")
+        if slot not in ("A", "B") or state is None:
+            raise InvalidValue(
+                "The other slot is empty: show it above, change something there, and come back."
+            )
+        return Side(f"the merge in slot {slot}", session_from_state(state).recipe())
     if name not in references:
-        allowed = ", ".join((MERGED, KEPT, *references))
+        allowed = ", ".join((MERGED, OTHER, *references))
         raise InvalidValue(f"{shown(name)} cannot be compared here. Allowed are {allowed}.")
     return Side(short_name(str(name)), str(name))
 
@@ -190,18 +188,13 @@ def _about(pair: Pair) -> dict[str, Any]:
 
 
 def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
-    """Compare, Cancel, and Keep."""
+    """Compare, and Cancel."""
     known = Recent(64)
-
-    @show_errors
-    def on_keep(values: dict[Any, Any]) -> dict[Any, Any]:
-        recipe = controls.session(values).recipe()
-        return {view.kept: recipe, view.note: pack({"recipe": recipe_hash(recipe)})}
 
     @show_errors
     def on_compare(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
-        pair = read_pair(parsed(values[view.choice]), values[view.kept], session)
+        pair = read_pair(parsed(values[view.choice]), session)
         run = stream_run(studio, lambda *told: compared(pair, studio, known, *told))
         for value in run:
             yield {view.plot: pack(value)}
@@ -210,13 +203,10 @@ def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
     def on_cancel_comparison(values: dict[Any, Any]) -> dict[Any, Any]:
         return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
 
-    view.keep.click(
-        on_keep, inputs=controls.inputs, outputs=[view.kept, view.note], queue=False, **PRIVATE
-    )
     view.run.click(None, js=activity_script("compare", "waiting"), **PRIVATE)
     running = view.run.click(
         on_compare,
-        inputs=controls.inputs | {view.choice, view.kept},
+        inputs=controls.inputs | {view.choice},
         outputs=[view.plot],
         concurrency_id="model",
         concurrency_limit=1,

@@ -13,14 +13,16 @@ from components.compare import Pair, Side, compared, read_pair
 from components.presets import first_session
 from components.running import stream_run
 from components.session import ModelChoice, Session
+from components.session_state import state_of
 from components.studio import Recent, Studio
 from dppa_core import cell_diff
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
-from dppa_core.recipe import DomainModel, MergeRecipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = Session(models=(ModelChoice("zoo:math"), ModelChoice("zoo:law")))
+OTHER = replace(SESSION, rate=0.5)
+SLOTS = {"first": "merged", "second": "other", "slot": "B", "other": state_of(OTHER)}
 
 
 @pytest.fixture
@@ -34,10 +36,10 @@ def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, A
 
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:
-    kept = replace(SESSION, rate=0.5).recipe()
-    pair = read_pair({"first": "merged", "second": "kept"}, kept, SESSION)
-    assert (pair.first.target, pair.second.target) == (SESSION.recipe(), kept)
-    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, SESSION)
+    pair = read_pair(SLOTS, SESSION)
+    assert (pair.first.target, pair.second.target) == (SESSION.recipe(), OTHER.recipe())
+    assert pair.second.label == "the merge in slot B"
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, SESSION)
     assert [side.label for side in (pair.first, pair.second)] == ["base", "law"]
     assert pair.base == "zoo:base"
 
@@ -46,29 +48,29 @@ def test_base_and_domain_model_and_merges_may_be_compared() -> None:
     ("choice", "says"),
     [
         (None, "Choose two to compare, got None"),
-        ({"first": "merged"}, "None cannot be compared here. Allowed are merged, kept, zoo:base"),
+        ({"first": "merged"}, "None cannot be compared here. Allowed are merged, other, zoo:base"),
         ({"first": "merged", "second": "/etc"}, "'/etc' cannot be compared here"),
         ({"first": "merged", "second": ["zoo:law"]}, "cannot be compared here"),
-        ({"first": "merged", "second": "kept"}, "No merge is kept for comparison yet"),
+        ({"first": "merged", "second": "other"}, "The other slot is empty"),
+        ({"first": "merged", "second": "other", "slot": "B", "other": 3}, "A state is a mapping"),
         ({"first": "zoo:law", "second": "zoo:law"}, "law and law are the same"),
     ],
 )
 def test_what_a_browser_sends_is_checked(choice: object, says: str) -> None:
     with pytest.raises(InvalidValue, match=says):
-        read_pair(choice, None, SESSION)
+        read_pair(choice, SESSION)
 
 
-def test_a_kept_merge_that_did_not_move_or_has_another_base_is_named() -> None:
-    both = {"first": "merged", "second": "kept"}
-    with pytest.raises(InvalidValue, match="the merge and the kept merge are the same"):
-        read_pair(both, SESSION.recipe(), SESSION)
-    other = MergeRecipe("zoo:law", (DomainModel("zoo:math"),), "task_arithmetic")
+def test_a_slot_that_did_not_move_or_has_another_base_is_named() -> None:
+    with pytest.raises(InvalidValue, match="the merge and the merge in slot B are the same"):
+        read_pair(SLOTS | {"other": state_of(SESSION)}, SESSION)
+    other = Session(base="zoo:law", models=(ModelChoice("zoo:math"),))
     with pytest.raises(InvalidValue, match="has the base zoo:law, the models here zoo:base"):
-        read_pair(both, other, SESSION)
+        read_pair(SLOTS | {"other": state_of(other)}, SESSION)
 
 
 def test_the_base_and_a_domain_model(studio: Studio) -> None:
-    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, SESSION)
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, SESSION)
     found = ends(pair, studio)
     assert found["state"] == "done"
     result = found["result"]
@@ -79,8 +81,7 @@ def test_the_base_and_a_domain_model(studio: Studio) -> None:
 
 
 def test_two_merges_and_the_settings_they_differ_in(studio: Studio) -> None:
-    kept = replace(SESSION, rate=0.5).recipe()
-    result = ends(read_pair({"first": "merged", "second": "kept"}, kept, SESSION), studio)["result"]
+    result = ends(read_pair(SLOTS, SESSION), studio)["result"]
     assert result["settings"] == [
         "math: pruning rates 90 %, 80 % → 75 %, 50 %",
         "law: pruning rates 90 %, 80 % → 75 %, 50 %",
@@ -92,7 +93,7 @@ def test_two_merges_and_the_settings_they_differ_in(studio: Studio) -> None:
 def test_what_was_compared_once_is_not_read_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known, pair = Recent(4), read_pair({"first": "zoo:math", "second": "merged"}, None, SESSION)
+    known, pair = Recent(4), read_pair({"first": "zoo:math", "second": "merged"}, SESSION)
     first = ends(pair, studio, known)
     monkeypatch.setattr(cell_diff, "diff_cells", None)  # must not be needed
     assert ends(pair, studio, known)["result"] == first["result"]
@@ -104,17 +105,16 @@ def test_two_merges_that_do_not_fit_together_are_refused(
     with studio.lend(SESSION.recipe(), None, None) as resident:
         size = resident.nbytes
     monkeypatch.setattr(compare, "byte_budget", lambda *, public: 2 * size - 1)
-    kept = replace(SESSION, rate=0.5).recipe()
-    found = ends(read_pair({"first": "merged", "second": "kept"}, kept, SESSION), studio)
+    found = ends(read_pair(SLOTS, SESSION), studio)
     assert found["state"] == "failed" and "Two merges of these models need" in found["note"]
-    alone = read_pair({"first": "merged", "second": "zoo:law"}, None, SESSION)
+    alone = read_pair({"first": "merged", "second": "zoo:law"}, SESSION)
     assert ends(alone, studio)["state"] == "done"
 
 
 def test_it_can_be_stopped(studio: Studio) -> None:
     stop = threading.Event()
     stop.set()
-    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, None, first_session())
+    pair = read_pair({"first": "zoo:base", "second": "zoo:law"}, first_session())
     with pytest.raises(Cancelled):
         compared(pair, studio, Recent(4), lambda event: None, stop)
 

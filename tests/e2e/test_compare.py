@@ -53,12 +53,12 @@ def test_a_domain_model_against_its_base(visit: Visit, width: int) -> None:
 
 def test_two_merges_their_settings_and_a_table_that_sorts(studio: Studio) -> None:
     page = open_view(studio)
-    expect(page.locator('#compare-second option[value="kept"]')).to_be_disabled()
-    page.locator("#compare-keep").click()
-    expect(page.locator('#compare-second option[value="kept"]')).to_be_enabled()
+    expect(page.locator('#compare-second option[value="other"]')).to_be_disabled()
+    page.evaluate("() => window.dppa.showSlot('B')")
+    expect(page.locator('#compare-second option[value="other"]')).to_be_enabled()
     studio.set_range(studio.rate, 60)
     page.wait_for_function("() => +document.querySelector('#exact').dataset.rate === 60")
-    compare(page, "merged", "kept")
+    compare(page, "merged", "other")
     expect(page.locator("#compare .settings li").first).to_have_text(
         "math: pruning rates 80 %, 60 % → 90 %, 80 %"
     )
