@@ -38,6 +38,10 @@ class RateTable:
     """Retained share of the sum of d²."""
     significance: Float64[ndarray, "L M"]
     mean_magnitude: Float64[ndarray, "L M"]
+    relative: Float64[ndarray, "L M"]
+    """‖d‖ / ‖W‖, W the base's weights; 0 where those are zero."""
+    squares: Float64[ndarray, "L M"]
+    """Σ d²."""
     nonzero: Float64[ndarray, "L M"]
     """Share of elements with d != 0: no more can be kept."""
     numel: Int64[ndarray, "L M"]
@@ -62,8 +66,8 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     counts = [_coarse(item, edges) for item in profile.modules]
     kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
     histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
-    layers, kinds = _axes(profile)
-    grid = _Grid(profile, layers, kinds)
+    layers, kinds = axes(profile)
+    grid = Grid(profile, layers, kinds)
     return RateTable(
         layers=layers,
         kinds=kinds,
@@ -72,6 +76,8 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
         energy=grid.spread(np.array([p[1] for p in places]).reshape(-1, RATES)).astype(np.float32),
         significance=grid.spread(score.module[:, None])[..., 0],
         mean_magnitude=grid.spread(np.array([[m.mean_magnitude] for m in profile.modules]))[..., 0],
+        relative=_relative(grid, profile),
+        squares=grid.total(_rows(profile, "delta_square")),
         nonzero=grid.spread(np.array([[m.nonzero / m.numel] for m in profile.modules]))[..., 0],
         numel=grid.numel.astype(np.int64),
         edges=edges,
@@ -79,6 +85,15 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
         kept_histogram=(kept / np.maximum(histogram, 1)[:, None]).astype(np.float32),
         thresholds=_percentiles(np.array([p[0] for p in places]).reshape(-1, RATES)),
     )
+
+
+def _rows(profile: DeltaProfile, name: str) -> Float64[ndarray, " N"]:
+    return np.array([getattr(item, name) for item in profile.modules], dtype=np.float64)
+
+
+def _relative(grid: Grid, profile: DeltaProfile) -> Float64[ndarray, "L M"]:
+    base = grid.total(_rows(profile, "base_square"))
+    return np.sqrt(grid.total(_rows(profile, "delta_square")) / np.where(base > 0, base, np.inf))
 
 
 def _nothing() -> Float64[ndarray, "B R"]:
@@ -133,12 +148,13 @@ def _percentiles(thresholds: Float64[ndarray, "N R"]) -> Float64[ndarray, "3 R"]
     return np.asarray(np.percentile(thresholds, [10, 50, 90], axis=0))
 
 
-def _axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Layers and kinds of the cells, in their order."""
     layers = tuple(sorted({item.module.layer for item in profile.modules}))
     return layers, order_kinds(item.module.kind for item in profile.modules)
 
 
-class _Grid:
+class Grid:
     """Puts one row per module into cells of layers x kinds, averaging by size."""
 
     def __init__(
@@ -151,6 +167,13 @@ class _Grid:
         self.numel = np.zeros((len(layers), len(kinds)))
         for layer, kind, numel in self._cells:
             self.numel[layer, kind] += numel
+
+    def total(self, values: Float64[ndarray, " N"]) -> Float64[ndarray, "L M"]:
+        """Sums of one number per module; 0 where no module lies."""
+        cells = np.zeros(self.numel.shape)
+        for (layer, kind, _), value in zip(self._cells, values, strict=True):
+            cells[layer, kind] += value
+        return cells
 
     def spread(self, rows: Float64[ndarray, "N C"]) -> Float64[ndarray, "L M C"]:
         """NaN where no module lies."""
@@ -176,17 +199,20 @@ def pack_table(table: RateTable) -> dict[str, Any]:
         "density": _falling(table.density),
         "energy": _falling(table.energy),
         "kept_histogram": _falling(table.kept_histogram),
-        "significance": _plain(table.significance),
-        "mean_magnitude": _plain(table.mean_magnitude),
-        "nonzero": _plain(table.nonzero),
-        "numel": _plain(table.numel),
-        "edges": _plain(table.edges),
-        "histogram": _plain(table.histogram),
-        "thresholds": _plain(table.thresholds),
+        "significance": plain(table.significance),
+        "mean_magnitude": plain(table.mean_magnitude),
+        "relative": plain(table.relative),
+        "squares": plain(table.squares),
+        "nonzero": plain(table.nonzero),
+        "numel": plain(table.numel),
+        "edges": plain(table.edges),
+        "histogram": plain(table.histogram),
+        "thresholds": plain(table.thresholds),
     }
 
 
-def _plain(values: Shaped[ndarray, " *shape"]) -> dict[str, Any]:
+def plain(values: Shaped[ndarray, " *shape"]) -> dict[str, Any]:
+    """An array as float32, see `pack_table`; NaN becomes 0."""
     codes = np.nan_to_num(values).astype("<f4")
     return _packed("f32", codes, 0.0, 1.0, steps=False)
 

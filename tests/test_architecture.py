@@ -29,6 +29,7 @@ CORE_LAYERS = tuple(
         deltas significance density partition
         methods plan table
         sampling
+        conflict
         licences quantisation vocabulary
         """,
         # files, and the loops over their bytes
@@ -38,7 +39,8 @@ CORE_LAYERS = tuple(
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated merge merger mergekit comparison diff card export fingerprints
+        calibrated joint
+        merge merger mergekit comparison diff card export fingerprints
         """,
         # models in memory
         """

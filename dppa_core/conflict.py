@@ -1,0 +1,152 @@
+"""Where two domain models meet: elements that both keep, and those they pull apart.
+
+Knows arrays of one chunk, not files. Levels nest: an element that is kept at some rate is kept at
+every lower one. So one number says all of it, its *reach*: at how many rates of the grid it is
+kept. A pair keeps an element at as many rates as the smaller of the two reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt32, UInt64
+from numpy import ndarray
+
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters, densities_at, significance
+from dppa_core.partition import Cut, Selection, mix, select
+from dppa_core.table import RATES, Grid, axes, plain
+
+_PREFIX = np.uint32(16)
+_PREFIXES = 1 << 15
+"""Prefixes of a magnitude: the first 16 bits of a float32 whose sign is 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meeting:
+    """What two domain models keep, module by module, at every rate of the grid."""
+
+    first: str
+    second: str
+    kept: Int64[ndarray, "two N R"]
+    """Elements that each model keeps, in the order of the profile's modules."""
+    both: Int64[ndarray, "N R"]
+    """Elements that both keep."""
+    opposed: Int64[ndarray, "N R"]
+    """Of those, the ones that they change in opposite directions."""
+
+
+def grid_selections(
+    profile: DeltaProfile, parameters: PruningParameters
+) -> tuple[tuple[Selection, ...], ...]:
+    """Where the border of every module lies at every rate of the grid, without overrides."""
+    adjustment = significance(profile, parameters).adjustment
+    numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
+    density = densities_at(adjustment, numel, np.linspace(0, 1, RATES))
+    return tuple(
+        tuple(select(item, float(share), parameters.ties) for share in density[:, index])
+        for index, item in enumerate(profile.modules)
+    )
+
+
+class Reach:
+    """Tells the reach of elements of one tensor.
+
+    Args:
+        cuts: The border of every level, in the order of rising rates.
+        seed: Of the order among elements equal to a threshold, see `tensor_seed`.
+    """
+
+    def __init__(self, cuts: Sequence[Cut], seed: int) -> None:
+        self._seed = seed
+        thresholds = np.array([cut.threshold for cut in cuts], np.float32)
+        self._bits: UInt32[ndarray, " R"] = np.maximum(thresholds, 0).view(np.uint32)
+        self._cuts = np.array([cut.tie_cut for cut in cuts], np.uint64)
+        # Most prefixes hold no threshold: then they alone tell the reach.
+        first = np.arange(_PREFIXES, dtype=np.uint32) << _PREFIX
+        last = first | np.uint32((1 << 16) - 1)
+        below = np.searchsorted(self._bits, first, side="left")
+        self._below: UInt8[ndarray, " prefixes"] = below.astype(np.uint8)
+        self._open = np.searchsorted(self._bits, last, side="right") > below
+
+    def of(self, magnitudes: Float32[ndarray, " n"], start: int) -> UInt8[ndarray, " n"]:
+        """At how many rates each element is kept, 0 to all.
+
+        Args:
+            magnitudes: |d|, or another score, of neighbours in the tensor.
+            start: Flat index of the first.
+        """
+        bits = magnitudes.view(np.uint32)
+        prefix = (bits >> _PREFIX).astype(np.intp)
+        reach = self._below[prefix]
+        unsure = np.flatnonzero(self._open[prefix])
+        if unsure.size:
+            reach[unsure] = self._looked_up(
+                bits[unsure], unsure.astype(np.uint64) + np.uint64(start)
+            )
+        return reach
+
+    def _looked_up(
+        self, bits: UInt32[ndarray, " m"], places: UInt64[ndarray, " m"]
+    ) -> UInt8[ndarray, " m"]:
+        below = np.searchsorted(self._bits, bits, side="left").astype(np.uint8)
+        last = self._bits.size - 1
+        tied = np.flatnonzero(self._bits[np.minimum(below, last)] == bits)
+        # Elements of one threshold side by side: each is then compared with that one's cuts only.
+        tied = tied[np.argsort(below[tied], kind="stable")]
+        hashes, groups = mix(places[tied], self._seed), below[tied]
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)) if tied.size else tied
+        for start, stop in zip(starts, [*starts[1:], tied.size], strict=True):
+            first = int(groups[start])
+            end = int(np.searchsorted(self._bits, self._bits[first], side="right"))
+            rising = self._cuts[first:end][::-1]
+            inside = rising.size - np.searchsorted(rising, hashes[start:stop], side="right")
+            below[tied[start:stop]] += inside.astype(np.uint8)
+        return below
+
+
+def meet(
+    first: UInt8[ndarray, " n"], second: UInt8[ndarray, " n"], opposed: Bool[ndarray, " n"]
+) -> Int64[ndarray, "two edges"]:
+    """Count elements by the smaller of two reaches: those that agree in sign, and the opposed."""
+    codes = np.minimum(first, second).astype(np.intp) + opposed * (RATES + 1)
+    return np.bincount(codes, minlength=2 * (RATES + 1)).reshape(2, RATES + 1).astype(np.int64)
+
+
+def count_reaches(reach: UInt8[ndarray, " n"]) -> Int64[ndarray, " edges"]:
+    """Count elements by their reach."""
+    return np.bincount(reach, minlength=RATES + 1).astype(np.int64)
+
+
+def kept_at(counts: Int64[ndarray, "*axes edges"]) -> Int64[ndarray, "*axes R"]:
+    """Elements kept at every rate, from counts by reach: those whose reach goes beyond it."""
+    return np.asarray(counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:])
+
+
+def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[dict[str, Any]]:
+    """What the page needs of pairs: shares of a cell's elements, as `pack_table` packs them.
+
+    Args:
+        profile: Of any of the models: it says which module lies in which cell.
+        meetings: Pairs of models on the same base.
+
+    Returns:
+        Of each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
+        "kept_second", "both", "opposed".
+    """
+    grid = Grid(profile, *axes(profile))
+    numel = np.array([item.numel for item in profile.modules], dtype=np.float64)[:, None]
+    return [
+        {
+            "first": one.first,
+            "second": one.second,
+            "kept_first": plain(grid.spread(one.kept[0] / numel)),
+            "kept_second": plain(grid.spread(one.kept[1] / numel)),
+            "both": plain(grid.spread(one.both / numel)),
+            "opposed": plain(grid.spread(one.opposed / numel)),
+        }
+        for one in meetings
+    ]

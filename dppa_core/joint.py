@@ -1,0 +1,270 @@
+"""The one pass over several domain models at once: what every two of them both keep.
+
+Knows weights, profiles and the cache. It goes through one module after the other, in the calling
+thread, so that it can run beside other work; memory does not grow with the models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from dppa_core.alignment import Alignment, align
+from dppa_core.cache import cache_folder, load, store
+from dppa_core.calibrated import score_of
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import CHUNK, Loader, TensorPair
+from dppa_core.conflict import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
+from dppa_core.cuts import find_cuts
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters
+from dppa_core.errors import InvalidValue
+from dppa_core.floats import to_float32
+from dppa_core.kernels import get_backend
+from dppa_core.modules import Module
+from dppa_core.pairs import match_tensors
+from dppa_core.partition import Selection, tensor_seed
+from dppa_core.profile import kept_profile, tensor_pair
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.releaser import Releaser
+from dppa_core.scoring import Score, Scoring, ranked_by
+from dppa_core.sources import open_checkpoint
+from dppa_core.table import RATES
+
+_FORMAT = 1  # a new number where the same weights would give other counts
+
+
+def count_meetings(
+    base: str,
+    models: Sequence[str],
+    parameters: PruningParameters | None = None,
+    *,
+    public: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[Meeting, ...]:
+    """Count, at every rate of the grid, what every two of some domain models both keep.
+
+    Counted is what a merge would keep, element by element, ties included. Pairs of these very
+    weights that were counted before are read from the disk.
+
+    Args:
+        base: Reference of the base.
+        models: References of two domain models or more, each once.
+        parameters: Strength, significance and ties; the paper's by default.
+        public: Whether strangers choose; see `open_checkpoint`.
+        progress: Told module by module.
+        stop: Ends it between two chunks.
+
+    Returns:
+        One for every two models, in the order of the list.
+
+    Raises:
+        InvalidValue: fewer than two models, or one twice.
+        Cancelled: `stop` was set.
+        CheckpointError, IncompatibleCheckpoints, NonFiniteWeights: as profiles do.
+    """
+    if len(models) < 2 or len(set(models)) < len(models):
+        raise InvalidValue(
+            f"Conflict is counted between two domain models or more, got {', '.join(models)}. "
+            "One model that is named twice is the usual cause."
+        )
+    parameters = parameters or PruningParameters()
+    opened = [
+        open_checkpoint(name, public=public, progress=progress, stop=stop)
+        for name in (base, *models)
+    ]
+    aligned = align(opened[0], opened[1:], models)
+    scores = [
+        score_of(
+            parameters.significance,
+            one if place in aligned.foreign else opened[0],
+            one,
+            None,
+            label=models[place],
+            progress=progress,
+            stop=stop,
+        )
+        for place, one in enumerate(opened[1:])
+    ]
+    pairs = tuple(combinations(range(len(models)), 2))
+    paths = {pair: _path(aligned, pair, scores, parameters) for pair in pairs}
+    names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
+    found = {pair: _load(paths[pair], names[pair]) for pair in pairs}
+    missing = [pair for pair in pairs if found[pair] is None]
+    wanted = sorted({place for pair in missing for place in pair})
+    subjects = {
+        place: _subject(aligned, place, (base, models[place]), scores[place], parameters, stop)
+        for place in wanted
+    }
+    if missing:
+        counted = _Pass(aligned, subjects, missing, stop).run(progress)
+        for pair, (kept, both, opposed) in zip(missing, counted, strict=True):
+            found[pair] = Meeting(*names[pair], kept, both, opposed)
+            _save(paths[pair], kept, both, opposed)
+    return tuple(one for one in found.values() if one is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """One domain model, ready to be counted."""
+
+    checkpoint: Checkpoint
+    name: str
+    profile: DeltaProfile
+    selections: tuple[tuple[Selection, ...], ...]
+    score: Score | None
+
+
+def _subject(
+    aligned: Alignment,
+    place: int,
+    names: tuple[str, str],
+    score: Score | None,
+    parameters: PruningParameters,
+    stop: Stop | None,
+) -> _Subject:
+    tuned = aligned.tuned[place]
+    profile = kept_profile(aligned.base, tuned, names=names, workers=1, stop=stop, score=score)
+    return _Subject(tuned, names[1], profile, grid_selections(profile, parameters), score)
+
+
+Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, "N R"]]
+
+
+class _Pass:
+    """Goes through all modules, and counts the pairs that are asked for."""
+
+    def __init__(
+        self,
+        aligned: Alignment,
+        subjects: dict[int, _Subject],
+        pairs: Sequence[tuple[int, int]],
+        stop: Stop | None,
+    ) -> None:
+        self._base, self._subjects, self._pairs, self._stop = aligned.base, subjects, pairs, stop
+        releaser = Releaser((self._base, *(one.checkpoint for one in subjects.values())))
+        self._loader = Loader(get_backend("numba"), releaser.read)
+        self._places = {
+            place: match_tensors(self._base, one.checkpoint, one.name)
+            for place, one in subjects.items()
+        }
+        self._modules = next(iter(subjects.values())).profile.modules
+
+    def run(self, progress: Progress | None) -> list[Counts]:
+        """Kept of both models, both, opposed; of every pair, in their order."""
+        reaches, meetings = [], []
+        for index, item in enumerate(self._modules):
+            report(progress, index, len(self._modules), item.module.name)
+            alone, together = self._module(item.module, index)
+            reaches.append(alone)
+            meetings.append(together)
+        report(progress, len(self._modules), len(self._modules), "conflict counted")
+        kept = {
+            place: kept_at(np.stack([one[place] for one in reaches])) for place in self._subjects
+        }
+        found = []
+        for number, (first, second) in enumerate(self._pairs):
+            signs = kept_at(np.stack([one[number] for one in meetings]))
+            both, opposed = signs.sum(axis=1), signs[:, 1]
+            found.append((np.stack([kept[first], kept[second]]), both, opposed))
+        return found
+
+    def _module(
+        self, module: Module, index: int
+    ) -> tuple[dict[int, Int64[ndarray, " edges"]], list[Int64[ndarray, "two edges"]]]:
+        pairs = {place: self._pair(module, place) for place in self._subjects}
+        reaches = {place: self._reach(pairs[place], place, index) for place in self._subjects}
+        alone = {place: np.zeros(RATES + 1, np.int64) for place in self._subjects}
+        together = [np.zeros((2, RATES + 1), np.int64) for _ in self._pairs]
+        for start in range(0, module.numel, CHUNK):
+            check(self._stop)
+            reach, down = {}, {}
+            for place, pair in pairs.items():
+                delta, magnitudes = self._chunk(pair, place, start)
+                reach[place] = reaches[place].of(magnitudes, start)
+                down[place] = np.signbit(delta)
+                alone[place] += count_reaches(reach[place])
+            for counts, (one, other) in zip(together, self._pairs, strict=True):
+                counts += meet(reach[one], reach[other], down[one] != down[other])
+        return alone, together
+
+    def _pair(self, module: Module, place: int) -> TensorPair:
+        tuned, name = self._subjects[place].checkpoint, self._places[place][module.tensor]
+        return tensor_pair(self._base, tuned, module.tensor, name)
+
+    def _reach(self, pair: TensorPair, place: int, index: int) -> Reach:
+        subject = self._subjects[place]
+        loader = ranked_by(self._loader, self._scoring(pair, place))
+        cuts = find_cuts(loader, pair, subject.selections[index])
+        return Reach([cut for cut, _ in cuts], tensor_seed(pair.name))
+
+    def _scoring(self, pair: TensorPair, place: int) -> Scoring | None:
+        score = self._subjects[place].score
+        return score.of(pair.name, self._places[place][pair.name]) if score else None
+
+    def _chunk(
+        self, pair: TensorPair, place: int, start: int
+    ) -> tuple[Float32[ndarray, " n"], Float32[ndarray, " n"]]:
+        """d, and what ranks it."""
+        stop = min(start + CHUNK, pair.numel)
+        tuned = to_float32(pair.finetuned[start:stop], pair.finetuned_dtype)
+        delta = tuned - to_float32(pair.base[start:stop], pair.base_dtype)
+        scoring = self._scoring(pair, place)
+        if scoring is None:
+            self._loader.note((stop - start) * (pair.base.itemsize + pair.finetuned.itemsize))
+            return delta, np.abs(delta)
+        scores = np.empty(stop - start, np.float32)
+        scoring.score(self._loader.kernels, *self._loader.chunk(pair, start, stop), start, scores)
+        return delta, scores
+
+
+def _path(
+    aligned: Alignment,
+    pair: tuple[int, int],
+    scores: Sequence[Score | None],
+    parameters: PruningParameters,
+) -> Path:
+    parts = [str(_FORMAT), aligned.base.content_hash()]
+    for place in pair:
+        score = scores[place]
+        parts += [aligned.tuned[place].content_hash(), score.key if score else ""]
+    parts.append(json.dumps(asdict(parameters), sort_keys=True))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return cache_folder("conflicts") / f"{key}.npz"
+
+
+def _save(
+    path: Path,
+    kept: Int64[ndarray, "two N R"],
+    both: Int64[ndarray, "N R"],
+    opposed: Int64[ndarray, "N R"],
+) -> None:
+    """Store the counts; a cache that cannot be written is passed over."""
+    kind = np.uint32 if kept.max(initial=0) < 2**32 else np.int64
+    arrays: dict[str, Any] = {"kept": kept, "both": both, "opposed": opposed}
+    file = io.BytesIO()
+    np.savez(file, **{name: array.astype(kind) for name, array in arrays.items()})
+    store(path, file.getvalue())
+
+
+def _load(path: Path, names: tuple[str, str]) -> Meeting | None:
+    stored = load(path)
+    if stored is None:
+        return None
+    try:
+        with np.load(io.BytesIO(stored), allow_pickle=False) as data:
+            arrays = [data[name].astype(np.int64) for name in ("kept", "both", "opposed")]
+    except (ValueError, KeyError):  # whole, but another version's
+        return None
+    return Meeting(*names, *arrays)
