@@ -81,14 +81,19 @@
       const shape = `${width}/${view.key}`;
       if (shape !== built) { build(view, width); built = shape; }
       const { low, high, text, cell: inCell, unit } = view.scale;
+      const none = view.counting ? "…" : "–";
       put(root, "data-bars", view.cells.some((cell) => cell.kept !== null));
       view.cells.forEach((cell, i) => {
         const part = cells[i];
+        const known = cell.value !== null;
         const share = high > low ? (cell.value - low) / (high - low) : 0.5;
-        put(part.g, "data-value", +cell.value.toPrecision(4));
-        put(part.value, "fill", viridis(share));
+        put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
+        put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");
         put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
-        if (part.text) { say(part.text, inCell(cell.value)); put(part.text, "fill", inkOn(share)); }
+        if (part.text) {
+          say(part.text, known ? inCell(cell.value) : none);
+          put(part.text, "fill", known ? inkOn(share) : "var(--d-ink)");
+        }
       });
       say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);
     }

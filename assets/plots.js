@@ -1,128 +1,10 @@
 // The plots together: what is drawn each frame, the sentences, the tip, the table for readers.
-// Knows the store's tables and plans; how each plot looks is in its own file.
+// Knows the view of a frame (view.js); how each plot looks is in its own file.
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, say, put, superscript, percent, percent1, level, three, count } = dppa.shapes;
+  const { html, svg, say, put, percent, percent1, level, three, count } = dppa.shapes;
   const SIDE_BY_SIDE = 560;
-
-  // --- the view: everything one frame needs, from the table or from the exact plan ----------------
-  let cached = { table: null, cells: [] };
-  function cellsOf(table) {
-    if (cached.table === table) return cached.cells;
-    const cells = [];
-    table.layers.forEach((layer, l) => table.kinds.forEach((kind, m) => {
-      const index = l * table.kinds.length + m;
-      const numel = table.numel[index];
-      if (numel > 0) {
-        cells.push({ layer, kind, l, index, numel, significance: table.significance[index], mean: table.mean_magnitude[index] });
-      }
-    }));
-    cached = { table, cells };
-    return cells;
-  }
-  const keptAt = (table, cell, rate) =>
-    Math.max(Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);
-
-  // What a cell can show: some is known beforehand, the rest once the method has merged.
-  const BEFORE = { whole: ["significance", "mean"] };
-  const AFTER = ["along", "changed"];
-  const quantities = () => {
-    const known = BEFORE[dppa.shows()] ?? ["significance", "density", "rate", "mean", "energy"];
-    return dppa.shows() === "plan" && !dppa.staged() ? known : [...known, ...AFTER];
-  };
-  dppa.quantity = () => {
-    const { quantity } = dppa.state;
-    const there = quantities().includes(quantity) && (dppa.outcome() || !AFTER.includes(quantity));
-    return there ? quantity : "mean";
-  };
-
-  function makeView() {
-    const table = dppa.table();
-    const shows = dppa.shows();
-    const levels = shows === "whole" ? [] : dppa.levels();
-    const rate = levels[levels.length - 1] ?? 0;
-    const plan = shows === "plan" ? dppa.exactPlan() : null;
-    const outcome = outcomeOf(dppa.outcome());
-    const cells = cellsOf(table);
-    const quantity = dppa.quantity();
-    const numel = cells.reduce((sum, cell) => sum + cell.numel, 0);
-    const known = plan ? new Map(plan.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
-    let kept = 0, energy = 0, weight = 0;
-    for (const cell of cells) {
-      const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
-      const pair = known?.get(`${cell.layer}/${cell.kind}`)
-        ?? (shows === "plan" ? [keptAt(table, cell, rate), dppa.at(table.energy, cell.index, table.count, rate)] : [1 - rate, 1 - rate]);
-      cell.kept = shows === "whole" ? changed : pair[0];
-      cell.energy = pair[1];
-      cell.changed = changed;
-      cell.along = along;
-      cell.value = {
-        significance: cell.significance, density: pair[0], rate: 1 - pair[0],
-        mean: cell.mean, energy: cell.energy, changed, along,
-      }[quantity];
-      const power = cell.numel * cell.mean ** 2; // about its share of the energy
-      kept += pair[0] * cell.numel; energy += cell.energy * power; weight += power;
-    }
-    const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
-    const share = plan ? plan.kept / plan.numel : kept / numel;
-    return {
-      table, levels, rate, cells, numel, shows, share, changed, quantity,
-      exact: shows === "plan" ? plan !== null : dppa.isCurrent(),
-      key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${dppa.state.significance}|${table.edges[0]}`,
-      kept: plan ? plan.kept : kept,
-      energy: plan ? plan.energy : weight ? energy / weight : 1,
-      thresholds: plan ? plan.thresholds : shows !== "plan" ? []
-        : levels.map((level) => [0, 1, 2].map((row) => dppa.at(table.thresholds, row, table.count, level))),
-      scale: scaleOf(cells, quantity),
-      ...barsOf({ table, shows, cells, levels, plan, share, changed }),
-    };
-  }
-  // "layer/kind" -> [share of weights changed, mean change, share of the focused model's delta in it].
-  function outcomeOf(outcome) {
-    if (!outcome) return null;
-    const model = outcome.models.indexOf(dppa.state.focus);
-    return new Map(outcome.cells.map(([layer, kind, changed, mean, along]) =>
-      [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
-  }
-  // What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
-  function barsOf({ table, shows, cells, levels, plan, share, changed }) {
-    if (shows === "plan" || shows === "random") {
-      const even = (level) => table.layers.map(() => 1 - level);
-      const bands = plan?.bands ?? levels.map((level) => (shows === "random" ? even(level) : bandAt(table, cells, level)));
-      return { bands, middle: share, axis: "share of the layer's changes kept" };
-    }
-    const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
-    if (changed !== null) {
-      const all = sums((cell) => cell.numel);
-      const bands = [sums((cell) => cell.changed * cell.numel).map((sum, l) => (all[l] ? sum / all[l] : 0))];
-      return { bands, middle: changed, axis: "share of the layer's weights changed" };
-    }
-    const sizes = sums((cell) => cell.mean * cell.numel);
-    const total = sizes.reduce((a, b) => a + b, 0) || 1;
-    return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
-  }
-  function bandAt(table, cells, level) {
-    const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
-    for (const cell of cells) {
-      kept[cell.l] += keptAt(table, cell, level) * cell.numel;
-      all[cell.l] += cell.numel;
-    }
-    return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
-  }
-  // Shares run from 0 to 100 %, so that a colour means the same at every rate and of every model.
-  function scaleOf(cells, quantity) {
-    const { text, title, unit = title } = dppa.QUANTITIES[quantity];
-    const values = cells.map((cell) => cell.value);
-    const whole = ["density", "rate", "energy", "changed"].includes(quantity);
-    let low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
-    if (quantity === "along") { low = Math.min(low, 0); high = Math.max(high, 1); }
-    if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
-    // Small numbers share one power of ten, named once below.
-    const power = Math.floor(Math.log10(high));
-    const scaled = (value) => (value / 10 ** power).toFixed(2);
-    return { low, high, text: scaled, cell: scaled, unit: `mean ${dppa.words.score().short}, times 10${superscript(power)}` };
-  }
 
   // --- the part ------------------------------------------------------------------------------------
   dppa.part("plots", ({ host, outer, get, watch }) => {
@@ -132,6 +14,8 @@
     const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
     const focus = select(bar, "focus", "of", "The domain model that is drawn: the one touched last.");
     focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
+    const partner = select(bar, "partner", "with", "Whom it is compared with, element by element.");
+    partner.addEventListener("change", () => dppa.set({ partner: partner.value }));
     const pair = html("div", { class: "pair" }, host);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
@@ -157,11 +41,12 @@
       tip.hidden = !cell;
       if (!cell) return;
       const kept = view.shows === "whole" ? [] : [`kept ${percent1(cell.kept)} · energy ${percent(cell.energy)}`];
+      const met = cell.meets ? dppa.words.meets(cell, view.pruned) : [];
       const merged = cell.changed === null ? []
         : [`changed ${percent1(cell.changed)} · of ${dppa.words.label(dppa.state.focus)} ${percent(cell.along)} in the merge`];
       const lines = [
-        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`, ...kept, ...merged,
-        `significance ${three(100 * cell.significance)}\u2009% · mean ${dppa.words.score().short} ${three(cell.mean)}`,
+        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`, ...kept, ...met, ...merged,
+        ...(met.length ? [] : [`significance ${three(100 * cell.significance)}\u2009% · mean ${dppa.words.score().short} ${three(cell.mean)}`]),
       ];
       while (tip.children.length > lines.length) tip.lastChild.remove();
       while (tip.children.length < lines.length) html("div", {}, tip);
@@ -189,8 +74,9 @@
     let sequence = 0, settle = 0, painted = "";
     dppa.paint((input) => {
       syncChoices(quantity, focus);
+      syncPartner(partner);
       if (!sizes || !dppa.table()) return;
-      view = makeView();
+      view = dppa.makeView();
       const colour = dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)";
       if (colour !== painted) {
         painted = colour;
@@ -218,7 +104,7 @@
       sequence += 1;
       const rate = String(+dppa.state.rate);
       const { focus: model, method, significance } = dppa.state;
-      const now = { rate, sequence, focus: model, quantity: view.quantity, significance, exact: view.exact, method, shows: view.shows };
+      const now = { rate, sequence, focus: model, quantity: view.quantity, counting: view.counting, significance, exact: view.exact, method, shows: view.shows };
       for (const [name, value] of Object.entries(now)) {
         put(host, `data-${name}`, value);
       }
@@ -259,17 +145,33 @@
       names.forEach((name, i) => html("option", { value: name }, focus, texts[i]));
     }
     if (focus.value !== dppa.state.focus) focus.value = dppa.state.focus;
-    const all = quantities(), merged = dppa.outcome() !== null;
+    const all = dppa.quantities(), merged = dppa.outcome() !== null;
     const kinds = `${all}/${merged}/${dppa.words.score().short}`;
     if (quantity.dataset.kinds !== kinds) {
       quantity.dataset.kinds = kinds;
       quantity.replaceChildren();
       for (const name of all) {
-        const later = AFTER.includes(name) && !merged;
+        const later = dppa.isAfter(name) && !merged;
         html("option", { value: name, ...(later && { disabled: "" }) }, quantity, dppa.QUANTITIES[name].title + (later ? " (once merged)" : ""));
       }
     }
     if (quantity.value !== dppa.quantity()) quantity.value = dppa.quantity();
+  }
+
+  let compared = "";
+  function syncPartner(partner) {
+    const names = dppa.partners();
+    partner.parentElement.hidden = !dppa.isPair(dppa.quantity());
+    const texts = names.map(dppa.words.label);
+    const key = JSON.stringify([names, texts]);
+    if (key !== compared) {
+      compared = key;
+      partner.replaceChildren();
+      if (names.length > 1) html("option", { value: "" }, partner, "all others");
+      names.forEach((name, i) => html("option", { value: name }, partner, texts[i]));
+    }
+    const chosen = names.length === 1 ? names[0] : dppa.partner();
+    if (partner.value !== chosen) partner.value = chosen;
   }
 
   // --- the same heatmap as a table --------------------------------------------------------------------
@@ -301,6 +203,6 @@
     const { title } = dppa.QUANTITIES[view.quantity];
     const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
     say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)}${at}`);
-    view.cells.forEach((cell, i) => say(twin.cells[i], view.scale.text(cell.value)));
+    view.cells.forEach((cell, i) => say(twin.cells[i], cell.value === null ? "–" : view.scale.text(cell.value)));
   }
 })();

@@ -6,7 +6,7 @@
   const { html, say, put, percent1, percent, count, THIN } = dppa.shapes;
   const WORDS = {
     idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
-    measuring: "measuring …", exporting: "exporting …",
+    measuring: "measuring …", counting: "counting …", exporting: "exporting …",
   };
   const STOPS = { stop: "chat", "score-stop": "score" };
   const TICK_MS = 1000;

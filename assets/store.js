@@ -11,13 +11,14 @@
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
       overrides: {}, // module -> its own pruning rate, a share
+      partner: "", // whom the drawn model is compared with; empty: all others
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
     },
     methods: [], // every method there is: words, settings, what is known before a merge
     tables: {}, // reference -> decoded table
     trouble: "",
     exact: null, // the server's last exact plan
-    activity: { chat: "idle", score: "idle", see: "idle", merge: "idle" },
+    activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle" },
     measuring: "", // what is measured before another significance can be drawn
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}
@@ -111,8 +112,15 @@
   dppa.shows = () => (dppa.staged() ? "plan" : dppa.method().shows);
   // A coefficient is a number, or a curve of [layer, number] points where there are any.
   dppa.weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
+  dppa.coefficientAt = ({ coefficient, curve }, layer) => {
+    if (!curve?.length) return coefficient;
+    const after = curve.findIndex(([at]) => at >= layer);
+    if (after <= 0) return after < 0 ? curve[curve.length - 1][1] : curve[0][1];
+    const [[low, first], [high, last]] = [curve[after - 1], curve[after]];
+    return first + ((layer - low) / (high - low)) * (last - first);
+  };
   dppa.decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
-  const deciding = () => dppa.state.models.filter(dppa.decides).map((m) => m.ref);
+  const deciding = dppa.deciding = () => dppa.state.models.filter(dppa.decides).map((m) => m.ref);
   // Rates of single modules count where the method prunes; by name, as Python sorts them.
   dppa.held = () => (dppa.pruner() ? Object.entries(dppa.state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
   dppa.setting = (method, item) => {
@@ -181,10 +189,13 @@
 
   const plotSettings = () => [dppa.state.base, pruningChoice(), dppa.held()];
   const settingsOf = (s) => [s.base, s.pruning, s.overrides];
+  // Whether tables were made for what the controls say, but for the rate.
+  dppa.fits = (settings) => same(settingsOf(settings), plotSettings());
+  dppa.settingsKey = () => JSON.stringify(plotSettings(), nine);
   // The exact plan of the model in focus, if it was made for exactly what the controls say.
   dppa.exactPlan = () => {
     const exact = dppa.exact;
-    if (!exact || !same(settingsOf(exact.settings), plotSettings())) return null;
+    if (!exact || !dppa.fits(exact.settings)) return null;
     if (!same(exact.settings.levels, dppa.levels())) return null;
     return exact.plans[dppa.state.focus] || null;
   };
@@ -250,6 +261,7 @@
     return out.buffer;
   }
   const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+  dppa.unpack = unpack;
   function unpack({ dtype, shape, offset, scale, steps, data }) {
     const codes = new TYPES[dtype](bytes(data));
     const values = new Float64Array(codes.length);

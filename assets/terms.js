@@ -11,6 +11,7 @@
     energy: "The sum of the squared changes. A few large changes hold most of it.",
     "|d|": "d is a change: an entry of the domain model minus the same entry of the base. |d| is its size without the sign.",
     "Fisher information": "How strongly the model's answers would change with this weight: the mean squared gradient on questions of its domain.",
+    "opposite signs": "One model makes this weight larger, the other smaller: merged, they take from each other. Two models without anything in common would do so in half of all. A negative coefficient turns a model's signs round.",
     input: "What comes in where this weight is multiplied, over all tokens of questions of the model's domain.",
     partition: "A band of the kept changes, by size. Each has its own factor under Amplify.",
     level: "A pruning rate at which a band ends: above the line of 90 % lies the strongest tenth.",

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { percent, level, three } = dppa.shapes;
+  const { percent, percent1, level, three } = dppa.shapes;
 
   const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
   const label = (reference) => dppa.names[reference]?.label ?? reference;
@@ -42,7 +42,8 @@
   const first = (text) => text[0].toUpperCase() + text.slice(1);
   const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
 
-  function heatmap({ quantity, cells, rate, energy, shows }, focus) {
+  function heatmap(view, focus) {
+    const { quantity, cells, rate, energy, shows } = view;
     const who = label(focus);
     const { text } = dppa.QUANTITIES[quantity];
     const byThird = thirds(cells, text);
@@ -58,6 +59,11 @@
       const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
       return `${what} of ${who} ${did} most${and(kept)}`;
     }
+    if (quantity === "relative") {
+      if (alike) return `All matrices of ${who} moved ${percent(best.value)} of their size`;
+      return `The ${matrices(best)} of ${who} moved furthest, ${percent(best.value)} of their size`;
+    }
+    if (dppa.isPair(quantity)) return pairs(view, who, byKind);
     if (quantity === "along") {
       const all = mean(cells.map((cell) => cell.along));
       const much = `${percent(all)} of ${who}'s change is in the merge`;
@@ -74,6 +80,35 @@
     if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
     const does = quantity === "rate" ? "lose" : "keep";
     return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
+  }
+
+  // Of the drawn model and those it is compared with, element by element.
+  const others = () => dppa.partner() ? label(dppa.partner()) : "the others";
+  function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
+    const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
+    if (counting) {
+      const running = dppa.activity.conflict === "counting";
+      return `What ${who} and ${others()} both ${keep} is ${running ? "being counted" : "not counted yet"}`;
+    }
+    const where = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
+    if (quantity === "overlap") {
+      if (met.overlap === null) return `${who} ${keeps} nothing`;
+      const they = dppa.partner() ? `${others()} ${keeps}` : `${first(others())} each ${keep}`;
+      return `${they} ${percent(met.overlap)} of what ${who} ${keeps}, ${where}`;
+    }
+    if (met.conflict === null) return `${who} and ${others()} ${keep} nothing in common`;
+    return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${where}`;
+  }
+  // Two lines of the tip.
+  function meets({ index, meets: now }, pruned) {
+    const before = dppa.meeting()?.(index, 0);
+    const share = (value) => (value === null || value === undefined ? "–" : percent1(value));
+    const was = (value) => (pruned && before ? ` (unpruned ${share(value)})` : "");
+    const they = `${dppa.partner() ? others() : "each other model"} ${pruned ? "keeps" : "changes"}`;
+    return [
+      `of those ${they} ${share(now.overlap)}${was(before?.overlap)}`,
+      `with opposite signs ${share(now.conflict)}${was(before?.conflict)}`,
+    ];
   }
 
   // The layers by what their bars show; those that read the same are named together.
@@ -115,7 +150,8 @@
   }
 
   // --- how to read the plots ------------------------------------------------------------------
-  function readHeatmap({ quantity, shows, changed }) {
+  function readHeatmap({ quantity, shows, changed, pruned }) {
+    if (dppa.isPair(quantity)) return `${dppa.QUANTITIES[quantity].how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
     const bar = shows !== "whole" ? " Bar: share kept." : changed !== null ? " Bar: share changed." : "";
     return `${dppa.QUANTITIES[quantity].how}${bar}`;
   }
@@ -141,7 +177,7 @@
   };
   const score = () => SCORES[dppa.state.significance];
 
-  dppa.words = { score, heatmap, layers, distribution, label, readHeatmap, readLayers, readDistribution };
+  dppa.words = { score, others, meets, heatmap, layers, distribution, label, readHeatmap, readLayers, readDistribution };
   dppa.QUANTITIES = {
     significance: {
       title: "significance", unit: "significance: share of outliers", text: smallPercent,
@@ -164,6 +200,18 @@
         if (score().short !== "|d|") return "Colour, number: mean score of a matrix's changes, by which they are ranked.";
         return "Colour, number: mean size of a change [|d|], domain model minus base.";
       },
+    },
+    relative: {
+      title: "relative change ‖d‖/‖W‖", unit: "‖d‖ / ‖W‖: size of the change by that of the weights", text: percent1,
+      how: "Colour, number: root of a matrix's summed squared changes, by the same of the base's weights.",
+    },
+    overlap: {
+      title: "overlap with others", unit: "share that both keep", text: percent,
+      get how() { return `Colour, number: of the changes ${label(dppa.state.focus)} keeps, the share ${dppa.partner() ? `${others()} keeps` : "another model keeps (mean of the pairs)"} too.`; },
+    },
+    conflict: {
+      title: "conflict with others", unit: "share with opposite signs", text: percent,
+      get how() { return `Colour, number: of the changes that both keep, the share with [opposite signs]${dppa.partner() ? "" : ", all pairs together"}.`; },
     },
     energy: {
       title: "retained energy", unit: "share of Σd² kept", text: percent,

@@ -34,6 +34,8 @@ class Page:
     offer: OfferView
     pruning: AdvancedPruning
     see: SeeView
+    conflict: gr.HTML
+    """Hands over what pairs of models both keep."""
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from components.drawing import drawn_with
 from components.figures import exact_value, outcome_value, plots_value, short_name
 from components.live import live, static
 from components.session import Session
 from components.studio import Emit, Job, Studio
 from components.theme import BASE_COLOUR, model_colours
-from dppa_core.density import Override, PruningParameters
+from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.plan import PruningPlan
 from dppa_core.recipe import recipe_hash
@@ -61,7 +62,7 @@ def plots_payload(
         look: The model to draw from now on; empty for the one that is drawn.
     """
     references = tuple(model.reference for model in session.models)
-    parameters = _drawn_with(session, studio)
+    parameters = drawn_with(session, studio)
     tables = {name: studio.table(session.base, name, parameters) for name in references}
     names = {
         name: {"label": short_name(name), "colour": colour}
@@ -70,15 +71,6 @@ def plots_payload(
     names[session.base] = {"label": short_name(session.base), "colour": BASE_COLOUR}
     value = plots_value(tables, session, outliers=parameters.k_module)
     return {**value, "names": names, "adopt": adopt, "look": look}
-
-
-def _drawn_with(session: Session, studio: Studio) -> PruningParameters:
-    """What densities are worked out with; of methods that plan nothing only |d| is drawn."""
-    if session.pruning is None:
-        return replace(session.parameters, significance="magnitude")
-    first = session.models[0].reference
-    plan = studio.plan(session.base, first, session.levels, session.pruning)
-    return plan.parameters if plan else replace(session.parameters, significance="magnitude")
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:

@@ -17,6 +17,7 @@ STYLES = (
     "chat.css",
     "offer.css",
     "tune.css",
+    "see.css",
     "export.css",
     "views.css",
 )
@@ -29,6 +30,8 @@ SCRIPTS = (
     "heatmap.js",
     "bars.js",
     "distribution.js",
+    "view.js",
+    "conflict.js",
     "plots.js",
     "curve.js",
     "controls.js",

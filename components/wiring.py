@@ -24,6 +24,7 @@ from components.session import Session
 from components.significance import measuring
 from components.studio import Studio
 from components.wiring_models import wire_models, wire_offer
+from components.wiring_see import wire_see
 from components.wiring_tune import opening, wire_tune
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipe import recipe_hash
@@ -44,6 +45,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     wire_models(page, studio)
     wire_offer(page, studio)
     wire_tune(page, studio)
+    wire_see(page, studio)
     _wire_opening(blocks, page, studio)
 
 

@@ -9,6 +9,7 @@ from components.api import add_api
 from components.attribution import build_attribution, wire_attribution
 from components.chat import build_chat
 from components.compare import build_compare, wire_compare
+from components.conflict import build_conflict
 from components.evaluate import build_score, wire_score
 from components.export import build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
@@ -71,6 +72,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             see = build_see()
             compare = build_compare()
             attribution = build_attribution()
+            conflict = build_conflict()
         with gr.Column(elem_id="side-column"):
             build_panes()
             with gr.Column(elem_id="chat-pane", elem_classes="pane"):
@@ -103,7 +105,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_push(push, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
-    return Page(controls, view, offer, pruning, see, chat, status, tune, timer)
+    return Page(controls, view, offer, pruning, see, conflict, chat, status, tune, timer)
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:

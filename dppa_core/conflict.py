@@ -7,7 +7,7 @@ kept. A pair keeps an element at as many rates as the smaller of the two reaches
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float32, Int64, UInt8, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters, densities_at, significance
+from dppa_core.density import Override, PruningParameters, densities_at, significance
 from dppa_core.partition import Cut, Selection, mix, select
+from dppa_core.plan import held_densities
 from dppa_core.table import RATES, Grid, axes, plain
 
 _PREFIX = np.uint32(16)
@@ -40,12 +41,20 @@ class Meeting:
 
 
 def grid_selections(
-    profile: DeltaProfile, parameters: PruningParameters
+    profile: DeltaProfile,
+    parameters: PruningParameters,
+    overrides: Mapping[str, Override] | None = None,
 ) -> tuple[tuple[Selection, ...], ...]:
-    """Where the border of every module lies at every rate of the grid, without overrides."""
+    """Where the border of every module lies at every rate of the grid.
+
+    An override holds at every rate but 0, where everything is kept in any case: what stands there
+    is what both change.
+    """
     adjustment = significance(profile, parameters).adjustment
     numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
-    density = densities_at(adjustment, numel, np.linspace(0, 1, RATES))
+    held = held_densities(profile, overrides or {})
+    density = densities_at(adjustment, numel, np.linspace(0, 1, RATES), held)
+    density[0] = 1.0
     return tuple(
         tuple(select(item, float(share), parameters.ties) for share in density[:, index])
         for index, item in enumerate(profile.modules)

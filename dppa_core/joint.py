@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,7 +27,7 @@ from dppa_core.chunks import CHUNK, Loader, TensorPair
 from dppa_core.conflict import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
 from dppa_core.cuts import find_cuts
 from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters
+from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import InvalidValue
 from dppa_core.floats import to_float32
 from dppa_core.kernels import get_backend
@@ -48,6 +48,7 @@ def count_meetings(
     base: str,
     models: Sequence[str],
     parameters: PruningParameters | None = None,
+    overrides: Mapping[str, Override] | None = None,
     *,
     public: bool = False,
     progress: Progress | None = None,
@@ -62,6 +63,7 @@ def count_meetings(
         base: Reference of the base.
         models: References of two domain models or more, each once.
         parameters: Strength, significance and ties; the paper's by default.
+        overrides: Module name -> rate of its own, in every model: see `grid_selections`.
         public: Whether strangers choose; see `open_checkpoint`.
         progress: Told module by module.
         stop: Ends it between two chunks.
@@ -71,6 +73,7 @@ def count_meetings(
 
     Raises:
         InvalidValue: fewer than two models, or one twice.
+        UnknownName: an override for a module there is not.
         Cancelled: `stop` was set.
         CheckpointError, IncompatibleCheckpoints, NonFiniteWeights: as profiles do.
     """
@@ -79,32 +82,18 @@ def count_meetings(
             f"Conflict is counted between two domain models or more, got {', '.join(models)}. "
             "One model that is named twice is the usual cause."
         )
-    parameters = parameters or PruningParameters()
-    opened = [
-        open_checkpoint(name, public=public, progress=progress, stop=stop)
-        for name in (base, *models)
-    ]
-    aligned = align(opened[0], opened[1:], models)
-    scores = [
-        score_of(
-            parameters.significance,
-            one if place in aligned.foreign else opened[0],
-            one,
-            None,
-            label=models[place],
-            progress=progress,
-            stop=stop,
-        )
-        for place, one in enumerate(opened[1:])
-    ]
+    settings = _Settings(parameters or PruningParameters(), dict(overrides or {}))
+    aligned, scores = _opened(
+        base, models, settings.parameters.significance, public, progress, stop
+    )
     pairs = tuple(combinations(range(len(models)), 2))
-    paths = {pair: _path(aligned, pair, scores, parameters) for pair in pairs}
+    paths = {pair: _path(aligned, pair, scores, settings) for pair in pairs}
     names = {pair: (models[pair[0]], models[pair[1]]) for pair in pairs}
     found = {pair: _load(paths[pair], names[pair]) for pair in pairs}
     missing = [pair for pair in pairs if found[pair] is None]
     wanted = sorted({place for pair in missing for place in pair})
     subjects = {
-        place: _subject(aligned, place, (base, models[place]), scores[place], parameters, stop)
+        place: _subject(aligned, place, (base, models[place]), scores[place], settings, stop)
         for place in wanted
     }
     if missing:
@@ -113,6 +102,40 @@ def count_meetings(
             found[pair] = Meeting(*names[pair], kept, both, opposed)
             _save(paths[pair], kept, both, opposed)
     return tuple(one for one in found.values() if one is not None)
+
+
+def _opened(
+    base: str,
+    models: Sequence[str],
+    significance: str,
+    public: bool,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> tuple[Alignment, list[Score | None]]:
+    """The models, and what ranks the elements of each."""
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    mine, *theirs = (open_checkpoint(name, public=public, **told) for name in (base, *models))
+    aligned = align(mine, theirs, models)
+    scores = [
+        score_of(
+            significance,
+            one if place in aligned.foreign else mine,
+            one,
+            None,
+            label=models[place],
+            **told,
+        )
+        for place, one in enumerate(theirs)
+    ]
+    return aligned, scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What decides which elements are kept."""
+
+    parameters: PruningParameters
+    overrides: dict[str, Override]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,12 +154,18 @@ def _subject(
     place: int,
     names: tuple[str, str],
     score: Score | None,
-    parameters: PruningParameters,
+    settings: _Settings,
     stop: Stop | None,
 ) -> _Subject:
     tuned = aligned.tuned[place]
     profile = kept_profile(aligned.base, tuned, names=names, workers=1, stop=stop, score=score)
-    return _Subject(tuned, names[1], profile, grid_selections(profile, parameters), score)
+    return _Subject(
+        tuned,
+        names[1],
+        profile,
+        grid_selections(profile, settings.parameters, settings.overrides),
+        score,
+    )
 
 
 Counts = tuple[Int64[ndarray, "two N R"], Int64[ndarray, "N R"], Int64[ndarray, "N R"]]
@@ -233,13 +262,13 @@ def _path(
     aligned: Alignment,
     pair: tuple[int, int],
     scores: Sequence[Score | None],
-    parameters: PruningParameters,
+    settings: _Settings,
 ) -> Path:
     parts = [str(_FORMAT), aligned.base.content_hash()]
     for place in pair:
         score = scores[place]
         parts += [aligned.tuned[place].content_hash(), score.key if score else ""]
-    parts.append(json.dumps(asdict(parameters), sort_keys=True))
+    parts.append(json.dumps(asdict(settings), sort_keys=True))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return cache_folder("conflicts") / f"{key}.npz"
 

@@ -116,7 +116,7 @@ def plan_pruning(
     rates = check_levels(list(levels))
     parameters = parameters or PruningParameters()
     score = significance(profile, parameters)
-    held = _held(profile, overrides or {})
+    held = held_densities(profile, overrides or {})
     density = level_densities(profile, score.adjustment, rates, held)
     modules = tuple(
         _plan_module(item, score.module[index], density[:, index], parameters.ties)
@@ -156,7 +156,8 @@ def level_densities(
     return np.stack(rows)
 
 
-def _held(profile: DeltaProfile, overrides: Mapping[str, Override]) -> dict[int, float]:
+def held_densities(profile: DeltaProfile, overrides: Mapping[str, Override]) -> dict[int, float]:
+    """Index of a module -> the density an override gives it; raises UnknownName for no module."""
     places = {item.module.name: index for index, item in enumerate(profile.modules)}
     for name in overrides:
         if name not in places:

@@ -69,6 +69,7 @@ SHARED |= {"conversation", "question"}
 SHARED |= {"running"}
 SHARED |= {"report", "report_figures"}
 SHARED |= {"session_json", "session_levels", "session_state", "curve", "link"}
+SHARED |= {"presets", "studio", "method_choice", "drawing"}
 COMPOSERS = {
     "workbench",
     "page",
@@ -76,6 +77,7 @@ COMPOSERS = {
     "wiring_models",
     "wiring_chat",
     "wiring_tune",
+    "wiring_see",
 }  # lay the views out, and wire them; only they know them
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
 

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.figures import whole_json
+from components.figures import settings_json, whole_json
 from components.models import chosen_reference, chosen_references, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
@@ -414,3 +414,29 @@ def test_an_allowance_is_per_visitor_and_comes_back() -> None:
         allowance.spend("one", 1)
     time.sleep(0.06)
     allowance.spend("one", 1)
+
+
+# conflict is counted on request
+
+
+def test_pairs_of_the_models_that_take_part_are_counted(page: gr.Blocks) -> None:
+    seen = press(page, "on_count")["conflict"]
+    names = [model.reference for model in first_session().models]
+    assert seen["models"] == names
+    assert [(one["first"], one["second"]) for one in seen["pairs"]] == [
+        (names[0], names[1]),
+        (names[0], names[2]),
+        (names[1], names[2]),
+    ]
+    assert seen["settings"] == settings_json(first_session())
+
+
+def test_one_model_alone_meets_nobody(page: gr.Blocks) -> None:
+    one = {"base": "zoo:base", "models": [{"ref": "zoo:math", "on": True, "coefficient": 1}]}
+    assert press(page, "on_count", models=json.dumps(one))["conflict"]["pairs"] == []
+
+
+def test_a_model_that_cannot_be_counted_is_named(page: gr.Blocks) -> None:
+    rows = [{"ref": name, "on": True, "coefficient": 1} for name in ("zoo:math", "/no/such")]
+    with pytest.raises(gr.Error, match="/no/such"):
+        press(page, "on_count", models=json.dumps({"base": "zoo:base", "models": rows}))

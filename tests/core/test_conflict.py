@@ -8,8 +8,8 @@ import pytest
 
 from dppa_core import joint
 from dppa_core.conflict import Meeting, Reach, kept_at, meet, pack_meetings
-from dppa_core.density import PruningParameters
-from dppa_core.errors import Cancelled, InvalidValue, MissingCheckpoint
+from dppa_core.density import Override, PruningParameters
+from dppa_core.errors import Cancelled, InvalidValue, MissingCheckpoint, UnknownName
 from dppa_core.joint import count_meetings
 from dppa_core.partition import Cut, mix
 from dppa_core.plan import plan_pruning
@@ -91,6 +91,21 @@ def test_what_a_model_keeps_is_what_its_plan_says(zoo_env: Path, significance: s
         assert pair.kept[0, :, 80].tolist() == [module.kept for module in plan.modules]
     assert (pair.both <= pair.kept.min(axis=0)).all() and (pair.opposed <= pair.both).all()
     assert (np.diff(pair.both) <= 0).all() and not pair.both[:, -1].any()
+
+
+def test_an_override_holds_at_every_rate_and_the_others_make_up_for_it(zoo_env: Path) -> None:
+    profile = cached_profile("zoo:base", "zoo:math")
+    held = {profile.modules[3].module.name: Override(0.5)}
+    (pair,) = count_meetings("zoo:base", NAMES[:2], None, held)
+    plan = plan_pruning(profile, (0.8,), overrides=held)
+    assert pair.kept[0, :, 80].tolist() == [module.kept for module in plan.modules]
+    assert len(set(pair.both[3, 1:])) == 1
+    (free,) = count_meetings("zoo:base", NAMES[:2])
+    assert (pair.both[:, 0] == free.both[:, 0]).all() and (
+        pair.both[:, 80] != free.both[:, 80]
+    ).any()
+    with pytest.raises(UnknownName, match="no module 'layers.9'"):
+        count_meetings("zoo:base", NAMES[:2], None, {"layers.9": Override(0.5)})
 
 
 def test_pairs_that_were_counted_are_read_again(

@@ -269,6 +269,21 @@ def test_a_packed_table_of_32_layers_is_below_100_kb() -> None:
     assert len(json.dumps(pack_table(table))) < 100_000
 
 
+def test_the_relative_change_of_a_cell_is_that_of_its_modules_together() -> None:
+    """Two experts in one cell, deltas (3, 4) and (0, 12), bases of squares 4 and 165."""
+    found = [
+        ModuleProfile(module(0, 2), np.array([3, 4], np.float32), *_ones(2), 4.0),
+        ModuleProfile(module(0, 2), np.array([0, 12], np.float32), *_ones(2), 165.0),
+    ]
+    table = rate_table(DeltaProfile("b", "t", tuple(found), 0))
+    assert table.squares.tolist() == [[169]]
+    assert table.relative.tolist() == [[1.0]]
+
+
+def _ones(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(size, np.int64), np.zeros(size, np.float32)
+
+
 def test_a_cell_without_a_module_is_marked() -> None:
     rng = np.random.default_rng(0)
     modules = tuple(profile_of(rng.normal(size=50).astype(np.float32), i) for i in range(3))

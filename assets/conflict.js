@@ -1,0 +1,93 @@
+// Where the drawn model meets the others: asks for counts while they are looked at, looks them up.
+// The server counts every pair once, at every rate; what the slider needs is then here.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const ASK_MS = 150; // after the last move
+
+  // Models that take part beside the drawn one; none where that does not take part itself.
+  dppa.partners = () => {
+    const all = dppa.deciding();
+    return all.includes(dppa.state.focus) ? all.filter((name) => name !== dppa.state.focus) : [];
+  };
+  dppa.partner = () => {
+    const all = dppa.partners();
+    return all.length === 1 ? all[0] : all.includes(dppa.state.partner) ? dppa.state.partner : "";
+  };
+
+  let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
+  let asked = ""; // what the last question was about
+  let progress = "";
+
+  function take(value) {
+    if (!value) return;
+    progress = value.counting ?? "";
+    if (value.pairs) {
+      dppa.busy("conflict", "idle");
+      if (dppa.fits(value.settings)) {
+        const key = dppa.settingsKey();
+        if (known.key !== key) known = { key, pairs: new Map() };
+        for (const pair of value.pairs) known.pairs.set(`${pair.first}|${pair.second}`, unpacked(pair));
+      }
+      asked = ""; // an answer to an older question is followed by another one
+    }
+    dppa.redraw();
+  }
+  const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
+  const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, dppa.unpack(pair[name])]));
+  function between(one, other) {
+    const found = known.pairs.get(`${one}|${other}`);
+    if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
+    const turned = known.pairs.get(`${other}|${one}`);
+    return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
+  }
+  // A negative coefficient turns a model's changes round: then those that agreed are opposed.
+  function turnedRound(name, layer) {
+    const model = dppa.state.models.find((m) => m.ref === name);
+    return model !== undefined && dppa.coefficientAt(model, layer) < 0;
+  }
+
+  // What the drawn model and those it is compared with both keep: a function of (cell, rate), or
+  // null while it is not counted. Shares of the cell's elements, summed over the pairs.
+  dppa.meeting = () => {
+    const { focus } = dppa.state, table = dppa.table(), partner = dppa.partner();
+    const others = partner ? [partner] : dppa.partners();
+    if (!table || !others.length || known.key !== dppa.settingsKey()) return null;
+    const turned = (name) => table.layers.map((layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
+    const pairs = others.map((name) => ({ arrays: between(focus, name), turned: turned(name) }));
+    if (pairs.some(({ arrays }) => arrays === null)) return null;
+    return (cell, rate) => {
+      const at = (values) => dppa.at(values, cell, table.count, rate);
+      const sum = { kept: 0, both: 0, opposed: 0 };
+      for (const { arrays, turned } of pairs) {
+        const both = at(arrays.both), opposed = at(arrays.opposed);
+        sum.kept += at(arrays.kept);
+        sum.both += both;
+        sum.opposed += turned[Math.floor(cell / table.kinds.length)] ? both - opposed : opposed;
+      }
+      return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
+    };
+  };
+  dppa.countingNow = () => progress;
+
+  dppa.part("conflict", ({ get, watch, trigger }) => {
+    let timer = 0;
+    const ask = () => {
+      if (!dppa.isPair(dppa.state.quantity) || dppa.meeting() || dppa.activity.conflict === "counting") return;
+      if (!dppa.exact || !dppa.partners().length) return;
+      const question = JSON.stringify([dppa.settingsKey(), dppa.deciding()]);
+      if (question === asked) return; // it has failed: the notice says why
+      asked = question;
+      progress = "";
+      dppa.busy("conflict", "counting");
+      trigger("count");
+    };
+    watch(take);
+    take(get());
+    dppa.paint(() => {
+      if (!dppa.isPair(dppa.state.quantity) || dppa.meeting()) return;
+      clearTimeout(timer);
+      timer = setTimeout(ask, ASK_MS);
+    });
+  });
+})();

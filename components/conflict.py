@@ -1,0 +1,63 @@
+"""Where domain models meet: counted on request, in the background of the page.
+
+Knows sessions and the studio; drawn by assets/conflict.js and the heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from components.drawing import drawn_with
+from components.figures import settings_json
+from components.live import live
+from components.session import Session
+from components.studio import Emit, Studio
+from dppa_core.conflict import pack_meetings
+from dppa_core.density import Override
+
+
+def build_conflict() -> gr.HTML:
+    """An element without a look of its own: it asks for counts and hands them over."""
+    return live("conflict", None, events=("count",))
+
+
+def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
+    """Count all pairs of the models that take part, in a thread of its own.
+
+    Closing it ends that. What was counted before is read from the disk.
+
+    Yields:
+        {"counting": how far it is} a few times a second, and at the end the pairs with the
+        settings they belong to; no pairs where fewer than two models take part.
+
+    Raises:
+        DppaError: a model cannot be read, or the counting was stopped.
+    """
+    names, found = session.deciding, list[dict[str, Any]]()
+    parameters = drawn_with(session, studio)
+    held = {name: Override(rate) for name, rate in session.held}
+
+    def work(emit: Emit, stop: Event) -> None:
+        from dppa_core.joint import count_meetings  # noqa: PLC0415  (numba)
+
+        def tell(done: int, total: int, what: str) -> None:
+            emit((f"{what} ({done} of {total})",))
+
+        meetings = count_meetings(
+            session.base, names, parameters, held, public=studio.public, progress=tell, stop=stop
+        )
+        profile = studio.profile(session.base, names[0])
+        found.extend(pack_meetings(profile, meetings))
+
+    if len(names) > 1:
+        job = studio.start(work)
+        for batch in job.batches(every=0.2):
+            if batch:
+                yield {"counting": str(batch[-1][0])}
+        if job.error is not None:
+            raise job.error
+    yield {"settings": settings_json(session), "models": list(names), "pairs": found}

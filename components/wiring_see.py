@@ -1,0 +1,43 @@
+"""What follows what in the middle column, beside the plots that sliders move.
+
+Every handler takes a dict keyed by component and gives a dict back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from components.conflict import conflict_payload
+from components.forms import PRIVATE, activity_script
+from components.live import pack
+from components.notices import show_errors
+from components.page import Page
+from components.studio import Studio
+
+COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
+"""One count at a time for all visitors together: it keeps a core busy, but nobody waiting."""
+
+
+def wire_see(page: Page, studio: Studio) -> None:
+    """Set up what the views of the middle column ask for."""
+    _wire_conflict(page, studio)
+
+
+def _wire_conflict(page: Page, studio: Studio) -> None:
+    controls, conflict = page.controls, page.conflict
+
+    @show_errors
+    def on_count(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        for value in conflict_payload(controls.session(values), studio):
+            yield {conflict: pack(value)}
+
+    counted = conflict.count(
+        on_count,
+        inputs=controls.inputs,
+        outputs=[conflict],
+        trigger_mode="always_last",
+        preprocess=False,  # a number box half typed is no error
+        **COUNTING,
+    )
+    counted.failure(None, js=activity_script("conflict", "idle"), **PRIVATE)
