@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,8 @@ class Reach:
         # Elements of one threshold side by side: each is then compared with that one's cuts only.
         tied = tied[np.argsort(below[tied], kind="stable")]
         hashes, groups = mix(places[tied], self._seed), below[tied]
-        starts = np.flatnonzero(np.diff(groups, prepend=-1)) if tied.size else tied
-        for start, stop in zip(starts, [*starts[1:], tied.size], strict=True):
+        bounds = [*np.flatnonzero(np.diff(groups, prepend=-1)), tied.size]
+        for start, stop in pairwise(bounds):
             first = int(groups[start])
             end = int(np.searchsorted(self._bits, self._bits[first], side="right"))
             rising = self._cuts[first:end][::-1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 from numpy import ndarray
 
 from dppa_core.alignment import Alignment, align
@@ -29,7 +29,6 @@ from dppa_core.cuts import find_cuts
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import InvalidValue
-from dppa_core.floats import to_float32
 from dppa_core.kernels import get_backend
 from dppa_core.modules import Module
 from dppa_core.pairs import match_tensors
@@ -37,7 +36,7 @@ from dppa_core.partition import Selection, tensor_seed
 from dppa_core.profile import kept_profile, tensor_pair
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.releaser import Releaser
-from dppa_core.scoring import Score, Scoring, ranked_by
+from dppa_core.scoring import Score, Scoring, ranked_by, ranked_chunk
 from dppa_core.sources import open_checkpoint
 from dppa_core.table import RATES
 
@@ -220,7 +219,8 @@ class _Pass:
             check(self._stop)
             reach, down = {}, {}
             for place, pair in pairs.items():
-                delta, magnitudes = self._chunk(pair, place, start)
+                stop, scoring = min(start + CHUNK, pair.numel), self._scoring(pair, place)
+                delta, magnitudes = ranked_chunk(self._loader, pair, scoring, start, stop)
                 reach[place] = reaches[place].of(magnitudes, start)
                 down[place] = np.signbit(delta)
                 alone[place] += count_reaches(reach[place])
@@ -241,21 +241,6 @@ class _Pass:
     def _scoring(self, pair: TensorPair, place: int) -> Scoring | None:
         score = self._subjects[place].score
         return score.of(pair.name, self._places[place][pair.name]) if score else None
-
-    def _chunk(
-        self, pair: TensorPair, place: int, start: int
-    ) -> tuple[Float32[ndarray, " n"], Float32[ndarray, " n"]]:
-        """d, and what ranks it."""
-        stop = min(start + CHUNK, pair.numel)
-        tuned = to_float32(pair.finetuned[start:stop], pair.finetuned_dtype)
-        delta = tuned - to_float32(pair.base[start:stop], pair.base_dtype)
-        scoring = self._scoring(pair, place)
-        if scoring is None:
-            self._loader.note((stop - start) * (pair.base.itemsize + pair.finetuned.itemsize))
-            return delta, np.abs(delta)
-        scores = np.empty(stop - start, np.float32)
-        scoring.score(self._loader.kernels, *self._loader.chunk(pair, start, stop), start, scores)
-        return delta, scores
 
 
 def _path(

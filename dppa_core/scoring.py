@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.chunks import CHUNK, Loader, TensorPair
+from dppa_core.floats import to_float32
 from dppa_core.kernels import Kernels, Stored
 from dppa_core.partition import tensor_seed
 
@@ -93,6 +94,28 @@ class Score:
 
 
 RANDOM = Score("random", "random")
+
+
+def ranked_chunk(
+    loader: Loader, pair: TensorPair, scoring: Scoring | None, start: int, stop: int
+) -> tuple[Chunk, Chunk]:
+    """d of some neighbours in a tensor, and what ranks them: |d|, or the score.
+
+    Args:
+        loader: What reads the weights.
+        pair: Both sides of the tensor.
+        scoring: What ranks its elements, if not |d|.
+        start: Flat index of the first.
+        stop: And where they end; as many as a chunk holds.
+    """
+    base, tuned = loader.chunk(pair, start, stop)
+    scores = None
+    if scoring is not None:
+        scores = np.empty(stop - start, np.float32)
+        scoring.score(loader.kernels, base, tuned, start, scores)
+    raw = pair.base[start:stop], pair.finetuned[start:stop]
+    delta = to_float32(raw[1], pair.finetuned_dtype) - to_float32(raw[0], pair.base_dtype)
+    return delta, np.abs(delta) if scores is None else scores
 
 
 class ScoredLoader(Loader):

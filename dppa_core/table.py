@@ -19,6 +19,8 @@ from dppa_core.modules import order_kinds
 
 RATES = 101
 BINS = 48
+FEW = 8
+"""Modules in one cell up to which the page is told their names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +32,8 @@ class RateTable:
 
     layers: tuple[int, ...]
     kinds: tuple[str, ...]
+    modules: tuple[tuple[str, ...], ...]
+    """Names of the modules in every cell, layer by layer."""
     rates: Float64[ndarray, " R"]
     """Overall pruning rates 0, 0.01, …, 1."""
     density: Float32[ndarray, "L M R"]
@@ -71,6 +75,7 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     return RateTable(
         layers=layers,
         kinds=kinds,
+        modules=grid.names(profile),
         rates=rates,
         density=grid.spread(density.T).astype(np.float32),
         energy=grid.spread(np.array([p[1] for p in places]).reshape(-1, RATES)).astype(np.float32),
@@ -168,6 +173,13 @@ class Grid:
         for layer, kind, numel in self._cells:
             self.numel[layer, kind] += numel
 
+    def names(self, profile: DeltaProfile) -> tuple[tuple[str, ...], ...]:
+        """Names of the modules in every cell, row by row."""
+        found: list[list[str]] = [[] for _ in range(self.numel.size)]
+        for (layer, kind, _), item in zip(self._cells, profile.modules, strict=True):
+            found[layer * self.numel.shape[1] + kind].append(item.module.name)
+        return tuple(map(tuple, found))
+
     def total(self, values: Float64[ndarray, " N"]) -> Float64[ndarray, "L M"]:
         """Sums of one number per module; 0 where no module lies."""
         cells = np.zeros(self.numel.shape)
@@ -191,10 +203,12 @@ def pack_table(table: RateTable) -> dict[str, Any]:
     An array is {"dtype": "u8" | "f32", "shape", "offset", "scale", "steps", "data": base64, little
     endian}. A value is offset + scale * code; where `steps`, code is the running sum along the
     last axis. Cells that do not exist have numel 0, whatever the other arrays hold there.
+    "modules" holds the names in each cell, none where there are more than `FEW`.
     """
     return {
         "layers": list(table.layers),
         "kinds": list(table.kinds),
+        "modules": [list(names) if len(names) <= FEW else [] for names in table.modules],
         "rates": {"start": 0.0, "step": 1 / (RATES - 1), "count": RATES},
         "density": _falling(table.density),
         "energy": _falling(table.energy),

@@ -39,7 +39,7 @@ CORE_LAYERS = tuple(
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated joint
+        calibrated joint closeup
         merge merger mergekit comparison diff card export fingerprints
         """,
         # models in memory

@@ -30,6 +30,11 @@ def test_the_reach_of_an_element_is_the_number_of_rates_at_which_it_is_kept() ->
     assert found[:2].tolist() == [0, 0] and tied == [2, 3] and found[4] == 5
 
 
+def test_where_nothing_equals_a_threshold_no_order_is_asked_for() -> None:
+    cuts = [Cut(1.0, 5), Cut(1.0000001, 0)]
+    assert Reach(cuts, 0).of(np.array([1.0000002, 0.9], np.float32), 0).tolist() == [2, 0]
+
+
 def test_reaches_do_not_depend_on_where_a_tensor_is_cut() -> None:
     rng = np.random.default_rng(0)
     values = (rng.integers(0, 40, 5000) / 8).astype(np.float32)

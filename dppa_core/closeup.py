@@ -1,0 +1,176 @@
+"""One module, looked at closely: which rows and columns hold what is kept of it.
+
+Knows one pair of tensors. It is read once, in blocks of rows; memory does not grow with it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from dppa_core.alignment import align
+from dppa_core.calibrated import score_of
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import CHUNK, Loader, TensorPair
+from dppa_core.conflict import Reach
+from dppa_core.cuts import find_cuts
+from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.floats import FLOATS
+from dppa_core.kernels import get_backend
+from dppa_core.modules import Module, find_modules
+from dppa_core.pairs import match_tensors
+from dppa_core.partition import Cut, Selection, tensor_seed
+from dppa_core.profile import tensor_pair
+from dppa_core.progress import Stop, check
+from dppa_core.releaser import Releaser
+from dppa_core.scoring import Scoring, ranked_by, ranked_chunk
+from dppa_core.sources import open_checkpoint
+
+_EVERYTHING = Cut(0.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row or a column of a module."""
+
+    index: int
+    """From 0; of experts in one tensor, rows go on from one to the next."""
+    share: float
+    """Of the module's sum of kept d², in [0, 1]."""
+    kept: int
+    """Elements kept in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closeup:
+    """What is kept of one module, by rows and columns as they lie on disk."""
+
+    module: str
+    shape: tuple[int, int]
+    """Rows, columns."""
+    kept: int
+    square: float
+    """Sum of kept d²."""
+    rows: tuple[Line, ...]
+    """The strongest ones, strongest first; none that keeps nothing."""
+    columns: tuple[Line, ...]
+
+
+def look_closely(
+    base: str,
+    finetuned: str,
+    module: str,
+    selection: Selection | None = None,
+    *,
+    significance: str = "magnitude",
+    top: int = 5,
+    public: bool = False,
+    stop: Stop | None = None,
+) -> Closeup:
+    """Find the rows and columns of a module that hold most of its kept d².
+
+    Args:
+        base: Reference of the base.
+        finetuned: Reference of the domain model.
+        module: Short name, as "layers.3.mlp.down_proj".
+        selection: What is kept: of a plan's level. None: every change.
+        significance: What ranks elements in that plan.
+        top: How many of each.
+        public: Whether strangers choose; see `open_checkpoint`.
+        stop: Ends it between two blocks of rows.
+
+    Raises:
+        UnknownName: there is no such module.
+        DamagedCheckpoint: the files are not those the plan was made for.
+        CheckpointError, IncompatibleCheckpoints: see `open_checkpoint` and `match_tensors`.
+    """
+    mine = open_checkpoint(base, public=public, stop=stop)
+    theirs = open_checkpoint(finetuned, public=public, stop=stop)
+    aligned = align(mine, (theirs,), (finetuned,))
+    reader = theirs if aligned.foreign else mine
+    score = score_of(significance, reader, theirs, None, label=finetuned, stop=stop)
+    mine, theirs = aligned.base, aligned.tuned[0]
+    found = _module(mine, module)
+    place = match_tensors(mine, theirs, finetuned)[found.tensor]
+    scoring = score.of(found.tensor, place) if score else None
+    loader = Loader(get_backend("numba"), Releaser((mine, theirs)).read)
+    pair = tensor_pair(mine, theirs, found.tensor, place)
+    cut = _EVERYTHING
+    if selection is not None:
+        ((cut, _),) = find_cuts(ranked_by(loader, scoring), pair, [selection])
+    columns = found.shape[-1]
+    shape = found.numel // columns, columns
+    return _Sums(shape).add(loader, pair, scoring, cut, stop).closeup(found.name, top)
+
+
+def _module(base: Checkpoint, name: str) -> Module:
+    shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
+    modules = {one.name: one for one in find_modules(shapes)}
+    if name not in modules:
+        raise UnknownName(f"No module {name!r}. {did_you_mean(name, modules)}")
+    return modules[name]
+
+
+class _Sums:
+    """Kept elements and their d², by rows and by columns."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        self._squares = tuple(np.zeros(length) for length in shape)
+        self._counts = tuple(np.zeros(length, np.int64) for length in shape)
+
+    def add(
+        self, loader: Loader, pair: TensorPair, scoring: Scoring | None, cut: Cut, stop: Stop | None
+    ) -> _Sums:
+        """Read the tensor once, some rows at a time."""
+        rows, columns = self._shape
+        reach = Reach([cut], tensor_seed(pair.name))
+        block = max(CHUNK // columns, 1)
+        for first in range(0, rows, block):
+            check(stop)
+            last = min(first + block, rows)
+            parts = [
+                self._kept(loader, pair, scoring, reach, start, min(start + CHUNK, last * columns))
+                for start in range(first * columns, last * columns, CHUNK)
+            ]
+            kept = np.concatenate(parts).reshape(last - first, columns)
+            squares, inside = kept * kept, kept != 0
+            self._squares[0][first:last] = squares.sum(axis=1)
+            self._squares[1][:] += squares.sum(axis=0)
+            self._counts[0][first:last] = inside.sum(axis=1)
+            self._counts[1][:] += inside.sum(axis=0)
+        return self
+
+    @staticmethod
+    def _kept(
+        loader: Loader,
+        pair: TensorPair,
+        scoring: Scoring | None,
+        reach: Reach,
+        start: int,
+        end: int,
+    ) -> Float64[ndarray, " n"]:
+        delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
+        return np.where(reach.of(magnitudes, start) > 0, delta, 0).astype(np.float64)
+
+    def closeup(self, name: str, top: int) -> Closeup:
+        """The strongest lines of both directions."""
+        total = math.fsum(self._squares[0])
+        rows, columns = (
+            _strongest(squares, counts, total, top)
+            for squares, counts in zip(self._squares, self._counts, strict=True)
+        )
+        return Closeup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
+
+
+def _strongest(
+    squares: Float64[ndarray, " n"], counts: Int64[ndarray, " n"], total: float, top: int
+) -> tuple[Line, ...]:
+    order = np.argsort(-squares, kind="stable")[:top]
+    return tuple(
+        Line(int(i), float(squares[i] / total), int(counts[i])) for i in order if squares[i] > 0
+    )

@@ -1,0 +1,73 @@
+"""One module closely: rows and columns by hand, as sorting says, and what is refused."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.closeup import look_closely
+from dppa_core.density import PruningParameters
+from dppa_core.errors import NotAllowed, UnknownName
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile
+from tests.reference import slow
+from tests.tiny import TinyLlama
+
+NAME = "layers.1.mlp.down_proj"
+TENSOR = f"model.{NAME}.weight"
+
+
+def test_rows_and_columns_of_a_change_by_hand(
+    tiny_models: dict[str, TinyLlama], tmp_path: Path
+) -> None:
+    """Of a matrix of 32 x 48 three entries change: by 3 and 4 in row 5, by 12 in row 7."""
+    base = tiny_models["base"]
+    arrays = {name: array.copy() for name, array in base.arrays.items()}
+    for row, column, step in ((5, 1, 3.0), (5, 2, -4.0), (7, 2, 12.0)):
+        arrays[TENSOR][row, column] = base.arrays[TENSOR][row, column] + step
+    TinyLlama(base.shape, arrays).save(tmp_path / "tuned", dtype="F32")
+    base.save(tmp_path / "base", dtype="F32")
+    found = look_closely(str(tmp_path / "base"), str(tmp_path / "tuned"), NAME)
+    assert found.shape == (32, 48) and found.kept == 3
+    assert found.square == pytest.approx(169, rel=1e-5)
+    assert [(line.index, line.kept) for line in found.rows] == [(7, 1), (5, 2)]
+    assert [(line.index, line.kept) for line in found.columns] == [(2, 2), (1, 1)]
+    assert [line.share for line in found.columns] == pytest.approx([160 / 169, 9 / 169], rel=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.8, 0.97])
+def test_what_a_plan_keeps_is_what_sorting_keeps(zoo_env: Path, rate: float) -> None:
+    plan = plan_pruning(cached_profile("zoo:base", "zoo:math"), (rate,))
+    module = next(item for item in plan.modules if item.name == NAME)
+    found = look_closely("zoo:base", "zoo:math", NAME, module.levels[-1].selection, top=48)
+    weights = slow.read(zoo_env / "base"), slow.read(zoo_env / "math")
+    slowly = next(one for one in slow.plan(*weights, [rate]) if one.module.name == NAME)
+    kept = np.where(slowly.masks[0], slowly.module.d, 0).astype(np.float64).reshape(32, 48)
+    assert found.kept == module.kept == np.count_nonzero(kept)
+    assert found.square == pytest.approx((kept**2).sum(), rel=1e-9)
+    by_column = (kept**2).sum(axis=0)
+    assert [line.index for line in found.columns] == np.argsort(-by_column)[
+        : len(found.columns)
+    ].tolist()
+    assert math.fsum(line.share for line in found.rows) == pytest.approx(1 if found.kept else 0)
+    assert sum(line.kept for line in found.rows) == found.kept
+
+
+def test_another_score_decides_what_is_kept(zoo_env: Path) -> None:
+    from dppa_core.calibrated import ranked_profile  # noqa: PLC0415
+
+    profile = ranked_profile("zoo:base", "zoo:math", "random")
+    plan = plan_pruning(profile, (0.8,), PruningParameters(significance="random"))
+    module = next(item for item in plan.modules if item.name == NAME)
+    selection = module.levels[-1].selection
+    found = look_closely("zoo:base", "zoo:math", NAME, selection, significance="random")
+    assert found.kept == module.kept
+    assert found.square < look_closely("zoo:base", "zoo:math", NAME).square
+
+
+def test_what_is_not_there_is_named(zoo_env: Path) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'layers.1.mlp.down_proj'"):
+        look_closely("zoo:base", "zoo:math", "layers.1.mlp.down_porj")
+    with pytest.raises(NotAllowed):
+        look_closely("zoo:base", str(zoo_env / "math"), NAME, public=True)
