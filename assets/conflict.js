@@ -17,11 +17,9 @@
 
   let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
   let asked = ""; // what the last question was about
-  let progress = "";
 
   function take(value) {
     if (!value) return;
-    progress = value.counting ?? "";
     if (value.pairs) {
       dppa.busy("conflict", "idle");
       if (dppa.fits(value.settings)) {
@@ -68,17 +66,17 @@
       return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
     };
   };
-  dppa.countingNow = () => progress;
+  // Asked for, and it has failed: the notice has said why.
+  dppa.countFailed = () => dppa.activity.conflict === "idle" && asked !== "" && asked === question();
+  const question = () => JSON.stringify([dppa.settingsKey(), dppa.deciding()]);
 
   dppa.part("conflict", ({ get, watch, trigger }) => {
     let timer = 0;
     const ask = () => {
       if (!dppa.isPair(dppa.state.quantity) || dppa.meeting() || dppa.activity.conflict === "counting") return;
       if (!dppa.exact || !dppa.partners().length) return;
-      const question = JSON.stringify([dppa.settingsKey(), dppa.deciding()]);
-      if (question === asked) return; // it has failed: the notice says why
-      asked = question;
-      progress = "";
+      if (question() === asked) return; // not again, where it has failed
+      asked = question();
       dppa.busy("conflict", "counting");
       trigger("count");
     };

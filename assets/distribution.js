@@ -25,9 +25,9 @@
       put(root, "viewBox", `0 0 ${width} ${HEIGHT}`);
       put(root, "width", width);
       put(root, "height", HEIGHT);
-      const clip = svg("clipPath", { id: "distribution-clip" }, svg("defs", {}, root));
+      const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root));
       svg("rect", { x: LEFT, y: 0, width: Math.max(width - LEFT - RIGHT, 1), height: HEIGHT }, clip);
-      const inside = svg("g", { "clip-path": "url(#distribution-clip)" }, root);
+      const inside = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
       all = svg("path", { class: "all" }, inside);
       const count = view.levels.length;
       bands = Array.from({ length: count }, (_, i) => count - 1 - i).map((k) => ({
@@ -87,7 +87,7 @@
         build();
         redrawFixed();
       }
-      say(title, dppa.words.score().axis);
+      say(title, view.axisTitle ?? dppa.words.score().axis);
       const { kept_histogram: kept, count } = view.table;
       for (const { k, path } of bands) {
         const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : dppa.at(kept, b, count, view.levels[k]));

@@ -12,9 +12,10 @@
 
   const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
-  // onPoint(index or null): the cell under the pointer or the keyboard's choice. The colours are of
-  // amounts; or of signs, where zero lies in the middle of the scale.
-  function heatmap(root, onPoint, { colour: viridis, ink: inkOn } = dppa.shapes.amounts) {
+  // onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index): it was
+  // clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
+  // middle of the scale.
+  function heatmap(root, onPoint, { colour: viridis, ink: inkOn } = dppa.shapes.amounts, onPick = () => {}) {
     let built = "";
     let cells = [];
     let bar = null;
@@ -40,7 +41,10 @@
         const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
         const text = row >= 20 && step >= 38
           ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
-        return { g, value, kept, text, full: step - 6, box: { x, y, width: step, height: row } };
+        const size = row >= 20 ? 5 : 3;
+        const [right, middle] = [x + step - 3 - size, y + 2 + size];
+        const mark = svg("path", { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` }, g);
+        return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
       });
       bar = colourbar(width, TOP + row * layers.length + 14);
       chosen = -1;
@@ -87,6 +91,8 @@
         const part = cells[i];
         const known = cell.value !== null;
         const share = high > low ? (cell.value - low) / (high - low) : 0.5;
+        put(part.g, "data-own", cell.marked);
+        put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
         put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
         put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");
         put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
@@ -111,12 +117,16 @@
     const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target.closest?.("g.cell"));
     root.addEventListener("pointermove", (event) => choose(indexOf(event)));
     root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
-    root.addEventListener("click", (event) => choose(indexOf(event)));
+    root.addEventListener("click", (event) => {
+      choose(indexOf(event));
+      if (chosen >= 0) onPick(chosen);
+    });
     root.addEventListener("blur", () => choose(-1));
     root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(0); });
     root.addEventListener("keydown", (event) => {
       const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
       if (event.key === "Escape") choose(-1);
+      if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen); }
       if (!by || !cells.length) return;
       event.preventDefault();
       choose(neighbour(Math.max(chosen, 0), by));

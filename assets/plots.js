@@ -16,9 +16,12 @@
     focus.before(html("span", { class: "swatch", "aria-hidden": "true" }));
     const partner = select(bar, "partner", "with", "Whom it is compared with, element by element.");
     partner.addEventListener("change", () => dppa.set({ partner: partner.value }));
+    const own = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
+    own.addEventListener("click", () => dppa.override(Object.keys(dppa.state.overrides), null));
     const pair = html("div", { class: "pair" }, host);
-    const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell.");
+    const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
+    html("section", { id: "drill-place", hidden: "" }, host); // filled by drill.js
     const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");
@@ -29,7 +32,10 @@
 
     let pointed = null;
     let view = null;
-    const heatmap = dppa.plots.heatmap(first.root, (index) => { pointed = index; showTip(true); });
+    const heatmap = dppa.plots.heatmap(first.root, (index) => { pointed = index; showTip(true); }, undefined, (index) => {
+      const { layer, kind } = view.cells[index];
+      dppa.pick({ layer, kind });
+    });
     const bars = dppa.plots.bars(second.root);
     const distribution = dppa.plots.distribution(third.root, (zoomed) => { reset.hidden = !zoomed; });
     reset.addEventListener("click", () => distribution.reset());
@@ -45,7 +51,8 @@
       const merged = cell.changed === null ? []
         : [`changed ${percent1(cell.changed)} · of ${dppa.words.label(dppa.state.focus)} ${percent(cell.along)} in the merge`];
       const lines = [
-        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`, ...kept, ...met, ...merged,
+        `layer ${cell.layer}, ${cell.kind} · ${count(cell.numel)} weights`,
+        ...(cell.own === null ? [] : [`◆ its own pruning rate: ${level(cell.own)}`]), ...kept, ...met, ...merged,
         ...(met.length ? [] : [`significance ${three(100 * cell.significance)}\u2009% · mean ${dppa.words.score().short} ${three(cell.mean)}`]),
       ];
       while (tip.children.length > lines.length) tip.lastChild.remove();
@@ -75,6 +82,9 @@
     dppa.paint((input) => {
       syncChoices(quantity, focus);
       syncPartner(partner);
+      const held = dppa.held().length;
+      own.hidden = held === 0;
+      say(own, `◆ ${held} overridden · clear`);
       if (!sizes || !dppa.table()) return;
       view = dppa.makeView();
       const colour = dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)";
@@ -202,7 +212,7 @@
     if (!twin.details.open) return; // nobody reads it now
     const { title } = dppa.QUANTITIES[view.quantity];
     const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
-    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)}${at}`);
-    view.cells.forEach((cell, i) => say(twin.cells[i], cell.value === null ? "–" : view.scale.text(cell.value)));
+    say(twin.caption, `${title} of ${dppa.words.label(dppa.state.focus)}${at}${view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own" : ""}`);
+    view.cells.forEach((cell, i) => say(twin.cells[i], (cell.value === null ? "–" : view.scale.text(cell.value)) + (cell.marked ? " ◆" : "")));
   }
 })();

@@ -11,6 +11,7 @@
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
       overrides: {}, // module -> its own pruning rate, a share
+      picked: null, // {layer, kind} of the cell that is looked at closely
       partner: "", // whom the drawn model is compared with; empty: all others
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
     },
@@ -274,7 +275,7 @@
     return values;
   }
   function decode(packed) {
-    const table = { layers: packed.layers, kinds: packed.kinds, count: packed.rates.count };
+    const table = { layers: packed.layers, kinds: packed.kinds, modules: packed.modules, count: packed.rates.count };
     for (const [name, array] of Object.entries(packed)) {
       if (array && array.data !== undefined) table[name] = unpack(array);
     }

@@ -14,13 +14,72 @@
       if (numel > 0) {
         cells.push({
           layer, kind, l, index, numel, significance: table.significance[index], mean: table.mean_magnitude[index],
-          relative: table.relative[index], squares: table.squares[index],
+          relative: table.relative[index], squares: table.squares[index], modules: table.modules[index],
         });
       }
     }));
     cached = { table, cells };
     return cells;
   }
+  // --- rates of single matrices: those hold, and the others make up for them ------------------
+  // A cell is held where all its matrices have one rate of their own; marked where any has.
+  let free = { table: null, which: "", kept: [] }; // what the cells that are not held keep at every rate
+  function holdOn(table, cells) {
+    const rates = new Map(dppa.held());
+    let all = 0, held = 0;
+    for (const cell of cells) {
+      const own = cell.modules.map((name) => rates.get(name)).filter((rate) => rate !== undefined);
+      cell.marked = own.length > 0;
+      cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0] : null;
+      all += cell.numel;
+      if (cell.own !== null) held += cell.numel * (1 - cell.own);
+    }
+    const any = cells.some((cell) => cell.own !== null);
+    const which = any ? cells.map((cell) => +(cell.own !== null)).join("") : "";
+    if (any && (free.table !== table || free.which !== which)) free = { table, which, kept: freeKept(table, cells) };
+    return { all, held, any };
+  }
+  function freeKept(table, cells) {
+    const loose = cells.filter((cell) => cell.own === null);
+    return Array.from({ length: table.count }, (_, r) =>
+      loose.reduce((sum, cell) => sum + cell.numel * table.density[cell.index * table.count + r], 0));
+  }
+  // The overall rate at which the cells that are not held would keep what the held ones leave over.
+  function makesUp(hold, level, last) {
+    if (!hold.any) return level;
+    const wanted = (1 - level) * hold.all - hold.held * ((1 - level) / (1 - last));
+    const { kept } = free;
+    const r = kept.findIndex((value) => value <= wanted);
+    if (r <= 0) return r < 0 ? 1 : 0;
+    return (r - 1 + (kept[r - 1] - wanted) / (kept[r - 1] - kept[r])) / (kept.length - 1);
+  }
+  // Kept share and energy of a cell at one level: held cells by their own rate, others by the level's.
+  function lookUp(table, cell, level, last, others) {
+    if (cell.own === null) return [keptAt(table, cell, others), dppa.at(table.energy, cell.index, table.count, others)];
+    const density = (1 - cell.own) * ((1 - level) / (1 - last));
+    return [Math.min(density, table.nonzero[cell.index]), dppa.at(table.energy, cell.index, table.count, rateOf(table, cell, density))];
+  }
+  // Where a cell's own curve has a density, as an overall rate.
+  function rateOf(table, cell, density) {
+    const at = (r) => table.density[cell.index * table.count + r];
+    let low = 0, high = table.count - 1;
+    if (at(0) <= density) return 0;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (at(middle) > density) low = middle; else high = middle;
+    }
+    const step = at(low) - at(high);
+    return (low + (step > 0 ? (at(low) - density) / step : 0)) / (table.count - 1);
+  }
+  // Of every level of a view: [kept share, energy] of a cell, those of the levels before included.
+  dppa.levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((one, k) => (shows === "random"
+    ? [1 - one, 1 - one] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
+  // Of every partition of a cell: [kept share, energy] between its level and the one before.
+  dppa.partitionsOf = (view, cell) => {
+    const found = dppa.levelsOf(view, cell);
+    if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact where the plan is
+    return found.map(([kept, energy], k) => (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
+  };
   const keptAt = (table, cell, rate) =>
     Math.max(Math.min(dppa.at(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);
 
@@ -53,18 +112,20 @@
     const quantity = dppa.quantity();
     const meeting = dppa.isPair(quantity) ? dppa.meeting() : null;
     const pruned = shows === "plan" ? rate : 0; // what stays of other methods is not known element by element
-    const numel = cells.reduce((sum, cell) => sum + cell.numel, 0);
+    const hold = holdOn(table, cells);
+    const numel = hold.all;
+    const rates = levels.map((one) => makesUp(hold, one, rate));
     const known = plan ? new Map(plan.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
     let kept = 0, energy = 0, weight = 0;
     for (const cell of cells) {
       const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
       const pair = known?.get(`${cell.layer}/${cell.kind}`)
-        ?? (shows === "plan" ? [keptAt(table, cell, rate), dppa.at(table.energy, cell.index, table.count, rate)] : [1 - rate, 1 - rate]);
+        ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1]) : [1 - rate, 1 - rate]);
       cell.kept = shows === "whole" ? changed : pair[0];
       cell.energy = pair[1];
       cell.changed = changed;
       cell.along = along;
-      cell.meets = meeting && meeting(cell.index, pruned);
+      cell.meets = meeting && meeting(cell.index, pruned && cell.own !== null ? Math.max(pruned, 0.01) : pruned);
       cell.value = {
         significance: cell.significance, density: pair[0], rate: 1 - pair[0], mean: cell.mean,
         relative: cell.relative, energy: cell.energy, changed, along,
@@ -75,16 +136,16 @@
     const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
     const share = plan ? plan.kept / plan.numel : kept / numel;
     return {
-      table, levels, rate, cells, numel, shows, share, changed, quantity, pruned,
+      table, levels, rates, rate, cells, numel, shows, share, changed, quantity, pruned, picked: dppa.state.picked,
       counting: dppa.isPair(quantity) && !meeting, met: meeting && totalOf(cells),
       exact: shows === "plan" ? plan !== null : dppa.isCurrent(),
       key: `${table.layers}/${table.kinds}`, pair: `${dppa.state.base}|${dppa.state.focus}|${dppa.state.significance}|${table.edges[0]}`,
       kept: plan ? plan.kept : kept,
       energy: plan ? plan.energy : weight ? energy / weight : 1,
       thresholds: plan ? plan.thresholds : shows !== "plan" ? []
-        : levels.map((level) => [0, 1, 2].map((row) => dppa.at(table.thresholds, row, table.count, level))),
+        : rates.map((one) => [0, 1, 2].map((row) => dppa.at(table.thresholds, row, table.count, one))),
       scale: scaleOf(cells, quantity),
-      ...barsOf({ table, shows, cells, levels, plan, share, changed }),
+      ...barsOf({ table, shows, cells, levels, rates, plan, share, changed }),
     };
   };
   // Of all cells together: numbers of elements, not the mean of shares.
@@ -101,10 +162,10 @@
       [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
   }
   // What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
-  function barsOf({ table, shows, cells, levels, plan, share, changed }) {
+  function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
     if (shows === "plan" || shows === "random") {
       const even = (level) => table.layers.map(() => 1 - level);
-      const bands = plan?.bands ?? levels.map((level) => (shows === "random" ? even(level) : bandAt(table, cells, level)));
+      const bands = plan?.bands ?? levels.map((level, k) => (shows === "random" ? even(level) : bandAt(table, cells, level, levels[levels.length - 1], rates[k])));
       return { bands, middle: share, axis: "share of the layer's changes kept" };
     }
     const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
@@ -117,10 +178,10 @@
     const total = sizes.reduce((a, b) => a + b, 0) || 1;
     return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
   }
-  function bandAt(table, cells, level) {
+  function bandAt(table, cells, level, last, others) {
     const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
     for (const cell of cells) {
-      kept[cell.l] += keptAt(table, cell, level) * cell.numel;
+      kept[cell.l] += lookUp(table, cell, level, last, others)[0] * cell.numel;
       all[cell.l] += cell.numel;
     }
     return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));

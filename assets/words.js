@@ -87,8 +87,7 @@
   function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
     const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
     if (counting) {
-      const running = dppa.activity.conflict === "counting";
-      return `What ${who} and ${others()} both ${keep} is ${running ? "being counted" : "not counted yet"}`;
+      return `What ${who} and ${others()} both ${keep} ${dppa.countFailed() ? "could not be" : "is being"} counted`;
     }
     const where = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
     if (quantity === "overlap") {

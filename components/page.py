@@ -36,6 +36,7 @@ class Page:
     see: SeeView
     conflict: gr.HTML
     """Hands over what pairs of models both keep."""
+    drill: gr.HTML
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML

@@ -33,6 +33,7 @@ SCRIPTS = (
     "view.js",
     "conflict.js",
     "plots.js",
+    "drill.js",
     "curve.js",
     "controls.js",
     "overrides.js",

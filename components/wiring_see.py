@@ -9,19 +9,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.conflict import conflict_payload
+from components.drill import drill_payload, wanted
 from components.forms import PRIVATE, activity_script
 from components.live import pack
 from components.notices import show_errors
 from components.page import Page
-from components.studio import Studio
+from components.studio import Recent, Studio
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
 """One count at a time for all visitors together: it keeps a core busy, but nobody waiting."""
 
 
+LOOKING = {"concurrency_id": "look", "concurrency_limit": 2, **PRIVATE}
+"""Reading one matrix; for many visitors two at a time."""
+
+
 def wire_see(page: Page, studio: Studio) -> None:
     """Set up what the views of the middle column ask for."""
     _wire_conflict(page, studio)
+    _wire_drill(page, studio)
 
 
 def _wire_conflict(page: Page, studio: Studio) -> None:
@@ -41,3 +47,23 @@ def _wire_conflict(page: Page, studio: Studio) -> None:
         **COUNTING,
     )
     counted.failure(None, js=activity_script("conflict", "idle"), **PRIVATE)
+
+
+def _wire_drill(page: Page, studio: Studio) -> None:
+    controls, drill, looks = page.controls, page.drill, Recent(100)
+
+    @show_errors
+    def on_look(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        for value in drill_payload(session, wanted(values[drill], session), studio, looks):
+            yield {drill: pack(value)}
+
+    looked = drill.look(
+        on_look,
+        inputs=controls.inputs | {drill},
+        outputs=[drill],
+        trigger_mode="always_last",
+        preprocess=False,
+        **LOOKING,
+    )
+    looked.failure(None, js=activity_script("drill", "idle"), **PRIVATE)

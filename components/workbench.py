@@ -10,6 +10,7 @@ from components.attribution import build_attribution, wire_attribution
 from components.chat import build_chat
 from components.compare import build_compare, wire_compare
 from components.conflict import build_conflict
+from components.drill import build_drill
 from components.evaluate import build_score, wire_score
 from components.export import build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
@@ -73,6 +74,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             compare = build_compare()
             attribution = build_attribution()
             conflict = build_conflict()
+            drill = build_drill()
         with gr.Column(elem_id="side-column"):
             build_panes()
             with gr.Column(elem_id="chat-pane", elem_classes="pane"):
@@ -105,7 +107,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_push(push, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
-    return Page(controls, view, offer, pruning, see, conflict, chat, status, tune, timer)
+    return Page(controls, view, offer, pruning, see, conflict, drill, chat, status, tune, timer)
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:

@@ -6,6 +6,7 @@ Knows profiles, not weights. The page looks values up; it never computes them it
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +66,9 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     rates = np.linspace(0, 1, RATES)
     numel = np.array([item.numel for item in profile.modules], dtype=np.int64)
     density = densities_at(score.adjustment, numel, rates)
-    places = [_place(profile.modules, density[:, n], n) for n in range(len(profile.modules))]
-    edges = _edges(profile)
-    counts = [_coarse(item, edges) for item in profile.modules]
+    places = [place_at(item, density[:, n]) for n, item in enumerate(profile.modules)]
+    edges = edges_of(profile.modules)
+    counts = [coarse(item, edges) for item in profile.modules]
     kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
     histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
     layers, kinds = axes(profile)
@@ -105,11 +106,10 @@ def _nothing() -> Float64[ndarray, "B R"]:
     return np.zeros((BINS, RATES))
 
 
-def _place(
-    modules: tuple[ModuleProfile, ...], density: Float64[ndarray, " R"], index: int
+def place_at(
+    item: ModuleProfile, density: Float64[ndarray, " R"]
 ) -> tuple[Float64[ndarray, " R"], Float64[ndarray, " R"], Float64[ndarray, " R"]]:
-    """Threshold, energy share and kept elements of one module at all rates."""
-    item = modules[index]
+    """Threshold, energy share and kept elements of one module at falling densities."""
     rank = np.minimum((item.numel * (1 - density)).astype(np.int64), item.numel - 1)
     place = np.searchsorted(item.below, rank, side="right") - 1
     kept = np.minimum(np.rint(item.numel * density), item.nonzero)
@@ -120,8 +120,9 @@ def _place(
     return item.magnitudes_at(rank), share, kept
 
 
-def _edges(profile: DeltaProfile) -> Float64[ndarray, " edges"]:
-    found = [m.magnitudes[m.magnitudes > 0] for m in profile.modules]
+def edges_of(modules: Sequence[ModuleProfile]) -> Float64[ndarray, " edges"]:
+    """Borders of `BINS` bins for the |d| of some modules, evenly spaced on a logarithmic scale."""
+    found = [m.magnitudes[m.magnitudes > 0] for m in modules]
     found = [values for values in found if values.size]
     if not found:
         return np.geomspace(1e-8, 1.0, BINS + 1)
@@ -131,7 +132,8 @@ def _edges(profile: DeltaProfile) -> Float64[ndarray, " edges"]:
     return np.geomspace(low, top * 1.000001 if low < top else low * 10, BINS + 1)
 
 
-def _coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndarray, " B"]:
+def coarse(item: ModuleProfile, edges: Float64[ndarray, " edges"]) -> Int64[ndarray, " B"]:
+    """Elements in each bin; d = 0 is left out, and what is smaller than all lies in the first."""
     where = np.clip(np.searchsorted(edges, item.magnitudes, side="right") - 1, 0, BINS - 1)
     live = item.magnitudes > 0
     counts = np.bincount(where[live], weights=item.counts[live], minlength=BINS)

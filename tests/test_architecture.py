@@ -30,6 +30,7 @@ CORE_LAYERS = tuple(
         methods plan table
         sampling
         conflict
+        conflict cell
         licences quantisation vocabulary
         """,
         # files, and the loops over their bytes

@@ -1,0 +1,136 @@
+"""One matrix closely: how large its changes are, its rows and columns, a rate of its own.
+
+Knows sessions and the studio; drawn by assets/drill.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from components.figures import settings_json
+from components.live import live
+from components.session import Session
+from components.session_json import parsed
+from components.studio import Emit, Recent, Studio
+from dppa_core.cell import cell_table, pack_cell
+from dppa_core.density import Override
+from dppa_core.errors import InvalidValue
+from dppa_core.partition import Selection
+from dppa_core.table import FEW
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cell of which model."""
+
+    model: str
+    layer: int
+    kind: str
+
+
+def build_drill() -> gr.HTML:
+    """The part below the heatmap; empty until a cell is chosen."""
+    return live("drill", None, events=("look",))
+
+
+def wanted(value: object, session: Session) -> Wanted:
+    """Read what the page asks for: {"model", "layer", "kind"}.
+
+    Raises:
+        InvalidValue: no cell, or of a model that is not in the list.
+    """
+    asked = parsed(value)
+    if not isinstance(asked, Mapping):
+        raise InvalidValue(f"Which matrix? The page sent {value!r:.80}.")
+    model, layer, kind = (asked.get(name) for name in ("model", "layer", "kind"))
+    if model not in {one.reference for one in session.models}:
+        raise InvalidValue(f"{model!r:.80} is not in the list of models.")
+    if isinstance(layer, bool) or not isinstance(layer, int) or not isinstance(kind, str):
+        raise InvalidValue(f"A matrix is a layer and a kind, got {layer!r:.80} and {kind!r:.80}.")
+    return Wanted(str(model), layer, kind)
+
+
+def drill_payload(
+    session: Session, cell: Wanted, studio: Studio, looks: Recent
+) -> Iterator[dict[str, Any]]:
+    """The cell from the profile at once, then its rows and columns, read in a thread of its own.
+
+    Args:
+        session: With the plan that says what is kept.
+        cell: Which one.
+        studio: For profile and plan.
+        looks: What was read before.
+
+    Raises:
+        DppaError: there is no such matrix, or a file cannot be read any more.
+    """
+    ranked_by = session.ranked_by
+    profile = studio.profile(session.base, cell.model, ranked_by)
+    table = cell_table(profile, cell.layer, cell.kind)
+    value = {
+        "model": cell.model,
+        "layer": cell.layer,
+        "kind": cell.kind,
+        "settings": settings_json(session),
+        **pack_cell(table),
+    }
+    if len(table.modules) > FEW:
+        yield {**value, "lines": []}
+        return
+    yield {**value, "lines": None}
+    chosen = _selections(session, cell.model, studio)
+    key = (session.base, cell, ranked_by, tuple(chosen.get(name) for name in table.modules))
+    found = looks.find(key)
+    if found is None:
+        found = looks.keep(key, list(_lines(session, cell.model, table.modules, chosen, studio)))
+    yield {**value, "lines": found}
+
+
+def _selections(session: Session, model: str, studio: Studio) -> dict[str, Selection]:
+    """Module -> what is kept of it; empty where no plan says."""
+    if session.pruning is None:
+        return {}
+    held = {name: Override(rate) for name, rate in session.held}
+    plan = studio.plan(session.base, model, session.levels, session.pruning, held)
+    return {item.name: item.levels[-1].selection for item in plan.modules} if plan else {}
+
+
+def _lines(
+    session: Session,
+    model: str,
+    modules: tuple[str, ...],
+    chosen: Mapping[str, Selection],
+    studio: Studio,
+) -> Iterator[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    def work(_emit: Emit, stop: Event) -> None:
+        from dppa_core.closeup import look_closely  # noqa: PLC0415  (numba)
+
+        for name in modules:
+            one = look_closely(
+                session.base,
+                model,
+                name,
+                chosen.get(name),
+                significance=session.ranked_by,
+                public=studio.public,
+                stop=stop,
+            )
+            rows, columns = (
+                [[line.index, line.share, line.kept] for line in lines]
+                for lines in (one.rows, one.columns)
+            )
+            found.append({"module": name, "shape": one.shape, "rows": rows, "columns": columns})
+
+    job = studio.start(work)
+    for _ in job.batches():
+        pass
+    if job.error is not None:
+        raise job.error
+    yield from found

@@ -1,0 +1,80 @@
+"""One cell of the heatmap by itself: its |d| by size, and what it keeps at every rate of its own.
+
+Knows profiles, not weights. Several modules of one kind in one layer (experts) share a cell: then
+they are taken as having one rate, and the threshold is that of the middle one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from dppa_core.deltas import DeltaProfile
+from dppa_core.errors import UnknownName
+from dppa_core.table import RATES, coarse, edges_of, place_at, plain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellTable:
+    """What is known of one cell at the rates 0, 0.01, …, 1, whatever a plan gives it."""
+
+    modules: tuple[str, ...]
+    shape: tuple[int, ...]
+    """Of each module."""
+    numel: int
+    nonzero: int
+    """Elements with d != 0: no more can be kept."""
+    edges: Float64[ndarray, " edges"]
+    histogram: Int64[ndarray, " B"]
+    """Elements by |d|; d = 0 is left out."""
+    threshold: Float64[ndarray, " R"]
+    energy: Float64[ndarray, " R"]
+    """Retained share of the sum of d²."""
+
+
+def cell_table(profile: DeltaProfile, layer: int, kind: str) -> CellTable:
+    """The table of a cell.
+
+    Raises:
+        UnknownName: there is no module of that kind in that layer.
+    """
+    items = [m for m in profile.modules if (m.module.layer, m.module.kind) == (layer, kind)]
+    if not items:
+        raise UnknownName(
+            f"No matrix {kind!r:.80} in layer {layer}. The heatmap shows all there are."
+        )
+    density = 1 - np.linspace(0, 1, RATES)
+    places = [place_at(item, density) for item in items]
+    squares = np.array([item.delta_square for item in items])
+    energy = sum(
+        (p[1] * square for p, square in zip(places, squares, strict=True)), np.zeros(RATES)
+    )
+    edges = edges_of(items)
+    return CellTable(
+        modules=tuple(item.module.name for item in items),
+        shape=items[0].module.shape,
+        numel=sum(item.numel for item in items),
+        nonzero=sum(item.nonzero for item in items),
+        edges=edges,
+        histogram=np.sum([coarse(item, edges) for item in items], axis=0),
+        threshold=np.median([p[0] for p in places], axis=0),
+        energy=energy / squares.sum() if squares.sum() > 0 else np.ones(RATES),
+    )
+
+
+def pack_cell(table: CellTable) -> dict[str, Any]:
+    """The table as JSON; arrays as in `pack_table`."""
+    return {
+        "modules": list(table.modules),
+        "shape": list(table.shape),
+        "numel": table.numel,
+        "nonzero": table.nonzero,
+        "edges": plain(table.edges),
+        "histogram": plain(table.histogram),
+        "threshold": plain(table.threshold),
+        "energy": plain(table.energy),
+    }

@@ -1,0 +1,109 @@
+"""One matrix closely: opened by click and key, a rate of its own, marks, the way back."""
+
+import pytest
+
+from dppa_core.closeup import look_closely
+from dppa_core.density import Override
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile
+from tests.e2e.conftest import Visit
+from tests.e2e.studio import Studio
+
+MATH, KEY = "zoo:math", "layers.1.self_attn.k_proj"
+CELL = '#heatmap g.cell[data-layer="1"][data-kind="k"]'
+KEPT = "() => Object.fromEntries(dppa.view().cells.map(c => [`${c.layer} ${c.kind}`, c.kept]))"
+
+
+def opened(studio: Studio) -> None:
+    studio.page.locator(CELL).click()
+    studio.page.locator("#drill-place .drill-list li").first.wait_for()
+
+
+def plan(rate: float | None, levels: tuple[float, ...] = (0.9, 0.8)) -> dict[str, float]:
+    """ "layer kind" -> share kept, as the library plans it."""
+    held = {} if rate is None else {KEY: Override(rate)}
+    modules = plan_pruning(cached_profile("zoo:base", MATH), levels, overrides=held).modules
+    return {f"{m.layer} {m.kind}": m.kept / m.numel for m in modules}
+
+
+def test_a_click_opens_a_matrix_with_its_strongest_rows(studio: Studio) -> None:
+    studio.wait_exact(80)
+    assert not studio.page.locator("#drill-place").is_visible()
+    opened(studio)
+    title = studio.page.locator("#drill-place h3").inner_text()
+    assert title.startswith("Layer 1, k keeps 15")
+    found = plan_pruning(cached_profile("zoo:base", MATH), (0.9, 0.8))
+    module = next(m for m in found.modules if m.name == KEY)
+    lines = look_closely("zoo:base", MATH, KEY, module.levels[-1].selection)
+    rows = studio.page.locator("#drill-place .drill-list").first.locator("li > span:first-child")
+    assert rows.all_inner_texts() == [f"row {line.index}" for line in lines.rows]
+    assert studio.page.locator("#drill-distribution line.threshold").count() == 2
+    studio.page.keyboard.press("Tab")
+    studio.page.locator("#drill-close").click()
+    assert not studio.page.locator("#drill-place").is_visible()
+
+
+def test_keys_move_between_cells_and_enter_opens_one(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.page.locator("#heatmap").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
+        studio.page.keyboard.press(key)
+    picked = studio.page.locator('#heatmap g.cell[data-picked="true"]')
+    picked.wait_for(state="attached")
+    title = studio.page.locator("#drill-place h3").inner_text()
+    layer, kind = picked.get_attribute("data-layer"), picked.get_attribute("data-kind")
+    assert title.startswith(f"Layer {layer}, {kind} keeps")
+    studio.page.locator("#own-rate").focus()
+    studio.page.keyboard.press("Escape")
+    assert not studio.page.locator("#drill-place").is_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_rate_of_its_own_holds_and_the_others_make_up_for_it(visit: Visit, width: int) -> None:
+    studio = visit(width=width)
+    studio.wait_exact(80)
+    opened(studio)
+    guess = studio.page.evaluate(
+        """() => new Promise((done) => {
+            const input = document.getElementById('own-rate');
+            input.value = 30;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            const seen = () => [dppa.view().exact, (KEPT)()];
+            requestAnimationFrame(() => requestAnimationFrame(() => done(seen())));
+        })""".replace("KEPT", KEPT)
+    )
+    assert guess[0] is False
+    assert guess[1] == pytest.approx(plan(0.3), abs=2e-3)
+    studio.wait_exact(80)
+    assert studio.page.evaluate(KEPT) == pytest.approx(plan(0.3), abs=1e-5)
+    assert studio.page.locator(f'{CELL}[data-own="true"] .mark-own').is_visible()
+    assert studio.page.locator("#own-clear").inner_text() == "◆ 1 overridden · clear"
+    assert "the others make up for it" in studio.page.locator(".drill-own .how").inner_text()
+    assert studio.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    studio.set_rate(60)
+    assert studio.page.evaluate(KEPT) == pytest.approx(plan(0.3, (0.8, 0.6)), abs=1e-5)
+    studio.page.locator("#own-follow").click()
+    studio.wait_exact(60)
+    assert studio.page.evaluate(KEPT) == pytest.approx(plan(None, (0.8, 0.6)), abs=1e-5)
+    assert not studio.page.locator("#own-clear").is_visible()
+
+
+def test_one_click_clears_all_overrides(studio: Studio) -> None:
+    studio.wait_exact(80)
+    studio.page.evaluate("name => dppa.override([name, 'layers.0.mlp.up_proj'], 0.5)", KEY)
+    studio.wait_exact(80)
+    assert studio.page.locator('#heatmap g.cell[data-own="true"]').count() == 2
+    studio.page.locator("#own-clear").click()
+    studio.wait_exact(80)
+    assert studio.page.locator('#heatmap g.cell[data-own="true"]').count() == 0
+    assert studio.page.evaluate(KEPT) == pytest.approx(plan(None), abs=1e-5)
+
+
+def test_where_the_others_cannot_make_up_for_it_the_page_says_so(studio: Studio) -> None:
+    studio.wait_exact(80)
+    opened(studio)
+    studio.set_rate(99)
+    studio.page.evaluate("() => dppa.override(dppa.view().cells.flatMap(c => c.modules), 0.5)")
+    studio.wait_exact(99)
+    said = studio.page.locator(".drill-own .how").inner_text().replace("\u2009", " ")
+    assert "keep 50.0 %, not 1.0 %: the others cannot make up for all of it" in said
