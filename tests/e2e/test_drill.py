@@ -26,6 +26,16 @@ def plan(rate: float | None, levels: tuple[float, ...] = (0.9, 0.8)) -> dict[str
     return {f"{m.layer} {m.kind}": m.kept / m.numel for m in modules}
 
 
+def override(studio: Studio, modules: str) -> None:
+    """Give modules, a JavaScript list, a rate of 50 %, and wait until that is drawn."""
+    studio.page.evaluate(
+        f"""() => new Promise((done) => {{
+            dppa.override({modules}, 0.5);
+            requestAnimationFrame(() => requestAnimationFrame(done));
+        }})"""
+    )
+
+
 def test_a_click_opens_a_matrix_with_its_strongest_rows(studio: Studio) -> None:
     studio.wait_exact(80)
     assert not studio.page.locator("#drill-place").is_visible()
@@ -90,10 +100,11 @@ def test_a_rate_of_its_own_holds_and_the_others_make_up_for_it(visit: Visit, wid
 
 def test_one_click_clears_all_overrides(studio: Studio) -> None:
     studio.wait_exact(80)
-    studio.page.evaluate("name => dppa.override([name, 'layers.0.mlp.up_proj'], 0.5)", KEY)
+    override(studio, f"['{KEY}', 'layers.0.mlp.up_proj']")
     studio.wait_exact(80)
     assert studio.page.locator('#heatmap g.cell[data-own="true"]').count() == 2
     studio.page.locator("#own-clear").click()
+    studio.page.locator("#own-clear").wait_for(state="hidden")
     studio.wait_exact(80)
     assert studio.page.locator('#heatmap g.cell[data-own="true"]').count() == 0
     assert studio.page.evaluate(KEPT) == pytest.approx(plan(None), abs=1e-5)
@@ -103,7 +114,7 @@ def test_where_the_others_cannot_make_up_for_it_the_page_says_so(studio: Studio)
     studio.wait_exact(80)
     opened(studio)
     studio.set_rate(99)
-    studio.page.evaluate("() => dppa.override(dppa.view().cells.flatMap(c => c.modules), 0.5)")
+    override(studio, "dppa.view().cells.flatMap(c => c.modules)")
     studio.wait_exact(99)
     said = studio.page.locator(".drill-own .how").inner_text().replace("\u2009", " ")
     assert "keep 50.0 %, not 1.0 %: the others cannot make up for all of it" in said
