@@ -10,6 +10,7 @@
   dppa.part("plots", ({ host, outer, get, watch }) => {
     host.replaceChildren();
     host.setAttribute("data-plots", "");
+    const tabs = dppa.buildSubviews(host);
     const bar = html("div", { class: "plot-bar" }, host);
     const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
     const focus = select(bar, "focus", "of", "The domain model that is drawn: the one touched last.");
@@ -18,17 +19,18 @@
     partner.addEventListener("change", () => dppa.set({ partner: partner.value }));
     const own = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
     own.addEventListener("click", () => dppa.override(Object.keys(dppa.state.overrides), null));
-    const pair = html("div", { class: "pair" }, host);
+    const modules = tabs.panel("modules");
+    const pair = html("div", { class: "pair" }, modules);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
-    html("section", { id: "drill-place", hidden: "" }, host); // filled by drill.js
-    const third = figure(host, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
+    html("section", { id: "drill-place", hidden: "" }, modules); // filled by drill.js
+    const third = figure(modules, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");
     const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, third.box, "Reset zoom");
     const tip = html("div", { class: "tip", hidden: "" }, first.box);
     const told = html("output", { class: "sr", "aria-live": "polite" }, host);
-    const twin = twinTable(host);
+    const twin = twinTable(modules);
 
     let pointed = null;
     let view = null;
@@ -93,6 +95,13 @@
         host.style.setProperty("--focus", colour);
         host.style.setProperty("--model", colour);
       }
+      const other = tabs.draw(view, sizes.distribution);
+      quantity.parentElement.hidden = other;
+      if (other) partner.parentElement.hidden = true;
+      else drawModules();
+      report(input);
+    });
+    function drawModules() {
       heatmap.draw(view, sizes.heatmap);
       bars(view, sizes.kept);
       distribution.draw(view, sizes.distribution);
@@ -100,8 +109,7 @@
       showTip();
       clearTimeout(settle);
       settle = setTimeout(() => fillTwin(twin, view), 150);
-      report(input);
-    });
+    }
     function titles(now) {
       say(first.title, dppa.words.heatmap(now, dppa.state.focus));
       dppa.explain(first.how, dppa.words.readHeatmap(now));

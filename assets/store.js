@@ -11,6 +11,7 @@
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
       overrides: {}, // module -> its own pruning rate, a share
+      subview: "modules", // what the middle column shows
       picked: null, // {layer, kind} of the cell that is looked at closely
       partner: "", // whom the drawn model is compared with; empty: all others
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
@@ -19,7 +20,7 @@
     tables: {}, // reference -> decoded table
     trouble: "",
     exact: null, // the server's last exact plan
-    activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle" },
+    activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle", drill: "idle", losses: "idle" },
     measuring: "", // what is measured before another significance can be drawn
     service: { models: "starting", merged: false },
     names: {}, // reference -> {label, colour}

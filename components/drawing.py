@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from components.session import Session
 from components.studio import Studio
-from dppa_core.density import PruningParameters
+from dppa_core.density import Override, PruningParameters
+from dppa_core.plan import PruningPlan
 
 
 def drawn_with(session: Session, studio: Studio) -> PruningParameters:
@@ -16,3 +17,11 @@ def drawn_with(session: Session, studio: Studio) -> PruningParameters:
     first = session.models[0].reference
     plan = studio.plan(session.base, first, session.levels, session.pruning)
     return plan.parameters if plan else replace(session.parameters, significance="magnitude")
+
+
+def plan_of(session: Session, model: str, studio: Studio) -> PruningPlan | None:
+    """The exact plan of one model, rates of single modules included; None where none is known."""
+    if session.pruning is None:
+        return None
+    held = {name: Override(rate) for name, rate in session.held}
+    return studio.plan(session.base, model, session.levels, session.pruning, held)

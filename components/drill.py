@@ -12,13 +12,13 @@ from typing import Any
 
 import gradio as gr
 
+from components.drawing import plan_of
 from components.figures import settings_json
 from components.live import live
 from components.session import Session
 from components.session_json import parsed
 from components.studio import Emit, Recent, Studio
 from dppa_core.cell import cell_table, pack_cell
-from dppa_core.density import Override
 from dppa_core.errors import InvalidValue
 from dppa_core.partition import Selection
 from dppa_core.table import FEW
@@ -83,21 +83,13 @@ def drill_payload(
         yield {**value, "lines": []}
         return
     yield {**value, "lines": None}
-    chosen = _selections(session, cell.model, studio)
+    plan = plan_of(session, cell.model, studio)
+    chosen = {item.name: item.levels[-1].selection for item in plan.modules} if plan else {}
     key = (session.base, cell, ranked_by, tuple(chosen.get(name) for name in table.modules))
     found = looks.find(key)
     if found is None:
         found = looks.keep(key, list(_lines(session, cell.model, table.modules, chosen, studio)))
     yield {**value, "lines": found}
-
-
-def _selections(session: Session, model: str, studio: Studio) -> dict[str, Selection]:
-    """Module -> what is kept of it; empty where no plan says."""
-    if session.pruning is None:
-        return {}
-    held = {name: Override(rate) for name, rate in session.held}
-    plan = studio.plan(session.base, model, session.levels, session.pruning, held)
-    return {item.name: item.levels[-1].selection for item in plan.modules} if plan else {}
 
 
 def _lines(

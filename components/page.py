@@ -37,6 +37,7 @@ class Page:
     conflict: gr.HTML
     """Hands over what pairs of models both keep."""
     drill: gr.HTML
+    losses: gr.HTML
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML

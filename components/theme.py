@@ -32,6 +32,8 @@ SCRIPTS = (
     "distribution.js",
     "view.js",
     "conflict.js",
+    "subviews.js",
+    "sparsity.js",
     "plots.js",
     "drill.js",
     "curve.js",

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import gradio as gr
+
 from components.conflict import conflict_payload
 from components.drill import drill_payload, wanted
 from components.forms import PRIVATE, activity_script
 from components.live import pack
 from components.notices import show_errors
 from components.page import Page
+from components.sparsity import asked_model, losses_payload
 from components.studio import Recent, Studio
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
@@ -28,6 +31,7 @@ def wire_see(page: Page, studio: Studio) -> None:
     """Set up what the views of the middle column ask for."""
     _wire_conflict(page, studio)
     _wire_drill(page, studio)
+    _wire_losses(page, studio)
 
 
 def _wire_conflict(page: Page, studio: Studio) -> None:
@@ -67,3 +71,24 @@ def _wire_drill(page: Page, studio: Studio) -> None:
         **LOOKING,
     )
     looked.failure(None, js=activity_script("drill", "idle"), **PRIVATE)
+
+
+def _wire_losses(page: Page, studio: Studio) -> None:
+    controls, losses, counts = page.controls, page.losses, Recent(200)
+
+    @show_errors
+    def on_losses(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        session = controls.session(values)
+        model = asked_model(values[losses], session)
+        for value in losses_payload(session, model, studio, counts):
+            yield {losses: pack(value) if "counting" not in value else gr.skip()}
+
+    counted = losses.count(
+        on_losses,
+        inputs=controls.inputs | {losses},
+        outputs=[losses],
+        trigger_mode="always_last",
+        preprocess=False,
+        **COUNTING,
+    )
+    counted.failure(None, js=activity_script("losses", "idle"), **PRIVATE)

@@ -28,6 +28,7 @@ from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
 from components.significance import build_significance
+from components.sparsity import build_losses
 from components.studio import Studio
 from components.tune import build_tune
 from components.views import build_views
@@ -75,6 +76,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             attribution = build_attribution()
             conflict = build_conflict()
             drill = build_drill()
+            losses = build_losses()
         with gr.Column(elem_id="side-column"):
             build_panes()
             with gr.Column(elem_id="chat-pane", elem_classes="pane"):
@@ -107,7 +109,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_push(push, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
-    return Page(controls, view, offer, pruning, see, conflict, drill, chat, status, tune, timer)
+    return Page(controls, view, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer)
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:

@@ -40,7 +40,7 @@ CORE_LAYERS = tuple(
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated joint closeup
+        calibrated joint closeup rounding
         merge merger mergekit comparison diff card export fingerprints
         """,
         # models in memory

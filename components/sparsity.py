@@ -1,0 +1,105 @@
+"""What becomes of every weight of one model: what its dtype loses is counted here, on request.
+
+Knows sessions and the studio; drawn by assets/sparsity.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from components.drawing import plan_of
+from components.figures import settings_json
+from components.live import live
+from components.session import ModelChoice, Session
+from components.session_json import parsed
+from components.studio import Emit, Recent, Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.plan import PruningPlan
+from dppa_core.recipe import MergeRecipe
+
+DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
+"""What every merge of the page is written in."""
+
+
+def build_losses() -> gr.HTML:
+    """An element without a look of its own: it asks for counts and hands them over."""
+    return live("losses", None, events=("count",))
+
+
+def asked_model(value: object, session: Session) -> ModelChoice:
+    """Read which model is asked for: JSON text of a reference.
+
+    Raises:
+        InvalidValue: no model of the list.
+    """
+    asked = parsed(value)
+    found = [model for model in session.models if model.reference == asked]
+    if not found:
+        raise InvalidValue(f"{asked!r:.80} is not in the list of models.")
+    return found[0]
+
+
+def losses_payload(
+    session: Session, model: ModelChoice, studio: Studio, counts: Recent
+) -> Iterator[dict[str, Any]]:
+    """Count what rounding undoes of a model, added to its base alone; closing it ends that.
+
+    Args:
+        session: With the plan, the factors and the coefficient.
+        model: Which of its models.
+        studio: For the plan.
+        counts: What was counted before.
+
+    Yields:
+        {"counting": True} a few times a second, then counts of every layer and partition, with
+        all they depend on; "layers" is None where the method does not just amplify what it keeps.
+
+    Raises:
+        DppaError: a file cannot be read any more, or the counting was stopped.
+    """
+    factors = session.factors_of(model.reference)
+    value = {
+        "model": model.reference,
+        "settings": settings_json(session),
+        "factors": list(factors),
+        "weight": [list(point) for point in model.curve] or model.coefficient,
+        "dtype": DTYPE,
+    }
+    plan = plan_of(session, model.reference, studio)
+    if plan is None or session.method.staged:
+        yield {**value, "layers": None}
+        return
+    key = str(value)
+    layers = counts.find(key)
+    if layers is None:
+        found: list[Any] = []
+
+        def work(_emit: Emit, stop: Event) -> None:
+            from dppa_core.rounding import count_rounded  # noqa: PLC0415  (numba)
+
+            done = count_rounded(
+                plan, factors, model.weight, DTYPE, public=studio.public, stop=stop
+            )
+            found.append(_by_layer(plan, done.lost.tolist()))
+
+        job = studio.start(work)
+        for _ in job.batches(every=0.2):
+            yield {"counting": True}
+        if job.error is not None:
+            raise job.error
+        layers = counts.keep(key, found[0])
+    yield {**value, "layers": layers}
+
+
+def _by_layer(plan: PruningPlan, lost: list[list[int]]) -> list[list[int]]:
+    """Lost elements of every layer and partition."""
+    layers = sorted({module.layer for module in plan.modules})
+    sums = {layer: [0] * len(plan.levels) for layer in layers}
+    for module, row in zip(plan.modules, lost, strict=True):
+        sums[module.layer] = [a + b for a, b in zip(sums[module.layer], row, strict=True)]
+    return [sums[layer] for layer in layers]

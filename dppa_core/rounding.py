@@ -1,0 +1,130 @@
+"""Which kept changes are lost to the dtype: added to the base and rounded, they leave it as it was.
+
+Knows weights and a plan. It goes through one module after the other, in the calling thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from dppa_core.alignment import align
+from dppa_core.calibrated import score_of
+from dppa_core.chunks import CHUNK, Loader, TensorPair
+from dppa_core.coefficients import Coefficient, coefficient_of
+from dppa_core.conflict import Reach
+from dppa_core.cuts import find_cuts
+from dppa_core.errors import InvalidValue
+from dppa_core.floats import DTYPE_CODES, from_float32, to_float32
+from dppa_core.kernels import get_backend
+from dppa_core.modules import find_modules, layer_count
+from dppa_core.pairs import match_tensors
+from dppa_core.partition import Selection, tensor_seed
+from dppa_core.plan import PruningPlan
+from dppa_core.profile import tensor_pair
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.releaser import Releaser
+from dppa_core.scoring import Scoring, ranked_by, ranked_chunk
+from dppa_core.sources import open_checkpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rounded:
+    """Of one domain model, module by module in the order of its plan."""
+
+    kept: Int64[ndarray, "N K"]
+    """Elements of every partition, the strongest first."""
+    lost: Int64[ndarray, "N K"]
+    """Of those, the ones that leave the written weight as the base's is written. None where a
+    partition's weight is 0: what is multiplied by 0 is not lost to rounding."""
+
+
+def count_rounded(
+    plan: PruningPlan,
+    factors: Sequence[float],
+    coefficient: Coefficient = 1.0,
+    dtype: str = "bfloat16",
+    *,
+    public: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Rounded:
+    """Add what a plan keeps of one domain model to its base, and count what rounding undoes.
+
+    The model is added alone: base + coefficient * factor * d, in float32, rounded once to `dtype`.
+
+    Args:
+        plan: Of the pair; its references are opened again.
+        factors: One for every level.
+        coefficient: The model's, a number or by layer or part.
+        dtype: What the merge is written in: bfloat16, float16 or float32.
+        public: Whether strangers choose; see `open_checkpoint`.
+        progress: Told module by module.
+        stop: Ends it between two chunks.
+
+    Raises:
+        InvalidValue: another number of factors than levels, or another dtype.
+        DamagedCheckpoint: the files are not those the plan was made for.
+        Cancelled: `stop` was set.
+    """
+    if len(factors) != len(plan.levels):
+        raise InvalidValue(f"{len(plan.levels)} levels need as many factors, got {list(factors)}.")
+    if dtype not in DTYPE_CODES:
+        raise InvalidValue(f"dtype must be one of {', '.join(DTYPE_CODES)}, got {dtype!r}.")
+    mine = open_checkpoint(plan.base, public=public, stop=stop)
+    theirs = open_checkpoint(plan.finetuned, public=public, stop=stop)
+    aligned = align(mine, (theirs,), (plan.finetuned,))
+    reader = theirs if aligned.foreign else mine
+    significance = plan.parameters.significance
+    score = score_of(significance, reader, theirs, None, label=plan.finetuned, stop=stop)
+    base, tuned = aligned.base, aligned.tuned[0]
+    places = match_tensors(base, tuned, plan.finetuned)
+    modules = {m.name: m for m in find_modules({name: base.shape(name) for name in places})}
+    loader = Loader(get_backend("numba"), Releaser((base, tuned)).read)
+    layers = layer_count(base.names())
+    rows = []
+    for number, planned in enumerate(plan.modules):
+        report(progress, number, len(plan.modules), planned.name)
+        tensor = modules[planned.name].tensor
+        pair = tensor_pair(base, tuned, tensor, places[tensor])
+        scoring = score.of(tensor, places[tensor]) if score else None
+        whole = coefficient_of(coefficient, tensor, layers)
+        weights = np.array([whole * factor for factor in factors], np.float32)
+        selections = [level.selection for level in planned.levels]
+        rows.append(_count(loader, pair, scoring, selections, weights, DTYPE_CODES[dtype], stop))
+    report(progress, len(rows), len(rows), "losses counted")
+    counts = np.array(rows, np.int64).reshape(-1, 2, len(factors))
+    return Rounded(counts[:, 0], counts[:, 1])
+
+
+def _count(
+    loader: Loader,
+    pair: TensorPair,
+    scoring: Scoring | None,
+    selections: Sequence[Selection],
+    weights: Float32[ndarray, " K"],
+    dtype: str,
+    stop: Stop | None,
+) -> Int64[ndarray, "two K"]:
+    """Kept and lost elements of every partition of one tensor."""
+    cuts = [cut for cut, _ in find_cuts(ranked_by(loader, scoring), pair, selections)]
+    reach = Reach(cuts[::-1], tensor_seed(pair.name))
+    counts, count = np.zeros((2, weights.size), np.int64), weights.size
+    for start in range(0, pair.numel, CHUNK):
+        check(stop)
+        end = min(start + CHUNK, pair.numel)
+        delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
+        reached = reach.of(magnitudes, start)
+        inside = np.flatnonzero(reached)
+        partition = count - reached[inside].astype(np.intp)  # within all levels: the strongest
+        counts[0] += np.bincount(partition, minlength=count)
+        old = to_float32(pair.base[start:end], pair.base_dtype)[inside]
+        weight = weights[partition]
+        new = old + weight * delta[inside]
+        lost = (from_float32(new, dtype) == from_float32(old, dtype)) & (weight != 0)
+        counts[1] += np.bincount(partition[lost], minlength=count)
+    return counts
