@@ -50,7 +50,7 @@ def test_a_click_opens_a_matrix_with_its_strongest_rows(studio: Studio) -> None:
     assert studio.page.locator("#drill-distribution line.threshold").count() == 2
     studio.page.keyboard.press("Tab")
     studio.page.locator("#drill-close").click()
-    assert not studio.page.locator("#drill-place").is_visible()
+    studio.page.locator("#drill-place").wait_for(state="hidden")
 
 
 def test_keys_move_between_cells_and_enter_opens_one(studio: Studio) -> None:
@@ -60,12 +60,13 @@ def test_keys_move_between_cells_and_enter_opens_one(studio: Studio) -> None:
         studio.page.keyboard.press(key)
     picked = studio.page.locator('#heatmap g.cell[data-picked="true"]')
     picked.wait_for(state="attached")
+    studio.page.locator("#drill-place h3").wait_for()
     title = studio.page.locator("#drill-place h3").inner_text()
     layer, kind = picked.get_attribute("data-layer"), picked.get_attribute("data-kind")
     assert title.startswith(f"Layer {layer}, {kind} keeps")
     studio.page.locator("#own-rate").focus()
     studio.page.keyboard.press("Escape")
-    assert not studio.page.locator("#drill-place").is_visible()
+    studio.page.locator("#drill-place").wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -98,7 +98,7 @@ def test_views_change_by_key_and_the_slider_still_moves_the_first(studio: Studio
     assert not studio.page.locator("#quantity").is_visible()
     studio.page.locator("#tab-sparsity").press("ArrowLeft")
     studio.page.locator("#heatmap").wait_for()
-    assert studio.page.locator("#tab-modules").get_attribute("aria-selected") == "true"
+    studio.page.locator('#tab-modules[aria-selected="true"]').wait_for()
     assert studio.page.locator("#tab-modules").evaluate("e => e === document.activeElement")
     studio.set_rate(55)
     assert studio.drawn("rate") == "55"
