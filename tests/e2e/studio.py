@@ -123,6 +123,12 @@ class Studio:
             arg=rate,
         )
 
+    def wait_frame(self) -> None:
+        """Wait until what was set before is drawn."""
+        self.page.evaluate(
+            "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+        )
+
     def wait_models(self) -> None:
         """Wait until the preset's merge is in memory."""
         self.page.locator(

@@ -14,6 +14,7 @@ MATH, FINANCE, LAW = "zoo:math", "zoo:finance", "zoo:law"
 def look_at(studio: Studio, quantity: str) -> None:
     """Choose it, and wait until it is counted."""
     studio.choose("quantity", quantity)
+    studio.wait_frame()
     studio.page.locator('#plots [data-counting="false"]').first.wait_for(state="attached")
 
 
@@ -37,6 +38,7 @@ def test_conflict_is_drawn_at_every_rate(visit: Visit, width: int) -> None:
     studio.wait_exact(80)
     look_at(studio, "conflict")
     studio.page.locator("#partner").select_option(FINANCE)
+    studio.wait_frame()
     for rate in (80, 37):
         studio.set_rate(rate)
         cells = studio.cells()
@@ -68,10 +70,12 @@ def test_a_negative_coefficient_turns_signs_round_and_the_tip_says_what_is_count
     studio.wait_exact(80)
     look_at(studio, "conflict")
     studio.page.locator("#partner").select_option(LAW)
+    studio.wait_frame()
     before = studio.cells()
     law = f'#models .model-row[data-model="{LAW}"] input[type=range]'
     studio.set_range(studio.page.locator(law), -1)
     studio.choose("focus", MATH)
+    studio.wait_frame()
     studio.page.locator('#plots [data-exact="true"]').first.wait_for(state="attached")
     for place, value in studio.cells().items():
         assert value == pytest.approx(1 - before[place], abs=2e-4)
