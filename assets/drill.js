@@ -83,11 +83,20 @@
     const own = buildOwn(right);
     const lines = html("div", { class: "drill-lines" }, place);
     const note = html("p", { class: "how", role: "status" }, place);
+    dppa.saveable(place, "matrix", () => rowsOf(panel), () => root);
     const panel = { title, root, distribution, how, facts, own, lines, note, left, width: 0 };
     const measure = () => { panel.width = Math.floor(left.clientWidth); dppa.redraw(); };
     new ResizeObserver(measure).observe(left);
     measure();
     return panel;
+  }
+  function rowsOf({ table, cell }) { // what is drawn, for a file
+    if (!table) return null;
+    const { short } = dppa.words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
+    return {
+      columns: ["model", "layer", "module", `${short} from`, `${short} to`, "changes (count)", "kept of these (share)"],
+      rows: Array.from(histogram, (n, b) => [dppa.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n, dppa.at(kept, b, rates, 1 - cell.kept)]),
+    };
   }
   function buildOwn(parent) {
     const box = html("div", { class: "drill-own" }, parent);
@@ -110,6 +119,7 @@
 
   // --- one frame ---------------------------------------------------------------------------------
   function draw(panel, view, cell, value, table, fresh) {
+    Object.assign(panel, { table, cell });
     const who = dppa.words.label(dppa.state.focus);
     const levels = view.shows === "whole" ? [] : dppa.levelsOf(view, cell).map(([kept]) => kept);
     if (levels.length && view.shows === "plan") levels[levels.length - 1] = cell.kept;

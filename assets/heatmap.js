@@ -91,7 +91,7 @@
         const part = cells[i];
         const known = cell.value !== null;
         const share = high > low ? (cell.value - low) / (high - low) : 0.5;
-        put(part.g, "data-own", cell.marked);
+        put(part.g, "data-own", cell.marked === true);
         put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
         put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
         put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");

@@ -10,7 +10,6 @@
   dppa.part("plots", ({ host, outer, get, watch }) => {
     host.replaceChildren();
     host.setAttribute("data-plots", "");
-    const tabs = dppa.buildSubviews(host);
     const bar = html("div", { class: "plot-bar" }, host);
     const quantity = select(bar, "quantity", "Show", "What the colour of a cell means.");
     const focus = select(bar, "focus", "of", "The domain model that is drawn: the one touched last.");
@@ -19,7 +18,8 @@
     partner.addEventListener("change", () => dppa.set({ partner: partner.value }));
     const own = html("button", { type: "button", class: "small", id: "own-clear", hidden: "" }, bar);
     own.addEventListener("click", () => dppa.override(Object.keys(dppa.state.overrides), null));
-    const modules = tabs.panel("modules");
+    const modules = html("div", {}, host);
+    const sparsity = dppa.buildSparsity(html("div", { id: "panel-sparsity", hidden: "" }, host));
     const pair = html("div", { class: "pair" }, modules);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
@@ -95,10 +95,11 @@
         host.style.setProperty("--focus", colour);
         host.style.setProperty("--model", colour);
       }
-      const other = tabs.draw(view, sizes.distribution);
-      quantity.parentElement.hidden = other;
+      const other = document.body.dataset.view === "sparsity";
+      modules.hidden = quantity.parentElement.hidden = other;
+      sparsity.panel.hidden = !other;
       if (other) partner.parentElement.hidden = true;
-      else drawModules();
+      if (other) sparsity.draw(view, sizes.distribution); else drawModules();
       report(input);
     });
     function drawModules() {

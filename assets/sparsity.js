@@ -69,7 +69,7 @@
 
   // --- the panel ---------------------------------------------------------------------------------------
   let part = null;
-  function build(panel) {
+  dppa.buildSparsity = (panel) => {
     const box = html("section", { class: "plot plot-sparsity" }, panel);
     const title = html("h3", { class: "plot-title" }, box);
     const legend = html("ul", { class: "legend" }, box);
@@ -85,7 +85,9 @@
     const table = html("table", { class: "twin", id: "sparsity-table" }, scroll);
     details.addEventListener("toggle", dppa.redraw);
     part = { title, legend, root, how, text, button, details, table, built: "", rows: [] };
-  }
+    dppa.saveable(box, "sparsity", rowsOf, () => root);
+    return { panel, draw };
+  };
   const FILLS = { never: "var(--d-paper)", pruned: "url(#sparsity-pruned)", lost: "url(#sparsity-lost)" };
   // Segments in the order of the bar: [key, share, fill].
   function segments(row) {
@@ -193,6 +195,16 @@
       say(text, `${titles[i]}: ${key === "lost" && !counted ? "–" : percent1(share)}`);
     });
   }
+  function rowsOf() { // what is drawn, for a file
+    const view = dppa.view?.();
+    if (!view) return null;
+    const rows = dppa.sparsityOf(view);
+    return {
+      columns: ["model", "layer", ...names(rows[0]).map((name) => `${name} (share)`), "‖D'‖ ÷ ‖D‖ before factors", "‖D'‖ ÷ ‖D‖ after factors"],
+      rows: rows.map((row) => [dppa.state.focus, row.name,
+        ...segments(row).map(([key, share]) => (key === "lost" && !row.counted ? null : share)), row.before, row.after]),
+    };
+  }
   function fill(view, rows) {
     const head = ["layer", ...names(rows[0]), "‖D'‖ ÷ ‖D‖ before", "after"];
     const { table } = part;
@@ -214,5 +226,4 @@
       texts.forEach((text, k) => say(table.cells[i][k], text));
     });
   }
-  dppa.subview("sparsity", "Sparsity", build, draw);
 })();

@@ -11,7 +11,6 @@
       base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
       k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
       overrides: {}, // module -> its own pruning rate, a share
-      subview: "modules", // what the middle column shows
       picked: null, // {layer, kind} of the cell that is looked at closely
       partner: "", // whom the drawn model is compared with; empty: all others
       method: "dppa", values: {}, first: false, // values: of each method, where not its defaults

@@ -32,7 +32,6 @@ SCRIPTS = (
     "distribution.js",
     "view.js",
     "conflict.js",
-    "subviews.js",
     "sparsity.js",
     "plots.js",
     "drill.js",

@@ -11,6 +11,7 @@ from components.live import live
 
 VIEWS = {
     "modules": ("Modules", "What the merge keeps of every matrix"),
+    "sparsity": ("Sparsity", "What becomes of every weight of a model"),
     "compare": ("Compare", "How far two models or merges are apart"),
     "attribution": ("Attribution", "Which layers an answer needs"),
 }

@@ -25,7 +25,7 @@ def parts(studio: Studio) -> dict[str, dict[str, float]]:
 
 def opened(studio: Studio) -> None:
     studio.wait_exact(80)
-    studio.page.locator("#tab-sparsity").click()
+    studio.page.locator('#views button[data-view="sparsity"]').click()
     studio.page.locator("#sparsity").wait_for()
 
 
@@ -92,14 +92,13 @@ def test_it_follows_the_slider_before_anything_is_counted(studio: Studio) -> Non
     assert parts(studio)["all"]["lost"] == 0
 
 
-def test_views_change_by_key_and_the_slider_still_moves_the_first(studio: Studio) -> None:
+def test_the_way_back_leads_to_a_heatmap_that_follows(studio: Studio) -> None:
     opened(studio)
     assert not studio.page.locator("#heatmap").is_visible()
     assert not studio.page.locator("#quantity").is_visible()
-    studio.page.locator("#tab-sparsity").press("ArrowLeft")
+    studio.page.locator('#views button[data-view="modules"]').click()
     studio.page.locator("#heatmap").wait_for()
-    studio.page.locator('#tab-modules[aria-selected="true"]').wait_for()
-    assert studio.page.locator("#tab-modules").evaluate("e => e === document.activeElement")
+    studio.page.locator("#sparsity").wait_for(state="hidden")
     studio.set_rate(55)
     assert studio.drawn("rate") == "55"
 
