@@ -18,7 +18,7 @@ from components.live import live
 from components.session import Session
 from components.session_json import parsed
 from components.studio import Emit, Recent, Studio
-from dppa_core.cell import cell_table, pack_cell
+from dppa_core.cell_table import cell_table, pack_cell
 from dppa_core.errors import InvalidValue
 from dppa_core.partition import Selection
 from dppa_core.table import FEW

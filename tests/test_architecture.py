@@ -30,7 +30,7 @@ CORE_LAYERS = tuple(
         methods plan table
         sampling
         conflict
-        conflict cell
+        conflict cell_table
         licences quantisation vocabulary
         """,
         # files, and the loops over their bytes

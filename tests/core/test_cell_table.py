@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dppa_core.cell import cell_table, pack_cell
+from dppa_core.cell_table import cell_table, pack_cell
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override
 from dppa_core.errors import UnknownName
