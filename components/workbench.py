@@ -109,7 +109,9 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_push(push, controls, studio, exports)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
-    return Page(controls, view, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer)
+    return Page(
+        controls, view, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer
+    )
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:
