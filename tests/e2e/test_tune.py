@@ -92,6 +92,7 @@ def test_keys_in_a_box_of_text_are_the_boxes_own(visit: Visit) -> None:
 def test_several_steps_back_at_once_end_on_the_right_one(visit: Visit) -> None:
     studio = visit()
     studio.wait_exact(80)
+    wait_rest(studio)
     for rate in (70, 60, 50):
         studio.set_rate(rate)
         wait_rest(studio)
