@@ -69,7 +69,7 @@ leaderboard: ## Rank all merge methods on the embedded models, into docs/ and th
 	@mv docs/leaderboard.partial docs/leaderboard.md
 	@$(PY) scripts/readme.py
 
-picture: ## Take the README's picture of the page
+picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py

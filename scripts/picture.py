@@ -1,24 +1,119 @@
-"""Take the README's picture of the page: `make picture`.
+"""Take pictures of every view of the page, in both themes and at both widths: `make picture`.
 
-Starts the app as a person does, asks the first example, and waits for the answer.
+Starts the app as a person does, and fills each view as one would: a question, a comparison, an
+attribution, a score. A view that is not open waits for nobody, so the order is that of the page.
 """
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from tests.e2e.chromium import HELP, find_chromium  # noqa: E402
 from tests.e2e.server import Server  # noqa: E402
-from tests.e2e.studio import ARGUMENTS, Studio, new_context  # noqa: E402
+from tests.e2e.studio import ANSWER_MS, ARGUMENTS, Studio, new_context  # noqa: E402
+
+SIZES = ((1440, 900), (390, 844))
+THEMES = ("light", "dark")
+FOLDER = ROOT / "docs" / "pictures"
+
+
+def chat(studio: Studio) -> None:
+    """The first question, answered by the merge and the base."""
+    studio.open_pane("chat")
+    studio.page.locator('#examples button.example[data-domain="math"]').first.click()
+    studio.page.wait_for_function("() => document.querySelector('#prompt textarea').value")
+    studio.page.locator("#answer-with label", has_text="base").click()
+    studio.page.locator("#send").click()
+    studio.wait_answer("merged")
+    studio.wait_answer("zoo:base")
+
+
+def score(studio: Studio) -> None:
+    """Every model on twenty questions a domain."""
+    studio.open_pane("score")
+    studio.page.locator("#score-run").click()
+    _attached(studio.page, '[data-score-state="done"]')
+
+
+def export(studio: Studio) -> None:
+    """What can be taken away."""
+    studio.open_pane("export")
+    studio.page.wait_for_timeout(1000)  # sizes are told a moment later
+
+
+def drill(studio: Studio) -> None:
+    """The strongest matrix, opened."""
+    studio.open_pane("see")
+    studio.page.locator('#heatmap g.cell[data-layer="5"]').last.click()
+    rows = studio.page.locator("#drill-place .drill-list li").first
+    rows.wait_for()
+    rows.scroll_into_view_if_needed()
+
+
+def sparsity(studio: Studio) -> None:
+    """What becomes of every weight."""
+    _view(studio, "sparsity")
+    studio.page.wait_for_timeout(1000)  # what the dtype loses is counted when all rests
+
+
+def compare(studio: Studio) -> None:
+    """The merge and the model of math."""
+    _view(studio, "compare")
+    studio.page.locator("#compare-second").select_option("zoo:math")
+    studio.page.locator("#compare-run").click()
+    _attached(studio.page, '#compare [data-compare-state="done"]')
+
+
+def attribution(studio: Studio) -> None:
+    """Which matrix a question of math needs."""
+    _view(studio, "attribution")
+    studio.page.locator('#attribution-examples button[data-domain="math"]').click()
+    studio.page.locator('#attribution-by input[value="module"]').check()
+    studio.page.locator("#attribution-run").click()
+    _attached(studio.page, '#attribution [data-attribution-state="done"]')
+    studio.page.locator("#attribution .said").scroll_into_view_if_needed()
+
+
+STEPS: tuple[Callable[[Studio], None], ...] = (
+    *(chat, score, export),
+    *(drill, sparsity, compare, attribution),  # beside the export, which stays open
+)
+
+
+def _view(studio: Studio, name: str) -> None:
+    studio.open_pane("see")
+    studio.page.locator(f'#views button[data-view="{name}"]').click()
+
+
+def _attached(page: Page, selector: str) -> None:
+    page.locator(selector).first.wait_for(state="attached", timeout=ANSWER_MS)
+
+
+def pictures(browser: Browser, url: str) -> Iterator[Path]:
+    """Take them all, and name each."""
+    FOLDER.mkdir(exist_ok=True)
+    for width, height in SIZES:
+        for theme in THEMES:
+            context = new_context(browser, width, height)
+            studio = Studio.visit(context, url, theme)
+            studio.wait_models()
+            for step in STEPS:
+                step(studio)
+                studio.page.evaluate("() => document.activeElement.blur()")
+                path = FOLDER / f"{step.__name__}-{width}-{theme}.png"
+                studio.page.screenshot(path=path)
+                yield path
+            context.close()
 
 
 def main() -> None:
-    """Write docs/page-light.png and docs/page-dark.png."""
+    """Write docs/pictures."""
     program = find_chromium()
     if program is None:
         sys.exit(HELP)
@@ -26,16 +121,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         server = Server.start(Path(folder) / "app.log")
         try:
-            for theme in ("light", "dark"):
-                studio = Studio.visit(new_context(browser), server.url, theme)
-                studio.wait_models()
-                studio.page.locator('#examples button.example[data-domain="math"]').first.click()
-                script = "() => document.querySelector('#prompt textarea').value"
-                studio.page.wait_for_function(script)
-                studio.page.locator("#send").click()
-                studio.wait_answer("merged")
-                studio.page.evaluate("() => document.activeElement.blur()")
-                studio.page.screenshot(path=ROOT / "docs" / f"page-{theme}.png", full_page=True)
+            for path in pictures(browser, server.url):
+                sys.stdout.write(f"{path.relative_to(ROOT)}\n")
         finally:
             server.stop()
             browser.close()

@@ -62,9 +62,10 @@ def test_the_commands_run(folder: Path, command: list[str]) -> None:
 
 
 def listed() -> dict[str, str]:
-    """Path -> gloss of every line of the README's tree."""
+    """Path -> gloss of every line of the tree in docs/."""
     found, folder = {}, ""
-    for line in blocks("text")[0].splitlines():
+    text = (ROOT / "docs" / "tree.md").read_text(encoding="utf-8")
+    for line in text.split("```")[1].splitlines()[1:]:
         name, gloss = line.split(maxsplit=1)
         if not line.startswith(" "):
             folder = name if name.endswith("/") else ""
