@@ -66,6 +66,8 @@
       const layers = dppa.tables[reference]?.layers ?? [];
       return layers.length ? Math.max(...layers) : 0;
     };
+    const modelOf = (reference) => dppa.state.models.find((model) => model.ref === reference);
+    const curves = dppa.curvesOf(modelOf, update);
     function row(model) {
       const root = html("div", { class: "model-row", "data-model": model.ref }, list);
       const head = html("div", { class: "model-head" }, root);
@@ -80,10 +82,10 @@
         name: `${name} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
         value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
       });
-      const editor = dppa.curveEditor(root, { name, onMove: (curve) => update(model.ref, { curve }) });
+      const editor = dppa.curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
       byLayer.addEventListener("click", () => {
-        const { coefficient, curve } = dppa.state.models.find((m) => m.ref === model.ref);
-        update(model.ref, { curve: curve?.length ? [] : dppa.flatCurve(coefficient, lastLayer(model.ref)) });
+        curves.toggle(model.ref, lastLayer(model.ref));
+        fill();
       });
       box.addEventListener("change", () => update(model.ref, { on: box.checked }));
       cross.addEventListener("click", () => remove(model.ref));
@@ -106,7 +108,7 @@
         root.classList.toggle("shown", model.ref === dppa.state.focus && models.length > 1);
         box.checked = model.on;
         cross.hidden = models.length < 2;
-        const curve = model.curve ?? [];
+        const curve = curves.shown(model);
         control.show(model.coefficient);
         control.box.hidden = curve.length > 0;
         editor.show(curve, lastLayer(model.ref));

@@ -14,8 +14,33 @@
     return x + ((layer - a) / (b - a)) * (y - x);
   };
 
-  // A curve that says the same as one number, and the layers it is for.
-  dppa.flatCurve = (value, last) => [[0, value], [last, value]];
+  // The curves of a list of models. A flat one is the same merge as its number: it is drawn, and told to
+  // nobody. modelOf(reference) -> model; update(reference, patch) changes what counts.
+  dppa.curvesOf = (modelOf, update) => {
+    const flat = new Map(); // reference -> points
+    return {
+      move(reference, curve) {
+        const level = curve[0][1], { coefficient, curve: before } = modelOf(reference);
+        if (curve.some(([, value]) => value !== level)) {
+          flat.delete(reference);
+          update(reference, { curve });
+          return;
+        }
+        flat.set(reference, curve);
+        if (before?.length || coefficient !== level) update(reference, { curve: [], coefficient: level });
+      },
+      toggle(reference, last) { // a number becomes a flat curve, and a curve the number from before
+        const { coefficient, curve } = modelOf(reference), open = flat.delete(reference);
+        if (curve?.length) update(reference, { curve: [] });
+        else if (!open) flat.set(reference, [[0, coefficient], [last, coefficient]]);
+      },
+      shown({ ref, coefficient, curve }) { // points; none where the number is shown
+        if (curve?.length) return curve;
+        const points = flat.get(ref) ?? [];
+        return points.length && points[0][1] === coefficient ? points : [];
+      },
+    };
+  };
 
   // What turns a number into a curve, and back.
   dppa.curveButton = (parent, who) => {

@@ -55,6 +55,12 @@ def _point(where: str, point: Sequence[object], low: float, high: float) -> Poin
     return layer, check_number(f"{where} at layer {layer}", point[1], low, high)
 
 
+def level_of(curve: Curve) -> float | None:
+    """The one number that a flat curve is; None where its points differ, or there are none."""
+    values = {value for _, value in curve}
+    return values.pop() if len(values) == 1 else None
+
+
 def numbers_along(curve: Curve) -> dict[int, float]:
     """Layer -> coefficient, for every layer from 0 to that of the last point.
 

@@ -56,9 +56,12 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
 
 
 def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
-    """The same merge, with a number for every layer where there is one for some."""
+    """The same merge, with a number for every layer where there is one for some.
+
+    Where all are equal, with that number alone.
+    """
     models = tuple(
-        replace(model, coefficient=_every_layer(model.coefficient, layers))
+        replace(model, coefficient=_model(model, layers).weight)
         if isinstance(model.coefficient, Mapping)
         else model
         for model in recipe.models

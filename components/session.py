@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from components.curve import Curve, checked_curve, numbers_along
+from components.curve import Curve, checked_curve, level_of, numbers_along
 from components.method_choice import DPPA, MethodChoice
 from dppa_core.coefficients import Coefficient
 from dppa_core.density import Override, PruningParameters
@@ -44,13 +44,19 @@ class ModelChoice:
     coefficient: float = 1.0
     """Weight of its whole delta, in [-1, 2]."""
     curve: Curve = ()
-    """Or a weight by layer, through (layer, coefficient) points; empty: the number counts."""
+    """Or a weight by layer, through (layer, coefficient) points; empty: the number counts. A flat
+    one becomes its number."""
 
     def __post_init__(self) -> None:
         where, (low, high) = f"Coefficient of {self.reference}", COEFFICIENTS
         object.__setattr__(self, "coefficient", check_number(where, self.coefficient, low, high))
         if self.curve:
-            object.__setattr__(self, "curve", checked_curve(where, self.curve, low, high))
+            curve = checked_curve(where, self.curve, low, high)
+            level = level_of(curve)
+            if level is not None:  # the same merge, and so the same recipe
+                curve = ()
+                object.__setattr__(self, "coefficient", level)
+            object.__setattr__(self, "curve", curve)
 
     @property
     def weight(self) -> Coefficient:

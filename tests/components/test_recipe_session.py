@@ -59,6 +59,13 @@ def test_numbers_by_layer_become_a_curve_over_all_layers() -> None:
     assert session.models[0].weight == {0: 1.0, 1: 1.0, 2: 0.5, 3: 1.0, 4: 1.0, 5: 1.0}
 
 
+def test_equal_numbers_for_all_layers_become_one() -> None:
+    numbers = ", ".join(f"{layer}: 0.3" for layer in range(6))
+    session = read(recipe(models=f"[{{model: zoo:math, coefficient: {{{numbers}}}}}]"))
+    (model,) = session.recipe().models
+    assert model.coefficient == 0.3
+
+
 def test_factors_that_differ_unlink_the_models() -> None:
     both = "[{model: zoo:math, levels: [0.8], amplification: [2]}, {model: zoo:law, levels: [0.8]}]"
     session = read(recipe(models=both))

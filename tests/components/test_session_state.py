@@ -189,6 +189,11 @@ def test_a_curve_at_zero_everywhere_takes_no_part() -> None:
     )
 
 
+def test_a_flat_curve_is_its_number() -> None:
+    curve = ((0, 0.5), (2, 0.5), (5, 0.5))
+    assert ModelChoice("zoo:math", curve=curve) == ModelChoice("zoo:math", coefficient=0.5)
+
+
 def test_the_browser_compares_the_points_and_the_number_beside_them_does_not_count() -> None:
     curve = ((0, 1.0), (5, 0.2))
     one = Session(models=(ModelChoice("zoo:math", coefficient=0.3, curve=curve),))
