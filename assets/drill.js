@@ -6,7 +6,12 @@
   const { html, svg, say, put, percent, percent1, level, count } = dppa.shapes;
   const ASK_MS = 200; // after the last move
 
-  dppa.pick = (cell) => dppa.set({ picked: cell });
+  // byKey: the focus goes to what was opened.
+  let arrival = null;
+  dppa.pick = (cell, byKey = false) => {
+    arrival = cell && { byKey };
+    dppa.set({ picked: cell });
+  };
 
   // What the server sent for one cell, with what the distribution draws from.
   function tableOf(value) {
@@ -60,17 +65,29 @@
       panel ??= build(place);
       askSoon();
       draw(panel, view, cell, fits(dppa.state) ? value : null, table, fits(dppa.state) && fresh());
+      if (arrival) arrive(place, panel);
     });
+    // On a phone it lies below the fold, behind the pinned sliders.
+    function arrive(place, { title }) {
+      const phone = window.matchMedia("(max-width: 900px)").matches;
+      if (arrival.byKey) title.focus({ preventScroll: phone });
+      arrival = null;
+      const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (phone) place.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+    }
   });
 
   // --- the panel, built once -------------------------------------------------------------------
   function build(place) {
     put(place, "aria-label", "One matrix closely");
     const head = html("div", { class: "drill-head" }, place);
-    const title = html("h3", { class: "plot-title" }, head);
+    const title = html("h3", { class: "plot-title", tabindex: "-1" }, head);
     const close = html("button", { type: "button", class: "small", id: "drill-close" }, head, "Close");
-    close.addEventListener("click", () => { dppa.pick(null); document.getElementById("heatmap")?.focus(); });
-    place.addEventListener("keydown", (event) => { if (event.key === "Escape") close.click(); });
+    const heatmap = document.getElementById("heatmap");
+    close.addEventListener("click", () => { heatmap.focus(); dppa.pick(null); });
+    for (const from of [place, heatmap]) {
+      from.addEventListener("keydown", (event) => { if (event.key === "Escape" && dppa.state.picked) close.click(); });
+    }
     const grid = html("div", { class: "drill-grid" }, place);
     const left = html("div", { class: "plot" }, grid);
     const root = svg("svg", { id: "drill-distribution", role: "img", tabindex: "0", "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
@@ -100,19 +117,24 @@
   }
   function buildOwn(parent) {
     const box = html("div", { class: "drill-own" }, parent);
-    html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
+    const label = html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
     const row = html("div", { class: "slide" }, box);
     const range = html("input", { type: "range", id: "own-rate", min: "0", max: "99", step: "1" }, row);
     const number = html("input", { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
     const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
     const text = html("p", { class: "how" }, box);
-    const own = { box, range, number, follow, text, modules: [] };
+    const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
     const move = (input) => {
       const rate = Number(input.value);
       if (input.value.trim() !== "" && rate >= 0 && rate <= 99) dppa.override(own.modules, rate / 100);
     };
     range.addEventListener("input", () => move(range));
     number.addEventListener("input", () => move(number));
+    number.addEventListener("change", () => { // Enter, or left: only what the slider allows stays
+      const typed = number.value.trim();
+      number.value = typed === "" ? own.shown : Math.min(Math.max(+typed, +number.min), +number.max);
+      if (typed !== "") move(number);
+    });
     follow.addEventListener("click", () => dppa.override(own.modules, null));
     return own;
   }
@@ -161,9 +183,9 @@
     own.modules = cell.modules;
     const possible = dppa.pruner() !== null && cell.modules.length > 0;
     const rate = 100 * (cell.own ?? 1 - cell.kept);
+    const text = own.shown = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
+    for (const part of own.parts) part.hidden = !possible;
     for (const input of [own.range, own.number]) {
-      input.disabled = !possible;
-      const text = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
       if (input.value !== text && !(input === own.number && document.activeElement === input)) input.value = text;
     }
     own.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);

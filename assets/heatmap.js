@@ -12,8 +12,8 @@
 
   const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
-  // onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index): it was
-  // clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
+  // onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index, byKey): it
+  // was clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
   // middle of the scale.
   function heatmap(root, onPoint, { colour: viridis, ink: inkOn } = dppa.shapes.amounts, onPick = () => {}) {
     let built = "";
@@ -114,6 +114,7 @@
       }
       onPoint(index < 0 ? null : index);
     }
+    const pickedNow = () => cells.findIndex(({ g }) => g.getAttribute("data-picked") === "true");
     const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target.closest?.("g.cell"));
     root.addEventListener("pointermove", (event) => choose(indexOf(event)));
     root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
@@ -122,11 +123,11 @@
       if (chosen >= 0) onPick(chosen);
     });
     root.addEventListener("blur", () => choose(-1));
-    root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(0); });
+    root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0)); });
     root.addEventListener("keydown", (event) => {
       const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
       if (event.key === "Escape") choose(-1);
-      if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen); }
+      if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen, true); }
       if (!by || !cells.length) return;
       event.preventDefault();
       choose(neighbour(Math.max(chosen, 0), by));

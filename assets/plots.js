@@ -34,9 +34,9 @@
 
     let pointed = null;
     let view = null;
-    const heatmap = dppa.plots.heatmap(first.root, (index) => { pointed = index; showTip(true); }, undefined, (index) => {
+    const heatmap = dppa.plots.heatmap(first.root, (index) => { pointed = index; showTip(true); }, undefined, (index, byKey) => {
       const { layer, kind } = view.cells[index];
-      dppa.pick({ layer, kind });
+      dppa.pick({ layer, kind }, byKey);
     });
     const bars = dppa.plots.bars(second.root);
     const distribution = dppa.plots.distribution(third.root, (zoomed) => { reset.hidden = !zoomed; });
@@ -84,9 +84,9 @@
     dppa.paint((input) => {
       syncChoices(quantity, focus);
       syncPartner(partner);
-      const held = dppa.held().length;
-      own.hidden = held === 0;
-      say(own, `◆ ${held} overridden · clear`);
+      const overridden = Object.keys(dppa.state.overrides).length;
+      own.hidden = overridden === 0;
+      say(own, `◆ ${overridden} overridden${dppa.pruner() ? "" : ", not used by this method"} · clear`);
       if (!sizes || !dppa.table()) return;
       view = dppa.makeView();
       const colour = dppa.names[dppa.state.focus]?.colour ?? "var(--d-accent)";

@@ -64,9 +64,46 @@ def test_keys_move_between_cells_and_enter_opens_one(studio: Studio) -> None:
     title = studio.page.locator("#drill-place h3").inner_text()
     layer, kind = picked.get_attribute("data-layer"), picked.get_attribute("data-kind")
     assert title.startswith(f"Layer {layer}, {kind} keeps")
-    studio.page.locator("#own-rate").focus()
-    studio.page.keyboard.press("Escape")
-    studio.page.locator("#drill-place").wait_for(state="hidden")
+    assert studio.page.evaluate("document.activeElement.closest('#drill-place h3') !== null")
+    for within in ("#own-rate", "#heatmap"):
+        studio.page.locator(within).focus()
+        studio.page.keyboard.press("Escape")
+        studio.page.locator("#drill-place").wait_for(state="hidden")
+        assert studio.page.evaluate("document.activeElement.id") == "heatmap"
+        studio.page.keyboard.press("ArrowRight")
+        studio.page.keyboard.press("Enter")
+        studio.page.locator("#drill-place").wait_for()
+
+
+@pytest.mark.parametrize(("typed", "becomes"), [("-5", 0), ("250", 99), ("", 50)])
+def test_its_number_box_keeps_only_what_counts(studio: Studio, typed: str, becomes: int) -> None:
+    studio.wait_exact(80)
+    opened(studio)
+    box = studio.page.locator(".drill-own input[type=number]")
+    box.fill("50")
+    box.fill(typed)
+    box.press("Enter")
+    assert box.input_value() == str(becomes)
+    assert studio.page.evaluate(f"dppa.state.overrides['{KEY}']") == becomes / 100
+
+
+def test_a_method_that_prunes_nothing_has_no_rates_but_keeps_the_note(studio: Studio) -> None:
+    studio.wait_exact(80)
+    opened(studio)
+    override(studio, f"['{KEY}']")
+    studio.page.evaluate("dppa.set({ method: 'linear' })")
+    note = studio.page.get_by_role("button", name="1 overridden, not used by this method")
+    note.wait_for()
+    assert not studio.page.locator("#own-rate, #own-follow").locator("visible=true").count()
+
+
+def test_on_a_phone_the_opened_panel_is_scrolled_to(visit: Visit) -> None:
+    studio = visit(width=390)
+    studio.wait_exact(80)
+    opened(studio)
+    studio.page.wait_for_function(
+        "() => Math.abs(document.getElementById('drill-place').getBoundingClientRect().top) < 40"
+    )
 
 
 @pytest.mark.parametrize("width", [1440, 390])
