@@ -5,12 +5,14 @@
   const root = document.documentElement;
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  // Numbers in cells that are too narrow for them would lie over each other: the table has them.
+  const fits = (host, [{ x }]) => (host.clientWidth - 150) / x.length >= 26;
   function draw() {
     const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
     for (const host of document.querySelectorAll(".plot")) {
       const { data, layout } = figures[+host.dataset.figure];
       const themed = {
-        ...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+        ...layout, annotations: fits(host, data) ? layout.annotations : [], paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { color: colour("--ink"), family: "system-ui, sans-serif", size: 13 },
         xaxis: { ...layout.xaxis, ...axis }, yaxis: { ...layout.yaxis, ...axis },
       };

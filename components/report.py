@@ -102,8 +102,8 @@ def _models(about: Reported) -> str:
         rows.append(
             [
                 model.model,
-                ", ".join(f"{100 * level:g} %" for level in model.levels),
-                ", ".join(f"{factor:g} ×" for factor in model.amplification),
+                ", ".join(f"{100 * level:g}\N{NO-BREAK SPACE}%" for level in model.levels),
+                ", ".join(f"{factor:g}\N{NO-BREAK SPACE}×" for factor in model.amplification),
                 coefficient_text(model),
                 _share(density),
                 _share(energy),

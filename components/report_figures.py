@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from dppa_core.modules import order_kinds
 from dppa_core.plan import PruningPlan
@@ -20,6 +22,8 @@ Shares = Mapping[tuple[int, str], float]
 ROW, MOST_HEIGHT = 26, 900  # pixels
 MOST_NUMBERS = 200
 """Cells up to which each shows its number; all show it when pointed at."""
+INK_TURNS = 0.18
+"""Relative luminance at which black and white read alike."""
 
 
 def shares_figure(shares: Shares, what: str) -> go.Figure:
@@ -32,21 +36,52 @@ def shares_figure(shares: Shares, what: str) -> go.Figure:
     layers, kinds = axes_of(shares)
     values = [[_percent(shares.get((layer, kind))) for kind in kinds] for layer in layers]
     names = [escape(kind) for kind in kinds]
+    low, high = _span([value for row in values for value in row if value is not None])
     heat = go.Heatmap(
         x=names,
         y=[str(layer) for layer in layers],
         z=values,
         colorscale="Viridis",
         colorbar={"title": {"text": "%"}, "thickness": 12},
+        zmin=low,
+        zmax=high,
         xgap=1,
         ygap=1,
         hovertemplate=f"layer %{{y}}, %{{x}}<br>{what}: %{{z:.3g}} %<extra></extra>",
-        texttemplate="%{z:.3g}" if len(layers) * len(kinds) <= MOST_NUMBERS else None,
     )
     figure = go.Figure(heat)
+    if len(layers) * len(kinds) <= MOST_NUMBERS:
+        figure.update_layout(
+            annotations=[
+                _number(name, layer, value, (value - low) / (high - low))
+                for layer, row in zip(layers, values, strict=True)
+                for name, value in zip(names, row, strict=True)
+                if value is not None
+            ]
+        )
     figure.update_yaxes(autorange="reversed", title="layer", type="category")
     figure.update_xaxes(title="matrix", side="top", type="category")
     return _sized(figure, len(layers), top=70, bottom=10)
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of the colours; equal values lie in the middle."""
+    low, high = min(values), max(values)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _number(name: str, layer: int, value: float, share: float) -> dict[str, Any]:
+    """The number in a cell. Plotly's own choice of ink is too faint on the middle colours."""
+    font = {"color": ink_on(share), "size": 11}
+    return {"x": name, "y": str(layer), "text": f"{value:.3g}", "showarrow": False, "font": font}
+
+
+def ink_on(share: float) -> str:
+    """Black or white, whichever has a contrast of 4.5:1 or more on that share of Viridis."""
+    (colour,) = sample_colorscale("Viridis", [share], colortype="tuple")
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#000" if luminance > INK_TURNS else "#fff"
 
 
 def bands_figure(plan: PruningPlan, colours: Sequence[str]) -> go.Figure:

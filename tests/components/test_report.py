@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from plotly.colors import sample_colorscale
 
 from components.export_values import PLOTLY
 from components.export_work import Work, make_report
 from components.presets import first_session
 from components.report import Reported, report_html
-from components.report_figures import bands_figure, planned_shares, shares_figure
+from components.report_figures import bands_figure, ink_on, planned_shares, shares_figure
 from dppa_core.merge import merge_to_folder
 from dppa_core.merge_check import read_merge
 from dppa_core.merge_record import KeptModule, MergeRecord
@@ -95,6 +96,16 @@ def test_shares_become_cells_in_per_cent() -> None:
     heat = figure.data[0]
     assert list(heat.x) == ["q", "down"] and list(heat.y) == ["0", "1"]
     assert [list(row) for row in heat.z] == [[50.0, None], [25.0, 12.5]]
+    assert [note.text for note in figure.layout.annotations] == ["50", "25", "12.5"]
+
+
+@pytest.mark.parametrize("share", [i / 200 for i in range(201)])
+def test_numbers_read_on_every_colour(share: float) -> None:
+    (colour,) = sample_colorscale("Viridis", [share], colortype="tuple")
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    contrast = {"#000": (light + 0.05) / 0.05, "#fff": 1.05 / (light + 0.05)}
+    assert contrast[ink_on(share)] >= 4.5
 
 
 def test_bands_of_a_layer_add_up_to_what_it_keeps(zoo_env: Path) -> None:
