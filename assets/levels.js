@@ -19,7 +19,7 @@
     };
     const add = button("level-add", "Add level", "Splits the widest band", () => insert(middleOfWidest()));
     const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(chosen));
-    const even = button("level-even", "Evenly", "All bands alike wide", () => apply([], dppa.bands().length, true));
+    const even = button("level-even", "Evenly", "All bands equally wide", () => apply([], dppa.bands().length, true));
     html("p", { class: "how" }, host, "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete removes it.");
     let bands = [], handles = [], chosen = 0, dragged = false;
 

@@ -17,8 +17,7 @@
   function percent(share) {
     const p = 100 * share;
     if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
-    const whole = Math.abs(p - Math.round(p)) < 1e-6 || Math.abs(p) >= 9.95;
-    return `${whole ? Math.round(p) : p.toFixed(1)}${THIN}%`;
+    return `${Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)}${THIN}%`;
   }
   // Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
   function level(share) {

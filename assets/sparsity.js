@@ -177,7 +177,7 @@
     if (part.details.open) fill(view, rows);
   }
   const names = (row) => [
-    ...row.bands.map(({ factor }, k) => `partition ${k + 1} × ${three(factor)}`), "lost to the dtype", "pruned", "never changed",
+    ...row.bands.map(({ factor }, k) => `partition ${k + 1}, factor ${three(factor)}`), "lost to the dtype", "pruned", "never changed",
   ];
   function legend(row, counted) {
     const parts = segments(row), titles = names(row);

@@ -22,12 +22,12 @@
     const filled = html("div", {}, progress);
     const line = html("p", { class: "standing", role: "status" }, host);
     const over = new Set(); // runs that have ended
-    let value = { state: "idle" };
+    let value = { state: "idle" }, any = false;
     function words(stale) {
       if (dppa.activity[name] === "waiting" && value.state !== "running") return dppa.waits();
       if (value.state === "running") return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
       if (value.state === "failed") return value.note;
-      if (value.state === "stopped") return "Cancelled. What was measured before stays.";
+      if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
       if (stale) return `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
       return value.state === "idle" ? idle : "";
     }
@@ -38,6 +38,7 @@
         if (next.state !== "running" && next.id) over.add(next.id);
         else if (over.has(next.id)) return false;
         value = next;
+        any ||= Boolean(next.result);
         dppa.activity[name] = next.state === "running" ? "measuring" : "idle";
         const share = next.total ? next.done / next.total : 0;
         put(progress, "aria-valuenow", Math.round(100 * share));

@@ -100,8 +100,7 @@ def read_pair(choice: object, session: Session) -> Pair:
     first, second = (_side(choice.get(key), choice, session) for key in ("first", "second"))
     if first.target == second.target:
         raise InvalidValue(
-            f"{first.label} and {second.label} are the same. Choose two that differ, or change the "
-            "merge first."
+            f"{_chosen_twice(first, second)} Choose two that differ, or change the merge first."
         )
     for side in (first, second):
         if isinstance(side.target, MergeRecipe) and side.target.base != session.base:
@@ -110,6 +109,12 @@ def read_pair(choice: object, session: Session) -> Pair:
                 "Merges of two bases cannot be compared weight by weight."
             )
     return Pair(first, second, session.base)
+
+
+def _chosen_twice(first: Side, second: Side) -> str:
+    if first.label == second.label:
+        return f"You chose {first.label} twice."
+    return f"{first.label[0].upper()}{first.label[1:]} does what {second.label} does."
 
 
 def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:

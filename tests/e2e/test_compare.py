@@ -92,5 +92,5 @@ def test_it_can_be_cancelled_and_bad_choices_are_refused(studio: Studio) -> None
     page.locator("#compare-first").select_option("zoo:math")
     page.locator("#compare-second").select_option("zoo:math")
     page.locator("#compare-run").click()
-    expect(page.locator(".toast-body")).to_contain_text("math and math are the same")
+    expect(page.locator(".toast-body")).to_contain_text("You chose math twice")
     assert json.loads(page.evaluate("() => JSON.stringify(window.dppa.activity.compare)")) == "idle"
