@@ -6,13 +6,14 @@
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   // Numbers in cells that are too narrow for them would lie over each other: the table has them.
-  const fits = (host, [{ x }]) => (host.clientWidth - 150) / x.length >= 26;
+  const fits = (host, [{ x }], { annotations: notes = [] }) =>
+    (host.clientWidth - 124) / x.length >= 4 + 6 * Math.max(0, ...notes.map(({ text }) => text.length));
   function draw() {
     const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
     for (const host of document.querySelectorAll(".plot")) {
       const { data, layout } = figures[+host.dataset.figure];
       const themed = {
-        ...layout, annotations: fits(host, data) ? layout.annotations : [], paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+        ...layout, annotations: fits(host, data, layout) ? layout.annotations : [], paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { color: colour("--ink"), family: "system-ui, sans-serif", size: 13 },
         xaxis: { ...layout.xaxis, ...axis }, yaxis: { ...layout.yaxis, ...axis },
       };
