@@ -18,6 +18,11 @@ from components.session import Session
 from components.theme import KNOWN_MODELS, MODEL_COLOURS
 from dppa_core.tasks import DOMAINS, example_prompts
 
+HINT = (
+    '<p class="how"><span class="keys">Shift+Enter or Ctrl+Enter sends.</span>'
+    '<output id="prompt-length" for="prompt"></output></p>'
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ChatView:
@@ -61,7 +66,7 @@ def build_chat(session: Session) -> ChatView:
         max_length=LONGEST_PROMPT,
         elem_id="prompt",
     )
-    static('<p class="how">Shift+Enter or Ctrl+Enter sends.</p>', "prompt-hint")
+    static(HINT, "prompt-hint")
     with gr.Row(elem_classes="buttons"):
         send = gr.Button("Send", variant="primary", elem_id="send")
         stop = gr.Button("Stop", elem_id="stop")
@@ -130,10 +135,7 @@ def _answer_settings() -> dict[str, Any]:
             buttons=[],
         ),
         "seed": gr.Number(
-            value=0,
-            minimum=0,
-            maximum=2**31 - 1,
-            precision=0,
+            value=0,  # no limits here: Gradio's notice of them would not name the field
             label="Seed (number)",
             info="Same seed, same question, same models: same answers.",
             elem_id="seed",

@@ -20,6 +20,7 @@ from dppa_core.recipe import MergeRecipe, recipe_hash
 LONGEST_PROMPT = 2000
 LONGEST_ANSWER = 256
 LEAST_TOP_P = 0.05
+MOST_SEED = 2**31 - 1
 MERGED = "merged"
 EARLIER = "recipe:"
 """Begins the target of a merge that answered before, followed by its hash."""
@@ -118,8 +119,17 @@ def read_settings(
         int(check_number("Longest answer", max_tokens, 1, LONGEST_ANSWER)),
         check_number("Temperature", temperature, 0, 2),
         check_number("Top-p", top_p, LEAST_TOP_P, 1),
-        int(check_number("Seed", seed, 0, 2**31 - 1)),
+        _seed(seed),
     )
+
+
+def _seed(value: object) -> int:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value <= MOST_SEED and value == int(value)):  # type: ignore[operator, call-overload]
+        raise InvalidValue(
+            f"Seed must be a whole number from 0 to {MOST_SEED}, got {shown(value)}."
+        )
+    return int(value)  # type: ignore[call-overload]
 
 
 def _prompt(text: object) -> str:

@@ -96,6 +96,17 @@ def test_what_no_page_sends_is_refused_in_one_line(
     assert told in caught.value.message and "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "seed", [-7, 1e99, float("inf"), float("nan"), 1.5, 2**31, "7", None, True]
+)
+def test_a_seed_that_is_none_is_refused_by_its_name(page: gr.Blocks, seed: Any) -> None:
+    """Also past what Gradio does to a value before a handler sees it."""
+    box = next(block for block in page.blocks.values() if block.elem_id == "seed")
+    with pytest.raises(gr.Error) as caught:
+        ask(page, seed=box.preprocess(seed))
+    assert caught.value.message.startswith("Seed must be a whole number from 0 to 2147483647, got ")
+
+
 def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
     everyone = ["merged", "zoo:base", "zoo:math", "zoo:finance", "zoo:law"]
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_ask"]
