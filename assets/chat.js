@@ -65,9 +65,16 @@
       const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
       return next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
     }
+    // A new turn is shown from its question on, until it ends or the reader scrolls.
+    let pinned = null;
+    for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
+    function follow() {
+      const turn = turns.find(({ id }) => id === pinned);
+      if (turn) host.scrollTop += turn.root.getBoundingClientRect().top - host.getBoundingClientRect().top - bar.offsetHeight;
+      if (dppa.activity.chat === "idle") pinned = null;
+    }
     function take(next) {
       if (!next || !Array.isArray(next.turns)) return;
-      const low = host.scrollHeight - host.scrollTop - host.clientHeight < 60;
       const all = whole(next).map(settled);
       value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
       bar.hidden = value.turns.length === 0;
@@ -75,6 +82,8 @@
       if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
       const kept = new Map(turns.map((turn) => [turn.id, turn]));
       turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
+      const newest = turns[turns.length - 1];
+      if (newest && !kept.has(newest.id)) pinned = newest.id;
       for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); talk.votes.delete(id); }
       const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
       dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
@@ -85,7 +94,7 @@
       dppa.activity.chat = value.activity || "idle";
       put(host, "aria-busy", dppa.activity.chat !== "idle");
       paint();
-      if (low) host.scrollTop = host.scrollHeight;
+      follow();
       dppa.redraw();
     }
     watch(take);
@@ -110,6 +119,25 @@
     if (!event.target.matches?.("#prompt textarea")) return;
     event.preventDefault();
     document.querySelector("#send").click();
+  });
+
+  // The box takes no more than so many characters: whoever comes near is told, as well as whoever went over.
+  const counted = (number) => number.toLocaleString("en");
+  let over = false;
+  document.addEventListener("paste", (event) => {
+    const box = event.target;
+    if (!box.matches?.("#prompt textarea")) return;
+    const pasted = (event.clipboardData?.getData("text") ?? "").replace(/\r\n/g, "\n");
+    over = box.value.length - (box.selectionEnd - box.selectionStart) + pasted.length > box.maxLength;
+  });
+  document.addEventListener("input", (event) => {
+    const box = event.target;
+    if (!box.matches?.("#prompt textarea")) return;
+    const full = box.value.length >= box.maxLength;
+    const end = !full ? "" : over ? ": the rest was cut" : ": more is cut";
+    over = false;
+    const near = box.value.length >= 0.9 * box.maxLength;
+    say(document.getElementById("prompt-length"), near ? `${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
   });
 
   dppa.part("examples", ({ host, get, trigger }) => {

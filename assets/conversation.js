@@ -78,7 +78,7 @@
   talk.barOf = (host, { turns, redraw, forget }) => {
     const bar = html("div", { class: "talk-bar", role: "group", "aria-label": "Conversation", hidden: "" }, host);
     const key = legend(bar);
-    const colours = talk.icon(bar, "colours", "Colour each token by its entropy");
+    const colours = talk.icon(bar, "colours", "Colour each token by its entropy", "entropy");
     const copy = talk.icon(bar, "copy", "Copy the conversation");
     const markdown = talk.icon(bar, "down", "Download as Markdown", "md");
     const json = talk.icon(bar, "down", "Download as JSON", "json");
@@ -102,7 +102,7 @@
       if (armed) { clearTimeout(armed); rest(); forget(); return; }
       clear.classList.add("armed");
       talk.rename(clear, "Press again to clear the conversation");
-      say(sure, "Press again to clear");
+      say(sure, "Press again");
       armed = setTimeout(rest, 4000);
     });
     return bar;
