@@ -49,6 +49,13 @@
     return { show, hide, leave };
   }
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") close?.(); });
+  // A browser tells of the pointer anew when the page changes under it, at the same place.
+  let pointer = "", moved = false;
+  document.addEventListener("mousemove", ({ screenX, screenY }) => {
+    const now = `${screenX} ${screenY}`;
+    moved = now !== pointer;
+    pointer = now;
+  }, true);
   for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
 
   // The meaning of a term beside an element that shows it, which a key can then reach as well.
@@ -60,7 +67,13 @@
     element.setAttribute("aria-describedby", id);
     element.after(bubble);
     const { show, hide, leave } = opener(bubble, element);
-    element.addEventListener("mouseenter", show);
+    let entered = false; // what appears under a resting pointer opens nothing
+    element.addEventListener("mouseenter", () => { entered = true; });
+    element.addEventListener("mousemove", () => {
+      if (!entered || !moved) return;
+      entered = false;
+      show();
+    });
     element.addEventListener("mouseleave", leave);
     element.addEventListener("focus", show);
     element.addEventListener("blur", hide);
