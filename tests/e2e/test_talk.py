@@ -199,7 +199,8 @@ def test_a_blind_vote_hides_who_answers_and_is_counted(talk: Studio) -> None:
     names = turn.locator(".answer header strong").all_inner_texts()
     assert names == ["left", "right"]
     assert turn.locator("[data-target='merged'], .stats:visible").count() == 0
-    turn.get_by_role("button", name="left").press("Enter")
+    turn.get_by_role("button", name="left").click()
+    assert talk.page.locator(".meaning:popover-open").count() == 0
     names = turn.locator(".answer header strong").all_inner_texts()
     assert sorted(names) == ["math", "merged"]
     better = "1" if names[0] == "merged" else "0"

@@ -1,0 +1,80 @@
+"""Room on the screen: a new turn in view from its question on, no jumps, no hidden buttons."""
+
+from tests.e2e.conftest import Visit
+from tests.e2e.studio import Studio
+from tests.e2e.test_bad_input import toast
+from tests.e2e.test_chat import choose_targets
+from tests.e2e.test_talk import ask_example, open_settings, set_number
+
+IN_VIEW = """() => {
+    const host = document.querySelector('[data-part="transcript"]').getBoundingClientRect();
+    const turn = [...document.querySelectorAll('#transcript .turn')].at(-1);
+    const [question, text] = ['.question', '[data-target="merged"] .answer-text']
+        .map(part => turn.querySelector(part).getBoundingClientRect());
+    const bar = document.querySelector('.talk-bar').getBoundingClientRect();
+    return question.top >= bar.bottom - 1 && text.bottom <= host.bottom;
+}"""
+BOXES = """() => ['#preset-box', '#head', '.tune-bar'].map(part => {
+    const {x, y, width, height} = document.querySelector(part).getBoundingClientRect();
+    return [x, y + window.scrollY, width, height].map(Math.round).join(' ');
+})"""
+PASTE = """text => {
+    const box = document.querySelector('#prompt textarea'), data = new DataTransfer();
+    box.focus();
+    data.setData('text', text);
+    box.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}));
+    document.execCommand('insertText', false, text);
+}"""
+COVERED = """() => {
+    const notice = document.querySelector('.toast-wrap').getBoundingClientRect();
+    return [...document.querySelectorAll('#tools button, #send')].filter(button => {
+        const box = button.getBoundingClientRect();
+        return box.left < notice.right && box.right > notice.left
+            && box.top < notice.bottom && box.bottom > notice.top;
+    }).map(button => button.innerText);
+}"""
+
+
+def test_the_second_turn_of_three_models_is_in_view_from_its_question_on(studio: Studio) -> None:
+    studio.wait_models()
+    choose_targets(studio, "merged", "base", "math")
+    for _ in range(2):
+        ask_example(studio)
+        studio.wait_answer("zoo:math")
+        studio.wait_frame()
+        assert studio.page.evaluate(IN_VIEW)
+
+
+def test_the_head_stays_where_it_is_while_something_runs(visit: Visit) -> None:
+    studio = visit(width=1440, height=900)
+    boxes = [studio.page.evaluate(BOXES)]
+    for activity in ("scoring", "idle"):
+        studio.page.evaluate(
+            "activity => { dppa.activity.score = activity; dppa.redraw(); }", activity
+        )
+        studio.page.locator(f'[data-status][data-activity="{activity}"]').wait_for()
+        boxes.append(studio.page.evaluate(BOXES))
+        studio.wait_models()
+    assert boxes[0] == boxes[1] == boxes[2]
+
+
+def test_a_question_that_is_cut_says_so(studio: Studio) -> None:
+    hint, box = studio.page.locator("#prompt-hint"), studio.page.locator("#prompt textarea")
+    box.fill("a" * 1900)
+    assert hint.inner_text() == "1,900 of 2,000 characters"
+    studio.page.evaluate(PASTE, "b" * 200)
+    assert len(box.input_value()) == 2000
+    assert hint.inner_text() == "2,000 of 2,000 characters: the rest was cut"
+    box.fill("a")
+    assert hint.inner_text() == "Shift+Enter or Ctrl+Enter sends."
+
+
+def test_a_notice_names_the_seed_and_covers_no_button(studio: Studio) -> None:
+    studio.wait_models()
+    open_settings(studio)
+    set_number(studio, "seed", -7)
+    studio.page.evaluate("() => scrollTo(0, 0)")
+    studio.page.locator("#prompt textarea").fill("1 + 1?")
+    studio.page.locator("#prompt textarea").press("Control+Enter")
+    assert "Seed must be a whole number from 0 to 2147483647, got -7." in toast(studio)
+    assert studio.page.evaluate(COVERED) == []
