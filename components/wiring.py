@@ -239,9 +239,9 @@ def _wire_opening(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
         }
 
     @show_errors
-    def on_look() -> dict[Any, Any]:
+    def on_status() -> dict[Any, Any]:
         return {page.status: pack(status_value(ready=studio.ready, memory=studio.in_memory()))}
 
     blocks.load(on_open, None, [*all_outputs(page), page.tune], **LIVE)
-    page.status.look(on_look, None, [page.status], **LIVE)
+    page.status.look(on_status, None, [page.status], **LIVE)
     page.timer.tick(on_tick, None, [page.status, page.timer], **LIVE)

@@ -57,13 +57,13 @@ def _wire_drill(page: Page, studio: Studio) -> None:
     controls, drill, looks = page.controls, page.drill, Recent(100)
 
     @show_errors
-    def on_look(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_closeup(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
         for value in drill_payload(session, wanted(values[drill], session), studio, looks):
             yield {drill: pack(value)}
 
     looked = drill.look(
-        on_look,
+        on_closeup,
         inputs=controls.inputs | {drill},
         outputs=[drill],
         trigger_mode="always_last",
