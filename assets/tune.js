@@ -127,6 +127,11 @@
         if (panel.matches(":popover-open")) { emptied(); close(); tell("The recipe is open."); }
         dppa.redraw();
       }
+      if (value?.refused) {
+        dppa.tuneFailed();
+        if (panel.matches(":popover-open")) tellInside(value.refused, true);
+        else tell(value.refused, true);
+      }
       if (value?.saved) { dppa.download(value.saved); tellInside("Saved."); }
       if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
       if (value?.open) ask("restore", { state: value.open });

@@ -43,8 +43,11 @@ def wire_tune(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_read(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        number, recipe = asked_recipe(values[page.tune])
-        yield from _followed(page, _of_recipe(recipe, studio), number, studio)
+        try:
+            number, recipe = asked_recipe(values[page.tune])
+            yield from _followed(page, _of_recipe(recipe, studio), number, studio)
+        except DppaError as error:  # told in the panel, over which a notice could not be read
+            yield {page.tune: pack({"refused": str(error)})}
 
     @show_errors
     def on_write(values: dict[Any, Any]) -> dict[Any, Any]:

@@ -276,6 +276,6 @@ def test_a_recipe_the_page_cannot_show_changes_nothing(studio: Studio) -> None:
         "dppa: 1\nbase: zoo:base\nmodels: [{model: zoo:math}]\nseed: 7\n"
     )
     studio.page.locator("#recipe-use").click()
-    studio.page.get_by_text("seed is 7").wait_for()
+    studio.page.locator(".keep-told", has_text="seed is 7").wait_for()
     wait_rest(studio)
     assert session_of(studio) == START and studio.recipe == recipe_hash(START.recipe())
