@@ -84,14 +84,14 @@ def test_layers_that_read_the_same_are_named_together(
     assert said.replace("\u2009", " ") == sentence
 
 
-@pytest.mark.parametrize("quantity", ["density", "rate", "energy"])
-def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio, quantity: str) -> None:
+def test_a_colour_of_a_share_means_the_same_at_every_rate(studio: Studio) -> None:
     studio.wait_exact(80)
-    studio.choose("quantity", quantity)
-    for rate in (80, 30):
-        studio.set_rate(rate)
-        scale = studio.page.evaluate("() => [dppa.view().scale.low, dppa.view().scale.high]")
-        assert scale == [0, 1]
+    for quantity in ("density", "rate", "energy"):
+        studio.choose("quantity", quantity)
+        for rate in (80, 30):
+            studio.set_rate(rate)
+            scale = studio.page.evaluate("() => [dppa.view().scale.low, dppa.view().scale.high]")
+            assert scale == [0, 1], quantity
 
 
 def test_the_first_view_follows_the_slider_visibly(studio: Studio) -> None:
@@ -179,14 +179,13 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("reference", [MATH, FINANCE, LAW])
-def test_bands_stand_out_from_the_paper_and_from_each_other(
-    visit: Visit, theme: str, reference: str
-) -> None:
+def test_bands_stand_out_from_the_paper_and_from_each_other(visit: Visit, theme: str) -> None:
     studio = visit(theme=theme)
     studio.wait_exact(80)
-    switch(studio, reference, on=False)
-    switch(studio, reference, on=True)
-    wait_focus(studio, reference)
-    first, second, apart = studio.page.evaluate(CONTRAST)
-    assert first >= 3 and second >= 3 and apart >= 1.5
+    for reference in (MATH, FINANCE, LAW):
+        switch(studio, reference, on=False)
+        switch(studio, reference, on=True)
+        wait_focus(studio, reference)
+        studio.wait_frame()
+        first, second, apart = studio.page.evaluate(CONTRAST)
+        assert first >= 3 and second >= 3 and apart >= 1.5, reference
