@@ -66,7 +66,7 @@
   }
 
   function legend(bar) {
-    const key = html("div", { class: "legend", hidden: "" }, bar);
+    const key = html("div", { class: "entropy-key", hidden: "" }, bar);
     const word = html("span", { class: "legend-word" }, key, "entropy");
     dppa.meaning(word, "entropy");
     html("span", {}, key, "0");

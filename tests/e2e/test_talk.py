@@ -143,12 +143,7 @@ def test_tokens_take_colours_afterwards_and_keys_tell_their_bits(talk: Studio) -
     shades = {one: tokens.nth(i).evaluate(shade) for i, one in enumerate(bits)}
     assert shades[max(bits)] != shades[min(bits)]
     assert "bit" in (tokens.first.get_attribute("title") or "")
-    assert talk.page.locator(".legend:has(.legend-word)").inner_text().split() == [
-        "entropy",
-        "0",
-        "5+",
-        "bits",
-    ]
+    assert talk.page.locator(".entropy-key").inner_text().split() == ["entropy", "0", "5+", "bits"]
     text.focus()
     told = talk.answer("zoo:base").locator(".token-line")
     for key, place in (("End", len(bits)), ("Home", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
