@@ -32,6 +32,7 @@ def chat(studio: Studio) -> None:
     studio.page.locator("#send").click()
     studio.wait_answer("merged")
     studio.wait_answer("zoo:base")
+    _top(studio)
 
 
 def score(studio: Studio) -> None:
@@ -39,6 +40,7 @@ def score(studio: Studio) -> None:
     studio.open_pane("score")
     studio.page.locator("#score-run").click()
     _attached(studio.page, '[data-score-state="done"]')
+    _top(studio)
 
 
 def export(studio: Studio) -> None:
@@ -84,6 +86,11 @@ STEPS: tuple[Callable[[Studio], None], ...] = (
     *(chat, score, export),
     *(drill, sparsity, compare, attribution),  # beside the export, which stays open
 )
+
+
+def _top(studio: Studio) -> None:
+    """Where the first screen begins; on a phone what was asked for stays in view."""
+    studio.page.evaluate("() => { if (window.innerWidth > 900) window.scrollTo(0, 0); }")
 
 
 def _view(studio: Studio, name: str) -> None:
