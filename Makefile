@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: app test check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui
+.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -12,6 +12,9 @@ test: ## Run every test, the browser's included (ARGS="-k slider" picks some)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/test.py $(ARGS)
+
+test-all: ## The tests, every browser test at every width and in both themes
+	@DPPA_CASES=all $(MAKE) test
 
 check: ## Lint, format, types and the rules of the architecture
 	@sh scripts/environment.sh test
