@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.hub_server import Handler, HubServer, Model
+import pytest
+from huggingface_hub import constants
+
+from tests.hub_server import Handler, HubServer, Model, stand_in
 
 TOKEN = "hf_aTokenThatNobodyMaySee"
 _PREUPLOAD = re.compile(r"/api/models/([^/]+/[^/]+)/preupload/main")
@@ -191,3 +194,22 @@ class WritableHub(HubServer):
             for line in self.asked
             if line.startswith(("POST", "PUT", "DELETE")) and "validate-yaml" not in line
         ]
+
+
+def writable_hub(folder: Path, monkeypatch: pytest.MonkeyPatch, token: str | None) -> WritableHub:
+    """Put a Hub that takes uploads in the place of the real one; whoever starts it closes it.
+
+    Args:
+        folder: Where it keeps what it is sent; empty.
+        monkeypatch: Undoes it all.
+        token: The login of this computer; None: it is not logged in.
+    """
+    server = WritableHub(folder / "hub")
+    stand_in(server, folder / "cache", monkeypatch)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # another protocol, and compiled
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no-token"))
+    if token is None:
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+    else:
+        monkeypatch.setenv("HF_TOKEN", token)
+    return server

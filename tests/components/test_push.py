@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from huggingface_hub import constants
 
 from components.exports import OWN, Exports
 from components.presets import first_session
@@ -17,8 +16,7 @@ from components.studio import Studio
 from components.workbench import build_page
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merge import merge_to_folder
-from tests.hub_server import stand_in
-from tests.hub_writing import TOKEN, WritableHub
+from tests.hub_writing import TOKEN, WritableHub, writable_hub
 
 # huggingface_hub (2.4) hands files to its client in a way that one calls old
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -29,11 +27,7 @@ NAME = "ada/merged"
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub]:
     """A Hub that takes uploads; this computer is not logged in."""
-    server = WritableHub(tmp_path / "hub")
-    stand_in(server, tmp_path / "cache", monkeypatch)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # another protocol, and compiled
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
+    server = writable_hub(tmp_path, monkeypatch, None)
     yield server
     server.close()
 

@@ -21,8 +21,7 @@ from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.sources import open_checkpoint
 from tests.command import Command
-from tests.hub_server import stand_in
-from tests.hub_writing import TOKEN, WritableHub
+from tests.hub_writing import TOKEN, WritableHub, writable_hub
 
 # huggingface_hub (2.4) hands files to its client in a way that one calls old
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -33,11 +32,7 @@ NAME = "ada/merged"
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub]:
     """A Hub that takes uploads, and a token for it in the environment."""
-    server = WritableHub(tmp_path / "hub")
-    stand_in(server, tmp_path / "cache", monkeypatch)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # another protocol, and compiled
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    server = writable_hub(tmp_path, monkeypatch, TOKEN)
     yield server
     server.close()
 
