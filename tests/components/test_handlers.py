@@ -37,16 +37,6 @@ PLAIN = SimpleNamespace(query_params={})
 """An address without settings."""
 
 
-@pytest.fixture
-def studio(zoo_env: Path) -> Iterator[Studio]:
-    yield Studio(public=False)
-
-
-@pytest.fixture
-def page(studio: Studio) -> gr.Blocks:
-    return build_page(studio)
-
-
 def events(page: gr.Blocks, name: str) -> list[Any]:
     """The events that call the handler of that name."""
     return [fn for fn in page.fns.values() if fn.name == name]

@@ -30,16 +30,6 @@ TINY = HubPreset(
 
 
 @pytest.fixture
-def studio(zoo_env: Path) -> Iterator[Studio]:
-    yield Studio(public=False)
-
-
-@pytest.fixture
-def page(studio: Studio) -> gr.Blocks:
-    return build_page(studio)
-
-
-@pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """Two tiny models on a Hub of our own; the page offers them, and nothing else."""
     server = HubServer()

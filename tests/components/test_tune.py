@@ -1,7 +1,6 @@
 """Coming back to a whole session: by the bar, by an address, by a recipe; the handlers alone."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,16 +29,6 @@ CHANGED = replace(
     models=(*first_session().models[:2], ModelChoice("zoo:law", on=False)),
     overrides=(("layers.0.mlp.down_proj", 0.5),),
 )
-
-
-@pytest.fixture
-def studio(zoo_env: Path) -> Iterator[Studio]:
-    yield Studio(public=False)
-
-
-@pytest.fixture
-def page(studio: Studio) -> gr.Blocks:
-    return build_page(studio)
 
 
 def restore(page: gr.Blocks, session: Session, number: int = 1) -> dict[str, Any]:
