@@ -1,5 +1,8 @@
 # Every command of the project. `make help` lists them; each makes the environment it needs.
 PY := .venv/bin/python
+# Python keeps byte code, whatever the shell says: packages are installed without, and a start that
+# compiles them all takes twice as long.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui

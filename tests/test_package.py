@@ -1,5 +1,6 @@
 """What others install: the wheel carries the command, the types and the embedded models."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -66,3 +67,17 @@ def test_no_file_is_larger_than_the_hub_takes() -> None:
     sizes = {p: p.stat().st_size for p in paths if p.exists()}
     assert not {str(p): s for p, s in sizes.items() if s > 10_000_000}
     assert sum(s for p, s in sizes.items() if "zoo" in p.parts) < 40_000_000
+
+
+def test_the_commands_keep_byte_code_whatever_the_shell_says() -> None:
+    shown = 'include Makefile\nshown:\n\t@echo "[$$PYTHONDONTWRITEBYTECODE]"\n'
+    done = subprocess.run(
+        ["make", "--silent", "--file=-", "shown"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        input=shown,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

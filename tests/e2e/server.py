@@ -42,6 +42,7 @@ class Server:
             "GRADIO_ANALYTICS_ENABLED": "False",
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "",  # as with most people: compiled once, then read
             "PYTHONUNBUFFERED": "1",
         }
         with log.open("wb") as output:
