@@ -112,7 +112,7 @@
     clear.addEventListener("click", () => keep([]));
   }
 
-  dppa.part("duel", ({ host, put: send }) => {
+  dppa.part("duel", ({ host, put: send, watch }) => {
     host.replaceChildren();
     html("label", { for: "against", class: "setting-name" }, host, "Blind comparison");
     const select = html("select", { id: "against", "aria-describedby": "against-help" }, host);
@@ -126,6 +126,8 @@
       if (pane) put(pane, "data-duel", value !== "");
     };
     select.addEventListener("change", () => choose(select.value));
+    // Gradio tells what an accordion holds its first value once more, in the frame after it was opened.
+    watch((value) => { if (value?.against !== talk.against) send({ against: talk.against }); });
     let built = "", drawn = null;
     dppa.paint(() => {
       const offered = choices(), key = JSON.stringify(offered);

@@ -1,9 +1,10 @@
 """Run the tests: those without a browser on all cores, then those with one, two at a time.
 
 A browser test mostly waits for its page: two of them, each with an app and a browser of its own,
-keep two cores busy. More, or other work beside them, would be seen by what they measure. Of a
-browser test with several widths or themes one case is run, another one for each test; all of them
-with DPPA_CASES=all. Arguments are passed on to pytest, twice.
+keep two cores busy. More, or other work beside them, would be seen by what they measure; so a
+browser test that fails is run once more with nothing beside it, and both outcomes are printed. Of
+a browser test with several widths or themes one case is run, another one for each test; all of
+them with DPPA_CASES=all. Arguments are passed on to pytest, twice.
 """
 
 import os
@@ -13,21 +14,26 @@ import sys
 import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3"]
-NONE = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+PLAIN = ["-m", "not browser", "-n", "logical", "--dist", "worksteal"]
+BROWSER = ["-m", "browser", "-n", "2", "--dist", "worksteal"]
+AGAIN = ["-m", "browser", "--last-failed", "--exitfirst", "-rA"]
+
+
+def run(half: list[str], arguments: list[str]) -> int:
+    """The exit code of a part of the tests."""
+    return subprocess.run([*PYTEST, *half, *arguments], check=False).returncode
 
 
 def main(arguments: list[str]) -> int:
     """Both halves, and the worse of their exit codes; one half may be empty."""
-    halves = [
-        ["-m", "not browser", "-n", "logical", "--dist", "worksteal"],
-        ["-m", "browser", "-n", "2", "--dist", "worksteal"],
-    ]
     os.environ.setdefault("DPPA_CASES", "one")  # read by tests/e2e/conftest.py
-    codes = [
-        subprocess.run([*PYTEST, *half, *arguments], check=False).returncode for half in halves
-    ]
-    ran = [code for code in codes if code != NONE]
-    return max(ran, key=abs, default=NONE)
+    codes = [run(PLAIN, arguments), run(BROWSER, arguments)]
+    if codes[1] == pytest.ExitCode.TESTS_FAILED:
+        sys.stderr.write("\nOnce more what failed, one at a time: what passes now is unsteady.\n")
+        codes[1] = run(AGAIN, arguments)
+    none = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+    ran = [code for code in codes if code != none]
+    return max(ran, key=abs, default=none)
 
 
 if __name__ == "__main__":

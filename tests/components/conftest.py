@@ -1,5 +1,6 @@
 """The services behind a page and the page itself, on the tiny models, without a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -15,7 +16,9 @@ def studio(zoo_env: Path) -> Studio:
     return Studio(public=False)
 
 
-@pytest.fixture
-def page(studio: Studio) -> gr.Blocks:
-    """Built, not served."""
-    return build_page(studio)
+@pytest.fixture(scope="module")
+def page(tiny_zoo: Path) -> Iterator[gr.Blocks]:
+    """Built, not served; one for all tests of a file, since no handler keeps anything on it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DPPA_ZOO", str(tiny_zoo))
+        yield build_page(Studio(public=False))

@@ -194,9 +194,18 @@ class Studio:
 
     def open_advanced(self) -> None:
         """Unfold what lies under Advanced."""
-        if not self.page.locator("#strength").is_visible():
-            self.page.locator("#advanced button").first.click()
-            self.page.locator("#strength").wait_for()
+        self.unfold("advanced", "#strength")
+
+    def unfold(self, accordion: str, inside: str) -> None:
+        """Open an accordion, and wait until `inside` is there and stays as it is set.
+
+        Gradio tells what an accordion holds its first values once more, in the frame after it
+        was opened: faster than a person, a test would set something else before that.
+        """
+        if not self.page.locator(inside).is_visible():
+            self.page.locator(f"#{accordion} button").first.click()
+            self.page.locator(inside).wait_for()
+            self.wait_frame()
 
     def ask(self, prompt: str) -> None:
         """Send a prompt; do not wait for the answer."""

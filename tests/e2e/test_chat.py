@@ -46,8 +46,7 @@ def ask_at_length(studio: Studio) -> None:
     prompt, seed = long_question()
     studio.open_pane("chat")
     choose_targets(studio, "math", "finance", "law")
-    if not studio.page.locator("#max-tokens input[type=number]").is_visible():
-        studio.page.get_by_role("button", name="Answer settings").click()
+    studio.unfold("answer-settings", "#max-tokens input[type=number]")
     for name, value in (("max-tokens", 256), ("temperature", 1.5), ("seed", seed)):
         box = studio.page.locator(f"#{name} input[type=number]")
         box.fill(str(value))

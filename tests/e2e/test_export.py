@@ -158,7 +158,7 @@ def test_a_report_opens_alone_and_follows_the_readers_theme(
 def test_a_push_without_a_login_says_what_to_do(visit: Visit, width: int) -> None:
     studio = visit(width=width)
     open_export(studio)
-    studio.page.locator("#push-box button").first.click()
+    studio.unfold("push-box", "#push-run")
     studio.page.locator("#push-name input, #push-name textarea").first.fill("ada/merged")
     studio.page.locator("#push-run").click()
     line = studio.page.locator("#pushed .made-line")

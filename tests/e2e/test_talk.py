@@ -52,9 +52,7 @@ def button(studio: Studio, title: str) -> Locator:
 
 
 def open_settings(studio: Studio) -> None:
-    if not studio.page.locator("#against").is_visible():
-        studio.page.get_by_role("button", name="Answer settings").click()
-        studio.page.locator("#against").wait_for()
+    studio.unfold("answer-settings", "#against")
 
 
 def compare_with(studio: Studio, value: str) -> None:
