@@ -29,6 +29,7 @@ from dppa_core.cli_preflight import preflight
 from dppa_core.cli_presets import presets
 from dppa_core.cli_push import push
 from dppa_core.cli_runs import evaluate, zoo_app
+from dppa_core.cli_search import search
 from dppa_core.cli_soup import soup
 from dppa_core.cli_terminal import check_here, terminal
 from dppa_core.errors import DppaError
@@ -53,6 +54,7 @@ app.command()(evaluate)
 app.command()(attribute)
 app.command()(adamerge)
 app.command()(soup)
+app.command()(search)
 app.command()(methods)
 app.command()(leaderboard)
 app.command()(convert)

@@ -1,0 +1,176 @@
+"""Greedy DPA on the search split: the paper's climb for the factors of every model of a recipe.
+
+Knows recipes and a way to ask; the climb itself is `search.greedy_factors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dppa_core.errors import InvalidRecipe
+from dppa_core.evaluate import DomainScore
+from dppa_core.methods.registry import get_method
+from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.search import FactorSearch, Trial, greedy_factors
+from dppa_core.search_state import Memory
+from dppa_core.search_trial import ITEMS, SEARCH, Ask, Question, domains_for, task_score
+from dppa_core.sources import open_checkpoint
+
+Watch = Callable[[str, Trial, bool], None]
+"""Told each model's reference, each setting with its score, and whether it was known before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """Factors for every model of a recipe, and how they were found."""
+
+    given: MergeRecipe
+    domains: tuple[str, ...]
+    limit: int
+    own: tuple[DomainScore, ...]
+    """Of each domain model itself, on the search items of its domain."""
+    searches: tuple[FactorSearch, ...]
+    """One for each model."""
+
+    @property
+    def recipe(self) -> MergeRecipe:
+        """The given recipe with the factors found."""
+        models = tuple(
+            replace(model, amplification=search.best.amplification)
+            for model, search in zip(self.given.models, self.searches, strict=True)
+        )
+        return replace(self.given, models=models)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy; scores are fractions of the domain model's own."""
+        models = [
+            {
+                "model": model.model,
+                "domain": domain,
+                "levels": list(model.levels),
+                "factors": list(search.best.amplification),
+                "score": search.best.score,
+                "own_accuracy": own.accuracy,
+                "trials": [
+                    {"factors": list(trial.amplification), "score": trial.score}
+                    for trial in search.trials
+                ],
+            }
+            for model, domain, own, search in zip(
+                self.given.models, self.domains, self.own, self.searches, strict=True
+            )
+        ]
+        return {"way": "climb", "split": SEARCH, "items": self.limit, "models": models}
+
+
+def alone(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
+    """What the paper scores: one model's pruned and amplified delta, put back on the base."""
+    return replace(recipe, models=(replace(model, coefficient=1.0),))
+
+
+def climb(
+    recipe: MergeRecipe,
+    ask: Ask,
+    *,
+    tasks: Sequence[str] | None = None,
+    limit: int = ITEMS,
+    state: Path | None = None,
+    watch: Watch | None = None,
+    public: bool = False,
+) -> Climbed:
+    """Find amplification factors, model by model, partition by partition.
+
+    Each model is put back on the base alone, and scored on the search items of its domain.
+
+    Args:
+        recipe: Its levels and parameters stay, and so do its coefficients; its factors are not
+            looked at.
+        ask: Answers questions.
+        tasks: The domain of each model; those of the embedded ones where None.
+        limit: Search items a domain.
+        state: Where what was scored waits, should the search be stopped.
+        watch: Told each setting.
+        public: Whether only embedded models may be read.
+
+    Raises:
+        InvalidRecipe: a method without partitions.
+        InvalidValue: a state of another search; a model without a domain, or that fails it.
+    """
+    check_climbable(recipe)
+    domains = domains_for(recipe, tasks)
+    memory = Memory(state, made_by(recipe, domains, limit, public=public))
+    own, searches = [], []
+    for model, domain in zip(recipe.models, domains, strict=True):
+        itself = _remembered(
+            memory, ask, (model.model, ()), Question(model.model, domain, limit=limit)
+        )
+        search = _climb_one(recipe, model, domain, limit, itself, ask, memory, watch)
+        own.append(itself)
+        searches.append(search)
+    return Climbed(recipe, domains, limit, tuple(own), tuple(searches))
+
+
+def _climb_one(
+    recipe: MergeRecipe,
+    model: DomainModel,
+    domain: str,
+    limit: int,
+    own: DomainScore,
+    ask: Ask,
+    memory: Memory,
+    watch: Watch | None,
+) -> FactorSearch:
+    def score(factors: tuple[float, ...]) -> float:
+        key = model.model, factors
+        known = memory.find(key) is not None
+        tried = alone(recipe, replace(model, amplification=factors))
+        found = task_score(
+            _remembered(memory, ask, key, Question(tried, domain, limit=limit)), own, model.model
+        )
+        if watch:
+            watch(model.model, Trial(factors, found), known)
+        return found
+
+    return greedy_factors(score, len(model.levels))
+
+
+def _remembered(
+    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], question: Question
+) -> DomainScore:
+    found = memory.find(key)
+    if found is None:
+        found = ask(question)
+        memory.keep(key, found)
+    return found
+
+
+def check_climbable(recipe: MergeRecipe) -> None:
+    """Refuse recipes whose factors belong to no partitions.
+
+    Raises:
+        InvalidRecipe: the method has no levels, drops at random, or keeps everything.
+    """
+    pruner = recipe.prune.method if recipe.prune else recipe.method
+    if get_method(pruner).levels != "many":
+        raise InvalidRecipe(
+            f"method {pruner}: it has no partitions, so there are no factors to climb. Choose dppa "
+            "or magnitude, or search its other settings with --vary."
+        )
+
+
+def made_by(
+    recipe: MergeRecipe, domains: Sequence[str], limit: int, *, public: bool = False
+) -> dict[str, Any]:
+    """All that the scores of a climb depend on."""
+    plain = tuple(replace(model, amplification=(1.0,), coefficient=1.0) for model in recipe.models)
+    references = (recipe.base, *(model.model for model in recipe.models))
+    weights = [open_checkpoint(name, public=public).content_hash() for name in references]
+    return {
+        "recipe": recipe_hash(replace(recipe, models=plain)),
+        "weights": weights,
+        "domains": list(domains),
+        "items": limit,
+    }

@@ -1,0 +1,150 @@
+"""What a trial of a search asks a model: some domains' items of one split, and what came out.
+
+Knows recipes, the pool and the evaluation; not what is searched for. A trial depends on its
+arguments alone, so that any process with the models can run it; nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluate import DomainScore, evaluate
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipe import MergeRecipe
+from dppa_core.tasks import DOMAINS, tasks_of
+
+SEARCH, TEST = "search", "test"
+"""Settings are chosen on the one split; figures that are told come from the other."""
+ITEMS = 64
+"""Search items a domain, unless another number is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whom to ask what."""
+
+    target: str | MergeRecipe
+    """A model's reference, or a merge."""
+    domain: str
+    split: str = SEARCH
+    limit: int | None = ITEMS
+    """Items, tasks in turn; all of them where None."""
+
+
+Ask = Callable[[Question], DomainScore]
+"""How a question is answered: here, or wherever the models are."""
+
+
+def ask(
+    pool: ModelPool,
+    question: Question,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> DomainScore:
+    """Merge in memory where that is to be done, and score.
+
+    Args:
+        pool: Holds the models; a merge that nobody uses becomes the next one.
+        question: Whom, and what.
+        progress: Told item by item.
+        stop: Raises Cancelled once set, within one token.
+    """
+    with pool.lend(question.target, stop=stop) as resident:
+        found = evaluate(
+            resident,
+            (question.domain,),
+            split=question.split,
+            limit=question.limit,
+            progress=progress,
+            stop=stop,
+        )
+    return found.domains[question.domain]
+
+
+def asker(pool: ModelPool, *, stop: Stop | None = None) -> Ask:
+    """What asks models in this process."""
+    return lambda question: ask(pool, question, stop=stop)
+
+
+def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The domain that each model of a recipe is scored on, in their order.
+
+    Args:
+        recipe: Whose models.
+        tasks: One domain a model; those of the embedded models where None.
+
+    Raises:
+        UnknownName: no such domain.
+        InvalidValue: another number of domains than models, or a model whose domain is not known.
+    """
+    names = tuple(model.model for model in recipe.models)
+    if tasks is None:
+        tasks = tuple(name.removeprefix("zoo:") for name in names)
+        for name, task in zip(names, tasks, strict=True):
+            if not name.startswith("zoo:") or task not in DOMAINS:
+                raise InvalidValue(
+                    f"model {shown(name)}: which questions is it to be scored on? Name one domain "
+                    f"a model with --tasks: {', '.join(DOMAINS)}. Known for the embedded models "
+                    "alone."
+                )
+    if len(tasks) != len(names):
+        raise InvalidValue(
+            f"The recipe has {len(names)} domain models and --tasks names {len(tasks)} domains "
+            f"({', '.join(tasks)}). There must be one for each model, in the recipe's order."
+        )
+    for task in tasks:
+        tasks_of(task)
+    return tuple(tasks)
+
+
+def task_score(found: DomainScore, own: DomainScore, who: str) -> float:
+    """Geometric mean over a domain's tasks of accuracy ÷ the domain model's own.
+
+    The score that the paper climbs by (DPPA, arXiv 2403.02799). A task at 0 makes it 0.
+
+    Args:
+        found: Of the merge.
+        own: Of the domain model, on the same items.
+        who: The domain model, for the message.
+
+    Raises:
+        InvalidValue: the domain model itself answers nothing of a task.
+    """
+    ratios = []
+    for name, task in own.tasks.items():
+        if not task.accuracy:
+            raise InvalidValue(
+                f"{who} itself answers none of the {task.n} search items of the task {name}, so "
+                "nothing can be told of what a merge keeps. A model of another domain, or too few "
+                "items (--limit), is the usual cause."
+            )
+        ratios.append(found.tasks[name].accuracy / task.accuracy)
+    return geometric_mean(ratios)
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of at least one number >= 0; 0 where one of them is."""
+    return math.prod(values) ** (1 / len(values))
+
+
+def retentions(
+    found: Mapping[str, DomainScore], own: Mapping[str, DomainScore]
+) -> dict[str, float]:
+    """Domain -> accuracy ÷ the domain model's own, as fractions.
+
+    Raises:
+        InvalidValue: a domain model that answers nothing of its domain.
+    """
+    for domain in found:
+        if not own[domain].accuracy:
+            raise InvalidValue(
+                f"The domain model of {domain} itself answers none of the {own[domain].n} items, "
+                "so there is nothing to retain. A model of another domain, or too few items "
+                "(--limit), is the usual cause."
+            )
+    return {domain: score.accuracy / own[domain].accuracy for domain, score in found.items()}

@@ -1,0 +1,152 @@
+"""What was found, on the test split: beside base and domain models, and beside the paper's claim.
+
+Knows recipes and a way to ask; not how the recipe was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+from dppa_core.evaluate import DomainScore
+from dppa_core.recipe import MergeRecipe
+from dppa_core.search_climb import alone
+from dppa_core.search_density import density_of
+from dppa_core.search_trial import TEST, Ask, Question
+
+CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
+"""The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
+ROUNDING = 0.005
+"""How far a density may lie above the claim's and still be called by that name."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainVerdict:
+    """One domain, on its test items. Accuracies, retentions and densities are fractions."""
+
+    domain: str
+    model: str
+    base: DomainScore
+    own: DomainScore
+    alone: DomainScore
+    """Of the model's treated delta alone on the base: what the paper's claim is about."""
+    merged: DomainScore
+    """Of the whole recipe; the same where it has one model."""
+    density: float
+    """Share of the model's delta that is kept, of the modules."""
+
+    @property
+    def retention(self) -> float:
+        """Of the model alone; 0 where the domain model itself answers nothing."""
+        return self.alone.accuracy / self.own.accuracy if self.own.accuracy else 0.0
+
+    @property
+    def ci95(self) -> Interval:
+        """Of the retention."""
+        return ratio_interval(self.alone, self.own)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the paper's claim holds here, by the estimate."""
+        kept = self.density <= CLAIM_DENSITY + ROUNDING
+        return kept and self.retention >= CLAIM_RETENTION
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        retained = self.merged.accuracy / self.own.accuracy if self.own.accuracy else None
+        return {
+            **asdict(self),
+            "retention": self.retention,
+            "retention_ci95": [end if isfinite(end) else None for end in self.ci95],
+            "merged_retention": retained,
+            "reached": self.reached,
+        }
+
+
+def verdicts(
+    recipe: MergeRecipe,
+    domains: Sequence[str],
+    ask: Ask,
+    *,
+    limit: int | None = None,
+    watch: Callable[[str], None] | None = None,
+    public: bool = False,
+) -> tuple[DomainVerdict, ...]:
+    """Score a recipe on the test split, domain by domain.
+
+    Args:
+        recipe: What was found.
+        domains: One for each of its models.
+        ask: Answers questions.
+        limit: Test items a domain; all of them where None.
+        watch: Told what is asked now.
+        public: Whether only embedded models may be read.
+    """
+    found = []
+    for model, domain in zip(recipe.models, domains, strict=True):
+        single = alone(recipe, model)
+        targets: dict[str, str | MergeRecipe] = {
+            "the base": recipe.base,
+            model.model: model.model,
+            f"{model.model} alone": single,
+        }
+        if single != recipe:
+            targets["the merge"] = recipe
+        scores = []
+        for who, target in targets.items():
+            if watch:
+                watch(f"{who} about {domain}, test")
+            scores.append(ask(Question(target, domain, TEST, limit)))
+        base, own, treated, merged = (*scores, scores[-1])[:4]
+        kept = density_of(single, public=public)
+        found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))
+    return tuple(found)
+
+
+def ratio_interval(above: DomainScore, below: DomainScore) -> Interval:
+    """95 % interval of one accuracy ÷ another, from their own Wilson intervals.
+
+    MOVER for ratios (Donner and Zou, Statistical Methods in Medical Research 21, 2012). It takes
+    the two for independent; they answer the same items, so it is rather too wide.
+    """
+    (a, (la, ua)), (b, (lb, ub)) = (above.accuracy, above.ci95), (below.accuracy, below.ci95)
+    low = (a * b - _root(a * b, la * ub, 2 * a - la, 2 * b - ub)) / (ub * (2 * b - ub))
+    if not lb:
+        return max(0.0, low), float("inf")
+    high = (a * b + _root(a * b, ua * lb, 2 * a - ua, 2 * b - lb)) / (lb * (2 * b - lb))
+    return max(0.0, low), high
+
+
+def _root(product: float, bounds: float, one: float, other: float) -> float:
+    return sqrt(max(0.0, product**2 - bounds * one * other))
+
+
+def claim_sentence(found: Sequence[DomainVerdict]) -> str:
+    """Whether the paper's claim was reached, in words, and where it was not."""
+    claim = f"≥ {CLAIM_RETENTION:.0%} of the performance with {CLAIM_DENSITY:.0%} of the parameters"
+    dense = [one for one in found if one.density > CLAIM_DENSITY + ROUNDING]
+    if dense:
+        kept = ", ".join(f"{one.domain} {one.density:.0%}" for one in dense)
+        return f"The paper's claim ({claim}) is about fewer parameters than were kept: {kept}."
+    missed = [one for one in found if not one.reached]
+    if not missed:
+        unsure = [one.domain for one in found if one.ci95[0] < CLAIM_RETENTION]
+        tail = f" The intervals of {', '.join(unsure)} begin below." if unsure else ""
+        return f"The paper's claim ({claim}) is reached in {_all(found)}.{tail}"
+    kept = ", ".join(
+        f"{one.domain} {one.retention:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%})"
+        for one in missed
+    )
+    open_ = [one.domain for one in missed if one.ci95[1] >= CLAIM_RETENTION]
+    tail = f" The intervals of {', '.join(open_)} reach 90 %." if open_ else ""
+    others = [one.domain for one in found if one.reached]
+    reached = f" It is reached in {', '.join(others)}." if others else ""
+    return f"The paper's claim ({claim}) is not reached in {kept}.{tail}{reached}"
+
+
+def _all(found: Sequence[DomainVerdict]) -> str:
+    return ", ".join(one.domain for one in found)

@@ -1,0 +1,38 @@
+"""Scores by hand, in the place of models: how searches are tested without any."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dppa_core.evaluate import DomainScore, TaskScore, wilson
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.search_trial import Question
+from dppa_core.tasks import DOMAINS
+
+RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d in DOMAINS))
+
+
+def scored(**tasks: tuple[int, int]) -> DomainScore:
+    """A domain's score from right answers and items of each task."""
+    right, n = (sum(column) for column in zip(*tasks.values(), strict=True))
+    parts = {name: TaskScore(hits / of, of) for name, (hits, of) in tasks.items()}
+    return DomainScore(right / n, wilson(right, n), n, parts)
+
+
+def by_model(
+    own: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
+) -> tuple[Callable[[Question], DomainScore], list[Question]]:
+    """What answers for models by reference and merges by a function; and what it was asked."""
+    asked: list[Question] = []
+
+    def ask(question: Question) -> DomainScore:
+        asked.append(question)
+        if isinstance(question.target, MergeRecipe):
+            return merged(question.target, question.domain)
+        return own[question.target]
+
+    return ask, asked
+
+
+def factors_of(recipe: MergeRecipe) -> Sequence[float]:
+    """Of a recipe with one model."""
+    (model,) = recipe.models
+    return model.amplification

@@ -1,0 +1,181 @@
+"""The paper's climb over a recipe: on scores known by hand, after a kill, and as a command."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dppa_core.search_trial as search_trial
+from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.evaluate import DomainScore
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
+from dppa_core.search_climb import climb
+from dppa_core.search_density import density_of
+from dppa_core.search_trial import Question, ask, domains_for, retentions, task_score
+from dppa_core.search_verdict import claim_sentence, ratio_interval, verdicts
+from dppa_core.tasks import DOMAINS
+from tests.command import Command
+from tests.runs.scored import RECIPE, by_model, factors_of, scored
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+OWN = {f"zoo:{domain}": scored(a=(8, 8), b=(4, 8)) for domain in DOMAINS}
+
+
+def peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
+    """Best at 1.2 / 1.1, a little worse away from it."""
+    one, two = factors_of(recipe)
+    away = round(10 * (abs(one - 1.2) + abs(two - 1.1)))
+    return scored(a=(8, 8), b=(max(0, 16 - away), 32))
+
+
+def test_every_model_climbs_alone_on_its_own_domain() -> None:
+    asks, asked = by_model(OWN, peaked)
+    found = climb(RECIPE, asks, limit=16)
+    assert [s.best.amplification for s in found.searches] == [(1.2, 1.1)] * 3
+    assert all(model.amplification == (1.2, 1.1) for model in found.recipe.models)
+    merges = [one for one in asked if isinstance(one.target, MergeRecipe)]
+    assert {(one.target.models[0].model, one.domain) for one in merges} == {
+        (f"zoo:{domain}", domain) for domain in DOMAINS
+    }
+    assert {one.split for one in asked} == {"search"} and {one.limit for one in asked} == {16}
+
+
+def test_coefficients_stay_and_are_not_searched_with() -> None:
+    weighed = replace(RECIPE, models=tuple(replace(m, coefficient=0.4) for m in RECIPE.models))
+    asks, asked = by_model(OWN, peaked)
+    found = climb(weighed, asks)
+    tried = [one.target for one in asked if isinstance(one.target, MergeRecipe)]
+    assert {model.coefficient for recipe in tried for model in recipe.models} == {1.0}
+    assert {model.coefficient for model in found.recipe.models} == {0.4}
+
+
+def test_the_score_is_the_geometric_mean_over_the_tasks() -> None:
+    own = scored(a=(8, 8), b=(4, 8))
+    assert task_score(scored(a=(4, 8), b=(4, 8)), own, "m") == pytest.approx(0.5**0.5)
+    assert task_score(scored(a=(0, 8), b=(8, 8)), own, "m") == 0
+    with pytest.raises(InvalidValue, match="m itself answers none of the 8 .* task b"):
+        task_score(own, scored(a=(8, 8), b=(0, 8)), "m")
+    with pytest.raises(InvalidValue, match="nothing to retain"):
+        retentions({"law": own}, {"law": scored(a=(0, 8))})
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 5, 9])
+def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_after: int) -> None:
+    state, whole = tmp_path / "state.json", climb(RECIPE, by_model(OWN, peaked)[0])
+    asks, _ = by_model(OWN, peaked)
+    left = iter(range(killed_after))
+
+    def dying(question: Question) -> DomainScore:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return asks(question)
+
+    with pytest.raises(KeyboardInterrupt):
+        climb(RECIPE, dying, state=state)
+    asks, asked = by_model(OWN, peaked)
+    known: list[bool] = []
+    again = climb(RECIPE, asks, state=state, watch=lambda _m, _t, before: known.append(before))
+    assert again == whole
+    every = sum(len(search.trials) for search in whole.searches) + 3
+    assert len(asked) == every - killed_after  # what was scored is not asked again
+    assert known == sorted(known, reverse=True)
+
+
+def test_a_state_of_another_search_is_refused_by_what_differs(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    climb(RECIPE, by_model(OWN, peaked)[0], state=state)
+    with pytest.raises(InvalidValue, match="items 64, now 16"):
+        climb(RECIPE, by_model(OWN, peaked)[0], state=state, limit=16)
+    for text in ("", "[]", '{"search": 1}', state.read_text().replace("[8, 8]", "[9, 8]")):
+        state.write_text(text)
+        with pytest.raises(InvalidValue, match="no state of a search"):
+            climb(RECIPE, by_model(OWN, peaked)[0], state=state)
+
+
+def test_a_method_without_partitions_has_nothing_to_climb() -> None:
+    models = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
+    with pytest.raises(InvalidRecipe, match="ties: it has no partitions"):
+        climb(MergeRecipe("zoo:base", models, method="ties"), by_model(OWN, peaked)[0])
+
+
+def test_models_of_one_s_own_need_a_domain_each() -> None:
+    recipe = replace(RECIPE, models=(DomainModel("mine", (0.8,)),))
+    with pytest.raises(InvalidValue, match="'mine': which questions"):
+        domains_for(recipe)
+    assert domains_for(recipe, ["law"]) == ("law",)
+    with pytest.raises(InvalidValue, match="1 domain models and --tasks names 2"):
+        domains_for(recipe, ["law", "math"])
+
+
+def test_kept_is_told_before_the_merge_and_a_band_at_zero_is_not_kept() -> None:
+    assert density_of(RECIPE) == pytest.approx(0.2, abs=1e-3)
+    silent = tuple(replace(m, amplification=(1.0, 0.0)) for m in RECIPE.models)
+    assert density_of(replace(RECIPE, models=silent)) == pytest.approx(0.1, abs=1e-3)
+    whole = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
+    assert density_of(MergeRecipe("zoo:base", whole, method="task_arithmetic")) == 1
+    dense = MergeRecipe("zoo:base", whole, method="ties", parameters={"density": 0.3})
+    assert density_of(dense) == pytest.approx(0.3)
+    drawn = tuple(DomainModel(f"zoo:{domain}", (0.75,)) for domain in DOMAINS)
+    assert density_of(MergeRecipe("zoo:base", drawn, method="dare")) == pytest.approx(0.25)
+
+
+def test_the_claim_is_told_as_it_came_out() -> None:
+    single = replace(RECIPE, models=RECIPE.models[:1])
+    own = {"zoo:math": scored(a=(90, 100)), "zoo:base": scored(a=(1, 100))}
+    for right, words in (
+        (85, "is reached in math. The intervals of math begin below."),
+        (50, "is not reached in math 55.6%"),
+    ):
+        asks, asked = by_model(own, lambda _r, _d, right=right: scored(a=(right, 100)))
+        (found,) = verdicts(single, ["math"], asks)
+        assert words in claim_sentence([found])
+        assert {one.split for one in asked} == {"test"} and found.merged == found.alone
+    dense = replace(found, density=0.4)
+    assert "fewer parameters than were kept: math 40%" in claim_sentence([dense])
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_interval_of_a_ratio_holds_it_and_is_that_of_the_share_where_nothing_is_divided() -> (
+    None
+):
+    low, high = ratio_interval(scored(a=(80, 100)), scored(a=(90, 100)))
+    assert low < 80 / 90 < high
+    # By hand, of 0.8 (0.711171 to 0.866633) and 0.9 (0.825634 to 0.944771).
+    assert (low, high) == pytest.approx((0.782786, 0.999824), abs=1e-6)
+    assert ratio_interval(scored(a=(0, 10)), scored(a=(0, 10)))[1] == float("inf")
+
+
+def test_a_trial_is_an_evaluation_of_the_merge_in_memory(tmp_path: Path) -> None:
+    pool, before = ModelPool(), sorted(tmp_path.rglob("*"))
+    found = ask(pool, Question(RECIPE, "law", limit=4))
+    assert found.n == 4 and set(found.tasks)
+    assert found == search_trial.asker(pool)(Question(RECIPE, "law", limit=4))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_writes_the_recipe_and_removes_its_state(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks, asked = by_model(OWN | {"zoo:base": scored(a=(0, 8), b=(0, 8))}, peaked_or_merged)
+    monkeypatch.setattr(search_trial, "asker", lambda pool: asks)
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "found.yaml"
+    recipe.write_text(dump_recipe(RECIPE))
+    assert dppa("search", recipe, "--out", out, "--limit", 16) == 0
+    assert "zoo:math 1.2 / 1.1: 1.000" in dppa.err
+    assert load_recipe(out).models[0].amplification == (1.2, 1.1)
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml", "found.yaml"}
+    assert "is not reached in math 80.0%" in dppa.out
+    assert dppa("search", recipe, "--out", out) == 1 and "is there already" in dppa.err
+    asked.clear()
+    assert dppa("search", recipe, "--out", out, "--overwrite", "--test-limit", 0, "--json") == 0
+    assert dppa.json["test"] == [] and {one.split for one in asked} == {"search"}
+    assert dppa.json["models"][0]["factors"] == [1.2, 1.1] and not dppa.err
+    assert dppa("search", recipe, "--out", tmp_path / "b.yaml", "--state", recipe) == 1
+    assert "must be three files" in dppa.err
+
+
+def peaked_or_merged(recipe: MergeRecipe, domain: str) -> DomainScore:
+    return peaked(recipe, domain) if len(recipe.models) == 1 else scored(a=(8, 8), b=(3, 8))
