@@ -18,6 +18,7 @@ from dppa_core.cli_cards import card
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
 from dppa_core.cli_diff import diff
+from dppa_core.cli_evaluate import evaluate
 from dppa_core.cli_leaderboard import leaderboard
 from dppa_core.cli_mergekit import export_recipe, import_recipe
 from dppa_core.cli_methods import methods
@@ -28,7 +29,7 @@ from dppa_core.cli_plans import profile_json, profile_text
 from dppa_core.cli_preflight import preflight
 from dppa_core.cli_presets import presets
 from dppa_core.cli_push import push
-from dppa_core.cli_runs import evaluate, zoo_app
+from dppa_core.cli_runs import zoo_app
 from dppa_core.cli_search import search
 from dppa_core.cli_soup import soup
 from dppa_core.cli_terminal import check_here, terminal

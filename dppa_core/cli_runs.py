@@ -1,4 +1,4 @@
-"""Commands that run models: evaluate, and the training and report of the embedded models.
+"""The commands of the embedded models: their training and report.
 
 Knows how people ask and what they see. PyTorch and transformers are imported inside the commands,
 so that every other command starts without them.
@@ -9,64 +9,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dppa_core.atomic import check_file
-from dppa_core.cli_output import emit, progress_line, table, write_text
-from dppa_core.errors import InvalidValue
-from dppa_core.recipe import load_recipe
+from dppa_core.cli_output import emit, write_text
 from dppa_core.sources import zoo_root
-from dppa_core.tasks import DOMAINS, items
-
-if TYPE_CHECKING:
-    from dppa_core.evaluate import Evaluation
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
-
-
-def evaluate(
-    model: Annotated[str | None, typer.Option(help="A model: zoo:NAME, a folder, …")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe file to merge first.")] = None,
-    tasks: Annotated[str, typer.Option(help="Domains, as math,finance,law.")] = ",".join(DOMAINS),
-    split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Items per domain; all if unset.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
-) -> None:
-    """Score a model or a merge on the domains' questions, with 95 % intervals."""
-    if (model is None) == (recipe is None):
-        raise typer.BadParameter("give either --model REF or --recipe FILE")
-    domains = [name.strip() for name in tasks.split(",") if name.strip()]
-    if not domains:
-        raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
-    for domain in domains:  # before a model is loaded
-        items(domain, split, 1)
-    target = load_recipe(recipe) if recipe is not None else str(model)
-    from dppa_core.evaluate import evaluate as run  # noqa: PLC0415  (imports torch)
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
-
-    with progress_line() as progress:
-        resident = ModelPool().get(target, progress=progress)
-        found = run(resident, domains, split=split, limit=limit, progress=progress)
-    emit(found.to_json(), scores_text(found), as_json=as_json)
-
-
-def scores_text(found: Evaluation) -> str:
-    """Scores of every domain and task, in per cent."""
-    rows = []
-    for domain, scored in found.domains.items():
-        low, high = scored.ci95
-        interval = f"{100 * low:.1f}-{100 * high:.1f}"
-        rows.append([domain, f"{100 * scored.accuracy:.1f}", interval, str(scored.n)])
-        rows += [
-            [f"  {name}", f"{100 * task.accuracy:.1f}", "", str(task.n)]
-            for name, task in scored.tasks.items()
-        ]
-    head = ["domain", "accuracy %", "95 % interval", "items"]
-    return f"{found.target}, {found.split} split\n{table(head, rows)}"
 
 
 @zoo_app.command()

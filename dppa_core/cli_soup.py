@@ -88,6 +88,6 @@ def _text(found: FoundSoup, out: Path) -> str:
             f"{out}: the mean of {len(best.mixed)} of {len(rows)} models; {domains}",
             table([*head, "kept"], rows),
             f"mean accuracy of the domains on {items} search items, which chose the models; "
-            f"unseen ones: dppa evaluate --recipe {out}",
+            f"unseen ones: dppa evaluate {out}",
         ]
     )

@@ -123,19 +123,24 @@ def token_steps(
     Raises:
         NonFiniteWeights: the model computes no numbers.
     """
-    remembered = {_cache_argument(model): DynamicCache(config=model.config)}
+    remembered = {cache_argument(model): DynamicCache(config=model.config)}
     for _ in range(limit):
         check(stop)
         # Not around the yield: the caller's own code must not run in inference mode.
         with torch.inference_mode():
             out = model(input_ids=ids, use_cache=True, logits_to_keep=1, **remembered)
             logits = out.logits[:, -1].float()
-            _check_logits(logits)
+            check_logits(logits)
             ids = choose(logits)[:, None]
         yield ids[:, 0]
 
 
-def _check_logits(logits: torch.Tensor) -> None:
+def check_logits(logits: torch.Tensor) -> None:
+    """Refuse logits, (…, vocab), of which one row has no largest number.
+
+    Raises:
+        NonFiniteWeights: naming the usual cause.
+    """
     if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is a token that never comes
         raise NonFiniteWeights(
             "The model computes no numbers (NaN or infinity) for its next token, so it has no "
@@ -143,7 +148,8 @@ def _check_logits(logits: torch.Tensor) -> None:
         )
 
 
-def _cache_argument(model: Any) -> str:
+def cache_argument(model: Any) -> str:
+    """What a model's forward calls what it remembers."""
     # Renamed within transformers 5; the old name warns in the newer releases.
     known = signature(model.forward).parameters
     return "cache" if "cache" in known else "past_key_values"

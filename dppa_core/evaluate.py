@@ -1,21 +1,35 @@
-"""How well a model answers: exact accuracy by domain and task, with 95 % intervals.
+"""How well a model answers: exact accuracy and the loss of right answers, by domain and task.
 
 Knows a model in memory and the tasks; no recipe, no page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
-from dppa_core.decode import greedy_replies
+from dppa_core.adamerging_entropy import Exchange
+from dppa_core.adamerging_replies import reference
+from dppa_core.answers import answers
+from dppa_core.decode import prompt_ids
+from dppa_core.intervals import wilson
 from dppa_core.progress import Progress, Stop
 from dppa_core.resident import Resident
 from dppa_core.tasks import Item, items, score
 
-Z95 = 1.959963984540054
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What one model made of some items, item by item, in their order."""
+
+    hits: tuple[bool, ...]
+    """Answered exactly right."""
+    losses: tuple[float, ...]
+    """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
+    tokens: tuple[int, ...]
+    """Of the right answer, the one that ends it included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,8 @@ class DomainScore:
     ci95: tuple[float, float]
     n: int
     tasks: Mapping[str, TaskScore]
+    loss: float | None = None
+    """Mean negative log-likelihood of the right answers, a token, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +81,54 @@ class Evaluation:
         return {**asdict(self), "mean": self.mean}
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of `right` successes in `n` >= 1 trials, as fractions."""
-    share, spread = right / n, Z95**2 / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+def mark(
+    resident: Resident,
+    asked: Sequence[Item],
+    read: Sequence[Exchange] | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+) -> Marks:
+    """Ask a model some items, greedily, and mark its replies.
+
+    Args:
+        read: The items as `exchanges` gives them, where that was done before.
+        progress: Called with the number of items answered so far.
+        stop: Raises Cancelled once set, within one token.
+    """
+    read = exchanges(resident, asked) if read is None else read
+    given = answers(resident, read, progress=progress, stop=stop)
+    return Marks(
+        tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
+        tuple(one.loss for one in given),
+        tuple(one.tokens for one in given),
+    )
+
+
+def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+    """Items with their right answers as token ids: the same for every model of one tokenizer."""
+    return tuple(
+        reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer) for item in asked
+    )
 
 
 def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:
     """Score the replies to one domain's items."""
-    right = [score(item, reply) for item, reply in zip(asked, replies, strict=True)]
+    return _score(asked, [score(item, reply) for item, reply in zip(asked, replies, strict=True)])
+
+
+def marked_score(asked: Sequence[Item], marks: Marks) -> DomainScore:
+    """The score of one domain's items."""
+    return _score(asked, marks.hits, sum(marks.losses) / sum(marks.tokens))
+
+
+def _score(asked: Sequence[Item], right: Sequence[bool], loss: float | None = None) -> DomainScore:
     tasks: dict[str, TaskScore] = {}
     for name in dict.fromkeys(item.task for item in asked):
         of_task = [hit for item, hit in zip(asked, right, strict=True) if item.task == name]
         tasks[name] = TaskScore(sum(of_task) / len(of_task), len(of_task))
-    return DomainScore(sum(right) / len(right), wilson(sum(right), len(right)), len(right), tasks)
+    share, interval = sum(right) / len(right), wilson(sum(right), len(right))
+    return DomainScore(share, interval, len(right), tasks, loss)
 
 
 def evaluate(
@@ -108,9 +156,8 @@ def evaluate(
             if progress:
                 progress(before + count, total, domain)
 
-        prompts = [item.prompt for item in of_domain]
-        replies = greedy_replies(resident, prompts, progress=answered, stop=stop)
-        scores[domain] = domain_score(of_domain, replies)
+        marks = mark(resident, of_domain, progress=answered, stop=stop)
+        scores[domain] = marked_score(of_domain, marks)
         done += len(of_domain)
     return Evaluation(resident.key, split, scores)
 

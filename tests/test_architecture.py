@@ -29,6 +29,7 @@ CORE_LAYERS = tuple(
         deltas significance density partition
         methods plan table
         sampling
+        intervals
         conflict
         conflict cell_table
         licences quantisation vocabulary
@@ -50,6 +51,7 @@ CORE_LAYERS = tuple(
         attribution shell cell_diff
         zoo
         outcome
+        answers examiner
         pool resident decode generate evaluate
         adamerging search cluster
         soup

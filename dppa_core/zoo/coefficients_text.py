@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
-from dppa_core.evaluate import Z95, wilson
+from dppa_core.intervals import Z95, wilson
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.coefficients import (
     METHOD,

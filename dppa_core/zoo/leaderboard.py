@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
-from dppa_core.evaluate import Z95, DomainScore, Evaluation, wilson
+from dppa_core.evaluate import DomainScore, Evaluation
+from dppa_core.intervals import Z95, wilson
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.partition import even_levels
 from dppa_core.progress import Progress

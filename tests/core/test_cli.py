@@ -151,7 +151,7 @@ def test_wrong_usage_is_exit_code_2(dppa: Command, arguments: list[str]) -> None
 
 
 def test_a_wrong_word_is_told_before_a_model_is_opened(dppa: Command, tmp_path: Path) -> None:
-    assert dppa("evaluate", "--model", "zoo:nosuch", "--tasks", "maths") == 1
+    assert dppa("evaluate", "zoo:nosuch", "--tasks", "maths") == 1
     assert "No domain 'maths'. Did you mean 'math'?" in dppa.err
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(MergeRecipe("zoo:base", (DomainModel("zoo:nosuch"),))))

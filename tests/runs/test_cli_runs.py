@@ -1,4 +1,4 @@
-"""Commands that run models, on tiny ones: evaluate and zoo report."""
+"""The report of the embedded models, as a command."""
 
 import json
 from collections.abc import Callable
@@ -8,71 +8,11 @@ import pytest
 
 import dppa_core.zoo.report as report_module
 from dppa_core.evaluate import Evaluation, domain_score
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item
 from dppa_core.zoo.report import Treated, ZooReport
 from tests.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(dump_recipe(RECIPE))
-    return path
-
-
-def test_evaluate_shows_a_line_for_each_domain_and_task(dppa: Command) -> None:
-    assert dppa("evaluate", "--model", "zoo:math", "--tasks", "math, law", "--limit", 4) == 0
-    lines = dppa.out.splitlines()
-    assert lines[0] == "zoo:math, test split" and not dppa.err
-    assert lines[1].split() == ["domain", "accuracy", "%", "95", "%", "interval", "items"]
-    domains = [line.split() for line in lines[2:] if not line.startswith(" ")]
-    assert [(words[0], words[-1]) for words in domains] == [("math", "4"), ("law", "4")]
-
-
-def test_evaluate_merges_a_recipe_first(dppa: Command, recipe: Path) -> None:
-    options = ["--tasks", "finance", "--split", "search", "--limit", 2, "--json"]
-    assert dppa("evaluate", "--recipe", recipe, *options) == 0
-    value = dppa.json
-    assert value["target"] == recipe_hash(RECIPE) and value["split"] == "search"
-    assert list(value["domains"]) == ["finance"] and value["domains"]["finance"]["n"] == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--model", "zoo:math", "--tasks", "maths"], "Did you mean 'math'"),
-        (["--model", "zoo:math", "--tasks", ","], "--tasks names no domain"),
-        (["--model", "zoo:math", "--split", "tset"], "tset"),
-        (["--model", "zoo:maht"], "Did you mean 'math'"),
-        (["--recipe", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
-    ],
-)
-def test_evaluate_names_what_it_does_not_know(
-    dppa: Command, arguments: list[str], message: str
-) -> None:
-    assert dppa("evaluate", *arguments, "--limit", 1) == 1
-    assert message in dppa.err and dppa.err.count("\n") == 1 and not dppa.out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--model", "zoo:math", "--recipe", "r.yaml"],
-        ["--model", "zoo:math", "--limit", "0"],
-        ["--model", "zoo:math", "--limit", "some"],
-    ],
-)
-def test_evaluate_wants_one_model_and_at_least_one_item(
-    dppa: Command, arguments: list[str]
-) -> None:
-    assert dppa("evaluate", *arguments) == 2
-    assert "Usage" in dppa.err and not dppa.out
 
 
 @pytest.fixture

@@ -12,24 +12,12 @@ from dppa_core.evaluate import (
     domain_score,
     evaluate,
     retention,
-    wilson,
 )
+from dppa_core.intervals import wilson
 from dppa_core.pool import ModelPool
 from dppa_core.tasks import Item
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-def test_the_wilson_interval_of_9_in_10() -> None:
-    low, high = wilson(9, 10)
-    assert (low, high) == pytest.approx((0.59585, 0.98212), abs=1e-5)
-
-
-@pytest.mark.parametrize(("right", "n"), [(0, 20), (20, 20), (1, 1)])
-def test_the_interval_holds_the_share_and_stays_in_0_to_1(right: int, n: int) -> None:
-    low, high = wilson(right, n)
-    assert 0 <= low <= right / n + 1e-12
-    assert right / n - 1e-12 <= high <= 1
 
 
 def test_the_interval_of_a_mean_is_wilsons_where_there_is_one_domain() -> None:

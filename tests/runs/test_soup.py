@@ -11,7 +11,8 @@ import torch
 
 import dppa_core.soup_run as soup_run
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue
-from dppa_core.evaluate import DomainScore, Evaluation, wilson
+from dppa_core.evaluate import DomainScore, Evaluation
+from dppa_core.intervals import wilson
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
 from dppa_core.soup import Indices, Soup, greedy_soup
 from dppa_core.soup_run import exact_mean, find_soup, mean_recipe

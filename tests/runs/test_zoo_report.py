@@ -2,7 +2,8 @@
 
 import pytest
 
-from dppa_core.evaluate import DomainScore, Evaluation, wilson
+from dppa_core.evaluate import DomainScore, Evaluation
+from dppa_core.intervals import wilson
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.cards import model_card
 from dppa_core.zoo.report import Treated, ZooReport, recipe, retained

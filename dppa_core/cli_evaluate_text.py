@@ -1,0 +1,89 @@
+"""A side-by-side evaluation as text for a terminal.
+
+Knows its values, no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dppa_core.cli_output import table
+from dppa_core.evaluate import Evaluation
+
+
+def alone_text(found: Evaluation) -> str:
+    """Scores of one model in every domain and task, in per cent."""
+    rows = []
+    for domain, scored in found.domains.items():
+        loss = "" if scored.loss is None else f"{scored.loss:.3f}"
+        rows.append([domain, _percent(scored.accuracy, scored.ci95), loss, str(scored.n)])
+        rows += [
+            [f"  {name}", f"{100 * task.accuracy:.1f}", "", str(task.n)]
+            for name, task in scored.tasks.items()
+        ]
+    head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
+    return f"{found.target}, {found.split} split\n{table(head, rows)}"
+
+
+def beside_text(value: Mapping[str, Any]) -> str:
+    """Tables of accuracy, loss, retention and forgetting, and the comparison.
+
+    Args:
+        value: As `evaluate_report.as_json` gives it, complete.
+    """
+    domains, rows = list(value["items"]), value["rows"]
+    counts = ", ".join(f"{domain} {n}" for domain, n in value["items"].items())
+    parts = [
+        f"{value['split']} split, items: {counts}. Accuracy in %, with 95 % Wilson intervals; "
+        "last the mean of the domains.",
+        table(["accuracy", *domains, "mean"], [_accuracies(row) for row in rows]),
+        "Loss of the right answers in nats a token, with 95 % bootstrap intervals.",
+        table(["loss", *domains], [[row["label"], *map(_loss, _cells(row))] for row in rows]),
+        "Retention: accuracy divided by that of the domain's own model, in %, with 95 % "
+        "bootstrap intervals; last the geometric mean.",
+        table(["retention", *domains, "mean"], [_retentions(row) for row in rows if row["recipe"]]),
+    ]
+    forgot = [row for row in rows if any(cell["forgetting"] for cell in _cells(row))]
+    if forgot:
+        parts += [
+            "Forgetting: accuracy of the base minus the model's own, on domains it was not made "
+            "for, in points; below 0 it knows more than the base.",
+            table(["forgetting", *domains], [_forgettings(row) for row in forgot]),
+        ]
+    if value["comparison"]:
+        parts.append(value["comparison"]["sentence"])
+    return "\n".join(parts)
+
+
+def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(row["domains"].values())
+
+
+def _accuracies(row: dict[str, Any]) -> list[str]:
+    cells = [_percent(cell["accuracy"], cell["ci95"]) for cell in _cells(row)]
+    return [row["label"], *cells, _percent(row["mean"], row["mean_ci95"])]
+
+
+def _loss(cell: dict[str, Any]) -> str:
+    low, high = cell["loss_ci95"]
+    return f"{cell['loss']:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _retentions(row: dict[str, Any]) -> list[str]:
+    figures = [*(cell["retention"] for cell in _cells(row)), row["mean_retention"]]
+    return [row["label"], *(_percent(one["value"], one["ci95"]) if one else "-" for one in figures)]
+
+
+def _forgettings(row: dict[str, Any]) -> list[str]:
+    figures = [cell["forgetting"] for cell in _cells(row)]
+    return [row["label"], *(_signed(one) if one else "-" for one in figures)]
+
+
+def _signed(one: dict[str, Any]) -> str:
+    low, high = one["ci95"]
+    return f"{100 * one['value']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _percent(share: float, ci95: Sequence[float]) -> str:
+    return f"{100 * share:.1f} ({100 * ci95[0]:.1f}-{100 * ci95[1]:.1f})"

@@ -1,0 +1,108 @@
+"""A side-by-side evaluation as plain values, and what a comparison says in a sentence.
+
+Knows the table and its figures; asks nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dppa_core.evaluate import Evaluation
+from dppa_core.evaluate_rows import AGAINST, RECIPE, Comparison, Entrant, SideBySide
+from dppa_core.intervals import Interval
+from dppa_core.recipe import MergeRecipe, recipe_hash
+
+
+def as_json(found: SideBySide) -> dict[str, Any]:
+    """A JSON-ready copy; shares are fractions, losses nats a token, None what is not known."""
+    return {
+        "split": found.split,
+        "items": {domain: len(asked) for domain, asked in found.items.items()},
+        "rows": [_row(found, one) for one in found.entrants],
+        "comparison": comparisons(found),
+    }
+
+
+def _row(found: SideBySide, who: Entrant) -> dict[str, Any]:
+    merge = isinstance(who.target, MergeRecipe)
+    scores = {domain: found.score(who.key, domain) for domain in found.items}
+    whole = Evaluation(who.key, found.split, {d: s for d, s in scores.items() if s is not None})
+    complete = len(whole.domains) == len(scores)
+    return {
+        "key": who.key,
+        "label": who.label,
+        "recipe": recipe_hash(who.target) if isinstance(who.target, MergeRecipe) else "",
+        "domains": {domain: _cell(found, who, domain) for domain in found.items},
+        "mean": whole.mean if complete else None,
+        "mean_ci95": list(whole.ci95) if complete else None,
+        "mean_retention": interval_json(found.mean_retention(who.key) if merge else None),
+    }
+
+
+def _cell(found: SideBySide, who: Entrant, domain: str) -> dict[str, Any] | None:
+    score, loss = found.score(who.key, domain), found.loss(who.key, domain)
+    if score is None or loss is None:
+        return None
+    merge = isinstance(who.target, MergeRecipe)
+    return {
+        "accuracy": score.accuracy,
+        "ci95": list(score.ci95),
+        "n": score.n,
+        "tasks": {name: {"accuracy": t.accuracy, "n": t.n} for name, t in score.tasks.items()},
+        "loss": loss.value,
+        "loss_ci95": [loss.low, loss.high],
+        "retention": interval_json(found.retention(who.key, domain) if merge else None),
+        "forgetting": interval_json(found.forgetting(who.key, domain)),
+    }
+
+
+def interval_json(one: Interval | None) -> dict[str, Any] | None:
+    """A figure with its interval."""
+    return None if one is None else {"value": one.value, "ci95": [one.low, one.high]}
+
+
+def comparisons(found: SideBySide) -> dict[str, Any] | None:
+    """The recipe against the other one, over all domains and in each; None without another."""
+    if not any(one.key == AGAINST for one in found.entrants):
+        return None
+    whole = found.comparison(RECIPE, AGAINST)
+    if whole is None:
+        return None
+    each = {domain: found.comparison(RECIPE, AGAINST, domain) for domain in found.items}
+    return {
+        **_comparison(whole),
+        "domains": {domain: _comparison(one) for domain, one in each.items() if one is not None},
+        "sentence": sentence(whole, found.entrant(RECIPE).label, found.entrant(AGAINST).label),
+    }
+
+
+def _comparison(one: Comparison) -> dict[str, Any]:
+    return {
+        "difference": one.difference.value,
+        "ci95": [one.difference.low, one.difference.high],
+        "p": one.p,
+        "differs": one.differs,
+        "n": one.n,
+        "seen": one.seen,
+        "visible": one.visible,
+    }
+
+
+def sentence(one: Comparison, name: str, other: str) -> str:
+    """What a paired comparison says."""
+    gap = one.difference
+    figures = (
+        f"{_points(gap.value)} (95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}), "
+        f"{one.differs} of {one.n} items answered right by only one of them, p = {one.p:.2g}"
+    )
+    if one.seen:
+        better, worse = (name, other) if gap.value > 0 else (other, name)
+        return f"{better} is better than {worse}: {figures}."
+    return (
+        f"No difference seen between {name} and {other}: {figures}. So many items do not show "
+        f"differences below about {100 * one.visible:.1f} points."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"

@@ -1,0 +1,178 @@
+"""Who is evaluated beside a recipe, and what their marks say: retention, forgetting, comparison.
+
+Knows recipes, marks and intervals; asks nobody. No text for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from dppa_core.evaluate import DomainScore, Marks, marked_score
+from dppa_core.examiner import Target
+from dppa_core.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.tasks import DOMAINS, Item
+
+RECIPE, AGAINST, BASE = "recipe", "against", "base"
+LINEAR, ARITHMETIC = "linear", "task_arithmetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One model or merge of the table."""
+
+    key: str
+    """recipe, against, base, linear, task_arithmetic, or the reference of a domain model."""
+    label: str
+    target: Target
+    domains: tuple[str, ...] = ()
+    """What it was made for, as far as that is known."""
+
+
+def domain_of(reference: str) -> str | None:
+    """The domain of an embedded model; None of all others, whose domain nothing here knows."""
+    name = reference.removeprefix("zoo:")
+    return name if name != reference and name in DOMAINS else None
+
+
+def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[Entrant, ...]:
+    """A recipe, and what always stands beside it: base, domain models, and two plain merges.
+
+    Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
+    coefficients: it is the recipe without pruning and amplification.
+    """
+    whole = tuple(DomainModel(one.model, coefficient=one.coefficient) for one in recipe.models)
+    arithmetic = replace(
+        recipe,
+        models=whole,
+        method=ARITHMETIC,
+        parameters={},
+        overrides={},
+        prune=None,
+        calibration=None,
+    )
+    equal = tuple(DomainModel(one.model) for one in recipe.models)
+    mean = replace(arithmetic, models=equal, method=LINEAR)
+    given = [(RECIPE, recipe), (AGAINST, against)] if against else [(RECIPE, recipe)]
+    made = [(LINEAR, mean), (ARITHMETIC, arithmetic)]
+    names = {RECIPE: "recipe", AGAINST: "against", LINEAR: "linear", ARITHMETIC: "task arithmetic"}
+    single = dict.fromkeys(one.model for _, each in given if each for one in each.models)
+    bases = dict.fromkeys(each.base for _, each in given if each)
+    return (
+        *(Entrant(BASE if one == recipe.base else one, one, one) for one in bases),
+        *(Entrant(one, one, one, _domains((one,))) for one in single),
+        *(
+            Entrant(key, names[key], one, _domains([model.model for model in one.models]))
+            for key, one in (*made, *given)
+            if one is not None
+        ),
+    )
+
+
+def _domains(references: Sequence[str]) -> tuple[str, ...]:
+    found = dict.fromkeys(domain_of(one) for one in references)
+    return tuple(one for one in found if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Marks of several entrants on the same items; of some domains there may be none yet."""
+
+    split: str
+    entrants: tuple[Entrant, ...]
+    items: Mapping[str, tuple[Item, ...]]
+    """Domain -> what was asked."""
+    marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
+    """(key of an entrant, domain) -> its marks."""
+
+    def entrant(self, key: str) -> Entrant:
+        """The entrant of that key."""
+        return next(one for one in self.entrants if one.key == key)
+
+    def score(self, key: str, domain: str) -> DomainScore | None:
+        """Accuracy and loss; None where it was not asked yet."""
+        marks = self.marks.get((key, domain))
+        return None if marks is None else marked_score(self.items[domain], marks)
+
+    def loss(self, key: str, domain: str) -> Interval | None:
+        """Nats a token of the right answers, with the bootstrap interval over items."""
+        marks = self.marks.get((key, domain))
+        return None if marks is None else mean_interval(marks.losses, marks.tokens)
+
+    def own(self, domain: str) -> str | None:
+        """The domain's own model: the embedded one, else the single model that is best there."""
+        single = [one for one in self.entrants if one.key == one.target]
+        named = [one.key for one in single if domain in one.domains]
+        if named:
+            return named[0]
+        scores = {
+            one.key: score.accuracy
+            for one in single
+            if not one.domains and (score := self.score(one.key, domain)) is not None
+        }
+        return max(scores, key=lambda key: scores[key], default=None)
+
+    def retention(self, key: str, domain: str) -> Interval | None:
+        """Its accuracy divided by that of the domain's own model; None where that has none."""
+        pair = self._pair(key, self.own(domain), domain)
+        return None if pair is None else ratio({domain: pair})
+
+    def mean_retention(self, key: str) -> Interval | None:
+        """The geometric mean over the domains that have one; None until all were asked."""
+        pairs = {domain: self._pair(key, self.own(domain), domain) for domain in self.items}
+        known = {
+            domain: pair for domain, pair in pairs.items() if pair is not None and any(pair[1])
+        }
+        return ratio(known) if all(pairs.values()) else None
+
+    def forgetting(self, key: str, domain: str) -> Interval | None:
+        """Accuracy of the base minus its own, on a domain that it was not made for."""
+        if domain in self.entrant(key).domains or key == BASE:
+            return None
+        pair = self._pair(BASE, key, domain)
+        return None if pair is None else difference({domain: pair})
+
+    def _pair(self, key: str, other: str | None, domain: str) -> Pair | None:
+        one, two = self.marks.get((key, domain)), self.marks.get((other or "", domain))
+        return None if one is None or two is None else (one.hits, two.hits)
+
+    def comparison(self, key: str, other: str, domain: str | None = None) -> Comparison | None:
+        """Two entrants on the same items, of one domain or of all; None where one was not asked."""
+        domains = tuple(self.items) if domain is None else (domain,)
+        pairs = {each: self._pair(key, other, each) for each in domains}
+        both = {each: pair for each, pair in pairs.items() if pair is not None}
+        if len(both) < len(pairs):
+            return None
+        differs = sum(one != two for pair in both.values() for one, two in zip(*pair, strict=True))
+        n = sum(len(one) for one, _ in both.values())
+        return Comparison(difference(both), sign_test(both), differs, n)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How much better one entrant answers than another."""
+
+    difference: Interval
+    """Mean over the domains of its accuracy minus the other's, as fractions."""
+    p: float
+    """Of the exact sign test of the items that only one of them has right."""
+    differs: int
+    """How many those are."""
+    n: int
+    """Items of both."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether a difference was seen: by the interval, and by the test, which few items bind."""
+        return not self.difference.low <= 0 <= self.difference.high and self.p < 0.05
+
+    @property
+    def visible(self) -> float:
+        """About the least difference that so many items would have told apart, as a fraction.
+
+        Half the interval; of answers that hardly differ the rule of three: what was not seen in n
+        items is with 95 % rarer than 3 / n.
+        """
+        half = (self.difference.high - self.difference.low) / 2
+        return min(1.0, max(half, 3 / self.n))

@@ -1,0 +1,152 @@
+"""How sure a share, a ratio or a difference is: 95 % intervals, and the test of paired answers.
+
+Pure: hits in, numbers out. Wilson's interval for shares; for ratios and differences the percentile
+bootstrap over items, both sides drawn together, since both were asked the same questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import comb, sqrt
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from dppa_core.errors import InvalidValue
+
+Z95 = 1.959963984540054
+RESAMPLES = 10_000
+"""Of every bootstrap; more would change the third digit of a percentile."""
+SEED = 0
+Hits = Sequence[bool]
+Pair = tuple[Hits, Hits]
+"""Hits of one model and of another on the same items, in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of `right` successes in `n` >= 1 trials, as fractions."""
+    share, spread = right / n, Z95**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int = SEED) -> Interval:
+    """sum(values) / sum(weights), with the bootstrap of the items drawn together.
+
+    Args:
+        values: One an item, such as the loss of its answer.
+        weights: Likewise, such as the answer's tokens; positive.
+        seed: Of the draws.
+    """
+    both = np.array([values, weights], np.float64)
+    drawn = _draws(np.full(both.shape[1], 1 / both.shape[1]), both.shape[1], 2_000, seed)
+    sums = drawn @ both.T
+    return _interval(float(both[0].sum() / both[1].sum()), sums[:, 0] / sums[:, 1])
+
+
+def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
+    """Geometric mean over the domains of one model's share of hits divided by another's.
+
+    Of a single domain it is that ratio: retention, if the other is the domain's own model.
+
+    Args:
+        pairs: Domain -> hits of both; a domain in which the other has none has no ratio.
+        seed: Of the draws.
+
+    Returns:
+        None where a domain has no ratio, or there is no domain.
+    """
+    if not pairs or not all(any(other) for _, other in pairs.values()):
+        return None
+
+    def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
+        one, other = counts[..., 0] + counts[..., 1], counts[..., 0] + counts[..., 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(one / other)
+        return np.exp(logs.mean(0))  # type: ignore[no-any-return]
+
+    return _resampled(pairs, of, seed)
+
+
+def difference(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval:
+    """Mean over the domains of one model's share of hits minus another's.
+
+    Args:
+        pairs: Domain -> hits of both; at least one domain.
+        seed: Of the draws.
+    """
+
+    def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
+        gaps = (counts[..., 1] - counts[..., 2]) / counts.sum(-1)
+        return gaps.mean(0)  # type: ignore[no-any-return]
+
+    return _resampled(pairs, of, seed)
+
+
+def sign_test(pairs: Mapping[str, Pair]) -> float:
+    """Two-sided p of the exact sign test (McNemar) of the items only one of the two has right.
+
+    The chance of a split at least as uneven if both were equally good; 1 where there are none.
+    """
+    counts = [_counts(pair) for pair in pairs.values()]
+    one, other = (sum(int(each[kind]) for each in counts) for kind in (1, 2))
+    n = one + other
+    return min(1.0, 2 * sum(comb(n, k) for k in range(max(one, other), n + 1)) / (1 << n))
+
+
+def _counts(pair: Pair) -> Int64[ndarray, " 4"]:
+    """Items both have right, only one, only the other, neither."""
+    one, other = np.array(pair[0], bool), np.array(pair[1], bool)
+    if one.shape != other.shape or not one.size:
+        raise InvalidValue(
+            f"{one.size} and {other.size} answers cannot be compared: both models must have been "
+            "asked the same items. Scores of another split or limit are the usual cause."
+        )
+    found: Int64[ndarray, " 4"] = np.array(
+        [(one & other).sum(), (one & ~other).sum(), (~one & other).sum(), (~one & ~other).sum()]
+    )
+    return found
+
+
+def _resampled(
+    pairs: Mapping[str, Pair],
+    of: Callable[[Float64[ndarray, "domains draws 4"]], Float64[ndarray, " draws"]],
+    seed: int,
+) -> Interval:
+    """A figure of the counts, and of counts drawn anew.
+
+    Items that were answered alike are alike: drawing them anew is drawing how many there are of
+    each of the four kinds.
+    """
+    counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
+    drawn = [
+        _draws(one / one.sum(), int(one.sum()), RESAMPLES, seed + place)
+        for place, one in enumerate(counts)
+    ]
+    return _interval(float(of(counts[:, None])[0]), of(np.array(drawn)))
+
+
+def _draws(
+    shares: Float64[ndarray, " kinds"], n: int, times: int, seed: int
+) -> Float64[ndarray, "times kinds"]:
+    drawn = np.random.default_rng(seed).multinomial(n, shares, size=times)
+    return drawn.astype(np.float64)
+
+
+def _interval(value: float, drawn: Float64[ndarray, " draws"]) -> Interval:
+    """The percentile interval; draws without a value, a division by no hits, are left out."""
+    finite = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(finite, [2.5, 97.5]) if finite.size else (value, value)
+    return Interval(value, min(float(low), value), max(float(high), value))

@@ -1,0 +1,78 @@
+"""Intervals and the paired test, against numbers computed by hand and a plain bootstrap."""
+
+import numpy as np
+import pytest
+
+from dppa_core.errors import InvalidValue
+from dppa_core.intervals import difference, mean_interval, ratio, sign_test, wilson
+
+
+def hits(right: int, n: int) -> tuple[bool, ...]:
+    return (True,) * right + (False,) * (n - right)
+
+
+def test_the_wilson_interval_of_9_in_10() -> None:
+    low, high = wilson(9, 10)
+    assert (low, high) == pytest.approx((0.59585, 0.98212), abs=1e-5)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 20), (20, 20), (1, 1)])
+def test_the_interval_holds_the_share_and_stays_in_0_to_1(right: int, n: int) -> None:
+    low, high = wilson(right, n)
+    assert 0 <= low <= right / n + 1e-12
+    assert right / n - 1e-12 <= high <= 1
+
+
+def test_a_ratio_of_two_domains_is_their_geometric_mean() -> None:
+    pairs = {"math": (hits(8, 20), hits(10, 20)), "law": (hits(5, 10), hits(10, 10))}
+    found = ratio(pairs)
+    assert found is not None
+    assert found.value == pytest.approx((0.8 * 0.5) ** 0.5)
+    assert found.low < found.value < found.high
+
+
+def test_a_domain_that_nobody_answers_has_no_ratio() -> None:
+    assert ratio({"math": (hits(1, 4), hits(0, 4))}) is None
+    assert ratio({}) is None
+    none = ratio({"math": (hits(0, 4), hits(4, 4)), "law": (hits(4, 4), hits(4, 4))})
+    assert none is not None and (none.value, none.high) == (0.0, 0.0)
+
+
+def test_counts_drawn_anew_are_items_drawn_anew() -> None:
+    rng = np.random.default_rng(5)
+    one, other = rng.random(80) < 0.7, rng.random(80) < 0.5
+    found = difference({"math": (tuple(one.tolist()), tuple(other.tolist()))})
+    drawn = rng.integers(0, 80, (20_000, 80))
+    plain = one[drawn].mean(1) - other[drawn].mean(1)
+    assert found.value == pytest.approx(one.mean() - other.mean())
+    assert (found.low, found.high) == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=0.013)
+
+
+def test_the_same_answers_differ_by_nothing() -> None:
+    same = difference({"math": (hits(3, 5), hits(3, 5))})
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+def test_domains_count_equally_however_many_items_they_have() -> None:
+    pairs = {"math": (hits(10, 10), hits(0, 10)), "law": (hits(0, 1000), hits(0, 1000))}
+    assert difference(pairs).value == pytest.approx(0.5)
+
+
+def test_the_sign_test_of_5_to_0_is_a_sixteenth() -> None:
+    assert sign_test({"math": (hits(5, 9), hits(0, 9))}) == pytest.approx(2 / 2**5)
+    assert sign_test({"math": (hits(5, 9), hits(5, 9))}) == 1.0
+    # 4 to 1: (5 + 1) of 32 splits are at least as uneven, on either side
+    four = (True, True, True, True, False)
+    assert sign_test({"math": (four, tuple(not hit for hit in four))}) == pytest.approx(12 / 32)
+
+
+def test_other_items_are_not_compared() -> None:
+    with pytest.raises(InvalidValue, match="3 and 4 answers cannot be compared"):
+        difference({"math": (hits(1, 3), hits(1, 4))})
+
+
+def test_a_mean_weighs_items_by_their_tokens_and_is_the_same_twice() -> None:
+    found = mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
+    assert found.value == 2.0 and found.low < 2 < found.high
+    assert found == mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
+    assert mean_interval((2.0, 2.0), (1, 1)).high == 2.0

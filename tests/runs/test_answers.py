@@ -1,0 +1,96 @@
+"""Replies drafted by right answers: the same as without a draft, and the answers' losses."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from dppa_core import answers as module
+from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, surprise
+from dppa_core.answers import answers
+from dppa_core.decode import prompt_ids, text_of
+from dppa_core.errors import Cancelled
+from dppa_core.pool import ModelPool
+from dppa_core.resident import Resident
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+PROMPTS = ("1 + 1?", "Is this clause fair?", "A", "How much is left of the sum?", "Name it.")
+
+
+@pytest.fixture
+def resident() -> Resident:
+    return ModelPool().get("zoo:math")
+
+
+def own(resident: Resident, longest: int) -> tuple[Exchange, ...]:
+    prompts = [tuple(prompt_ids(resident, prompt)) for prompt in PROMPTS]
+    return own_replies(resident, prompts, longest=longest, stop=None)
+
+
+def drafts(own: Sequence[Exchange]) -> list[Exchange]:
+    """The reply, its beginning, one that goes astray in the middle, one at once, one token."""
+    right, part, astray, at_once, short = own
+    return [
+        right,
+        Exchange(part.prompt, part.reply[:3]),
+        Exchange(astray.prompt, (*astray.reply[:4], (astray.reply[4] + 1) % 250, 7, 9)),
+        Exchange(at_once.prompt, ((at_once.reply[0] + 1) % 250, 8)),
+        Exchange(short.prompt, short.reply[:1]),
+    ]
+
+
+@pytest.mark.parametrize("together", [1, 2, 5])
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_draft_changes_no_reply(
+    resident: Resident, together: int, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_reads_padded", lambda model: padded)
+    written = own(resident, 12)
+    found = answers(resident, drafts(written), longest=12, together=together)
+    assert [one.reply for one in found] == [
+        text_of(resident.tokenizer, [t for t in one.reply if t != 2]) for one in written
+    ]
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_losses_are_those_of_each_answer_by_itself(
+    resident: Resident, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_reads_padded", lambda model: padded)
+    read = drafts(own(resident, 8))
+    found = answers(resident, read, longest=8)
+    for one, exchange in zip(found, read, strict=True):
+        with torch.inference_mode():
+            loss = float(surprise(*reply_logits(resident.model, [exchange])).double().sum())
+        assert one.loss == pytest.approx(loss, rel=1e-5) and one.tokens == len(exchange.reply)
+
+
+def test_a_reply_ends_where_its_draft_ends_it(
+    resident: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = own(resident, 6)[0]
+    last = written.reply[3]  # pretend that this token ends replies
+    monkeypatch.setattr(module, "end_ids", lambda model, tokenizer: frozenset({last}))
+    first = written.reply.index(last)
+    for draft in (written.reply, written.reply[:1]):
+        found = answers(resident, [Exchange(written.prompt, draft)], longest=6)
+        assert found[0].reply == text_of(resident.tokenizer, written.reply[:first])
+
+
+def test_a_longer_draft_makes_no_longer_reply(resident: Resident) -> None:
+    written = own(resident, 9)
+    found = answers(resident, written, longest=4)
+    assert [one.reply for one in found] == [
+        text_of(resident.tokenizer, [t for t in one.reply[:4] if t != 2]) for one in written
+    ]
+
+
+def test_progress_is_told_batch_by_batch_and_stop_ends_the_work(resident: Resident) -> None:
+    seen: list[int] = []
+    answers(resident, own(resident, 3), longest=3, together=2, progress=seen.append)
+    assert seen == [2, 4, 5]
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        answers(resident, own(resident, 3), stop=stop)

@@ -1,0 +1,86 @@
+"""The command that scores, on tiny models: alone, side by side, against another recipe."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from tests.command import Command
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.8,))))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(RECIPE))
+    return path
+
+
+def test_one_model_gets_a_line_for_each_domain_and_task(dppa: Command) -> None:
+    assert dppa("evaluate", "zoo:math", "--tasks", "math, law", "--limit", 4) == 0
+    lines = dppa.out.splitlines()
+    assert lines[0] == "zoo:math, test split" and not dppa.err
+    domains = [line.split() for line in lines[2:] if not line.startswith(" ")]
+    assert [(words[0], words[-1]) for words in domains] == [("math", "4"), ("law", "4")]
+
+
+def test_a_recipe_can_be_scored_alone(dppa: Command, recipe: Path) -> None:
+    options = ["--alone", "--tasks", "finance", "--split", "search", "--limit", 2, "--json"]
+    assert dppa("evaluate", recipe, *options) == 0
+    value = dppa.json
+    assert value["target"] == recipe_hash(RECIPE) and value["split"] == "search"
+    assert list(value["domains"]) == ["finance"] and value["domains"]["finance"]["n"] == 2
+
+
+def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
+    dppa: Command, recipe: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(dump_recipe(replace(RECIPE, seed=1)))
+    options = ["--against", other, "--tasks", "law,math", "--limit", 3]
+    assert dppa("evaluate", recipe, *options, "--json") == 0
+    value = dppa.json
+    assert [row["key"] for row in value["rows"]] == [
+        *("base", "zoo:math", "zoo:law", "linear", "task_arithmetic", "recipe", "against"),
+    ]
+    cell = value["rows"][-1]["domains"]["law"]
+    assert cell["n"] == 3 and cell["ci95"][0] <= cell["accuracy"] <= cell["ci95"][1]
+    assert cell["loss_ci95"][0] <= cell["loss"] <= cell["loss_ci95"][1]
+    assert value["comparison"]["n"] == 6 and not value["comparison"]["seen"]
+    assert dppa("evaluate", recipe, *options) == 0
+    assert "No difference seen between recipe and against" in dppa.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["zoo:math", "--tasks", "maths"], "Did you mean 'math'"),
+        (["zoo:math", "--tasks", ","], "--tasks names no domain"),
+        (["zoo:math", "--split", "tset"], "tset"),
+        (["zoo:maht"], "Did you mean 'math'"),
+        (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        ([""], "Name a recipe file or a model"),
+    ],
+)
+def test_what_is_not_known_is_named(dppa: Command, arguments: list[str], message: str) -> None:
+    assert dppa("evaluate", *arguments, "--limit", 1) == 1
+    assert message in dppa.err and dppa.err.count("\n") == 1 and not dppa.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["zoo:math", "zoo:law"],
+        ["zoo:math", "--against", "r.yaml"],
+        ["zoo:math", "--limit", "0"],
+        ["zoo:math", "--limit", "some"],
+    ],
+)
+def test_wrong_usage_is_told_apart(dppa: Command, arguments: list[str]) -> None:
+    assert dppa("evaluate", *arguments) == 2
+    assert "Usage" in dppa.err and not dppa.out

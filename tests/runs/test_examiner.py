@@ -1,0 +1,86 @@
+"""Marks are remembered by what was asked, and of whom."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dppa_core.calibration import Calibration
+from dppa_core.evaluate_rows import entrants
+from dppa_core.evaluate_run import measure
+from dppa_core.examiner import Examiner, identity
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+from tests.tiny import random_llama, tuned_llama
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law")))
+
+
+def test_what_was_asked_before_is_remembered_and_needs_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
+    told: list[tuple[int, int]] = []
+    who = (entrants(RECIPE)[0], entrants(RECIPE)[-1])
+    examiner = Examiner("test", 3)
+    assert examiner.known(RECIPE, "math") is None
+    first = measure(
+        examiner,
+        who,
+        ("math", "law"),
+        progress=lambda done, total, what: told.append((done, total)),
+    )
+    assert told[-1] == (12, 12) and [done for done, _ in told] == sorted(done for done, _ in told)
+    again = Examiner("test", 3)
+    assert measure(again, who, ("math", "law")) == first
+    assert not again.pool.loaded()
+    assert Examiner("test", 3, fresh=True).known(RECIPE, "math") is None
+    assert Examiner("test", 4).known(RECIPE, "math") is None
+    assert Examiner("search", 3).known(RECIPE, "math") is None
+    assert examiner.known(replace(RECIPE, seed=1), "math") is None
+
+
+def test_replaced_weights_and_tokenizers_are_others(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = Path(shutil.copytree(zoo_env, tmp_path / "zoo"))
+    monkeypatch.setenv("DPPA_ZOO", str(zoo))
+    before = [identity(target) for target in (RECIPE, "zoo:law", "zoo:math")]
+    tuned_llama(random_llama(0), 9).save(zoo / "law")
+    after = [identity(target) for target in (RECIPE, "zoo:law", "zoo:math")]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
+    (zoo / "math" / "tokenizer_config.json").write_text("{}")
+    assert identity("zoo:math") != after[2]
+
+
+def test_another_calibration_text_is_another_merge(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("one")
+    recipe = replace(
+        RECIPE,
+        parameters={"significance": "activation"},
+        calibration=Calibration(text=str(text), tokens=64),
+    )
+    before = identity(recipe)
+    text.write_text("two")
+    assert identity(recipe) != before
+
+
+def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dppa_core.examiner as module  # noqa: PLC0415
+
+    asked: list[int] = []
+    exchanges = module.exchanges
+
+    def counted(resident, items):  # type: ignore[no-untyped-def]
+        asked.append(len(items))
+        return exchanges(resident, items)
+
+    monkeypatch.setattr(module, "exchanges", counted)
+    examiner = Examiner("test", 2, pool=ModelPool(), fresh=True)
+    for target in ("zoo:base", "zoo:math", RECIPE):
+        examiner.marks(target, "math")
+    assert asked == [2]
