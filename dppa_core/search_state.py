@@ -13,7 +13,8 @@ from typing import Any
 
 from dppa_core.atomic import replace_file
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluate import DomainScore, TaskScore, wilson
+from dppa_core.evaluate import DomainScore, TaskScore
+from dppa_core.intervals import wilson
 from dppa_core.strict_json import parse_json
 
 FORMAT = 1

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dppa_core.evaluate import DomainScore, TaskScore, wilson
+from dppa_core.evaluate import DomainScore, TaskScore
+from dppa_core.intervals import wilson
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.search_trial import Question
 from dppa_core.tasks import DOMAINS
