@@ -23,6 +23,9 @@ SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
 CALIBRATED_KINDS = ("fisher", "activation")
 """Those that need calibration text."""
 
+DECIMALS = 12
+"""Of a density: what lies behind them is noise of the arithmetic."""
+
 
 def ties_choice() -> Any:
     """The setting of every method that ranks elements: what becomes of equal ones."""
@@ -219,5 +222,7 @@ def _water_level(
     knees = np.unique(np.concatenate([-adjustment, 1 - adjustment]))
     inside = np.clip(adjustment[None, :] + knees[:, None], 0, 1)
     level = np.interp(budget, inside @ numel, knees)
-    density: Float64[ndarray, "R N"] = np.clip(adjustment[None, :] + level[:, None], 0, 1)
-    return density
+    density = np.clip(adjustment[None, :] + level[:, None], 0, 1)
+    # A density of one half is to be one half: a last bit too few would cost an element.
+    rounded: Float64[ndarray, "R N"] = np.round(density, DECIMALS)
+    return rounded
