@@ -22,18 +22,15 @@ from dppa_core.floats import FLOATS
 from dppa_core.foreign import ForeignCode
 from dppa_core.kernels import Kernels
 from dppa_core.loading import weighs
+from dppa_core.merge_at_once import WholeTensors
 from dppa_core.merge_stacked import Layers
 from dppa_core.merge_tensors import LIMITS, Fuser
-from dppa_core.merge_whole import Scratch, merge_whole
 from dppa_core.merger import Merger
 from dppa_core.places import find_places
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16), torch.float32: ("F32", torch.float32)}
-
-AT_ONCE = 20_000_000
-"""Parameters from which tensors are merged whole: that pass takes seconds to compile once."""
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]]
 """Name -> (dtype, shape, raw elements), as `Merger.tensor` gives them."""
@@ -182,15 +179,12 @@ class _Writer:
     def __init__(self, merger: Merger, places: Mapping[str, Place], stop: Stop | None) -> None:
         self._merger, self._places, self._stop = merger, places, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
-        self._scratch = Spare(Scratch)
-        numel = sum(place.memory.size for place in places.values())
-        fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
-        self._at_once = fast and numel >= AT_ONCE
+        self._whole = WholeTensors(merger, sum(place.memory.size for place in places.values()))
 
     def tasks(self, name: str) -> Iterator[partial[tuple[str, int]]]:
         """One task a slice. It returns the tensor's name and how many elements it has written."""
         numel = self._places[name].memory.size
-        if self._at_once and self._merger.base.dtype(name) == "BF16":
+        if self._whole.take(name):
             yield partial(self._write_whole, name)
             return
         parts = ((0, numel),) if self._merger.combines else slices(numel)
@@ -199,15 +193,11 @@ class _Writer:
 
     def _write_whole(self, name: str) -> tuple[str, int]:
         check(self._stop)
-        models, place = self._merger.ingredients(name), self._places[name]
-        numel = place.memory.size
+        place, numel = self._places[name], self._places[name].memory.size
         direct = place.dtype == "BF16"
         out: Shaped[ndarray, " n"] = place.memory if direct else np.empty(numel, np.uint16)
-        tensor = self._merger.twins.get(name, name)
-        with self._scratch.one() as scratch:
-            base = self._merger.base.raw(tensor)
-            known = self._merger.cuts
-            done = bool(models) and merge_whole(tensor, base, models or (), out, scratch, known)
+        with self._whole.scratch.one() as scratch:
+            done = self._whole.merge(name, out, scratch)
         if not done:
             shared = Shared(partial(self._prepare, name), 1)
             return self._write(name, shared, 0, numel)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
@@ -21,6 +22,7 @@ from dppa_core.atomic import atomic_folder
 from dppa_core.chunks import slices
 from dppa_core.companions import Companions
 from dppa_core.fingerprints import Fingerprint, written_fingerprints
+from dppa_core.merge_at_once import WholeTensors
 from dppa_core.merge_folder import (
     check_target,
     write_config,
@@ -36,6 +38,10 @@ from dppa_core.recipe import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
+
+LARGEST_WHOLE, SCRATCH = 1 << 24, 1 << 23
+"""Most elements of a tensor that is merged whole, and most words of 8 bytes it may take to settle
+its ties: what a merge to a folder needs of memory is to be the same for models of any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +190,33 @@ class _Weaver:
     ) -> None:
         self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
+        numel = sum(math.prod(merger.base.shape(name)) for name in writer.names)
+        self._whole = WholeTensors(merger, numel, SCRATCH)
 
     def tasks(self) -> Iterator[partial[tuple[str, int]]]:
         """One task a slice. It returns the tensor's name and how many elements it has written."""
         for name in self._writer.names:
             numel = math.prod(self._merger.base.shape(name))
+            if numel <= LARGEST_WHOLE and self._whole.take(name):
+                yield partial(self._write_whole, name, numel)
+                continue
             parts = ((0, numel),) if self._merger.combines else slices(numel)
             shared = Shared(partial(self._prepare, name), len(parts))
             yield from (partial(self._write, name, shared, start, stop) for start, stop in parts)
+
+    def _write_whole(self, name: str, numel: int) -> tuple[str, int]:
+        check(self._stop)
+        kept = self._whole.kept(name)
+        with self._whole.scratch.one() as scratch:
+            out = scratch.out(numel)
+            if kept is not None and self._whole.merge(name, out, scratch):
+                self._tally.keep(name, kept)
+                if not self._tally.changed:
+                    self._tally.changed = not np.array_equal(self._merger.base.raw(name), out)
+                self._writer.place(name, out)
+                return name, numel
+        shared = Shared(partial(self._prepare, name), 1)
+        return self._write(name, shared, 0, numel)
 
     def _prepare(self, name: str) -> Layers | None:
         with self._fusers.one() as fuser:

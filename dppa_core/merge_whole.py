@@ -60,16 +60,28 @@ Known = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"
 
 
 class Scratch:
-    """Memory for one thread's merges. To ask the system for it anew costs more than using it."""
+    """Memory for one thread's merges. To ask the system for it anew costs more than using it.
 
-    def __init__(self) -> None:
+    Args:
+        most: Words a tensor may need; one that needs more is left to the pass in chunks.
+    """
+
+    def __init__(self, most: int = 1 << 60) -> None:
+        self.most = most
         self._words: UInt64[ndarray, " n"] = np.empty(0, np.uint64)
+        self._out: UInt16[ndarray, " n"] = np.empty(0, np.uint16)
 
     def words(self, count: int) -> UInt64[ndarray, " n"]:
         """At least so many."""
         if self._words.size < count:
             self._words = np.empty(count, np.uint64)
         return self._words
+
+    def out(self, count: int) -> UInt16[ndarray, " n"]:
+        """Room for so many merged elements."""
+        if self._out.size < count:
+            self._out = np.empty(count, np.uint16)
+        return self._out[:count]
 
 
 def merge_whole(
@@ -115,10 +127,24 @@ def merge_whole(
     exact = bands.thresholds.copy(), np.zeros((MODELS, LEVELS), np.uint64)
     levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
     room = whole.SCRATCH * (int(bands.counts[:, :, 0].sum()) + whole.MARGIN)
+    if room > scratch.most:
+        return False
     status = whole.merge(addresses, seed, *levels, exact, scratch.words(room), out)
     if status == whole.DONE:
         known[name] = (asked, *exact)
     return bool(status == whole.DONE)
+
+
+def kept_of(treatment: Treatment, numel: int) -> int | None:
+    """Elements of one model's delta that are kept; None where only a look at them tells."""
+    if isinstance(treatment, Dropped):
+        return 0
+    if isinstance(treatment, Whole):
+        return numel
+    if isinstance(treatment, Banded):
+        last = treatment.selections[-1]
+        return last.kept if last.ties == "exact" or settled_cut(last) else None
+    return None
 
 
 def _selections(model: Ingredient) -> object:

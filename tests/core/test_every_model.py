@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from dppa_core import merge_at_once
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -70,6 +72,8 @@ class Case:
     shard_size: int
     workers: int
     backend: str
+    at_once: bool
+    """Whether whole tensors are merged in one reading, as those of large models are."""
 
 
 @st.composite
@@ -110,6 +114,7 @@ def cases(draw: st.DrawFn, family: str) -> Case:
         shard_size=one_of([SHARD_SIZE, 4_000, 30_000]),
         workers=one_of([1, 2, 3]),
         backend=one_of(["numba", "torch"]),
+        at_once=one_of([True, False]),
     )
 
 
@@ -194,7 +199,8 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
 ) -> None:
     case = data.draw(cases(family))
     config, arrays = template(case)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge_at_once, "AT_ONCE", 0 if case.at_once else math.inf)
         root = Path(folder)
         write(root / "base", config, arrays, case.base)
         for number, one in enumerate(case.domains):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core import live, pool
+from dppa_core import live, merge_at_once, pool
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import Cancelled, NonFiniteWeights
 from dppa_core.merge import merge_to_folder
@@ -82,11 +82,12 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
     limit: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "FLOAT32_LIMIT", limit)
-    monkeypatch.setattr(live, "AT_ONCE", at_once)
     models = filled(ModelPool())
     memories = {id(slot.resident.model) for slot in models._slots.values()}
-    for number, wanted in enumerate(RECIPES):
+    for number, wanted in enumerate(RECIPES):  # the folder in chunks: so small are the models
         merge_to_folder(wanted, tmp_path / str(number), sync=False)
+    monkeypatch.setattr(merge_at_once, "AT_ONCE", at_once)
+    for number, wanted in enumerate(RECIPES):
         with models.lend(wanted) as resident:
             assert id(resident.model) in memories, "built anew"
             assert_holds(resident, tmp_path / str(number))

@@ -1,0 +1,62 @@
+"""Which tensors of a merge are made in one reading, and what is needed for it.
+
+Knows a merger and the pass over whole tensors; not where merged weights go.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import UInt16
+from numpy import ndarray
+
+from dppa_core.merge_whole import Scratch, kept_of, merge_whole
+from dppa_core.merger import Merger
+from dppa_core.workers import Spare
+
+AT_ONCE = 20_000_000
+"""Parameters from which tensors are merged whole: that pass takes seconds to compile once."""
+
+
+class WholeTensors:
+    """Merges whole tensors of bfloat16. Any thread may ask.
+
+    Args:
+        merger: Whose tensors.
+        numel: Parameters in all.
+        most: See `Scratch`.
+    """
+
+    def __init__(self, merger: Merger, numel: int, most: int = 1 << 60) -> None:
+        self._merger = merger
+        self.scratch = Spare(lambda: Scratch(most))
+        fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
+        self._on = fast and numel >= AT_ONCE and not merger.combines
+
+    def take(self, name: str) -> bool:
+        """Whether it is worth a try."""
+        return self._on and self._merger.base.dtype(name) == "BF16"
+
+    def kept(self, name: str) -> tuple[int, ...] | None:
+        """Elements kept of each model's delta; None where it takes a look at them to tell."""
+        size = self._merger.base.raw(name).size
+        models = self._merger.ingredients(name) or ()
+        found = [kept_of(model.treatment, size) for model in models]
+        known = tuple(number for number in found if number is not None)
+        return known if found and len(known) == len(found) else None
+
+    def merge(self, name: str, out: UInt16[ndarray, " n"], scratch: Scratch) -> bool:
+        """Merge one tensor.
+
+        False where it is the affair of the pass in chunks; `out` is then undefined.
+
+        Args:
+            name: Of the tensor.
+            out: Where to.
+            scratch: Nobody else's meanwhile.
+        """
+        merger, models = self._merger, self._merger.ingredients(name)
+        if not models:
+            return False
+        tensor = merger.twins.get(name, name)
+        done = merge_whole(tensor, merger.base.raw(tensor), models, out, scratch, merger.cuts)
+        merger.loader().note(out.nbytes * (1 + len(models)))
+        return done
