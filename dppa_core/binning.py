@@ -60,9 +60,22 @@ class Counter:
         self._tallied: Tallied | None = None
 
     def count(
-        self, pair: TensorPair, start: int, stop: int, scoring: Scoring | None = None
+        self,
+        pair: TensorPair,
+        start: int,
+        stop: int,
+        scoring: Scoring | None = None,
+        base_square: float | None = None,
     ) -> Bins:
-        """Count the elements from `start` to `stop`, at most 2**24 of them, by |d| or a score."""
+        """Count the elements from `start` to `stop`, at most 2**24 of them, by |d| or a score.
+
+        Args:
+            pair: Both sides.
+            start: Flat index of the first element.
+            stop: Flat index after the last one.
+            scoring: What ranks the elements, if not |d|.
+            base_square: The sum of squares of the base's weights, where it is known.
+        """
         span = np.array([0xFFFFFFFF, 0], np.uint32)
         lanes, kernels = np.zeros(_LANES), self._loader.kernels
         if scoring is not None and self._tallied is None:
@@ -73,11 +86,13 @@ class Counter:
             if scoring is not None and self._tallied is not None:
                 ranked = self._tallied.scores(kernels, scoring, first, base, tuned)
             kernels.histogram(*ranked, self._words, span)
-            kernels.sum_squares(base, lanes)
+            if base_square is None:
+                kernels.sum_squares(base, lanes)
         live, words = self._drain(span)
         sums = None if scoring is None or self._tallied is None else self._tallied.drain(live)
         counts, places = (words >> np.uint64(40)), words & np.uint64((1 << 40) - 1)
-        return Bins(live, counts.astype(np.int64), places.astype(np.int64), _folded(lanes), sums)
+        square = _folded(lanes) if base_square is None else base_square
+        return Bins(live, counts.astype(np.int64), places.astype(np.int64), square, sums)
 
     def _drain(
         self, span: UInt32[ndarray, " two"]

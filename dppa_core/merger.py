@@ -6,9 +6,10 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -35,7 +36,7 @@ from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
 from dppa_core.plan import PruningPlan
 from dppa_core.preflight.of_weights import base_warnings
-from dppa_core.profile import DeltaProfile, kept_profile
+from dppa_core.profile import DeltaProfile, Tuned, shelved_profiles
 from dppa_core.progress import Progress, Stop
 from dppa_core.provenance import Parent, parent_of
 from dppa_core.recipe import MergeRecipe
@@ -111,9 +112,7 @@ class Merger:
         for model in recipe.models:
             check_names(f"model {model.model!r}", model.coefficient, self.base.names())
         self._profiles: dict[str, DeltaProfile] = {}
-        self._treatments = tuple(
-            self._treat(index, workers, progress, stop) for index in range(len(self.tuned))
-        )
+        self._treatments = tuple(self._treated(workers=workers, progress=progress, stop=stop))
         self._prepared: dict[tuple[str, int], tuple[Action, int] | None] = {}
         self._stacks = self._stack_merger(stop)
         self.plans: tuple[PruningPlan, ...] = tuple(
@@ -288,30 +287,19 @@ class Merger:
             return {head: embedding}
         return {}
 
-    def _treat(
-        self, index: int, workers: int | None, progress: Progress | None, stop: Stop | None
-    ) -> Treatments:
-        model = self.recipe.models[index]
+    def _treated(self, **told: Any) -> Iterator[Treatments]:
+        """What is done to each model's deltas; those not profiled yet are, in one pass."""
         treat, settings, needs_profile = first_stage(self.recipe)
-        profile = None
+        models = self.recipe.models
+        found: tuple[DeltaProfile | None, ...] = (None,) * len(models)
         if needs_profile:
-            names, tuned = (self.recipe.base, model.model), self.tuned[index]
-            score = self._scores[index]
-            ranked = score.key if score else ""
-            profile = self._shelf.value(
-                ("profile", names, self.base.content_hash(), tuned.content_hash(), ranked),
-                lambda: kept_profile(
-                    self.base,
-                    tuned,
-                    names=names,
-                    workers=workers,
-                    progress=progress,
-                    stop=stop,
-                    score=score,
-                ),
-            )
-            self._profiles[model.model] = profile
-        request = Request(
-            self.modules, model.levels, model.amplification, profile, self.recipe.overrides
-        )
-        return treat(request, settings)
+            tuned = [
+                Tuned(checkpoint, model.model, score)
+                for checkpoint, model, score in zip(self.tuned, models, self._scores, strict=True)
+            ]
+            made = shelved_profiles(self._shelf, self.base, self.recipe.base, tuned, **told)
+            found, names = made, (model.model for model in models)
+            self._profiles = dict(zip(names, made, strict=True))
+        for model, profile in zip(models, found, strict=True):
+            levels = model.levels, model.amplification
+            yield treat(Request(self.modules, *levels, profile, self.recipe.overrides), settings)

@@ -6,34 +6,39 @@ Knows weights and the cache, not what a plan or a merge makes of a profile.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from dppa_core.alignment import align
-from dppa_core.binning import Bins, Counter, joined, profile_of_bins
+from dppa_core.binning import joined, profile_of_bins
 from dppa_core.checkpoint import Checkpoint, is_hashed
-from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.chunks import TensorPair, slices
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.floats import FLOATS
-from dppa_core.kernels import get_backend
 from dppa_core.modules import Module, find_modules
-from dppa_core.pairs import check_finite, match_tensors
+from dppa_core.pairs import match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
+from dppa_core.profile_reader import Reader, Tuned
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.releaser import Releaser
-from dppa_core.scoring import Score, Scoring
+from dppa_core.scoring import Score
+from dppa_core.shelf import Shelf
 from dppa_core.sources import open_checkpoint
-from dppa_core.workers import Shared, Spare, side_by_side, worker_count
+from dppa_core.workers import side_by_side, worker_count
 
 __all__ = [
     "DeltaProfile",
     "ModuleProfile",
+    "Tuned",
     "cached_profile",
     "kept_profile",
+    "kept_profiles",
     "profile_delta",
+    "profile_deltas",
     "remembered_profile",
+    "shelved_profiles",
 ]
 
 
@@ -63,26 +68,54 @@ def profile_delta(
         NonFiniteWeights: naming tensor and model.
         Cancelled: `stop` was set.
     """
-    places = match_tensors(base, finetuned, names[1])
-    shapes = {name: base.shape(name) for name in places if base.dtype(name) in FLOATS}
+    tuned = (Tuned(finetuned, names[1], score),)
+    return profile_deltas(base, tuned, names[0], workers=workers, progress=progress, stop=stop)[0]
+
+
+def profile_deltas(
+    base: Checkpoint,
+    tuned: Sequence[Tuned],
+    name: str,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[DeltaProfile, ...]:
+    """As `profile_delta`, for several domain models: the base is read once.
+
+    Args:
+        base: The common ancestor.
+        tuned: The domain models; one at least.
+        name: What the base is called.
+        workers: See `profile_delta`.
+        progress: See `profile_delta`.
+        stop: See `profile_delta`.
+    """
+    places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
+    shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
     modules = find_modules(shapes)
     rest = sorted(set(shapes) - {module.tensor for module in modules})
-    reader = _Reader(base, finetuned, places, names, stop, score)
+    reader = Reader(base, tuned, places, name, stop)
     threads = worker_count(workers)
-    profiles: list[ModuleProfile] = []
-    for item in _profiles(reader, modules, threads):
-        report(progress, len(profiles), len(modules), item.module.name)
-        profiles.append(item)
+    profiles: list[tuple[ModuleProfile, ...]] = []
+    for items in _profiles(reader, modules, threads):
+        report(progress, len(profiles), len(modules), items[0].module.name)
+        profiles.append(items)
     with closing(side_by_side(reader.checks(rest), threads)) as checked:
         for _ in checked:
             pass
     check(stop)  # workers may have been done before it was set
     report(progress, len(modules), len(modules), "profile complete")
     others = sum(math.prod(shapes[name]) for name in rest)
-    return DeltaProfile(names[0], names[1], tuple(profiles), others)
+    return tuple(
+        DeltaProfile(name, one.name, tuple(items[index] for items in profiles), others)
+        for index, one in enumerate(tuned)
+    )
 
 
-def _profiles(reader: _Reader, modules: Iterable[Module], threads: int) -> Iterator[ModuleProfile]:
+def _profiles(
+    reader: Reader, modules: Iterable[Module], threads: int
+) -> Iterator[tuple[ModuleProfile, ...]]:
     pairs = {m.tensor: reader.shared(m.tensor, len(slices(m.numel)) + 1) for m in modules}
     tasks = [
         partial(reader.count, module.tensor, pairs[module.tensor], start, stop)
@@ -92,58 +125,13 @@ def _profiles(reader: _Reader, modules: Iterable[Module], threads: int) -> Itera
     with closing(side_by_side(tasks, threads)) as found:
         for module in modules:
             parts = list(islice(found, len(slices(module.numel))))
-            with pairs[module.tensor].use() as pair:
-                scoring = reader.scoring(module.tensor)
-                yield profile_of_bins(module, pair, joined(parts), reader.names, scoring)
-
-
-class _Reader:
-    """The tasks of the pass: slices of tensors to be counted or checked, by any thread."""
-
-    def __init__(
-        self,
-        base: Checkpoint,
-        finetuned: Checkpoint,
-        places: Mapping[str, str],
-        names: tuple[str, str],
-        stop: Stop | None,
-        score: Score | None,
-    ) -> None:
-        self._base, self._finetuned, self._places = base, finetuned, places
-        self.names, self._stop, self._score = names, stop, score
-        self._releaser = Releaser((base, finetuned))
-        kernels = get_backend("numba")
-        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read)))
-
-    def shared(self, name: str, users: int) -> Shared[TensorPair]:
-        """One tensor of both sides, read when the first of its users comes."""
-        other = self._places[name]
-        return Shared(partial(tensor_pair, self._base, self._finetuned, name, other), users)
-
-    def scoring(self, name: str) -> Scoring | None:
-        """How the elements of a module are ranked; None where by |d|."""
-        return self._score.of(name, self._places[name]) if self._score else None
-
-    def count(self, name: str, shared: Shared[TensorPair], start: int, stop: int) -> Bins:
-        """Count a slice of a module."""
-        check(self._stop)
-        with shared.use() as pair, self._counters.one() as counter:
-            return counter.count(pair, start, stop, self.scoring(name))
-
-    def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
-        """A task for every slice of tensors that are no modules."""
-        for name in names:
-            parts = slices(math.prod(self._base.shape(name)))
-            shared = self.shared(name, len(parts))
-            yield from (partial(self._check, shared, start, stop) for start, stop in parts)
-
-    def _check(self, shared: Shared[TensorPair], start: int, stop: int) -> None:
-        check(self._stop)
-        with shared.use() as pair:
-            sides = (pair.base, pair.base_dtype), (pair.finetuned, pair.finetuned_dtype)
-            for (raw, dtype), model in zip(sides, self.names, strict=True):
-                check_finite(raw[start:stop], dtype, pair.name, model, start)
-                self._releaser.read(raw[start:stop].nbytes)
+            counted = [joined(bins) for bins in zip(*parts, strict=True)]
+            scorings = reader.scorings(module.tensor)
+            with pairs[module.tensor].use() as mine:
+                yield tuple(
+                    profile_of_bins(module, mine[n], bins, reader.names(n), scorings[n])
+                    for n, bins in enumerate(counted)
+                )
 
 
 def tensor_pair(base: Checkpoint, finetuned: Checkpoint, name: str, other: str) -> TensorPair:
@@ -223,14 +211,63 @@ def kept_profile(
         stop: Ends the pass between two slices of a tensor.
         score: What ranks the elements, if not |d|.
     """
-    ranked_by = score.key if score else ""
-    entry = profile_entry(mine.content_hash(), theirs.content_hash(), ranked_by)
-    known = load_profile(entry, names)
-    if known is not None:
+    told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
+    return kept_profiles(mine, (Tuned(theirs, names[1], score),), names[0], **told)[0]
+
+
+def kept_profiles(
+    base: Checkpoint,
+    tuned: Sequence[Tuned],
+    name: str,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[DeltaProfile, ...]:
+    """As `kept_profile`, of several domain models: those that are not known in one pass.
+
+    Args:
+        base: The base.
+        tuned: The domain models.
+        name: What the base is called.
+        workers: See `profile_delta`.
+        progress: Told module by module.
+        stop: Ends the pass between two slices of a tensor.
+    """
+    entries = [
+        profile_entry(
+            base.content_hash(), one.checkpoint.content_hash(), one.score.key if one.score else ""
+        )
+        for one in tuned
+    ]
+    found = [
+        load_profile(entry, (name, one.name)) for entry, one in zip(entries, tuned, strict=True)
+    ]
+    missing = [index for index, profile in enumerate(found) if profile is None]
+    if missing:
+        models = [tuned[index] for index in missing]
+        made = profile_deltas(base, models, name, workers=workers, progress=progress, stop=stop)
+        for index, profile in zip(missing, made, strict=True):
+            save_profile(entries[index], profile)
+            found[index] = profile
+    else:
         report(progress, 1, 1, "profile read from the cache")
-        return known
-    profile = profile_delta(
-        mine, theirs, workers=workers, progress=progress, stop=stop, names=names, score=score
-    )
-    save_profile(entry, profile)
-    return profile
+    return tuple(profile for profile in found if profile is not None)
+
+
+def shelved_profiles(
+    shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[Tuned], **told: Any
+) -> tuple[DeltaProfile, ...]:
+    """As `kept_profiles`, or as they lie on a shelf."""
+    keys = [
+        (
+            *("profile", name, one.name, base.content_hash(), one.checkpoint.content_hash()),
+            one.score.key if one.score else "",
+        )
+        for one in tuned
+    ]
+    missing = [index for index, key in enumerate(keys) if not shelf.known(key)]
+    models = [tuned[index] for index in missing]
+    made = kept_profiles(base, models, name, **told) if missing else ()
+    new = dict(zip(missing, made, strict=True))
+    return tuple(shelf.value(key, partial(new.__getitem__, n)) for n, key in enumerate(keys))

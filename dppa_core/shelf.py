@@ -67,6 +67,10 @@ class Shelf:
             self._keep(key, found)
         return found
 
+    def known(self, key: Hashable) -> bool:
+        """Whether there is a value for a key."""
+        return self._find(key) is not None
+
     def _find(self, key: Hashable) -> Any:
         with self._lock:
             if key in self._things:

@@ -1,0 +1,105 @@
+"""The tasks of the one pass over a base and its domain models: slices, counted or checked.
+
+Knows weights, not profiles: what is counted is put together elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dppa_core.binning import Bins, Counter
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.kernels import get_backend
+from dppa_core.pairs import check_finite
+from dppa_core.progress import Stop, check
+from dppa_core.releaser import Releaser
+from dppa_core.scoring import Score, Scoring
+from dppa_core.workers import Shared, Spare
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A domain model to be profiled."""
+
+    checkpoint: Checkpoint
+    name: str
+    """What it is called in messages and in its profile."""
+    score: Score | None = None
+    """What ranks the elements, if not |d|."""
+
+
+class Reader:
+    """The tasks of the pass: slices of tensors to be counted or checked, by any thread."""
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        tuned: Sequence[Tuned],
+        places: Sequence[Mapping[str, str]],
+        name: str,
+        stop: Stop | None,
+    ) -> None:
+        self._base, self._tuned, self._places = base, tuned, places
+        self._name, self._stop = name, stop
+        self._releaser = Releaser((base, *(one.checkpoint for one in tuned)))
+        kernels = get_backend("numba")
+        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read)))
+
+    def names(self, index: int) -> tuple[str, str]:
+        """Of the base and one of the domain models, for messages."""
+        return self._name, self._tuned[index].name
+
+    def shared(self, name: str, users: int) -> Shared[tuple[TensorPair, ...]]:
+        """One tensor of the base beside each model's, read when the first of its users comes."""
+        return Shared(partial(self._pairs, name), users)
+
+    def _pairs(self, name: str) -> tuple[TensorPair, ...]:
+        old, dtype = self._base.raw(name), self._base.dtype(name)
+        found = []
+        for one, there in zip(self._tuned, self._places, strict=True):
+            theirs, model = there[name], one.checkpoint
+            found.append(TensorPair(name, old, dtype, model.raw(theirs), model.dtype(theirs)))
+        return tuple(found)
+
+    def scorings(self, name: str) -> tuple[Scoring | None, ...]:
+        """How the elements of a module are ranked, for each model; None where by |d|."""
+        return tuple(
+            one.score.of(name, there[name]) if one.score else None
+            for one, there in zip(self._tuned, self._places, strict=True)
+        )
+
+    def count(
+        self, name: str, shared: Shared[tuple[TensorPair, ...]], start: int, stop: int
+    ) -> tuple[Bins, ...]:
+        """Count a slice of a module, for each model."""
+        check(self._stop)
+        square: float | None = None
+        found = []
+        with shared.use() as pairs, self._counters.one() as counter:
+            for pair, scoring in zip(pairs, self.scorings(name), strict=True):
+                found.append(counter.count(pair, start, stop, scoring, square))
+                square = found[0].base_square  # the base's is the same beside every model
+        return tuple(found)
+
+    def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
+        """A task for every slice of tensors that are no modules."""
+        for name in names:
+            parts = slices(math.prod(self._base.shape(name)))
+            shared = self.shared(name, len(parts))
+            yield from (partial(self._check, shared, start, stop) for start, stop in parts)
+
+    def _check(self, shared: Shared[tuple[TensorPair, ...]], start: int, stop: int) -> None:
+        check(self._stop)
+        with shared.use() as pairs:
+            sides = [(pairs[0].base, pairs[0].base_dtype, self._name)]
+            sides += [
+                (pair.finetuned, pair.finetuned_dtype, one.name)
+                for pair, one in zip(pairs, self._tuned, strict=True)
+            ]
+            for raw, dtype, model in sides:
+                check_finite(raw[start:stop], dtype, pairs[0].name, model, start)
+                self._releaser.read(raw[start:stop].nbytes)
