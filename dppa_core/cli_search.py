@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dppa_core.atomic import check_file, replace_file
 from dppa_core.cli_output import emit, progress_line
-from dppa_core.cli_search_text import climb_text, factors_text
+from dppa_core.cli_search_study import Wanted, from_file, run_wanted, study_settings
+from dppa_core.cli_search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
 
@@ -38,43 +39,106 @@ def search(
         typer.Option(min=0, help="Test items per domain at the end; all if unset, 0 for none."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Where a stopped search waits; OUT with .search.json.")
+        Path | None, typer.Option(help="Where a stopped climb waits; OUT with .search.json.")
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Search by Optuna: a setting, as rate=0.5:0.95, method=dppa,ties."),
+    ] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="Two settings, every pair: rate=0.5:0.9:0.1.")
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="retention, worst, retention.DOMAIN, density; several give a front."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Of Optuna, earlier ones included.")] = 40,
+    study: Annotated[
+        Path | None, typer.Option(help="SQLite file of the study; OUT with .study.db.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the study in that file.")] = "dppa",
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
-    """Find the best merge: the paper's climb for amplification factors.
+    """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
 
     Settings are chosen on the search split; what was found is scored on the test split.
     """
-    given = load_recipe(recipe)
-    domains = _listed(tasks)
+    given, chosen = load_recipe(recipe), _listed(tasks)
+    wanted = Wanted(
+        tuple(vary or ()),
+        tuple(grid or ()),
+        tuple(objective or ("retention",)),
+        *(trials, sampler, seed, prune, limit),
+        study or _beside(out, ".study.db"),
+        name,
+    )
+    wanted = from_file(space, wanted) if space else wanted
+    studies = bool(space or vary or grid)
+    waits = Path("") if studies else state or _beside(out, ".search.json")
+    _check_targets(recipe, out, wanted.study if studies else waits, overwrite=overwrite)
+    say = _teller(quiet=as_json)
+    if studies:
+        _study(given, wanted, chosen, out, test_limit, say, as_json)
+    else:
+        _climb(given, chosen, limit, waits, out, test_limit, say, as_json)
+
+
+def _beside(out: Path, end: str) -> Path:
+    return out.with_name(out.name.removesuffix(out.suffix) + end)
+
+
+def _check_targets(recipe: Path, out: Path, other: Path | None, *, overwrite: bool) -> None:
+    """Before any work: nothing is replaced unasked, and everything can be written."""
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
-    state = state or out.with_name(out.name.removesuffix(out.suffix) + ".search.json")
-    if state.resolve() in (out.resolve(), recipe.resolve()):
-        raise InvalidValue(f"{state}: --state, --out and RECIPE must be three files.")
     check_file(out)
-    check_file(state)
-    say = _teller(quiet=as_json)
-    found = _climbed(given, domains, limit, state, test_limit, say)
-    replace_file(out, dump_recipe(found["recipe"]))
-    state.unlink(missing_ok=True)
-    climbed, verdict = found["climbed"], found["verdict"]
-    value = {"out": str(out), **climbed.to_json(), "test": [one.to_json() for one in verdict]}
-    emit(value, climb_text(climbed, verdict, out), as_json=as_json)
+    if other is None or "://" in str(other):
+        return
+    if other.resolve() in (out.resolve(), recipe.resolve()):
+        raise InvalidValue(f"{other}: it, --out and RECIPE must be three files.")
+    check_file(other)
 
 
-def _climbed(
+def _study(
+    recipe: MergeRecipe,
+    wanted: Wanted,
+    tasks: list[str] | None,
+    out: Path,
+    test_limit: int | None,
+    say: Callable[[str], None],
+    as_json: bool,
+) -> None:
+    study_settings(recipe, wanted)  # a mistake is told before any model is read
+    from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
+    from dppa_core.search_trial import domains_for  # noqa: PLC0415
+
+    pool = ModelPool()
+    found = run_wanted(recipe, wanted, pool, tasks, say)
+    best = found.recipe
+    verdict = _verdict(pool, best, domains_for(best, tasks), test_limit)
+    replace_file(out, dump_recipe(best))
+    value = {"out": str(out), "study": str(wanted.study), **found.to_json()}
+    value["test"] = [one.to_json() for one in verdict]
+    emit(value, study_text(found, verdict, out), as_json=as_json)
+
+
+def _climb(
     recipe: MergeRecipe,
     tasks: list[str] | None,
     limit: int,
     state: Path,
+    out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-) -> dict[str, Any]:
+    as_json: bool,
+) -> None:
     from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
     from dppa_core.search_climb import climb  # noqa: PLC0415
     from dppa_core.search_trial import asker  # noqa: PLC0415
@@ -84,9 +148,12 @@ def _climbed(
         say(f"{model} {factors}: {trial.score:.3f}{' (from the state)' if known else ''}")
 
     pool = ModelPool()
-    climbed = climb(recipe, asker(pool), tasks=tasks, limit=limit, state=state, watch=watch)
-    verdict = _verdict(pool, climbed.recipe, climbed.domains, test_limit)
-    return {"recipe": climbed.recipe, "climbed": climbed, "verdict": verdict}
+    found = climb(recipe, asker(pool), tasks=tasks, limit=limit, state=state, watch=watch)
+    verdict = _verdict(pool, found.recipe, found.domains, test_limit)
+    replace_file(out, dump_recipe(found.recipe))
+    state.unlink(missing_ok=True)
+    value = {"out": str(out), **found.to_json(), "test": [one.to_json() for one in verdict]}
+    emit(value, climb_text(found, verdict, out), as_json=as_json)
 
 
 def _verdict(

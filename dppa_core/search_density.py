@@ -5,14 +5,25 @@ Knows recipes and profiles; no tensor and no model in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
+from dppa_core.deltas import DeltaProfile
 from dppa_core.methods.registry import get_method
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import DomainModel, MergeRecipe
 
+ProfileOf = Callable[[str, str], DeltaProfile]
+"""Base and domain model -> the profile of the pair."""
 
-def density_of(recipe: MergeRecipe, *, public: bool = False) -> float:
+
+def remembered_profiles(*, public: bool = False) -> ProfileOf:
+    """What finds each profile once, and keeps it for as long as a search runs."""
+    return cache(lambda base, model: cached_profile(base, model, public=public))
+
+
+def density_of(recipe: MergeRecipe, profile_of: ProfileOf = cached_profile) -> float:
     """Share of the modules' delta entries that go into the merge, mean over the models, in [0, 1].
 
     Partitions whose factor is 0 do not count. Where a method plans by ranks it is that plan's; of
@@ -21,18 +32,18 @@ def density_of(recipe: MergeRecipe, *, public: bool = False) -> float:
 
     Args:
         recipe: Any.
-        public: Whether only embedded models may be read.
+        profile_of: Where profiles come from.
     """
-    parts = [_density(recipe, model, public) for model in recipe.models]
+    parts = [_density(recipe, model, profile_of) for model in recipe.models]
     return sum(parts) / len(parts)
 
 
-def _density(recipe: MergeRecipe, model: DomainModel, public: bool) -> float:
+def _density(recipe: MergeRecipe, model: DomainModel, profile_of: ProfileOf) -> float:
     pruner = get_method(recipe.prune.method if recipe.prune else recipe.method)
     settings = recipe.prune.settings() if recipe.prune else recipe.settings()
     kept = 1.0
     if pruner.levels == "many":
-        profile = cached_profile(recipe.base, model.model, public=public)
+        profile = profile_of(recipe.base, model.model)
         plan = pruner.plan(profile, model.levels, settings, recipe.overrides)
         kept = plan.density if plan is not None else 1 - model.levels[-1]
     elif pruner.levels == "one":

@@ -13,7 +13,7 @@ from typing import Any
 from dppa_core.evaluate import DomainScore
 from dppa_core.recipe import MergeRecipe
 from dppa_core.search_climb import alone
-from dppa_core.search_density import density_of
+from dppa_core.search_density import density_of, remembered_profiles
 from dppa_core.search_trial import TEST, Ask, Question
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
@@ -86,7 +86,7 @@ def verdicts(
         watch: Told what is asked now.
         public: Whether only embedded models may be read.
     """
-    found = []
+    found, profiles = [], remembered_profiles(public=public)
     for model, domain in zip(recipe.models, domains, strict=True):
         single = alone(recipe, model)
         targets: dict[str, str | MergeRecipe] = {
@@ -102,7 +102,7 @@ def verdicts(
                 watch(f"{who} about {domain}, test")
             scores.append(ask(Question(target, domain, TEST, limit)))
         base, own, treated, merged = (*scores, scores[-1])[:4]
-        kept = density_of(single, public=public)
+        kept = density_of(single, profiles)
         found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))
     return tuple(found)
 

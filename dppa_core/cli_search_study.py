@@ -1,0 +1,161 @@
+"""Studies and grids of the command `search`: what is varied, what for, and where it is stored.
+
+Knows options and files. Optuna and PyTorch are imported inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, shown
+from dppa_core.parameters import check_keys, check_number
+from dppa_core.recipe import MergeRecipe, load_text
+from dppa_core.recipe import read_mapping as read_yaml
+from dppa_core.search_space import parse_knobs
+
+if TYPE_CHECKING:
+    from dppa_core.pool import ModelPool
+    from dppa_core.search_studied import Studied, StudySettings, Tried
+
+_KEYS = ("vary", "grid", "objectives", "trials", "sampler", "seed")
+MOST_TRIALS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options of a study say."""
+
+    vary: tuple[str, ...] = ()
+    grid: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ("retention",)
+    trials: int = 40
+    sampler: str = "tpe"
+    seed: int = 0
+    prune: bool = True
+    limit: int = 64
+    study: Path | None = None
+    name: str = "dppa"
+
+    @property
+    def address(self) -> str:
+        """Of the database, as Optuna has it; a file unless it is one already."""
+        text = str(self.study)
+        return text if "://" in text else f"sqlite:///{self.study}"
+
+
+def from_file(path: Path, wanted: Wanted) -> Wanted:
+    """The options, with what a file says under `search:`.
+
+    Raises:
+        InvalidRecipe: no such file, or an unknown key; the message begins with the path.
+    """
+
+    def read(text: str) -> Wanted:
+        given = read_yaml(text).get("search")
+        if not isinstance(given, Mapping):
+            raise InvalidRecipe("the key 'search' must be a mapping, as `search: {vary: …}`.")
+        check_keys(given, _KEYS, "search")
+        texts: dict[str, Any] = {
+            key: _texts(key, given[key]) for key in ("vary", "grid") if key in given
+        }
+        for key in ("objectives", "sampler"):
+            if key in given:
+                texts[key] = given[key]
+        if "objectives" in texts:
+            texts["objectives"] = tuple(map(str, _listed(texts["objectives"])))
+        for key in ("trials", "seed"):
+            if key in given:
+                texts[key] = int(check_number(key, given[key], 0, MOST_TRIALS))
+        return replace(wanted, **texts)
+
+    return load_text(path, read)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    """`{rate: "0.5:0.95", method: [dppa, ties]}` as options have it."""
+    if not isinstance(value, Mapping):
+        raise InvalidRecipe(f"{key} must map settings to ranges, got {shown(value)}.")
+    return tuple(
+        f"{name}={','.join(map(str, _listed(given)))}" if given is not None else str(name)
+        for name, given in value.items()
+    )
+
+
+def study_settings(recipe: MergeRecipe, wanted: Wanted) -> StudySettings:
+    """What a study is made by.
+
+    Raises:
+        InvalidValue: a setting that cannot be varied, other than two of a grid, an unknown sampler.
+    """
+    from dppa_core.search_studied import SAMPLERS, StudySettings  # noqa: PLC0415  (torch, Optuna)
+
+    if wanted.sampler not in SAMPLERS:
+        known = ", ".join(SAMPLERS)
+        raise InvalidValue(f"sampler must be one of {known}, got {shown(wanted.sampler)}.")
+    if wanted.vary and wanted.grid:
+        raise InvalidValue("Give either --vary or --grid: a grid tries every pair of two settings.")
+    knobs = parse_knobs(wanted.grid or wanted.vary, recipe)
+    if wanted.grid and len(knobs) != 2:
+        raise InvalidValue(
+            f"A grid has two settings, got {len(knobs)}: --grid rate=0.5:0.9:0.1 "
+            "--grid factor=1,1.2,1.4."
+        )
+    trials = wanted.trials
+    if wanted.grid:
+        trials = len(knobs[0].values()) * len(knobs[1].values())
+    check_number("trials", trials, 1, MOST_TRIALS)
+    return StudySettings(
+        knobs,
+        wanted.objectives,
+        trials,
+        wanted.limit,
+        wanted.seed,
+        wanted.sampler,
+        wanted.prune,
+        every=bool(wanted.grid),
+    )
+
+
+def run_wanted(
+    recipe: MergeRecipe,
+    wanted: Wanted,
+    pool: ModelPool,
+    tasks: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> Studied:
+    """Run the study, telling each trial."""
+    from dppa_core.search_study import run_study  # noqa: PLC0415  (torch, Optuna)
+    from dppa_core.search_trial import asker  # noqa: PLC0415
+
+    settings = study_settings(recipe, wanted)
+
+    def watch(one: Tried) -> None:
+        say(f"{one.number + 1}/{settings.trials} {trial_line(one)}")
+
+    return run_study(
+        recipe,
+        settings,
+        asker(pool),
+        tasks=tasks,
+        storage=wanted.address if wanted.study else None,
+        name=wanted.name,
+        watch=watch,
+    )
+
+
+def trial_line(one: Tried) -> str:
+    """A trial on one line."""
+    values = ", ".join(
+        f"{name} {value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in one.values.items()
+    )
+    kept = ", ".join(f"{domain} {share:.0%}" for domain, share in one.retentions.items())
+    ends = {"pruned": " (given up)", "failed": f" (failed: {one.why})"}
+    return f"{values}: {kept or '-'}, {one.density:.0%} kept{ends.get(one.state, '')}"

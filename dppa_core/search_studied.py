@@ -1,0 +1,142 @@
+"""A study as it stands: what was tried, what came out, and what nothing else beats.
+
+Knows trials of Optuna as plain values; asks no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import MergeRecipe, parse_recipe
+from dppa_core.search_goals import dominates
+from dppa_core.search_space import Knob, Value
+from dppa_core.search_trial import ITEMS
+
+SAMPLERS = ("tpe", "nsga2", "random")
+WHY = "why"
+"""The attribute of a trial that failed by itself, not by being stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """How a study is made."""
+
+    knobs: tuple[Knob, ...]
+    goals: tuple[str, ...] = ("retention",)
+    trials: int = 40
+    """In all, those of an earlier run included."""
+    limit: int = ITEMS
+    seed: int = 0
+    sampler: str = "tpe"
+    prune: bool = True
+    """Whether trials without hope end after a domain."""
+    every: bool = False
+    """Every pair of the knobs' values, row by row: a grid. Nothing is given up early then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One trial."""
+
+    number: int
+    values: Mapping[str, Value]
+    """Knob -> what it was."""
+    state: str
+    """complete, pruned or failed."""
+    goals: tuple[float, ...]
+    """In the order of the settings; empty unless complete."""
+    retentions: Mapping[str, float]
+    """Of the domains that were asked."""
+    density: float
+    recipe: str
+    """As YAML."""
+    why: str = ""
+    """Of a failed one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy, without the recipe."""
+        names = ("number", "values", "state", "goals", "retentions", "density", "why")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """A study as it stands."""
+
+    settings: StudySettings
+    domains: tuple[str, ...]
+    trials: tuple[Tried, ...]
+    front: tuple[int, ...]
+    """Numbers of the trials that no other one beats; of one goal, the best first."""
+
+    @property
+    def best(self) -> Tried:
+        """The trial of the front with most of the first goal; of equals, the first.
+
+        Raises:
+            InvalidValue: no trial was completed.
+        """
+        whole = [one for one in self.trials if one.number in self.front]
+        if not whole:
+            raise InvalidValue(
+                "No setting could be scored to the end, so there is no best one. "
+                + next((one.why for one in self.trials if one.why), "Try more of them (--trials).")
+            )
+        return max(whole, key=lambda one: (one.goals[0], -one.number))
+
+    @property
+    def recipe(self) -> MergeRecipe:
+        """The best one's."""
+        return parse_recipe(self.best.recipe)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {
+            "way": "grid" if self.settings.every else "optuna",
+            "items": self.settings.limit,
+            "domains": list(self.domains),
+            "vary": [knob.told() for knob in self.settings.knobs],
+            "objectives": list(self.settings.goals),
+            "trials": [one.to_json() for one in self.trials],
+            "front": list(self.front),
+            "best": self.best.to_json() if self.front else None,
+        }
+
+
+def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> Studied:
+    """A study as it stands, in plain values."""
+    trials = tuple(tried(trial) for trial in study.get_trials(deepcopy=False) if is_over(trial))
+    whole = [one for one in trials if one.state == "complete"]
+    front = [
+        one.number
+        for one in whole
+        if not any(dominates(other.goals, one.goals, settings.goals) for other in whole)
+    ]
+    return Studied(settings, domains, trials, tuple(front))
+
+
+def is_over(trial: FrozenTrial) -> bool:
+    """Whether a trial went to an end of its own."""
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or WHY in trial.user_attrs
+
+
+def tried(trial: FrozenTrial) -> Tried:
+    """A trial in plain values."""
+    states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+    about = trial.user_attrs
+    return Tried(
+        trial.number,
+        dict(trial.params),
+        states.get(trial.state, "failed"),
+        tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
+        dict(about.get("retentions", {})),
+        float(about.get("density", 0.0)),
+        str(about.get("recipe", "")),
+        str(about.get(WHY, "")),
+    )

@@ -1,0 +1,254 @@
+"""A search by Optuna: trials of settings, in a study that may be stored and gone on with.
+
+Knows a space, goals and a way to ask. The study is all that trials share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import optuna
+from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
+from dppa_core.evaluate import DomainScore
+from dppa_core.progress import Stop, check
+from dppa_core.recipe import MergeRecipe, dump_recipe
+from dppa_core.search_climb import made_by
+from dppa_core.search_density import ProfileOf, density_of, remembered_profiles
+from dppa_core.search_goals import Outcome, check_goals, direction, dominates
+from dppa_core.search_space import Knob, Value, applies, settled
+from dppa_core.search_studied import WHY, Studied, StudySettings, Tried, is_over, studied, tried
+from dppa_core.search_trial import Ask, Question, domains_for, geometric_mean, retentions
+
+STARTUP = 5
+"""Whole trials before any is given up early."""
+_MADE_BY = "made_by"
+
+
+Watch = Callable[[Tried], None]
+
+
+def run_study(
+    recipe: MergeRecipe,
+    settings: StudySettings,
+    ask: Ask,
+    *,
+    tasks: Sequence[str] | None = None,
+    storage: str | optuna.storages.BaseStorage | None = None,
+    name: str = "dppa",
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+    public: bool = False,
+) -> Studied:
+    """Try settings until there are as many trials as asked for.
+
+    A trial scores one domain after the other. With one goal Optuna's median pruner gives it up,
+    with several whatever the other domains might bring could not put it on the front.
+
+    Args:
+        recipe: What is not varied is as it says.
+        settings: What is varied, and what for.
+        ask: Answers questions; raises Cancelled once the search is stopped.
+        tasks: The domain of each model; those of the embedded ones where None.
+        storage: Of Optuna: a URL such as sqlite:///study.db, or one that is open; None: in memory.
+        name: Of the study in the storage. One that is there is gone on with.
+        watch: Told each trial.
+        stop: Looked at between trials; the study stays.
+        public: Whether only embedded models may be read.
+
+    Raises:
+        InvalidValue: an unknown goal, or a study of another search.
+        Cancelled: as asked; the trial that was going on is asked again next time.
+    """
+    domains = tuple(dict.fromkeys(domains_for(recipe, tasks)))
+    check_goals(settings.goals, domains)
+    study = _opened(recipe, settings, domains, storage, name, public)
+    take_up_killed(study)
+    pairs = zip(domains_for(recipe, tasks), recipe.models, strict=True)
+    own = {
+        domain: ask(Question(model.model, domain, limit=settings.limit)) for domain, model in pairs
+    }
+    run = _Run(recipe, settings, ask, domains, own, remembered_profiles(public=public))
+    while _finished(study) < settings.trials:
+        check(stop)
+        study.sampler = _sampler(settings, len(study.trials))
+        _try_one(study, run, watch)
+    return studied(study, settings, domains)
+
+
+def _opened(
+    recipe: MergeRecipe,
+    settings: StudySettings,
+    domains: tuple[str, ...],
+    storage: str | optuna.storages.BaseStorage | None,
+    name: str,
+    public: bool,
+) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    several = len(settings.goals) > 1
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+    if settings.prune and not settings.every and not several:
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            pruner=pruner,
+            directions=[direction(goal) for goal in settings.goals],
+            load_if_exists=True,
+        )
+    except (ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        raise InvalidValue(f"The study cannot be opened ({_line(error)}).") from error
+    facts = {
+        **made_by(recipe, domains, settings.limit, public=public),
+        "vary": [knob.told() for knob in settings.knobs],
+        "objectives": list(settings.goals),
+    }
+    known = study.user_attrs.get(_MADE_BY)
+    if known is None:
+        study.set_user_attr(_MADE_BY, facts)
+    elif known != json.loads(json.dumps(facts)):
+        other = ", ".join(key for key in facts if known.get(key) != facts[key])
+        raise InvalidValue(
+            f"The study is that of another search: other {other}. Name another one (--name), or "
+            "another file (--study)."
+        )
+    if settings.every:
+        _enqueue_all(study, settings.knobs)
+    return study
+
+
+def take_up_killed(study: optuna.Study) -> None:
+    """Let the settings of trials whose process was killed come first.
+
+    Only for a study that no other process works on: its trials would be taken for killed.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(dict(trial.params))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _enqueue_all(study: optuna.Study, knobs: Sequence[Knob]) -> None:
+    one, two = knobs
+    for first in one.values():
+        for second in two.values():
+            study.enqueue_trial({one.name: first, two.name: second}, skip_if_exists=True)
+
+
+def _finished(study: optuna.Study) -> int:
+    """Trials that count: those that went to an end of their own."""
+    return sum(map(is_over, study.get_trials(deepcopy=False)))
+
+
+def _sampler(settings: StudySettings, number: int) -> optuna.samplers.BaseSampler:
+    """Anew for every trial, so that a run that is gone on with draws what it would have drawn."""
+    seed = settings.seed * 100_003 + number
+    if settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if settings.sampler == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all trials of a run have in common."""
+
+    recipe: MergeRecipe
+    settings: StudySettings
+    ask: Ask
+    domains: tuple[str, ...]
+    own: Mapping[str, DomainScore]
+    profile_of: ProfileOf
+
+
+def _try_one(study: optuna.Study, run: _Run, watch: Watch | None) -> None:
+    trial, told = study.ask(), False
+    try:
+        try:
+            study.tell(trial, _scored(study, trial, run))
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except (InvalidRecipe, NonFiniteWeights) as error:
+            trial.set_user_attr(WHY, _line(error))
+            study.tell(trial, state=TrialState.FAIL)
+        told = True
+    finally:
+        if not told:  # stopped: next time this setting comes first
+            study.tell(trial, state=TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(dict(trial.params))
+    if watch:
+        watch(tried(study.trials[trial.number]))
+
+
+def _scored(study: optuna.Study, trial: Trial, run: _Run) -> list[float]:
+    values = suggested(trial, run.recipe, run.settings.knobs)
+    recipe = settled(run.recipe, values)
+    trial.set_user_attr("recipe", dump_recipe(recipe))
+    density = density_of(recipe, run.profile_of)
+    trial.set_user_attr("density", density)
+    scores: dict[str, DomainScore] = {}
+    kept: dict[str, float] = {}
+    for step, domain in enumerate(run.domains):
+        scores[domain] = run.ask(Question(recipe, domain, limit=run.settings.limit))
+        kept = retentions(scores, run.own)
+        trial.set_user_attr("retentions", kept)
+        if step + 1 < len(run.domains) and _hopeless(study, trial, run, kept, density, step):
+            raise optuna.TrialPruned
+    outcome = Outcome(kept, density)
+    return [outcome.value(goal) for goal in run.settings.goals]
+
+
+def suggested(trial: Trial, recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
+    """What the sampler gives: the method first, then what means anything to it."""
+    values: dict[str, Value] = {}
+    for knob in sorted(knobs, key=lambda knob: knob.name != "method"):
+        method = str(values.get("method", recipe.method))
+        if not applies(knob.name, recipe, method):
+            continue
+        if knob.choices:
+            values[knob.name] = cast(Value, trial.suggest_categorical(knob.name, knob.choices))
+        elif knob.whole:
+            values[knob.name] = trial.suggest_int(knob.name, int(knob.low), int(knob.high))
+        else:
+            step = knob.step or None
+            values[knob.name] = round(
+                trial.suggest_float(knob.name, knob.low, knob.high, step=step), 10
+            )
+    return values
+
+
+def _hopeless(
+    study: optuna.Study,
+    trial: Trial,
+    run: _Run,
+    kept: Mapping[str, float],
+    density: float,
+    step: int,
+) -> bool:
+    """Whether the domains asked so far are reason enough to end a trial."""
+    settings = run.settings
+    if not settings.prune or settings.every:
+        return False
+    if len(settings.goals) == 1:
+        trial.report(geometric_mean(tuple(kept.values())), step)
+        return bool(trial.should_prune())
+    whole = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(whole) < STARTUP:
+        return False
+    seen = [trial.user_attrs["retentions"] for trial in whole]
+    best = {d: max(1.0, *(one[d] for one in seen)) for d in run.domains}
+    hoped = Outcome({d: kept.get(d, best[d]) for d in run.domains}, density)
+    hope = [hoped.value(goal) for goal in settings.goals]
+    return any(dominates(one.values, hope, settings.goals) for one in whole)

@@ -1,0 +1,299 @@
+"""Searches by Optuna and grids: spaces, goals, stored studies, and the command."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+import dppa_core.search_trial as search_trial
+from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
+from dppa_core.evaluate import DomainScore
+from dppa_core.methods.registry import METHODS
+from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
+from dppa_core.search_goals import Outcome, check_goals, dominates
+from dppa_core.search_space import Knob, parse_knobs, settled
+from dppa_core.search_studied import StudySettings
+from dppa_core.search_study import run_study, take_up_killed
+from dppa_core.search_trial import Question
+from tests.command import Command
+from tests.runs.scored import RECIPE, by_model, scored
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+OWN = {f"zoo:{domain}": scored(a=(100, 100)) for domain in ("math", "finance", "law")}
+
+
+def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
+    """Best at a rate of 0.7; math suffers most."""
+    away = abs(recipe.models[0].levels[-1] - 0.7)
+    return scored(a=(round(100 - (200 if domain == "math" else 50) * away), 100))
+
+
+def studied(*vary: str, ask: Callable[[Question], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    storage = settings.pop("storage", None)
+    stop = settings.pop("stop", None)
+    made = StudySettings(parse_knobs(vary, RECIPE), **settings)  # type: ignore[arg-type]
+    return run_study(RECIPE, made, ask or by_model(OWN, by_rate)[0], storage=storage, stop=stop)  # type: ignore[arg-type]
+
+
+# --- what may be varied -------------------------------------------------------------------------
+
+
+def test_ranges_come_from_the_settings_themselves() -> None:
+    (knob,) = parse_knobs(["strength"], RECIPE)
+    assert (knob.low, knob.high) == (0.0, 0.5)
+    (knob,) = parse_knobs(["significance"], RECIPE)
+    assert knob.choices == ("magnitude", "fisher", "activation", "random")
+    assert [k.name for k in parse_knobs(["factors"], RECIPE)] == ["factor1", "factor2"]
+    assert [k.name for k in parse_knobs(["coefficients=0.5:1"], RECIPE)] == [
+        *("coefficient.math", "coefficient.finance", "coefficient.law"),
+    ]
+    names = [knob.name for knob in parse_knobs(["method=dppa,ties", "divide", "density"], RECIPE)]
+    assert names == ["method", "divide", "density"]
+    for knob in parse_knobs(["rate=0.5:0.9:0.1", "method=dppa,ties", "levels=1:3"], RECIPE):
+        assert parse_knobs([knob.told()], RECIPE) == (knob,)
+
+
+def test_a_range_has_values_for_a_grid() -> None:
+    rate, factor = parse_knobs(["rate=0.5:0.9:0.2", "factor=1,1.5"], RECIPE)
+    assert rate.values() == (0.5, 0.7, 0.9) and factor.values() == (1.0, 1.5)
+    assert Knob("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
+    assert Knob("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ratee=0.5:0.9", "Did you mean 'rate'"),
+        ("rate=0.5:1.5", "rate must be a number from 0 to 0.99, got 1.5"),
+        ("rate=0.9:0.5", "begins below its end"),
+        ("rate=a:b", "rate must be a number"),
+        ("rate=0:0.1:0.2:0.3", "LOW:HIGH or LOW:HIGH:STEP"),
+        ("rate=0.1:0.2:0.5", "step must be a number"),
+        ("method=dppaa", "Did you mean 'dppa'"),
+        ("significance=size", "magnitude, fisher, activation, random; got 'size'"),
+        ("coefficient=0:11", "coefficient must be a number from -10 to 10"),
+        ("density", "nothing a search can vary here"),
+    ],
+)
+def test_what_cannot_be_varied_is_named(text: str, message: str) -> None:
+    with pytest.raises(DppaError, match=message):
+        parse_knobs([text], RECIPE)
+
+
+def test_nothing_and_twice_the_same_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="Nothing is varied"):
+        parse_knobs([], RECIPE)
+    with pytest.raises(InvalidValue, match="rate is varied twice"):
+        parse_knobs(["rate", "rate=0.1:0.2"], RECIPE)
+
+
+def test_settings_become_a_recipe() -> None:
+    found = settled(RECIPE, {"rate": 0.6, "factor2": 1.5, "coefficient.law": 0.5, "strength": 0.1})
+    assert found.models[0].levels == (0.8, 0.6)  # the first level keeps half of what is kept
+    assert found.models[2].amplification == (1.0, 1.5) and found.models[2].coefficient == 0.5
+    assert found.models[0].coefficient == 1.0 and found.parameters["strength"] == 0.1
+    assert settled(RECIPE, {"levels": 3, "factor": 1.2}).models[0].amplification == (1.2,) * 3
+    assert settled(RECIPE, {}) == RECIPE
+    ties = settled(RECIPE, {"method": "ties", "rate": 0.7})
+    assert ties.models[0].levels == (0.0,) and ties.parameters["density"] == pytest.approx(0.3)
+    assert settled(RECIPE, {"method": "dare", "rate": 0.7}).models[0].levels == (0.7,)
+
+
+@pytest.mark.parametrize(
+    "method", [one.name for one in METHODS if one.name not in ("slerp", "emr")]
+)
+def test_every_method_can_be_a_choice(method: str) -> None:
+    assert settled(RECIPE, {"method": method, "rate": 0.75}).method == method
+
+
+# --- goals ---------------------------------------------------------------------------------------
+
+
+def test_goals_are_checked_and_told_apart() -> None:
+    one = Outcome({"math": 0.5, "law": 0.98}, 0.2)
+    assert one.value("retention") == pytest.approx(0.7)
+    assert (one.value("worst"), one.value("retention.law"), one.value("density")) == (
+        0.5,
+        0.98,
+        0.2,
+    )
+    assert dominates((0.9, 0.2), (0.9, 0.3), ("retention", "density"))
+    assert not dominates((0.9, 0.2), (0.9, 0.2), ("retention", "density"))
+    assert not dominates((0.8, 0.1), (0.9, 0.2), ("retention", "density"))
+    for goals, message in (
+        (("speed",), "No objective 'speed'"),
+        (("density", "retention"), "cannot be the first"),
+        (("retention", "retention"), "each objective once"),
+        ((), "at least one"),
+    ):
+        with pytest.raises(InvalidValue, match=message):
+            check_goals(goals, ("math", "law"))
+
+
+# --- studies -------------------------------------------------------------------------------------
+
+
+def test_a_study_comes_near_the_best_rate() -> None:
+    found = studied("rate=0.5:0.95", trials=25)
+    assert found.recipe.models[0].levels[-1] == pytest.approx(0.7, abs=0.05)
+    assert len(found.trials) == 25 and found.best.goals[0] > 0.93
+
+
+def test_a_trial_without_hope_ends_after_a_domain() -> None:
+    asks, asked = by_model(OWN, by_rate)
+    found = studied("rate=0.5:0.95", trials=20, ask=asks)
+    lost = [one for one in found.trials if one.state == "pruned"]
+    assert lost and {len(one.retentions) for one in lost} <= {1, 2}
+    assert not any(one.goals for one in lost)
+    counts = sum(len(one.retentions) for one in found.trials)
+    assert sum(isinstance(one.target, MergeRecipe) for one in asked) == counts < 60
+    asks, asked = by_model(OWN, by_rate)
+    studied("rate=0.5:0.95", trials=20, ask=asks, prune=False)
+    assert sum(isinstance(one.target, MergeRecipe) for one in asked) == 60
+
+
+def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> None:
+    goals = ("retention", "density")
+    found = studied("rate=0.5:0.95", trials=24, goals=goals)
+    front = [one for one in found.trials if one.number in found.front]
+    assert 1 < len(front) and all(one.density == pytest.approx(one.goals[1]) for one in front)
+    whole = [one for one in found.trials if one.state == "complete"]
+    beaten = {
+        one.number
+        for one in whole
+        if any(dominates(other.goals, one.goals, goals) for other in whole)
+    }
+    assert {one.number for one in whole} - beaten == set(found.front)
+    for one in (one for one in found.trials if one.state == "pruned"):
+        away = abs((1 - one.density) - 0.7)
+        true = Outcome(
+            {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}, one.density
+        )
+        assert any(dominates(o.goals, [true.value(g) for g in goals], goals) for o in whole)
+
+
+def test_a_grid_asks_every_pair_once_and_in_order(tmp_path: Path) -> None:
+    found = studied("rate=0.6:0.8:0.1", "factor=1,1.2", trials=6, every=True)
+    tried = [(one.values["rate"], one.values["factor"]) for one in found.trials]
+    assert tried == [(r, f) for r in (0.6, 0.7, 0.8) for f in (1.0, 1.2)]
+    assert found.best.values["rate"] == 0.7
+
+
+def test_a_setting_that_computes_no_numbers_fails_alone() -> None:
+    def breaking(recipe: MergeRecipe, domain: str) -> DomainScore:
+        if recipe.models[0].amplification[0] > 1:
+            raise NonFiniteWeights("The model computes no numbers.")
+        return by_rate(recipe, domain)
+
+    asks, _ = by_model(OWN, breaking)
+    found = studied("rate=0.6,0.7", "factor=1,2", trials=4, every=True, ask=asks)
+    assert [one.state for one in found.trials] == ["complete", "failed"] * 2
+    assert "no numbers" in found.trials[1].why
+
+
+def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    url, stop = f"sqlite:///{tmp_path / 'study.db'}", threading.Event()
+    whole = studied("rate=0.5:0.95", trials=8, storage=f"sqlite:///{tmp_path / 'whole.db'}")
+    asks, asked = by_model(OWN, by_rate)
+
+    def stopping(question: Question) -> DomainScore:
+        if len(asked) >= 12:
+            stop.set()
+            raise Cancelled("Stopped.")
+        return asks(question)
+
+    with pytest.raises(Cancelled):
+        studied("rate=0.5:0.95", trials=8, storage=url, ask=stopping, stop=stop)
+    again = studied("rate=0.5:0.95", trials=8, storage=url)
+    assert len(again.trials) == 8
+    before = [one.values for one in whole.trials][:3]
+    assert [one.values for one in again.trials][:3] == before
+    asks, asked = by_model(OWN, by_rate)
+    assert studied("rate=0.5:0.95", trials=8, storage=url, ask=asks) == again
+    assert not [one for one in asked if isinstance(one.target, MergeRecipe)]
+    with pytest.raises(InvalidValue, match="another search: other vary"):
+        studied("rate=0.5:0.9", trials=8, storage=url)
+
+
+def test_what_a_killed_process_was_trying_comes_first() -> None:
+    study = optuna.create_study()
+    study.ask({"rate": optuna.distributions.FloatDistribution(0, 1)})
+    rate = study.trials[0].params["rate"]
+    take_up_killed(study)
+    assert study.ask().suggest_float("rate", 0, 1) == rate
+
+
+def test_no_study_can_be_kept_in_a_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database, but a text that is long enough to be looked at " * 20)
+    with pytest.raises(InvalidValue, match="study cannot be opened"):
+        studied("rate", storage=f"sqlite:///{path}")
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    asks, _ = by_model(OWN | {"zoo:base": scored(a=(0, 100))}, by_rate)
+    monkeypatch.setattr(search_trial, "asker", lambda pool: asks)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(RECIPE))
+    return path
+
+
+def test_the_command_stores_the_study_and_writes_the_winner(dppa: Command, recipe: Path) -> None:
+    out = recipe.with_name("best.yaml")
+    wanted = ("--vary", "rate=0.5:0.95", "--objective", "retention", "--objective", "density")
+    assert dppa("search", recipe, "--out", out, *wanted, "--trials", 8, "--json") == 0
+    assert len(dppa.json["trials"]) == 8 and dppa.json["front"] and not dppa.err
+    best = dppa.json["best"]
+    assert load_recipe(out).models[0].levels[-1] == pytest.approx(best["values"]["rate"])
+    assert dppa.json["test"][0]["domain"] == "math" and out.with_name("best.study.db").exists()
+    assert dppa("search", recipe, "--out", out, *wanted, "--trials", 9, "--overwrite") == 0
+    assert dppa.err.count("\n") == 1 and dppa.err.startswith("9/9 rate ")
+
+
+def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recipe: Path) -> None:
+    out, space = recipe.with_name("best.yaml"), recipe.with_name("space.yaml")
+    space.write_text('search: {grid: {rate: [0.6, 0.7], factor: "1:1.2:0.1"}}')
+    assert dppa("search", recipe, "--out", out, "--space", space, "--test-limit", 0) == 0
+    lines = dppa.out.splitlines()
+    assert lines[1].split() == ["rate", "\\", "factor", "1", "1.1", "1.2"]
+    assert lines[3].split() == ["0.7", "100", "100", "100"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary", "speed"], "nothing a search can vary"),
+        (["--grid", "rate=0.1,0.2"], "A grid has two settings, got 1"),
+        (["--grid", "rate", "--grid", "factor", "--vary", "rate"], "either --vary or --grid"),
+        (["--vary", "rate", "--sampler", "dice"], "sampler must be one of tpe, nsga2, random"),
+        (["--vary", "rate", "--objective", "speed"], "No objective 'speed'"),
+        (["--vary", "rate", "--study", "recipe.yaml"], "must be three files"),
+        (["--space", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--space", "recipe.yaml"], "recipe.yaml: the key 'search' must be"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    dppa: Command,
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(recipe.parent)
+    assert dppa("search", recipe, "--out", "found.yaml", *arguments) == 1
+    assert message in dppa.err and dppa.err.count("\n") == 1 and not dppa.out
+
+
+def test_a_recipe_of_trials_is_the_whole_recipe() -> None:
+    kept = replace(RECIPE, seed=7, dtype="float32")
+    assert (
+        settled(kept, {"rate": 0.9}).seed == 7 and settled(kept, {"rate": 0.9}).dtype == "float32"
+    )
