@@ -26,45 +26,65 @@ if TYPE_CHECKING:
     from dppa_core.search_verdict import DomainVerdict
 
 
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
+OutOption = Annotated[Path, typer.Option(help="The recipe to write, with what was found.")]
+TasksOption = Annotated[
+    str | None,
+    typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
+]
+LimitOption = Annotated[int, typer.Option(min=1, help="Search items per domain.")]
+TestLimitOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Test items per domain at the end; all if unset, 0 for none."),
+]
+StateOption = Annotated[
+    Path | None, typer.Option(help="Where a stopped climb waits; OUT with .search.json.")
+]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Search by Optuna: a setting, as rate=0.5:0.95, method=dppa,ties."),
+]
+GridOption = Annotated[
+    list[str] | None, typer.Option(help="Two settings, every pair: rate=0.5:0.9:0.1.")
+]
+SpaceOption = Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")]
+ObjectiveOption = Annotated[
+    list[str] | None,
+    typer.Option(help="retention, worst, retention.DOMAIN, density; several give a front."),
+]
+TrialsOption = Annotated[int, typer.Option(min=1, help="Of Optuna, earlier ones included.")]
+StudyOption = Annotated[
+    Path | None, typer.Option(help="SQLite file of the study; OUT with .study.db.")
+]
+NameOption = Annotated[str, typer.Option(help="Of the study in that file.")]
+SamplerOption = Annotated[str, typer.Option(help="tpe, nsga2 or random.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of the sampler.")]
+PruneOption = Annotated[bool, typer.Option(help="Give trials without hope up early.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+
+
 def search(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
-    out: Annotated[Path, typer.Option(help="The recipe to write, with what was found.")],
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 64,
-    test_limit: Annotated[
-        int | None,
-        typer.Option(min=0, help="Test items per domain at the end; all if unset, 0 for none."),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Where a stopped climb waits; OUT with .search.json.")
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(help="Search by Optuna: a setting, as rate=0.5:0.95, method=dppa,ties."),
-    ] = None,
-    grid: Annotated[
-        list[str] | None, typer.Option(help="Two settings, every pair: rate=0.5:0.9:0.1.")
-    ] = None,
-    space: Annotated[Path | None, typer.Option(help="Or a YAML file with `search:`.")] = None,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(help="retention, worst, retention.DOMAIN, density; several give a front."),
-    ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Of Optuna, earlier ones included.")] = 40,
-    study: Annotated[
-        Path | None, typer.Option(help="SQLite file of the study; OUT with .study.db.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Of the study in that file.")] = "dppa",
-    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
-    prune: Annotated[bool, typer.Option(help="Give trials without hope up early.")] = True,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+    recipe: RecipeFile,
+    out: OutOption,
+    tasks: TasksOption = None,
+    limit: LimitOption = 64,
+    test_limit: TestLimitOption = None,
+    state: StateOption = None,
+    vary: VaryOption = None,
+    grid: GridOption = None,
+    space: SpaceOption = None,
+    objective: ObjectiveOption = None,
+    trials: TrialsOption = 40,
+    study: StudyOption = None,
+    name: NameOption = "dppa",
+    sampler: SamplerOption = "tpe",
+    seed: SeedOption = 0,
+    prune: PruneOption = True,
+    overwrite: OverwriteOption = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
 
