@@ -12,6 +12,7 @@ import json
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,10 @@ class SafetensorsWriter:
         """Names in the order of the file; placed in this order, the file is written forwards."""
         self._missing = sum(spec.numel for spec in ordered)
         self._placed: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
+        self._written: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
         self._lock = threading.Lock()
-        self._sha256: str | None = None
-        self._digests: dict[str, str] = {}
-        self._header = len(header)
+        self._hashes = _Hashes(ordered, header, self._starts)
+        self._hashing = threading.Lock()
         self._handle: int | None = None
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
         try:
@@ -129,10 +130,16 @@ class SafetensorsWriter:
         data = np.ascontiguousarray(raw).reshape(-1).view(np.uint8).data
         _write_at(handle, data, self._starts[name] + start * spec.itemsize)
         with self._lock:
+            self._written[name].append((start, start + raw.size))
             self._missing -= raw.size
             complete = self._missing == 0
         if complete:
             self.finish()
+        elif self._hashing.acquire(blocking=False):  # one thread at a time; the others write on
+            try:
+                self._hash_on(handle)
+            finally:
+                self._hashing.release()
 
     def finish(self) -> str:
         """Close the file, which must be complete, and return its SHA-256.
@@ -143,32 +150,24 @@ class SafetensorsWriter:
         if self._missing:
             short = [n for n in self.names if _total(self._placed[n]) < self._specs[n].numel]
             raise InvalidValue(f"{self.path}: {short[0]} was not written whole.")
+        with self._hashing:
+            if self._hashes.next:
+                self._hash_on(self._opened())
         self.close()
-        if self._sha256 is None:
-            self._sha256 = self._hash()
-        return self._sha256
+        return self._hashes.whole()
 
     def digests(self) -> dict[str, str]:
         """XXH3-128 of every tensor's elements as stored, once the file is finished."""
         self.finish()
-        return dict(self._digests)
+        return self._hashes.digests()
 
-    def _hash(self) -> str:
-        """Read the file once, for its SHA-256 and for the XXH3 of every tensor."""
-        whole = hashlib.sha256()
-        with self.path.open("rb", buffering=0) as file:
-            whole.update(file.read(self._header))
-            for spec in self._specs.values():
-                own, missing = xxhash.xxh3_128(), spec.nbytes
-                while missing:
-                    block = file.read(min(missing, _BLOCK))
-                    if not block:
-                        raise OSError(errno.EIO, "the file became shorter")
-                    whole.update(block)
-                    own.update(block)
-                    missing -= len(block)
-                self._digests[spec.name] = own.hexdigest()
-        return whole.hexdigest()
+    def _hash_on(self, handle: int) -> None:
+        """Hash what is written without a gap, while it is still in a cache."""
+        while spec := self._hashes.next:
+            with self._lock:
+                end = _without_gap(self._written[spec.name])
+            if not self._hashes.go_on(handle, end * spec.itemsize):
+                return
 
     def close(self) -> None:
         """Let go of the file, complete or not."""
@@ -183,9 +182,76 @@ class SafetensorsWriter:
             if any(start < other_end and other < end for other, other_end in placed):
                 raise InvalidValue(f"{spec.name}: elements {start} to {end} are written twice.")
             placed.append((start, end))
+        return self._opened()
+
+    def _opened(self) -> int:
+        with self._lock:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_WRONLY)
+                self._handle = os.open(self.path, os.O_RDWR)
             return self._handle
+
+
+class _Hashes:
+    """SHA-256 of a file, and XXH3 of its tensors, taken from its beginning on. For one thread.
+
+    Args:
+        specs: Its tensors, as they lie in it.
+        header: What is before them.
+        starts: Where each begins.
+    """
+
+    def __init__(
+        self, specs: Sequence[TensorSpec], header: bytes, starts: Mapping[str, int]
+    ) -> None:
+        self._whole, self._starts = hashlib.sha256(header), starts
+        self._left = deque(specs)
+        self._own, self._read = xxhash.xxh3_128(), 0
+        self._digests: dict[str, str] = {}
+
+    @property
+    def next(self) -> TensorSpec | None:
+        """The tensor that is hashed now; None where all are."""
+        return self._left[0] if self._left else None
+
+    def go_on(self, handle: int, end: int) -> bool:
+        """Hash the current tensor up to a byte of it; whether it is done.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        spec = self._left[0]
+        first = self._starts[spec.name]
+        while self._read < end:
+            block = os.pread(handle, min(end - self._read, _BLOCK), first + self._read)
+            if not block:
+                raise OSError(errno.EIO, "the file became shorter")
+            self._whole.update(block)
+            self._own.update(block)
+            self._read += len(block)
+        if end < spec.nbytes:
+            return False
+        self._digests[spec.name] = self._own.hexdigest()
+        self._own, self._read = xxhash.xxh3_128(), 0
+        self._left.popleft()
+        return True
+
+    def whole(self) -> str:
+        """SHA-256 of the file, once all is hashed."""
+        return self._whole.hexdigest()
+
+    def digests(self) -> dict[str, str]:
+        """XXH3-128 of every tensor, once all is hashed."""
+        return dict(self._digests)
+
+
+def _without_gap(slices: Iterable[tuple[int, int]]) -> int:
+    """How many elements are there from the first one on."""
+    end = 0
+    for start, stop in sorted(slices):
+        if start > end:
+            break
+        end = stop
+    return end
 
 
 def _total(slices: Sequence[tuple[int, int]]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xxhash
 from safetensors.torch import load_file
 
 from dppa_core.errors import InvalidValue
@@ -67,6 +68,8 @@ def test_many_threads_and_slices_write_what_one_writes(tmp_path: Path) -> None:
             for piece in done:
                 piece.result()
             hashes.add(writer.finish())
+            assert writer.digests()["t3"] == xxhash.xxh3_128_hexdigest(values)
+        hashes.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(hashes) == 1
 
 
