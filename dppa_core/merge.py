@@ -214,6 +214,7 @@ class _Weaver:
                 if not self._tally.changed:
                     self._tally.changed = not np.array_equal(self._merger.base.raw(name), out)
                 self._writer.place(name, out)
+                self._whole.note(numel)
                 return name, numel
         shared = Shared(partial(self._prepare, name), 1)
         return self._write(name, shared, 0, numel)

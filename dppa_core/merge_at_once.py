@@ -57,6 +57,8 @@ class WholeTensors:
         if not models:
             return False
         tensor = merger.twins.get(name, name)
-        done = merge_whole(tensor, merger.base.raw(tensor), models, out, scratch, merger.cuts)
-        merger.loader().note(out.nbytes * (1 + len(models)))
-        return done
+        return merge_whole(tensor, merger.base.raw(tensor), models, out, scratch, merger.cuts)
+
+    def note(self, numel: int) -> None:
+        """Say that a tensor of this size was read and is not needed again."""
+        self._merger.loader().note(2 * numel * (1 + len(self._merger.tuned)))
