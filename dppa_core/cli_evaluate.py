@@ -5,6 +5,7 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from dppa_core.recipe import MergeRecipe, load_recipe
 from dppa_core.tasks import DOMAINS, items
 
 if TYPE_CHECKING:
+    from dppa_core.evaluate_rows import Entrant
     from dppa_core.examiner import Examiner
 
 _RECIPES = (".yaml", ".yml")
@@ -28,10 +30,27 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="Another recipe, compared with the first item by item.")
     ] = None,
-    tasks: Annotated[str, typer.Option(help="Domains, as math,finance,law.")] = ",".join(DOMAINS),
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
+    ] = None,
     split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per domain; all if unset.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="Perplexity on a text file, in windows that overlap.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=2, help="Tokens of a window of the text.")] = 512,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Tokens between windows; half of one if unset.")
+    ] = None,
+    lm_eval: Annotated[
+        str | None, typer.Option(help="Tasks of lm-evaluation-harness, as arc_easy,piqa.")
+    ] = None,
+    lm_eval_tasks: Annotated[
+        Path | None,
+        typer.Option(help="A folder of task files, in the place of its own; their code runs."),
     ] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
@@ -45,21 +64,77 @@ def evaluate(
 
     Marks are kept in the cache: what was asked before is not asked again.
     """
-    domains = _domains(tasks, split)
     recipe = _recipe(target)
     if against is not None and (recipe is None or alone):
         raise typer.BadParameter("--against compares two recipes, side by side")
+    if lm_eval_tasks is not None and lm_eval is None:
+        raise typer.BadParameter("--lm-eval-tasks is where the tasks of --lm-eval lie")
+    more = text is not None or lm_eval is not None
+    domains = [] if more and tasks is None else _domains(tasks, split)
     other = None if against is None else load_recipe(against)
-    from dppa_core.examiner import Examiner  # noqa: PLC0415  (imports torch)
+    beside = recipe is not None and not alone
+    asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
+    from dppa_core.cli_evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluate_rows import Entrant, entrants  # noqa: PLC0415
+    from dppa_core.examiner import Examiner  # noqa: PLC0415
 
-    examiner = Examiner(split, limit, fresh=fresh)
-    if recipe is None or alone:
-        _alone(examiner, target if recipe is None else recipe, domains, as_json=as_json)
+    if recipe is not None and beside:
+        who = entrants(recipe, other)
     else:
-        _beside(examiner, recipe, other, domains, as_json=as_json)
+        who = (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
+    value = _measured(Examiner(split, limit, fresh=fresh), who, domains, asked, beside=beside)
+    emit(value, evaluated_text(value), as_json=as_json)
 
 
-def _domains(tasks: str, split: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked beside the embedded domains."""
+
+    text: Path | None
+    window: int
+    stride: int | None
+    lm_eval: str | None
+    folder: Path | None
+    limit: int | None
+
+
+def _measured(
+    examiner: Examiner,
+    who: tuple[Entrant, ...],
+    domains: list[str],
+    asked: _Asked,
+    *,
+    beside: bool,
+) -> dict[str, Any]:
+    """All that was asked for, as plain values."""
+    from dppa_core.evaluate_more import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluate_report import as_json  # noqa: PLC0415
+    from dppa_core.evaluate_run import measure, one_alone  # noqa: PLC0415
+    from dppa_core.harness import Harness  # noqa: PLC0415
+    from dppa_core.perplexity import read_text  # noqa: PLC0415
+
+    # Whatever cannot be read is refused before the first model is loaded.
+    read = None if asked.text is None else read_text(asked.text)
+    names = [name.strip() for name in (asked.lm_eval or "").split(",") if name.strip()]
+    if asked.lm_eval is not None and not names:
+        raise InvalidValue("--lm-eval names no task.")
+    harness = Harness(names, asked.folder, asked.limit) if names else None
+    value: dict[str, Any] = {}
+    with progress_line() as told:
+        if domains and beside:
+            value |= as_json(measure(examiner, who, domains, progress=told))
+        elif domains:
+            value |= one_alone(examiner, who[0].target, domains, progress=told).to_json()
+        if read is not None:
+            settings: dict[str, Any] = {"window": asked.window, "stride": asked.stride}
+            value["text"] = text_rows(examiner.pool, who, read, progress=told, **settings)
+        if harness is not None:
+            value["lm_eval"] = harness_rows(examiner.pool, who, harness, progress=told)
+    return value
+
+
+def _domains(tasks: str | None, split: str) -> list[str]:
+    tasks = ",".join(DOMAINS) if tasks is None else tasks
     domains = list(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
     if not domains:
         raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
@@ -76,33 +151,3 @@ def _recipe(target: str) -> MergeRecipe | None:
     if not target.strip():
         raise InvalidValue(f"Name a recipe file or a model, got {shown(target)}.")
     return None
-
-
-def _alone(
-    examiner: Examiner, target: str | MergeRecipe, domains: list[str], *, as_json: bool
-) -> None:
-    from dppa_core.cli_evaluate_text import alone_text  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluate_run import one_alone  # noqa: PLC0415
-
-    with progress_line() as progress:
-        found = one_alone(examiner, target, domains, progress=progress)
-    emit(found.to_json(), alone_text(found), as_json=as_json)
-
-
-def _beside(
-    examiner: Examiner,
-    recipe: MergeRecipe,
-    other: MergeRecipe | None,
-    domains: list[str],
-    *,
-    as_json: bool,
-) -> None:
-    from dppa_core.cli_evaluate_text import beside_text  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluate_report import as_json as to_json  # noqa: PLC0415
-    from dppa_core.evaluate_rows import entrants  # noqa: PLC0415
-    from dppa_core.evaluate_run import measure  # noqa: PLC0415
-
-    with progress_line() as progress:
-        found = measure(examiner, entrants(recipe, other), domains, progress=progress)
-    value: dict[str, Any] = to_json(found)
-    emit(value, beside_text(value), as_json=as_json)

@@ -9,21 +9,67 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dppa_core.cli_output import table
-from dppa_core.evaluate import Evaluation
 
 
-def alone_text(found: Evaluation) -> str:
+def evaluated_text(value: Mapping[str, Any]) -> str:
+    """All that was measured.
+
+    Args:
+        value: Of one model, or of a recipe and those beside it; with "text" and "lm_eval" where
+            they were asked for.
+    """
+    parts = []
+    if "rows" in value:
+        parts.append(beside_text(value))
+    elif "domains" in value:
+        parts.append(alone_text(value))
+    if "text" in value:
+        parts.append(_perplexities(value["text"]))
+    if "lm_eval" in value:
+        parts.append(_harness(value["lm_eval"]))
+    return "\n".join(parts)
+
+
+def alone_text(value: Mapping[str, Any]) -> str:
     """Scores of one model in every domain and task, in per cent."""
     rows = []
-    for domain, scored in found.domains.items():
-        loss = "" if scored.loss is None else f"{scored.loss:.3f}"
-        rows.append([domain, _percent(scored.accuracy, scored.ci95), loss, str(scored.n)])
+    for domain, one in value["domains"].items():
+        loss = "" if one["loss"] is None else f"{one['loss']:.3f}"
+        rows.append([domain, _percent(one["accuracy"], one["ci95"]), loss, str(one["n"])])
         rows += [
-            [f"  {name}", f"{100 * task.accuracy:.1f}", "", str(task.n)]
-            for name, task in scored.tasks.items()
+            [f"  {name}", f"{100 * task['accuracy']:.1f}", "", str(task["n"])]
+            for name, task in one["tasks"].items()
         ]
     head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
-    return f"{found.target}, {found.split} split\n{table(head, rows)}"
+    return f"{value['target']}, {value['split']} split\n{table(head, rows)}"
+
+
+def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line a model; bits a byte are what other tokenizers are compared by."""
+    lines = []
+    for row in rows:
+        found = row["perplexity"]
+        low, high = found["ci95"]
+        shown = f"{found['value']:.3f} ({low:.3f}-{high:.3f})"
+        lines.append([row["label"], shown, f"{row['bits_per_byte']:.4f}", str(row["tokens"])])
+    window, stride, dtype = (rows[0][name] for name in ("window", "stride", "dtype"))
+    return (
+        f"Perplexity of the text, windows of {window} tokens every {stride}, computed in {dtype}; "
+        "95 % bootstrap intervals over windows.\n"
+        + table(["text", "perplexity", "bits a byte", "tokens"], lines)
+    )
+
+
+def _harness(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        for one in row["results"]:
+            low, high = one["ci95"] or (None, None)
+            interval = "" if low is None else f" ({low:.4f}-{high:.4f})"
+            figure = f"{one['value']:.4f}{interval}"
+            lines.append([row["label"], one["task"], one["metric"], figure, str(one["n"])])
+    head = ["lm-evaluation-harness", "task", "metric", "value (95 % interval)", "documents"]
+    return table(head, lines)
 
 
 def beside_text(value: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ def _ask(
     stop: Stop | None,
 ) -> dict[tuple[str, str], Marks]:
     found = {}
-    with _threads(1 if alone else torch.get_num_threads()):
+    with threads(1 if alone else torch.get_num_threads()):
         for domain in table.items:
             check(stop)
             what = f"{who.label}, {domain}"
@@ -86,8 +86,8 @@ def _ask(
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads of torch: two of them on a busy core wait for each other at every step."""
+def threads(count: int) -> Iterator[None]:
+    """So many threads of torch: two wait for each other at every step of a small model."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

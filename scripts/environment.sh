@@ -44,22 +44,23 @@ make_venv() {
     "On Debian or Ubuntu: apt install python3-venv. Then start again."
 }
 
+# extras NAME…: what these extras of pyproject.toml list.
 extras() {
-  "$python" -c "import tomllib
+  "$python" -c "import sys, tomllib
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']
-print('\n'.join(r for e in ('test', 'dev') for r in project['optional-dependencies'][e]))"
+print('\n'.join(r for e in sys.argv[1:] for r in project['optional-dependencies'][e]))" "$@"
 }
 
 digest() { "$python" -c "import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"; }
 
-# install NAME FILE: what FILE lists, unless the stamp says that just this was installed.
+# install NAME FILE [OPTION]: what FILE lists, unless the stamp says that just this was installed.
 install() {
   stamp=$venv/.installed-$1
   now=$(digest <"$2")
   [ "$(cat "$stamp" 2>/dev/null || true)" = "$now" ] && return
   has_pip || make_venv
   say "Installing the requirements of the $1 (once, and again when their list changes) …"
-  "$python" -m pip install --quiet --no-compile --disable-pip-version-check -r "$2" ||
+  "$python" -m pip install --quiet --no-compile --disable-pip-version-check ${3:-} -r "$2" ||
     die "pip could not install the packages above. Is the network reachable? Start again when it is."
   printf '%s\n' "$now" >"$stamp"
 }
@@ -67,6 +68,9 @@ install() {
 "$python" -c '' >/dev/null 2>&1 || make_venv
 install app requirements.txt
 if [ "$want" = test ]; then
-  extras >"$venv/test-requirements.txt"
+  extras test dev >"$venv/test-requirements.txt"
   install tests "$venv/test-requirements.txt"
+  # Of its dependencies the tests need two, listed above; the others are large.
+  extras lm-eval >"$venv/harness-requirements.txt"
+  install harness "$venv/harness-requirements.txt" --no-deps
 fi

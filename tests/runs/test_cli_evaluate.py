@@ -63,6 +63,8 @@ def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
         (["zoo:math", "--split", "tset"], "tset"),
         (["zoo:maht"], "Did you mean 'math'"),
         (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["zoo:math", "--text", "nowhere.txt"], "'nowhere.txt' cannot be read"),
+        (["zoo:math", "--lm-eval", ","], "--lm-eval names no task"),
         ([""], "Name a recipe file or a model"),
     ],
 )
@@ -77,6 +79,7 @@ def test_what_is_not_known_is_named(dppa: Command, arguments: list[str], message
         [],
         ["zoo:math", "zoo:law"],
         ["zoo:math", "--against", "r.yaml"],
+        ["zoo:math", "--lm-eval-tasks", "tasks"],
         ["zoo:math", "--limit", "0"],
         ["zoo:math", "--limit", "some"],
     ],

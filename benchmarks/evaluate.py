@@ -1,0 +1,66 @@
+"""How long a side-by-side evaluation of the embedded models takes, from a cold cache.
+
+    python -m benchmarks.evaluate [--items 200] [--json]
+
+Base, three domain models, two plain merges and the recipe the page opens on answer the same test
+items. Target: all of one model's 600 items, and the whole table, within 30 s on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
+
+from dppa_core.evaluate_report import as_json  # noqa: E402
+from dppa_core.evaluate_rows import entrants  # noqa: E402
+from dppa_core.evaluate_run import measure  # noqa: E402
+from dppa_core.examiner import Examiner  # noqa: E402
+from dppa_core.recipe import DomainModel, MergeRecipe  # noqa: E402
+from dppa_core.tasks import DOMAINS  # noqa: E402
+
+RECIPE = MergeRecipe(
+    "zoo:base", tuple(DomainModel(f"zoo:{one}", (0.9, 0.8), (1.0, 1.0)) for one in DOMAINS)
+)
+
+
+def main() -> None:
+    """Measure one model, the whole table, and the table again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=200, help="a domain")
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+    given = parser.parse_args()
+    who = entrants(RECIPE)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DPPA_CACHE"] = folder
+        measure(Examiner("search", 8, fresh=True), who[-1:], DOMAINS)  # what a process does once
+        found = {}
+        for name, asked, fresh in (
+            ("one domain model", who[1:2], True),
+            ("the base, which answers at length", who[:1], True),
+            ("the recipe", who[-1:], True),
+            (f"all {len(who)} side by side", who, False),
+            ("the same again, from the cache", who, False),
+        ):
+            begun, worked = time.perf_counter(), time.process_time()
+            table = measure(Examiner("test", given.items, fresh=fresh), asked, DOMAINS)
+            seconds = time.perf_counter() - begun
+            found[name] = {"seconds": seconds, "processor": time.process_time() - worked}
+        begun = time.perf_counter()
+        as_json(table)
+        figures = time.perf_counter() - begun
+        found["figures and intervals"] = {"seconds": figures, "processor": figures}
+    if given.json:
+        print(json.dumps({"items": given.items * len(DOMAINS), "measured": found}))
+        return
+    print(f"{given.items * len(DOMAINS)} items a model")
+    for name, one in found.items():
+        print(f"{name:36} {one['seconds']:7.1f} s {one['processor']:7.1f} s of processor")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Tasks of lm-evaluation-harness (the package `lm_eval`, an extra), asked of a model in memory.
+
+Knows that package's Python interface; no recipe, no table. Task files may hold code of their own
+(`!function`), which runs: they are a choice of whoever starts the command, and none of a page.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dppa_core.errors import InvalidValue, UnknownName, closest, many
+from dppa_core.foreign import ForeignCode
+from dppa_core.intervals import Interval, mean_interval, wilson
+from dppa_core.resident import Resident
+
+SEED = 1234
+"""Draws the examples of few-shot prompts; the harness's own default."""
+TOGETHER = 16
+_USUAL = (
+    "A mistake in a task file, or data that has to be fetched while the network is away, is the "
+    "usual cause."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One metric of one task."""
+
+    task: str
+    metric: str
+    """As the harness calls it, its filter after a comma where that is not none."""
+    value: float
+    ci95: tuple[float, float] | None
+    """Wilson's for shares, the bootstrap's for other means of documents; None of all others."""
+    n: int
+    """Documents."""
+    higher_is_better: bool | None
+    each: tuple[float, ...]
+    """By document; empty where the metric is no mean of them."""
+
+
+class Harness:
+    """The tasks that were asked for, found and read once.
+
+    Args:
+        names: Tasks, or groups of them.
+        folder: Where task files of one's own lie; the harness's own are meant where None.
+        limit: Documents a task; all of them where None.
+
+    Raises:
+        InvalidValue: the package is not installed, or there is no such folder.
+        UnknownName: no such task.
+        DamagedCheckpoint: a task file that cannot be read.
+    """
+
+    def __init__(
+        self, names: Sequence[str], folder: Path | None = None, limit: int | None = None
+    ) -> None:
+        if find_spec("lm_eval") is None:
+            raise InvalidValue(
+                "Tasks of lm-evaluation-harness need the package lm_eval, which is not installed: "
+                "pip install 'dppa-studio[lm-eval]', or pip install '.[lm-eval]' in the repository."
+            )
+        if folder is not None and not folder.is_dir():
+            raise InvalidValue(f"{folder}: there is no folder of task files.")
+        from lm_eval.tasks import TaskManager  # noqa: PLC0415  (seconds)
+
+        for name in ("lm_eval", "datasets"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self.names, self.limit = tuple(names), limit
+        path = None if folder is None else str(folder)
+        with ForeignCode("The task files cannot be read", _USUAL):
+            # Its own are fifteen thousand files: looked through only where no folder is given.
+            self._manager = TaskManager(include_path=path, include_defaults=path is None)
+            known = set(self._manager.all_tasks)
+        for one in self.names:
+            if one not in known:
+                raise UnknownName(
+                    f"No task {one!r} in {folder or 'lm-evaluation-harness'}, which has "
+                    f"{many(len(known), 'task')}. {closest(one, known)}"
+                )
+
+    def ask(self, resident: Resident) -> tuple[TaskResult, ...]:
+        """Every metric of every task, for one model; with its chat template where it has one.
+
+        Raises:
+            DamagedCheckpoint: whatever the harness fails at, in one line.
+        """
+        from lm_eval.evaluator import evaluate  # noqa: PLC0415  (seconds)
+        from lm_eval.models.huggingface import HFLM  # noqa: PLC0415  (seconds)
+
+        what = f"{resident.key}: lm-evaluation-harness fails at {', '.join(self.names)}"
+        quiet = io.StringIO()  # its bars and notices; standard output is the command's
+        with ForeignCode(what, _USUAL), redirect_stdout(quiet), redirect_stderr(quiet):
+            model = HFLM(
+                pretrained=resident.model,
+                tokenizer=resident.tokenizer,
+                batch_size=TOGETHER,
+                device=str(resident.model.device),
+            )
+            loaded = self._manager.load(list(self.names))
+            for task in loaded["tasks"].values():
+                if task.get_config("num_fewshot") is None:
+                    task.set_config(key="num_fewshot", value=0)
+                task.set_fewshot_seed(seed=SEED)
+            found = evaluate(
+                lm=model,
+                task_dict=loaded,
+                limit=self.limit,
+                bootstrap_iters=0,
+                log_samples=True,
+                apply_chat_template=bool(resident.tokenizer.chat_template),
+            )
+            return tuple(_results(found))
+
+
+def _results(found: Mapping[str, Any]) -> Iterable[TaskResult]:
+    for task, samples in found["samples"].items():
+        better = found.get("higher_is_better", {}).get(task, {})
+        for key, value in found["results"][task].items():
+            metric, comma, chosen = key.partition(",")
+            if not comma or metric.endswith("_stderr") or not isinstance(value, (int, float)):
+                continue
+            each = _each(samples, metric, chosen, float(value))
+            yield TaskResult(
+                task,
+                metric if chosen == "none" else key,
+                float(value),
+                _interval(each),
+                len({sample["doc_id"] for sample in samples}),
+                better.get(metric),
+                each,
+            )
+
+
+def _each(
+    samples: Sequence[Mapping[str, Any]], metric: str, chosen: str, value: float
+) -> tuple[float, ...]:
+    """The metric by document, where its mean is the metric of all of them."""
+    numbers = [
+        float(sample[metric])
+        for sample in sorted(samples, key=lambda sample: sample["doc_id"])
+        if sample["filter"] == chosen and isinstance(sample.get(metric), (bool, int, float))
+    ]
+    is_mean = numbers and abs(sum(numbers) / len(numbers) - value) < 1e-9
+    return tuple(numbers) if is_mean else ()
+
+
+def _interval(each: Sequence[float]) -> tuple[float, float] | None:
+    if not each:
+        return None
+    if set(each) <= {0.0, 1.0}:
+        return wilson(int(sum(each)), len(each))
+    found: Interval = mean_interval(each, (1.0,) * len(each))
+    return found.low, found.high

@@ -1,0 +1,162 @@
+"""Perplexity of a model on a running text, read in windows that overlap.
+
+Knows a model in memory and token ids; the text comes from a file. Every token but the first counts
+once, in the window in which most stands before it. Sums are made in float64 of float32 losses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from dppa_core.decode import check_logits
+from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
+from dppa_core.foreign import ForeignCode
+from dppa_core.intervals import Interval, mean_interval
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.resident import Resident
+
+LARGEST_TEXT = 16 << 20
+"""Bytes of a file."""
+WINDOW = 512
+"""Tokens read at once, or fewer where the model has no more positions."""
+_OF_ANOTHER = "A tokenizer of another model is the usual cause."
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """How well a model foresees a text."""
+
+    loss: Interval
+    """Nats a token; the bootstrap draws windows, since neighbours are alike."""
+    tokens: int
+    """Tokens that were foreseen: all but the first."""
+    bytes: int
+    """Of the text in UTF-8."""
+    window: int
+    stride: int
+
+    @property
+    def perplexity(self) -> Interval:
+        """e to the loss; models of other tokenizers are compared by bits a byte instead."""
+        return Interval(*(math.exp(x) for x in (self.loss.value, self.loss.low, self.loss.high)))
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The loss of the whole text in bits, divided by its bytes."""
+        return self.loss.value * self.tokens / math.log(2) / self.bytes
+
+
+def read_text(path: Path) -> str:
+    """A plain text in UTF-8.
+
+    Raises:
+        InvalidValue: a file that is not there, too large, empty, or no text.
+    """
+    place = shown(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_TEXT + 1)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidValue(
+            f"{place} is no plain text in UTF-8. Another kind of file is the usual cause."
+        ) from error
+    except OSError as error:
+        raise InvalidValue(f"{place} cannot be read ({error.strerror}).") from error
+    if len(data) > LARGEST_TEXT:
+        raise InvalidValue(
+            f"{place} has more than {LARGEST_TEXT >> 20} MB, the most that is read. Give a part."
+        )
+    if not text.strip():
+        raise InvalidValue(f"{place} holds no text.")
+    return text
+
+
+def perplexity(
+    resident: Resident,
+    text: str,
+    *,
+    window: int = WINDOW,
+    stride: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Perplexity:
+    """Read a text in windows, each of which begins `stride` tokens after the one before.
+
+    Args:
+        window: Tokens at once, at least 2; no more than the model has positions.
+        stride: 1 to `window` - 1; half a window where None. Less is slower, and each token then
+            has more before it.
+        progress: Told window by window.
+        stop: Raises Cancelled between two windows.
+
+    Raises:
+        InvalidValue: a window or stride out of range, a text of less than two tokens.
+        NonFiniteWeights: the model computes no numbers.
+    """
+    positions = getattr(resident.model.config, "max_position_embeddings", None) or window
+    if window < 2:
+        raise InvalidValue(f"window must be at least 2 tokens, got {window}.")
+    window = min(window, positions)
+    stride = max(1, window // 2) if stride is None else stride
+    if not 1 <= stride < window:
+        raise InvalidValue(
+            f"stride must lie in 1 to {window - 1}, below the window of {window} tokens, got "
+            f"{stride}."
+        )
+    ids = _token_ids(resident, text)
+    sums, counts = list[float](), list[int]()
+    spans = list(windows(len(ids), window, stride))
+    for done, (start, first, end) in enumerate(spans):
+        check(stop)
+        report(progress, done, len(spans), "text")
+        losses = _losses(resident.model, ids[start:end])
+        sums.append(float(losses[first - start - 1 :].double().sum()))
+        counts.append(end - first)
+    return Perplexity(mean_interval(sums, counts), sum(counts), len(text.encode()), window, stride)
+
+
+def windows(n: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
+    """(first token read, first token that counts, end) of every window over `n` tokens.
+
+    Every token from the second on counts once.
+    """
+    counted = 1
+    for start in range(0, n, stride):
+        end = min(start + window, n)
+        if end > counted:
+            yield start, counted, end
+        counted = max(counted, end)
+        if end == n:
+            return
+
+
+def _token_ids(resident: Resident, text: str) -> Sequence[int]:
+    tokenizer: Any = resident.tokenizer
+    with ForeignCode(f"{resident.key}: its tokenizer fails", _OF_ANOTHER):
+        ids = [int(i) for i in tokenizer(text)["input_ids"]]
+    rows = resident.model.get_input_embeddings().num_embeddings
+    if max(ids, default=0) >= rows:
+        raise DamagedCheckpoint(
+            f"{resident.key}: the text cannot be read: the tokenizer has a token {max(ids)}, its "
+            f"model {rows} tokens. {_OF_ANOTHER}"
+        )
+    if len(ids) < 2:
+        raise InvalidValue(f"The text has {len(ids)} tokens; 2 is the least. Give a longer one.")
+    return ids
+
+
+def _losses(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """Of every token but the first, in nats."""
+    read = torch.tensor([ids])
+    with torch.inference_mode():
+        logits = model(input_ids=read, use_cache=False).logits[0, :-1].float()
+        check_logits(logits)
+        return functional.cross_entropy(logits, read[0, 1:], reduction="none")
