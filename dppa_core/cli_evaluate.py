@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from dppa_core.examiner import Examiner
 
 _RECIPES = (".yaml", ".yml")
+TextOption = Annotated[
+    Path | None, typer.Option(help="Perplexity on a text file, in windows that overlap.")
+]
+WindowOption = Annotated[int, typer.Option(min=2, help="Tokens of a window of the text.")]
+StrideOption = Annotated[
+    int | None, typer.Option(min=1, help="Tokens between windows; half of one if unset.")
+]
+TasksOption = Annotated[
+    str | None, typer.Option(help="Tasks of lm-evaluation-harness, as arc_easy,piqa.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder of task files, in the place of its own; their code runs."),
+]
 
 
 def evaluate(
@@ -38,20 +52,11 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per domain; all if unset.")
     ] = None,
-    text: Annotated[
-        Path | None, typer.Option(help="Perplexity on a text file, in windows that overlap.")
-    ] = None,
-    window: Annotated[int, typer.Option(min=2, help="Tokens of a window of the text.")] = 512,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Tokens between windows; half of one if unset.")
-    ] = None,
-    lm_eval: Annotated[
-        str | None, typer.Option(help="Tasks of lm-evaluation-harness, as arc_easy,piqa.")
-    ] = None,
-    lm_eval_tasks: Annotated[
-        Path | None,
-        typer.Option(help="A folder of task files, in the place of its own; their code runs."),
-    ] = None,
+    text: TextOption = None,
+    window: WindowOption = 512,
+    stride: StrideOption = None,
+    lm_eval: TasksOption = None,
+    lm_eval_tasks: FolderOption = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
     ] = False,
