@@ -6,7 +6,7 @@ independent of the others: the same recipe gives the same bytes in any order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import Loader, TensorPair
 from dppa_core.coefficients import check_names, coefficient_of
 from dppa_core.companions import Companions, companions_of
+from dppa_core.density import Override, PruningParameters
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_actions import Action
@@ -34,7 +35,7 @@ from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.modules import find_modules, layer_count
 from dppa_core.names import find_embedding, find_head
 from dppa_core.pairs import match_tensors, tied
-from dppa_core.plan import PruningPlan
+from dppa_core.plan import PruningPlan, plan_pruning
 from dppa_core.preflight.of_weights import base_warnings
 from dppa_core.profile import DeltaProfile, Tuned, shelved_profiles
 from dppa_core.progress import Progress, Stop
@@ -301,5 +302,16 @@ class Merger:
             found, names = made, (model.model for model in models)
             self._profiles = dict(zip(names, made, strict=True))
         for model, profile in zip(models, found, strict=True):
-            levels = model.levels, model.amplification
-            yield treat(Request(self.modules, *levels, profile, self.recipe.overrides), settings)
+            levels, overrides = (model.levels, model.amplification), self.recipe.overrides
+            yield treat(Request(self.modules, *levels, profile, overrides, self._planned), settings)
+
+    def _planned(
+        self,
+        profile: DeltaProfile,
+        levels: Sequence[float],
+        parameters: PruningParameters,
+        overrides: Mapping[str, Override],
+    ) -> PruningPlan:
+        """A plan, or the one a merge before this has made: other factors change none."""
+        key = "plan", profile, tuple(levels), parameters, tuple(sorted(overrides.items()))
+        return self._shelf.value(key, partial(plan_pruning, profile, levels, parameters, overrides))

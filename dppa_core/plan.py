@@ -5,7 +5,7 @@ Knows profiles, not weights: a plan costs milliseconds for a model of any size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,6 +136,11 @@ def plan_pruning(
         numel=numel,
         kept=kept,
     )
+
+
+Planner = Callable[
+    [DeltaProfile, Sequence[float], PruningParameters, Mapping[str, Override]], PruningPlan
+]
 
 
 def level_densities(

@@ -9,14 +9,13 @@ from dppa_core.density import PruningParameters
 from dppa_core.errors import InvalidValue
 from dppa_core.methods.method import Method
 from dppa_core.methods.treatment import Banded, Ranked, Request, Treatments, treat_others
-from dppa_core.plan import plan_pruning
 
 
 def dppa(request: Request, parameters: PruningParameters) -> Treatments:
     """Keep the most significant elements of every module, in partitions with a factor each."""
     if request.profile is None:
         raise InvalidValue("dppa needs the profile of the pair; none was given.")
-    plan = plan_pruning(request.profile, request.levels, parameters, request.overrides)
+    plan = request.planner(request.profile, request.levels, parameters, request.overrides)
     tensors = [item.module.tensor for item in request.profile.modules]
     modules = {
         tensor: Banded(tuple(level.selection for level in module.levels), request.amplification)

@@ -12,7 +12,7 @@ from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override
 from dppa_core.modules import Module
 from dppa_core.partition import Selection
-from dppa_core.plan import PruningPlan
+from dppa_core.plan import Planner, PruningPlan, plan_pruning
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class Request:
     profile: DeltaProfile | None = None
     """None for methods that need none."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    planner: Planner = plan_pruning
+    """What makes plans, or knows them from before."""
 
 
 @dataclass(frozen=True, slots=True)

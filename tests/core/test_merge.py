@@ -1,17 +1,20 @@
 """Merged folders: the same bytes every time, and transformers loads them."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dppa_core import merger, profile
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.coefficients import Part
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
 from dppa_core.merge import merge_to_folder
 from dppa_core.merger import Merger
 from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
+from dppa_core.shelf import Shelf
 from tests.tiny import Shape, random_llama, tuned_llama
 
 MODELS = (
@@ -217,3 +220,20 @@ def test_a_tokenizer_that_cannot_be_read_is_named(
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.json: cannot be read \(Permission"):
         merge_to_folder(recipe(), tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_other_factors_find_plans_and_profiles_of_the_merge_before(
+    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise LookupError
+
+    shelf = Shelf()
+    before = Merger(recipe(), shelf=shelf)
+    models = tuple(replace(model, amplification=(2.0,) * len(model.levels)) for model in MODELS)
+    monkeypatch.setattr(merger, "plan_pruning", never)
+    monkeypatch.setattr(profile, "kept_profiles", never)
+    after = Merger(replace(recipe(), models=models), shelf=shelf)
+    assert after.plans == before.plans
+    with pytest.raises(LookupError):  # other settings need another plan
+        Merger(recipe(parameters={"strength": 0.01}), shelf=shelf)

@@ -22,7 +22,7 @@ from dppa_core.kernels import BACKENDS, get_backend
 from dppa_core.merger import Merger
 from dppa_core.partition import select
 from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile, profile_delta
+from dppa_core.profile import Tuned, cached_profile, profile_delta, profile_deltas
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.table import RateTable, pack_table, rate_table
 from tests.core.random_profiles import module, profile_of
@@ -199,6 +199,18 @@ def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("a", "b", "c", "d"):
         cache.store(tmp_path / name, b"x" * 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
+
+
+def test_models_are_profiled_together_as_they_are_alone(tiny_zoo: Path) -> None:
+    base = SafetensorsCheckpoint(tiny_zoo / "base")
+    tuned = [Tuned(SafetensorsCheckpoint(tiny_zoo / name), name) for name in ("math", "law")]
+    for one, found in zip(tuned, profile_deltas(base, tuned, "base", workers=2), strict=True):
+        alone = profile_delta(base, one.checkpoint, names=("base", one.name))
+        assert (found.finetuned, found.other_tensors) == (one.name, alone.other_tensors)
+        for mine, other in zip(found.modules, alone.modules, strict=True):
+            assert mine.module == other.module and mine.base_square == other.base_square
+            for name in ("magnitudes", "counts", "excess"):
+                np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
 
 
 def test_profiling_reports_and_stops(tiny_zoo: Path) -> None:
