@@ -50,7 +50,7 @@ test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q -rs tests/core/test_device.py $(ARGS)
 
-fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (ARGS="-n 2")
+fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (DPPA_FUZZ=300 draws fewer)
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q tests/core/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
 

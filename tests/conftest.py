@@ -27,7 +27,8 @@ DOMAINS = ("math", "finance", "law")
 
 # Property tests draw the same examples on every run and have no deadline: machines differ.
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("fuzz", deadline=None, derandomize=False, max_examples=2000)
+FUZZ = int(os.environ.get("DPPA_FUZZ", "2000"))
+settings.register_profile("fuzz", deadline=None, derandomize=False, max_examples=FUZZ)
 settings.load_profile("repeatable")
 
 
