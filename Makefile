@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui
+.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -45,6 +45,10 @@ bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks.ui --write $(ARGS)
+
+bench-cluster: ## Merge on Ray clusters of one and two nodes, and foretell large ones (5 minutes)
+	@sh scripts/environment.sh test
+	@$(PY) -m benchmarks.scale --folder out/bench-cluster $(ARGS)
 
 test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test

@@ -226,6 +226,24 @@ def is_hashed(identity: str) -> bool:
     return load(_hash_entry(identity)) is not None
 
 
+def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
+    """Path -> hash of the weight files whose hash is remembered."""
+    found = {str(path): load(_hash_entry(one)) for path, one in checkpoint.identities().items()}
+    return {path: known.decode("ascii") for path, known in found.items() if known is not None}
+
+
+def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
+    """Take over hashes another machine took of the same files, where none are remembered here.
+
+    Args:
+        checkpoint: Whose files they are.
+        hashes: As `known_hashes` gives them.
+    """
+    for path, identity in checkpoint.identities().items():
+        if str(path) in hashes and not is_hashed(identity):
+            store(_hash_entry(identity), hashes[str(path)].encode("ascii"))
+
+
 def _hash_entry(identity: str) -> Path:
     return cache_folder("hashes") / hashlib.sha256(identity.encode()).hexdigest()
 

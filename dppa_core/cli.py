@@ -6,9 +6,10 @@ Knows how people ask and what they see; the work is done elsewhere.
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +34,7 @@ from dppa_core.cli_runs import zoo_app
 from dppa_core.cli_search import search
 from dppa_core.cli_soup import soup
 from dppa_core.cli_terminal import check_here, terminal
-from dppa_core.errors import DppaError
+from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.merge import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.profile import cached_profile
@@ -75,6 +76,14 @@ BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Merge on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT. Every node sees "
+        "models, target and cache under the same paths; --workers is then cores a task.",
+    ),
+]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
 
 
@@ -104,21 +113,22 @@ def merge(
     shard_size: Annotated[str, typer.Option(help="Largest weight file, as 5GB.")] = "5GB",
     sync: Annotated[bool, typer.Option(help="Wait until the disk has everything.")] = True,
     workers: WorkersOption = None,
+    ray: RayOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Merge the models of a recipe into a folder that transformers loads."""
     given = load_recipe(recipe)
+    how: dict[str, Any] = {
+        "overwrite": overwrite,
+        "shard_size": parse_size(shard_size),
+        "sync": sync,
+    }
     with progress_line() as progress:
-        done = merge_to_folder(
-            given,
-            out,
-            backend=backend,
-            overwrite=overwrite,
-            shard_size=parse_size(shard_size),
-            sync=sync,
-            workers=workers,
-            progress=progress,
-        )
+        if ray is None:
+            how |= {"backend": backend, "workers": workers}
+            done = merge_to_folder(given, out, **how, progress=progress)
+        else:
+            done = _on_cluster(given, out, ray, backend, workers, how | {"progress": progress})
     lines = [
         f"{out}: recipe {done.recipe_hash[:6]} merged in {done.seconds:.1f} s"
         f"{f' into {len(done.files)} files' if len(done.files) > 1 else ''}{_kept(given, done)}",
@@ -128,6 +138,20 @@ def merge(
         *(f"warning: {warning}" for warning in done.warnings),
     ]
     emit({"folder": str(out), **asdict(done)}, "\n".join(lines), as_json=as_json)
+
+
+def _on_cluster(
+    recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
+) -> MergeReport:
+    """A merge on a Ray cluster; one core a task, unless more are asked for."""
+    from dppa_core.cluster_merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
+
+    if backend != "numba":
+        raise InvalidValue(
+            f"On a cluster the backend is numba, got {backend}. The bytes are equal."
+        )
+    with redirect_stdout(sys.stderr):  # Ray tells of lost nodes there
+        return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
 
 
 def _kept(recipe: MergeRecipe, done: MergeReport) -> str:

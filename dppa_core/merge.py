@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped
@@ -42,6 +42,9 @@ from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 LARGEST_WHOLE, SCRATCH = 1 << 24, 1 << 23
 """Most elements of a tensor that is merged whole, and most words of 8 bytes it may take to settle
 its ties: what a merge to a folder needs of memory is to be the same for models of any size."""
+
+Weights = tuple[dict[str, str], tuple[Fingerprint, ...]]
+"""SHA-256 of every weight file by its name, and a fingerprint of every tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +110,42 @@ def merge_to_folder(
         NotAllowed: it may not be replaced; see `check_target`.
         CheckpointError: see `Merger`.
     """
-    began, out, threads = time.perf_counter(), Path(out), worker_count(workers)
-    check_target(out, (), overwrite=overwrite)  # before the long part, and once more after it
+    began, threads = time.perf_counter(), worker_count(workers)
+    check_target(Path(out), (), overwrite=overwrite)  # before the long part, and once more after it
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     merger = Merger(recipe, backend=backend, public=public, workers=threads, **told)
-    recipe = merger.recipe
+    tally = Tally(merger, progress)
+    fill = partial(_write_weights, merger, tally, shard_size, threads, stop)
+    return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
+
+
+def finish(
+    began: float,
+    merger: Merger,
+    tally: Tally,
+    fill: Callable[[Path], Weights],
+    out: str | Path,
+    *,
+    overwrite: bool,
+    sync: bool,
+) -> MergeReport:
+    """Make the folder: its weights first, then what lies beside them; see `merge_to_folder`.
+
+    Args:
+        began: When the merge did, on the clock of `time.perf_counter`.
+        merger: What is merged.
+        tally: Counts while `fill` runs.
+        fill: Writes the weights into the folder, the index included.
+    """
+    out, recipe, beside = Path(out), merger.recipe, merger.companions()
 
     def check_again() -> Path:
         return check_target(out, merger.folders(), overwrite=overwrite)
 
-    tally, beside = Tally(merger, progress), merger.companions()
     may_replace = check_again if overwrite else None
     with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
-        record = _write(folder, merger, beside, tally, shard_size, threads, stop)
+        weights = fill(folder)
+        record = _write_beside(folder, merger, beside, tally, weights)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
         sources=(recipe.base, *(model.model for model in recipe.models)),
@@ -139,22 +165,15 @@ def _warnings(merger: Merger, beside: Companions, tally: Tally) -> tuple[str, ..
     return (*counted, *named, *merger.alignment.notes, *beside.warnings)
 
 
-def _write(
-    folder: Path,
-    merger: Merger,
-    beside: Companions,
-    tally: Tally,
-    shard_size: int,
-    workers: int,
-    stop: Stop | None,
+def _write_beside(
+    folder: Path, merger: Merger, beside: Companions, tally: Tally, weights: Weights
 ) -> MergeRecord:
-    """Fill the folder; what the merge did."""
-    files, tensors = _write_weights(folder, merger, tally, shard_size, workers, stop)
+    """Write all but the weights; what the merge did."""
     write_config(beside.config, merger.recipe.dtype, folder)
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
     record = MergeRecord(
-        *(tally.parents, tally.modules(), energies_of(merger.plans), files, tensors),
+        *(tally.parents, tally.modules(), energies_of(merger.plans), *weights),
         origins=beside.origins,
         warnings=merger.base_warnings(),
     )
@@ -163,31 +182,57 @@ def _write(
 
 
 def _write_weights(
-    folder: Path,
     merger: Merger,
     tally: Tally,
     shard_size: int,
     workers: int,
     stop: Stop | None,
-) -> tuple[dict[str, str], tuple[Fingerprint, ...]]:
-    specs = [
+    folder: Path,
+) -> Weights:
+    specs = tensor_specs(merger)
+    with closing(WeightsWriter(folder, specs, shard_size)) as writer:
+        weave(merger, writer, tally, workers, stop)
+        return writer.finish(), written_fingerprints(specs, writer.digests())
+
+
+def tensor_specs(merger: Merger) -> list[TensorSpec]:
+    """All merged tensors, as they are stored."""
+    return [
         TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
     ]
-    with closing(WeightsWriter(folder, specs, shard_size)) as writer:
-        weaver = _Weaver(merger, writer, tally, stop)
-        with closing(side_by_side(weaver.tasks(), workers)) as done:
-            for name, elements in done:
-                tally.count(name, elements)
-        check(stop)  # workers may have been done before it was set
-        return writer.finish(), written_fingerprints(specs, writer.digests())
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Takes tensors in slices, from any thread."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tensors it wants, in the order in which it is best given them."""
+        ...
+
+    def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
+        """Take a slice; see `SafetensorsWriter.place`."""
+        ...
+
+
+def weave(merger: Merger, writer: Writer, tally: Tally, workers: int, stop: Stop | None) -> None:
+    """Merge the tensors that a writer wants, on so many threads.
+
+    Raises:
+        Cancelled: `stop` was set.
+    """
+    weaver = _Weaver(merger, writer, tally, stop)
+    with closing(side_by_side(weaver.tasks(), workers)) as done:
+        for name, elements in done:
+            tally.count(name, elements)
+    check(stop)  # workers may have been done before it was set
 
 
 class _Weaver:
     """The tasks of a merge: slices of tensors, merged and written by any thread in any order."""
 
-    def __init__(
-        self, merger: Merger, writer: WeightsWriter, tally: Tally, stop: Stop | None
-    ) -> None:
+    def __init__(self, merger: Merger, writer: Writer, tally: Tally, stop: Stop | None) -> None:
         self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
         numel = sum(math.prod(merger.base.shape(name)) for name in writer.names)

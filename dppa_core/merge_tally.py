@@ -28,14 +28,15 @@ class Tally:
         self._modules = {module.tensor: module for module in merger.modules}
         self._missing = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
         self._done = sum(not missing for missing in self._missing.values())  # empty tensors
-        self._kept: dict[str, tuple[int, ...]] = {}
+        self.kept: dict[str, tuple[int, ...]] = {}
+        """Tensor of a module -> elements kept of each domain model's delta."""
         self.changed = False
         """Whether any element differs from the base; set by whoever sees one."""
 
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         """Note the elements kept of each domain model's delta in one tensor; any thread may."""
         if name in self._modules:
-            self._kept[name] = kept
+            self.kept[name] = kept
 
     def count(self, name: str, elements: int) -> None:
         """Note elements written; a tensor is done with its last one. For one thread only."""
@@ -47,7 +48,7 @@ class Tally:
     def modules(self) -> tuple[KeptModule, ...]:
         """What was kept of every module."""
         return tuple(
-            KeptModule(one.name, one.layer, one.kind, one.numel, self._kept[tensor])
+            KeptModule(one.name, one.layer, one.kind, one.numel, self.kept[tensor])
             for tensor, one in self._modules.items()
         )
 
@@ -55,7 +56,7 @@ class Tally:
         """Share of the modules' delta kept, per domain model."""
         total = max(sum(module.numel for module in self._modules.values()), 1)
         models = range(self._models)
-        return tuple(sum(kept[n] for kept in self._kept.values()) / total for n in models)
+        return tuple(sum(kept[n] for kept in self.kept.values()) / total for n in models)
 
     def warnings(self) -> tuple[str, ...]:
         """What someone should know before using the result."""

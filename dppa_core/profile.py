@@ -6,7 +6,7 @@ Knows weights and the cache, not what a plan or a merge makes of a profile.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -80,6 +80,7 @@ def profile_deltas(
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    only: Collection[str] | None = None,
 ) -> tuple[DeltaProfile, ...]:
     """As `profile_delta`, for several domain models: the base is read once.
 
@@ -90,11 +91,15 @@ def profile_deltas(
         workers: See `profile_delta`.
         progress: See `profile_delta`.
         stop: See `profile_delta`.
+        only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
     """
     places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
     shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
     modules = find_modules(shapes)
     rest = sorted(set(shapes) - {module.tensor for module in modules})
+    if only is not None:
+        modules = tuple(module for module in modules if module.tensor in only)
+        rest = [name for name in rest if name in only]
     reader = Reader(base, tuned, places, name, stop)
     threads = worker_count(workers)
     profiles: list[tuple[ModuleProfile, ...]] = []

@@ -22,6 +22,8 @@ from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
 SHARD_SIZE = 5 * 10**9
 """Bytes of the tensors in one file at most, unless asked otherwise; as transformers has it."""
 
+METADATA = {"format": "pt"}
+"""What the header of every weight file says beside its tensors; transformers asks for it."""
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?B|)", re.IGNORECASE | re.ASCII)
@@ -74,6 +76,17 @@ def _by_number(name: str) -> list[str | int]:
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
+def write_index(folder: Path, shards: Mapping[str, tuple[TensorSpec, ...]]) -> None:
+    """Write which tensor is in which file, where there are several."""
+    if len(shards) < 2:
+        return
+    total = sum(spec.nbytes for shard in shards.values() for spec in shard)
+    places = {spec.name: file for file, shard in shards.items() for spec in shard}
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / INDEX).write_text(text + "\n", "utf-8")
+
+
 class WeightsWriter:
     """The weight files of a folder, all of their full size from the start; see SafetensorsWriter.
 
@@ -87,7 +100,7 @@ class WeightsWriter:
         self._folder = folder
         self._shards = assign_shards(specs, limit)
         self._writers = {
-            file: SafetensorsWriter(folder / file, shard, {"format": "pt"})
+            file: SafetensorsWriter(folder / file, shard, METADATA)
             for file, shard in self._shards.items()
         }
         self._place = {name: file for file, w in self._writers.items() for name in w.names}
@@ -105,11 +118,7 @@ class WeightsWriter:
             SHA-256 of every weight file, by its name.
         """
         hashes = {file: writer.finish() for file, writer in self._writers.items()}
-        if len(hashes) > 1:
-            total = sum(spec.nbytes for shard in self._shards.values() for spec in shard)
-            index = {"metadata": {"total_size": total}, "weight_map": self._place}
-            text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False)
-            (self._folder / INDEX).write_text(text + "\n", "utf-8")
+        write_index(self._folder, self._shards)
         return hashes
 
     def digests(self) -> dict[str, str]:

@@ -1,0 +1,263 @@
+"""How long a merge on a cluster takes: the schedule, by arithmetic, and the arithmetic, measured.
+
+Run by `python -m benchmarks.scale --folder DIR`: it merges a synthetic model on Ray clusters of
+one and of two nodes of one core on this machine, and compares how long the weight files took with
+what the same simulation says that tells how it goes for 70 billion parameters on eight nodes.
+"""
+
+import argparse
+import heapq
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from benchmarks.synthetic import BASE, DOMAINS, Size, make
+from dppa_core.cluster import joined
+from dppa_core.cluster_merge import Known, evenly_sized, opened, prepared, shard_task
+from dppa_core.merge_shards import shards_of
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import assign_shards
+
+LARGE = Size(80, 8192, 28672, 1024, 64, 32000)
+"""Llama 2 of 70 billion parameters, but for a head of its own."""
+GIB = 1 << 30
+
+
+def schedule(seconds: Sequence[float], cores: int) -> float:
+    """When the last task is done: each core takes the next one as soon as it is free."""
+    free = [0.0] * cores
+    for one in seconds:
+        heapq.heapreplace(free, free[0] + one)
+    return max(free)
+
+
+# --- measured: small merges on this machine ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The weight files of one merge on so many nodes of one core."""
+
+    nodes: int
+    files: int
+    nbytes: int
+    """Of all weight files."""
+    seconds: float
+    """From the first task's start to the last one's end."""
+    busy: tuple[float, ...]
+    """What each task took by its own clock."""
+    predicted: float
+    """By the schedule, from the tasks' times on one node."""
+
+
+def timed_shard(known: Known, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
+    """Seconds that a weight file takes."""
+    began = time.perf_counter()
+    shard_task(known, item)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def cluster_of(nodes: int) -> Iterator[str]:
+    """The address of a cluster of so many nodes on this machine."""
+    from ray.cluster_utils import Cluster  # noqa: PLC0415  (an extra, and seconds)
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    size = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    cluster = Cluster()
+    cluster.add_node(**size, include_dashboard=False)
+    for _ in range(nodes - 1):
+        cluster.add_node(**size)
+    try:
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def measure(recipe: MergeRecipe, nodes: int, shard_size: int, folder: Path) -> tuple[float, ...]:
+    """Wall seconds of all weight files, and then each one's own."""
+    with cluster_of(nodes) as address, joined(address) as cluster:
+        known = prepared(cluster, recipe, 1, None, None)
+        items = list(shards_of(opened(known), shard_size).items())
+        for part in ("warm", "timed"):  # the first time compiles and opens models
+            target = folder / part
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            began = time.perf_counter()
+            found = dict(cluster.run(timed_shard, replace(known, folder=str(target)), items))
+            wall = time.perf_counter() - began
+            shutil.rmtree(target)
+    return wall, *(found[place] for place in range(len(items)))
+
+
+def runs(folder: Path, name: str, shard_size: int, rounds: int) -> list[Run]:
+    """The merge on one node and on two, in turn; of each the quickest of several rounds."""
+    models = make(name, folder)
+    recipe = MergeRecipe(
+        str(models / BASE), tuple(DomainModel(str(models / one), (0.9, 0.8)) for one in DOMAINS)
+    )
+    best: dict[int, tuple[float, ...]] = {}
+    for _ in range(rounds):
+        for nodes in (1, 2):
+            found = measure(recipe, nodes, shard_size, folder)
+            best[nodes] = min(best.get(nodes, found), found)
+    alone = best[1][1:]
+    files = len(alone)
+    nbytes = sum(path.stat().st_size for path in (models / BASE).glob("*.safetensors"))
+    return [
+        Run(nodes, files, nbytes, found[0], found[1:], schedule(alone, nodes))
+        for nodes, found in best.items()
+    ]
+
+
+# --- by arithmetic: a large merge on a cluster ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A cluster and its file system."""
+
+    nodes: int
+    cores: int
+    """Of a node, that take a task each."""
+    node_rate: float
+    """Bytes a second that a node reads or writes."""
+    shared_rate: float
+    """Bytes a second of the file system, all nodes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of a merge."""
+
+    name: str
+    tasks: int
+    read: int
+    """Bytes, all nodes together."""
+    written: int
+    by_cores: float
+    """Seconds by the schedule, were reading free."""
+    by_bytes: float
+    """Seconds by what passes the network, were computing free."""
+
+    @property
+    def seconds(self) -> float:
+        """Whichever is longer: both go on at once."""
+        return max(self.by_cores, self.by_bytes)
+
+
+def large_tensors() -> list[TensorSpec]:
+    """All tensors of the large model."""
+    head = TensorSpec("lm_head.weight", "BF16", (LARGE.vocabulary, LARGE.hidden))
+    return [*LARGE.tensors(), head]
+
+
+def phases(machine: Machine, models: int, shard_size: int, rates: dict[str, float]) -> list[Phase]:
+    """The steps of a merge of the large model.
+
+    Args:
+        machine: Where.
+        models: Domain models.
+        shard_size: Bytes of a weight file.
+        rates: Bytes of one model that a core hashes, profiles and merges in a second.
+    """
+    specs, cores = large_tensors(), machine.nodes * machine.cores
+    size = sum(spec.nbytes for spec in specs)
+    shards = [sum(s.nbytes for s in one) for one in assign_shards(specs, shard_size).values()]
+    parts = evenly_sized({spec.name: spec.nbytes for spec in specs}, 3 * cores)
+    by_part = [sum(spec.nbytes for spec in specs if spec.name in part) for part in parts]
+
+    def phase(name: str, tasks: Sequence[int], rate: str, reads: int, writes: int) -> Phase:
+        """`reads` and `writes`: how often all of a model's bytes are read and written."""
+        busy = [task / rates[rate] for task in tasks]
+        used = min(machine.nodes, len(tasks))  # a node without a task moves nothing
+        bandwidth = min(machine.shared_rate, used * machine.node_rate)
+        moved = (reads + writes) * size
+        return Phase(
+            name, len(tasks), reads * size, writes * size, schedule(busy, cores), moved / bandwidth
+        )
+
+    return [
+        phase("hashes", [size] * (models + 1), "hash", models + 1, 0),
+        phase("profiles", by_part * models, "profile", 2 * models, 0),
+        phase("weights", shards, "merge", models + 2, 1),  # and once more, for its hash
+    ]
+
+
+def print_phases(machine: Machine, found: Sequence[Phase]) -> None:
+    """A table of the steps."""
+    print(
+        f"| step | tasks | read (GiB) | written (GiB) | by {machine.nodes} × {machine.cores} cores "
+        "(s) | by the file system (s) |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for one in found:
+        print(
+            f"| {one.name} | {one.tasks} | {one.read / GIB:.0f} | {one.written / GIB:.0f} | "
+            f"{one.by_cores:.0f} | {one.by_bytes:.0f} |"
+        )
+    print(f"\nTogether, the longer of the two in each step: {sum(p.seconds for p in found):.0f} s.")
+
+
+def print_runs(found: Sequence[Run]) -> None:
+    """A table of what was measured."""
+    print(
+        "| nodes of one core | weight files | predicted (s) | measured (s) | measured ÷ predicted |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    for run in found:
+        ratio = run.seconds / run.predicted
+        print(
+            f"| {run.nodes} | {run.files} | {run.predicted:.2f} | {run.seconds:.2f} | {ratio:.2f} |"
+        )
+    alone = found[0]
+    rate = alone.nbytes / sum(alone.busy) / 1e9
+    print(f"\nOne core writes {rate:.2f} GB of merged weights a second (--merge).")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, if a folder is given, and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="where the synthetic models are, or go")
+    parser.add_argument("--size", default="S", help="which of them: S, M, L")
+    parser.add_argument("--shard", type=float, default=12, help="MB of a weight file, measured")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--nodes", type=int, default=8)
+    parser.add_argument("--cores", type=int, default=8, help="tasks beside each other on a node")
+    parser.add_argument("--node-rate", type=float, default=2.5, help="GB/s; 2.5 is 20 Gbit/s")
+    parser.add_argument("--shared-rate", type=float, default=10, help="GB/s of the file system")
+    parser.add_argument("--models", type=int, default=3)
+    parser.add_argument("--shard-size", type=float, default=2, help="GB of a weight file")
+    parser.add_argument("--hash", type=float, default=5, help="GB/s that a core hashes")
+    parser.add_argument("--profile", type=float, default=0.6, help="GB/s of one model, a core")
+    parser.add_argument("--merge", type=float, default=0.15, help="GB/s written, a core")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    machine = Machine(given.nodes, given.cores, given.node_rate * 1e9, given.shared_rate * 1e9)
+    rates = {name: getattr(given, name) * 1e9 for name in ("hash", "profile", "merge")}
+    found = phases(machine, given.models, math.ceil(given.shard_size * 1e9), rates)
+    measured: list[Run] = []
+    if given.folder:
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["DPPA_CACHE"] = cache
+            measured = runs(given.folder, given.size, math.ceil(given.shard * 1e6), given.rounds)
+    if given.json:
+        told = {"phases": [asdict(p) for p in found], "runs": [asdict(r) for r in measured]}
+        print(json.dumps(told))
+        return
+    if measured:
+        print_runs(measured)
+        print()
+    print_phases(machine, found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

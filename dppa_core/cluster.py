@@ -1,0 +1,149 @@
+"""A Ray cluster: joining it, and tasks on its nodes that are done again where a node is lost.
+
+Knows functions and what they are given, not what they do. Ray is an extra (`dppa-studio[ray]`)
+and is imported when a cluster is joined.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dppa_core.errors import InvalidValue, Unreachable
+from dppa_core.progress import Stop, check
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RETRIES = 8
+"""How often a task is begun again when its process or node is lost; its own errors end the work."""
+
+_WAIT = 0.5
+"""Seconds between two looks at whether the work is to stop."""
+
+_CARRIED = ("DPPA_CACHE", "DPPA_ZOO", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+"""Variables the nodes get from here; a token is none of them: it would lie in the cluster's log."""
+
+
+class Cluster:
+    """A cluster that was joined."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+
+    def cores(self) -> int:
+        """Of all nodes that are there now."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def nodes(self) -> int:
+        """How many are there now."""
+        return sum(node["Alive"] for node in self._ray.nodes())
+
+    def run(
+        self,
+        function: Callable[[Any, Item], Result],
+        shared: object,
+        items: Sequence[Item],
+        *,
+        threads: int = 1,
+        stop: Stop | None = None,
+    ) -> Generator[tuple[int, Result], None, None]:
+        """(place, result) of `function(shared, item)` for every item, as they are done.
+
+        Args:
+            function: Of a module, so that every node finds it; done twice it does no harm.
+            shared: Sent to every node once.
+            items: What the tasks are told apart by.
+            threads: Cores that a task takes.
+            stop: Ends the work; tasks at work end at their own pace, and nobody waits for them.
+
+        Raises:
+            DppaError: a task's own, or all its nodes were lost.
+            Cancelled: `stop` was set.
+        """
+        ray = self._ray
+        remote = ray.remote(num_cpus=threads, max_retries=RETRIES)(function)
+        handed = ray.put(shared)
+        places = {remote.remote(handed, item): place for place, item in enumerate(items)}
+        waiting = list(places)
+        try:
+            while waiting:
+                check(stop)
+                done, waiting = ray.wait(waiting, num_returns=1, timeout=_WAIT)
+                for one in done:
+                    yield places[one], self._result(one)
+        finally:
+            for one in waiting:
+                ray.cancel(one)
+
+    def _result(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except self._ray.exceptions.RayError as error:
+            lines = str(error).strip().splitlines()
+            raise Unreachable(
+                f"The cluster lost a task {RETRIES + 1} times, the last time so: {lines[0]} Out of "
+                "memory is the usual cause: give each task more cores (--workers), so that fewer "
+                "run beside each other on a node."
+            ) from error
+
+
+@contextmanager
+def joined(address: str) -> Iterator[Cluster]:
+    """Join a cluster for as long as the block runs; one that is joined already stays joined.
+
+    Args:
+        address: `auto` for the cluster this machine is a node of, `local` for one on this machine
+            alone, `HOST:PORT` of a head node, or `ray://HOST:PORT` from outside.
+
+    Raises:
+        InvalidValue: Ray is not installed.
+        Unreachable: no cluster answers there.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        yield Cluster(ray)
+        return
+    try:
+        ray.init(
+            address=address,
+            namespace="dppa",
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": _environment()},
+        )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise Unreachable(
+            f"No Ray cluster at {address!r}: {' '.join(str(error).split())[:200]} Start one with "
+            "`ray start --head`, or take `local` for this machine alone."
+        ) from error
+    try:
+        yield Cluster(ray)
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # asks another host
+    try:
+        import ray  # noqa: PLC0415  (an extra, and seconds)
+        import ray.exceptions  # noqa: PLC0415
+    except ImportError as error:
+        raise InvalidValue(
+            "--ray needs Ray, which is not installed: pip install 'dppa-studio[ray]', on this "
+            "machine and on every node."
+        ) from error
+    return ray
+
+
+def _environment() -> dict[str, str]:
+    """What a node's processes find in their environment."""
+    package = str(Path(__file__).resolve().parents[1])  # where it is not installed
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
+    return carried | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,274 @@
+"""A merge on a cluster: profiles and weight files are made wherever there is a core.
+
+Knows which tasks there are and what they need; `cluster.py` knows the nodes. Models, target and
+cache are on a file system that all nodes see under the same paths. The bytes are those of
+`merge_to_folder`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from dppa_core.checkpoint import Checkpoint, known_hashes, remember_hashes
+from dppa_core.cluster import Cluster, joined
+from dppa_core.merge import MergeReport, finish
+from dppa_core.merge_folder import check_target
+from dppa_core.merge_inputs import aligned, first_stage, pinned_recipe
+from dppa_core.merge_shards import (
+    Shards,
+    WrittenShard,
+    gather,
+    known_shard,
+    parts_folder,
+    shards_of,
+    write_shard,
+)
+from dppa_core.merge_tally import Tally
+from dppa_core.merger import Merger
+from dppa_core.modules import find_modules
+from dppa_core.profile import DeltaProfile, profile_deltas
+from dppa_core.profile_cache import load_profile, profile_entry, save_profile
+from dppa_core.profile_reader import Tuned
+from dppa_core.progress import Progress, Stop, report
+from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import SHARD_SIZE
+from dppa_core.sources import open_checkpoint
+
+PARTS_PER_CORE = 3
+"""Parts of a profile for every core: whoever is done early takes another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the driver knows of a merge, so that no node has to find out again."""
+
+    recipe: str
+    """As YAML."""
+    hashes: dict[str, str]
+    """Path -> hash of weight files."""
+    profiles: tuple[DeltaProfile, ...] = ()
+    """Of the domain models in the recipe's order, where the method wants them."""
+    here: str = ""
+    """The folder that paths in the recipe are relative to."""
+    folder: str = ""
+    """Where the parts go."""
+    threads: int = 1
+
+
+def merge_on_cluster(
+    recipe: MergeRecipe,
+    out: str | Path,
+    *,
+    address: str,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    sync: bool = True,
+    threads: int = 1,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> MergeReport:
+    """Merge on a Ray cluster into a folder; see `merge_to_folder`, whose bytes these are.
+
+    Parts of profiles and whole weight files are the tasks; more and smaller files keep more cores
+    busy. What a lost worker did is done again. After a lost driver the same call goes on with the
+    files that are complete. This process writes index, configuration and card, at the end.
+
+    Args:
+        address: See `joined`.
+        threads: Cores that each task takes.
+
+    Raises:
+        Unreachable: no cluster, or one that loses every task.
+        DppaError: see `merge_to_folder`.
+    """
+    began = time.perf_counter()
+    check_target(Path(out), (), overwrite=overwrite)
+    recipe = pinned_recipe(recipe, False)
+    with joined(address) as cluster:
+        known = prepared(cluster, recipe, threads, progress, stop)
+        merger = opened(known, progress, stop)
+        tally, shards = Tally(merger, progress), shards_of(merger, shard_size)
+        target = check_target(Path(out), merger.folders(), overwrite=overwrite)
+        with parts_folder(merger, shard_size, target) as parts:
+            known = replace(known, folder=str(parts))
+            written = _written(cluster, known, shards, tally, stop)
+            fill = _Filler(shards, written, parts)
+            done = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
+            shutil.rmtree(parts, ignore_errors=True)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Filler:
+    """Puts the parts into a merge's folder."""
+
+    shards: Shards
+    written: dict[str, WrittenShard]
+    parts: Path
+
+    def __call__(self, folder: Path) -> Any:
+        return gather(self.shards, self.written, self.parts, folder)
+
+
+# the driver's side
+
+
+def prepared(
+    cluster: Cluster,
+    recipe: MergeRecipe,
+    threads: int,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> Known:
+    """Hash and profile all models, where that was not done before."""
+    names = (recipe.base, *(model.model for model in recipe.models))
+    report(progress, 0, len(names), "reading the models")
+    known = Known(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
+    found = dict(cluster.run(hash_model, known, names, stop=stop))
+    known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
+    if recipe.calibrated or not first_stage(recipe)[2]:
+        return known  # none wanted, or one of what a model does with text: the driver's own work
+    return replace(known, profiles=_profiles(cluster, known, progress, stop))
+
+
+def _profiles(
+    cluster: Cluster, known: Known, progress: Progress | None, stop: Stop | None
+) -> tuple[DeltaProfile, ...]:
+    """The profiles of all domain models: from the cache, the others part by part from the nodes."""
+    recipe = parse_recipe(known.recipe)
+    base, tuned = _models(known)
+    entries = [profile_entry(base.content_hash(), one.content_hash()) for one in tuned]
+    profiles = {
+        number: load_profile(entry, (recipe.base, recipe.models[number].model))
+        for number, entry in enumerate(entries)
+    }
+    missing = tuple(number for number, profile in profiles.items() if profile is None)
+    tensors = evenly(base, PARTS_PER_CORE * max(cluster.cores() // known.threads, 1))
+    items = [(missing, part) for part in tensors] if missing else []
+    parts: list[tuple[DeltaProfile, ...]] = []
+    for _, part in cluster.run(profile_part, known, items, threads=known.threads, stop=stop):
+        parts.append(part)
+        report(progress, len(parts), len(items), "parts of the profiles")
+    for number, *found in zip(missing, *parts, strict=True):
+        profiles[number] = whole = joined_profile(found, base)
+        save_profile(entries[number], whole)
+    return tuple(profile for profile in profiles.values() if profile is not None)
+
+
+def evenly(checkpoint: Checkpoint, parts: int) -> list[frozenset[str]]:
+    """A checkpoint's tensors in parts of about the same number of bytes; none is empty."""
+    names = checkpoint.names()
+    return evenly_sized({name: checkpoint.raw(name).nbytes for name in names}, parts)
+
+
+def evenly_sized(sizes: Mapping[str, int], parts: int) -> list[frozenset[str]]:
+    """Names in parts of about the same size: the largest first, each to the smallest part."""
+    heap: list[tuple[int, int, list[str]]] = [(0, part, []) for part in range(parts)]
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        filled, part, held = heapq.heappop(heap)
+        held.append(name)
+        heapq.heappush(heap, (filled + sizes[name], part, held))
+    return [frozenset(held) for _, _, held in sorted(heap, key=lambda one: one[1]) if held]
+
+
+def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProfile:
+    """The whole profile of a pair, of profiles that together are of all its tensors."""
+    modules = find_modules({name: base.shape(name) for name in base.names()})
+    order = {module.tensor: place for place, module in enumerate(modules)}
+    found = sorted(
+        chain.from_iterable(part.modules for part in parts),
+        key=lambda one: order[one.module.tensor],
+    )
+    others = sum(part.other_tensors for part in parts)
+    return DeltaProfile(parts[0].base, parts[0].finetuned, tuple(found), others)
+
+
+def _written(
+    cluster: Cluster, known: Known, shards: Shards, tally: Tally, stop: Stop | None
+) -> dict[str, WrittenShard]:
+    """Every weight file, written now or before."""
+    items = list(shards.items())
+    written: dict[str, WrittenShard] = {}
+    for _, one in cluster.run(shard_task, known, items, threads=known.threads, stop=stop):
+        written[one.file] = one
+        tally.changed = tally.changed or one.changed
+        for name, kept in one.kept.items():
+            tally.keep(name, kept)
+        for spec in shards[one.file]:
+            tally.count(spec.name, spec.numel)
+    return written
+
+
+# the nodes' side: each is called on any node, any number of times
+
+
+def hash_model(known: Known, reference: str) -> dict[str, str]:
+    """Path -> hash of a model's weight files."""
+    os.chdir(known.here)
+    checkpoint = open_checkpoint(reference)
+    checkpoint.content_hash()
+    return known_hashes(checkpoint)
+
+
+def profile_part(
+    known: Known, item: tuple[tuple[int, ...], frozenset[str]]
+) -> tuple[DeltaProfile, ...]:
+    """The profiles of some tensors of some domain models."""
+    numbers, tensors = item
+    recipe = parse_recipe(known.recipe)
+    base, tuned = _models(known)
+    wanted = [Tuned(tuned[number], recipe.models[number].model) for number in numbers]
+    return profile_deltas(base, wanted, recipe.base, workers=known.threads, only=tensors)
+
+
+def shard_task(known: Known, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
+    """One weight file, written unless it is there already."""
+    file, specs = item
+    folder = Path(known.folder)
+    found = known_shard(file, specs, folder)
+    if found is not None:
+        return found
+    return write_shard(_resident(known), file, specs, folder, workers=known.threads)
+
+
+def _models(known: Known) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
+    """Base and domain models in the merge's vocabulary."""
+    os.chdir(known.here)  # of the driver, in a process that works for nobody else
+    recipe = parse_recipe(known.recipe)
+    names = (recipe.base, *(model.model for model in recipe.models))
+    models = [open_checkpoint(name) for name in names]
+    for one in models:
+        remember_hashes(one, known.hashes)
+    found = aligned(recipe, models)
+    return found.base, found.tuned
+
+
+def opened(known: Known, progress: Progress | None = None, stop: Stop | None = None) -> Merger:
+    """A merger that finds hashes and profiles where it looks for them."""
+    base, tuned = _models(known)
+    for other, profile in zip(tuned, known.profiles, strict=False):
+        entry = profile_entry(base.content_hash(), other.content_hash())
+        if load_profile(entry, (profile.base, profile.finetuned)) is None:
+            save_profile(entry, profile)
+    recipe = parse_recipe(known.recipe)
+    return Merger(recipe, workers=known.threads, progress=progress, stop=stop)
+
+
+_kept: dict[str, Merger] = {}
+
+
+def _resident(known: Known) -> Merger:
+    """The merger of this process, for all the files it writes."""
+    if known.recipe not in _kept:
+        _kept.clear()
+        _kept[known.recipe] = opened(known)
+    return _kept[known.recipe]

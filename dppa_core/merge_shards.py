@@ -1,0 +1,158 @@
+"""A merge's weight files one by one, each written by whoever takes it, kept until all are there.
+
+Knows a folder of parts beside the target, not who works where. A part appears under its name
+whole, with a record beside it; a part whose record or hash is not right is written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dppa_core.atomic import replace_file
+from dppa_core.errors import InvalidValue
+from dppa_core.fingerprints import written_fingerprints
+from dppa_core.merge import Weights, tensor_specs, weave
+from dppa_core.merge_tally import Tally
+from dppa_core.merger import Merger
+from dppa_core.progress import Stop
+from dppa_core.recipe import recipe_hash
+from dppa_core.renames import lock_folder
+from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
+from dppa_core.shards import METADATA, assign_shards, write_index
+
+Shards = Mapping[str, tuple[TensorSpec, ...]]
+"""File name -> its tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenShard:
+    """A weight file that is complete, and what the merge did in it."""
+
+    file: str
+    sha256: str
+    digests: dict[str, str]
+    """XXH3-128 of every tensor's elements."""
+    kept: dict[str, tuple[int, ...]]
+    """Tensor of a module -> elements kept of each domain model's delta."""
+    changed: bool
+    """Whether any element differs from the base."""
+
+
+def shards_of(merger: Merger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
+    """The weight files of a merge: the same as `merge_to_folder` writes."""
+    return assign_shards(tensor_specs(merger), shard_size)
+
+
+def write_shard(
+    merger: Merger,
+    file: str,
+    specs: tuple[TensorSpec, ...],
+    folder: Path,
+    *,
+    workers: int = 1,
+    stop: Stop | None = None,
+) -> WrittenShard:
+    """Merge the tensors of one weight file, and write it; on the disk when this returns.
+
+    Args:
+        merger: What is merged.
+        file: Its name.
+        specs: Its tensors.
+        folder: Where it goes. Somebody else may write the same file at the same time: both write
+            the same bytes, under a name of their own until they are complete.
+        workers: Threads.
+        stop: Ends the work between two slices of tensors.
+    """
+    tally, path = Tally(merger, None), folder / f".{file}.{secrets.token_hex(8)}"
+    try:
+        with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
+            weave(merger, writer, tally, workers, stop)
+            sha256, digests = writer.finish(), writer.digests()
+        _sync(path)
+        path.rename(folder / file)
+    finally:
+        path.unlink(missing_ok=True)
+    written = WrittenShard(file, sha256, digests, tally.kept, tally.changed)
+    replace_file(_record_of(folder, file), json.dumps(asdict(written)))
+    return written
+
+
+def known_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> WrittenShard | None:
+    """What was written of a file before; None where it has to be written again. Reads it once."""
+    try:
+        given = json.loads(_record_of(folder, file).read_text("utf-8"))
+        kept = {name: tuple(numbers) for name, numbers in given.pop("kept").items()}
+        known = WrittenShard(kept=kept, **given)
+        with (folder / file).open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    complete = known.file == file and set(known.digests) == {spec.name for spec in specs}
+    return known if complete and known.sha256 == sha256 else None
+
+
+@contextmanager
+def parts_folder(merger: Merger, shard_size: int, target: Path) -> Iterator[Path]:
+    """Where the parts of a merge lie until it is complete: beside its target, one merge at a time.
+
+    Whoever merges the same models by the same recipe to the same target finds what was written
+    before. Nothing is removed here.
+
+    Raises:
+        InvalidValue: somebody else is at work there.
+    """
+    weights = [one.content_hash() for one in (merger.base, *merger.tuned)]
+    key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
+    name = f".{target.name[:100]}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    folder, lock = target.with_name(name), None
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = lock_folder(folder)
+    except BlockingIOError:
+        raise InvalidValue(
+            f"{target}: somebody else writes this very merge, in {folder}. Wait for them, or "
+            "choose another folder."
+        ) from None
+    except OSError:  # a file system without locks
+        lock = None
+    try:
+        yield folder
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def gather(
+    shards: Shards, written: Mapping[str, WrittenShard], parts: Path, folder: Path
+) -> Weights:
+    """Put complete parts into a merge's folder, with their index; they stay in `parts` as well."""
+    for file in shards:
+        try:
+            os.link(parts / file, folder / file)
+        except OSError:  # a file system without hard links
+            (parts / file).rename(folder / file)
+    write_index(folder, shards)
+    specs = [spec for shard in shards.values() for spec in shard]
+    digests = {name: digest for one in written.values() for name, digest in one.digests.items()}
+    hashes = {file: written[file].sha256 for file in shards}
+    return hashes, written_fingerprints(specs, digests)
+
+
+def _record_of(folder: Path, file: str) -> Path:
+    return folder / f"{file}.json"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)

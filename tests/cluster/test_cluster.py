@@ -1,0 +1,121 @@
+"""Merges on a Ray cluster of two nodes: the bytes of one machine, whoever is killed meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dppa_core.cluster_merge import merge_on_cluster
+from dppa_core.merge import merge_to_folder
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from tests.tiny import Shape, random_llama, tuned_llama
+
+SHARD = 4_000
+"""Bytes: sixty files, so that there is a middle to be killed in."""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> MergeRecipe:
+    """Two domain models of twelve layers."""
+    root = tmp_path_factory.mktemp("models")
+    base = random_llama(0, Shape(layers=12))
+    names = [str(base.save(root / "base"))]
+    names += [str(tuned_llama(base, seed).save(root / f"tuned{seed}")) for seed in (1, 2)]
+    return MergeRecipe(names[0], tuple(DomainModel(name, (0.9, 0.8)) for name in names[1:]))
+
+
+@pytest.fixture(scope="module")
+def alone(recipe: MergeRecipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one machine writes."""
+    out = tmp_path_factory.mktemp("alone") / "merged"
+    merge_to_folder(recipe, out, shard_size=SHARD, sync=False)
+    return contents(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def until(found: Callable[[], object], seconds: float = 90) -> object:
+    """The first true value of `found`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.002)
+    raise AssertionError("it never happened")
+
+
+def workers(task: str) -> list[int]:
+    """Processes that do such a task now; Ray writes it into their titles."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(task.encode()):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # gone meanwhile
+    return found
+
+
+def test_the_work_of_a_killed_worker_is_done_again(
+    address: str,
+    recipe: MergeRecipe,
+    alone: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # so that profiles are made there
+    killed: list[int] = []
+
+    def kill(task: str) -> None:
+        (victim, *_) = until(lambda: workers(f"ray::{task}"))
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
+
+    def kill_both() -> None:
+        kill("profile_part")
+        kill("shard_task")
+
+    killer = threading.Thread(target=kill_both)
+    killer.start()
+    told: list[str] = []
+    done = merge_on_cluster(
+        recipe, tmp_path / "out", address=address, shard_size=SHARD, sync=False,
+        progress=lambda done, total, what: told.append(f"{what} {done}/{total}"),
+    )  # fmt: skip
+    killer.join(timeout=5)
+    assert len(killed) == 2
+    assert contents(tmp_path / "out") == alone
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]
+    assert len(done.files) > 50 and any("profiles" in line for line in told)
+
+
+def test_a_lost_driver_is_followed_by_one_that_goes_on(
+    address: str, recipe: MergeRecipe, alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
+    command = [sys.executable, "-m", "dppa_core", "merge", "recipe.yaml", "--out", "out"]
+    command += ["--ray", address, "--shard-size", str(SHARD), "--no-sync"]
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    run = {"cwd": tmp_path, "env": os.environ | paths}
+    first = subprocess.Popen(command, **run, stderr=subprocess.DEVNULL)
+    until(lambda: len(list(tmp_path.glob(".out.dppa-parts-*/*.json"))) > 3)
+    first.kill()
+    first.wait()
+    assert not (tmp_path / "out").exists()
+    (parts,) = tmp_path.glob(".out.dppa-parts-*")
+    until(lambda: not workers("ray::shard_task"))  # those of the lost driver end by themselves
+    before = {path.stem: (parts / path.stem).stat().st_ino for path in parts.glob("*.json")}
+    again = subprocess.run(command, **run, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert contents(tmp_path / "out") == alone
+    assert {name: (tmp_path / "out" / name).stat().st_ino for name in before} == before
+    assert not parts.exists()
