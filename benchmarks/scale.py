@@ -188,7 +188,7 @@ def phases(machine: Machine, models: int, shard_size: int, rates: dict[str, floa
 
     return [
         phase("hashes", [size] * (models + 1), "hash", models + 1, 0),
-        phase("profiles", by_part * models, "profile", 2 * models, 0),
+        phase("profiles", [models * part for part in by_part], "profile", models + 1, 0),
         phase("weights", shards, "merge", models + 2, 1),  # and once more, for its hash
     ]
 

@@ -76,7 +76,6 @@ def evaluate(
         raise typer.BadParameter("--lm-eval-tasks is where the tasks of --lm-eval lie")
     more = text is not None or lm_eval is not None
     domains = [] if more and tasks is None else _domains(tasks, split)
-    other = None if against is None else load_recipe(against)
     beside = recipe is not None and not alone
     asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
     from dppa_core.cli_evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
@@ -84,7 +83,7 @@ def evaluate(
     from dppa_core.examiner import Examiner  # noqa: PLC0415
 
     if recipe is not None and beside:
-        who = entrants(recipe, other)
+        who = entrants(recipe, load_recipe(against) if against else None)
     else:
         who = (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
     value = _measured(Examiner(split, limit, fresh=fresh), who, domains, asked, beside=beside)

@@ -330,7 +330,6 @@ def _extras() -> set[str]:
 def test_what_is_imported_is_declared() -> None:
     listed = _declared()[0].keys() | _extras()
     aliases = {"yaml": "pyyaml"}
-    listed |= {"lm-eval": ""}  # an extra, imported by the one file that asks its tasks
     for path in sources("dppa_core", "components", "app"):
         foreign = top_level(path) - set(OURS) - set(sys.stdlib_module_names)
         missing = {m for m in foreign if aliases.get(m, m).replace("_", "-") not in listed}
