@@ -14,7 +14,8 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.diff import Distance, Sums, diff_sums, distance, total
+from dppa_core.diff import Distance, diff_sums, distance
+from dppa_core.diff_sums import Sums, total
 from dppa_core.modules import find_modules, order_kinds
 from dppa_core.places import find_places
 from dppa_core.progress import Progress, Stop

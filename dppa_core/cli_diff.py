@@ -43,6 +43,7 @@ def diff_text(found: ModelDiff) -> str:
     if found.base is not None:
         head += ["cos of Δ", "signs"]
         lines.append(f"Δ = A and B less {found.base}; signs: share in which both Δ agree")
+    lines += found.notes
     named = (*found.modules, *found.others)
     rows = [_row(item, len(head)) for item in (*named, *found.totals)]
     text = table(head, rows).splitlines()

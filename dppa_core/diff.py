@@ -7,11 +7,10 @@ same for any number of workers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -19,6 +18,8 @@ from numpy import ndarray
 
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import CHUNK, slices
+from dppa_core.diff_rows import shared_rows
+from dppa_core.diff_sums import Sums, sum_chunk, total
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.floats import FLOATS, to_float32
 from dppa_core.modules import find_modules
@@ -27,39 +28,6 @@ from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.releaser import Releaser
 from dppa_core.sources import open_checkpoint
 from dppa_core.workers import Shared, side_by_side, worker_count
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Counts and sums over the elements of tensors a and b, and of a base c where there is one."""
-
-    numel: int = 0
-    changed: int = 0
-    """Elements of other values."""
-    both: int = 0
-    """Elements that both deltas change."""
-    agreeing: int = 0
-    """Of those, elements that both change in the same direction."""
-    difference: float = 0.0
-    """Σ (b - a)²"""
-    first: float = 0.0
-    """Σ a²"""
-    second: float = 0.0
-    """Σ b²"""
-    product: float = 0.0
-    """Σ a·b"""
-    first_delta: float = 0.0
-    """Σ (a - c)²"""
-    second_delta: float = 0.0
-    """Σ (b - c)²"""
-    delta_product: float = 0.0
-    """Σ (a - c)·(b - c)"""
-    first_changed: int = 0
-    """Elements that the first delta changes."""
-    second_changed: int = 0
-    """Elements that the second delta changes."""
-    base: float = 0.0
-    """Σ c²"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +69,8 @@ class ModelDiff:
     """Embeddings, norms, biases, by name."""
     totals: tuple[Distance, ...]
     """All modules, all other tensors, and everything: "modules", "other tensors", "all"."""
+    notes: tuple[str, ...] = ()
+    """What is not compared."""
 
 
 def diff_models(
@@ -123,14 +93,16 @@ def diff_models(
         stop: Ends the comparison between two slices.
 
     Raises:
-        IncompatibleCheckpoints: models of other tensors or shapes.
+        IncompatibleCheckpoints: models of other tensors or shapes; of other numbers of tokens the
+            rows of the smallest vocabulary are compared.
         NonFiniteWeights: NaN or infinity in one of them.
         CheckpointError, Unreachable: see `open_checkpoint`.
     """
     names = (first, second) if base is None else (first, second, base)
-    models = tuple(open_checkpoint(name, progress=progress, stop=stop) for name in names)
+    opened = [open_checkpoint(name, progress=progress, stop=stop) for name in names]
+    models, notes = shared_rows(opened, names)
     whole = diff_sums(models, names, workers=workers, progress=progress, stop=stop)
-    return _ordered(names, models[0], whole, with_base=base is not None)
+    return replace(_ordered(names, models[0], whole, with_base=base is not None), notes=notes)
 
 
 def diff_sums(
@@ -226,53 +198,6 @@ class _Comparison:
 
 def _as_float64(raw: Shaped[ndarray, " n"], dtype: str) -> Float64[ndarray, " n"]:
     return to_float32(raw, dtype).astype(np.float64)
-
-
-def sum_chunk(
-    a: Float64[ndarray, " n"],
-    b: Float64[ndarray, " n"],
-    c: Float64[ndarray, " n"] | None = None,
-) -> Sums:
-    """The sums over one chunk of two tensors and their base."""
-    with np.errstate(invalid="ignore"):  # what is not finite is found by the caller, and named
-        change = b - a
-        found: dict[str, Any] = {
-            "numel": a.size,
-            "changed": int(np.count_nonzero(change)),
-            "difference": _dot(change, change),
-            "first": _dot(a, a),
-            "second": _dot(b, b),
-            "product": _dot(a, b),
-        }
-        if c is not None:
-            one, other = a - c, b - c
-            products = one * other  # no product of two float32 is too small for a float64
-            found |= {
-                "first_delta": _dot(one, one),
-                "second_delta": _dot(other, other),
-                "delta_product": float(products.sum()),
-                "both": int(np.count_nonzero(products)),
-                "agreeing": int(np.count_nonzero(products > 0)),
-                "first_changed": int(np.count_nonzero(one)),
-                "second_changed": int(np.count_nonzero(other)),
-                "base": _dot(c, c),
-            }
-    return Sums(**found)
-
-
-def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
-    """numpy's own pairwise sum: a BLAS would add in another order with more threads."""
-    return float((one * other).sum())
-
-
-def total(parts: Iterable[Sums]) -> Sums:
-    """The sums over all elements of several parts."""
-    parts = tuple(parts)
-    values: dict[str, Any] = {}
-    for field in fields(Sums):
-        column = [getattr(part, field.name) for part in parts]
-        values[field.name] = math.fsum(column) if isinstance(field.default, float) else sum(column)
-    return Sums(**values)
 
 
 def distance(name: str, sums: Sums, *, with_base: bool) -> Distance:

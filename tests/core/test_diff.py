@@ -1,13 +1,15 @@
 """How far two models are apart: numbers by hand, the same for any workers, errors that say why."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.diff import diff_models, distance, sum_chunk
+from dppa_core.diff import diff_models, distance
+from dppa_core.diff_sums import sum_chunk
 from dppa_core.errors import DppaError, IncompatibleCheckpoints, NonFiniteWeights
 from tests.command import Command
 from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
@@ -99,6 +101,39 @@ def test_models_of_other_tensors_are_told(zoo_env: Path, tmp_path: Path) -> None
         diff_models(str(tmp_path / "wider"), "zoo:math", "zoo:base")
 
 
+def test_rows_that_both_have_are_compared_and_the_others_counted(tmp_path: Path) -> None:
+    base, name = random_llama(0), "model.embed_tokens.weight"
+    tuned = tuned_llama(base, 1)
+    more = np.concatenate([tuned.arrays[name], np.ones((3, base.shape.hidden), np.float32)])
+    shape = replace(base.shape, vocab=base.shape.vocab + 3)
+    for folder, model in (
+        ("a", base),
+        ("b", tuned),
+        ("longer", TinyLlama(shape, dict(tuned.arrays) | {name: more})),
+    ):
+        model.save(tmp_path / folder)
+    a, b, longer = (str(tmp_path / folder) for folder in ("a", "b", "longer"))
+    found, plain = diff_models(a, longer, a), diff_models(a, b, a)
+    assert found.totals == plain.totals and not plain.notes
+    assert found.notes == (
+        f"{longer}: the last 3 rows of embedding and head have no counterpart and are not "
+        "compared.",
+    )
+    assert diff_models(longer, a).totals[0].changed == plain.totals[0].changed
+
+
+def test_rows_of_other_tokens_are_not_compared(tmp_path: Path) -> None:
+    base = random_llama(0)
+    base.save(tmp_path / "a")
+    random_llama(1, replace(base.shape, vocab=base.shape.vocab + 1)).save(tmp_path / "b")
+    for folder, words in (("a", "no yes"), ("b", "yes no")):
+        ids = {word: row for row, word in enumerate(words.split())}
+        (tmp_path / folder / "tokenizer.json").unlink()  # it would say it alone
+        (tmp_path / folder / "vocab.json").write_text(json.dumps(ids), "utf-8")
+    with pytest.raises(IncompatibleCheckpoints, match="row 0 of their embeddings is 'no' in one"):
+        diff_models(str(tmp_path / "a"), str(tmp_path / "b"))
+
+
 def test_a_weight_that_is_no_number_is_named(zoo_env: Path, tmp_path: Path) -> None:
     base = random_llama(0)
     name = "model.layers.1.mlp.up_proj.weight"
@@ -121,7 +156,7 @@ def test_the_command(dppa: Command) -> None:
     assert "layers.0.post_attention_layernorm" in dppa.out
     assert [line.split()[0] for line in lines[-3:]] == ["modules", "other", "all"]
     assert dppa("diff", "zoo:math", "zoo:law", "--json") == 0
-    assert set(dppa.json) == {"first", "second", "base", "modules", "others", "totals"}
+    assert set(dppa.json) == {"first", "second", "base", "modules", "others", "totals", "notes"}
     assert dppa.json["modules"][0]["delta_cosine"] is None
     assert dppa("diff", "zoo:math", "zoo:nothing") == 1
     assert dppa.err.count("\n") == 1

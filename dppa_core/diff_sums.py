@@ -1,0 +1,95 @@
+"""Sums over the elements of two tensors and their base: what every distance is made of.
+
+Every sum is made in float64, in an order that no number of workers changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Counts and sums over the elements of tensors a and b, and of a base c where there is one."""
+
+    numel: int = 0
+    changed: int = 0
+    """Elements of other values."""
+    both: int = 0
+    """Elements that both deltas change."""
+    agreeing: int = 0
+    """Of those, elements that both change in the same direction."""
+    difference: float = 0.0
+    """Σ (b - a)²"""
+    first: float = 0.0
+    """Σ a²"""
+    second: float = 0.0
+    """Σ b²"""
+    product: float = 0.0
+    """Σ a·b"""
+    first_delta: float = 0.0
+    """Σ (a - c)²"""
+    second_delta: float = 0.0
+    """Σ (b - c)²"""
+    delta_product: float = 0.0
+    """Σ (a - c)·(b - c)"""
+    first_changed: int = 0
+    """Elements that the first delta changes."""
+    second_changed: int = 0
+    """Elements that the second delta changes."""
+    base: float = 0.0
+    """Σ c²"""
+
+
+def sum_chunk(
+    a: Float64[ndarray, " n"],
+    b: Float64[ndarray, " n"],
+    c: Float64[ndarray, " n"] | None = None,
+) -> Sums:
+    """The sums over one chunk of two tensors and their base."""
+    with np.errstate(invalid="ignore"):  # what is not finite is found by the caller, and named
+        change = b - a
+        found: dict[str, Any] = {
+            "numel": a.size,
+            "changed": int(np.count_nonzero(change)),
+            "difference": _dot(change, change),
+            "first": _dot(a, a),
+            "second": _dot(b, b),
+            "product": _dot(a, b),
+        }
+        if c is not None:
+            one, other = a - c, b - c
+            products = one * other  # no product of two float32 is too small for a float64
+            found |= {
+                "first_delta": _dot(one, one),
+                "second_delta": _dot(other, other),
+                "delta_product": float(products.sum()),
+                "both": int(np.count_nonzero(products)),
+                "agreeing": int(np.count_nonzero(products > 0)),
+                "first_changed": int(np.count_nonzero(one)),
+                "second_changed": int(np.count_nonzero(other)),
+                "base": _dot(c, c),
+            }
+    return Sums(**found)
+
+
+def _dot(one: Float64[ndarray, " n"], other: Float64[ndarray, " n"]) -> float:
+    """numpy's own pairwise sum: a BLAS would add in another order with more threads."""
+    return float((one * other).sum())
+
+
+def total(parts: Iterable[Sums]) -> Sums:
+    """The sums over all elements of several parts."""
+    parts = tuple(parts)
+    values: dict[str, Any] = {}
+    for field in fields(Sums):
+        column = [getattr(part, field.name) for part in parts]
+        values[field.name] = math.fsum(column) if isinstance(field.default, float) else sum(column)
+    return Sums(**values)
