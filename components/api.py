@@ -35,6 +35,8 @@ PUBLIC_SECONDS = 120.0
 TOKENS_PER_HOUR = 30_000
 MOST_QUESTIONS = 400
 LONGEST_QUESTION = 2000
+LONGEST_ADDRESS = 200
+"""Characters of it that tell callers apart."""
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
@@ -251,4 +253,10 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
 
 
 def _visitor(request: gr.Request) -> str:
+    """Who asks; of agents, who all come through one session of Gradio's own, from which address.
+
+    A public page stands behind a proxy that adds it: nobody can write all of another one's.
+    """
+    if request.headers.get("x-gradio-user") == "mcp":
+        return f"mcp {request.headers.get('x-forwarded-for', '')[:LONGEST_ADDRESS]}"
     return f"api {request.session_hash}"

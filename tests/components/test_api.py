@@ -42,6 +42,9 @@ class Request:
 
     session_hash = "abc"
 
+    def __init__(self, **headers: str) -> None:
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
 
 ASKED: Any = Request()
 
@@ -157,6 +160,18 @@ def test_domains_numbers_and_kinds_are_checked(outside: Outside) -> None:
     for kind in ("../x", 3, None, ["checkpoint"]):
         with pytest.raises(UnknownName):
             outside.export(RECIPE, kind, ASKED)  # type: ignore[arg-type]
+
+
+def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
+    outside: Outside,
+) -> None:
+    one, other = (
+        Request(x_gradio_user="mcp", x_forwarded_for=address) for address in ("1.2.3.4", "1.2.3.5")
+    )
+    outside._allowance.spend("mcp 1.2.3.4", 30_000)
+    with pytest.raises(OutOfBudget, match="tokens an hour"):
+        outside.chat(RECIPE, "1 + 1?", one)  # type: ignore[arg-type]
+    assert outside.chat(RECIPE, "1 + 1?", other, max_tokens=1) is not None  # type: ignore[arg-type]
 
 
 def test_a_strangers_tokens_and_time_have_an_end(outside: Outside) -> None:
