@@ -35,10 +35,11 @@
   const busy = () => held || dppa.restoring || dppa.activity.see !== "idle";
   const begun = () => dppa.trouble || (dppa.exact && dppa.isCurrent());
   function settle() {
-    if (busy() || (!now && !begun())) { rest(); return; }
-    const next = entry(dppa.stateNow(), now?.slot ?? recall());
-    if (now && next.text === now.text) return;
-    if (now) { push(past, now); future = []; }
+    if (busy() || !now) { rest(); return; }
+    const next = entry(dppa.stateNow(), now.slot);
+    if (next.text === now.text) return;
+    push(past, now);
+    future = [];
     now = next;
     keepSlots();
     told();
@@ -48,7 +49,14 @@
     list.push(step);
     if (list.length > MOST_STEPS) list.shift();
   }
+  // What the page opens with is where the very first step leads back to, however early that is made.
+  function begin() {
+    now = entry(dppa.stateNow(), recall());
+    keepSlots();
+    told();
+  }
   dppa.paint(() => {
+    if (!now && !dppa.restoring && dppa.activity.see === "idle" && begun()) begin();
     const text = dppa.stateText(dppa.stateNow());
     if (text !== seen) { seen = text; rest(); }
   });
