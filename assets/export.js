@@ -48,6 +48,7 @@
     let value = null, asked = "";
     for (const [kind, title, words] of FILES) {
       const found = (files[kind] = row(list, kind, title, words));
+      found.made = html("ul", { class: "made", "data-made-of": kind }, found.item);
       found.make = button(found.buttons, "Make", `Make: ${title}`, () => dppa.makeExport(kind));
     }
     for (const [key, title, words] of TEXTS) {
@@ -72,7 +73,7 @@
       const busy = dppa.activity.export !== "idle";
       for (const [kind, found] of Object.entries(files)) {
         const one = value?.files?.[kind];
-        found.item.hidden = Boolean(value?.files) && !one;
+        found.item.hidden = Boolean(value?.files) && !one && !found.made.hasChildNodes();
         const able = Boolean(one) && !one.reason;
         say(found.size, able ? `${one.size} · about ${one.time}` : one ? "not possible" : "…");
         say(found.note, one?.reason ?? "");
@@ -150,7 +151,8 @@
       return "";
     }
     function item(one) {
-      const li = html("li", { class: "made-row", "data-word": one.word }, list);
+      const place = document.querySelector(`#export [data-made-of="${CSS.escape(one.kind)}"]`) ?? list;
+      const li = html("li", { class: "made-row", "data-word": one.word }, place);
       html("a", { class: "made-link", href: one.address, download: one.name }, li, one.name);
       html("span", { class: "take-size" }, li, one.size);
       const about = html("p", { class: "how" }, li, `Can be fetched for ${within(one.seconds)}. SHA-256 `);
@@ -172,7 +174,7 @@
       const key = JSON.stringify(value?.rows ?? []);
       if (key === built) return;
       built = key;
-      list.replaceChildren();
+      for (const row of document.querySelectorAll("#export-pane .made-row")) row.remove();
       for (const one of value?.rows ?? []) item(one);
     }
     function take(next) {

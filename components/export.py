@@ -66,6 +66,7 @@ def made_value(offers: tuple[Offer, ...], state: str, **more: Any) -> dict[str, 
     rows = [
         {
             "word": one.word,
+            "kind": _kind(one.name),
             "address": address_of(one.word),
             "name": one.name,
             "size": in_bytes(one.nbytes),
@@ -76,6 +77,12 @@ def made_value(offers: tuple[Offer, ...], state: str, **more: Any) -> dict[str, 
         for one in offers
     ]
     return {"state": state, "rows": rows, **more}
+
+
+def _kind(name: str) -> str:
+    """What a file is, by its name: its link stands where it was asked for."""
+    endings = {"-packs.zip": "packs", "-report.html": "report"}
+    return next((kind for end, kind in endings.items() if name.endswith(end)), "checkpoint")
 
 
 def make_events(

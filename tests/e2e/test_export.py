@@ -26,7 +26,7 @@ def open_export(studio: Studio) -> None:
 def make(studio: Studio, kind: str, folder: Path) -> Path:
     """Make a file and fetch it as a person does."""
     studio.page.locator(f'.take-row[data-kind="{kind}"] button', has_text="Make").click()
-    link = studio.page.locator(".made-link").first
+    link = studio.page.locator(f'.take-row[data-kind="{kind}"] .made-link').first
     link.wait_for()
     with studio.page.expect_download() as waited:
         link.click()
