@@ -16,6 +16,7 @@
       redraw: () => paint(),
       forget: () => {
         for (const { id } of value.turns) forgotten.add(id);
+        dppa.stops("chat");
         take({ order: [], turns: [], activity: "idle" });
         document.querySelector("#prompt textarea")?.focus();
         trigger("forget");
@@ -123,21 +124,24 @@
 
   // The box takes no more than so many characters: whoever comes near is told, as well as whoever went over.
   const counted = (number) => number.toLocaleString("en");
+  const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "] };
+  const BOX = Object.keys(BOXES).map((id) => `#${id} textarea`).join(", ");
   let over = false;
   document.addEventListener("paste", (event) => {
     const box = event.target;
-    if (!box.matches?.("#prompt textarea")) return;
+    if (!box.matches?.(BOX)) return;
     const pasted = (event.clipboardData?.getData("text") ?? "").replace(/\r\n/g, "\n");
     over = box.value.length - (box.selectionEnd - box.selectionStart) + pasted.length > box.maxLength;
   });
   document.addEventListener("input", (event) => {
     const box = event.target;
-    if (!box.matches?.("#prompt textarea")) return;
+    if (!box.matches?.(BOX)) return;
     const full = box.value.length >= box.maxLength;
     const end = !full ? "" : over ? ": the rest was cut" : ": more is cut";
     over = false;
     const near = box.value.length >= 0.9 * box.maxLength;
-    say(document.getElementById("prompt-length"), near ? `${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
+    const [place, name] = BOXES[box.closest("[id]:not(textarea)").id];
+    say(document.getElementById(place), near ? `${name}${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
   });
 
   dppa.part("examples", ({ host, get, trigger }) => {

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls, activity_script, queued
+from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
 from components.live import live, pack, static
 from components.notices import show_errors
 from components.running import IDLE, stopped_value, stream_run
@@ -61,6 +61,10 @@ def build_attribution() -> AttributionView:
             max_lines=4,
             max_length=LONGEST_TEXT,
             elem_id="attribution-answer",
+        )
+        static(
+            '<p class="how"><output id="attribution-length" aria-live="polite"></output></p>',
+            "attribution-hint",
         )
         by = gr.Radio(
             [("one layer at a time", "layer"), ("one module at a time", "module")],
@@ -172,12 +176,11 @@ def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) 
         outputs=[view.plot],
         concurrency_id="model",
         concurrency_limit=1,
-        trigger_mode="once",
+        trigger_mode="always_last",
         **queued(view.place),
     )
-    idle = activity_script("attribution", "idle")
-    running.failure(None, js=idle, **PRIVATE)
-    view.stop.click(None, js=idle, **PRIVATE)
+    running.failure(None, js=ended_script("attribution"), **PRIVATE)
+    view.stop.click(None, js=activity_script("attribution", "idle"), **PRIVATE)
     view.stop.click(
         on_cancel,
         inputs={view.plot},

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script, queued
+from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
 from components.live import live, pack, static
 from components.notices import show_errors
 from components.running import IDLE, stopped_value, stream_run
@@ -215,12 +215,11 @@ def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
         outputs=[view.plot],
         concurrency_id="model",
         concurrency_limit=1,
-        trigger_mode="once",
+        trigger_mode="always_last",
         **queued(view.place),
     )
-    idle = activity_script("compare", "idle")
-    running.failure(None, js=idle, **PRIVATE)
-    view.stop.click(None, js=idle, **PRIVATE)
+    running.failure(None, js=ended_script("compare"), **PRIVATE)
+    view.stop.click(None, js=activity_script("compare", "idle"), **PRIVATE)
     view.stop.click(
         on_cancel_comparison,
         inputs={view.plot},

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script, queued
+from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
 from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session import Session
@@ -236,10 +236,10 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
         outputs=[view.table],
         concurrency_id="model",
         concurrency_limit=1,
-        trigger_mode="once",
+        trigger_mode="always_last",
         **queued(view.place),
     )
-    scoring.failure(None, js=activity_script("score", "idle"), **PRIVATE)
+    scoring.failure(None, js=ended_script("score"), **PRIVATE)
     view.stop.click(None, js=activity_script("score", "idle"), **PRIVATE)
     view.stop.click(
         on_stop,

@@ -48,6 +48,11 @@ def activity_script(part: str, activity: str) -> str:
     return f"() => {{ if ({free}) window.dppa.busy('{part}', '{activity}'); return []; }}"
 
 
+def ended_script(part: str) -> str:
+    """JavaScript for when a run has failed, or was stopped for good (assets/runs.js)."""
+    return f"() => {{ window.dppa.ended('{part}'); return []; }}"
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """The components that say what the merge is."""

@@ -46,6 +46,7 @@ SCRIPTS = (
     "method.js",
     "offer.js",
     "boxes.js",
+    "runs.js",
     "status.js",
     "answers.js",
     "votes.js",

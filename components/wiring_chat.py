@@ -10,7 +10,7 @@ import gradio as gr
 from components.answering import stream_turn
 from components.chat import ChatView
 from components.conversation import growing_value, stopped_turns, transcript_value
-from components.forms import PRIVATE, Controls, activity_script, queued
+from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
 from components.live import pack
 from components.notices import show_errors
 from components.question import (
@@ -67,10 +67,10 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio) -> Any:
         outputs=[view.turns, view.recipes, view.transcript],
         concurrency_id="model",
         concurrency_limit=1,
-        trigger_mode="once",
+        trigger_mode="always_last",  # the last answer is shown before its run has ended
         **queued(view.place),
     )
-    asking.failure(None, js=activity_script("chat", "idle"), **PRIVATE)
+    asking.failure(None, js=ended_script("chat"), **PRIVATE)
     return asking
 
 

@@ -87,9 +87,7 @@ def test_cancel_ends_the_work_and_keeps_what_was_there(visit: Visit, width: int)
     wait_state(page, "stopped")
     assert page.locator("#attribution-bars rect.bar").count() == 7, "the first result stays"
     page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
-    # The work itself has ended: the next question is answered, and nothing late arrives.
-    page.wait_for_timeout(2000)  # until Gradio has heard of it, it takes no further click
-    ask(page)
+    ask(page)  # at once, while Gradio still ends the run that was stopped
     wait_state(page, "done")
     expect(page.locator("#attribution .standing")).to_have_text("")
 
@@ -127,6 +125,11 @@ def test_the_last_question_of_the_chat_can_be_taken(studio: Studio) -> None:
 def test_nothing_is_measured_without_a_question(visit: Visit) -> None:
     studio = visit()
     page = open_view(studio)
+    page.locator("#attribution-prompt textarea").fill("x" * 2000)
+    length = page.locator("#attribution-length")
+    expect(length).to_have_text("Question: 2,000 of 2,000 characters: more is cut")
+    page.locator("#attribution-prompt textarea").fill("")
+    expect(length).to_have_text("")
     page.locator("#attribution-run").click()
     expect(page.locator(".toast-body")).to_contain_text("The question has 0 characters")
     page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")

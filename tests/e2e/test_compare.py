@@ -94,3 +94,15 @@ def test_it_can_be_cancelled_and_bad_choices_are_refused(studio: Studio) -> None
     page.locator("#compare-run").click()
     expect(page.locator(".toast-body")).to_contain_text("You chose math twice")
     assert json.loads(page.evaluate("() => JSON.stringify(window.dppa.activity.compare)")) == "idle"
+    studio.open_pane("score")  # so that a comparison has to wait
+    page.locator("#score-run").click()
+    page.locator('#status [data-activity="scoring"]').first.wait_for(state="attached")
+    page.locator("#compare-second").select_option("zoo:law")
+    page.locator("#compare-run").click()
+    standing = page.locator("#compare .standing")
+    expect(standing).to_contain_text("waiting")
+    page.locator("#compare-stop").click()
+    expect(standing).not_to_contain_text("waiting")
+    page.locator("#score-stop").click()
+    page.locator("#compare-run").click()  # at once: nothing of it is lost
+    wait_state(page, "done")

@@ -1,0 +1,48 @@
+// The buttons that start long work, and those that stop it. While Gradio still ends what was stopped it
+// drops a click without a word, and takes what it starts then for the old run: such a click waits here.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const RUNS = [ // part, what starts it, what stops it
+    ["chat", "send", "stop"],
+    ["score", "score-run", "score-stop"],
+    ["compare", "compare-run", "compare-stop"],
+    ["attribution", "attribution-run", "attribution-stop"],
+  ];
+  const ending = new Set(), again = new Set(); // parts
+  const busy = (part) => (dppa.activity[part] ?? "idle") !== "idle";
+  function hold(event) {
+    event.stopImmediatePropagation();
+    event.preventDefault();
+  }
+  // One press starts one run: the next ones count again once it has ended.
+  function start(part, event) {
+    if (busy(part)) hold(event);
+    else if (ending.has(part)) { again.add(part); hold(event); }
+    if (!busy(part)) dppa.busy(part, "waiting");
+  }
+  function stop(part, event) {
+    again.delete(part);
+    if (ending.has(part)) { hold(event); dppa.busy(part, "idle"); }
+    else if (busy(part)) ending.add(part);
+  }
+  dppa.stops = (part) => { again.delete(part); if (busy(part)) ending.add(part); };
+  // A run failed, or has been stopped for good.
+  dppa.ended = (part) => {
+    ending.delete(part);
+    if (busy(part)) dppa.busy(part, "idle");
+    if (!again.delete(part)) return;
+    const [, run] = RUNS.find(([name]) => name === part);
+    document.getElementById(run)?.click();
+  };
+
+  // Before Gradio hears of it.
+  window.addEventListener("click", (event) => {
+    const id = event.target.closest?.("button")?.id;
+    const found = id && RUNS.find((one) => one.includes(id, 1));
+    if (found) (id === found[1] ? start : stop)(found[0], event);
+  }, true);
+  window.addEventListener("keypress", (event) => {
+    if (event.key === "Enter" && event.shiftKey && event.target.matches?.("#prompt textarea")) start("chat", event);
+  }, true);
+})();

@@ -1,0 +1,82 @@
+"""Scripts of the page by themselves, in a browser without a server."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.server import ROOT
+
+BUTTONS = """
+<button id="send">Send</button><button id="stop">Stop</button>
+<script>
+  const dppa = window.dppa = { activity: { chat: "idle" } };
+  dppa.busy = (part, activity) => { dppa.activity[part] = activity; };
+  window.heard = [];
+  for (const id of ["send", "stop"]) {  // as Gradio does
+    document.getElementById(id).onclick = () => {
+      window.heard.push(id);
+      if (id === "stop") dppa.busy("chat", "idle");
+    };
+  }
+</script>
+"""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def load(page: Page, name: str, dppa: str) -> None:
+    """Run a script where `window.dppa` is what an expression gives."""
+    page.evaluate(f"() => {{ window.dppa = {dppa}; }}")
+    page.add_script_tag(path=str(ROOT / "assets" / f"{name}.js"))
+
+
+def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
+    page.set_content(BUTTONS)
+    load(page, "runs", "window.dppa")
+    heard = lambda: page.evaluate("() => window.heard.splice(0)")  # noqa: E731
+    activity = lambda: page.evaluate("() => window.dppa.activity.chat")  # noqa: E731
+    press = lambda name: page.evaluate(f"() => document.getElementById('{name}').click()")  # noqa: E731
+    end = "() => window.dppa.ended('chat')"
+
+    press("send")
+    press("send")
+    assert heard() == ["send"] and activity() == "waiting"  # a double click asks once
+    press("stop")
+    press("send")
+    assert heard() == ["stop"] and activity() == "waiting"  # Gradio would drop it
+    page.evaluate(end)
+    assert heard() == ["send"] and activity() == "waiting"
+    press("stop")
+    press("send")
+    press("stop")
+    page.evaluate(end)
+    assert heard() == ["stop"] and activity() == "idle"  # who stops again wants no answer
+    press("send")
+    page.evaluate(end)  # it failed
+    assert heard() == ["send"] and activity() == "idle"
+
+
+def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
+    state = "paint: (f) => { window.frame = f; }, stateText: JSON.stringify, stateNow: () => now"
+    rest = "exact: {}, isCurrent: () => true, activity: { see: 'idle' }, redraw() {}, restore() {}"
+    page.evaluate("() => { window.now = { rate: 80 }; }")
+    load(page, "history", f"{{ {state}, {rest}, changeOf: () => 'rate' }}")
+    page.evaluate("() => { frame(); window.now = { rate: 70 }; frame(); }")
+    page.wait_for_function("() => dppa.history().back === 'rate'")  # once it rests
+    page.evaluate("() => dppa.undo()")
+    assert page.evaluate("() => dppa.history().state") == {"rate": 80}
+
+
+def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> None:
+    load(page, "levels", "{ shapes: {}, part() {} }")
+    spread = lambda places: page.evaluate("(x) => dppa.spread(x, 300, 48)", places)  # noqa: E731
+    assert spread([50, 150, 250]) == [50, 150, 250]
+    assert spread([100, 110, 120]) == [100, 148, 196]
+    assert spread([280, 290, 297]) == [204, 252, 300]
+    assert spread([]) == []
