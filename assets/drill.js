@@ -231,9 +231,10 @@
     if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
     return `${name} keeps ${percent(cell.kept)} of its changes, ${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
   };
-  dppa.words.readDrill = (view) => view.shows === "plan"
-    ? "Height: share of this matrix's changes of that [size |d|]. Lines: where its own rate cuts, [level] by level."
-    : "Height: share of this matrix's changes of that [size |d|].";
+  dppa.words.readDrill = (view) => {
+    const lines = view.shows === "plan" ? " Lines: where its own rate cuts, [level] by level." : "";
+    return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of them together, ‖D'‖ of what is left.`;
+  };
   dppa.words.own = (view, cell, possible) => {
     if (!cell.modules.length) return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
     if (!possible) return "This method prunes nothing, so no matrix has a rate.";

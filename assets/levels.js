@@ -5,7 +5,16 @@
   const dppa = window.dppa;
   const { html, say, put: write, level } = dppa.shapes;
   const MOST = 3, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
+  const LABEL = 48; // pixels from the middle of one label to that of the next, at least
   const two = (x) => Math.round(x * 100) / 100;
+  // Where labels are written whose places may be too near: in their order, apart, inside where they fit.
+  function spread(places, width, apart) {
+    const found = [];
+    places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
+    for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
+    return found;
+  }
+  dppa.spread = spread;
 
   dppa.part("levels-editor", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();
@@ -21,7 +30,8 @@
     const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(chosen));
     const even = button("level-even", "Evenly", "All bands equally wide", () => apply([], dppa.bands().length, true));
     html("p", { class: "how" }, host, "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete removes it.");
-    let bands = [], handles = [], chosen = 0, dragged = false;
+    let bands = [], handles = [], chosen = 0, dragged = false, width = 0;
+    new ResizeObserver(() => { width = track.clientWidth; dppa.redraw(); }).observe(track);
 
     // Where the inner bands end, even where they are split evenly.
     const ends = () => {
@@ -109,6 +119,7 @@
       const levels = dppa.bands(), now = ends();
       if (bands.length !== levels.length) build(levels.length);
       const all = [0, ...now, 1];
+      const labels = spread(now.map((one) => one * width), width, LABEL);
       bands.forEach((band, k) => { band.style.left = `${100 * all[k]}%`; band.style.width = `${100 * (all[k + 1] - all[k])}%`; });
       handles.forEach((handle, k) => {
         handle.style.left = `${100 * now[k]}%`;
@@ -116,6 +127,7 @@
         write(handle, "aria-valuenow", Math.round(100 * now[k]));
         write(handle, "aria-valuetext", `${level(levels[k])}, after ${Math.round(100 * now[k])} % of what is kept`);
         say(handle.firstChild, level(levels[k]));
+        handle.firstChild.style.marginLeft = `${Math.round(2 * (labels[k] - now[k] * width))}px`; // centred: half of it moves
       });
       write(add, "aria-disabled", now.length >= MOST);
       write(drop, "aria-disabled", now.length === 0);

@@ -2,7 +2,18 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say } = dppa.shapes;
+  const { html, say, level } = dppa.shapes;
+
+  // What the rate means, in the words beside the slider.
+  function stays() {
+    const rate = dppa.rate(), drops = `At ${level(rate)}`;
+    if (rate === 0) return `${drops} all of them stay.`;
+    return dppa.shows() === "random" ? `${drops} any ${level(1 - rate)} stay.` : `${drops} the strongest ${level(1 - rate)} stay.`;
+  }
+  dppa.paint(() => {
+    const text = stays();
+    for (const place of document.querySelectorAll("#rate em, .explain .stays")) say(place, text);
+  });
 
   dppa.part("overrides", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();

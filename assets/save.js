@@ -5,6 +5,7 @@
   const dppa = window.dppa;
   const { html } = dppa.shapes;
   const SPACE = "http://www.w3.org/2000/svg";
+  const MARK = 20; // pixels for the mark of a legend
   const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one of the page
 
   // --- colours and styles, resolved -------------------------------------------------------------
@@ -21,12 +22,18 @@
     }
     return known.get(colour);
   }
+  const patternOf = (value) => {
+    const id = /^url\("?#([\w-]+)"?\)/.exec(value)?.[1];
+    return id && document.getElementById(id)?.tagName === "pattern" ? id : "";
+  };
   const COPIED = ["stroke-width", "stroke-dasharray", "text-anchor", "dominant-baseline", "font-size", "font-weight"];
   function dress(source, copy) {
     const style = getComputedStyle(source);
     if (style.display === "none" || style.visibility === "hidden") { copy.remove(); return; }
     for (const name of ["fill", "stroke"]) {
       const value = style[name];
+      const pattern = patternOf(value);
+      if (pattern) { copy.setAttribute(name, `url(#${pattern})`); continue; }
       if (value === "none" || value.startsWith("url")) { copy.setAttribute(name, "none"); continue; }
       const [colour, alpha] = plain(value);
       copy.setAttribute(name, colour);
@@ -59,6 +66,28 @@
     for (const bubble of copy.querySelectorAll(".meaning")) bubble.remove();
     return copy.textContent.trim();
   }
+  // The marks of a legend and their words, in lines as wide as the plot; gives where they end.
+  function legend(svg, list, top, width) {
+    let x = 0, y = top;
+    for (const item of list?.children ?? []) {
+      const [mark, text] = item.children, style = getComputedStyle(text), size = parseFloat(style.fontSize);
+      brush.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+      const room = MARK + brush.measureText(text.textContent).width + 14;
+      if (x > 0 && x + room > width) { x = 0; y += Math.round(size * 1.5); }
+      const copy = mark.cloneNode(true);
+      dress(mark, copy);
+      Object.entries({ x: EDGE + x, y: y + 2 }).forEach(([name, value]) => copy.setAttribute(name, value));
+      svg.appendChild(copy);
+      const said = document.createElementNS(SPACE, "text");
+      Object.entries({ x: EDGE + x + MARK, y: y + size, fill: plain(style.color)[0], "font-size": `${size}px`, "font-family": style.fontFamily })
+        .forEach(([name, value]) => said.setAttribute(name, value));
+      said.textContent = text.textContent;
+      svg.appendChild(said);
+      x += room;
+      if (item === list.lastElementChild) y += Math.round(size * 1.5) + 4;
+    }
+    return y;
+  }
   function picture(box, root) {
     const width = root.clientWidth || +root.getAttribute("width"), height = +root.getAttribute("height");
     const svg = document.createElementNS(SPACE, "svg");
@@ -78,8 +107,11 @@
       y += gap;
     };
     write(box.querySelector(".plot-title"), 8);
+    y = legend(svg, box.querySelector(":scope > .legend"), y, width);
     const copy = root.cloneNode(true);
     dress(root, copy);
+    const patterns = copy.querySelectorAll("pattern");
+    root.querySelectorAll("pattern").forEach((one, i) => [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
     for (const name of ["id", "role", "aria-label"]) copy.removeAttribute(name);
     Object.entries({ x: EDGE, y, width, height, overflow: "visible" }).forEach(([name, value]) => copy.setAttribute(name, value));
     svg.appendChild(copy);

@@ -166,7 +166,7 @@
     const amplified = Math.abs(all.after - all.before) < 0.005 ? "" : ` (amplified ${percent(all.after)})`;
     say(part.title, view.shows === "whole" ? `${who} changed ${percent(all.kept)} of its weights, and all of it stays`
       : `${percent(all.kept)} of ${who}'s weights keep a change, ${percent(all.before)} as long as the whole one${amplified}`);
-    say(part.how, `One bar per layer, all matrices together above. Circle: length of what is left, before (open) and after factors (filled); dashed: as long as the whole change.`);
+    dppa.explain(part.how, "One bar per layer, all matrices together above. Circle: [length] of what is left, ‖D'‖, by that of the whole change, ‖D‖, before (open) and after factors (filled); dashed: as long as the whole change.");
     const found = dppa.losses(), staged = dppa.staged() || view.shows !== "plan";
     const counting = dppa.activity.losses === "counting";
     part.button.hidden = staged || found !== null || counting || view.numel <= AT_ONCE;

@@ -9,6 +9,7 @@
     significance: "How much a matrix matters, judged by its outliers: the larger their share, the more of it is kept.",
     outliers: "Changes much larger than the others: above a multiple of the mean that is set under Advanced.",
     energy: "The sum of the squared changes. A few large changes hold most of it.",
+    length: "Of a whole matrix: the root of the sum of its squared entries, written ‖ ‖. d is the change, W the base's weights, so ‖d‖/‖W‖ says by what part of its size a matrix moved. D' is what is left of the change D.",
     "|d|": "d is a change: an entry of the domain model minus the same entry of the base. |d| is its size without the sign.",
     "Fisher information": "How strongly the model's answers would change with this weight: the mean squared gradient on questions of its domain.",
     "opposite signs": "One model makes this weight larger, the other smaller: merged, they take from each other. Two models without anything in common would do so in half of all. A negative coefficient turns a model's signs round.",

@@ -28,7 +28,8 @@
     const rates = new Map(dppa.held());
     let all = 0, held = 0;
     for (const cell of cells) {
-      const own = cell.modules.map((name) => rates.get(name)).filter((rate) => rate !== undefined);
+      cell.rates = cell.modules.map((name) => rates.get(name));
+      const own = cell.rates.filter((rate) => rate !== undefined);
       cell.marked = own.length > 0;
       cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0] : null;
       all += cell.numel;
@@ -71,9 +72,15 @@
     const step = at(low) - at(high);
     return (low + (step > 0 ? (at(low) - density) / step : 0)) / (table.count - 1);
   }
+  // What is drawn keeps the share that its rate says: a matrix's own, or the common one.
+  const drawn = (cell, level) => {
+    const all = cell.rates.length || 1;
+    const own = cell.rates.filter((rate) => rate !== undefined);
+    return 1 - (own.reduce((sum, rate) => sum + rate, 0) + (all - own.length) * level) / all;
+  };
   // Of every level of a view: [kept share, energy] of a cell, those of the levels before included.
   dppa.levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((one, k) => (shows === "random"
-    ? [1 - one, 1 - one] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
+    ? [drawn(cell, one), drawn(cell, one)] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
   // Of every partition of a cell: [kept share, energy] between its level and the one before.
   dppa.partitionsOf = (view, cell) => {
     const found = dppa.levelsOf(view, cell);
@@ -120,7 +127,7 @@
     for (const cell of cells) {
       const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
       const pair = known?.get(`${cell.layer}/${cell.kind}`)
-        ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1]) : [1 - rate, 1 - rate]);
+        ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1]) : [drawn(cell, rate), drawn(cell, rate)]);
       cell.kept = shows === "whole" ? changed : pair[0];
       cell.energy = pair[1];
       cell.changed = changed;
@@ -164,8 +171,8 @@
   // What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
   function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
     if (shows === "plan" || shows === "random") {
-      const even = (level) => table.layers.map(() => 1 - level);
-      const bands = plan?.bands ?? levels.map((level, k) => (shows === "random" ? even(level) : bandAt(table, cells, level, levels[levels.length - 1], rates[k])));
+      const last = levels[levels.length - 1];
+      const bands = plan?.bands ?? levels.map((level, k) => keptByLayer(table, cells, (cell) => (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
       return { bands, middle: share, axis: "share of the layer's changes kept" };
     }
     const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
@@ -178,10 +185,10 @@
     const total = sizes.reduce((a, b) => a + b, 0) || 1;
     return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
   }
-  function bandAt(table, cells, level, last, others) {
+  function keptByLayer(table, cells, share) {
     const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
     for (const cell of cells) {
-      kept[cell.l] += lookUp(table, cell, level, last, others)[0] * cell.numel;
+      kept[cell.l] += share(cell) * cell.numel;
       all[cell.l] += cell.numel;
     }
     return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));

@@ -151,7 +151,8 @@
   // --- how to read the plots ------------------------------------------------------------------
   function readHeatmap({ quantity, shows, changed, pruned }) {
     if (dppa.isPair(quantity)) return `${dppa.QUANTITIES[quantity].how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
-    const bar = shows !== "whole" ? " Bar: share kept." : changed !== null ? " Bar: share changed." : "";
+    const moves = ["density", "rate", "energy"].includes(quantity);
+    const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null ? " Bar: share changed." : "";
     return `${dppa.QUANTITIES[quantity].how}${bar}`;
   }
   function readLayers({ shows, changed }) {
@@ -202,7 +203,7 @@
     },
     relative: {
       title: "relative change ‖d‖/‖W‖", unit: "‖d‖ / ‖W‖: size of the change by that of the weights", text: percent1,
-      how: "Colour, number: root of a matrix's summed squared changes, by the same of the base's weights.",
+      how: "Colour, number: [length ‖d‖] of a matrix's change, by that of the base's weights, ‖W‖.",
     },
     overlap: {
       title: "overlap with others", unit: "share that both keep", text: percent,

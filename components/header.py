@@ -29,7 +29,7 @@ PANES = (
 EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
     "<p>Pruning rate (%): share of each model's changes that is dropped. "
-    "At 80 % the strongest fifth stays.</p>"
+    '<span class="stays">At 80 % the strongest 20 % stay.</span></p>'
     "<p>Factor (×): multiplies the changes that stay, band by band; "
     "amplifying brings a pruned model back.</p></details>"
 )

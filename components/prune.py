@@ -42,7 +42,7 @@ def build_rate(session: Session) -> gr.Slider:
         value=round(session.rate * 100),
         step=1,
         label="Pruning rate (%)",
-        info="Share of each model's changes that is dropped. At 80 % the strongest fifth stays.",
+        info="Share of each model's changes that is dropped. _At 80 % the strongest 20 % stay._",
         elem_id="rate",
         buttons=[],
     )

@@ -69,8 +69,15 @@ def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     screen.page.add_script_tag(path=str(AXE))
     found = []
-    for pane in ("see", "chat", "score", "export"):
-        screen.open_pane(pane)
+    for pane in ("see", "chat", "score", "export", "all that unfolds"):
+        if pane == "all that unfolds":
+            screen.open_pane("see")
+            screen.open_advanced()  # the levels, as a bar
+            screen.page.locator("#models button.by-layer").first.click()
+            screen.page.locator("#keep").click()  # presets and the recipe
+            screen.page.locator("#keep-panel").wait_for()
+        else:
+            screen.open_pane(pane)
         result = screen.page.evaluate("() => axe.run({resultTypes: ['violations']})")
         for violation in result["violations"]:
             if violation["impact"] in ("serious", "critical"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
+from playwright.sync_api import expect
 
 from components.method_choice import MethodChoice
 from components.presets import first_session
@@ -68,6 +69,11 @@ def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     studio.wait_exact(60)
     assert {round(value, 2) for value in studio.cells().values()} == {0.4}
     assert studio.page.locator("#distribution line.threshold").count() == 0
+    expect(studio.page.locator("#rate em")).to_have_text("At 60\u2009% any 40\u2009% stay.")
+    studio.page.evaluate("() => window.dppa.override('layers.3.mlp.down_proj', 0.25)")
+    studio.wait_exact(60)
+    shown = {place: round(value, 2) for place, value in studio.cells().items()}
+    assert shown.pop((3, "down")) == 0.75 and set(shown.values()) == {0.4}
 
 
 def test_what_a_combination_did_is_shown_once_it_has_merged(studio: Studio) -> None:

@@ -90,6 +90,12 @@ def test_it_follows_the_slider_before_anything_is_counted(studio: Studio) -> Non
     )
     assert kept == pytest.approx(0.6, abs=2e-3)
     assert parts(studio)["all"]["lost"] == 0
+    with studio.page.expect_download() as download:
+        studio.page.locator('#panel-sparsity button[data-save="svg"]').click()
+    drawing = download.value.path().read_text("utf-8")
+    for mark in ("never changed: ", "pruned: ", 'fill="url(#sparsity-pruned)"', "<pattern"):
+        assert mark in drawing, "a picture has its legend, and the hatching of the bars"
+    assert "var(" not in drawing
 
 
 def test_the_way_back_leads_to_a_heatmap_that_follows(studio: Studio) -> None:
