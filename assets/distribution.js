@@ -5,6 +5,7 @@
   const dppa = window.dppa;
   const { svg, put, say, px, percent, level, three } = dppa.shapes;
   const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
+  const LABEL = 44; // pixels for the label of a level, and its distance
 
   dppa.plots.distribution = (root, onZoom) => {
     let built = "", pair = "", domain = null, width = 0, view = null;
@@ -36,7 +37,7 @@
       cuts = view.thresholds.map((_, k) => ({
         spread: svg("rect", { class: "spread", y: TOP, height: FLOOR - TOP }, inside),
         line: svg("line", { class: "threshold", "data-partition": k, y1: 14 + 12 * (k % 2), y2: FLOOR }, inside),
-        text: svg("text", { class: "tick cut", y: 11 + 12 * (k % 2) }, inside),
+        text: svg("text", { class: "tick cut middle", y: 11 + 12 * (k % 2) }, inside),
       }));
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: FLOOR, y2: FLOOR, class: "rule" }, root);
       axis = svg("g", {}, root);
@@ -93,17 +94,25 @@
         const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : dppa.at(kept, b, count, view.levels[k]));
         put(path, "d", steps(stays));
       }
+      const at = (value) => x(Math.max(value, view.table.edges[0]));
+      const places = labelsOf(view.thresholds.map(([, middle]) => at(middle)));
       view.thresholds.forEach(([low, middle, high], k) => {
-        const inside = (value) => x(Math.max(value, view.table.edges[0]));
         const { line, spread, text } = cuts[k];
-        put(line, "x1", px(inside(middle))); put(line, "x2", px(inside(middle)));
-        put(spread, "x", px(inside(low))); put(spread, "width", px(Math.max(inside(high) - inside(low), 0)));
-        // The highest level is written to the right of its line, the others to the left.
-        const left = (k > 0 || inside(middle) > width - 60) && inside(middle) > LEFT + 50;
-        put(text, "x", px(inside(middle) + (left ? -4 : 4)));
-        put(text, "text-anchor", left ? "end" : "start");
+        put(line, "x1", px(at(middle))); put(line, "x2", px(at(middle)));
+        put(spread, "x", px(at(low))); put(spread, "width", px(Math.max(at(high) - at(low), 0)));
+        put(text, "x", px(places[k]));
         say(text, level(view.levels[k]));
       });
+    }
+    // The highest level is written to the right of its line, the others to the left, in two rows; labels of
+    // one row stand side by side.
+    function labelsOf(lines) {
+      const places = lines.map((at, k) => at + ((k > 0 || at > width - 60) && at > LEFT + 50 ? -LABEL / 2 : LABEL / 2));
+      for (const row of [0, 1]) {
+        const those = places.map((_, k) => k).filter((k) => k % 2 === row).reverse(); // from left to right
+        dppa.shapes.spread(those.map((k) => places[k]), width - LABEL / 2, LABEL).forEach((at, i) => { places[those[i]] = at; });
+      }
+      return places;
     }
     function redrawFixed() { put(all, "d", steps(() => 1)); ticks(); }
 

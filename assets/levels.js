@@ -3,18 +3,10 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, put: write, level } = dppa.shapes;
+  const { html, say, put: write, level, spread } = dppa.shapes;
   const MOST = 3, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
   const LABEL = 48; // pixels from the middle of one label to that of the next, at least
   const two = (x) => Math.round(x * 100) / 100;
-  // Where labels are written whose places may be too near: in their order, apart, inside where they fit.
-  function spread(places, width, apart) {
-    const found = [];
-    places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
-    for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
-    return found;
-  }
-  dppa.spread = spread;
 
   dppa.part("levels-editor", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();
@@ -127,7 +119,7 @@
         write(handle, "aria-valuenow", Math.round(100 * now[k]));
         write(handle, "aria-valuetext", `${level(levels[k])}, after ${Math.round(100 * now[k])} % of what is kept`);
         say(handle.firstChild, level(levels[k]));
-        handle.firstChild.style.marginLeft = `${Math.round(2 * (labels[k] - now[k] * width))}px`; // centred: half of it moves
+        handle.firstChild.style.marginLeft = `${Math.round(labels[k] - now[k] * width)}px`;
       });
       write(add, "aria-disabled", now.length >= MOST);
       write(drop, "aria-disabled", now.length === 0);

@@ -77,10 +77,17 @@
   }
   // Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
   const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
+  // Where labels are written whose places may be too near: in their order, apart, inside where they fit.
+  function spread(places, width, apart) {
+    const found = [];
+    places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
+    for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
+    return found;
+  }
   const px = (x) => (Math.round(x * 100) / 100).toString();
 
   dppa.shapes = {
-    THIN, superscript, three, percent, percent1, level, count, amounts, signs, put, say, niceTop, px,
+    THIN, superscript, three, percent, percent1, level, count, amounts, signs, put, say, niceTop, px, spread,
     svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
     html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
   };

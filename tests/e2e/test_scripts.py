@@ -74,8 +74,8 @@ def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
 
 
 def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> None:
-    load(page, "levels", "{ shapes: {}, part() {} }")
-    spread = lambda places: page.evaluate("(x) => dppa.spread(x, 300, 48)", places)  # noqa: E731
+    load(page, "shapes", "{}")
+    spread = lambda places: page.evaluate("(x) => dppa.shapes.spread(x, 300, 48)", places)  # noqa: E731
     assert spread([50, 150, 250]) == [50, 150, 250]
     assert spread([100, 110, 120]) == [100, 148, 196]
     assert spread([280, 290, 297]) == [204, 252, 300]
