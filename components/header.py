@@ -22,6 +22,7 @@ PANES = (
     '<button type="button" data-pane="see" aria-pressed="true">See</button>'
     '<button type="button" data-pane="chat" aria-pressed="false">Chat</button>'
     '<button type="button" data-pane="score" aria-pressed="false">Score</button>'
+    '<button type="button" data-pane="search" aria-pressed="false">Search</button>'
     '<button type="button" data-pane="export" aria-pressed="false">Export</button>'
 )
 

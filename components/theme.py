@@ -19,6 +19,7 @@ STYLES = (
     "tune.css",
     "see.css",
     "export.css",
+    "search.css",
     "views.css",
 )
 SCRIPTS = (
@@ -56,6 +57,7 @@ SCRIPTS = (
     "views.js",
     "compare.js",
     "attribution.js",
+    "search.js",
     "push.js",
     "score.js",
 )

@@ -24,6 +24,7 @@ from components.page import Page
 from components.presets import first_session
 from components.prune import build_advanced, build_overrides, build_rate
 from components.push import build_push, hide_login, wire_push
+from components.search import build_search, wire_search
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
@@ -85,6 +86,9 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             with gr.Column(elem_id="score-pane", elem_classes="pane"):
                 gr.HTML("<h2>Score</h2>", js_on_load=None)
                 score = build_score()
+            with gr.Column(elem_id="search-pane", elem_classes="pane"):
+                gr.HTML("<h2>Search</h2>", js_on_load=None)
+                search = build_search()
             with gr.Column(elem_id="export-pane", elem_classes="pane"):
                 gr.HTML("<h2>Export</h2>", js_on_load=None)
                 export, push = build_export(), build_push(studio)
@@ -103,6 +107,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     )
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
+    wire_search(search, controls, studio)
     wire_export(export, controls, studio, exports)
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)

@@ -77,7 +77,7 @@ def climb(
     *,
     tasks: Sequence[str] | None = None,
     limit: int = ITEMS,
-    state: Path | None = None,
+    state: Path | Memory | None = None,
     watch: Watch | None = None,
     public: bool = False,
 ) -> Climbed:
@@ -91,7 +91,8 @@ def climb(
         ask: Answers questions.
         tasks: The domain of each model; those of the embedded ones where None.
         limit: Search items a domain.
-        state: Where what was scored waits, should the search be stopped.
+        state: Where what was scored waits, should the search be stopped: a file, or a memory made
+            for this very search.
         watch: Told each setting.
         public: Whether only embedded models may be read.
 
@@ -101,7 +102,8 @@ def climb(
     """
     check_climbable(recipe)
     domains = domains_for(recipe, tasks)
-    memory = Memory(state, made_by(recipe, domains, limit, public=public))
+    facts = made_by(recipe, domains, limit, public=public)
+    memory = state if isinstance(state, Memory) else Memory(state, facts)
     own, searches = [], []
     for model, domain in zip(recipe.models, domains, strict=True):
         itself = _remembered(

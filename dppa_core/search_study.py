@@ -42,6 +42,7 @@ def run_study(
     storage: str | optuna.storages.BaseStorage | None = None,
     name: str = "dppa",
     watch: Watch | None = None,
+    known: Watch | None = None,
     stop: Stop | None = None,
     public: bool = False,
 ) -> Studied:
@@ -58,6 +59,7 @@ def run_study(
         storage: Of Optuna: a URL such as sqlite:///study.db, or one that is open; None: in memory.
         name: Of the study in the storage. One that is there is gone on with.
         watch: Told each trial.
+        known: Told each that an earlier run has left.
         stop: Looked at between trials; the study stays.
         public: Whether only embedded models may be read.
 
@@ -73,6 +75,8 @@ def run_study(
     own = {
         domain: ask(Question(model.model, domain, limit=settings.limit)) for domain, model in pairs
     }
+    for one in studied(study, settings, domains).trials if known else ():
+        known(one)
     run = _Run(recipe, settings, ask, domains, own, remembered_profiles(public=public))
     while _finished(study) < settings.trials:
         check(stop)

@@ -70,6 +70,7 @@ SHARED |= {"session_json", "session_levels", "session_state", "curve"}
 SHARED |= {"exports", "export_work", "export_values", "downloads"}
 SHARED |= {"conversation", "question"}
 SHARED |= {"running"}
+SHARED |= {"search_work"}
 SHARED |= {"report", "report_figures"}
 SHARED |= {"session_json", "session_levels", "session_state", "curve", "link"}
 SHARED |= {"presets", "studio", "method_choice", "drawing"}

@@ -1,0 +1,132 @@
+"""The search: the best factors or settings of this merge, on a button; the best is taken over.
+
+Knows sessions and the studio; how it looks is assets/search.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from components.forms import PRIVATE, Controls, activity_script, queued
+from components.live import live, pack, static
+from components.notices import show_errors
+from components.running import stopped_value
+from components.search_work import ITEMS, RANGES, TRIALS, VALUES, read_hunt, stream_hunt
+from components.session_json import parsed
+from components.studio import Recent, Studio
+
+KEPT = 24
+"""Searches whose trials are kept for going on with them."""
+IDLE = {"state": "idle", "id": "", "way": "climb", "trials": [], "result": None}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """The components of the pane."""
+
+    way: gr.Radio
+    limit: gr.Slider
+    vary: gr.CheckboxGroup
+    goals: gr.Radio
+    trials: gr.Slider
+    down: gr.Dropdown
+    across: gr.Dropdown
+    run: gr.Button
+    stop: gr.Button
+    place: gr.HTML
+    plot: gr.HTML
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The controls by the names that `read_hunt` knows."""
+        names = ("way", "limit", "vary", "goals", "trials", "down", "across")
+        return {name: getattr(self, name) for name in names}
+
+
+def build_search() -> SearchView:
+    """How to search, a few choices of that way, the buttons, the plot."""
+    way = gr.Radio(
+        [("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
+        value="climb",
+        label="Search by",
+        info="Climb: the paper's way, one factor after the other, each model alone. Optuna: many "
+        "settings at once. Grid: every pair of two settings.",
+        elem_id="search-way",
+    )
+    with gr.Column(elem_id="search-optuna"):
+        vary = gr.CheckboxGroup(
+            list(RANGES), value=["rate", "factors"], label="Vary", elem_id="search-vary"
+        )
+        goals = gr.Radio(
+            [("what is kept", "retention"), ("what is kept, and fewer parameters", "both")],
+            value="retention",
+            label="Search for",
+            elem_id="search-goals",
+        )
+        trials = gr.Slider(
+            *TRIALS, value=20, step=1, label="Trials", elem_id="search-trials", buttons=[]
+        )
+    with gr.Row(elem_id="search-grid"):
+        sides = list(VALUES)
+        down = gr.Dropdown(sides, value="rate", label="Down", elem_id="search-down")
+        across = gr.Dropdown(sides, value="factor", label="Across", elem_id="search-across")
+    limit = gr.Slider(
+        *ITEMS,
+        value=32,
+        step=8,
+        label="Questions (per domain)",
+        info="Of the search split: none of them is in the test. More take longer and tell "
+        "settings apart that are nearly equal.",
+        elem_id="search-limit",
+        buttons=[],
+    )
+    with gr.Row(elem_classes="buttons"):
+        run = gr.Button("Start", variant="primary", elem_id="search-run")
+        stop = gr.Button("Cancel", elem_id="search-stop")
+    plot = live("search", IDLE)
+    place = static("", "search-place")
+    return SearchView(way, limit, vary, goals, trials, down, across, run, stop, place, plot)
+
+
+def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
+    """Start, Cancel, and which controls a way has."""
+    known = Recent(KEPT)
+
+    @show_errors
+    def on_search(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        given = {name: values[component] for name, component in view.choices.items()}
+        hunt = read_hunt(given, controls.session(values))
+        for value in stream_hunt(hunt, studio, known):
+            yield {view.plot: pack(value)}
+
+    @show_errors
+    def on_search_stop(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
+
+    show = "(way) => { document.body.dataset.search = way; return []; }"
+    view.way.change(None, [view.way], js=show, **PRIVATE)
+    view.run.click(None, js=activity_script("search", "waiting"), **PRIVATE)
+    running = view.run.click(
+        on_search,
+        inputs=controls.inputs | set(view.choices.values()),
+        outputs=[view.plot],
+        concurrency_id="search",  # of its own: nobody's chat waits for a search
+        concurrency_limit=1,
+        trigger_mode="once",
+        **queued(view.place),
+    )
+    idle = activity_script("search", "idle")
+    running.failure(None, js=idle, **PRIVATE)
+    view.stop.click(None, js=idle, **PRIVATE)
+    view.stop.click(
+        on_search_stop,
+        inputs={view.plot},
+        outputs=[view.plot],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )

@@ -1,0 +1,277 @@
+"""A search as the page runs it: checked, bounded, gone on with, told trial by trial.
+
+Knows sessions and the studio's models; no component. assets/search.js draws it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from components.notices import message
+from components.recipe_session import session_from_recipe
+from components.session import Session
+from components.session_state import state_of
+from components.studio import Emit, Recent, Studio
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
+from dppa_core.parameters import check_number
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.search_space import parse_knobs
+
+if TYPE_CHECKING:
+    from dppa_core.search import Trial
+    from dppa_core.search_studied import Tried
+
+WAYS = ("climb", "optuna", "grid")
+RANGES: Mapping[str, str] = {
+    "rate": "rate=0.5:0.95:0.01",
+    "factors": "factors=0:2:0.1",
+    "coefficients": "coefficients=0.3:1.5:0.05",
+    "strength": "strength=0:0.3:0.01",
+    "levels": "levels=1:4",
+    "method": "method=dppa,magnitude,dare,ties",
+}
+"""What Optuna may vary here, and within which ranges."""
+VALUES: Mapping[str, str] = {
+    "rate": "rate=0.6,0.7,0.8,0.9,0.95",
+    "factor": "factor=0.8,1,1.2,1.4,1.6",
+    "factor1": "factor1=0.8,1,1.2,1.4,1.6",
+    "factor2": "factor2=0,0.5,1,1.5,2",
+    "coefficient": "coefficient=0.4,0.6,0.8,1,1.2",
+    "strength": "strength=0,0.04,0.08,0.16,0.3",
+}
+"""What a grid may have on its sides, and at which values."""
+GOALS: Mapping[str, tuple[str, ...]] = {
+    "retention": ("retention",),
+    "both": ("retention", "density"),
+}
+ITEMS, TRIALS = (8, 96), (5, 60)
+PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
+"""Of one run; what it found stays, and the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What is to be searched, checked."""
+
+    session: Session
+    recipe: MergeRecipe
+    way: str
+    limit: int
+    """Search items a domain."""
+    vary: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ("retention",)
+    trials: int = 0
+
+
+def read_hunt(given: Mapping[str, Any], session: Session) -> Hunt:
+    """Check what a handler was given, by the names of the controls.
+
+    Raises:
+        InvalidValue: something that no control offers, or two sides that are one.
+    """
+    way = given["way"]
+    if way not in WAYS:
+        raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")
+    limit = int(check_number("Questions", given["limit"], *ITEMS))
+    recipe, vary, goals, trials = session.recipe(), (), GOALS["retention"], 0
+    if way == "optuna":
+        chosen = given["vary"] if isinstance(given["vary"], list) else []
+        vary = tuple(RANGES[_one_of("Vary", name, RANGES)] for name in chosen)
+        if not vary:
+            raise InvalidValue("Tick at least one setting that the search may vary.")
+        goals = GOALS[_one_of("Search for", given["goals"], GOALS)]
+        trials = int(check_number("Trials", given["trials"], *TRIALS))
+    if way == "grid":
+        sides = [_one_of("A side of the grid", given[key], VALUES) for key in ("down", "across")]
+        if sides[0] == sides[1]:
+            raise InvalidValue(f"A grid has two different settings; both sides are {sides[0]}.")
+        vary = tuple(VALUES[side] for side in sides)
+    if vary:
+        parse_knobs(vary, recipe)
+    return Hunt(session, recipe, way, limit, vary, goals, trials)
+
+
+def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise InvalidValue(f"{what} must be one of {', '.join(known)}; got {shown(value)}.")
+    return value
+
+
+class Bounded:
+    """A stop that sets itself after a time."""
+
+    def __init__(self, stop: Stop, seconds: float) -> None:
+        self._stop, self._until = stop, time.monotonic() + seconds
+
+    @property
+    def overran(self) -> bool:
+        """Whether it was the time that ended the work."""
+        return time.monotonic() >= self._until and not self._stop.is_set()
+
+    def is_set(self) -> bool:
+        """Whether the work should end."""
+        return self._stop.is_set() or time.monotonic() >= self._until
+
+
+def hunted(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+    """Search, or go on with a search; runs in a thread of its own.
+
+    Emits ("standing", what) and ("trial", row).
+
+    Raises:
+        OutOfBudget: it took as long as one run may.
+    """
+    seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
+    bounded = Bounded(stop, seconds)
+    try:
+        if hunt.way == "climb":
+            return _climbed(hunt, studio, known, emit, bounded)
+        return _studied(hunt, studio, known, emit, bounded)
+    except Cancelled as error:
+        if bounded.overran:
+            raise OutOfBudget(
+                f"One run here takes up to {seconds / 60:.0f} minutes. Start goes on from there."
+            ) from error
+        raise
+
+
+def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+    from dppa_core.search_climb import climb, made_by  # noqa: PLC0415  (torch)
+    from dppa_core.search_state import Memory  # noqa: PLC0415
+    from dppa_core.search_trial import asker, domains_for  # noqa: PLC0415
+
+    facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    memory = _kept(known, facts, lambda: Memory(None, facts))
+
+    def watch(model: str, trial: Trial, _before: bool) -> None:
+        band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
+        row = {"model": model, "factors": list(trial.amplification), "band": band}
+        emit(("trial", row | {"score": trial.score}))
+
+    ask = asker(studio.pool(), stop=stop)
+    found = climb(
+        hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
+    )
+    models = found.to_json()["models"]
+    best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
+    return {"best": best, "take": taken_over(hunt.session, found.recipe), "front": []}
+
+
+def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+    from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
+
+    from dppa_core.search_climb import made_by  # noqa: PLC0415  (torch)
+    from dppa_core.search_studied import StudySettings  # noqa: PLC0415
+    from dppa_core.search_study import run_study  # noqa: PLC0415
+    from dppa_core.search_trial import asker, domains_for  # noqa: PLC0415
+
+    knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
+    trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
+    settings = StudySettings(knobs, hunt.goals, trials, hunt.limit, every=every)
+    facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
+    # Coefficients and factors are not in those facts: here they are what stays.
+    facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
+    storage = _kept(known, facts, InMemoryStorage)
+
+    def tell(one: Tried) -> None:
+        emit(("trial", _row(one, hunt.session)))
+
+    found = run_study(
+        hunt.recipe,
+        settings,
+        asker(studio.pool(), stop=stop),
+        storage=storage,
+        watch=tell,
+        known=tell,
+        stop=stop,
+        public=studio.public,
+    )
+    return {
+        "best": _row(found.best, hunt.session),
+        "take": taken_over(hunt.session, found.recipe),
+        "front": list(found.front),
+    }
+
+
+def _kept(known: Recent, facts: Mapping[str, Any], make: Any) -> Any:
+    key = json.dumps(facts, sort_keys=True)
+    found = known.find(key)
+    return known.keep(key, make()) if found is None else found
+
+
+def _row(one: Tried, session: Session) -> dict[str, Any]:
+    from dppa_core.recipe import parse_recipe  # noqa: PLC0415
+
+    take = taken_over(session, parse_recipe(one.recipe)) if one.state == "complete" else None
+    row = one.to_json()
+    names = ("number", "values", "state", "goals", "retentions", "density")
+    return {name: row[name] for name in names} | {"take": take}
+
+
+def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
+    """The state of a session that makes this merge; None where the controls cannot show it.
+
+    Models that are switched off stay in the list, and a coefficient that was not changed stays
+    the number or curve that it is.
+    """
+    try:
+        found = session_from_recipe(recipe, 0)
+    except InvalidValue:
+        return None
+    now = {model.reference: model for model in found.models}
+    weights = {model.model: model.coefficient for model in recipe.models}
+    models = tuple(
+        model
+        if model.reference not in now or model.weight == weights[model.reference]
+        else now[model.reference]
+        for model in session.models
+    )
+    return state_of(replace(found, models=models))
+
+
+def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
+    """Yield what the browser shows, a few times a second, until there is a result.
+
+    Closing it stops the search; what was tried stays for whoever starts the same one again.
+    """
+    knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
+    grid = hunt.way == "grid"
+    sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
+    total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials
+    about = {"id": secrets.token_hex(4), "way": hunt.way, "goals": hunt.goals, "sides": sides}
+    about |= {"limit": hunt.limit, "result": None}
+    trials: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    yield {"state": "running", **about, "trials": [], "done": 0, "total": total, "what": "Starting"}
+    job = studio.start(lambda emit, stop: results.append(hunted(hunt, studio, known, emit, stop)))
+    for batch in job.batches(every=0.3):
+        trials += [event[1] for event in batch if event[0] == "trial"]
+        if batch:
+            standing = {"done": len(trials), "total": total, "what": _what(hunt, trials)}
+            yield {"state": "running", **about, "trials": list(trials), **standing}
+    about["trials"] = trials
+    if isinstance(job.error, Cancelled):
+        yield {"state": "stopped", **about}
+    elif job.error is not None:
+        yield {"state": "failed", **about, "note": message(job.error)}
+    else:
+        yield {"state": "done", **about, "result": results[0]}
+
+
+def _what(hunt: Hunt, trials: list[dict[str, Any]]) -> str:
+    if not trials:
+        return "Starting"
+    last = trials[-1]
+    if hunt.way == "climb":
+        factors = " / ".join(f"{factor:g}" for factor in last["factors"])
+        return f"{len(trials)} settings tried, the last × {factors}"
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in last["values"].items()
+    )

@@ -1,0 +1,137 @@
+"""The search of the page without a browser: what is checked, told, bounded, gone on with."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import components.search_work as search_work
+import dppa_core.search_trial as search_trial
+from components.presets import first_session
+from components.search_work import Bounded, hunted, read_hunt, stream_hunt, taken_over
+from components.session_state import session_from_state
+from components.studio import Recent, Studio
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
+from dppa_core.evaluate import DomainScore
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.search_trial import Question
+from tests.runs.scored import scored
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SESSION = first_session()
+OWN = scored(a=(100, 100))
+Asker = Callable[..., Callable[[Question], DomainScore]]
+
+
+def answered(question: Question) -> DomainScore:
+    """Best at a rate of 0.7 and at factors of 1.1."""
+    if not isinstance(question.target, MergeRecipe):
+        return OWN
+    model = question.target.models[0]
+    away = abs(model.levels[-1] - 0.7) + sum(abs(f - 1.1) for f in model.amplification)
+    return scored(a=(round(100 - 20 * away), 100))
+
+
+@pytest.fixture(autouse=True)
+def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_trial, "asker", lambda pool, stop=None: answered)
+
+
+def given(**changed: Any) -> dict[str, Any]:
+    usual = {"way": "climb", "limit": 16, "vary": ["rate", "factors"], "goals": "retention"}
+    return usual | {"trials": 6, "down": "rate", "across": "factor"} | changed
+
+
+def told(studio: Studio, known: Recent, **changed: Any) -> list[dict[str, Any]]:
+    return list(stream_hunt(read_hunt(given(**changed), SESSION), studio, known))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"way": "luck"}, "climb, optuna, grid; got 'luck'"),
+        ({"limit": 500}, "Questions must be a number from 8 to 96"),
+        ({"way": "optuna", "vary": []}, "Tick at least one"),
+        ({"way": "optuna", "vary": "rate"}, "Tick at least one"),
+        ({"way": "optuna", "vary": ["seed"]}, "Vary must be one of .* got 'seed'"),
+        ({"way": "optuna", "trials": 10_000}, "Trials must be a number from 5 to 60"),
+        ({"way": "optuna", "goals": "speed"}, "Search for must be one of"),
+        ({"way": "grid", "across": "rate"}, "both sides are rate"),
+        ({"way": "grid", "down": ["rate"]}, "A side of the grid must be one of"),
+    ],
+)
+def test_what_a_browser_sends_is_checked(changed: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        read_hunt(given(**changed), SESSION)
+
+
+def test_a_climb_tells_every_factor_and_what_it_found(studio: Studio) -> None:
+    *running, last = told(studio, Recent(4))
+    assert {value["state"] for value in running} == {"running"} and last["state"] == "done"
+    assert [(t["model"], t["band"]) for t in last["trials"][:2]] == [("zoo:math", 0)] * 2
+    assert all(one["factors"] == [1.1, 1.1] for one in last["result"]["best"])
+    recipe = session_from_state(last["result"]["take"]).recipe()
+    assert {model.amplification for model in recipe.models} == {(1.1, 1.1)}
+
+
+def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio) -> None:
+    last = told(studio, Recent(4), way="grid")[-1]
+    assert [side["name"] for side in last["sides"]] == ["rate", "factor"]
+    assert len(last["trials"]) == 25 and {t["state"] for t in last["trials"]} == {"complete"}
+    for trial in (last["trials"][3], last["trials"][24]):
+        session = session_from_state(trial["take"])
+        assert session.rate == pytest.approx(trial["values"]["rate"])
+        assert set(session.factors) == {trial["values"]["factor"]}
+    assert last["result"]["best"]["values"]["rate"] == 0.7
+
+
+def test_a_search_goes_on_where_it_was_and_repeats_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, asked = Recent(4), []
+
+    def counted(question: Question) -> DomainScore:
+        asked.append(question)
+        if len(asked) == 14:
+            raise Cancelled("Stopped.")
+        return answered(question)
+
+    monkeypatch.setattr(search_trial, "asker", lambda pool, stop=None: counted)
+    stopped = told(studio, known, way="optuna", trials=8, goals="both")[-1]
+    assert stopped["state"] == "stopped" and 0 < len(stopped["trials"]) < 8
+    last = told(studio, known, way="optuna", trials=8, goals="both")[-1]
+    assert last["state"] == "done" and len(last["trials"]) == 8
+    assert last["trials"][: len(stopped["trials"])] == stopped["trials"]
+    assert set(last["result"]["front"]) <= {one["number"] for one in last["trials"]}
+    before = len(asked)
+    assert told(studio, known, way="optuna", trials=8, goals="both")[-1]["trials"] == last["trials"]
+    assert not [q for q in asked[before:] if isinstance(q.target, MergeRecipe)]
+
+
+def test_one_run_ends_after_a_time_and_says_how_to_go_on(
+    zoo_env: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_work, "PUBLIC_SECONDS", 0.0)
+    hunt = read_hunt(given(way="optuna"), SESSION)
+    with pytest.raises(OutOfBudget, match="Start goes on"):
+        hunted(hunt, Studio(public=True), Recent(4), lambda event: None, threading.Event())
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        hunted(hunt, Studio(public=False), Recent(4), lambda event: None, stop)
+    assert Bounded(stop, 60).is_set() and not Bounded(threading.Event(), 60).is_set()
+
+
+def test_what_is_taken_over_is_that_merge_and_models_that_are_off_stay() -> None:
+    first, *others = SESSION.models
+    session = replace(SESSION, models=(replace(first, on=False), *others))
+    recipe = session.recipe()
+    factors = tuple(replace(model, amplification=(1.3, 0.5)) for model in recipe.models)
+    wanted = replace(recipe, models=factors)
+    found = session_from_state(taken_over(session, wanted))
+    assert recipe_hash(found.recipe()) == recipe_hash(wanted)
+    assert [model.reference for model in found.models] == [m.reference for m in session.models]
+    assert taken_over(session, replace(wanted, seed=3)) is None
