@@ -84,6 +84,7 @@
         svg("circle", { class: "mark-trial", cx: px(points[i][0]), cy: px(points[i][1]), r: 4.5, fill: colour }, g);
         svg("title", {}, g, `${named(model)} × ${trial.factors.map(plain).join(" / ")}: ${percent(trial.score)}`);
       });
+      if (lines.has(`${model}/${band + 1}`)) continue; // one name for each model, at its last line
       const [x, y] = points[points.length - 1];
       svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(y - 7), class: "tick" }, root, named(model));
     }
@@ -148,6 +149,7 @@
   }
 
   dppa.part("search", ({ host, get, watch }) => {
+    document.body.dataset.search ??= "climb";
     host.replaceChildren();
     const runs = dppa.runs(host, "search", { label: "Searching", idle: IDLE });
     const box = html("section", { class: "plot plot-search" }, host);
@@ -209,7 +211,8 @@
       return `Found: ${found.join("; ")}. Score what you take over: the test asks other questions.`;
     }
     function accept(next) {
-      if (!next || !Array.isArray(next.trials) || !runs.take(next)) return;
+      // What was tried before Cancel stays: to the words of a run that is a result.
+      if (!next || !Array.isArray(next.trials) || !runs.take({ ...next, result: next.result ?? next.trials[0] })) return;
       value = next;
       put(host, "data-trials", value.trials.length);
       box.hidden = saves.hidden = value.trials.length === 0;

@@ -7,12 +7,12 @@ import gradio as gr
 from components.amplify import build_amplify
 from components.api import add_api
 from components.attribution import build_attribution, wire_attribution
-from components.chat import build_chat
+from components.chat import ChatView, build_chat
 from components.compare import build_compare, wire_compare
 from components.conflict import build_conflict
 from components.drill import build_drill
-from components.evaluate import build_score, wire_score
-from components.export import build_export, wire_export
+from components.evaluate import ScoreView, build_score, wire_score
+from components.export import ExportView, build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
 from components.forms import Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title
@@ -23,8 +23,8 @@ from components.offer import build_offer
 from components.page import Page
 from components.presets import first_session
 from components.prune import build_advanced, build_overrides, build_rate
-from components.push import build_push, hide_login, wire_push
-from components.search import build_search, wire_search
+from components.push import PushView, build_push, hide_login, wire_push
+from components.search import SearchView, build_search, wire_search
 from components.see import build_see
 from components.serving import is_public, start
 from components.session import Session
@@ -80,18 +80,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             losses = build_losses()
         with gr.Column(elem_id="side-column"):
             build_panes()
-            with gr.Column(elem_id="chat-pane", elem_classes="pane"):
-                gr.HTML("<h2>Chat</h2>", js_on_load=None)
-                chat = build_chat(session)
-            with gr.Column(elem_id="score-pane", elem_classes="pane"):
-                gr.HTML("<h2>Score</h2>", js_on_load=None)
-                score = build_score()
-            with gr.Column(elem_id="search-pane", elem_classes="pane"):
-                gr.HTML("<h2>Search</h2>", js_on_load=None)
-                search = build_search()
-            with gr.Column(elem_id="export-pane", elem_classes="pane"):
-                gr.HTML("<h2>Export</h2>", js_on_load=None)
-                export, push = build_export(), build_push(studio)
+            chat, score, search, export, push = _build_panes(session, studio)
     controls = Controls(
         models=models,
         rate=rate,
@@ -117,6 +106,24 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     return Page(
         controls, view, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer
     )
+
+
+def _build_panes(
+    session: Session, studio: Studio
+) -> tuple[ChatView, ScoreView, SearchView, ExportView, PushView]:
+    with gr.Column(elem_id="chat-pane", elem_classes="pane"):
+        gr.HTML("<h2>Chat</h2>", js_on_load=None)
+        chat = build_chat(session)
+    with gr.Column(elem_id="score-pane", elem_classes="pane"):
+        gr.HTML("<h2>Score</h2>", js_on_load=None)
+        score = build_score()
+    with gr.Column(elem_id="search-pane", elem_classes="pane"):
+        gr.HTML("<h2>Search</h2>", js_on_load=None)
+        search = build_search()
+    with gr.Column(elem_id="export-pane", elem_classes="pane"):
+        gr.HTML("<h2>Export</h2>", js_on_load=None)
+        export, push = build_export(), build_push(studio)
+    return chat, score, search, export, push
 
 
 def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:

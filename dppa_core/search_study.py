@@ -75,8 +75,9 @@ def run_study(
     own = {
         domain: ask(Question(model.model, domain, limit=settings.limit)) for domain, model in pairs
     }
-    for one in studied(study, settings, domains).trials if known else ():
-        known(one)
+    if known:
+        for one in studied(study, settings, domains).trials:
+            known(one)
     run = _Run(recipe, settings, ask, domains, own, remembered_profiles(public=public))
     while _finished(study) < settings.trials:
         check(stop)

@@ -48,7 +48,7 @@ def test_nothing_scrolls_sideways(screen: Studio) -> None:
         "() => [document.scrollingElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert widths[0] <= widths[1]
-    for pane in ("see", "chat", "score", "export"):
+    for pane in ("see", "chat", "score", "search", "export"):
         screen.open_pane(pane)
         overflow = screen.page.evaluate(
             "() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
@@ -69,7 +69,7 @@ def test_the_theme_is_followed(screen: Studio, request: pytest.FixtureRequest) -
 def test_no_serious_barrier_in_any_pane(screen: Studio) -> None:
     screen.page.add_script_tag(path=str(AXE))
     found = []
-    for pane in ("see", "chat", "score", "export", "all that unfolds"):
+    for pane in ("see", "chat", "score", "search", "export", "all that unfolds"):
         if pane == "all that unfolds":
             screen.open_pane("see")
             screen.open_advanced()  # the levels, as a bar
