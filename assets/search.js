@@ -148,7 +148,7 @@
     }
   }
 
-  dppa.part("search", ({ host, get, watch }) => {
+  dppa.part("search", ({ host, get, watch, trigger }) => {
     document.body.dataset.search ??= "climb";
     host.replaceChildren();
     const runs = dppa.runs(host, "search", { label: "Searching", idle: IDLE });
@@ -157,6 +157,11 @@
     const root = svg("svg", { id: "search-plot", role: "group", "aria-label": "Trials of the search." }, box);
     const how = html("p", { class: "how" }, box);
     const sentence = html("p", { class: "said", role: "status" }, host);
+    dppa.startSearch = () => {
+      if (dppa.activity.search !== "idle") return;
+      dppa.busy("search", "waiting");
+      trigger("start");
+    };
     const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
     const saves = dppa.saveable(box, "search", rows, () => root);
     let value = null, drawn = "";

@@ -87,7 +87,7 @@ def build_search() -> SearchView:
     with gr.Row(elem_classes="buttons"):
         run = gr.Button("Start", variant="primary", elem_id="search-run")
         stop = gr.Button("Cancel", elem_id="search-stop")
-    plot = live("search", IDLE)
+    plot = live("search", IDLE, events=("start",))
     place = static("", "search-place")
     return SearchView(way, limit, vary, goals, trials, down, across, run, stop, place, plot)
 
@@ -109,14 +109,16 @@ def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
 
     show = "(way) => { document.body.dataset.search = way; return []; }"
     view.way.change(None, [view.way], js=show, **PRIVATE)
-    view.run.click(None, js=activity_script("search", "waiting"), **PRIVATE)
-    running = view.run.click(
+    # The button asks the browser's part, which starts a search only where none runs: Gradio itself
+    # takes no second click until it has heard that the first one's work was cancelled.
+    view.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
+    running = view.plot.start(
         on_search,
         inputs=controls.inputs | set(view.choices.values()),
         outputs=[view.plot],
         concurrency_id="search",  # of its own: nobody's chat waits for a search
         concurrency_limit=1,
-        trigger_mode="once",
+        trigger_mode="multiple",
         **queued(view.place),
     )
     idle = activity_script("search", "idle")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from components.session_state import state_of
 from components.studio import Emit, Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.parameters import check_number
-from dppa_core.progress import Stop
+from dppa_core.progress import Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.search_space import parse_knobs
 
@@ -147,7 +149,7 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
     from dppa_core.search_trial import asker, domains_for  # noqa: PLC0415
 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
-    memory = _kept(known, facts, lambda: Memory(None, facts))
+    kept = _kept(known, facts, lambda: Memory(None, facts))
 
     def watch(model: str, trial: Trial, _before: bool) -> None:
         band = max((k for k, factor in enumerate(trial.amplification) if factor), default=0)
@@ -155,9 +157,10 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
         emit(("trial", row | {"score": trial.score}))
 
     ask = asker(studio.pool(), stop=stop)
-    found = climb(
-        hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
-    )
+    with kept.alone(stop) as memory:
+        found = climb(
+            hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
+        )
     models = found.to_json()["models"]
     best = [{name: one[name] for name in ("model", "factors", "score")} for one in models]
     return {"best": best, "take": taken_over(hunt.session, found.recipe), "front": []}
@@ -177,21 +180,22 @@ def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
     # Coefficients and factors are not in those facts: here they are what stays.
     facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
-    storage = _kept(known, facts, InMemoryStorage)
+    kept = _kept(known, facts, InMemoryStorage)
 
     def tell(one: Tried) -> None:
         emit(("trial", _row(one, hunt.session)))
 
-    found = run_study(
-        hunt.recipe,
-        settings,
-        asker(studio.pool(), stop=stop),
-        storage=storage,
-        watch=tell,
-        known=tell,
-        stop=stop,
-        public=studio.public,
-    )
+    with kept.alone(stop) as storage:
+        found = run_study(
+            hunt.recipe,
+            settings,
+            asker(studio.pool(), stop=stop),
+            storage=storage,
+            watch=tell,
+            known=tell,
+            stop=stop,
+            public=studio.public,
+        )
     return {
         "best": _row(found.best, hunt.session),
         "take": taken_over(hunt.session, found.recipe),
@@ -199,10 +203,28 @@ def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
     }
 
 
-def _kept(known: Recent, facts: Mapping[str, Any], make: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What trials of a search are kept in, for one run at a time."""
+
+    value: Any
+    lock: threading.Lock
+
+    @contextmanager
+    def alone(self, stop: Stop) -> Iterator[Any]:
+        """Wait until a run that was cancelled has noticed, and no other one goes on."""
+        while not self.lock.acquire(timeout=0.1):
+            check(stop)
+        try:
+            yield self.value
+        finally:
+            self.lock.release()
+
+
+def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> Kept:
     key = json.dumps(facts, sort_keys=True)
-    found = known.find(key)
-    return known.keep(key, make()) if found is None else found
+    found: Kept | None = known.find(key)
+    return found or known.keep(key, Kept(make(), threading.Lock()))  # type: ignore[no-any-return]
 
 
 def _row(one: Tried, session: Session) -> dict[str, Any]:
