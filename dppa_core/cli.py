@@ -6,7 +6,6 @@ Knows how people ask and what they see; the work is done elsewhere.
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import typer
 from dppa_core.cli_adamerge import adamerge
 from dppa_core.cli_attribute import attribute
 from dppa_core.cli_cards import card
+from dppa_core.cli_cluster import RayOption, quiet_stdout
 from dppa_core.cli_compare import compare_semantics
 from dppa_core.cli_convert import convert
 from dppa_core.cli_diff import diff
@@ -75,14 +75,6 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to
 BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Threads; every core if unset. The result is the same.")
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="Merge on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT. Every node sees "
-        "models, target and cache under the same paths; --workers is then cores a task.",
-    ),
 ]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
 
@@ -150,7 +142,7 @@ def _on_cluster(
         raise InvalidValue(
             f"On a cluster the backend is numba, got {backend}. The bytes are equal."
         )
-    with redirect_stdout(sys.stderr):  # Ray tells of lost nodes there
+    with quiet_stdout():
         return merge_on_cluster(recipe, out, address=ray, threads=workers or 1, **how)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dppa_core.atomic import check_file, replace_file
+from dppa_core.cli_cluster import Asked, RayOption, asking
 from dppa_core.cli_output import emit, progress_line
 from dppa_core.cli_search_study import Wanted, from_file, run_wanted, study_settings
 from dppa_core.cli_search_text import climb_text, factors_text, study_text
@@ -21,7 +22,6 @@ from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dppa_core.pool import ModelPool
     from dppa_core.search import Trial
     from dppa_core.search_verdict import DomainVerdict
 
@@ -63,6 +63,8 @@ PruneOption = Annotated[bool, typer.Option(help="Give trials without hope up ear
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
 ]
+Told = tuple[dict[str, Any], str]
+"""The result for programs, and for people."""
 AsJsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
 
 
@@ -84,6 +86,7 @@ def search(
     seed: SeedOption = 0,
     prune: PruneOption = True,
     overwrite: OverwriteOption = False,
+    ray: RayOption = None,
     as_json: AsJsonOption = False,
 ) -> None:
     """Find the best merge: by the paper's climb, by Optuna (--vary), or on a grid (--grid).
@@ -105,9 +108,13 @@ def search(
     _check_targets(recipe, out, wanted.study if studies else waits, overwrite=overwrite)
     say = _teller(quiet=as_json)
     if studies:
-        _study(given, wanted, chosen, out, test_limit, say, as_json)
-    else:
-        _climb(given, chosen, limit, waits, out, test_limit, say, as_json)
+        study_settings(given, wanted)  # a mistake is told before any model is read
+    with asking(ray) as asked:
+        if studies:
+            value, text = _study(given, wanted, chosen, out, test_limit, say, asked)
+        else:
+            value, text = _climb(given, chosen, limit, waits, out, test_limit, say, asked)
+    emit(value, text, as_json=as_json)
 
 
 def _beside(out: Path, end: str) -> Path:
@@ -133,20 +140,17 @@ def _study(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    as_json: bool,
-) -> None:
-    study_settings(recipe, wanted)  # a mistake is told before any model is read
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
-    from dppa_core.search_trial import domains_for  # noqa: PLC0415
+    asked: Asked,
+) -> Told:
+    from dppa_core.search_trial import domains_for  # noqa: PLC0415  (torch)
 
-    pool = ModelPool()
-    found = run_wanted(recipe, wanted, pool, tasks, say)
+    found = run_wanted(recipe, wanted, asked.ask, tasks, say, asked.beside)
     best = found.recipe
-    verdict = _verdict(pool, best, domains_for(best, tasks), test_limit)
+    verdict = _verdict(asked, best, domains_for(best, tasks), test_limit)
     replace_file(out, dump_recipe(best))
     value = {"out": str(out), "study": str(wanted.study), **found.to_json()}
     value["test"] = [one.to_json() for one in verdict]
-    emit(value, study_text(found, verdict, out), as_json=as_json)
+    return value, study_text(found, verdict, out)
 
 
 def _climb(
@@ -157,30 +161,26 @@ def _climb(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    as_json: bool,
-) -> None:
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
-    from dppa_core.search_climb import climb  # noqa: PLC0415
-    from dppa_core.search_trial import asker  # noqa: PLC0415
+    asked: Asked,
+) -> Told:
+    from dppa_core.search_climb import climb  # noqa: PLC0415  (torch)
 
     def watch(model: str, trial: Trial, known: bool) -> None:
         factors = factors_text(trial.amplification)
         say(f"{model} {factors}: {trial.score:.3f}{' (from the state)' if known else ''}")
 
-    pool = ModelPool()
-    found = climb(recipe, asker(pool), tasks=tasks, limit=limit, state=state, watch=watch)
-    verdict = _verdict(pool, found.recipe, found.domains, test_limit)
+    found = climb(recipe, asked.ask, tasks=tasks, limit=limit, state=state, watch=watch)
+    verdict = _verdict(asked, found.recipe, found.domains, test_limit)
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)
     value = {"out": str(out), **found.to_json(), "test": [one.to_json() for one in verdict]}
-    emit(value, climb_text(found, verdict, out), as_json=as_json)
+    return value, climb_text(found, verdict, out)
 
 
 def _verdict(
-    pool: ModelPool, recipe: MergeRecipe, domains: tuple[str, ...], limit: int | None
+    asked: Asked, recipe: MergeRecipe, domains: tuple[str, ...], limit: int | None
 ) -> tuple[DomainVerdict, ...]:
-    from dppa_core.search_trial import asker  # noqa: PLC0415  (torch)
-    from dppa_core.search_verdict import verdicts  # noqa: PLC0415
+    from dppa_core.search_verdict import verdicts  # noqa: PLC0415  (torch)
 
     if limit == 0:
         return ()
@@ -190,7 +190,7 @@ def _verdict(
             if progress:
                 progress(0, 0, what)
 
-        return verdicts(recipe, domains, asker(pool), limit=limit, watch=watch)
+        return verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
 
 
 def _listed(tasks: str | None) -> list[str] | None:

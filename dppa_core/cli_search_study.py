@@ -17,8 +17,8 @@ from dppa_core.recipe import read_mapping as read_yaml
 from dppa_core.search_space import parse_knobs
 
 if TYPE_CHECKING:
-    from dppa_core.pool import ModelPool
     from dppa_core.search_studied import Studied, StudySettings, Tried
+    from dppa_core.search_trial import Ask
 
 _KEYS = ("vary", "grid", "objectives", "trials", "sampler", "seed")
 MOST_TRIALS = 100_000
@@ -126,13 +126,13 @@ def study_settings(recipe: MergeRecipe, wanted: Wanted) -> StudySettings:
 def run_wanted(
     recipe: MergeRecipe,
     wanted: Wanted,
-    pool: ModelPool,
+    ask: Ask,
     tasks: Sequence[str] | None,
     say: Callable[[str], None],
+    beside: int = 1,
 ) -> Studied:
-    """Run the study, telling each trial."""
+    """Run the study, telling each trial; `beside` of them at a time."""
     from dppa_core.search_study import run_study  # noqa: PLC0415  (torch, Optuna)
-    from dppa_core.search_trial import asker  # noqa: PLC0415
 
     settings = study_settings(recipe, wanted)
 
@@ -142,11 +142,12 @@ def run_wanted(
     return run_study(
         recipe,
         settings,
-        asker(pool),
+        ask,
         tasks=tasks,
         storage=wanted.address if wanted.study else None,
         name=wanted.name,
         watch=watch,
+        beside=beside,
     )
 
 

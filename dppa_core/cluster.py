@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dppa_core.errors import InvalidValue, Unreachable
 from dppa_core.progress import Stop, check
@@ -78,6 +78,39 @@ class Cluster:
         finally:
             for one in waiting:
                 ray.cancel(one)
+
+    def caller(
+        self,
+        function: Callable[[Any, Item], Result],
+        shared: object,
+        *,
+        threads: int = 1,
+        stop: Stop | None = None,
+    ) -> Callable[[Item], Result]:
+        """`function(shared, item)` on any node, waited for; any thread may call it.
+
+        Args:
+            function: See `run`.
+            shared: See `run`.
+            threads: See `run`.
+            stop: Ends the waiting, and the task where it has not begun.
+        """
+        ray = self._ray
+        remote = ray.remote(num_cpus=threads, max_retries=RETRIES)(function)
+        handed = ray.put(shared)
+
+        def call(item: Item) -> Result:
+            reference, done = remote.remote(handed, item), False
+            try:
+                while not done:
+                    done = bool(ray.wait([reference], timeout=_WAIT)[0])
+                    check(stop)
+            finally:
+                if not done:
+                    ray.cancel(reference)
+            return cast(Result, self._result(reference))
+
+        return call
 
     def _result(self, reference: Any) -> Any:
         try:

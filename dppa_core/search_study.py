@@ -6,7 +6,10 @@ Knows a space, goals and a way to ask. The study is all that trials share.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,6 +27,7 @@ from dppa_core.search_goals import Outcome, check_goals, direction, dominates
 from dppa_core.search_space import Knob, Value, applies, settled
 from dppa_core.search_studied import WHY, Studied, StudySettings, Tried, is_over, studied, tried
 from dppa_core.search_trial import Ask, Question, domains_for, geometric_mean, retentions
+from dppa_core.workers import side_by_side
 
 STARTUP = 5
 """Whole trials before any is given up early."""
@@ -45,6 +49,7 @@ def run_study(
     known: Watch | None = None,
     stop: Stop | None = None,
     public: bool = False,
+    beside: int = 1,
 ) -> Studied:
     """Try settings until there are as many trials as asked for.
 
@@ -62,6 +67,8 @@ def run_study(
         known: Told each that an earlier run has left.
         stop: Looked at between trials; the study stays.
         public: Whether only embedded models may be read.
+        beside: Trials at a time, each in a thread of its own. With several, what is drawn next
+            depends on which of them was done first.
 
     Raises:
         InvalidValue: an unknown goal, or a study of another search.
@@ -79,11 +86,40 @@ def run_study(
         for one in studied(study, settings, domains).trials:
             known(one)
     run = _Run(recipe, settings, ask, domains, own, remembered_profiles(public=public))
-    while _finished(study) < settings.trials:
-        check(stop)
-        study.sampler = _sampler(settings, len(study.trials))
-        _try_one(study, run, watch)
+    _try_all(study, run, watch, stop, beside)
     return studied(study, settings, domains)
+
+
+def _try_all(
+    study: optuna.Study, run: _Run, watch: Watch | None, stop: Stop | None, beside: int
+) -> None:
+    """Trials until there are enough, so many at a time; the first error ends them all."""
+    turn, going, failed = threading.Lock(), [0], threading.Event()
+
+    def work() -> None:
+        mine = copy(study)  # the same trials, with a sampler of its own
+        while not failed.is_set():
+            with turn:
+                if _finished(study) + going[0] >= run.settings.trials:
+                    return
+                check(stop)
+                mine.sampler = _sampler(run.settings, len(study.trials))
+                trial = mine.ask()
+                going[0] += 1
+            well = False
+            try:
+                _try_one(mine, trial, run, watch)
+                well = True
+            finally:
+                with turn:
+                    going[0] -= 1
+                if not well:
+                    failed.set()
+
+    tasks = [work] * min(beside, run.settings.trials)
+    with closing(side_by_side(tasks, len(tasks))) as done:
+        for _ in done:
+            pass
 
 
 def _opened(
@@ -177,8 +213,8 @@ class _Run:
     profile_of: ProfileOf
 
 
-def _try_one(study: optuna.Study, run: _Run, watch: Watch | None) -> None:
-    trial, told = study.ask(), False
+def _try_one(study: optuna.Study, trial: Trial, run: _Run, watch: Watch | None) -> None:
+    told = False
     try:
         try:
             study.tell(trial, _scored(study, trial, run))

@@ -1,19 +1,22 @@
 """Merges on a Ray cluster of two nodes: the bytes of one machine, whoever is killed meanwhile."""
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from dppa_core.cluster_merge import merge_on_cluster
 from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from tests.tiny import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
@@ -42,7 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def until(found: Callable[[], object], seconds: float = 90) -> object:
+def until(found: Callable[[], object], seconds: float = 180) -> object:
     """The first true value of `found`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -114,8 +117,48 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     (parts,) = tmp_path.glob(".out.dppa-parts-*")
     until(lambda: not workers("ray::shard_task"))  # those of the lost driver end by themselves
     before = {path.stem: (parts / path.stem).stat().st_ino for path in parts.glob("*.json")}
-    again = subprocess.run(command, **run, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(command, **run, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert contents(tmp_path / "out") == alone
     assert {name: (tmp_path / "out" / name).stat().st_ino for name in before} == before
     assert not parts.exists()
+
+
+def test_a_search_on_a_cluster_survives_a_worker_and_goes_on_after_its_driver(
+    address: str, tmp_path: Path
+) -> None:
+    """On the embedded models: trials on both nodes, in one stored study."""
+    models = (DomainModel("zoo:math", (0.8,)),)
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(MergeRecipe("zoo:base", models)))
+    command = [sys.executable, "-m", "dppa_core", "search", "recipe.yaml", "--out", "best.yaml"]
+    command += ["--vary", "rate=0.3:0.9", "--trials", "6", "--sampler", "random"]
+    command += ["--limit", "2", "--test-limit", "2", "--ray", address]
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    run = {"cwd": tmp_path, "env": os.environ | paths}
+    first = subprocess.Popen(command, **run, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    (victim, *_) = until(lambda: workers("ray::answer"))
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(over(tmp_path / "best.study.db")) > 1)
+    first.kill()
+    first.wait()
+    before = over(tmp_path / "best.study.db")
+    again = subprocess.run([*command, "--json"], **run, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert len(told["trials"]) >= 6 and all(t["state"] == "complete" for t in told["trials"])
+    assert before <= {trial["number"] for trial in told["trials"]}
+    assert load_recipe(tmp_path / "best.yaml").models[0].levels[-1] == pytest.approx(
+        told["best"]["values"]["rate"]
+    )
+
+
+def over(study: Path) -> set[int]:
+    """Numbers of the trials that are complete in a stored study."""
+    if not study.exists():
+        return set()
+    with closing(sqlite3.connect(f"file:{study}?mode=ro", uri=True)) as database:
+        try:
+            rows = database.execute("select number from trials where state = 'COMPLETE'")
+            return {number for (number,) in rows}
+        except sqlite3.OperationalError:  # being made
+            return set()

@@ -297,3 +297,33 @@ def test_a_recipe_of_trials_is_the_whole_recipe() -> None:
     assert (
         settled(kept, {"rate": 0.9}).seed == 7 and settled(kept, {"rate": 0.9}).dtype == "float32"
     )
+
+
+def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() -> None:
+    together, most, lock = [0], [0], threading.Lock()
+    both = threading.Barrier(2)
+
+    def ask(question: Question) -> DomainScore:
+        if isinstance(question.target, str):
+            return OWN[question.target]
+        with lock:
+            together[0] += 1
+            most[0] = max(most[0], together[0])
+        if question.domain == "math":
+            both.wait(timeout=30)  # two are asked at once, or nobody goes on
+        with lock:
+            together[0] -= 1
+        return by_rate(question.target, question.domain)
+
+    settings = StudySettings(parse_knobs(["rate=0.5:0.9"], RECIPE), trials=8, prune=False)
+    found = run_study(RECIPE, settings, ask, beside=2)
+    assert len(found.trials) == 8 and most[0] == 2
+    assert len({one.values["rate"] for one in found.trials}) == 8
+
+    def fail(question: Question) -> DomainScore:
+        if isinstance(question.target, str):
+            return OWN[question.target]
+        raise InvalidValue("no such thing")
+
+    with pytest.raises(InvalidValue, match="no such thing"):
+        run_study(RECIPE, settings, fail, beside=2)

@@ -1,0 +1,61 @@
+"""What commands have in common that can work on a Ray cluster: the option, and where models answer.
+
+Knows the option and who asks; Ray and PyTorch are imported inside functions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dppa_core.search_trial import Ask
+
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: auto, local, HOST:PORT or ray://… (docs/cluster.md).",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where models are asked."""
+
+    ask: Ask
+    beside: int = 1
+    """How many questions at a time."""
+
+
+@contextmanager
+def asking(ray: str | None) -> Iterator[Asked]:
+    """Models in this process, or on a cluster for as long as the block runs.
+
+    Args:
+        ray: A cluster's address; this process if unset.
+    """
+    if ray is None:
+        from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
+        from dppa_core.search_trial import asker  # noqa: PLC0415
+
+        yield Asked(asker(ModelPool()))
+        return
+    from dppa_core.cluster import joined  # noqa: PLC0415  (what no other search needs)
+    from dppa_core.cluster_search import cluster_asker  # noqa: PLC0415
+
+    with quiet_stdout(), joined(ray) as cluster:
+        yield Asked(cluster_asker(cluster), max(cluster.cores(), 1))
+
+
+@contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """What Ray prints of lost nodes goes to where errors go: stdout is for the result."""
+    with redirect_stdout(sys.stderr):
+        yield

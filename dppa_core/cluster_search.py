@@ -1,0 +1,52 @@
+"""A search whose questions are answered on a cluster.
+
+Knows questions and the cluster; the search itself is the one of `search_study.py`, with several
+trials at a time. The study is the driver's: nodes know nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+from dppa_core.cluster import Cluster
+from dppa_core.evaluate import DomainScore
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Stop
+from dppa_core.search_trial import Ask, Question, ask
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where the driver is."""
+
+    folder: str
+    """What paths in recipes are relative to."""
+    threads: int
+
+
+def cluster_asker(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
+    """What asks models on any node; each process keeps base and domain models from then on.
+
+    Args:
+        cluster: Where.
+        threads: Cores that a question takes.
+        stop: Ends the waiting for an answer.
+    """
+    return cluster.caller(answer, Here(os.getcwd(), threads), threads=threads, stop=stop)
+
+
+def answer(here: Here, question: Question) -> DomainScore:
+    """Merge in this process's memory, and score."""
+    import torch  # noqa: PLC0415  (seconds, and for whoever answers only)
+
+    os.chdir(here.folder)
+    torch.set_num_threads(here.threads)
+    return ask(_pool(), question)
+
+
+@cache
+def _pool() -> ModelPool:
+    """The models of this process."""
+    return ModelPool()
