@@ -9,7 +9,7 @@
     ["compare", "compare-run", "compare-stop"],
     ["attribution", "attribution-run", "attribution-stop"],
   ];
-  const ending = new Set(), again = new Set(); // parts
+  const ending = new Set(), again = new Set(), goesOn = new Set(); // parts
   const busy = (part) => (dppa.activity[part] ?? "idle") !== "idle";
   function hold(event) {
     event.stopImmediatePropagation();
@@ -22,19 +22,29 @@
     if (!busy(part)) dppa.busy(part, "waiting");
   }
   function stop(part, event) {
-    again.delete(part);
-    if (ending.has(part)) { hold(event); dppa.busy(part, "idle"); }
-    else if (busy(part)) ending.add(part);
+    if (ending.has(part)) { again.delete(part); hold(event); }
+    dppa.stops(part);
+    dppa.busy(part, "idle");
   }
   dppa.stops = (part) => { again.delete(part); if (busy(part)) ending.add(part); };
   // A run failed, or has been stopped for good.
   dppa.ended = (part) => {
     ending.delete(part);
+    goesOn.delete(part);
     if (busy(part)) dppa.busy(part, "idle");
     if (!again.delete(part)) return;
     const [, run] = RUNS.find(([name]) => name === part);
     document.getElementById(run)?.click();
   };
+
+  // A Stop that came too early for Gradio stops nothing: that run ends by itself.
+  dppa.paint(() => {
+    for (const part of ending) {
+      const what = dppa.activity[part];
+      if (busy(part) && what !== "waiting") goesOn.add(part);
+      else if (!busy(part) && goesOn.has(part)) dppa.ended(part);
+    }
+  });
 
   // Before Gradio hears of it.
   window.addEventListener("click", (event) => {

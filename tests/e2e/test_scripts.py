@@ -11,6 +11,7 @@ BUTTONS = """
 <button id="send">Send</button><button id="stop">Stop</button>
 <script>
   const dppa = window.dppa = { activity: { chat: "idle" } };
+  dppa.paint = (frame) => { window.frame = frame; };
   dppa.busy = (part, activity) => { dppa.activity[part] = activity; };
   window.heard = [];
   for (const id of ["send", "stop"]) {  // as Gradio does
@@ -60,6 +61,13 @@ def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) 
     press("send")
     page.evaluate(end)  # it failed
     assert heard() == ["send"] and activity() == "idle"
+    press("send")
+    press("stop")
+    assert heard() == ["send", "stop"]
+    for state in ("answering", "idle"):  # Stop came too early, and Gradio ends nothing
+        page.evaluate("what => { window.dppa.activity.chat = what; window.frame(); }", state)
+    press("send")
+    assert heard() == ["send"] and activity() == "waiting"
 
 
 def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
