@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.downloads import download_route
 from components.presets import first_session
@@ -39,11 +42,23 @@ def launch_options() -> dict[str, Any]:
     }
 
 
+class CompressedPage:
+    """The page itself, half a megabyte, in a quarter of that; Gradio compresses its files alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._plain, self._packed = app, GZipMiddleware(app, compresslevel=4)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        whole = scope["type"] == "http" and scope["path"] in ("/", "/config")
+        await (self._packed if whole else self._plain)(scope, receive, send)
+
+
 def start(page: gr.Blocks, **options: Any) -> str:
     """Serve the page, load the models behind it, and return its local address."""
     studio: Studio = page.studio
-    routes = {"app_kwargs": {"routes": [download_route(page.exports)]}}
-    _, url, _ = page.launch(prevent_thread_lock=True, **(launch_options() | routes | options))
+    own = {"routes": [download_route(page.exports)], "middleware": [Middleware(CompressedPage)]}
+    given = launch_options() | {"app_kwargs": own} | options
+    _, url, _ = page.launch(prevent_thread_lock=True, **given)
     if os.environ.get("DPPA_WARM") != "0":
         studio.warm_up(first_session().recipe())
     return url.rstrip("/")

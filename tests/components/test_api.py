@@ -1,5 +1,6 @@
 """Endpoints for programs: typed, checked, bounded, and all there is to see from outside."""
 
+import gzip
 import hashlib
 import json
 import threading
@@ -296,6 +297,19 @@ def test_private_events_cannot_be_called_by_name(client: Client) -> None:
     for name in ("/on_make", "/on_settle", "/on_forget"):
         with pytest.raises(ValueError, match="Cannot find a function"):
             client.predict(api_name=name)
+
+
+def test_the_page_travels_compressed_where_the_browser_can_read_it(address: str) -> None:
+    def fetched(accepted: str) -> tuple[str | None, bytes]:
+        request = urllib.request.Request(address, headers={"Accept-Encoding": accepted})
+        with urllib.request.urlopen(request) as answer:
+            return answer.headers["Content-Encoding"], answer.read()
+
+    coding, packed = fetched("gzip")
+    plain_coding, plain = fetched("identity")
+    assert (coding, plain_coding) == ("gzip", None)
+    assert len(packed) < len(plain) / 3
+    assert gzip.decompress(packed)[:100] == plain[:100]
 
 
 def test_own_pages_have_no_deadline(zoo_env: Path, tmp_path: Path) -> None:
