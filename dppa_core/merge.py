@@ -39,7 +39,7 @@ from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.workers import Shared, Spare, side_by_side, worker_count
 
-LARGEST_WHOLE, SCRATCH = 1 << 24, 1 << 23
+LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
 """Most elements of a tensor that is merged whole, and most words of 8 bytes it may take to settle
 its ties: what a merge to a folder needs of memory is to be the same for models of any size."""
 
@@ -254,12 +254,12 @@ class _Weaver:
         kept = self._whole.kept(name)
         with self._whole.scratch.one() as scratch:
             out = scratch.out(numel)
+            self._whole.note(numel)
             if kept is not None and self._whole.merge(name, out, scratch):
                 self._tally.keep(name, kept)
                 if not self._tally.changed:
                     self._tally.changed = not np.array_equal(self._merger.base.raw(name), out)
                 self._writer.place(name, out)
-                self._whole.note(numel)
                 return name, numel
         shared = Shared(partial(self._prepare, name), 1)
         return self._write(name, shared, 0, numel)

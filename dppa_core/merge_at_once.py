@@ -60,5 +60,5 @@ class WholeTensors:
         return merge_whole(tensor, merger.base.raw(tensor), models, out, scratch, merger.cuts)
 
     def note(self, numel: int) -> None:
-        """Say that a tensor of this size was read and is not needed again."""
+        """Say that a tensor of this size is read next: pages of others go first, if need be."""
         self._merger.loader().note(2 * numel * (1 + len(self._merger.tuned)))
