@@ -109,7 +109,8 @@ class Examiner:
 
     def _entry(self, target: Target, domain: str) -> Path:
         asked = [[item.prompt, item.answer] for item in self.items(domain)]
-        text = json.dumps([identity(target, public=self.public), asked])
+        computed = [] if self.pool.computes == "float32" else [self.pool.computes]
+        text = json.dumps([identity(target, public=self.public), asked, *computed])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("marks") / f"{key}.json"
 

@@ -65,6 +65,9 @@ class ModelPool:
     anew. A model that is lent, or was given away, never changes.
     """
 
+    computes = "float32"
+    """The dtype that its models compute in."""
+
     def __init__(self, byte_budget: int = BYTE_BUDGET, *, public: bool = False) -> None:
         self._byte_budget = byte_budget
         self._public = public

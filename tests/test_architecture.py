@@ -47,7 +47,7 @@ CORE_LAYERS = tuple(
         # models in memory
         """
         tasks zoo
-        pool resident loading places live decode generate evaluate
+        pool spread resident loading places live decode generate evaluate
         attribution shell cell_diff
         zoo
         outcome

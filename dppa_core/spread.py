@@ -1,0 +1,101 @@
+"""Models spread over several devices, for those that fit on none: by accelerate's device maps.
+
+Knows folders of safetensors and what transformers places where; merges nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from dppa_core.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.foreign import ForeignCode
+from dppa_core.loading import load_tokenizer
+from dppa_core.pack_format import SUFFIX
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Progress, Stop, check
+from dppa_core.recipe import MergeRecipe
+from dppa_core.resident import Resident
+from dppa_core.sources import open_checkpoint
+
+MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""How accelerate spreads layers over devices; what is left goes to memory, then to disk."""
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class SpreadPool(ModelPool):
+    """Lends one model at a time, its layers on all devices there are, then in memory, then on disk.
+
+    Args:
+        device_map: One of `MAPS`.
+        dtype: What the model computes in. In bfloat16 it takes half the room of float32.
+        max_memory: Device (a number, or "cpu") -> bytes at most; what is free if unset.
+
+    Raises:
+        InvalidValue: another map or dtype.
+    """
+
+    def __init__(
+        self,
+        device_map: str = "auto",
+        dtype: str = "float32",
+        max_memory: Mapping[int | str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, known in (("device map", device_map, MAPS), ("dtype", dtype, DTYPES)):
+            if value not in known:
+                raise InvalidValue(f"{name} must be one of {', '.join(known)}, got {shown(value)}.")
+        self._map, self.computes = device_map, dtype
+        self._max_memory = dict(max_memory) if max_memory is not None else None
+
+    @contextmanager
+    def lend(
+        self,
+        target: str | MergeRecipe,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Iterator[Resident]:
+        """A model for as long as the block runs; what it has on disk is removed after it.
+
+        Raises:
+            InvalidValue: a recipe, or a model that is no folder of safetensors.
+        """
+        if isinstance(target, MergeRecipe):
+            raise InvalidValue(
+                "A merge that is spread over devices is read from its folder: write it first "
+                "(dppa merge), and name the folder."
+            )
+        check(stop)
+        source = open_checkpoint(target, progress=progress, stop=stop)
+        weights = [path.suffix for path in source.identities()]
+        if not isinstance(source, FolderCheckpoint) or {*weights} != {SUFFIX}:
+            raise InvalidValue(
+                f"{target}: only a folder of safetensors is spread over devices. Write another "
+                "model as one with dppa convert."
+            )
+        with ExitStack() as stack:
+            disk = stack.enter_context(tempfile.TemporaryDirectory(prefix="dppa-offload-"))
+            yield self._load(target, source, disk)
+
+    def _load(self, target: str, source: Checkpoint, disk: str) -> Resident:
+        import torch  # noqa: PLC0415  (seconds)
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+        tokenizer = load_tokenizer(source, target)  # refuses code and unknown architectures
+        cause = "Too little room on all devices, in memory and on disk is the usual cause."
+        with ForeignCode(f"{target}: cannot be spread over the devices here", cause):
+            model = AutoModelForCausalLM.from_pretrained(
+                source.folder,
+                device_map=self._map,
+                max_memory=self._max_memory,
+                offload_folder=disk,
+                dtype=getattr(torch, self.computes),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        nbytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        return Resident(target, model.eval(), tokenizer, nbytes)

@@ -1,0 +1,53 @@
+"""Models spread over devices: here the processor's memory and the disk."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dppa_core.errors import InvalidValue
+from dppa_core.examiner import Examiner
+from dppa_core.generate import GenerationSettings, stream_reply
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.spread import SpreadPool
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+SETTINGS = GenerationSettings(max_new_tokens=6)
+
+
+def reply(pool: ModelPool) -> str:
+    with pool.lend("zoo:math") as resident:
+        return list(stream_reply(resident, "2 + 3?", SETTINGS))[-1]
+
+
+def test_a_model_whose_layers_lie_on_disk_answers_as_one_in_memory() -> None:
+    spread = SpreadPool(max_memory={"cpu": 80_000})
+    with spread.lend("zoo:math") as resident:
+        places = set(resident.model.hf_device_map.values())
+        assert places == {"cpu", "disk"}
+        ids = torch.arange(8)[None]
+        logits = resident.model(ids).logits
+    with ModelPool().lend("zoo:math") as whole:
+        assert torch.equal(logits, whole.model(ids).logits)
+    assert reply(spread) == reply(ModelPool())
+
+
+def test_it_is_scored_as_any_other_model(tmp_path: Path) -> None:
+    marks = [
+        Examiner(limit=3, pool=pool, fresh=True).marks("zoo:math", "math")
+        for pool in (SpreadPool(max_memory={"cpu": 80_000}), ModelPool())
+    ]
+    assert marks[0] == marks[1]
+
+
+def test_what_cannot_be_spread_is_told() -> None:
+    with pytest.raises(InvalidValue, match="device map must be one of auto, balanced"):
+        SpreadPool("everywhere")
+    with pytest.raises(InvalidValue, match="dtype must be one of float32"):
+        SpreadPool(dtype="int8")
+    recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
+    with pytest.raises(InvalidValue, match="write it first"):
+        with SpreadPool().lend(recipe):
+            pass
