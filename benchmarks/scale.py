@@ -72,6 +72,7 @@ def cluster_of(nodes: int) -> Iterator[str]:
     from ray.cluster_utils import Cluster  # noqa: PLC0415  (an extra, and seconds)
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # the machine may be busy
     size = {"num_cpus": 1, "object_store_memory": 80_000_000}
     cluster = Cluster()
     cluster.add_node(**size, include_dashboard=False)

@@ -19,8 +19,19 @@ from dppa_core.tasks import DOMAINS, items
 if TYPE_CHECKING:
     from dppa_core.evaluate_rows import Entrant
     from dppa_core.examiner import Examiner
+    from dppa_core.pool import ModelPool
 
 _RECIPES = (".yaml", ".yml")
+DeviceMapOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Spread a model that fits on no device over all, memory and disk, by accelerate: "
+        "auto, balanced, balanced_low_0, sequential."
+    ),
+]
+DtypeOption = Annotated[
+    str, typer.Option(help="What a spread model computes in: float32, bfloat16, float16.")
+]
 TextOption = Annotated[
     Path | None, typer.Option(help="Perplexity on a text file, in windows that overlap.")
 ]
@@ -63,6 +74,8 @@ def evaluate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask again what was asked before.")
     ] = False,
+    device_map: DeviceMapOption = None,
+    dtype: DtypeOption = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Score a merge beside its base, its models and plain merges, with 95 % intervals.
@@ -79,15 +92,31 @@ def evaluate(
     beside = recipe is not None and not alone
     asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
     from dppa_core.cli_evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluate_rows import Entrant, entrants  # noqa: PLC0415
     from dppa_core.examiner import Examiner  # noqa: PLC0415
 
-    if recipe is not None and beside:
-        who = entrants(recipe, load_recipe(against) if against else None)
-    else:
-        who = (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
-    value = _measured(Examiner(split, limit, fresh=fresh), who, domains, asked, beside=beside)
+    who = _who(recipe, target, against, beside)
+    examiner = Examiner(split, limit, pool=_pool(device_map, dtype), fresh=fresh)
+    value = _measured(examiner, who, domains, asked, beside=beside)
     emit(value, evaluated_text(value), as_json=as_json)
+
+
+def _who(
+    recipe: MergeRecipe | None, target: str, against: Path | None, beside: bool
+) -> tuple[Entrant, ...]:
+    from dppa_core.evaluate_rows import Entrant, entrants  # noqa: PLC0415  (imports torch)
+
+    if recipe is not None and beside:
+        return entrants(recipe, load_recipe(against) if against else None)
+    return (Entrant("recipe" if recipe else target, Path(target).stem, recipe or target),)
+
+
+def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
+    """Where models are kept; None for the memory of this process."""
+    if device_map is None and dtype == "float32":
+        return None
+    from dppa_core.spread import SpreadPool  # noqa: PLC0415  (what models that fit do not need)
+
+    return SpreadPool(device_map or "auto", dtype)
 
 
 @dataclass(frozen=True, slots=True)

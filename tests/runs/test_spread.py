@@ -11,6 +11,7 @@ from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.spread import SpreadPool
+from tests.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -51,3 +52,11 @@ def test_what_cannot_be_spread_is_told() -> None:
     with pytest.raises(InvalidValue, match="write it first"):
         with SpreadPool().lend(recipe):
             pass
+
+
+def test_the_command_spreads_a_folder(dppa: Command) -> None:
+    spread = ["evaluate", "zoo:math", "--tasks", "math", "--limit", 2, "--device-map", "auto"]
+    assert dppa(*spread, "--json") == 0
+    assert dppa.json["domains"]["math"]["n"] == 2
+    assert dppa(*spread[:-1], "everywhere") == 1
+    assert "device map must be one of auto" in dppa.err
