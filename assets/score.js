@@ -2,9 +2,9 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, say, put, percent } = dppa.shapes;
-  const IDLE = "Not run yet. The merge, the domain models and the base answer the same unseen questions.";
-  const whole = (share) => String(Math.round(100 * share));
+  const { html, svg, say, put, percent } = dppa.shapes;
+  const MEASURES = dppa.scoreMeasures;
+  const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions; the merge in the other slot too, where it is another one.";
   const about = (seconds) => (seconds === null ? "" : dppa.about(seconds));
   function stopped(cells) {
     const finished = cells.filter(Boolean).length;
@@ -18,7 +18,8 @@
       return parts.filter(Boolean).join(" · ");
     }
     if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-    return value.note || value.sentence || (value.state === "done" ? "Done." : IDLE);
+    const compared = (value.comparison ?? "").replace("recipe and against", "the merge and the other slot").replace("recipe is better than against", "The merge is better than the other slot").replace("against is better than recipe", "The other slot is better than the merge");
+    return value.note || [value.sentence, compared].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
   }
 
   dppa.part("score", ({ host, get, watch }) => {
@@ -26,67 +27,106 @@
     const progress = html("div", { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
     const filled = html("div", {}, progress);
     const line = html("p", { class: "score-line", role: "status" }, host);
+    const choice = html("label", { class: "choice", title: "What the table and the plot show" }, host);
+    html("span", {}, choice, "Show");
+    const select = html("select", { id: "score-measure" }, choice);
+    for (const { name, title } of MEASURES) html("option", { value: name }, select, title);
+    const measure = () => MEASURES.find(({ name }) => name === select.value);
     const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of scores" }, host);
     const table = html("table", { class: "scores" }, scroll);
-    html("p", { class: "how" }, host,
-      "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower.");
+    const how = html("p", { class: "how" }, host);
+    const box = html("section", { class: "plot plot-score" }, host);
+    const heading = html("h3", { class: "plot-title" }, box);
+    const drawing = svg("svg", { role: "img", "aria-label": "Scores with their intervals" }, box);
     let value = null, built = "";
     const over = new Set(); // runs that have ended
-    const saves = dppa.saveable(host, "score", () => {
-      const kinds = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
-      return value && {
-        columns: ["model", "recipe", ...value.domains.flatMap((domain) => kinds.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)"],
-        rows: value.rows.map(({ target, recipe, cells, mean }) =>
-          [target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean]),
-      };
-    });
+    const KINDS = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
+    const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from", "forgetting to",
+      "loss (nats per token)", "loss from", "loss to"];
+    const numbers = (one) => (one ? [one.value, one.low, one.high] : [null, null, null]);
+    const more = (one) => MEASURES.slice(1).flatMap((each) => numbers(one && each.cell(one)));
+    const saves = dppa.saveable(host, "score", () => value && {
+      columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)",
+        ...value.domains.flatMap((domain) => MORE.map((kind) => `${domain}: ${kind}`)), "geometric mean retention (ratio)", "from", "to"],
+      rows: value.rows.map(({ target, recipe, cells, mean }, i) => [
+        target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean,
+        ...value.domains.flatMap((domain) => more(value.details?.[i].domains[domain])), ...numbers(value.details && MEASURES[1].of(value.details[i])),
+      ]),
+    }, () => drawing);
+    select.addEventListener("change", () => { built = ""; build(); });
 
-    function head(domains) {
+    const colour = (target) => (target === "merged" ? "var(--d-accent)" : dppa.names[target]?.colour ?? "var(--d-base)");
+    // Row by row: what the table says of a model, and everything else that was worked out once all had answered.
+    const plotted = () => (value?.details ?? []).map((detail, i) => ({ ...value.rows[i], detail }));
+    function head(domains, last) {
       const row = html("tr", {}, html("thead", {}, table));
-      for (const name of ["model", ...domains, "mean"]) html("th", { scope: "col" }, row, name);
+      for (const name of ["model", ...domains, ...(last ? [last] : [])]) html("th", { scope: "col" }, row, name);
     }
-    function cell(parent, row, domain, score) {
-      const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
-      if (!score) { td.textContent = "–"; return; }
-      put(td, "data-accuracy", score.accuracy);
-      html("span", { class: "score-number" }, td, percent(score.accuracy));
-      html("span", { class: "muted" }, td, ` (${whole(score.low)}–${whole(score.high)})`);
+    function figures(td, shown, one, reach) {
+      html("span", { class: "score-number" }, td, shown.text(one.value));
+      html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)} – ${shown.brackets(one.high)})`.replace(" – ", shown.name === "forgetting" ? " to " : "–"));
       const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
-      bar.style.setProperty("--low", `${100 * score.low}%`);
-      bar.style.setProperty("--high", `${100 * score.high}%`);
-      bar.style.setProperty("--at", `${100 * score.accuracy}%`);
+      for (const [name, at] of [["--low", one.low], ["--high", one.high], ["--at", one.value]]) {
+        bar.style.setProperty(name, `${(100 * (at - reach.low)) / (reach.high - reach.low)}%`);
+      }
+    }
+    function cell(parent, row, domain, one, shown, reach) {
+      const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
+      if (!one) { td.textContent = "–"; return; }
+      put(td, `data-${shown.name}`, one.value);
+      figures(td, shown, one, reach);
     }
     function build() {
-      const key = JSON.stringify([value.rows, value.domains, value.limit, dppa.names]);
+      const shown = value.details ? measure() : MEASURES[0];
+      const key = JSON.stringify([value.rows, value.domains, value.limit, dppa.names, shown.name, Boolean(value.details)]);
       if (key === built) return;
       built = key;
+      const reach = value.details ? dppa.scoreReach(value.details, shown) : { low: 0, high: 1 };
       table.replaceChildren();
-      html("caption", {}, table, value.limit ? `Test accuracy, ${value.limit} questions per domain` : "Test accuracy");
-      head(value.domains);
+      say(how, shown.how);
+      html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain` : `Test ${shown.title}`);
+      head(value.domains, shown.last);
       const body = html("tbody", {}, table);
-      for (const row of value.rows) {
+      value.rows.forEach((row, index) => {
+        const detail = value.details?.[index];
         const tr = html("tr", { "data-target": row.target }, body);
-        tr.style.setProperty("--model", row.target === "merged" ? "var(--d-accent)" : dppa.names[row.target]?.colour ?? "var(--d-base)");
+        tr.style.setProperty("--model", colour(row.target));
         const name = html("th", { scope: "row" }, tr);
         html("span", { class: "swatch", "aria-hidden": "true" }, name);
         html("span", {}, name, row.label);
-        if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe }, name);
-        value.domains.forEach((domain, i) => cell(tr, row, domain, row.cells[i]));
-        html("td", { class: "mean" }, tr, row.mean === null ? "–" : percent(row.mean));
-      }
+        if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe, "data-target": row.target }, name);
+        value.domains.forEach((domain, i) => {
+          const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i] && { ...row.cells[i], value: row.cells[i].accuracy };
+          cell(tr, row, domain, one, shown, reach);
+        });
+        if (!shown.last) return;
+        const mean = html("td", { class: "mean" }, tr), last = detail ? shown.of(detail) : null;
+        if (last) figures(mean, shown, last, reach);
+        else mean.textContent = row.mean === null || shown.name !== "accuracy" ? "–" : percent(row.mean);
+      });
+      box.hidden = choice.hidden = !value.details;
+      for (const one of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) one.hidden = !value.details;
+      draw();
       stale();
     }
+    function draw() {
+      if (!value?.details) return;
+      say(heading, `Test ${measure().title}, ${value.limit} questions per domain`);
+      dppa.scorePlot(drawing, plotted(), value.domains, measure(), colour, Math.max(280, Math.min(box.clientWidth || 360, 620)));
+    }
+    let wide = 0; // its height follows from the drawing itself
+    new ResizeObserver(() => { if (box.clientWidth !== wide) { wide = box.clientWidth; draw(); } }).observe(box);
     function stale() {
       const current = dppa.recipe();
       for (const tag of table.querySelectorAll(".tag")) {
-        const recipe = tag.dataset.recipe;
-        say(tag, `${recipe.slice(0, 6)}${recipe === current ? "" : " · stale"}`);
+        const { recipe, target } = tag.dataset;
+        say(tag, `${recipe.slice(0, 6)}${recipe === current || target !== "merged" ? "" : " · stale"}`);
       }
     }
     // Whoever is asked, or was scored, has been merged.
     function noteMerged() {
       for (const row of value.rows) {
-        const asked = value.state === "running" && value.activity === "scoring";
+        const asked = row.target === "merged" && value.state === "running" && value.activity === "scoring";
         if (row.recipe && (asked || row.cells.some(Boolean))) dppa.noteMerged(row.recipe);
       }
     }
@@ -101,7 +141,7 @@
       filled.style.width = `${100 * share}%`;
       dppa.activity.score = value.state === "running" ? value.activity : "idle";
       dppa.left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
-      dppa.scored = value.rows.find((row) => row.recipe && row.cells.some(Boolean))?.recipe ?? null;
+      dppa.scored = value.rows.find((row) => row.target === "merged" && row.cells.some(Boolean))?.recipe ?? null;
       noteMerged();
       scroll.hidden = saves.hidden = value.rows.length === 0;
       build();

@@ -138,7 +138,7 @@ class Outside:
         if domain not in DOMAINS:
             raise UnknownName(f"domain: {shown(domain)}. Known: {', '.join(DOMAINS)}.")
         limit = _whole("questions", questions, 4, MOST_QUESTIONS)
-        found = self._finished(lambda stop: self._studio.score(target, domain, limit, None, stop))
+        found = self._finished(lambda stop: self._studio.score(target, domain, limit, stop))
         low, high = found.ci95
         return {"accuracy": found.accuracy, "low": low, "high": high, "questions": found.n}
 

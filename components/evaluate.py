@@ -1,6 +1,6 @@
-"""The score: test accuracy per domain of base, domain models and merge, on a button.
+"""The score: base, domain models, plain merges and the merge answer the same test questions.
 
-Knows sessions and the studio's scores; how the table looks is assets/score.js.
+Knows sessions and the studio's examiners; how the table looks is assets/score.js.
 """
 
 from __future__ import annotations
@@ -19,16 +19,29 @@ from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session import Session
 from components.session_json import parsed
+from components.session_state import session_from_state
 from components.studio import Emit, Studio
-from components.tables import Row, Scored, Standing, retention_sentence, score_value
+from components.tables import Row, Standing, retention_sentence, score_value
 from dppa_core.errors import Cancelled
+from dppa_core.evaluate_report import as_json
+from dppa_core.evaluate_rows import (
+    AGAINST,
+    ARITHMETIC,
+    BASE,
+    LINEAR,
+    RECIPE,
+    Entrant,
+    SideBySide,
+    entrants,
+)
+from dppa_core.marks import Marks, Target, marked_score
 from dppa_core.parameters import check_number
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DOMAINS, Item, items
 
 MOST_ITEMS = 400
-Known = dict[tuple[str, str], Scored]
+Known = dict[tuple[str, str], Marks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class ScoreView:
     stop: gr.Button
     table: gr.HTML
     place: gr.HTML
+    other: gr.HTML
+    """The slot that is not shown, which the browser alone knows."""
 
 
 def build_score() -> ScoreView:
@@ -58,8 +73,9 @@ def build_score() -> ScoreView:
     with gr.Row(elem_classes="buttons"):
         run = gr.Button("Score all models", variant="primary", elem_id="score-run")
         stop = gr.Button("Stop", elem_id="score-stop")
+    other = live("score-other", None)
     table = live("score", score_value((), DOMAINS, {}, "idle", 0))
-    return ScoreView(limit, run, stop, table, static("", "score-place"))
+    return ScoreView(limit, run, stop, table, static("", "score-place"), other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +83,13 @@ class Exam:
     """What is to be scored, checked."""
 
     rows: tuple[Row, ...]
-    targets: Mapping[tuple[str, str], str | MergeRecipe]
+    targets: Mapping[tuple[str, str], Target]
     """(target of a row, domain) -> who is asked: a merge may be another one for each domain."""
     limit: int
     base: str
     id: str
+    who: tuple[Entrant, ...]
+    """The rows, as the evaluation knows them."""
 
     @property
     def total(self) -> int:
@@ -82,18 +100,47 @@ class Exam:
 def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> Exam:
     """Check what a handler was given: the merge first, then who it is compared with."""
     limit = int(check_number("Questions", values[view.limit], 4, MOST_ITEMS))
-    recipe = session.recipe()
-    singles = (*(model.reference for model in session.active), session.base)
-    label = "merged, by domain" if session.method.names_domain else "merged"
-    rows = (
-        Row("merged", label, recipe_hash(recipe)),
-        *(Row(name, short_name(name)) for name in singles),
-    )
-    targets: dict[tuple[str, str], str | MergeRecipe] = {}
+    other = other_session(values.get(view.other), session)
+    who = sorted(entrants(session.recipe(), other and other.recipe()), key=_place)
+    rows = tuple(_row(one, session) for one in who)
+    targets = {
+        (row.target, domain): one.target
+        for row, one in zip(rows, who, strict=True)
+        for domain in DOMAINS
+    }
     for domain in DOMAINS:
         targets["merged", domain] = session.asked_about(domain).recipe()
-        targets |= {(name, domain): name for name in singles}
-    return Exam(rows, targets, limit, session.base, secrets.token_hex(4))
+        if other is not None:
+            targets["other", domain] = other.asked_about(domain).recipe()
+    return Exam(rows, targets, limit, session.base, secrets.token_hex(4), tuple(who))
+
+
+def _place(one: Entrant) -> int:
+    """The merges first, the recipe's own before all; the base last."""
+    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)
+    if one.key in order:
+        return order.index(one.key)
+    return len(order) + 1 if one.key == BASE else len(order)
+
+
+def _row(one: Entrant, session: Session) -> Row:
+    if one.key == RECIPE:
+        label = "merged, by domain" if session.method.names_domain else "merged"
+        return Row("merged", label, recipe_hash(session.recipe()))
+    if one.key == AGAINST and isinstance(one.target, MergeRecipe):
+        return Row("other", "other slot", recipe_hash(one.target))
+    if isinstance(one.target, str):
+        return Row(one.target, short_name(one.target))
+    return Row(one.key, one.label)
+
+
+def other_session(value: object, session: Session) -> Session | None:
+    """The slot that is not shown, where it holds another merge of the same base."""
+    given = None if value is None else parsed(value)
+    if not isinstance(given, Mapping) or given.get("state") is None:
+        return None
+    other = session_from_state(given["state"])
+    return None if other.recipe() == session.recipe() or other.base != session.base else other
 
 
 def first_standing(exam: Exam, studio: Studio) -> Standing:
@@ -102,7 +149,7 @@ def first_standing(exam: Exam, studio: Studio) -> Standing:
         (row, domain)
         for row in exam.rows
         for domain in DOMAINS
-        if studio.known_score(exam.targets[row.target, domain], domain, exam.limit) is None
+        if studio.examiner(exam.limit).known(exam.targets[row.target, domain], domain) is None
     ]
     if not asking:
         return Standing("scoring")
@@ -120,13 +167,13 @@ def _readying(exam: Exam, row: Row, domain: str, studio: Studio) -> Standing:
 def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Score every model on every domain; runs in a thread of its own.
 
-    Emits ("standing", Standing) and ("score", target, domain, score).
+    Emits ("standing", Standing) and ("score", target, domain, marks).
     """
     standing = first_standing(exam, studio)
     for row in exam.rows:
         for domain in DOMAINS:
             target = exam.targets[row.target, domain]
-            known = studio.known_score(target, domain, exam.limit)
+            known = studio.examiner(exam.limit).known(target, domain)
             if known is None:
                 ready = _readying(exam, row, domain, studio)
                 emit(("standing", standing.now(ready.activity, ready.what)))
@@ -155,15 +202,16 @@ def _ask(
     before: Standing,
     emit: Emit,
     stop: Stop,
-) -> tuple[Scored, Standing]:
-    """One model's score on one domain, and how far the exam is then."""
+) -> tuple[Marks, Standing]:
+    """One model's marks on one domain, and how far the exam is then."""
     begun = time.monotonic()
 
-    def tell(count: int, _total: int, _what: str) -> None:
+    def tell(count: int) -> None:
         emit(("standing", before.after(count, time.monotonic() - begun)))
 
-    score = studio.score(exam.targets[cell], cell[1], exam.limit, tell, stop)
-    return score, before.after(exam.limit, time.monotonic() - begun)
+    examiner = studio.examiner(exam.limit)
+    marks = examiner.marks(exam.targets[cell], cell[1], progress=tell, stop=stop)
+    return marks, before.after(exam.limit, time.monotonic() - begun)
 
 
 def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
@@ -194,7 +242,9 @@ def exam_value(
     exam: Exam, scores: Known, state: str, standing: Standing, note: str = ""
 ) -> dict[str, Any]:
     """What the browser shows of an exam."""
-    value = score_value(exam.rows, DOMAINS, scores, state, exam.limit)
+    asked = {domain: items(domain, "test", exam.limit) for domain in DOMAINS}
+    scored = {cell: marked_score(asked[cell[1]], marks) for cell, marks in scores.items()}
+    value = score_value(exam.rows, DOMAINS, scored, state, exam.limit)
     seconds = standing.seconds_left()
     progress = {
         "id": exam.id,
@@ -204,8 +254,19 @@ def exam_value(
         "what": standing.what,
         "seconds_left": None if seconds is None else round(seconds, 1),
     }
-    sentence = retention_sentence(exam.rows, DOMAINS, scores, exam.base) if state == "done" else ""
-    return {**value, **progress, "note": note, "sentence": sentence}
+    if state == "done":
+        value |= compared(exam, asked, scores)
+        value["sentence"] = retention_sentence(value["details"][0])
+    return {"sentence": "", **value, **progress, "note": note}
+
+
+def compared(exam: Exam, asked: Mapping[str, tuple[Item, ...]], marks: Known) -> dict[str, Any]:
+    """Retention, loss and forgetting of every row, and the comparison with the other slot."""
+    keys = {row.target: one.key for row, one in zip(exam.rows, exam.who, strict=True)}
+    known = {(keys[target], domain): one for (target, domain), one in marks.items()}
+    found = as_json(SideBySide("test", exam.who, asked, known))
+    comparison = found["comparison"] or {}
+    return {"details": found["rows"], "comparison": comparison.get("sentence", "")}
 
 
 def stopped_value(value: object) -> dict[str, Any]:
@@ -232,7 +293,7 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
     view.run.click(None, js=activity_script("score", "waiting"), **PRIVATE)
     scoring = view.run.click(
         on_score,
-        inputs=controls.inputs | {view.limit},
+        inputs=controls.inputs | {view.limit, view.other},
         outputs=[view.table],
         concurrency_id="model",
         concurrency_limit=1,

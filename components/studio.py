@@ -20,6 +20,7 @@ from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import OutOfBudget
+from dppa_core.marks import DomainScore, marked_score
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
 from dppa_core.preflight.machine import available_memory
@@ -29,7 +30,7 @@ from dppa_core.sources import open_checkpoint
 from dppa_core.table import pack_table, rate_table
 
 if TYPE_CHECKING:
-    from dppa_core.evaluate import DomainScore
+    from dppa_core.examiner import Examiner
     from dppa_core.outcome import Outcome
     from dppa_core.pool import ModelPool
     from dppa_core.resident import Resident
@@ -131,7 +132,7 @@ class Studio:
         self.public = public
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
-        self._profiles, self._tables, self._scores = Recent(32), Recent(64), Recent(500)
+        self._profiles, self._tables, self._examiners = Recent(32), Recent(64), Recent(8)
         self._outcomes = Recent(64)
         self._measuring, self._importing = threading.Lock(), threading.Lock()
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
@@ -264,31 +265,25 @@ class Studio:
         """Whether the warm-up is over, or was never asked for."""
         return self._warm is None or self._warm.done()
 
+    def examiner(self, limit: int) -> Examiner:
+        """Who asks so many test items a domain, and remembers the marks."""
+        from dppa_core.examiner import Examiner  # noqa: PLC0415  (torch)
+
+        found = self._examiners.find(limit)
+        if found is None:
+            made = Examiner("test", limit, pool=self.pool(), public=self.public)
+            found = self._examiners.keep(limit, made)
+        return found  # type: ignore[no-any-return]
+
     def score(
-        self,
-        target: str | MergeRecipe,
-        domain: str,
-        limit: int,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, target: str | MergeRecipe, domain: str, limit: int, stop: Stop | None
     ) -> DomainScore:
         """Test accuracy of a model or merge on one domain; kept for the next time."""
-        from dppa_core.evaluate import evaluate  # noqa: PLC0415  (torch)
-
-        key = (self._identity(target), domain, limit)
-        found = self._scores.find(key)
-        if found is not None:
-            return found  # type: ignore[no-any-return]
-        with self.lend(target, None, stop) as resident:
-            result = evaluate(resident, (domain,), limit=limit, progress=progress, stop=stop)
-        return self._scores.keep(key, result.domains[domain])  # type: ignore[no-any-return]
-
-    def known_score(self, target: str | MergeRecipe, domain: str, limit: int) -> DomainScore | None:
-        """A score that was computed before, or None."""
-        return self._scores.find((self._identity(target), domain, limit))
+        examiner = self.examiner(limit)
+        return marked_score(examiner.items(domain), examiner.marks(target, domain, stop=stop))
 
     def _identity(self, target: str | MergeRecipe) -> str:
-        """What is scored: another text when a file it is made of was replaced."""
+        """What was merged: another text when a file it is made of was replaced."""
         name, references = target, [target]
         if isinstance(target, MergeRecipe):
             name = recipe_hash(target)

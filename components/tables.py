@@ -119,34 +119,27 @@ def _mean(scores: Sequence[Scored | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(scores) else None
 
 
-def retention_sentence(
-    rows: Sequence[Row], domains: Sequence[str], scores: Scores, base: str
-) -> str:
-    """What the table says about the merge, as a sentence; empty until it is complete.
+def retention_sentence(row: Mapping[str, Any]) -> str:
+    """What the table says about the merge, as a sentence; empty where nothing can be kept.
 
-    A domain in which no single model scores has no retention and is left out.
+    Args:
+        row: The merge's, as `evaluate_report.as_json` gives it, complete. A domain in which its
+            own model scores nothing has no retention and is left out.
     """
-    kept = {}
-    for domain in domains:
-        own = [
-            scores[row.target, domain].accuracy
-            for row in rows
-            if row.target not in ("merged", base) and (row.target, domain) in scores
-        ]
-        merged = scores.get(("merged", domain))
-        if merged is None or not own:
-            return ""
-        if max(own) > 0:
-            kept[domain] = merged.accuracy / max(own)
-    if not kept:
+    kept = {name: one["retention"] for name, one in row["domains"].items() if one["retention"]}
+    if not kept or not row["mean_retention"]:
         return ""
-    mean = sum(kept.values()) / len(kept)
-    about = f"Retention, the merge's score divided by the best single model's: {_percent(mean)}"
-    if len({_percent(share) for share in kept.values()}) == 1:
-        return f"{about} in {' and '.join(kept)}."
-    worst = min(kept, key=kept.__getitem__)
-    among = "on average" if len(kept) == len(domains) else f"on average in {' and '.join(kept)}"
-    return f"{about} {among}, least in {worst} ({_percent(kept[worst])})."
+    worst = min(kept, key=lambda name: float(kept[name]["value"]))
+    return (
+        "Retention, the merge's score divided by that of each domain's own model: geometric mean "
+        f"{_with_interval(row['mean_retention'])}, least in {worst} "
+        f"({_with_interval(kept[worst])}); in brackets 95\u2009% intervals."
+    )
+
+
+def _with_interval(one: Mapping[str, Any]) -> str:
+    low, high = one["ci95"]
+    return f"{_percent(one['value'])} ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def _percent(share: float) -> str:

@@ -59,6 +59,7 @@ SCRIPTS = (
     "attribution.js",
     "search.js",
     "push.js",
+    "score-plot.js",
     "score.js",
 )
 

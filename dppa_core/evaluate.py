@@ -5,80 +5,37 @@ Knows a model in memory and the tasks; no recipe, no page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import sqrt
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from dppa_core.adamerging_entropy import Exchange
 from dppa_core.adamerging_replies import reference
 from dppa_core.answers import answers
 from dppa_core.decode import prompt_ids
-from dppa_core.intervals import wilson
+from dppa_core.marks import (
+    DomainScore,
+    Evaluation,
+    Marks,
+    TaskScore,
+    domain_score,
+    marked_score,
+    retention,
+)
 from dppa_core.progress import Progress, Stop
 from dppa_core.resident import Resident
 from dppa_core.tasks import Item, items, score
 
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What one model made of some items, item by item, in their order."""
-
-    hits: tuple[bool, ...]
-    """Answered exactly right."""
-    losses: tuple[float, ...]
-    """Negative log-likelihood of the right answer, summed over its tokens, in nats."""
-    tokens: tuple[int, ...]
-    """Of the right answer, the one that ends it included."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskScore:
-    """Accuracy on one task, as a fraction, over `n` items."""
-
-    accuracy: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class DomainScore:
-    """Accuracy on all of a domain's items, as a fraction, with its 95 % Wilson interval."""
-
-    accuracy: float
-    ci95: tuple[float, float]
-    n: int
-    tasks: Mapping[str, TaskScore]
-    loss: float | None = None
-    """Mean negative log-likelihood of the right answers, a token, in nats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Scores of one model or merge."""
-
-    target: str
-    split: str
-    domains: Mapping[str, DomainScore]
-
-    @property
-    def mean(self) -> float:
-        """Unweighted mean accuracy of the domains."""
-        return sum(domain.accuracy for domain in self.domains.values()) / len(self.domains)
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        """Of the mean: the domains' intervals, whose distances to it add up in squares.
-
-        The domains are independent (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
-        """
-        scored = self.domains.values()
-        below = sqrt(sum((one.accuracy - one.ci95[0]) ** 2 for one in scored)) / len(scored)
-        above = sqrt(sum((one.ci95[1] - one.accuracy) ** 2 for one in scored)) / len(scored)
-        return self.mean - below, self.mean + above
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy; accuracies are fractions."""
-        return {**asdict(self), "mean": self.mean}
+__all__ = [
+    "DomainScore",
+    "Evaluation",
+    "Marks",
+    "TaskScore",
+    "domain_score",
+    "evaluate",
+    "exchanges",
+    "mark",
+    "marked_score",
+    "retention",
+]
 
 
 def mark(
@@ -112,25 +69,6 @@ def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]
     )
 
 
-def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:
-    """Score the replies to one domain's items."""
-    return _score(asked, [score(item, reply) for item, reply in zip(asked, replies, strict=True)])
-
-
-def marked_score(asked: Sequence[Item], marks: Marks) -> DomainScore:
-    """The score of one domain's items."""
-    return _score(asked, marks.hits, sum(marks.losses) / sum(marks.tokens))
-
-
-def _score(asked: Sequence[Item], right: Sequence[bool], loss: float | None = None) -> DomainScore:
-    tasks: dict[str, TaskScore] = {}
-    for name in dict.fromkeys(item.task for item in asked):
-        of_task = [hit for item, hit in zip(asked, right, strict=True) if item.task == name]
-        tasks[name] = TaskScore(sum(of_task) / len(of_task), len(of_task))
-    share, interval = sum(right) / len(right), wilson(sum(right), len(right))
-    return DomainScore(share, interval, len(right), tasks, loss)
-
-
 def evaluate(
     resident: Resident,
     domains: Sequence[str],
@@ -160,12 +98,3 @@ def evaluate(
         scores[domain] = marked_score(of_domain, marks)
         done += len(of_domain)
     return Evaluation(resident.key, split, scores)
-
-
-def retention(merged: Evaluation, own: Mapping[str, float]) -> dict[str, float]:
-    """Merged score ÷ the domain model's own score, per domain, as fractions."""
-    return {
-        name: scored.accuracy / own[name]
-        for name, scored in merged.domains.items()
-        if own.get(name)
-    }

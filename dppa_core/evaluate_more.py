@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from dppa_core.evaluate_report import interval_json
 from dppa_core.evaluate_rows import Entrant
-from dppa_core.evaluate_run import SMALL, threads
+from dppa_core.examiner import threads_for
 from dppa_core.harness import Harness, TaskResult
 from dppa_core.perplexity import perplexity
 from dppa_core.pool import ModelPool
@@ -83,5 +81,5 @@ def _each(
         check(stop)
         report(progress, done, len(who), one.label)
         with pool.lend(one.target, stop=stop) as resident:
-            with threads(1 if resident.nbytes <= 4 * SMALL else torch.get_num_threads()):
+            with threads_for(resident):
                 yield one, resident

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dppa_core.evaluate import Evaluation
 from dppa_core.evaluate_rows import AGAINST, RECIPE, Comparison, Entrant, SideBySide
 from dppa_core.intervals import Interval
+from dppa_core.marks import Evaluation
 from dppa_core.recipe import MergeRecipe, recipe_hash
 
 

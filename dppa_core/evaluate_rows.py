@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dppa_core.evaluate import DomainScore, Marks, marked_score
-from dppa_core.examiner import Target
 from dppa_core.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
+from dppa_core.marks import DomainScore, Marks, Target, marked_score
 from dppa_core.recipe import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, Item
 

@@ -6,24 +6,18 @@ Knows an examiner and the table; no figures.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
 
-import torch
-
-from dppa_core.evaluate import Evaluation, Marks
 from dppa_core.evaluate_rows import Entrant, SideBySide
-from dppa_core.examiner import Examiner, Target
+from dppa_core.examiner import SMALL, Examiner
+from dppa_core.marks import Evaluation, Marks, Target
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.sources import open_checkpoint
 from dppa_core.workers import available_cores, side_by_side
-
-SMALL = 64_000_000
-"""Parameters up to which models are asked side by side, one core each."""
 
 Tell = Callable[[str, str, Marks], None]
 """Told (key, domain, marks) as they come."""
@@ -49,9 +43,9 @@ def measure(
         examiner.split, tuple(who), {domain: examiner.items(domain) for domain in domains}
     )
     teller = _Teller(table, tell, progress)
-    small = all(_numel(one.target, examiner.public) <= SMALL for one in who)
+    small = all(4 * _numel(one.target, examiner.public) <= SMALL for one in who)
     workers = min(available_cores(), len(who)) if small else 1
-    tasks = [partial(_ask, examiner, one, table, teller, small, stop) for one in who]
+    tasks = [partial(_ask, examiner, one, table, teller, stop) for one in who]
     marks: dict[tuple[str, str], Marks] = {}
     for found in side_by_side(tasks, workers):
         marks |= found
@@ -70,30 +64,17 @@ def _ask(
     who: Entrant,
     table: SideBySide,
     teller: _Teller,
-    alone: bool,
     stop: Stop | None,
 ) -> dict[tuple[str, str], Marks]:
     found = {}
-    with threads(1 if alone else torch.get_num_threads()):
-        for domain in table.items:
-            check(stop)
-            what = f"{who.label}, {domain}"
-            found[who.key, domain] = examiner.marks(
-                who.target, domain, progress=partial(teller.asked, who.key, domain, what), stop=stop
-            )
-            teller.marked(who.key, domain, found[who.key, domain])
+    for domain in table.items:
+        check(stop)
+        what = f"{who.label}, {domain}"
+        found[who.key, domain] = examiner.marks(
+            who.target, domain, progress=partial(teller.asked, who.key, domain, what), stop=stop
+        )
+        teller.marked(who.key, domain, found[who.key, domain])
     return found
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """So many threads of torch: two wait for each other at every step of a small model."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Teller:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dppa_core.adamerging_entropy import Exchange
 from dppa_core.answers import LONGEST
@@ -19,7 +22,8 @@ from dppa_core.cache import cache_folder, load, store
 from dppa_core.calibration_text import read_source
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.checkpoint_files import COMPANIONS
-from dppa_core.evaluate import Marks, exchanges, mark
+from dppa_core.evaluate import exchanges, mark
+from dppa_core.marks import Marks, Target
 from dppa_core.pool import ModelPool
 from dppa_core.progress import Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
@@ -28,8 +32,8 @@ from dppa_core.sources import open_checkpoint
 from dppa_core.tasks import Item, items
 
 _FORMAT = 1  # a new number where the same models would get other marks
-Target = str | MergeRecipe
-"""A reference, or what is merged first."""
+SMALL = 256 << 20
+"""Bytes of a model up to which it is asked by one core, and another one beside it."""
 
 
 class Examiner:
@@ -95,7 +99,8 @@ class Examiner:
         entry, asked = self._entry(target, domain), self.items(domain)
         with self.pool.lend(target, stop=stop) as resident:
             read = self._exchanges(resident, domain)
-            found = mark(resident, asked, read, progress=progress, stop=stop)
+            with threads_for(resident):
+                found = mark(resident, asked, read, progress=progress, stop=stop)
         store(entry, _packed(found))
         return found
 
@@ -113,6 +118,17 @@ class Examiner:
         text = json.dumps([identity(target, public=self.public), asked, *computed])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("marks") / f"{key}.json"
+
+
+@contextmanager
+def threads_for(resident: Resident) -> Iterator[None]:
+    """One thread of torch for a small model: two wait for each other at every one of its steps."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if resident.nbytes <= SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def identity(target: Target, *, public: bool = False) -> str:

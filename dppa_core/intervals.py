@@ -19,6 +19,8 @@ from dppa_core.errors import InvalidValue
 Z95 = 1.959963984540054
 RESAMPLES = 10_000
 """Of every bootstrap; more would change the third digit of a percentile."""
+UNSEEN = 0.5
+"""Items of each kind added before drawing (Jeffreys): what was not seen in n items may still be."""
 SEED = 0
 Hits = Sequence[bool]
 Pair = tuple[Hits, Hits]
@@ -74,8 +76,7 @@ def ratio(pairs: Mapping[str, Pair], seed: int = SEED) -> Interval | None:
     def of(counts: Float64[ndarray, "domains draws 4"]) -> Float64[ndarray, " draws"]:
         one, other = counts[..., 0] + counts[..., 1], counts[..., 0] + counts[..., 2]
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(one / other)
-        return np.exp(logs.mean(0))  # type: ignore[no-any-return]
+            return np.exp(np.log(one / other).mean(0))  # type: ignore[no-any-return]
 
     return _resampled(pairs, of, seed)
 
@@ -132,7 +133,7 @@ def _resampled(
     """
     counts = np.array([_counts(pair) for pair in pairs.values()], np.float64)
     drawn = [
-        _draws(one / one.sum(), int(one.sum()), RESAMPLES, seed + place)
+        _draws((one + UNSEEN) / (one + UNSEEN).sum(), int(one.sum()), RESAMPLES, seed + place)
         for place, one in enumerate(counts)
     ]
     return _interval(float(of(counts[:, None])[0]), of(np.array(drawn)))

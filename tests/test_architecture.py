@@ -51,7 +51,7 @@ CORE_LAYERS = tuple(
         attribution shell cell_diff
         zoo
         outcome
-        answers examiner perplexity harness
+        marks answers examiner perplexity harness
         pool resident decode generate evaluate
         adamerging search cluster
         soup

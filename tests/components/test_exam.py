@@ -1,5 +1,6 @@
 """The score's events without a server: what runs is said, what was finished stays."""
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,25 +14,27 @@ from components.evaluate import Exam, exam_events, read_exam, stopped_value, str
 from components.forms import activity_script
 from components.method_choice import MethodChoice
 from components.presets import first_session
+from components.session_state import state_of
 from components.studio import Studio
 from components.tables import Standing
-from dppa_core.errors import Cancelled
+from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.tasks import DOMAINS
 from tests.tiny import random_llama, tuned_llama
 
 
 @pytest.fixture
-def studio(zoo_env: Path) -> Iterator[Studio]:
+def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # nobody has asked before
     yield Studio(public=False)
 
 
 @pytest.fixture
 def exam() -> Exam:
     class View:
-        limit = "limit"
+        limit, other = "limit", "other"
 
     whole = read_exam({"limit": 4}, View(), first_session())  # type: ignore[arg-type]
-    return replace(whole, rows=whole.rows[:2], limit=1)
+    return replace(whole, rows=whole.rows[:2], who=whole.who[:2], limit=1)
 
 
 def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
@@ -83,15 +86,17 @@ def test_what_was_scored_before_is_neither_merged_nor_asked_again(
 def test_a_stopped_exam_keeps_its_finished_cells(
     studio: Studio, exam: Exam, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score, asked = studio.score, []
+    examiner, asked = studio.examiner(1), []
+    marks = examiner.marks
 
-    def two_then_stop(target: Any, domain: str, *rest: Any) -> Any:
+    def two_then_stop(target: Any, domain: str, **rest: Any) -> Any:
         asked.append(domain)
         if len(asked) > 2:
             raise Cancelled("stopped")
-        return score(target, domain, *rest)
+        return marks(target, domain, **rest)
 
-    monkeypatch.setattr(studio, "score", two_then_stop)
+    monkeypatch.setattr(examiner, "known", lambda target, domain: None)
+    monkeypatch.setattr(examiner, "marks", two_then_stop)
     *_, last = stream_exam(exam, studio)
     assert last["state"] == "stopped"
     assert [cell is not None for cell in last["rows"][0]["cells"]] == [True, True, False]
@@ -113,7 +118,7 @@ def test_only_what_rests_begins_to_wait() -> None:
 
 def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: Studio) -> None:
     class View:
-        limit = "limit"
+        limit, other = "limit", "other"
 
     session = replace(first_session(), method=MethodChoice("emr"))
     asked = read_exam({"limit": 4}, View(), session)  # type: ignore[arg-type]
@@ -122,3 +127,40 @@ def test_a_method_that_merges_per_domain_is_scored_by_each_domains_own(studio: S
         recipe = asked.targets["merged", domain]
         assert recipe.parameters["domain"] == f"zoo:{domain}"  # type: ignore[union-attr]
         assert asked.targets["zoo:math", domain] == "zoo:math"
+
+
+def other(**changes: object) -> str:
+    state = state_of(replace(first_session(), **changes))
+    return json.dumps({"slot": "B", "state": state})
+
+
+def test_base_models_and_plain_merges_stand_beside_the_merge_and_the_other_slot() -> None:
+    class View:
+        limit, other = "limit", "other"
+
+    def rows(given: object) -> list[str]:
+        exam = read_exam({"limit": 4, "other": given}, View(), first_session())  # type: ignore[arg-type]
+        return [row.target for row in exam.rows]
+
+    beside = ["task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
+    assert rows(other(rate=0.7)) == ["merged", "other", *beside]
+    assert rows(other()) == rows("null") == ["merged", *beside]  # the same merge, or none
+    for bad in ("{", '{"state": 3}'):
+        with pytest.raises(InvalidValue):
+            rows(bad)
+
+
+def test_a_finished_exam_tells_retention_and_compares_the_slots(
+    studio: Studio, one_torch_thread: None
+) -> None:
+    class View:
+        limit, other = "limit", "other"
+
+    values = {"limit": 4, "other": other(rate=0.7)}
+    whole = read_exam(values, View(), first_session())  # type: ignore[arg-type]
+    *_, last = stream_exam(replace(whole, limit=1), studio)
+    assert last["state"] == "done"
+    assert [row["key"] for row in last["details"]][:2] == ["recipe", "against"]
+    assert len(last["details"]) == len(last["rows"]) == 8
+    assert last["details"][0]["domains"]["law"]["loss"] > 0
+    assert last["comparison"].startswith("No difference seen between recipe and against")

@@ -148,20 +148,21 @@ def test_a_row_has_a_mean_once_all_its_cells_are_there() -> None:
     assert value["rows"][1]["cells"] == [None, None] and value["rows"][1]["mean"] is None
 
 
-def test_retention_is_told_once_it_is_known() -> None:
-    scores = {("merged", "math"): Score(0.4), ("zoo:base", "math"): Score(0.1)}
-    assert retention_sentence(ROWS, ("math",), scores, "zoo:base") == ""
-    scores["zoo:math", "math"] = Score(0.8)
-    sentence = retention_sentence(ROWS, ("math",), scores, "zoo:base")
-    assert "50\u2009%" in sentence and "divided by the best single model's" in sentence
-
-
-def test_a_domain_nobody_scores_in_has_no_retention() -> None:
-    scores = {(row.target, domain): Score(0.0) for row in ROWS for domain in ("math", "law")}
-    assert retention_sentence(ROWS, ("math", "law"), scores, "zoo:base") == ""
-    scores |= {("merged", "math"): Score(0.3), ("zoo:math", "math"): Score(0.6)}
-    sentence = retention_sentence(ROWS, ("math", "law"), scores, "zoo:base")
-    assert "50\u2009%" in sentence and "law" not in sentence
+def test_retention_is_told_with_its_interval_and_the_worst_domain() -> None:
+    math = {"value": 0.8, "ci95": [0.7, 0.9]}
+    law = {"value": 0.5, "ci95": [0.4, 0.6]}
+    row = {
+        "domains": {
+            "math": {"retention": math},
+            "law": {"retention": law},
+            "art": {"retention": None},
+        },
+        "mean_retention": {"value": 0.632, "ci95": [0.55, 0.71]},
+    }
+    sentence = retention_sentence(row)
+    assert "geometric mean 63\u2009% (55–71), least in law (50\u2009% (40–60))" in sentence
+    assert retention_sentence({**row, "mean_retention": None}) == ""
+    assert retention_sentence({**row, "domains": {"art": {"retention": None}}}) == ""
 
 
 def test_the_time_left_follows_the_pace_measured_so_far() -> None:

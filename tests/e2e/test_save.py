@@ -138,7 +138,7 @@ def test_the_scores_are_saved_once_there_are_any(studio: Studio) -> None:
     page.locator('#score [data-score-state="done"]').wait_for(state="attached", timeout=180_000)
     rows = table(saved(studio, "#score", "csv"))
     assert [row["model"] for row in rows] == [
-        *("merged", "zoo:math", "zoo:finance", "zoo:law", "zoo:base")
+        *("merged", "task_arithmetic", "linear", "zoo:math", "zoo:finance", "zoo:law", "zoo:base")
     ]
     assert rows[0]["recipe"] == studio.recipe
     for row in rows:

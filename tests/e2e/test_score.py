@@ -1,5 +1,8 @@
 """The score: test accuracy by domain, on a button, with progress, and it can be stopped."""
 
+import pytest
+from playwright.sync_api import expect
+
 from tests.e2e.expected import ACTIVE
 from tests.e2e.studio import ANSWER_MS, Studio
 
@@ -40,6 +43,26 @@ def test_every_model_gets_a_score_in_every_domain(studio: Studio) -> None:
     for target in targets:
         assert {d for t, d in found if t == target} >= set(DOMAINS)
     assert all(0 <= accuracy <= 1 for accuracy in found.values())
+    measures(studio)
+
+
+def measures(studio: Studio) -> None:
+    """The same table of another measure, and its plot: what the merge kept of its models."""
+    page = studio.page
+    assert {"linear", "task_arithmetic"} <= {
+        row.get_attribute("data-target") for row in page.locator("#score tbody tr").all()
+    }
+    page.locator("#score-measure").select_option("retention")
+    kept = page.locator('#score tr[data-target="merged"] td[data-retention]')
+    expect(kept).to_have_count(len(DOMAINS))
+    expect(page.locator('#score tr[data-target="zoo:base"] td[data-retention]')).to_have_count(0)
+    dots = page.locator('#score .plot-score circle[data-target="merged"]')
+    expect(dots).to_have_count(len(DOMAINS))
+    for dot, cell in zip(dots.all(), kept.all(), strict=True):
+        assert float(dot.get_attribute("data-value") or "nan") == pytest.approx(
+            float(cell.get_attribute("data-retention") or "nan"), abs=1e-5
+        )
+    expect(page.locator("#score .score-line")).to_contain_text("geometric mean")
 
 
 def test_scoring_can_be_stopped(studio: Studio) -> None:

@@ -1,0 +1,69 @@
+// What a table of scores shows, of four measures: cells as numbers with intervals, and dots along an axis.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const { svg, put, px, percent, three } = dppa.shapes;
+  const whole = (share) => String(Math.round(100 * share));
+  const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)}`;
+  const range = ({ value, ci95 }) => ({ value, low: ci95[0], high: ci95[1] });
+
+  // cell(details of a model in a domain) and last(its row): {value, low, high}, or null where there is none.
+  dppa.scoreMeasures = [
+    { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "share, %", last: "mean",
+      cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
+      of: (row) => row.mean !== null && { value: row.mean, low: row.mean_ci95[0], high: row.mean_ci95[1] },
+      how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower." },
+    { name: "retention", title: "retention", text: percent, brackets: whole, unit: "share of the own model's, %", last: "mean",
+      cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
+      how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. 95 % intervals by drawing the questions anew." },
+    { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null,
+      cell: (one) => one.forgetting && range(one.forgetting), of: () => null,
+      how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it knows more than the base." },
+    { name: "loss", title: "loss of the right answers", text: three, brackets: three, unit: "nats per token", last: null,
+      cell: (one) => ({ value: one.loss, low: one.loss_ci95[0], high: one.loss_ci95[1] }), of: () => null,
+      how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It tells models apart that answer nothing exactly right." },
+  ];
+
+  // The length that is drawn: from 0, and below it where something is.
+  dppa.scoreReach = (details, measure) => {
+    const cells = details.flatMap((row) => Object.values(row.domains)).filter(Boolean).map(measure.cell).filter(Boolean);
+    return { low: Math.min(0, ...cells.map(({ low }) => low)), high: Math.max(measure.name === "accuracy" ? 1 : 0.001, ...cells.map(({ high }) => high)) };
+  };
+
+  const LEFT = 158, RIGHT = 12, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42;
+  dppa.scorePlot = (root, rows, domains, measure, colour, width) => {
+    const shown = rows.filter(({ detail }) => Object.values(detail.domains).some((one) => one && measure.cell(one)));
+    const { low, high } = dppa.scoreReach(shown.map(({ detail }) => detail), measure);
+    const x = (value) => LEFT + ((value - low) / (high - low)) * (width - LEFT - RIGHT);
+    const bottom = TOP + shown.length * (LINE * domains.length + GAP);
+    root.replaceChildren();
+    for (const [name, value] of [["viewBox", `0 0 ${width} ${bottom + BOTTOM}`], ["width", width], ["height", bottom + BOTTOM]]) put(root, name, value);
+    for (const value of low < 0 ? [low, 0, high] : [0, high / 2, high]) {
+      svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
+      svg("text", { x: px(x(value)), y: bottom + 15, class: `tick ${value === high ? "end" : "middle"}` }, root, measure.text(value) || "0");
+    }
+    shown.forEach(({ label, target, detail }, i) => {
+      const top = TOP + i * (LINE * domains.length + GAP);
+      svg("text", { x: 0, y: top + LINE - 2, class: "axis" }, root, label);
+      domains.forEach((domain, j) => {
+        const one = detail.domains[domain] && measure.cell(detail.domains[domain]), y = top + LINE * j + LINE / 2;
+        svg("text", { x: LEFT - 6, y: y + 4, class: "tick end" }, root, domain);
+        if (!one) return;
+        svg("line", { x1: px(x(one.low)), x2: px(x(one.high)), y1: y, y2: y, stroke: colour(target), "stroke-width": 4, "stroke-opacity": 0.45 }, root);
+        svg("circle", { cx: px(x(one.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +one.value.toPrecision(6), "data-domain": domain, "data-target": target }, root);
+      });
+    });
+    svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 34, class: "axis middle" }, root, `${measure.title}, ${measure.unit}`);
+  };
+
+  // The slot that is not shown travels along: what it holds is known to the browser alone.
+  dppa.part("score-other", ({ host, put: send }) => {
+    host.replaceChildren();
+    const tell = () => {
+      const { slot, slots } = dppa.history(), name = slot === "A" ? "B" : "A";
+      send({ slot: name, state: slots[name] ?? null });
+    };
+    dppa.onSettled(tell);
+    tell();
+  });
+})();
