@@ -9,11 +9,11 @@
 
   // cell(details of a model in a domain) and last(its row): {value, low, high}, or null where there is none.
   dppa.scoreMeasures = [
-    { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "share, %", last: "mean",
+    { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "%", last: "mean",
       cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
       of: (row) => row.mean !== null && { value: row.mean, low: row.mean_ci95[0], high: row.mean_ci95[1] },
       how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower." },
-    { name: "retention", title: "retention", text: percent, brackets: whole, unit: "share of the own model's, %", last: "mean",
+    { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean",
       cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
       how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. 95 % intervals by drawing the questions anew." },
     { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null,
