@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster
+.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -78,6 +78,10 @@ leaderboard: ## Rank all merge methods on the embedded models, into docs/ and th
 	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
 	@mv docs/leaderboard.partial docs/leaderboard.md
 	@$(PY) scripts/readme.py
+
+search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
+	@sh scripts/environment.sh app
+	@$(PY) scripts/search.py
 
 picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
 	@sh scripts/environment.sh test

@@ -1,6 +1,7 @@
 """The paper's climb over a recipe: on scores known by hand, after a kill, and as a command."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dppa_core.pool import ModelPool
 from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.search_climb import climb
 from dppa_core.search_density import density_of
-from dppa_core.search_trial import Question, ask, domains_for, retentions, task_score
+from dppa_core.search_trial import Question, domains_for, retentions, task_score
 from dppa_core.search_verdict import claim_sentence, ratio_interval, verdicts
 from dppa_core.tasks import DOMAINS
 from tests.command import Command
@@ -148,12 +149,15 @@ def test_the_interval_of_a_ratio_holds_it_and_is_that_of_the_share_where_nothing
     assert ratio_interval(scored(a=(0, 10)), scored(a=(0, 10)))[1] == float("inf")
 
 
-def test_a_trial_is_an_evaluation_of_the_merge_in_memory(tmp_path: Path) -> None:
-    pool, before = ModelPool(), sorted(tmp_path.rglob("*"))
-    found = ask(pool, Question(RECIPE, "law", limit=4))
+def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() -> None:
+    asks, cached = search_trial.asker(ModelPool()), Path(os.environ["DPPA_CACHE"])
+    found = asks(Question(RECIPE, "law", limit=4))
     assert found.n == 4 and set(found.tasks)
-    assert found == search_trial.asker(pool)(Question(RECIPE, "law", limit=4))
-    assert sorted(tmp_path.rglob("*")) == before
+    before = {path: path.stat().st_mtime_ns for path in cached.rglob("*")}
+    louder = tuple(replace(model, amplification=(1.5, 1.0)) for model in RECIPE.models)
+    asks(Question(replace(RECIPE, models=louder), "law", limit=4))
+    assert found == asks(Question(RECIPE, "law", limit=4))
+    assert {path: path.stat().st_mtime_ns for path in cached.rglob("*")} == before
 
 
 def test_the_command_writes_the_recipe_and_removes_its_state(

@@ -1,0 +1,86 @@
+"""How long one trial of a search takes on the embedded models, and what it writes.
+
+    python -m benchmarks.search [--items 64] [--runs 7] [--threads 2] [--json]
+
+Every trial has other factors: the merge is written over the one before, in memory, and three
+domains of search items are asked. Target: 2 s on two cores, and no file written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+
+from benchmarks.measure import machine
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.search_trial import ITEMS, Question, asker
+from dppa_core.tasks import DOMAINS
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+TARGET = 2.0
+
+
+def recipe(factor: float) -> MergeRecipe:
+    """All three models at 80 %, amplified."""
+    models = (DomainModel(f"zoo:{name}", (0.9, 0.8), (factor, 1.0), 0.9) for name in DOMAINS)
+    return MergeRecipe("zoo:base", tuple(models))
+
+
+def main() -> None:
+    """Measure trials, after two that compile and load."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=ITEMS, help="a domain")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    pool, written = ModelPool(), list[str]()
+    ask = asker(pool)
+
+    def trial(factor: float) -> tuple[float, float, float]:
+        begun, worked = time.perf_counter(), time.process_time()
+        with pool.lend(recipe(factor)):
+            merged = time.perf_counter() - begun
+        for domain in DOMAINS:
+            ask(Question(recipe(factor), domain, limit=given.items))
+        return merged, time.perf_counter() - begun, time.process_time() - worked
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        # sys.audit tells no flags of io.open by name: (path, mode, flags)
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
+            written.append(str(arguments[0]))
+
+    for factor in (1.0, 1.1, 1.2):  # load, compile, and fill what idle merges may keep
+        trial(factor)
+    sys.addaudithook(watch)
+    rows = [trial(1.3 + place / 10) for place in range(given.runs)]
+    merged, whole, worked = (statistics.median(column) for column in zip(*rows, strict=True))
+    found = {
+        "machine": machine(),
+        "items": given.items * len(DOMAINS),
+        "threads": given.threads,
+        "merge_s": merged,
+        "trial_s": whole,
+        "processor_s": worked,
+        "files_written": written,
+    }
+    if given.json:
+        print(json.dumps(found))
+        return
+    print(found["machine"])
+    print(f"one trial, {found['items']} items, {given.threads} threads, median of {given.runs}")
+    print(f"merge in place   {merged:6.2f} s")
+    print(f"whole trial      {whole:6.2f} s, target {TARGET:g} s; processor {worked:.2f} s")
+    print(f"files written    {len(written)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Run the search that docs/search.md tells of, and write what came out into that page.
+
+    python scripts/search.py [--of FILE]     (make search)
+
+With --of the figures of an earlier run are written: one object as `--json` gives it, with
+`seconds` and `processor_seconds` beside.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RECIPE, OUT = ROOT / "docs" / "search.md", "docs/search.yaml", "out/searched.yaml"
+MARKS = "<!-- search:start -->", "<!-- search:end -->"
+
+
+def run() -> dict[str, Any]:
+    """The search, timed; it goes on where it was stopped."""
+    (ROOT / "out").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "dppa_core", "search", RECIPE, "--out", OUT]
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [*command, "--overwrite", "--json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    times = {
+        "seconds": time.perf_counter() - begun,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+    }
+    return json.loads(done.stdout) | times
+
+
+def block(found: dict[str, Any]) -> str:
+    """Factors, the test split, and the claim, as Markdown."""
+    lines = [
+        f"`dppa search {RECIPE} --out {OUT}`: {found['items']} search items a domain, "
+        f"{sum(len(one['trials']) for one in found['models'])} settings, "
+        f"{found['seconds'] / 60:.1f} minutes beside other work, "
+        f"{found['processor_seconds']:.0f} s of processor, the test at the end included.",
+        "",
+        "| model | factors (strongest / next band, ×) | score on the search items | tried |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in found["models"]:
+        factors = " / ".join(f"{factor:g}" for factor in one["factors"])
+        lines.append(f"| {one['domain']} | {factors} | {one['score']:.3f} | {len(one['trials'])} |")
+    lines += [
+        "",
+        "| test split | n | base % | domain model % | pruned alone % | retention % | kept % | "
+        "claim | merge of all % |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found["test"]:
+        low, high = one["retention_ci95"]
+        cells = [_share(one[name]) for name in ("base", "own", "alone")]
+        kept = f"{100 * one['retention']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+        claim = "reached" if one["reached"] else "not reached"
+        cells += [kept, f"{100 * one['density']:.1f}", claim, _share(one["merged"])]
+        lines.append(f"| {one['domain']} | {one['own']['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _share(score: dict[str, Any]) -> str:
+    low, high = score["ci95"]
+    return f"{100 * score['accuracy']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def main() -> None:
+    """Run or read, and write."""
+    if sys.argv[1:2] == ["--of"]:
+        found = json.loads(Path(sys.argv[2]).read_text("utf-8"))
+    else:
+        found = run()
+    before, _, rest = PAGE.read_text("utf-8").partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    PAGE.write_text(f"{before}{MARKS[0]}\n{block(found)}\n{MARKS[1]}{after}", "utf-8")
+    sys.stdout.write(f"{PAGE.relative_to(ROOT)}: {found['seconds']:.0f} s\n")
+
+
+if __name__ == "__main__":
+    main()
