@@ -54,8 +54,10 @@ def main() -> None:
         return merged, time.perf_counter() - begun, time.process_time() - worked
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
-        # sys.audit tells no flags of io.open by name: (path, mode, flags)
-        if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
+        if event != "open" or arguments[0] == os.devnull:
+            return
+        flags = arguments[2]  # (path, mode, flags), whoever opens it
+        if isinstance(flags, int) and flags & WRITING:
             written.append(str(arguments[0]))
 
     for factor in (1.0, 1.1, 1.2):  # load, compile, and fill what idle merges may keep
