@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dppa_core.cli_adamerge import adamerge
+from dppa_core.cli_advise import advise
 from dppa_core.cli_attribute import attribute
 from dppa_core.cli_cards import card
 from dppa_core.cli_cluster import RayOption, quiet_stdout
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(evaluate)
 app.command()(attribute)
+app.command()(advise)
 app.command()(adamerge)
 app.command()(soup)
 app.command()(search)

@@ -55,6 +55,7 @@ CORE_LAYERS = tuple(
         pool resident decode generate evaluate
         adamerging search cluster
         soup
+        advice
         """,
         "cli cli_runs cli_zoo __main__",
     )

@@ -1,0 +1,238 @@
+"""Gathers what advice rests on: profiles, the DARE probe, and a recipe's factors and neighbours.
+
+Knows recipes, profiles and an examiner; judges nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dppa_core.advice_facts import (
+    PROBE_DRAWS,
+    PROBE_RATE,
+    SMALL_RANGE,
+    ModelFacts,
+    Neighbour,
+    ProbeFacts,
+    ProfileFacts,
+    TreatedFacts,
+)
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters, significance
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluate_rows import domain_of
+from dppa_core.examiner import Examiner
+from dppa_core.intervals import Hits, ratio, sign_test
+from dppa_core.marks import Target
+from dppa_core.profile import cached_profile
+from dppa_core.progress import Progress, Stop, report
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.search import LARGEST, STEP
+from dppa_core.search_trial import domains_for
+
+
+def gather(
+    recipe: MergeRecipe,
+    examiner: Examiner,
+    *,
+    tasks: Sequence[str] | None = None,
+    neighbours: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> tuple[ModelFacts, ...]:
+    """Profile every model of a recipe, and ask those whose domain is known.
+
+    Args:
+        recipe: Where it prunes by DPPA, its factors are tried too.
+        examiner: Asks; on the search split, so that the test split stays unseen.
+        tasks: One domain a model; those of the embedded models where None.
+        neighbours: Whether to ask factors one step away, two merges a partition and model.
+        workers: Threads of a profile.
+        progress: Told question by question.
+        stop: Raises Cancelled once set.
+
+    Raises:
+        UnknownName: no such domain.
+        InvalidValue: another number of domains than models; an examiner of the test split.
+        DppaError: models that have no delta, see `cached_profile`.
+    """
+    if examiner.split == "test":
+        raise InvalidValue("Advice asks the search split, got test: choices leave that one unseen.")
+    domains: Sequence[str | None]
+    if tasks is None:
+        domains = [domain_of(model.model) for model in recipe.models]
+    else:
+        domains = domains_for(recipe, tasks)
+    profiles = [
+        cached_profile(recipe.base, one.model, workers=workers, progress=progress, stop=stop)
+        for one in recipe.models
+    ]
+    total = _count(recipe, domains, neighbours)
+    asking = _Asking(recipe, examiner, neighbours, progress, stop, total)
+    return tuple(
+        asking.facts(model, profile_facts(profile), domain)
+        for model, profile, domain in zip(recipe.models, profiles, domains, strict=True)
+    )
+
+
+def prunes_by_dppa(recipe: MergeRecipe) -> bool:
+    """Whether the paper's failure signs are about it."""
+    return (recipe.prune.method if recipe.prune else recipe.method) == "dppa"
+
+
+def _count(recipe: MergeRecipe, domains: Sequence[str | None], neighbours: bool) -> int:
+    """Questions, at most."""
+    total = 0
+    for model, domain in zip(recipe.models, domains, strict=True):
+        near = len(neighbours_of(model.amplification)) if neighbours else 0
+        treated = 2 + near if prunes_by_dppa(recipe) else 0
+        total += 0 if domain is None else 2 + PROBE_DRAWS + treated
+    return total
+
+
+def profile_facts(profile: DeltaProfile) -> ProfileFacts:
+    """The figures of a profile, over all of its modules.
+
+    Raises:
+        InvalidValue: no module, so that nothing can be pruned.
+    """
+    modules = profile.modules
+    if not modules:
+        raise InvalidValue(
+            f"{profile.finetuned} has no module to prune: no matrix inside a transformer block. An "
+            "architecture without numbered layers is the usual cause."
+        )
+    numel = sum(one.numel for one in modules)
+    base = sum(one.base_square for one in modules)
+    shares = significance(profile, PruningParameters()).module
+    return ProfileFacts(
+        relative_change=math.sqrt(sum(one.delta_square for one in modules) / base) if base else 0.0,
+        mean_magnitude=sum(one.total for one in modules) / numel,
+        outside=sum(one.count_above(SMALL_RANGE) for one in modules) / numel,
+        zeros=1 - sum(one.nonzero for one in modules) / numel,
+        significance=(float(shares.min()), float(np.mean(shares)), float(shares.max())),
+    )
+
+
+def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Settings with one factor a step of the climb (0.1) lower or higher, within its range."""
+    moved = [
+        (*factors[:band], round(factor + step, 10), *factors[band + 1 :])
+        for band, factor in enumerate(factors)
+        for step in (-STEP, STEP)
+    ]
+    return tuple(one for one in moved if min(one) >= 0 and max(one) <= max(LARGEST, *factors))
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Asks one recipe's models, one question after the other."""
+
+    recipe: MergeRecipe
+    examiner: Examiner
+    neighbours: bool
+    progress: Progress | None
+    stop: Stop | None
+    total: int
+    done: int = 0
+
+    def facts(self, model: DomainModel, profile: ProfileFacts, domain: str | None) -> ModelFacts:
+        by_dppa = prunes_by_dppa(self.recipe)
+        if domain is None:
+            treated = TreatedFacts(model.levels[-1], model.amplification) if by_dppa else None
+            return ModelFacts(model.model, profile, None, treated)
+        own = self._hits(model.model, domain, model.model)
+        probe = self._probe(model, domain, own)
+        treated = self._treated(model, domain, own) if by_dppa else None
+        return ModelFacts(model.model, profile, probe, treated)
+
+    def _hits(self, target: Target, domain: str, what: str) -> Hits:
+        report(self.progress, self.done, self.total, f"{what}, {domain}")
+        self.done += 1
+        return self.examiner.marks(target, domain, stop=self.stop).hits
+
+    def _probe(self, model: DomainModel, domain: str, own: Hits) -> ProbeFacts:
+        base = self._hits(self.recipe.base, domain, self.recipe.base)
+        what = f"DARE of {model.model}"
+        hits = [
+            self._hits(probe_recipe(self.recipe, model, seed), domain, what)
+            for seed in range(PROBE_DRAWS if any(own) else 0)
+        ]
+        drawn = [ratio({domain: (one, own)}) for one in hits]
+        return ProbeFacts(
+            *(domain, len(own), _share(base), _share(own)),
+            tuple(one for one in drawn if one is not None),
+        )
+
+    def _treated(self, model: DomainModel, domain: str, own: Hits) -> TreatedFacts:
+        rate, factors = model.levels[-1], model.amplification
+        if not any(own):
+            return TreatedFacts(rate, factors)
+        single = single_recipe(self.recipe, model)
+        here = self._hits(single, domain, f"{model.model} alone")
+        # A recipe of one model at coefficient 1 is that very merge.
+        merged = here if single == self.recipe else self._hits(self.recipe, domain, "the merge")
+        near = None
+        if self.neighbours:
+            near = tuple(
+                self._neighbour(model, other, domain, own, here) for other in neighbours_of(factors)
+            )
+        return TreatedFacts(
+            rate, factors, ratio({domain: (here, own)}), ratio({domain: (merged, own)}), near
+        )
+
+    def _neighbour(
+        self,
+        model: DomainModel,
+        factors: tuple[float, ...],
+        domain: str,
+        own: Hits,
+        here: Hits,
+    ) -> Neighbour:
+        tried = single_recipe(self.recipe, replace(model, amplification=factors))
+        told = " / ".join(f"{factor:g}" for factor in factors)
+        hits = self._hits(tried, domain, f"{model.model} at {told}")
+        return Neighbour(factors, sum(hits) / sum(own), sign_test({domain: (hits, here)}))
+
+
+def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
+    """What the paper scores: one model's pruned delta, put back on the base by itself.
+
+    Where a recipe prunes before another method, that method is left out: it combines models. What
+    it takes from another of its models, a vocabulary or a template, becomes the default.
+    """
+    method, parameters = recipe.method, recipe.parameters
+    if recipe.prune is not None:
+        method, parameters = recipe.prune.method, recipe.prune.parameters
+    own = ("base", "union", "auto", model.model)
+    return replace(
+        recipe,
+        models=(replace(model, coefficient=1.0),),
+        method=method,
+        parameters=parameters,
+        prune=None,
+        vocabulary=recipe.vocabulary if recipe.vocabulary in own else "base",
+        chat_template=recipe.chat_template if recipe.chat_template in own else "auto",
+    )
+
+
+def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
+    """DARE at 90 % on one model's modules; other tensors keep their delta, as they do with DPPA."""
+    return replace(
+        single_recipe(recipe, model),
+        models=(DomainModel(model.model, (PROBE_RATE,)),),
+        method="dare",
+        parameters={"other_tensors": "keep"},
+        overrides={},
+        calibration=None,
+        seed=seed,
+    )
+
+
+def _share(hits: Hits) -> float:
+    return sum(hits) / len(hits)

@@ -1,0 +1,98 @@
+"""The command that says what to do with domain models: advise.
+
+Knows how people ask and what they see. PyTorch and transformers are imported inside the command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dppa_core.cli_output import emit, progress_line
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
+
+if TYPE_CHECKING:
+    from dppa_core.advice import Advice
+
+_RECIPES = (".yaml", ".yml")
+
+
+def advise(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE|BASE MODEL…", help="A recipe file, or base and models."),
+    ],
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="The domain of each model, as math,finance,law; their own if unset."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Search items per domain.")] = 64,
+    neighbours: Annotated[
+        bool, typer.Option(help="Ask the factors one step away from a recipe's.")
+    ] = True,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask again what was asked before.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a profile; every core if unset.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Tell whether deltas are small or large, which method to try, and a recipe's failure signs.
+
+    Models whose domain is known are asked search items with DARE at 90 %, others only profiled.
+    """
+    given, listed = _recipe(what), _listed(tasks)
+    from dppa_core.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
+    from dppa_core.advice_run import gather  # noqa: PLC0415
+    from dppa_core.examiner import Examiner  # noqa: PLC0415
+
+    examiner = Examiner("search", limit, fresh=fresh)
+    with progress_line() as progress:
+        facts = gather(
+            *(given, examiner),
+            tasks=listed,
+            neighbours=neighbours,
+            workers=workers,
+            progress=progress,
+        )
+    found = judge(facts)
+    value = {**found.to_json(), "facts": [asdict(one) for one in facts]}
+    emit(value, advice_text(found), as_json=as_json)
+
+
+def advice_text(found: Advice) -> str:
+    """Model by model, then the signs."""
+    lines = []
+    for one in found.models:
+        lines.append(f"{one.model}: {one.advice} (by the {one.by})")
+        lines += [f"  {why}" for why in one.why]
+    if found.signs:
+        lines.append("failure signs of the recipe:")
+    for sign in found.signs:
+        about = f", {sign.model}" if sign.model else ""
+        lines += [f"  {sign.name}{about}: {sign.found}", f"    {sign.why}"]
+    return "\n".join(lines)
+
+
+def _recipe(what: list[str]) -> MergeRecipe:
+    """The recipe of a file, or base and models with their whole deltas."""
+    first = Path(what[0])
+    if len(what) > 1 and first.suffix.lower() not in _RECIPES:
+        return MergeRecipe(what[0], tuple(map(DomainModel, what[1:])), method="task_arithmetic")
+    if len(what) > 1:
+        raise typer.BadParameter("give one recipe, or BASE MODEL…")
+    if first.suffix.lower() in _RECIPES or first.is_file():
+        return load_recipe(first)
+    raise typer.BadParameter("name a recipe file, or the base and then at least one domain model")
+
+
+def _listed(tasks: str | None) -> list[str] | None:
+    names = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
+    if names is not None and not names:
+        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
+    return names

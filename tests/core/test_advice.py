@@ -1,0 +1,182 @@
+"""Advice from figures known by hand, and thresholds beside the measurements they come from."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dppa_core.advice import Advice, Size, advise
+from dppa_core.advice_facts import ModelFacts, Neighbour, ProbeFacts, ProfileFacts, TreatedFacts
+from dppa_core.advice_signs import EXPECTED, UNEVEN, Found, Sign
+from dppa_core.intervals import Interval
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
+TINY = ProfileFacts(0.01, 0.0004, 0.002, 0.1, (0.001, 0.002, 0.004))
+MIDDLE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
+HUGE = replace(MIDDLE, relative_change=0.3)
+
+
+def exactly(value: float) -> Interval:
+    """A figure whose interval is narrow."""
+    return Interval(value, value - 0.01, value + 0.01)
+
+
+def probe(*kept: float, base: float = 0.0) -> ProbeFacts:
+    return ProbeFacts("math", 64, base, 0.8, tuple(map(exactly, kept)))
+
+
+def judged(
+    profile: ProfileFacts, asked: ProbeFacts | None = None
+) -> tuple[Size, str, tuple[str, ...]]:
+    (one,) = advise([ModelFacts("m", profile, asked)]).models
+    return one.size, one.by, one.why
+
+
+@pytest.mark.parametrize(
+    ("profile", "size"), [(TINY, Size.SMALL), (MIDDLE, Size.UNCLEAR), (HUGE, Size.LARGE)]
+)
+def test_without_a_probe_the_profile_counts_and_it_is_said(
+    profile: ProfileFacts, size: Size
+) -> None:
+    found, by, why = judged(profile)
+    assert (found, by) == (size, "profile")
+    assert "no probe" in why[0]
+
+
+def test_the_probe_counts_before_the_profile_and_a_quarrel_is_told() -> None:
+    size, by, why = judged(HUGE, probe(0.95, 0.96, 0.94))
+    assert (size, by) == (Size.SMALL, "probe")
+    assert "disagree: small by the probe, large by the profile" in why[-1]
+    size, _, why = judged(TINY, probe(0.5, 0.6, 0.4))
+    assert size is Size.LARGE and "disagree: large by the probe, small" in why[-1]
+
+
+@pytest.mark.parametrize("profile", [HUGE, MIDDLE])
+def test_no_quarrel_is_told_where_there_is_none(profile: ProfileFacts) -> None:
+    size, _, why = judged(profile, probe(0.5, 0.6, 0.4))
+    assert size is Size.LARGE and not any("disagree" in line for line in why)
+
+
+def test_the_mean_of_the_draws_decides_and_nine_tenths_are_enough() -> None:
+    assert judged(MIDDLE, probe(0.85, 0.95, 0.9))[0] is Size.SMALL
+    assert judged(MIDDLE, probe(0.84, 0.95, 0.9))[0] is Size.LARGE
+
+
+def test_draws_on_both_sides_and_wide_intervals_are_told() -> None:
+    assert any("both sides" in line for line in judged(MIDDLE, probe(0.8, 0.95))[2])
+    wide = replace(probe(), draws=(Interval(0.85, 0.7, 1.0),))
+    assert any("more items" in line for line in judged(MIDDLE, wide)[2])
+    told = judged(MIDDLE, probe(0.5, 0.6))[2]
+    assert not any("both sides" in line or "more items" in line for line in told)
+
+
+@pytest.mark.parametrize("asked", [probe(1.0, 1.0, base=0.75), probe()])
+def test_a_probe_that_cannot_tell_leaves_the_profile(asked: ProbeFacts) -> None:
+    size, by, why = judged(HUGE, asked)
+    assert (size, by) == (Size.LARGE, "profile")
+    assert "the probe tells nothing" in why[0]
+
+
+def test_even_modules_and_sparse_deltas_are_told() -> None:
+    told = judged(replace(HUGE, zeros=0.9, significance=(0.002, 0.002, 0.002)))[2]
+    assert any("prunes them all alike" in line for line in told)
+    assert any("at 80 % drops nothing" in line for line in told)
+    assert len(judged(HUGE)[2]) == 3
+
+
+NEAR = (Neighbour((1.1, 1.0), 0.93, 0.5), Neighbour((0.9, 1.0), 0.9, 1.0))
+GOOD = TreatedFacts(0.8, (1.0, 1.0), exactly(0.94), exactly(0.92), NEAR)
+
+
+def signs(*treated: TreatedFacts) -> dict[tuple[str, str], Sign]:
+    facts = [ModelFacts(f"m{number}", HUGE, probe(0.5), one) for number, one in enumerate(treated)]
+    return {(one.name, one.model): one for one in advise(facts).signs}
+
+
+UNSTABLE, LOSSY = ("unstable factors", "m0"), ("loss beyond the expected", "m0")
+APART = ("uneven domains", "")
+
+
+def test_a_good_recipe_shows_no_sign() -> None:
+    found = signs(GOOD, GOOD)
+    assert len(found) == 5 and {one.found for one in found.values()} == {Found.NO}
+
+
+def test_without_dppa_no_sign_is_looked_for() -> None:
+    assert advise([ModelFacts("m", HUGE)]).signs == ()
+
+
+@pytest.mark.parametrize(
+    ("kept", "p", "found"),
+    [(0.83, 0.01, Found.YES), (0.83, 0.2, Found.NO), (0.85, 0.01, Found.NO), (1.05, 0.01, "yes")],
+)
+def test_a_neighbour_must_change_much_and_be_seen_to(kept: float, p: float, found: Found) -> None:
+    near = (*NEAR, Neighbour((1.0, 1.1), kept, p))
+    one = signs(replace(GOOD, neighbours=near))[UNSTABLE]
+    assert one.found == found and "1 / 1.1 changes the retention most" in one.why
+
+
+def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
+    assert signs(replace(GOOD, factors=(1.6, 1.0)))[UNSTABLE].found is Found.YES
+    unasked = replace(GOOD, factors=(1.5, 1.0), neighbours=None)
+    assert signs(unasked)[UNSTABLE].found is Found.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("rate", "kept", "found"),
+    [
+        (0.8, 0.89, Found.YES),
+        (0.8, 0.9, Found.NO),
+        (0.5, 0.89, Found.YES),
+        (0.9, 0.8, Found.NO),
+        (0.9, 0.75, Found.YES),
+        (0.95, 0.19, Found.YES),
+        (0.99, 0.1, Found.UNKNOWN),
+    ],
+)
+def test_what_is_lost_is_compared_with_what_that_rate_costs(
+    rate: float, kept: float, found: Found
+) -> None:
+    assert signs(replace(GOOD, rate=rate, alone=exactly(kept)))[LOSSY].found is found
+
+
+def test_domains_far_apart_are_uneven_unless_chance_explains_it() -> None:
+    assert signs(GOOD, replace(GOOD, merged=exactly(0.75)))[APART].found is Found.YES
+    assert signs(GOOD, replace(GOOD, merged=exactly(0.8)))[APART].found is Found.NO
+    chance = Interval(0.7, 0.5, 0.95)
+    assert signs(GOOD, replace(GOOD, merged=chance))[APART].found is Found.NO
+    assert signs(GOOD)[APART].found is Found.UNKNOWN
+
+
+def test_what_was_not_asked_is_not_checked() -> None:
+    found = signs(TreatedFacts(0.8, (1.0, 1.0)))
+    assert {one.found for one in found.values()} == {Found.UNKNOWN}
+
+
+def test_advice_travels_as_json() -> None:
+    facts = [ModelFacts("m", HUGE, probe(0.5), GOOD)]
+    value = json.loads(json.dumps(advise(facts).to_json()))
+    assert value["models"][0]["size"] == "large" and value["signs"][0]["found"] == "no"
+    assert isinstance(advise(facts), Advice)
+
+
+def kept_by_dppa(rate: float, where: str) -> list[float]:
+    """Retention of every domain at a rate, alone or in the merge, as docs/results.json has it."""
+    known = json.loads(RESULTS.read_text("utf-8"))
+    own = {name: one["domains"][name]["accuracy"] for name, one in known["own"].items()}
+    (row,) = [one for one in known["treated"] if (one["method"], one["rate"]) == ("dppa", rate)]
+    scores = {name: one["domains"] for name, one in row["alone"].items()}
+    if where == "merged":
+        scores = dict.fromkeys(own, row["merged"]["domains"])
+    return [scores[name][name]["accuracy"] / own[name] for name in own]
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.95])
+def test_expected_retention_is_what_was_measured(rate: float) -> None:
+    assert EXPECTED[rate][0] == pytest.approx(min(kept_by_dppa(rate, "alone")), abs=6e-4)
+
+
+def test_domains_count_as_uneven_beyond_what_was_measured() -> None:
+    kept = kept_by_dppa(0.8, "merged")
+    assert max(kept) - min(kept) == pytest.approx(0.145, abs=6e-4) and UNEVEN > 0.145

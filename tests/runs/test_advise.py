@@ -1,0 +1,173 @@
+"""The command that advises, on tiny models; what it asks, with answers by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from dppa_core.advice_run import gather, neighbours_of, probe_recipe, profile_facts, single_recipe
+from dppa_core.errors import InvalidValue
+from dppa_core.examiner import Examiner
+from dppa_core.marks import Marks, Target
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe
+from tests.command import Command
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+MATH, LAW = (DomainModel(f"zoo:{name}", (0.9, 0.8), (1.2, 1.0), 0.5) for name in ("math", "law"))
+RECIPE = MergeRecipe("zoo:base", (MATH, LAW))
+
+
+class ByHand(Examiner):
+    """Knows how many of ten items everybody has right; remembers who was asked."""
+
+    def __init__(self, right: dict[str, int], split: str = "search") -> None:
+        super().__init__(split, 10)
+        self.right, self.targets = right, list[tuple[Target, str]]()
+
+    def marks(self, target: Target, domain: str, **_: object) -> Marks:
+        self.targets.append((target, domain))
+        name = target if isinstance(target, str) else f"{target.method} {len(target.models)}"
+        right = self.right[name]
+        return Marks((True,) * right + (False,) * (10 - right), (1.0,) * 10, (1,) * 10)
+
+
+def hand() -> ByHand:
+    right = {"zoo:base": 1, "zoo:math": 10, "zoo:law": 8, "dare 1": 6, "dppa 1": 9, "dppa 2": 7}
+    return ByHand(right)
+
+
+def test_figures_are_counts_divided_by_the_models_own(zoo_env: Path) -> None:
+    math, law = gather(RECIPE, hand())
+    assert math.probe and law.probe and math.treated and law.treated
+    assert (math.probe.base, math.probe.own, math.probe.n) == (0.1, 1.0, 10)
+    assert [one.value for one in math.probe.draws] == pytest.approx([0.6] * 3)
+    assert [one.value for one in law.probe.draws] == pytest.approx([0.75] * 3)
+    assert math.treated.alone and math.treated.merged and math.treated.neighbours
+    assert (math.treated.alone.value, math.treated.merged.value) == pytest.approx((0.9, 0.7))
+    factors = [one.factors for one in math.treated.neighbours]
+    assert factors == [(1.1, 1.0), (1.3, 1.0), (1.2, 0.9), (1.2, 1.1)]
+    assert {(one.retention, one.p) for one in math.treated.neighbours} == {(0.9, 1.0)}
+
+
+def test_it_asks_three_draws_of_dare_and_each_model_alone_at_coefficient_one(
+    zoo_env: Path,
+) -> None:
+    examiner = hand()
+    told: list[tuple[int, int]] = []
+    gather(RECIPE, examiner, progress=lambda done, total, what: told.append((done, total)))
+    merges = [one for one, _ in examiner.targets if isinstance(one, MergeRecipe)]
+    dare = [one for one in merges if one.method == "dare" and one.models[0].model == "zoo:math"]
+    assert [one.seed for one in dare] == [0, 1, 2]
+    assert {(one.models[0].levels, one.parameters["other_tensors"]) for one in dare} == {
+        ((0.9,), "keep")
+    }
+    alone = [one for one in merges if one.method == "dppa" and len(one.models) == 1]
+    assert len(alone) == 2 * 5 and {one.models[0].coefficient for one in alone} == {1.0}
+    assert len(examiner.targets) == told[-1][1] == told[-1][0] + 1
+
+
+def test_neighbours_can_be_left_out_and_other_methods_have_none(zoo_env: Path) -> None:
+    examiner = hand()
+    math, _ = gather(RECIPE, examiner, neighbours=False)
+    assert math.treated and math.treated.neighbours is None
+    plain = gather(replace(RECIPE, method="magnitude", parameters={}), hand())
+    assert [one.treated for one in plain] == [None, None]
+
+
+def test_a_model_that_has_nothing_right_is_not_probed(zoo_env: Path) -> None:
+    examiner = hand()
+    examiner.right["zoo:math"] = 0
+    math, _ = gather(RECIPE, examiner)
+    assert math.probe and not math.probe.draws and math.treated and math.treated.alone is None
+
+
+def test_the_test_split_stays_unseen(zoo_env: Path) -> None:
+    with pytest.raises(InvalidValue, match="asks the search split, got test"):
+        gather(RECIPE, ByHand({}, "test"))
+
+
+def test_factors_stay_in_the_range_of_the_climb() -> None:
+    assert neighbours_of((0.0, 4.0)) == ((0.1, 4.0), (0.0, 3.9))
+    assert neighbours_of((9.0,)) == ((8.9,),)
+
+
+def test_a_model_alone_leaves_out_what_combines_models() -> None:
+    ties = replace(
+        *(RECIPE,),
+        method="ties",
+        parameters={},
+        prune=Pruning("dppa", {"strength": 0.02}),
+        chat_template="zoo:law",
+    )
+    single = single_recipe(ties, MATH)
+    assert (single.method, single.parameters["strength"], single.prune) == ("dppa", 0.02, None)
+    assert single.chat_template == "auto"
+    assert single_recipe(ties, LAW).chat_template == "zoo:law"
+    assert probe_recipe(ties, MATH, 2).models == (DomainModel("zoo:math", (0.9,)),)
+
+
+def test_the_profile_agrees_with_the_weights(
+    zoo_env: Path,
+) -> None:
+    profile = cached_profile("zoo:base", "zoo:math")
+    names = [one.module.tensor for one in profile.modules]
+    weights, tuned = (
+        np.concatenate([read[name].double().numpy().ravel() for name in names])
+        for read in (load_file(zoo_env / one / "model.safetensors") for one in ("base", "math"))
+    )
+    deltas = tuned - weights
+    found = profile_facts(profile)
+    assert found.relative_change == pytest.approx(
+        np.linalg.norm(deltas) / np.linalg.norm(weights), rel=1e-5
+    )
+    assert found.mean_magnitude == pytest.approx(np.abs(deltas).mean(), rel=1e-5)
+    assert found.outside == pytest.approx((np.abs(deltas) > 0.002).mean(), abs=1e-3)
+    assert found.zeros == pytest.approx((deltas == 0).mean())
+    assert found.significance[0] <= found.significance[1] <= found.significance[2]
+
+
+def test_the_command_tells_of_every_model_and_sign(dppa: Command, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(RECIPE))
+    assert dppa("advise", path, "--limit", 2, "--json") == 0
+    value = dppa.json
+    assert [one["model"] for one in value["models"]] == ["zoo:math", "zoo:law"]
+    assert value["facts"][0]["probe"]["n"] == 2 and value["facts"][1]["treated"]["rate"] == 0.8
+    assert [one["model"] for one in value["signs"]] == [
+        *("zoo:math", "zoo:math", "zoo:law", "zoo:law", "")
+    ]
+    assert dppa("advise", path, "--limit", 2) == 0
+    assert "failure signs of the recipe:" in dppa.out and not dppa.err
+
+
+def test_base_and_models_are_enough_and_unknown_domains_are_only_profiled(
+    dppa: Command, tiny_zoo: Path
+) -> None:
+    assert dppa("advise", "zoo:base", tiny_zoo / "law") == 0
+    first, second = dppa.out.splitlines()[:2]
+    assert first.startswith(f"{tiny_zoo / 'law'}: ") and first.endswith("(by the profile)")
+    assert "no probe" in second and "signs" not in dppa.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "Usage"),
+        (["zoo:base"], 2, "the base and then at least one"),
+        (["a.yaml", "b.yaml"], 2, "one recipe"),
+        (["nowhere.yaml"], 1, "nowhere.yaml: cannot be read"),
+        (["zoo:base", "zoo:maht"], 1, "Did you mean 'math'"),
+        (["zoo:base", "zoo:math", "--tasks", ","], 1, "--tasks names no domain"),
+        (["zoo:base", "zoo:math", "--tasks", "maths"], 1, "Did you mean 'math'"),
+        (["zoo:base", "zoo:math", "--tasks", "math,law"], 1, "1 domain model"),
+    ],
+)
+def test_what_is_not_known_is_named(
+    dppa: Command, arguments: list[str], code: int, message: str
+) -> None:
+    assert dppa("advise", *arguments) == code
+    assert message in dppa.err and not dppa.out
