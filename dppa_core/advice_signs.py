@@ -87,7 +87,7 @@ def _lossy(model: str, facts: TreatedFacts) -> Sign:
     known = [rate for rate in EXPECTED if facts.rate <= rate + CLOSE]
     if facts.alone is None:
         return Sign(name, model, Found.UNKNOWN, "the model alone was not asked")
-    kept = f"alone, pruned at {percent(facts.rate, 1)}, it keeps {interval_text(facts.alone)}"
+    kept = f"alone, pruned at {100 * facts.rate:.4g} %, it keeps {interval_text(facts.alone)}"
     if not known:
         why = f"{kept}; beyond {percent(max(EXPECTED))} nothing is known to expect"
         return Sign(name, model, Found.UNKNOWN, why)
