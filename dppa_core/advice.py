@@ -31,7 +31,7 @@ SMALL_OUTSIDE = 0.01
 LARGE_CHANGE = 0.2
 """‖d‖/‖W‖ from which deltas are large by the profile alone. Measured on the embedded models: math
 (0.256) is large by every draw of the probe. From 0.06 to 0.2, where deltas scaled down lie too,
-both sizes occur, so nothing is said there (docs/evaluation.md)."""
+both sizes occur, so nothing is said there; one model stands behind it (docs/evaluation.md)."""
 
 
 class Size(StrEnum):
