@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search
+.PHONY: app test test-all check check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -21,9 +21,14 @@ test-all: ## The tests, every browser test at every width and in both themes
 
 check: ## Lint, format, types and the rules of the architecture
 	@sh scripts/environment.sh test
+	@$(MAKE) --no-print-directory -j2 check-types check-rules
+
+check-types:
+	$(PY) -m mypy
+
+check-rules:
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
 	$(PY) -m pytest -q tests/test_architecture.py
 
 format: ## Let ruff rewrite what it can

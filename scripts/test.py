@@ -14,7 +14,8 @@ import sys
 import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "--durations=25", "--durations-min=3"]
-PLAIN = ["-m", "not browser", "-n", "logical", "--dist", "worksteal"]
+WORKERS = (os.cpu_count() or 1) + 1  # some wait for a disk, or for a process they have started
+PLAIN = ["-m", "not browser", "-n", str(WORKERS), "--dist", "worksteal"]
 BROWSER = ["-m", "browser", "-n", "2", "--dist", "worksteal"]
 AGAIN = ["-m", "browser", "--last-failed", "--exitfirst", "-rA"]
 
