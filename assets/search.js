@@ -159,12 +159,14 @@
     const sentence = html("p", { class: "said", role: "status" }, host);
     dppa.startSearch = () => {
       if (dppa.activity.search !== "idle") return;
+      cancelled = false;
       dppa.busy("search", "waiting");
       trigger("start");
     };
+    document.addEventListener("click", (event) => { cancelled ||= Boolean(event.target.closest?.("#search-stop")); }, true);
     const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
     const saves = dppa.saveable(box, "search", rows, () => root);
-    let value = null, drawn = "";
+    let value = null, drawn = "", cancelled = false;
 
     function over(state, what) {
       if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
@@ -216,9 +218,12 @@
       return `Found: ${found.join("; ")}. Score what you take over: the test asks other questions.`;
     }
     function accept(next) {
+      // Cancel may overtake the first word of a run: nobody waits for it any more.
+      if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
       // What was tried before Cancel stays: to the words of a run that is a result.
       if (!next || !Array.isArray(next.trials) || !runs.take({ ...next, result: next.result ?? next.trials[0] })) return;
       value = next;
+      if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
       put(host, "data-trials", value.trials.length);
       box.hidden = saves.hidden = value.trials.length === 0;
       take.hidden = !bestState();
