@@ -1,7 +1,8 @@
 """Take pictures of every view of the page, in both themes and at both widths: `make picture`.
 
 Starts the app as a person does, and fills each view as one would: a question, a comparison, an
-attribution, a score. A view that is not open waits for nobody, so the order is that of the page.
+attribution, a score, a search. A view that is not open waits for nobody, so the order is that of
+the page.
 """
 
 import sys
@@ -40,6 +41,17 @@ def score(studio: Studio) -> None:
     studio.open_pane("score")
     studio.page.locator("#score-run").click()
     _attached(studio.page, '[data-score-state="done"]')
+    _top(studio)
+
+
+def search(studio: Studio) -> None:
+    """A grid of rate and factor."""
+    studio.open_pane("search")
+    page = studio.page
+    studio.set_range(page.locator("#search-limit input[type=range]"), 16)
+    page.locator('#search-way input[value="grid"]').check()
+    page.locator("#search-run").click()
+    _attached(page, '#search [data-search-state="done"]')
     _top(studio)
 
 
@@ -83,7 +95,7 @@ def attribution(studio: Studio) -> None:
 
 
 STEPS: tuple[Callable[[Studio], None], ...] = (
-    *(chat, score, export),
+    *(chat, score, search, export),
     *(drill, sparsity, compare, attribution),  # beside the export, which stays open
 )
 
