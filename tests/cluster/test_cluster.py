@@ -1,22 +1,27 @@
 """Merges on a Ray cluster of two nodes: the bytes of one machine, whoever is killed meanwhile."""
 
-import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dppa_core.cluster import joined
 from dppa_core.cluster_merge import merge_on_cluster
+from dppa_core.cluster_search import cluster_asker
 from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.search_space import parse_knobs
+from dppa_core.search_studied import StudySettings
+from dppa_core.search_study import run_study
+from dppa_core.search_trial import asker
 from tests.tiny import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
@@ -124,41 +129,30 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     assert not parts.exists()
 
 
-def test_a_search_on_a_cluster_survives_a_worker_and_goes_on_after_its_driver(
-    address: str, tmp_path: Path
+def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
+    address: str, tmp_path: Path, one_torch_thread: None
 ) -> None:
     """On the embedded models: trials on both nodes, in one stored study."""
-    models = (DomainModel("zoo:math", (0.8,)),)
-    (tmp_path / "recipe.yaml").write_text(dump_recipe(MergeRecipe("zoo:base", models)))
-    command = [sys.executable, "-m", "dppa_core", "search", "recipe.yaml", "--out", "best.yaml"]
-    command += ["--vary", "rate=0.3:0.9", "--trials", "6", "--sampler", "random"]
-    command += ["--limit", "2", "--test-limit", "2", "--ray", address]
-    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    run = {"cwd": tmp_path, "env": os.environ | paths}
-    first = subprocess.Popen(command, **run, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    (victim, *_) = until(lambda: workers("ray::answer"))
-    os.kill(victim, signal.SIGKILL)
-    until(lambda: len(over(tmp_path / "best.study.db")) > 1)
-    first.kill()
-    first.wait()
-    before = over(tmp_path / "best.study.db")
-    again = subprocess.run([*command, "--json"], **run, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr
-    told = json.loads(again.stdout)
-    assert len(told["trials"]) >= 6 and all(t["state"] == "complete" for t in told["trials"])
-    assert before <= {trial["number"] for trial in told["trials"]}
-    assert load_recipe(tmp_path / "best.yaml").models[0].levels[-1] == pytest.approx(
-        told["best"]["values"]["rate"]
-    )
+    recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
+    knobs = parse_knobs(["rate=0.3:0.9"], recipe)
+    settings = StudySettings(knobs, trials=3, limit=2, sampler="random")
+    study = f"sqlite:///{tmp_path / 'study.db'}"
+    killed: list[int] = []
 
+    def kill() -> None:
+        (victim, *_) = until(lambda: workers("ray::answer"))
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
 
-def over(study: Path) -> set[int]:
-    """Numbers of the trials that are complete in a stored study."""
-    if not study.exists():
-        return set()
-    with closing(sqlite3.connect(f"file:{study}?mode=ro", uri=True)) as database:
-        try:
-            rows = database.execute("select number from trials where state = 'COMPLETE'")
-            return {number for (number,) in rows}
-        except sqlite3.OperationalError:  # being made
-            return set()
+    killer = threading.Thread(target=kill)
+    with joined(address) as cluster:
+        ask = cluster_asker(cluster)
+        killer.start()
+        first = run_study(recipe, settings, ask, storage=study, beside=cluster.cores())
+        killer.join(timeout=5)
+        more = replace(settings, trials=5)
+        found = run_study(recipe, more, ask, storage=study, beside=cluster.cores())
+    assert len(killed) == 1 and len(first.trials) == 3 and len(found.trials) == 5
+    assert found.trials[:3] == first.trials
+    alone = run_study(recipe, more, asker(ModelPool()))
+    assert found.trials == alone.trials  # drawn at random by their numbers, asked anywhere
