@@ -224,8 +224,7 @@ def single_recipe(recipe: MergeRecipe, model: DomainModel) -> MergeRecipe:
 def probe_recipe(recipe: MergeRecipe, model: DomainModel, seed: int) -> MergeRecipe:
     """DARE at 90 % on one model's modules; other tensors keep their delta, as they do with DPPA.
 
-    The DARE paper drops in them too, which keeps far less of the embedded models
-    (docs/evaluation.md).
+    The DARE paper drops in them too.
     """
     return replace(
         single_recipe(recipe, model),
