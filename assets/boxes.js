@@ -20,6 +20,12 @@
     const box = boxOf(event);
     if (box && !fits(box)) event.stopImmediatePropagation();
   }, true);
+  // A decimal comma, which the browser drops without a word where the page's language has a point.
+  window.addEventListener("beforeinput", (event) => {
+    if (event.data !== "," || !event.target.matches?.('input[type="number"]')) return;
+    event.preventDefault();
+    document.execCommand("insertText", false, ".");
+  }, true);
   window.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(event); }, true);
   window.addEventListener("blur", settle, true);
 })();

@@ -88,3 +88,13 @@ def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> 
     assert spread([100, 110, 120]) == [100, 148, 196]
     assert spread([280, 290, 297]) == [204, 252, 300]
     assert spread([]) == []
+
+
+def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
+    """Chromium drops it where the page's language writes a point: 0,5 would be 05."""
+    page.set_content('<input type="number" step="any"><input id="text">')
+    load(page, "boxes", "{}")
+    for kind, expected in (("[type=number]", "0.5"), ("#text", "0,5")):
+        page.locator(f"input{kind}").focus()
+        page.keyboard.type("0,5")
+        assert page.locator(f"input{kind}").input_value() == expected
