@@ -141,7 +141,7 @@
       filled.style.width = `${100 * share}%`;
       dppa.activity.score = value.state === "running" ? value.activity : "idle";
       dppa.left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
-      dppa.scored = value.rows.find((row) => row.target === "merged" && row.cells.some(Boolean))?.recipe ?? null;
+      dppa.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
       noteMerged();
       scroll.hidden = saves.hidden = value.rows.length === 0;
       build();
