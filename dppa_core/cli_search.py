@@ -169,7 +169,15 @@ def _climb(
         factors = factors_text(trial.amplification)
         say(f"{model} {factors}: {trial.score:.3f}{' (from the state)' if known else ''}")
 
-    found = climb(recipe, asked.ask, tasks=tasks, limit=limit, state=state, watch=watch)
+    found = climb(
+        recipe,
+        asked.ask,
+        tasks=tasks,
+        limit=limit,
+        state=state,
+        watch=watch,
+        beside=asked.beside,
+    )
     verdict = _verdict(asked, found.recipe, found.domains, test_limit)
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)

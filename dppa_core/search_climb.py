@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dppa_core.search import FactorSearch, Trial, greedy_factors
 from dppa_core.search_state import Memory
 from dppa_core.search_trial import ITEMS, SEARCH, Ask, Question, domains_for, task_score
 from dppa_core.sources import open_checkpoint
+from dppa_core.workers import side_by_side
 
 Watch = Callable[[str, Trial, bool], None]
 """Told each model's reference, each setting with its score, and whether it was known before."""
@@ -80,10 +82,12 @@ def climb(
     state: Path | Memory | None = None,
     watch: Watch | None = None,
     public: bool = False,
+    beside: int = 1,
 ) -> Climbed:
     """Find amplification factors, model by model, partition by partition.
 
-    Each model is put back on the base alone, and scored on the search items of its domain.
+    Each model is put back on the base alone, and scored on the search items of its domain. So no
+    climb needs another: several go on side by side, and find what they find one after the other.
 
     Args:
         recipe: Its levels and parameters stay, and so do its coefficients; its factors are not
@@ -95,6 +99,7 @@ def climb(
             for this very search.
         watch: Told each setting.
         public: Whether only embedded models may be read.
+        beside: Models at a time, each in a thread of its own; `ask` and `watch` are called by all.
 
     Raises:
         InvalidRecipe: a method without partitions.
@@ -104,15 +109,12 @@ def climb(
     domains = domains_for(recipe, tasks)
     facts = made_by(recipe, domains, limit, public=public)
     memory = state if isinstance(state, Memory) else Memory(state, facts)
-    own, searches = [], []
-    for model, domain in zip(recipe.models, domains, strict=True):
-        itself = _remembered(
-            memory, ask, (model.model, ()), Question(model.model, domain, limit=limit)
-        )
-        search = _climb_one(recipe, model, domain, limit, itself, ask, memory, watch)
-        own.append(itself)
-        searches.append(search)
-    return Climbed(recipe, domains, limit, tuple(own), tuple(searches))
+    climbs = [
+        partial(_climb_one, recipe, model, domain, limit, ask, memory, watch)
+        for model, domain in zip(recipe.models, domains, strict=True)
+    ]
+    own, searches = zip(*side_by_side(climbs, min(beside, len(climbs))), strict=True)
+    return Climbed(recipe, domains, limit, own, searches)
 
 
 def _climb_one(
@@ -120,11 +122,13 @@ def _climb_one(
     model: DomainModel,
     domain: str,
     limit: int,
-    own: DomainScore,
     ask: Ask,
     memory: Memory,
     watch: Watch | None,
-) -> FactorSearch:
+) -> tuple[DomainScore, FactorSearch]:
+    question = Question(model.model, domain, limit=limit)
+    own = _remembered(memory, ask, (model.model, ()), question)
+
     def score(factors: tuple[float, ...]) -> float:
         key = model.model, factors
         known = memory.find(key) is not None
@@ -136,7 +140,7 @@ def _climb_one(
             watch(model.model, Trial(factors, found), known)
         return found
 
-    return greedy_factors(score, len(model.levels))
+    return own, greedy_factors(score, len(model.levels))
 
 
 def _remembered(

@@ -7,6 +7,7 @@ same order, so what was scored is all that there is to know.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ Key = tuple[str, tuple[float, ...]]
 
 
 class Memory:
-    """Scores by setting; each is in the file as soon as it is known.
+    """Scores by setting; each is in the file as soon as it is known. Safe for several threads.
 
     Args:
         path: The file; None to remember in memory alone.
@@ -36,6 +37,7 @@ class Memory:
     def __init__(self, path: Path | None, made_by: Mapping[str, Any]) -> None:
         self._path, self._made_by = path, dict(made_by)
         self._known = _load(path, self._made_by) if path else {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -46,14 +48,18 @@ class Memory:
 
     def keep(self, key: Key, score: DomainScore) -> None:
         """Remember a score."""
-        self._known[key] = score
-        if self._path:
-            rows = [
-                {"model": model, "factors": factors, "tasks": _tasks(one)}
-                for (model, factors), one in self._known.items()
-            ]
-            value = {"search": FORMAT, "made_by": self._made_by, "scores": rows}
-            replace_file(self._path, json.dumps(value, allow_nan=False) + "\n")
+        with self._lock:
+            self._known[key] = score
+            if self._path:
+                self._write(self._path)
+
+    def _write(self, path: Path) -> None:
+        rows = [
+            {"model": model, "factors": factors, "tasks": _tasks(one)}
+            for (model, factors), one in self._known.items()
+        ]
+        value = {"search": FORMAT, "made_by": self._made_by, "scores": rows}
+        replace_file(path, json.dumps(value, allow_nan=False) + "\n")
 
 
 def _tasks(score: DomainScore) -> dict[str, list[int]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_every_model_climbs_alone_on_its_own_domain() -> None:
         (f"zoo:{domain}", domain) for domain in DOMAINS
     }
     assert {one.split for one in asked} == {"search"} and {one.limit for one in asked} == {16}
+
+
+def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path) -> None:
+    alone, together = climb(RECIPE, by_model(OWN, peaked)[0]), threading.Barrier(3, timeout=30)
+    first, asks = iter(range(3)), by_model(OWN, peaked)[0]
+
+    def met(question: Question) -> DomainScore:
+        if next(first, None) is not None:
+            together.wait()  # breaks unless three are asked at a time
+        return asks(question)
+
+    state = tmp_path / "state.json"
+    assert climb(RECIPE, met, state=state, beside=8) == alone
+    assert climb(RECIPE, by_model({}, peaked)[0], state=state) == alone  # nothing was lost
 
 
 def test_coefficients_stay_and_are_not_searched_with() -> None:
