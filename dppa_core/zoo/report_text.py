@@ -23,12 +23,12 @@ def markdown(report: ZooReport, command: str) -> str:
             f"Made by `{command}`.",
             "**The models.** " + _models_sentence(report),
             _models_table(report),
-            "**One domain at a time**, its delta pruned and put back on the base, scored on its "
-            "own domain.",
-            _alone_table(report),
             "**All three merged**, one coefficient for all, the best on the search split.",
             _merged_table(report),
             "**What was found.** " + " ".join(findings(report)),
+            "## One domain at a time",
+            "Its delta pruned and put back on the base, scored on its own domain.",
+            _alone_table(report),
         )
     )
 
