@@ -61,8 +61,13 @@ def shade(share: float) -> str:
 
 def text_class(share: float) -> str:
     """Black or white, whichever stands out more from `shade`."""
-    mixed = (low + (high - low) * share for low, high in zip(_LOW, _HIGH, strict=True))
-    red, green, blue = (_linear(part / 255) for part in mixed)
+    red, green, blue = (low + (high - low) * share for low, high in zip(_LOW, _HIGH, strict=True))
+    return ink_on((red, green, blue))
+
+
+def ink_on(colour: tuple[float, float, float]) -> str:
+    """Black or white, whichever stands out more from a colour of red, green, blue to 255."""
+    red, green, blue = (_linear(part / 255) for part in colour)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # as WCAG 2 defines it
     return "on-low" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "on-high"
 

@@ -31,6 +31,7 @@ from dppa_core.cli_plans import profile_json, profile_text
 from dppa_core.cli_preflight import preflight
 from dppa_core.cli_presets import presets
 from dppa_core.cli_push import push
+from dppa_core.cli_reproduce import reproduce
 from dppa_core.cli_runs import zoo_app
 from dppa_core.cli_search import search
 from dppa_core.cli_soup import soup
@@ -59,6 +60,7 @@ app.command()(advise)
 app.command()(adamerge)
 app.command()(soup)
 app.command()(search)
+app.command()(reproduce)
 app.command()(methods)
 app.command()(leaderboard)
 app.command()(convert)

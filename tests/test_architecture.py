@@ -54,6 +54,7 @@ CORE_LAYERS = tuple(
         marks answers examiner perplexity harness
         pool resident decode generate evaluate
         adamerging search cluster
+        experiments
         soup
         advice
         """,

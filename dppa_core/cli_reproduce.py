@@ -1,0 +1,154 @@
+"""The command that runs the paper's experiments: reproduce.
+
+Knows how people ask and what they see. PyTorch is imported inside the command.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dppa_core.cli_output import emit, table
+from dppa_core.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dppa_core.experiments.declared import Declared
+    from dppa_core.experiments.setting import Setting
+    from dppa_core.experiments.values import Report
+
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
+]
+OutOption = Annotated[
+    Path, typer.Option(help="Folder of the results and of the journal; a run goes on there.")
+]
+PresetOption = Annotated[
+    str, typer.Option(help="embedded, a set that `dppa presets` lists, or a YAML file of one.")
+]
+TasksOption = Annotated[
+    str | None, typer.Option(help="The domain of each model of a set, as math,finance,law.")
+]
+LmEvalOption = Annotated[
+    str | None,
+    typer.Option(help="Or a task of lm-evaluation-harness for each model, as gsm8k,piqa."),
+]
+FolderOption = Annotated[
+    Path | None, typer.Option(help="A folder of task files of one's own; their code runs.")
+]
+
+
+def reproduce(
+    experiments: NamesArgument = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    out: OutOption = Path("experiments"),
+    preset: PresetOption = "embedded",
+    tasks: TasksOption = None,
+    lm_eval: LmEvalOption = None,
+    lm_eval_tasks: FolderOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="Test items a domain; 0 for all.")] = 200,
+    search_limit: Annotated[int, typer.Option(min=1, help="Search items a domain.")] = 64,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
+    ] = None,
+    catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Run the paper's experiments, and those on its open questions; a stopped run goes on.
+
+    Every answer is kept: what was asked before, by any run, is not asked again.
+    """
+    from dppa_core.experiments.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+
+    if catalogue:
+        emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)
+        return
+    if every == bool(experiments):
+        raise InvalidValue(
+            "Name the experiments to run, or --all of them. `dppa reproduce --list` names them."
+        )
+    wanted = EXPERIMENTS if every else chosen(experiments or ())
+    from dppa_core.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
+
+    named = None if tasks is None else _names(tasks, "--tasks")
+    harness = None if lm_eval is None else _names(lm_eval, "--lm-eval")
+    if named and harness:
+        raise InvalidValue("Give either --tasks or --lm-eval: a model is asked one kind of items.")
+    setting = preset_setting(
+        preset,
+        tasks=named,
+        lm_eval=harness,
+        folder=lm_eval_tasks,
+        test=limit or None,
+        search=search_limit,
+    )
+    report = _run(wanted, setting, out, workers, quiet=as_json)
+    from dppa_core.experiments.values import report_json  # noqa: PLC0415
+
+    emit(report_json(report), _told(report, out), as_json=as_json)
+
+
+def _run(
+    wanted: Sequence[Declared], setting: Setting, out: Path, count: int | None, *, quiet: bool
+) -> Report:
+    from dppa_core.experiments.runner import run_all  # noqa: PLC0415  (torch)
+    from dppa_core.experiments.text import write_page  # noqa: PLC0415
+    from dppa_core.experiments.workers import workers  # noqa: PLC0415
+    from dppa_core.workers import worker_count  # noqa: PLC0415
+
+    def say(line: str) -> None:
+        if not quiet:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    with workers(worker_count(count)) as answering:
+        running = run_all(wanted, setting, out, answering, _command(), say)
+        while True:
+            try:
+                done = next(running)
+            except StopIteration as end:
+                report: Report = end.value
+                break
+            why = f"not run: {done.not_run}" if done.not_run else f"{done.cost.processor:.0f} s"
+            say(f"{done.number} {done.title}: {why}")
+    write_page(report, out)
+    return report
+
+
+def _command() -> str:
+    return shlex.join(["dppa", *sys.argv[1:]])
+
+
+def _names(text: str, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InvalidValue(f"{option} names nothing.")
+    return names
+
+
+def _declared(one: Declared) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("key", "number", "title", "question")}
+
+
+def _list(experiments: Sequence[Declared]) -> str:
+    rows = [[one.number, one.key, one.title] for one in experiments]
+    lines = table(["no", "experiment", "what"], rows).splitlines()
+    return "\n".join(lines)
+
+
+def _told(report: Report, out: Path) -> str:
+    lines = []
+    for one in report.experiments:
+        lines.append(f"{one.number} {one.title}")
+        if one.findings is None:
+            lines.append(f"  not run: {one.not_run}")
+        else:
+            lines.append(f"  {one.findings.finding}")
+            lines += [f"  not run of it: {what}" for what in one.findings.missing]
+    lines.append(f"{out}: experiments.json, experiments.md and its plots")
+    return "\n".join(lines)

@@ -1,0 +1,139 @@
+"""What several experiments ask alike: exams, the paper's climb, the best coefficient.
+
+Knows settings, recipes and steps; what is settled by search items is settled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dppa_core.experiments.questions import Documents, Exam, Question
+from dppa_core.experiments.scores import ByDomain, loss, scored, share
+from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
+from dppa_core.experiments.steps import Ask, Steps, all_asked, one_by_one
+from dppa_core.marks import Marks, Target
+from dppa_core.partition import even_levels
+from dppa_core.recipe import MergeRecipe
+from dppa_core.search import FactorSearch, greedy_factors
+from dppa_core.search_trial import geometric_mean, task_score
+
+COEFFICIENTS = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4)
+"""Tried for every merge."""
+BANDS = 2
+"""Partitions that are amplified, as in the paper."""
+
+
+def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> Question[Marks]:
+    """The items of a domain, or the documents of a task of the harness."""
+    if domain.startswith(HARNESS):
+        task, folder = domain.removeprefix(HARNESS), setting.lm_eval_tasks
+        return Documents(target, task, split, setting.search, setting.test, folder)
+    return Exam(target, domain, split, setting.search if split == "search" else setting.test)
+
+
+def exams(
+    setting: Setting, target: Target, domains: Sequence[str], split: str = "test"
+) -> Steps[dict[str, Marks]]:
+    """Several domains for one model or merge."""
+    return all_asked({domain: exam(setting, target, domain, split) for domain in domains})
+
+
+def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
+    """Of every domain model on its own domain."""
+    return all_asked(
+        {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
+    )
+
+
+def alone(
+    setting: Setting,
+    subject: Subject,
+    treatment: Treatment,
+    factors: Sequence[float] | None = None,
+    split: str = "test",
+) -> tuple[MergeRecipe, Question[Marks]]:
+    """One model's treated delta put back on the base, asked about its own domain.
+
+    Args:
+        factors: One for each of as many even bands; plain pruning where None.
+    """
+    levels = [even_levels(treatment.rate, len(factors))] if factors else None
+    recipe = merged(
+        setting, [subject], treatment, levels=levels, factors=[factors] if factors else None
+    )
+    return recipe, exam(setting, recipe, subject.domain, split)
+
+
+def climbed(setting: Setting, subject: Subject, treatment: Treatment) -> Steps[FactorSearch]:
+    """The paper's greedy climb over two bands, scored on search items.
+
+    Args:
+        treatment: A method with partitions; the levels split what it keeps evenly.
+    """
+
+    def code(ask: Ask) -> FactorSearch:
+        def score(target: Target) -> float:
+            marks = ask(exam(setting, target, subject.domain, "search"))
+            found = scored(setting, subject.domain, "search", marks)
+            own = ask(exam(setting, subject.model, subject.domain, "search"))
+            of_own = scored(setting, subject.domain, "search", own)
+            return task_score(found, of_own, subject.model)
+
+        return greedy_factors(
+            lambda factors: score(alone(setting, subject, treatment, factors, "search")[0]), BANDS
+        )
+
+    return one_by_one(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A coefficient that was chosen on search items."""
+
+    coefficient: float
+    retention: float
+    """Geometric mean over the domains on the search items, as a fraction."""
+    at_end: bool
+    """Whether it is the least or the largest that was tried."""
+
+
+def best_coefficient(
+    setting: Setting,
+    domains: Sequence[str],
+    recipe: Callable[[float], MergeRecipe],
+    own: ByDomain,
+    tried: Sequence[float] = COEFFICIENTS,
+) -> Steps[Best]:
+    """The coefficient whose merge retains most of the search items; of equals the smaller loss.
+
+    Args:
+        recipe: Of a coefficient.
+        own: Each domain model on the search items of its domain.
+        tried: All are asked.
+    """
+    asked = {
+        (coefficient, domain): exam(setting, recipe(coefficient), domain, "search")
+        for coefficient in tried
+        for domain in domains
+    }
+    marks = yield from all_asked(asked)
+
+    def rank(coefficient: float) -> tuple[float, float]:
+        of = {domain: marks[coefficient, domain] for domain in domains}
+        return retention(of, own), -loss(of)
+
+    best = max(tried, key=rank)
+    return Best(best, rank(best)[0], best in (min(tried), max(tried)))
+
+
+def retention(marks: ByDomain, own: ByDomain) -> float:
+    """Geometric mean over the domains of accuracy ÷ the domain model's own; 0 without any own."""
+    if not all(any(own[domain].hits) for domain in marks):
+        return 0.0
+    return geometric_mean([share(marks[domain]) / share(own[domain]) for domain in marks])
+
+
+def by_domain(marks: Mapping[tuple[str, str], Marks], name: str) -> dict[str, Marks]:
+    """Of marks by (name, domain) those of one name."""
+    return {domain: one for (who, domain), one in marks.items() if who == name}

@@ -1,0 +1,118 @@
+"""Settings by name: the embedded models, a set of the Hub, or a file of one's own.
+
+Knows sets and this machine. Whatever stands in the way of a set is told before anything is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dppa_core.errors import InvalidRecipe, InvalidValue, shown
+from dppa_core.experiments.setting import HARNESS, Setting, Subject, embedded
+from dppa_core.preflight.machine import this_machine
+from dppa_core.presets import HubPreset, hub_preset, runs_here
+from dppa_core.recipe import load_text, read_mapping
+from dppa_core.tasks import tasks_of
+
+EMBEDDED = "embedded"
+
+
+def preset_setting(
+    name: str,
+    *,
+    tasks: Sequence[str] | None = None,
+    lm_eval: Sequence[str] | None = None,
+    folder: Path | None = None,
+    test: int | None = None,
+    search: int = 64,
+) -> Setting:
+    """The setting of a set of models.
+
+    Args:
+        name: embedded, a set of the Hub by name, or a YAML file with `base` and `models`.
+        tasks: The embedded domain that each model is asked about.
+        lm_eval: Or a task of lm-evaluation-harness for each.
+        folder: Of task files of one's own.
+        test: Test items a domain; all where None.
+        search: Search items a domain.
+
+    Raises:
+        UnknownName: no such set, or no such domain.
+        InvalidValue: another number of domains than models.
+        InvalidRecipe: a file that is no set.
+    """
+    if name == EMBEDDED and tasks is None and lm_eval is None:
+        return embedded(test, search)
+    title, base, models, why = _models(name)
+    domains = _domains(models, tasks, lm_eval)
+    if not why and domains is None:
+        why = (
+            "no questions are known for the domains of its models: name an embedded domain for "
+            "each (--tasks), or a task of lm-evaluation-harness (--lm-eval)"
+        )
+    subjects = tuple(
+        Subject(model, domain)
+        for model, domain in zip(models, domains or [f"{model}?" for model in models], strict=True)
+    )
+    tasks_folder = None if folder is None else str(folder)
+    return Setting(title, base, subjects, test, search, tasks_folder, why)
+
+
+def _models(name: str) -> tuple[str, str, list[str], str]:
+    """Title, base, models, and why they cannot be merged and asked here."""
+    if name == EMBEDDED:
+        given = embedded()
+        return given.title, given.base, [one.model for one in given.subjects], ""
+    if Path(name).suffix in (".yaml", ".yml"):
+        return load_text(name, _file)
+    preset = hub_preset(name)
+    models = [model.reference for model in preset.models]
+    return preset.title, preset.base.reference, models, _hindrance(preset)
+
+
+def _file(text: str) -> tuple[str, str, list[str], str]:
+    value = read_mapping(text)
+    models = value.get("models")
+    given = models if isinstance(models, list) else []
+    named = [str(one.get("model") or "") if isinstance(one, dict) else "" for one in given]
+    if not isinstance(value.get("base"), str) or not all(named or [""]):
+        raise InvalidRecipe(
+            f"a set of models has `base: REFERENCE` and `models: [{{model: REFERENCE}}, …]`, got "
+            f"{shown(value)}."
+        )
+    title = str(value.get("title", "A set of one's own"))
+    return title, str(value["base"]), named, ""
+
+
+def _domains(
+    models: Sequence[str], tasks: Sequence[str] | None, lm_eval: Sequence[str] | None
+) -> list[str] | None:
+    given = tasks if tasks is not None else lm_eval
+    if given is None:
+        return None
+    if len(given) != len(models):
+        option = "--tasks" if tasks is not None else "--lm-eval"
+        raise InvalidValue(
+            f"The set has {len(models)} domain models and {option} names {len(given)} "
+            f"({', '.join(given)}). There must be one for each model: {', '.join(models)}."
+        )
+    if lm_eval is not None and tasks is None:
+        return [f"{HARNESS}{name}" for name in lm_eval]
+    for name in given:
+        tasks_of(name)
+    return list(given)
+
+
+def _hindrance(preset: HubPreset) -> str:
+    """Why a set of the Hub cannot be run on this machine; empty where nothing is known."""
+    from huggingface_hub import constants, get_token  # noqa: PLC0415  (a third of a second)
+
+    missing = preset.missing()
+    gated = preset.gated
+    if missing and gated and get_token() is None:
+        return (
+            f"{', '.join(gated)} is gated: accept its terms on the Hub and log in (`hf auth login`)"
+        )
+    here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
+    return "" if here.merge and here.chat else f"too large for this machine: it takes {here.reason}"

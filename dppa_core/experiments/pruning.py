@@ -1,0 +1,182 @@
+"""Experiment 1: DP, magnitude and DARE at several rates, each domain by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.asking import alone, own_marks
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, share
+from dppa_core.experiments.setting import Setting, Treatment
+from dppa_core.experiments.steps import Steps, all_asked
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import capital, listed, percent, told, verdict
+from dppa_core.marks import Marks
+from dppa_core.recipe import dump_recipe
+
+RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
+DRAWS = 3
+TITLES = {"magnitude": "magnitude", "dp": "DP", "dare": "DARE"}
+Key = tuple[str, float, str]
+"""Method, rate, domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """All marks of the experiment."""
+
+    own: dict[str, Marks]
+    marks: dict[Key, Draws]
+    """One draw where nothing is drawn."""
+
+    def ranked(self, method: str, rate: float) -> dict[str, Marks]:
+        """Domain -> marks of a method that draws nothing."""
+        return {d: self.marks[method, rate, d].marks[0] for d in self.own}
+
+    def drawn(self, method: str, rate: float) -> dict[str, Draws]:
+        """Domain -> draws."""
+        return {d: self.marks[method, rate, d] for d in self.own}
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Ask all, then tell."""
+    own = yield from own_marks(setting)
+    asked = {
+        (method, rate, one.domain, seed): alone(setting, one, Treatment(method, rate, seed=seed))[1]
+        for rate in RATES
+        for one in setting.subjects
+        for method in TITLES
+        for seed in range(DRAWS if method == "dare" else 1)
+    }
+    answers = yield from all_asked(asked)
+    grouped: dict[Key, tuple[Marks, ...]] = {}
+    for (method, rate, domain, _), marks in answers.items():
+        key = method, rate, domain
+        grouped[key] = (*grouped.get(key, ()), marks)
+    found = Pruned(own, {key: Draws(marks) for key, marks in grouped.items()})
+    return Findings(
+        (_table(setting, found),),
+        tuple(_plot(found, domain) for domain in setting.domains),
+        finding(found),
+    )
+
+
+def _table(setting: Setting, found: Pruned) -> Table:
+    columns = (
+        Column("domain"),
+        Column("pruned", "%"),
+        *(Column(title, "%") for title in TITLES.values()),
+        Column("DP kept of the domain model", "%"),
+    )
+    rows = []
+    for one in setting.subjects:
+        rows.append(
+            Row((Cell(one.name), Cell(0.0), *([accuracy(found.own[one.domain])] * 3), Cell(100.0)))
+        )
+        for rate in RATES:
+            recipe, _ = alone(setting, one, Treatment("dp", rate))
+            marks = [found.marks[method, rate, one.domain] for method in TITLES]
+            cells = [
+                each.cell() if len(each.marks) > 1 else accuracy(each.marks[0]) for each in marks
+            ]
+            own = share(found.own[one.domain])
+            kept = 100 * found.marks["dp", rate, one.domain].mean / own if own else None
+            first = Cell(one.name), Cell(100 * rate)
+            rows.append(Row((*first, *cells, Cell(kept)), dump_recipe(recipe)))
+    return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
+
+
+def _plot(found: Pruned, domain: str) -> Chart:
+    series = []
+    for method, title in TITLES.items():
+        cells = [accuracy(found.own[domain])]
+        for rate in RATES:
+            of = found.marks[method, rate, domain]
+            cells.append(of.cell() if len(of.marks) > 1 else accuracy(of.marks[0]))
+        series.append(
+            Series(
+                title,
+                (0.0, *(100 * rate for rate in RATES)),
+                tuple(cell.value for cell in cells),  # type: ignore[misc]
+                tuple(cell.low for cell in cells),
+                tuple(cell.high for cell in cells),
+            )
+        )
+    name = domain.rpartition(":")[2]
+    return Chart(
+        "lines",
+        f"{capital(name)}: what pruning costs",
+        Axis("pruned", "%"),
+        Axis("accuracy", "%"),
+        tuple(series),
+    )
+
+
+def finding(found: Pruned) -> str:
+    """What was seen, for and against DP."""
+    lines = []
+    groups: dict[int, list[float]] = {1: [], 0: [], -1: []}
+    for rate in RATES:
+        groups[verdict(_against_magnitude(found, rate))].append(rate)
+    lines += _grouped(groups)
+    for rate in RATES[-2:]:
+        lines.append(
+            f"At {percent(rate)}, over all domains: DP minus magnitude "
+            f"{told(_against_magnitude(found, rate))}; DP minus DARE "
+            f"{told(against_draws(found.ranked('dp', rate), found.drawn('dare', rate)))}."
+        )
+    lines.append(_noise(found))
+    lines.append(_rule(found))
+    return " ".join(lines)
+
+
+def _against_magnitude(found: Pruned, rate: float) -> Comparison:
+    return compared(found.ranked("dp", rate), found.ranked("magnitude", rate))
+
+
+def _grouped(groups: dict[int, list[float]]) -> list[str]:
+    words = {
+        1: "DP keeps more than magnitude at {}.",
+        0: "No difference between DP and magnitude was seen at {}.",
+        -1: "DP keeps less than magnitude at {}.",
+    }
+    return [
+        words[which].format(listed([percent(rate) for rate in rates]))
+        for which, rates in groups.items()
+        if rates
+    ]
+
+
+def _noise(found: Pruned) -> str:
+    widest = max(
+        (key for key in found.marks if key[0] == "dare"),
+        key=lambda key: max(found.marks[key].shares) - min(found.marks[key].shares),
+    )
+    draws = found.marks[widest]
+    return (
+        f"One draw of DARE says little: of {len(draws.marks)} draws on {widest[2]} at "
+        f"{percent(widest[1])} the worst answers {percent(min(draws.shares))}, the best "
+        f"{percent(max(draws.shares))}."
+    )
+
+
+def _rule(found: Pruned) -> str:
+    kept = {d: found.marks["dare", 0.9, d].mean / share(own) for d, own in found.own.items()}
+    large = [domain for domain, of in kept.items() if of < 0.9]
+    told_of = listed([f"{domain} {percent(of)}" for domain, of in kept.items()])
+    end = f"large in {listed(large)}" if large else "small in every domain"
+    return f"DARE at 90 % keeps, mean of the draws: {told_of}; by the paper's rule of thumb the deltas are {end}."  # noqa: E501
+
+
+PRUNING = Declared(
+    key="pruning",
+    number="1",
+    title="DP, magnitude and DARE at rising rates",
+    question="Does Dynamically Pruning keep more of a model than plain magnitude, or DARE?",
+    measured="Each domain model's delta is pruned and put back on the base alone, the whole delta "
+    "of embeddings and norms with it, and asked {test} test items of its domain. DP at the paper's "
+    f"strength 0.08, magnitude at one rate for all matrices, DARE {DRAWS} times with other seeds. "
+    "Differences are paired by item, the domains counting equally.",
+    steps=steps,
+)

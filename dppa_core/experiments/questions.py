@@ -1,0 +1,262 @@
+"""What an experiment asks: items of a model or a merge, or coefficients by AdaMerging.
+
+A question depends on its values alone, so that any process can answer it. Knows how an answer is
+found and where it is kept; not what it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from dppa_core.adamerging import adamerge
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_texts import task_domains
+from dppa_core.cache import cache_folder, load, store
+from dppa_core.errors import InvalidValue
+from dppa_core.examiner import Examiner, identity, threads_for
+from dppa_core.harness import Harness
+from dppa_core.marks import Marks, Target
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, parse_recipe
+from dppa_core.recipe import dump_recipe as dumped
+
+POOL_BYTES = 2 << 30
+A = TypeVar("A", covariant=True)
+
+
+class Desk:
+    """What answers share in one process: models in memory, items read once.
+
+    Args:
+        stop: Raises Cancelled once set, within one token.
+    """
+
+    def __init__(self, stop: Stop | None = None) -> None:
+        self.pool, self.stop = ModelPool(POOL_BYTES), stop
+        self._examiners: dict[tuple[str, int | None], Examiner] = {}
+        self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
+
+    def examiner(self, split: str, limit: int | None) -> Examiner:
+        """Of a split and a number of items."""
+        key = split, limit
+        if key not in self._examiners:
+            self._examiners[key] = Examiner(split, limit, pool=self.pool)
+        return self._examiners[key]
+
+    def harness(self, task: str, folder: str | None, limit: int | None) -> Harness:
+        """Of a task and a number of documents."""
+        key = task, folder, limit
+        if key not in self._harnesses:
+            self._harnesses[key] = Harness([task], Path(folder) if folder else None, limit)
+        return self._harnesses[key]
+
+
+@runtime_checkable
+class Question(Protocol[A]):
+    """A frozen value that can be hashed and sent to another process."""
+
+    def key(self) -> str:
+        """The same for what has the same answer: weights, recipe, items, programs, settings."""
+        ...
+
+    def known(self, desk: Desk) -> A | None:
+        """What is in the cache; no model is loaded."""
+        ...
+
+    def answer(self, desk: Desk) -> A:
+        """Find it out, and keep it in the cache."""
+        ...
+
+    def told(self) -> str:
+        """In a few words, for who watches."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Items of a domain for a model or a merge; answered by marks, item by item."""
+
+    target: Target
+    domain: str
+    split: str = "test"
+    limit: int | None = None
+    """Items, tasks in turn; all of them where None."""
+
+    def key(self) -> str:
+        """Of weights, recipe, items and programs."""
+        return _digest("exam", _identity(self.target), self.domain, self.split, self.limit)
+
+    def known(self, desk: Desk) -> Marks | None:
+        """From the cache of marks, which `dppa evaluate` shares."""
+        return desk.examiner(self.split, self.limit).known(self.target, self.domain)
+
+    def answer(self, desk: Desk) -> Marks:
+        """Ask every item."""
+        examiner = desk.examiner(self.split, self.limit)
+        return examiner.marks(self.target, self.domain, stop=desk.stop)
+
+    def told(self) -> str:
+        """Method, rates, domain."""
+        return f"{_named(self.target)}: {self.domain}, {self.split}"
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A task of lm-evaluation-harness for a model or a merge; answered by marks without losses.
+
+    Its first documents are the search split, the ones after them the test: there is no other
+    that every task has.
+    """
+
+    target: Target
+    task: str
+    split: str
+    search: int
+    """Documents of the search split."""
+    test: int | None
+    """Documents after them; all of them where None."""
+    folder: str | None = None
+    """Of task files of one's own."""
+
+    def key(self) -> str:
+        """Of weights, recipe, programs, the task's name and the number of documents."""
+        return _digest(
+            "documents", _identity(self.target), self.task, self.search, self.test, self.folder
+        )
+
+    def known(self, desk: Desk) -> Marks | None:
+        """From the experiments' own cache."""
+        found = load(self._entry())
+        return None if found is None else self._part(json.loads(found))
+
+    def answer(self, desk: Desk) -> Marks:
+        """Ask every document, of both splits at once.
+
+        Raises:
+            InvalidValue: a task without a metric that says of every document right or wrong.
+        """
+        limit = None if self.test is None else self.search + self.test
+        with desk.pool.lend(self.target, stop=desk.stop) as resident, threads_for(resident):
+            found = desk.harness(self.task, self.folder, limit).ask(resident)
+        each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
+        if each is None or len(each) <= self.search:
+            raise _no_marks(self.task, each, self.search)
+        store(self._entry(), json.dumps([int(one) for one in each]).encode())
+        return self._part(each)
+
+    def told(self) -> str:
+        """Method, rates, task."""
+        return f"{_named(self.target)}: {self.task}, {self.split}"
+
+    def _entry(self) -> Path:
+        return _entry(self)
+
+    def _part(self, each: Any) -> Marks:
+        part = each[: self.search] if self.split == "search" else each[self.search :]
+        return Marks(tuple(bool(one) for one in part), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What AdaMerging found."""
+
+    recipe: MergeRecipe
+    """With the coefficients of the best checkpoint."""
+    step: int
+    """Of that checkpoint."""
+    steps: int
+    """All of them."""
+    collapsed: bool
+    """Whether any checkpoint showed a collapse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Coefficients of a merge by AdaMerging; answered by `Tuned`."""
+
+    recipe: MergeRecipe
+    domains: tuple[str, ...]
+    """Embedded ones, one for each of its models."""
+    settings: AdaMergeSettings
+
+    def key(self) -> str:
+        """Of weights, recipe, programs, domains and settings."""
+        told = json.dumps(asdict(self.settings), sort_keys=True)
+        return _digest("tuning", _identity(self.recipe), self.domains, told)
+
+    def known(self, desk: Desk) -> Tuned | None:
+        """From the experiments' own cache."""
+        found = load(_entry(self))
+        if found is None:
+            return None
+        value = json.loads(found)
+        recipe = parse_recipe(value["recipe"])
+        return Tuned(recipe, value["step"], value["steps"], value["collapsed"])
+
+    def answer(self, desk: Desk) -> Tuned:
+        """Run it; one that is stopped goes on at its last checkpoint."""
+        state = _entry(self).with_suffix(".state.json")
+        state.parent.mkdir(parents=True, exist_ok=True)
+        domains = task_domains(self.domains, self.settings)
+        found = adamerge(self.recipe, domains, self.settings, state=state, stop=desk.stop)
+        collapsed = any(one.collapsed for one in found.snapshots)
+        tuned = Tuned(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
+        value = {
+            "recipe": dumped(tuned.recipe),
+            "step": tuned.step,
+            "steps": tuned.steps,
+            "collapsed": tuned.collapsed,
+        }
+        store(_entry(self), json.dumps(value).encode())
+        state.unlink(missing_ok=True)
+        return tuned
+
+    def told(self) -> str:
+        """Method, rates, domains."""
+        return f"AdaMerging of {_named(self.recipe)}: {', '.join(self.domains)}"
+
+
+Answers = Mapping[Question[Any], Any]
+"""Each question with its answer."""
+
+
+def _entry(question: Question[Any]) -> Path:
+    return cache_folder("experiments") / f"{question.key()}.json"
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def _identity(target: Target) -> str:
+    """Kept for as long as the process: weights do not change under a run."""
+    return identity(target)
+
+
+def _named(target: Target) -> str:
+    if not isinstance(target, MergeRecipe):
+        return target
+    models = "+".join(one.model.rpartition(":")[2].rpartition("/")[2] for one in target.models)
+    one = target.models[0]
+    rate = f" {100 * one.levels[-1]:g} %" if one.levels[-1] else ""
+    return f"{models} by {target.method}{rate}"
+
+
+def _no_marks(task: str, each: Any, search: int) -> InvalidValue:
+    if each is None:
+        return InvalidValue(
+            f"{task}: none of its metrics says of every document right or wrong, so nothing can be "
+            "compared item by item. Accuracies do; perplexities and BLEU do not."
+        )
+    return InvalidValue(
+        f"{task}: it has {len(each)} documents and {search} are for choosing settings, so that "
+        "none is left to test. Ask for fewer (--search-limit)."
+    )

@@ -1,0 +1,188 @@
+"""Experiment 2: what Dynamically Partition Amplification brings back, at every rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.asking import alone, climbed, own_marks
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.pruning import RATES
+from dppa_core.experiments.scores import accuracy, compared, mean_share, retained, share
+from dppa_core.experiments.setting import Setting, Treatment
+from dppa_core.experiments.steps import Steps, all_asked, together
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import factors_text, listed, percent, told, verdict
+from dppa_core.intervals import Interval
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe, dump_recipe
+
+CLAIM, CLAIMED_AT = 0.9, 0.8
+"""The paper's: at least so much is kept, at this rate."""
+Place = tuple[float, str]
+"""Rate, domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """All marks of the experiment."""
+
+    own: dict[str, Marks]
+    before: dict[Place, Marks]
+    """DP alone."""
+    after: dict[Place, Marks]
+    """With the factors of the climb."""
+    factors: dict[Place, tuple[float, ...]]
+    recipes: dict[Place, MergeRecipe]
+
+    def at(self, marks: dict[Place, Marks], rate: float) -> dict[str, Marks]:
+        """Domain -> marks of one rate."""
+        return {domain: marks[rate, domain] for domain in self.own}
+
+    def gain(self, rate: float) -> Comparison:
+        """DPPA minus DP over all domains."""
+        return compared(self.at(self.after, rate), self.at(self.before, rate))
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Climb on search items, then ask test items with and without the factors."""
+    places = [(rate, one) for rate in RATES for one in setting.subjects]
+    searches = yield from together(
+        {(rate, one.domain): climbed(setting, one, Treatment("dppa", rate)) for rate, one in places}
+    )
+    factors = {place: search.best.amplification for place, search in searches.items()}
+    own = yield from own_marks(setting)
+    plain = {(rate, one.domain): alone(setting, one, Treatment("dp", rate)) for rate, one in places}
+    amplified = {
+        (rate, one.domain): alone(setting, one, Treatment("dppa", rate), factors[rate, one.domain])
+        for rate, one in places
+    }
+    before = yield from all_asked({place: question for place, (_, question) in plain.items()})
+    after = yield from all_asked({place: question for place, (_, question) in amplified.items()})
+    recipes = {place: recipe for place, (recipe, _) in amplified.items()}
+    found = Recovered(own, before, after, factors, recipes)
+    return Findings((_table(setting, found),), (_plot(found),), finding(found))
+
+
+def _table(setting: Setting, found: Recovered) -> Table:
+    columns = (
+        Column("domain"),
+        Column("pruned", "%"),
+        Column("DP", "%"),
+        Column("DPPA", "%"),
+        Column("factors, strongest / next band", "×"),
+        Column("gain", "points"),
+        Column("kept of the domain model", "%"),
+    )
+    rows = []
+    for one in setting.subjects:
+        for rate in RATES:
+            place = rate, one.domain
+            before, after = found.before[place], found.after[place]
+            gain = compared({one.domain: after}, {one.domain: before}).difference
+            rows.append(
+                Row(
+                    (
+                        Cell(one.name),
+                        Cell(100 * rate),
+                        accuracy(before),
+                        accuracy(after),
+                        Cell(factors_text(found.factors[place])),
+                        Cell(100 * gain.value, 100 * gain.low, 100 * gain.high, len(after.hits)),
+                        retained({one.domain: after}, {one.domain: found.own[one.domain]}),
+                    ),
+                    dump_recipe(found.recipes[place]),
+                )
+            )
+    return Table("Pruned by DP, then amplified; test items of each domain", columns, tuple(rows))
+
+
+def _plot(found: Recovered) -> Chart:
+    series = []
+    for domain in found.own:
+        gains: list[Interval] = [
+            compared(
+                {domain: found.after[rate, domain]}, {domain: found.before[rate, domain]}
+            ).difference
+            for rate in RATES
+        ]
+        series.append(
+            Series(
+                domain.rpartition(":")[2],
+                tuple(100 * rate for rate in RATES),
+                tuple(100 * gain.value for gain in gains),
+                tuple(100 * gain.low for gain in gains),
+                tuple(100 * gain.high for gain in gains),
+            )
+        )
+    return Chart(
+        "lines",
+        "What amplification adds to DP",
+        Axis("pruned", "%"),
+        Axis("gain in accuracy", "points"),
+        tuple(series),
+    )
+
+
+def finding(found: Recovered) -> str:
+    """Where amplification helps, where it harms, and whether the paper's claim is reached."""
+    lines = []
+    groups: dict[int, list[str]] = {1: [], 0: [], -1: []}
+    for rate in RATES:
+        groups[verdict(found.gain(rate))].append(percent(rate))
+    if groups[1]:
+        lines.append(f"Amplification adds to DP at {listed(groups[1])}.")
+    if groups[-1]:
+        lines.append(f"It makes DP worse at {listed(groups[-1])}.")
+    if groups[0]:
+        lines.append(f"No difference from DP alone was seen at {listed(groups[0])}.")
+    widest = max(RATES, key=lambda rate: abs(found.gain(rate).difference.value))
+    lines.append(
+        f"The largest difference over all domains is at {percent(widest)}: "
+        f"{told(found.gain(widest))}."
+    )
+    lines.append(_claim(found))
+    lines.append(_lost(found))
+    ones = sum(all(factor == 1 for factor in each) for each in found.factors.values())
+    lines.append(f"In {ones} of {len(found.factors)} climbs the factors found are all 1, plain DP.")
+    return " ".join(lines)
+
+
+def _claim(found: Recovered) -> str:
+    kept = {
+        domain: share(found.after[CLAIMED_AT, domain]) / share(own)
+        for domain, own in found.own.items()
+        if share(own)
+    }
+    said = listed([f"{domain} {percent(of)}" for domain, of in kept.items()])
+    below = [domain for domain, of in kept.items() if of < CLAIM]
+    verdict_ = f"not reached by {listed(below)}" if below else "reached by every domain"
+    return (
+        f"The paper claims at least 90 % kept with 20 % of the parameters: {said}, so it is "
+        f"{verdict_}."
+    )
+
+
+def _lost(found: Recovered) -> str:
+    """How much of what DP lost is brought back, at the largest rate."""
+    rate = RATES[-1]
+    own = mean_share(found.own)
+    lost = own - mean_share(found.at(found.before, rate))
+    back = mean_share(found.at(found.after, rate)) - mean_share(found.at(found.before, rate))
+    return (
+        f"At {percent(rate)} DP loses {100 * lost:.0f} points of accuracy on average, "
+        f"amplification brings {100 * back:+.1f} of them back."
+    )
+
+
+RECOVERY = Declared(
+    key="recovery",
+    number="2",
+    title="Recovery by DPA",
+    question="How much of what pruning cost is brought back by amplifying bands of the delta?",
+    measured="DP at each rate, its kept entries split into two equal bands. The factors are found "
+    "by the paper's climb on {search} search items a domain (the strongest band first, upwards "
+    "from 1 in steps of 0.1 while the score improves), then {test} test items are asked. "
+    "Differences are paired by item.",
+    steps=steps,
+)

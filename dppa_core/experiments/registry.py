@@ -1,0 +1,25 @@
+"""All experiments, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.pruning import PRUNING
+from dppa_core.experiments.recovery import RECOVERY
+
+EXPERIMENTS: tuple[Declared, ...] = (PRUNING, RECOVERY)
+
+
+def chosen(names: Sequence[str]) -> tuple[Declared, ...]:
+    """Experiments by key, in the order of the registry.
+
+    Raises:
+        UnknownName: with the closest key there is.
+    """
+    known = {one.key: one for one in EXPERIMENTS}
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"No experiment {name!r}. {did_you_mean(name, known)}")
+    return tuple(one for one in EXPERIMENTS if one.key in names)

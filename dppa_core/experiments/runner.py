@@ -1,0 +1,176 @@
+"""Runs experiments: answers their questions once, keeps what they took, writes what came out.
+
+A question that was answered before, by any run, is not asked again, so the same command goes on
+where an earlier one was stopped. Knows no experiment and no text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Generator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dppa_core.atomic import replace_file
+from dppa_core.errors import Cancelled, DppaError, OutOfBudget
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.journal import Journal
+from dppa_core.experiments.questions import Answers, Desk, Question
+from dppa_core.experiments.setting import Setting
+from dppa_core.experiments.steps import Steps
+from dppa_core.experiments.values import Experiment, Findings, Report, report_json
+from dppa_core.experiments.workers import Workers
+from dppa_core.workers import available_cores
+
+RESULT, JOURNAL = "experiments.json", "journal.jsonl"
+PACKAGES = ("torch", "transformers", "numpy")
+
+Say = Callable[[str], None]
+"""Told one line at a time."""
+
+
+class Runner:
+    """Runs experiments one after the other.
+
+    Args:
+        setting: What they are run on.
+        out: The folder of the journal and of the result.
+        workers: What answers questions.
+        say: Told what was just answered.
+    """
+
+    def __init__(
+        self, setting: Setting, out: Path, workers: Workers, say: Say = lambda text: None
+    ) -> None:
+        self._setting, self._workers, self._say = setting, workers, say
+        self._journal = Journal(out / JOURNAL)
+        self._desk = Desk()  # for looking answers up
+        self._known: dict[Question[Any], Any] = {}
+        self._keys: dict[Question[Any], str] = {}
+
+    def run(self, declared: Declared) -> Experiment:
+        """One experiment; what stands in its way is told in the result.
+
+        Raises:
+            Cancelled: stopped.
+            OutOfBudget: a process that answered is gone.
+        """
+        why = self._setting.hindrance or declared.wants(self._setting)
+        begun, keys, found = time.monotonic(), set[str](), None
+        if not why:
+            try:
+                steps = declared.steps(self._setting)
+                found = self._followed(declared.key, steps, keys)
+            except (Cancelled, OutOfBudget):
+                raise
+            except DppaError as error:
+                why = str(error)
+            finally:
+                self._journal.worked(declared.key, time.monotonic() - begun)
+        return Experiment(
+            declared.key,
+            declared.number,
+            declared.title,
+            declared.question,
+            declared.measured_on(self._setting),
+            found,
+            why,
+            self._journal.cost(declared.key, keys),
+        )
+
+    def _followed(self, name: str, steps: Steps[Findings], keys: set[str]) -> Findings:
+        """Answer all that an experiment asks."""
+        try:
+            questions = next(steps)
+            while True:
+                for question in questions:
+                    keys.add(self._key(question))
+                questions = steps.send(self._answers(name, questions))
+        except StopIteration as end:
+            found: Findings = end.value
+            return found
+
+    def _answers(self, name: str, questions: Sequence[Question[Any]]) -> Answers:
+        wanted = []
+        for question in dict.fromkeys(questions):
+            if question not in self._known:
+                kept = question.known(self._desk)
+                if kept is None:
+                    wanted.append(question)
+                else:
+                    self._known[question] = kept
+        done = 0
+        for one in self._workers.answers(wanted):
+            self._known[one.question] = one.answer
+            self._journal.answered(name, self._key(one.question), one.processor)
+            done += 1
+            self._say(f"{name} {done}/{len(wanted)}: {one.question.told()}, {one.processor:.1f} s")
+        return {question: self._known[question] for question in questions}
+
+    def _key(self, question: Question[Any]) -> str:
+        if question not in self._keys:
+            self._keys[question] = question.key()
+        return self._keys[question]
+
+
+def run_all(
+    chosen: Sequence[Declared],
+    setting: Setting,
+    out: Path,
+    workers: Workers,
+    command: str,
+    say: Say = lambda text: None,
+) -> Generator[Experiment, None, Report]:
+    """Run experiments; the file in `out` is written anew after each of them.
+
+    Yields:
+        Each as it ends.
+
+    Returns:
+        All of them.
+
+    Raises:
+        InvalidValue: the folder cannot be written.
+        Cancelled: stopped; the journal and all answers are kept.
+    """
+    runner, done = Runner(setting, out, workers, say), list[Experiment]()
+    report = Report(command, machine(), versions(), setting.to_json(), ())
+    for one in chosen:
+        done.append(runner.run(one))
+        report = Report(command, machine(), versions(), setting.to_json(), tuple(done))
+        write(report, out)
+        yield done[-1]
+    return report
+
+
+def write(report: Report, out: Path) -> None:
+    """The file of a report, whole or not at all."""
+    text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
+    replace_file(out / RESULT, text + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the figures."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        found[package] = version(package)
+    return found
+
+
+def machine() -> str:
+    """The processor, how many cores this process may use, and the system."""
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{_processor()}, {available_cores()} cores, {system}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or os.name
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"

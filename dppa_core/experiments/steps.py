@@ -1,0 +1,92 @@
+"""How an experiment goes: it hands out questions, is handed answers, and goes on.
+
+Steps are a generator that yields questions and is sent the answers to all of them; what it returns
+is its result. So an experiment says what it wants to know, and nothing of processes or caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from dppa_core.experiments.questions import Answers, Question
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Q = TypeVar("Q", covariant=True)
+
+Steps = Generator[Sequence[Question[Any]], Answers, T]
+"""Yields questions, is sent their answers, returns a result."""
+
+
+@runtime_checkable
+class Ask(Protocol):
+    """How plain code asks."""
+
+    def __call__(self, question: Question[T]) -> T:
+        """The answer."""
+        ...
+
+
+class _Wanted(Exception):
+    """A question whose answer is not there yet."""
+
+    def __init__(self, question: Question[Any]) -> None:
+        super().__init__("a question without an answer")
+        self.question = question
+
+
+def asked(question: Question[T]) -> Steps[T]:
+    """One question."""
+    answers = yield [question]
+    found: T = answers[question]
+    return found
+
+
+def all_asked(questions: Mapping[K, Question[T]]) -> Steps[dict[K, T]]:
+    """Several at once, by name."""
+    answers = yield list(questions.values())
+    return {key: answers[question] for key, question in questions.items()}
+
+
+def one_by_one(code: Callable[[Ask], T]) -> Steps[T]:
+    """Code that asks a question, looks at the answer, and asks the next.
+
+    It is begun again whenever an answer has come, so it must be quick, and always ask the same
+    where the answers are the same.
+    """
+    known: dict[Question[Any], Any] = {}
+
+    def ask(question: Question[Any]) -> Any:
+        if question not in known:
+            raise _Wanted(question)
+        return known[question]
+
+    while True:
+        try:
+            return code(ask)
+        except _Wanted as wanted:
+            answers = yield [wanted.question]
+            known[wanted.question] = answers[wanted.question]
+
+
+def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
+    """Several steps at the same time: the questions of all are handed out together."""
+    results: dict[K, T] = {}
+    waiting: dict[K, Sequence[Question[Any]]] = {}
+
+    def go(key: K, answers: Answers | None) -> None:
+        waiting.pop(key, None)
+        try:
+            waiting[key] = next(several[key]) if answers is None else several[key].send(answers)
+        except StopIteration as end:
+            results[key] = end.value
+
+    for key in several:
+        go(key, None)
+    while waiting:
+        wanted = dict.fromkeys(one for questions in waiting.values() for one in questions)
+        answers = yield list(wanted)
+        for key in list(waiting):
+            go(key, answers)
+    return {key: results[key] for key in several}

@@ -1,0 +1,70 @@
+"""Plots as static SVG: what charts and heatmaps have in common, and which of them draws what.
+
+Knows plain values, no file. A picture brings its own ground, so that it can be read on a light
+page and on a dark one; the same values give the same text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from dppa_core.experiments.values import Axis
+
+MARGIN, CHARACTER = 16, 6.3
+"""Pixels: around everything, and the width of a letter at 11 px."""
+
+STYLE = """
+text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f1d18}
+.ground{fill:#fffdf8;stroke:#d9d3c4}.title{font-size:14px;font-weight:600}.quiet{fill:#5c574b}
+.grid{stroke:#e6e0d2}.axis{stroke:#8b8473}.on-low{fill:#000}.on-high{fill:#fff}
+.empty{fill:none;stroke:#8b8473;stroke-dasharray:2 3}.line{fill:none;stroke-width:2}
+.c0{--c:#0072b2}.c1{--c:#b85400}.c2{--c:#00805f}.c3{--c:#a5517f}.c4{--c:#6b5d00}.c5{--c:#555}
+.c6{--c:#1f7ea8}.c7{--c:#8c4a2f}
+.mark{fill:var(--c)}.line,.whisker{stroke:var(--c)}.bar{fill:var(--c)}
+@media(prefers-color-scheme:dark){
+text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
+.grid{stroke:#34373c}.axis{stroke:#7d776a}.on-low{fill:#000}.on-high{fill:#fff}
+.c0{--c:#56b4e9}.c1{--c:#f0a04b}.c2{--c:#35c9a0}.c3{--c:#dd9cc2}.c4{--c:#e3d64a}.c5{--c:#bbb}
+.c6{--c:#7fd0f0}.c7{--c:#d9a184}}
+""".replace("\n", "")
+COLOURS = 8
+
+
+def frame(title: str, told: str, width: float, height: float) -> list[str]:
+    """The opening of a picture: its names for who cannot see it, its ground, its title."""
+    fits = int((width - 2 * MARGIN) / 7.4)
+    shown = title if len(title) <= fits else title[: fits - 1] + "…"
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="t d">',
+        f'<title id="t">{escape(title)}</title>',
+        f'<desc id="d">{escape(told)}</desc>',
+        f"<style>{STYLE}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" '
+        'rx="6"/>',
+        f'<text class="title" x="{MARGIN}" y="26">{escape(shown)}</text>',
+    ]
+
+
+def named(axis: Axis) -> str:
+    """An axis with its unit."""
+    return f"{axis.title} ({axis.unit})" if axis.unit else axis.title
+
+
+def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
+    """Round numbers from below `low` to above `high`, about so many."""
+    if high <= low:
+        high = low + 1
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * each for each in (1, 2, 2.5, 5, 10) if power * each >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(round(step * place, 10) for place in range(first, last + 1))
+
+
+def spread(values: Sequence[float | None]) -> tuple[float, float]:
+    """The least and the largest that is there."""
+    there = [value for value in values if value is not None]
+    return (min(there), max(there)) if there else (0.0, 1.0)

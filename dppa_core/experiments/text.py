@@ -1,0 +1,132 @@
+"""The results as a page in Markdown, with its plots beside it.
+
+Knows plain values: every figure and every sentence about one comes from the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dppa_core.atomic import replace_file, unwritable
+from dppa_core.experiments.svg_chart import chart_svg
+from dppa_core.experiments.svg_heatmap import heatmap_svg
+from dppa_core.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
+
+PAGE, PLOTS = "experiments.md", "experiments"
+
+
+def write_page(report: Report, folder: Path) -> None:
+    """Write the page and its plots; plots of an earlier page that are no longer on it are removed.
+
+    Raises:
+        InvalidValue: it cannot be written.
+    """
+    plots, pictures = folder / PLOTS, pictures_of(report)
+    try:
+        plots.mkdir(parents=True, exist_ok=True)
+        for old in plots.glob("*.svg"):
+            if old.name not in pictures:
+                old.unlink()
+    except OSError as error:
+        raise unwritable(plots, error) from error
+    for name, text in pictures.items():
+        replace_file(plots / name, text)
+    replace_file(folder / PAGE, page(report))
+
+
+def pictures_of(report: Report) -> Mapping[str, str]:
+    """File name -> SVG, of all plots."""
+    return {
+        _picture(one, place): plot_svg(plot)
+        for one in report.experiments
+        if one.findings
+        for place, plot in enumerate(one.findings.plots)
+    }
+
+
+def plot_svg(plot: Plot) -> str:
+    """A plot as SVG."""
+    return chart_svg(plot) if isinstance(plot, Chart) else heatmap_svg(plot)
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    parts = ["# The experiments", *_head(report)]
+    for one in report.experiments:
+        parts += _experiment(one)
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(report: Report) -> list[str]:
+    given = report.setting
+    test = given["test_items"] or "all"
+    models = ", ".join(f"{one['model']} ({one['domain']})" for one in given["models"])
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    processor = sum(one.cost.processor for one in report.experiments)
+    wall = sum(one.cost.wall for one in report.experiments)
+    known = sum(one.cost.known for one in report.experiments)
+    left = [one.title for one in report.experiments if one.not_run]
+    lines = [
+        f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "
+        f"chosen on {given['search_items']} search items a domain, which are others. In brackets: "
+        "95 % intervals. Each comparison stands alone: of twenty without a real difference, one is "
+        "expected to look like one.",
+        f"Made by `{report.command}` on {report.machine} ({versions}): {_minutes(processor)} of "
+        f"processor, {_minutes(wall)} by the clock, runs that were stopped included and other work "
+        "beside them."
+        + (f" {known} answers were known before and are not in these times." if known else ""),
+    ]
+    if left:
+        lines.append(f"Not run: {'; '.join(left)}.")
+    return lines
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _experiment(one: Experiment) -> list[str]:
+    parts = [f"## {one.number}. {one.title}", one.question]
+    if one.findings is None:
+        return [*parts, f"**Not run**: {one.not_run}"]
+    found = one.findings
+    parts.append(f"**What was found.** {found.finding}")
+    parts += [
+        f"![{plot.title}]({PLOTS}/{_picture(one, place)})" for place, plot in enumerate(found.plots)
+    ]
+    parts.append(f"**How.** {one.measured}")
+    for table in found.tables:
+        parts += [f"**{table.title}**", markdown(table)]
+    parts += [f"Not run of it: {what}" for what in found.missing]
+    parts.append(
+        f"`{one.key}`: {one.cost.answers} answers, {_minutes(one.cost.processor)} of processor, "
+        f"{_minutes(one.cost.wall)} by the clock."
+    )
+    return parts
+
+
+def _picture(one: Experiment, place: int) -> str:
+    return f"{one.key}-{place + 1}.svg"
+
+
+def markdown(table: Table) -> str:
+    """A table."""
+    head = [f"{one.title} ({one.unit})" if one.unit else one.title for one in table.columns]
+    lines = [head, ["---"] * len(head), *([_cell(c) for c in row.cells] for row in table.rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _cell(cell: Cell) -> str:
+    if cell.value is None:
+        return f"– ({cell.note})" if cell.note else "–"
+    text = cell.value if isinstance(cell.value, str) else _number(cell.value)
+    if cell.low is not None and cell.high is not None:
+        text += f" ({_number(cell.low)}–{_number(cell.high)})"
+    return f"{text}; {cell.note}" if cell.note else text
+
+
+def _number(value: float) -> str:
+    """To a tenth from 10 on, to three digits below."""
+    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    return text.removesuffix(".0").replace("-", "−")

@@ -1,0 +1,293 @@
+"""What an experiment gives: tables, plots and a paragraph, as plain values; and their JSON.
+
+Knows no model, no plot library and no page; imports nothing heavy.
+
+The format, number `FORMAT`. A file is one object:
+
+    format      1
+    command     what was typed
+    machine     where it ran; versions: {package: version}
+    setting     {title, base, models: [{model, domain}], test_items, search_items}; items null: all
+    seconds     {processor, wall} of all experiments together
+    experiments in their order, each
+
+        key, number, title, question, measured    texts; `key` is what the command line takes
+        not_run     why it was not run; empty where it was. Then there are no tables, no plots
+        missing     parts of it that were not run, each with its reason
+        tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
+        plots       [{kind, title, x: {title, unit}, y: …, series, …}]
+        finding     one paragraph, made from the numbers
+        seconds     {processor, wall}: of all runs that took part in it; `answers` asked for,
+                    `known` of them from runs that are not in this folder's journal
+
+Numbers are in the unit of their column or axis: 87.5 under "%" is 87.5 %. A cell is
+{value, low, high, n, note}: a number or a text or null; its 95 % interval where it has one; how
+many items it is of; why it is empty, or what else to know. The first column names the row. A row's
+`recipe` is YAML as `recipe.parse_recipe` reads it: the merge that the row is about, as it was
+asked; null where it is about none, or about several.
+
+Plots by kind:
+
+    lines, bars, scatter    series: [{name, x: [number or text], y: [number or null], low, high,
+                            labels}]; `low` and `high` of each y, or empty lists; `labels` of each
+                            point, or an empty list. Bars: x are names, the same for all series
+    heatmap                 columns: [text], rows: [text], cells: [[number or null]], one list a
+                            row; z: {title, unit}; middle: the number whose colour is neutral where
+                            the colours diverge, else null
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+FORMAT = 1
+DIGITS = 5
+"""Significant ones of a number in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Of a table."""
+
+    title: str
+    unit: str = ""
+    """"%", "points", "×", …; empty of texts and of counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number with all that belongs to it, or a text."""
+
+    value: float | str | None
+    """In the unit of its column; None where there is none, see `note`."""
+    low: float | None = None
+    high: float | None = None
+    """Of the 95 % interval."""
+    n: int | None = None
+    """Items it is of."""
+    note: str = ""
+    """Why there is no value, or what else to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of a table."""
+
+    cells: tuple[Cell, ...]
+    recipe: str | None = None
+    """The merge that it is about, as YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns; the first column names the row."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What is along it, and in which unit."""
+
+    title: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points of one name, in the order they are drawn."""
+
+    name: str
+    x: tuple[float | str, ...]
+    y: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines, bars or points over an axis."""
+
+    kind: Literal["lines", "bars", "scatter"]
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """Numbers of pairs, as colours."""
+
+    title: str
+    x: Axis
+    y: Axis
+    z: Axis
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+    """One tuple a row."""
+    middle: float | None = None
+    """What is neutral where colours diverge from it."""
+    kind: Literal["heatmap"] = "heatmap"
+
+
+Plot = Chart | Heatmap
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What an experiment found."""
+
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    finding: str
+    """One paragraph; every figure in it is from the tables or computed beside them."""
+    missing: tuple[str, ...] = ()
+    """What was not run of it, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an experiment took, in all runs together."""
+
+    processor: float = 0.0
+    """Seconds."""
+    wall: float = 0.0
+    """Seconds."""
+    answers: int = 0
+    """Answers that it asked for."""
+    known: int = 0
+    """Of them, those whose making is in no journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One experiment and what came out."""
+
+    key: str
+    number: str
+    title: str
+    question: str
+    measured: str
+    findings: Findings | None
+    """None where it was not run."""
+    not_run: str = ""
+    """Why, then."""
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run of some experiments."""
+
+    command: str
+    machine: str
+    versions: Mapping[str, str]
+    setting: Mapping[str, Any]
+    """As the module's docstring says."""
+    experiments: tuple[Experiment, ...]
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """The file's object; numbers to five digits."""
+    costs = [one.cost for one in report.experiments]
+    return {
+        "format": FORMAT,
+        "command": report.command,
+        "machine": report.machine,
+        "versions": dict(report.versions),
+        "setting": dict(report.setting),
+        "seconds": _seconds(sum(c.processor for c in costs), sum(c.wall for c in costs)),
+        "experiments": [_experiment_json(one) for one in report.experiments],
+    }
+
+
+def _experiment_json(one: Experiment) -> dict[str, Any]:
+    found = one.findings or Findings((), (), "")
+    return {
+        **{name: getattr(one, name) for name in _TEXTS},
+        **_plain(asdict(found)),
+        "seconds": _seconds(one.cost.processor, one.cost.wall),
+        "answers": one.cost.answers,
+        "known": one.cost.known,
+    }
+
+
+_TEXTS = ("key", "number", "title", "question", "measured", "not_run")
+
+
+def _seconds(processor: float, wall: float) -> dict[str, float]:
+    return {"processor": round(processor, 1), "wall": round(wall, 1)}
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, numbers short, nothing that JSON has not."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def report_of(value: Mapping[str, Any]) -> Report:
+    """What `report_json` wrote.
+
+    Raises:
+        ValueError: another format, or no such object.
+    """
+    if value.get("format") != FORMAT:
+        raise ValueError(f"the format is {value.get('format')!r}, not {FORMAT}")
+    try:
+        found = tuple(_experiment_of(one) for one in value["experiments"])
+        texts = (str(value["command"]), str(value["machine"]))
+        return Report(*texts, dict(value["versions"]), dict(value["setting"]), found)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no result of experiments ({error!r})") from error
+
+
+def _experiment_of(value: Mapping[str, Any]) -> Experiment:
+    found = None
+    if not value["not_run"]:
+        found = Findings(
+            tuple(_table(one) for one in value["tables"]),
+            tuple(_plot(one) for one in value["plots"]),
+            value["finding"],
+            tuple(value["missing"]),
+        )
+    spent = value["seconds"]
+    cost = Cost(spent["processor"], spent["wall"], value["answers"], value["known"])
+    texts = {name: str(value[name]) for name in _TEXTS}
+    return Experiment(**texts, findings=found, cost=cost)
+
+
+def _table(value: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        Row(tuple(Cell(**cell) for cell in row["cells"]), row["recipe"]) for row in value["rows"]
+    )
+    return Table(value["title"], tuple(Column(**one) for one in value["columns"]), rows)
+
+
+def _plot(value: Mapping[str, Any]) -> Plot:
+    given: dict[str, Any] = {
+        key: Axis(**item) if key in "xyz" else _frozen(item) for key, item in value.items()
+    }
+    if value["kind"] == "heatmap":
+        return Heatmap(**given)
+    names = [one.name for one in fields(Series)]
+    given["series"] = tuple(
+        Series(**{name: _frozen(one[name]) for name in names}) for one in value["series"]
+    )
+    return Chart(**given)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

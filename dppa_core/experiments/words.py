@@ -1,0 +1,60 @@
+"""Numbers as words: differences, lists, shares. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.intervals import Interval
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def percent(share: float) -> str:
+    """A fraction in whole per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def gap(found: Interval) -> str:
+    """A difference of shares in points, with its interval."""
+    low, high = 100 * found.low, 100 * found.high
+    return f"{100 * found.value:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
+def seen(found: Comparison | Interval) -> bool:
+    """Whether a difference was seen: the interval leaves out 0, and the sign test agrees."""
+    if isinstance(found, Comparison):
+        return found.seen
+    return not found.low <= 0 <= found.high
+
+
+def told(found: Comparison | Interval) -> str:
+    """A difference, or that none was seen."""
+    interval = found.difference if isinstance(found, Comparison) else found
+    return gap(interval) if seen(found) else f"no difference seen, {gap(interval)}"
+
+
+def verdict(found: Comparison | Interval) -> int:
+    """1 where the first is better, -1 where it is worse, 0 where no difference was seen."""
+    interval = found.difference if isinstance(found, Comparison) else found
+    return 0 if not seen(found) else 1 if interval.value > 0 else -1
+
+
+def number(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.3g}"
+
+
+def capital(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def factors_text(factors: Sequence[float]) -> str:
+    """1.4 / 1."""
+    return " / ".join(f"{factor:g}" for factor in factors)

@@ -1,0 +1,126 @@
+"""Answers questions: here, or in several processes of one thread each.
+
+Knows questions, not who asks them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.experiments.questions import Desk, Question
+from dppa_core.progress import Stop, check
+
+_desks: list[Desk] = []
+"""The desk of a worker process, which begins with none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, and what it took."""
+
+    question: Question[Any]
+    answer: Any
+    processor: float
+    """Seconds."""
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """What answers questions."""
+
+    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+        """Of all of them, as they come.
+
+        Raises:
+            Cancelled: stopped; what was answered before is kept.
+        """
+        ...
+
+
+class Here:
+    """Answers in this process, one after the other."""
+
+    def __init__(self, stop: Stop | None = None) -> None:
+        self._desk = Desk(stop)
+
+    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+        """Of all of them, in their order."""
+        for question in questions:
+            check(self._desk.stop)
+            yield _timed(self._desk, question)
+
+
+class Processes:
+    """Answers in processes of their own, side by side."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+        """Of all of them, as they come.
+
+        Raises:
+            OutOfBudget: a process is gone.
+        """
+        waiting = [self._pool.submit(_in_worker, question) for question in questions]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise OutOfBudget(
+                "A process that answered questions is gone. Too little memory for as many is the "
+                "usual cause: ask for fewer (--workers). What was answered is kept."
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Workers]:
+    """So many; with 1 all is answered by this process. At the end they stop within one token."""
+    if count == 1:
+        yield Here()
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_begin_worker, initargs=(stop,)
+    )
+    try:
+        yield Processes(pool)
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker(stop: Stop) -> None:
+    """A signal ends the command, which stops its workers; they do not end by themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    torch.set_num_threads(1)  # two processes of two threads on two cores wait for each other
+    _desks.append(Desk(stop))
+
+
+def _in_worker(question: Question[Any]) -> Answered:
+    desk = _desks[0]
+    if desk.stop is not None and desk.stop.is_set():
+        raise Cancelled("Stopped before the end, as asked.")
+    return _timed(desk, question)
+
+
+def _timed(desk: Desk, question: Question[Any]) -> Answered:
+    begun = time.process_time()
+    answer = question.answer(desk)
+    return Answered(question, answer, time.process_time() - begun)

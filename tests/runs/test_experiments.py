@@ -1,0 +1,369 @@
+"""The experiments' frame: steps, the runner and its journal, the format, the page, the plots."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.experiments.asking import best_coefficient
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.presets import preset_setting
+from dppa_core.experiments.questions import Desk, Question
+from dppa_core.experiments.runner import JOURNAL, RESULT, run_all
+from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, retained
+from dppa_core.experiments.setting import Setting, Treatment, embedded, merged
+from dppa_core.experiments.steps import Ask, Steps, asked, one_by_one, together
+from dppa_core.experiments.svg import ticks
+from dppa_core.experiments.text import page, pictures_of, write_page
+from dppa_core.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Experiment,
+    Findings,
+    Heatmap,
+    Report,
+    Row,
+    Series,
+    Table,
+    report_json,
+    report_of,
+)
+from dppa_core.experiments.workers import Answered
+from dppa_core.marks import Marks
+from tests.command import Command
+
+
+@dataclass(frozen=True)
+class Double:
+    """A question about a number; its answer is twice that."""
+
+    number: int
+    kept: bool = False
+    """Whether its answer is in a cache."""
+
+    def key(self) -> str:
+        return f"double-{self.number}"
+
+    def known(self, desk: Desk) -> int | None:
+        return 2 * self.number if self.kept else None
+
+    def answer(self, desk: Desk) -> int:
+        return 2 * self.number
+
+    def told(self) -> str:
+        return f"twice {self.number}"
+
+
+class Counting:
+    """Answers at once, each for three seconds; remembers what it was asked."""
+
+    def __init__(self, ends_after: int = 99) -> None:
+        self.asked: list[Any] = []
+        self._ends_after = ends_after
+
+    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+        for question in questions:
+            if len(self.asked) == self._ends_after:
+                raise Cancelled("Stopped before the end, as asked.")
+            self.asked.append(question)
+            yield Answered(question, question.answer(Desk()), 3.0)
+
+
+def driven(steps: Steps[Any], rounds: list[int]) -> Any:
+    """The result of steps; how many questions each round had."""
+    try:
+        questions = next(steps)
+        while True:
+            rounds.append(len(questions))
+            questions = steps.send({one: one.answer(Desk()) for one in questions})
+    except StopIteration as end:
+        return end.value
+
+
+def declared(*numbers: int, key: str = "doubles", fails: bool = False) -> Declared:
+    def steps(setting: Setting) -> Steps[Findings]:
+        total = 0
+        for number in numbers:
+            total += yield from asked(Double(number))
+        if fails:
+            raise InvalidRecipe("fisher wants a text.")
+        column = Column("sum")
+        return Findings(
+            (Table("Sums", (column,), (Row((Cell(float(total)),)),)),), (), f"It is {total}."
+        )
+
+    return Declared(key, "1", "Doubles", "How much?", "{test} test, {search} search items.", steps)
+
+
+def run(chosen: Sequence[Declared], out: Path, workers: Counting, **changes: Any) -> list[Any]:
+    setting = replace(embedded(), **changes)
+    return list(run_all(chosen, setting, out, workers, "dppa reproduce --all"))
+
+
+# steps
+
+
+def test_steps_taken_together_hand_out_their_questions_together() -> None:
+    """One asks three questions, the other one; in the first round both are asked."""
+
+    def three() -> Steps[int]:
+        total = 0
+        for number in (1, 2, 3):
+            total += yield from asked(Double(number))
+        return total
+
+    rounds: list[int] = []
+    found = driven(together({"long": three(), "short": asked(Double(1)), "own": three()}), rounds)
+    assert found == {"long": 12, "short": 2, "own": 12}
+    assert rounds == [1, 1, 1], "equal questions are asked once"
+
+
+def test_plain_code_is_asked_on_with_what_it_knows() -> None:
+    def code(ask: Ask) -> int:
+        number = 1
+        while number < 20:
+            number = ask(Double(number))
+        return number
+
+    rounds: list[int] = []
+    assert driven(one_by_one(code), rounds) == 32
+    assert rounds == [1] * 5
+
+
+# the runner
+
+
+def test_a_stopped_run_goes_on_and_adds_up_what_both_took(tmp_path: Path) -> None:
+    first = Counting(ends_after=2)
+    with pytest.raises(Cancelled):
+        run([declared(1, 2, 3, 4)], tmp_path, first)
+    assert not (tmp_path / RESULT).exists()
+
+    kept = replace(declared(), steps=_with_two_in_the_cache)
+    second = Counting()
+    (found,) = run([kept], tmp_path, second)
+    assert [one.number for one in second.asked] == [3, 4]
+    assert (found.cost.processor, found.cost.answers, found.cost.known) == (12.0, 4, 0)
+    assert report_of(json.loads((tmp_path / RESULT).read_text())).experiments[0].findings
+
+
+def _with_two_in_the_cache(setting: Setting) -> Steps[Findings]:
+    for number in (1, 2, 3, 4):
+        yield from asked(Double(number, kept=number < 3))
+    return Findings((), (), "Done.")
+
+
+def test_what_no_journal_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
+    kept = replace(declared(), steps=_with_two_in_the_cache)
+    (found,) = run([kept], tmp_path, Counting())
+    assert (found.cost.processor, found.cost.known) == (6.0, 2)
+
+
+def test_a_question_of_two_experiments_is_asked_and_counted_once(tmp_path: Path) -> None:
+    counting = Counting()
+    one, two = run([declared(1, 2), declared(2, 3, key="more")], tmp_path, counting)
+    assert len(counting.asked) == 3
+    assert (one.cost.processor, two.cost.processor, two.cost.answers) == (6.0, 3.0, 2)
+
+
+def test_what_stands_in_the_way_is_told_and_the_next_is_run(tmp_path: Path) -> None:
+    refused = replace(declared(key="refused"), wants=lambda setting: "no such domain")
+    chosen = [refused, declared(1, key="fails", fails=True), declared(1)]
+    one, two, three = run(chosen, tmp_path, Counting())
+    assert (one.not_run, one.findings) == ("no such domain", None)
+    assert (two.not_run, two.findings) == ("fisher wants a text.", None)
+    assert three.findings.finding == "It is 2."
+    assert three.measured == "200 test, 64 search items."
+
+
+def test_a_set_that_cannot_be_run_here_runs_nothing(tmp_path: Path) -> None:
+    counting = Counting()
+    (found,) = run([declared(1)], tmp_path, counting, hindrance="it is gated")
+    assert found.not_run == "it is gated" and not counting.asked
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).write_text(
+        '{"experiment": "doubles", "wall": 60}\n{"experiment": "doubles", "wal'
+    )
+    (found,) = run([declared(1)], tmp_path, Counting())
+    assert 60 <= found.cost.wall < 70
+
+
+# numbers
+
+
+def marks(*hits: int) -> Marks:
+    return Marks(tuple(map(bool, hits)), (1.0,) * len(hits), (2,) * len(hits))
+
+
+def test_accuracies_and_retention_are_in_per_cent() -> None:
+    half, whole = marks(1, 0, 1, 0), marks(1, 1, 1, 1)
+    assert (accuracy(half).value, accuracy(half).n) == (50.0, 4)
+    assert retained({"math": half, "law": whole}, {"math": whole, "law": whole}).value == (
+        pytest.approx(100 * 0.5**0.5)
+    )
+    assert compared({"math": whole}, {"math": half}).difference.value == 0.5
+
+
+def test_draws_have_the_variance_of_items_and_of_draws() -> None:
+    """Two draws of four items, 1/2 and 0 right: by hand."""
+    draws = Draws((marks(1, 1, 0, 0), marks(0, 0, 0, 0)))
+    assert draws.mean == 0.25
+    items, seeds = (4 * 0.25**2 / 3) / 4, (2 * 0.25**2 / 1) / 2
+    assert draws.variance() == pytest.approx(items + seeds)
+    found = against_draws({"law": marks(1, 1, 1, 1)}, {"law": draws})
+    half = 1.959963984540054 * (items + seeds) ** 0.5
+    assert (found.value, found.low) == (0.75, pytest.approx(0.75 - half))
+    assert draws.cell().note == "2 draws: 0.0–50.0"
+
+
+def test_the_best_coefficient_retains_most_of_the_search_items(monkeypatch: Any) -> None:
+    """0.7 keeps all; 1.0 does too, with a larger loss; 0.5 keeps half."""
+    setting = embedded()
+    hits = {0.5: (1, 0), 0.7: (1, 1), 1.0: (1, 1)}
+
+    def recipe(coefficient: float) -> Any:
+        return merged(setting, setting.subjects, Treatment("ties"), coefficients=coefficient)
+
+    steps = best_coefficient(setting, ["law"], recipe, {"law": marks(1, 1)}, tuple(hits))
+    questions = next(steps)
+    answers = {}
+    for coefficient, question in zip(hits, questions, strict=True):
+        given = marks(*hits[coefficient])
+        answers[question] = replace(given, losses=(coefficient,) * 2)
+    with pytest.raises(StopIteration) as end:
+        steps.send(answers)
+    best = end.value.value
+    assert (best.coefficient, best.retention, best.at_end) == (0.7, 1.0, False)
+
+
+# the format, the page and the plots
+
+LINES = Chart(
+    "lines",
+    "Less is <less>",
+    Axis("pruned", "%"),
+    Axis("accuracy", "%"),
+    (
+        Series("DP", (0.0, 90.0), (80.0, None), (70.0, None), (90.0, None)),
+        Series("DARE", (0.0, 90.0), (80.0, 20.0)),
+    ),
+)
+BARS = replace(LINES, kind="bars", series=(Series("DP", ("math", "law"), (5.0, -5.0)),))
+POINTS = replace(LINES, kind="scatter", series=(Series("DP", (1.0,), (2.0,), labels=("math",)),))
+MAP = Heatmap(
+    "Where", Axis("rate", "%"), Axis("strength"), Axis("gain", "points"),
+    ("80", "90"), ("0", "0.08"), ((0.0, None), (-3.0, 2.0)), middle=0.0,
+)  # fmt: skip
+
+
+def report() -> Report:
+    table = Table(
+        "Sums",
+        (Column("domain"), Column("kept", "%")),
+        (
+            Row((Cell("math"), Cell(81.25, 77.1, 84.84, 200)), "dppa: 1\n"),
+            Row((Cell("law"), Cell(None, note="not asked"))),
+        ),
+    )
+    found = Findings((table,), (LINES, BARS, POINTS, MAP), "It is so.", ("TIES: refused",))
+    first = Experiment("doubles", "1", "Doubles", "How much?", "By hand.", found)
+    second = Experiment("sizes", "6b", "Sizes", "Larger?", "By size.", None, "no such models")
+    return Report("dppa reproduce --all", "a machine", {"torch": "2"}, embedded().to_json(), (
+        first, second,
+    ))  # fmt: skip
+
+
+def test_a_report_is_read_back_as_it_was_written() -> None:
+    text = json.dumps(report_json(report()), allow_nan=False)
+    assert report_of(json.loads(text)) == report()
+    with pytest.raises(ValueError, match="format is 2"):
+        report_of({"format": 2})
+
+
+def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
+    text = page(report())
+    assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
+    assert "**Not run**: no such models" in text and "Not run: Sizes." in text
+    assert "Not run of it: TIES: refused" in text
+    assert "![Less is <less>](experiments/doubles-1.svg)" in text
+
+
+def test_every_plot_is_xml_with_its_marks(tmp_path: Path) -> None:
+    stale = tmp_path / "experiments" / "gone-1.svg"
+    stale.parent.mkdir()
+    stale.write_text("")
+    write_page(report(), tmp_path)
+    assert not stale.exists()
+    for name, text in pictures_of(report()).items():
+        assert (tmp_path / "experiments" / name).read_text() == text
+    lines, bars, points, heatmap = (
+        ElementTree.fromstring(text) for text in pictures_of(report()).values()
+    )
+    tag = "{http://www.w3.org/2000/svg}"
+    assert lines.findtext(f"{tag}title") == "Less is <less>"
+    # A circle in the legend and one at 0; the point without a number is none.
+    assert len(lines.findall(f".//{tag}circle")) == 2
+    assert len(bars.findall(f".//{tag}rect[@class='bar']")) == 1 + 2
+    assert points.findtext(f".//{tag}g/{tag}title") == "math"
+    assert len(heatmap.findall(f".//{tag}rect[@class='empty']")) == 1
+    assert "-3" in [text.text for text in heatmap.iter(f"{tag}text")]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 100, (0, 20, 40, 60, 80, 100)), (-3, 2, (-3, -2, -1, 0, 1, 2)), (5, 5, (5, 5.2))],
+)
+def test_ticks_are_round_and_hold_everything(
+    low: float, high: float, expected: tuple[float, ...]
+) -> None:
+    assert ticks(low, high)[: len(expected)] == expected
+    assert ticks(low, high)[0] <= low and ticks(low, high)[-1] >= high
+
+
+# settings and the command
+
+
+def test_a_set_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: ./base\nmodels:\n  - {model: ./math}\n")
+    assert "--tasks" in preset_setting(str(path)).hindrance
+    found = preset_setting(str(path), tasks=["law"], test=9)
+    assert (found.base, found.subjects[0].model, found.domains) == ("./base", "./math", ("law",))
+    assert not found.hindrance
+    of_harness = preset_setting(str(path), lm_eval=["piqa"])
+    assert of_harness.subjects[0].name == "piqa"
+    path.write_text("base: ./base\nmodels: [./math]\n")
+    with pytest.raises(InvalidRecipe, match="mine.yaml: a set of models"):
+        preset_setting(str(path))
+
+
+def test_every_model_of_a_set_is_asked_about_a_domain_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: b\nmodels: [{model: one}]\n")
+    with pytest.raises(InvalidValue, match="names 2"):
+        preset_setting(str(path), tasks=["law", "math"])
+    with pytest.raises(UnknownName):
+        preset_setting(str(path), tasks=["lew"])
+
+
+def test_a_set_of_the_hub_tells_why_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    assert "gated" in preset_setting("llama-2-7b").hindrance
+    monkeypatch.setattr("dppa_core.preflight.machine.available_memory", lambda: 1 << 30)
+    assert "too large" in preset_setting("qwen2.5-1.5b", tasks=["math", "law"]).hindrance
+
+
+def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> None:
+    assert dppa("reproduce", "--list", "--json") == 0
+    assert dppa.json[0]["key"] == "pruning"
+    assert dppa("reproduce") == 1 and "--all" in dppa.err
+    assert dppa("reproduce", "prunning") == 1 and "'pruning'" in dppa.err
