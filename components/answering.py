@@ -31,7 +31,7 @@ def stream_turn(question: Question, studio: Studio) -> Iterator[tuple[Turn, str]
     """Yield the turn as it grows, about ten times a second, and what is being done."""
     turn = question.turn()
     yield turn, "answering"
-    job = studio.start(lambda emit, stop: answer_events(question, studio, emit, stop))
+    job = studio.start("chat", lambda emit, stop: answer_events(question, studio, emit, stop))
     for batch in job.batches():
         after = apply_events(turn, batch)
         if after != turn:

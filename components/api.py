@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
+from components.allowance import Allowance
 from components.downloads import address_of
 from components.export_values import export_value, look, needed_bytes
 from components.export_work import Work, find_maker, sha256_of
@@ -20,7 +21,7 @@ from components.figures import outcome_value
 from components.notices import show_errors
 from components.presets import first_session
 from components.session import MOST_MODELS
-from components.studio import Allowance, Studio
+from components.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, OutOfBudget, UnknownName, shown
 from dppa_core.merger import Merger
 from dppa_core.parameters import check_number
@@ -196,7 +197,7 @@ class Outside:
     def _finished(self, work: Callable[[Stop], T]) -> T:
         """What work gives, done in a thread that is stopped when its time is over."""
         found: list[T] = []
-        job = self._studio.start(lambda _emit, stop: found.append(work(stop)))
+        job = self._studio.start("api", lambda _emit, stop: found.append(work(stop)))
         until, late = time.monotonic() + self._seconds, False
         for _ in job.batches(every=0.05):
             if time.monotonic() > until:

@@ -161,7 +161,9 @@ def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) 
     @show_errors
     def on_attribute(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         inquiry = read_inquiry(values, view, controls.session(values))
-        run = stream_run(studio, lambda *told: measured(inquiry, studio, known, *told))
+        run = stream_run(
+            studio, "attribution", lambda *told: measured(inquiry, studio, known, *told)
+        )
         for value in run:
             yield {view.plot: pack(value)}
 

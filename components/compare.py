@@ -200,7 +200,7 @@ def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
     def on_compare(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
         pair = read_pair(parsed(values[view.choice]), session)
-        run = stream_run(studio, lambda *told: compared(pair, studio, known, *told))
+        run = stream_run(studio, "compare", lambda *told: compared(pair, studio, known, *told))
         for value in run:
             yield {view.plot: pack(value)}
 

@@ -54,7 +54,7 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
         found.extend(pack_meetings(profile, meetings))
 
     if len(names) > 1:
-        job = studio.start(work)
+        job = studio.start("conflict", work)
         for batch in job.batches(every=0.2):
             if batch:
                 yield {"counting": str(batch[-1][0])}

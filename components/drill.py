@@ -120,7 +120,7 @@ def _lines(
             )
             found.append({"module": name, "shape": one.shape, "rows": rows, "columns": columns})
 
-    job = studio.start(work)
+    job = studio.start("drill", work)
     for _ in job.batches():
         pass
     if job.error is not None:

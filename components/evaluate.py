@@ -219,7 +219,7 @@ def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
     scores: Known = {}
     standing = Standing("waiting", "Starting")
     yield exam_value(exam, scores, "running", standing)
-    job = studio.start(lambda emit, stop: exam_events(exam, studio, emit, stop))
+    job = studio.start("score", lambda emit, stop: exam_events(exam, studio, emit, stop))
     shown = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:

@@ -115,7 +115,7 @@ def stream_making(
     now: dict[str, Any] = {"what": "Starting", "share": None}
     yield made_value(exports.offers(visitor), "working", **about, **now)
     job = studio.start(
-        lambda emit, stop: make_events(recipe, kind, visitor, exports, studio, emit, stop)
+        "export", lambda emit, stop: make_events(recipe, kind, visitor, exports, studio, emit, stop)
     )
     for batch in job.batches(every=0.2):
         if batch:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +119,7 @@ class Exports:
         self.limits = limits
         self._parent = parent or Path(tempfile.gettempdir())
         self._root: Path | None = None
+        self._leave: Callable[[], object] = _nothing
         self._lock = threading.RLock()
         self._offers: dict[str, Offer] = {}
         self._rooms: list[Room] = []
@@ -208,6 +209,12 @@ class Exports:
             made = sum(one.nbytes for one in self._offers.values())
             return made + sum(room.reserved for room in self._rooms)
 
+    def close(self) -> None:
+        """Remove the folder with all files; for the end of the process."""
+        with self._lock:
+            self._offers.clear()
+            self._leave()
+
     def _remove(self, offer: Offer) -> None:
         del self._offers[offer.word]
         shutil.rmtree(offer.path.parent, ignore_errors=True)
@@ -244,7 +251,7 @@ class Exports:
         if self._root is None or not self._root.is_dir():
             _remove_dead(self._parent)
             self._root, handle = _claim(self._parent)
-            weakref.finalize(self, _close, self._root, handle)  # at exit, too
+            self._leave = weakref.finalize(self, _close, self._root, handle)  # at exit, too
             every = min(60.0, self.limits.seconds / 2)
             threading.Thread(
                 target=_keep_sweeping, args=(weakref.ref(self), every), daemon=True
@@ -270,6 +277,10 @@ def _keep_sweeping(owner: weakref.ref[Exports], every: float) -> None:
         exports.sweep()
         del exports
         time.sleep(every)
+
+
+def _nothing() -> None:
+    """No folder was made yet."""
 
 
 def _close(folder: Path, handle: int | None) -> None:

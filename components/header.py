@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 
 from components.live import live, static
+from dppa_core import __version__
 
 _HASH = re.compile(r"[0-9a-f]{12}")
 
 TITLE = (
-    '<div class="title"><h1>DPPA Studio</h1>'
+    f'<div class="title" title="Version {__version__}"><h1>DPPA Studio</h1>'
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
 PANES = (

@@ -144,7 +144,7 @@ def stream_fetch(
     opened: tuple[str, ...] = ()
     card = offer_value(preset, "fetching")  # its size, as it was when the fetching began
     yield {**card, **now}, ()
-    job = studio.start(lambda emit, stop: fetch_events(preset, studio, emit, stop))
+    job = studio.start("fetch", lambda emit, stop: fetch_events(preset, studio, emit, stop))
     shown = time.monotonic()
     for batch in job.batches(every=0.25):
         for event in batch:

@@ -184,7 +184,7 @@ def stream_push(asked: Wanted, exports: Exports, studio: Studio) -> Iterator[dic
     """Yield how a push stands, a few times a second."""
     about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
     yield pushed_value("working", **about, what="Starting", share=None)
-    job = studio.start(lambda emit, stop: push_events(asked, exports, studio, emit, stop))
+    job = studio.start("push", lambda emit, stop: push_events(asked, exports, studio, emit, stop))
     found: dict[str, Any] = {}
     for batch in job.batches(every=0.2):
         for event in batch:

@@ -19,7 +19,7 @@ IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 
 
 def stream_run(
-    studio: Studio, work: Callable[[Emit, Stop], dict[str, Any]]
+    studio: Studio, name: str, work: Callable[[Emit, Stop], dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Yield what the browser shows, a few times a second, until there is a result.
 
@@ -27,13 +27,14 @@ def stream_run(
 
     Args:
         studio: Runs it in a thread.
+        name: What it is, for the log.
         work: Emits (done, total, what is done), and returns the result, JSON-ready.
     """
     about = {"id": secrets.token_hex(4), "result": None}
     standing: dict[str, Any] = {"done": 0, "total": 0, "what": "Starting"}
     yield {"state": "running", **about, **standing}
     results: list[dict[str, Any]] = []
-    job = studio.start(lambda emit, stop: results.append(work(emit, stop)))
+    job = studio.start(name, lambda emit, stop: results.append(work(emit, stop)))
     for batch in job.batches(every=0.2):
         for event in batch:
             standing = dict(zip(("done", "total", "what"), event, strict=True))

@@ -271,7 +271,9 @@ def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str,
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     yield {"state": "running", **about, "trials": [], "done": 0, "total": total, "what": "Starting"}
-    job = studio.start(lambda emit, stop: results.append(hunted(hunt, studio, known, emit, stop)))
+    job = studio.start(
+        "search", lambda emit, stop: results.append(hunted(hunt, studio, known, emit, stop))
+    )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]
         if batch:

@@ -131,5 +131,5 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] 
     def work(_emit: Emit, stop: threading.Event) -> None:
         studio.outcome(recipe, stop)
 
-    yield from _done(studio.start(work))
+    yield from _done(studio.start("table", work))
     yield exact_payload(session, studio)

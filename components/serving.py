@@ -1,11 +1,10 @@
 """How the page is served: no history, no monitoring, nothing from elsewhere.
 
-Knows launch options and the warm-up, not what is on the page.
+Knows launch options, routes beside the page and the warm-up, not what is on the page.
 """
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,14 +14,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.downloads import download_route
+from components.operations import health_route, measured, metrics_route
 from components.presets import first_session
+from components.settings import Settings, read_settings
 from components.studio import Studio
 from components.theme import page_head, page_theme
-
-
-def is_public() -> bool:
-    """Whether strangers use this page: on a Space they do."""
-    return bool(os.environ.get("SPACE_ID"))
 
 
 def launch_options() -> dict[str, Any]:
@@ -53,12 +49,19 @@ class CompressedPage:
         await (self._packed if whole else self._plain)(scope, receive, send)
 
 
-def start(page: gr.Blocks, **options: Any) -> str:
-    """Serve the page, load the models behind it, and return its local address."""
+def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> str:
+    """Load the models behind the page once it is open, serve it, and return its local address."""
+    settings = settings or read_settings()
     studio: Studio = page.studio
-    own = {"routes": [download_route(page.exports)], "middleware": [Middleware(CompressedPage)]}
+    own: dict[str, Any] = {
+        "routes": [download_route(page.exports), health_route(studio)],
+        "middleware": [Middleware(CompressedPage)],
+    }
+    if settings.metrics:
+        own["routes"].append(metrics_route(studio))
+        own["middleware"].append(measured(page, studio, page.exports))
+    if settings.warm:
+        studio.warm_up(first_session().recipe())
     given = launch_options() | {"app_kwargs": own} | options
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
-    if os.environ.get("DPPA_WARM") != "0":
-        studio.warm_up(first_session().recipe())
     return url.rstrip("/")

@@ -48,7 +48,7 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
                 session.base, model.reference, session.significance, progress=tell, stop=stop
             )
 
-    job = studio.start(work)
+    job = studio.start("significance", work)
     for batch in job.batches(every=0.2):
         if batch:
             yield str(batch[-1][0])

@@ -87,7 +87,7 @@ def losses_payload(
             )
             found.append(_by_layer(plan, done.lost.tolist()))
 
-        job = studio.start(work)
+        job = studio.start("sparsity", work)
         for _ in job.batches(every=0.2):
             yield {"counting": True}
         if job.error is not None:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from components.works import Works
 from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters
-from dppa_core.errors import OutOfBudget
 from dppa_core.marks import DomainScore, marked_score
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
 from dppa_core.preflight.machine import available_memory
-from dppa_core.progress import Progress, Stop
+from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe, Pruning, recipe_hash
 from dppa_core.sources import open_checkpoint
 from dppa_core.table import pack_table, rate_table
@@ -83,10 +84,17 @@ class Recent:
 class Job:
     """Work in a thread of its own that hands events over while it runs."""
 
-    def __init__(self, executor: ThreadPoolExecutor, work: Work) -> None:
+    def __init__(
+        self, executor: ThreadPoolExecutor, work: Work, record: AbstractContextManager[None]
+    ) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.stop = threading.Event()
-        self._future: Future[None] = executor.submit(work, self._events.put, self.stop)
+
+        def recorded() -> None:
+            with record:
+                work(self._events.put, self.stop)
+
+        self._future: Future[None] = executor.submit(recorded)
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
         """Yield what has arrived, about every `every` seconds, until the work has ended.
@@ -136,6 +144,9 @@ class Studio:
         self._outcomes = Recent(64)
         self._measuring, self._importing = threading.Lock(), threading.Lock()
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
+        self.works = Works()
+        self._going: weakref.WeakSet[Job] = weakref.WeakSet()
+        self._ending = threading.Event()
         self._pool: ModelPool | None = None
         self._warm: Future[None] | None = None
 
@@ -196,9 +207,24 @@ class Studio:
         profile = self.profile(base, finetuned, significance)
         return method.plan(profile, levels, settings, overrides)
 
-    def start(self, work: Work) -> Job:
-        """Run work in a thread; it ends soon after its `stop` is set."""
-        return Job(self._executor, work)
+    def start(self, name: str, work: Work) -> Job:
+        """Run work in a thread; it ends soon after its `stop` is set.
+
+        Args:
+            name: What it is, for the log and the counts; one of a few.
+            work: Gets a function to emit events with, and `stop`.
+        """
+        job = Job(self._executor, work, self.works.timed(name))
+        self._going.add(job)
+        return job
+
+    def close(self) -> None:
+        """Stop all work, and let none begin: the process is about to end."""
+        self._ending.set()
+        self.opened.set()
+        for job in list(self._going):
+            job.stop.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def pool(self) -> ModelPool:
         """The models in memory; the first call imports torch, which takes seconds."""
@@ -251,7 +277,8 @@ class Studio:
 
         def work() -> None:
             self.opened.wait(WARM_AFTER)
-            with self.pool().lend(recipe) as resident:
+            check(self._ending)
+            with self.pool().lend(recipe, stop=self._ending) as resident:
                 from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
 
                 # The first token of a process is slow: let it be this one.
@@ -290,26 +317,3 @@ class Studio:
             references = [target.base, *(model.model for model in target.models)]
         opened = (open_checkpoint(str(one), public=self.public) for one in references)
         return " ".join((str(name), *(checkpoint.content_hash() for checkpoint in opened)))
-
-
-class Allowance:
-    """How many tokens one visitor may still be answered with, in a sliding hour."""
-
-    def __init__(self, tokens: int, seconds: float = 3600.0) -> None:
-        self._tokens, self._seconds = tokens, seconds
-        self._spent = Recent(1000)
-
-    def spend(self, visitor: str, tokens: int) -> None:
-        """Take tokens off a visitor's allowance.
-
-        Raises:
-            OutOfBudget: more than is left this hour.
-        """
-        now = time.monotonic()
-        past = [item for item in self._spent.find(visitor) or () if item[0] > now - self._seconds]
-        if sum(count for _, count in past) + tokens > self._tokens:
-            raise OutOfBudget(
-                f"This page answers up to {self._tokens:,} tokens an hour per visitor, and yours "
-                "are used up. Ask fewer models at once, choose shorter answers, or wait a while."
-            )
-        self._spent.keep(visitor, (*past, (now, tokens)))

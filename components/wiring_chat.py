@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.allowance import Allowance
 from components.answering import stream_turn
 from components.chat import ChatView
 from components.conversation import growing_value, stopped_turns, transcript_value
@@ -23,7 +24,7 @@ from components.question import (
 )
 from components.session import Session
 from components.session_json import parsed
-from components.studio import Allowance, Studio
+from components.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import MergeRecipe
 

@@ -26,8 +26,9 @@ from components.prune import build_advanced, build_overrides, build_rate
 from components.push import PushView, build_push, hide_login, wire_push
 from components.search import SearchView, build_search, wire_search
 from components.see import build_see
-from components.serving import is_public, start
+from components.serving import start
 from components.session import Session
+from components.settings import read_settings
 from components.significance import build_significance
 from components.sparsity import build_losses
 from components.studio import Studio
@@ -43,7 +44,7 @@ QUEUE_SIZE = 24
 
 def build_page(studio: Studio | None = None) -> gr.Blocks:
     """The whole interface, its queue configured; nothing is loaded or started yet."""
-    studio = studio or Studio(public=is_public())
+    studio = studio or Studio(public=read_settings().public)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)
     with gr.Blocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:

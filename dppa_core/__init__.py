@@ -2,3 +2,5 @@
 
 Knows no interface. Import what you need from its modules, as `dppa_core.plan`.
 """
+
+__version__ = "0.1.0"

@@ -24,6 +24,15 @@ def cache_folder(kind: str) -> Path:
     return (Path(root) if root else user_cache_path("dppa-studio")) / kind
 
 
+def all_bytes() -> int:
+    """Of the entries of all kinds; what is removed meanwhile does not count."""
+    total = 0
+    for path in cache_folder("").rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def store(path: Path, data: bytes) -> None:
     """Write an entry atomically, its checksum first, and keep its folder in bounds.
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -23,6 +24,7 @@ from components.presets import first_session
 from components.serving import launch_options, start
 from components.studio import Studio
 from components.workbench import build_page
+from dppa_core import __version__
 from dppa_core.errors import (
     DppaError,
     InvalidRecipe,
@@ -236,6 +238,7 @@ def address(tiny_zoo: Path) -> Iterator[str]:
     patch = pytest.MonkeyPatch()
     patch.setenv("DPPA_ZOO", str(tiny_zoo))
     patch.setenv("DPPA_WARM", "0")
+    patch.setenv("DPPA_METRICS", "1")
     page = build_page(Studio(public=True))
     url = start(page, server_name="127.0.0.1", quiet=True)
     yield url
@@ -315,3 +318,22 @@ def test_the_page_travels_compressed_where_the_browser_can_read_it(address: str)
 def test_own_pages_have_no_deadline(zoo_env: Path, tmp_path: Path) -> None:
     assert Outside(Studio(public=False), Exports(OWN, tmp_path))._seconds == float("inf")
     assert json.dumps(PUBLIC.seconds) and gr.__version__
+
+
+# for whoever runs it -----------------------------------------------------------------------
+
+
+def test_the_page_says_that_it_is_alive(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/healthz") as answer:
+        assert json.load(answer) == {"status": "ok", "version": __version__, "ready": True}
+
+
+def test_counts_tell_of_work_and_waiting_and_of_no_visitor(client: Client, address: str) -> None:
+    client.predict(RECIPE, api_name="/plan")
+    with urllib.request.urlopen(f"{address}/metrics") as answer:
+        text = answer.read().decode()
+    assert 'dppa_work_seconds_count{outcome="done",work="api"} ' in text
+    assert 'dppa_request_seconds_count{route="join"} ' in text
+    assert "dppa_queue_waiting 0.0\n" in text and "dppa_exports_bytes " in text
+    assert float(re.search(r"^dppa_cache_bytes (\S+)$", text, re.M)[1]) > 0
+    assert client.session_hash not in text and "127.0.0.1" not in text

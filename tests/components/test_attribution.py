@@ -36,7 +36,9 @@ def inquiry(prompt: str = "How many?", answer: str | None = "Five.", by: str = "
 
 
 def told_of(asked: Inquiry, studio: Studio, known: Recent) -> list[dict[str, Any]]:
-    return list(stream_run(studio, lambda *told: measured(asked, studio, known, *told)))
+    return list(
+        stream_run(studio, "attribution", lambda *told: measured(asked, studio, known, *told))
+    )
 
 
 def test_an_empty_answer_asks_for_the_merges_own() -> None:

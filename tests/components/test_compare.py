@@ -32,7 +32,9 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 def ends(pair: Pair, studio: Studio, known: Recent | None = None) -> dict[str, Any]:
     kept = known or Recent(4)
-    return list(stream_run(studio, lambda *told: compared(pair, studio, kept, *told)))[-1]
+    return list(stream_run(studio, "compare", lambda *told: compared(pair, studio, kept, *told)))[
+        -1
+    ]
 
 
 def test_base_and_domain_model_and_merges_may_be_compared() -> None:

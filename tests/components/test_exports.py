@@ -47,6 +47,13 @@ def test_what_was_made_stays_and_what_lay_beside_it_goes(exports: Exports, tmp_p
     assert offer.nbytes == 100 and exports.nbytes == 100
 
 
+def test_closing_leaves_no_folder(exports: Exports, tmp_path: Path) -> None:
+    exports.close()
+    put(exports, "ada")
+    exports.close()
+    assert list(tmp_path.iterdir()) == [] and exports.offers() == ()
+
+
 def test_a_room_that_made_nothing_leaves_nothing(exports: Exports, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), exports.room("ada", 10) as room:
         (room.folder / "half").write_bytes(b"x")

@@ -13,13 +13,14 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from components.allowance import Allowance
 from components.figures import settings_json, whole_json
 from components.models import chosen_reference, chosen_references, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
 from components.serving import launch_options
-from components.studio import Allowance, Recent, Studio
+from components.studio import Recent, Studio
 from components.workbench import build_page
 from dppa_core.errors import (
     Cancelled,
@@ -351,7 +352,7 @@ def test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere() -> None:
 
 
 def test_a_job_hands_over_everything_in_order(studio: Studio) -> None:
-    job = studio.start(lambda emit, _stop: [emit((n,)) for n in range(5)] and None)
+    job = studio.start("count", lambda emit, _stop: [emit((n,)) for n in range(5)] and None)
     assert [event for batch in job.batches(0.01) for event in batch] == [(n,) for n in range(5)]
     assert job.error is None
 
@@ -364,7 +365,7 @@ def test_closing_ends_the_work(studio: Studio) -> None:
         stop.wait(20)
         ended.set()
 
-    batches = studio.start(work).batches(0.01)
+    batches = studio.start("wait", work).batches(0.01)
     while not next(batches):
         pass
     batches.close()  # type: ignore[attr-defined]
@@ -375,7 +376,7 @@ def test_an_error_in_a_job_is_kept_for_its_owner(studio: Studio) -> None:
     def work(_emit: Any, _stop: Any) -> None:
         raise Cancelled("stopped")
 
-    job = studio.start(work)
+    job = studio.start("wait", work)
     assert list(job.batches(0.01)) is not None
     assert isinstance(job.error, Cancelled)
 

@@ -23,6 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server.start(tmp_path_factory.mktemp("server") / "app.log")
     yield running
     running.stop()
+    assert running.process.returncode == 0, "told to end, it ends by itself and in order"
 
 
 @pytest.fixture(scope="session")

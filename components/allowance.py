@@ -1,0 +1,34 @@
+"""How much one visitor may still ask for.
+
+Knows visitors as words and amounts as numbers.
+"""
+
+from __future__ import annotations
+
+import time
+
+from components.studio import Recent
+from dppa_core.errors import OutOfBudget
+
+
+class Allowance:
+    """How many tokens one visitor may still be answered with, in a sliding hour."""
+
+    def __init__(self, tokens: int, seconds: float = 3600.0) -> None:
+        self._tokens, self._seconds = tokens, seconds
+        self._spent = Recent(1000)
+
+    def spend(self, visitor: str, tokens: int) -> None:
+        """Take tokens off a visitor's allowance.
+
+        Raises:
+            OutOfBudget: more than is left this hour.
+        """
+        now = time.monotonic()
+        past = [item for item in self._spent.find(visitor) or () if item[0] > now - self._seconds]
+        if sum(count for _, count in past) + tokens > self._tokens:
+            raise OutOfBudget(
+                f"This page answers up to {self._tokens:,} tokens an hour per visitor, and yours "
+                "are used up. Ask fewer models at once, choose shorter answers, or wait a while."
+            )
+        self._spent.keep(visitor, (*past, (now, tokens)))

@@ -1,0 +1,104 @@
+"""What whoever runs the page asks it: whether it is alive, and how busy it is.
+
+Knows the studio's counts and Gradio's queue. Nothing here is of a visitor: no session, no
+address, no text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gradio as gr
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from components.exports import Exports
+from components.studio import Studio
+from dppa_core import __version__
+from dppa_core.cache import all_bytes
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+ROUTES = (
+    ("/gradio_api/run/", "answer"),
+    ("/gradio_api/queue/join", "join"),
+    ("/export/", "export"),
+)
+"""Beginning of a path -> under which name its time is counted; the page itself is `page`."""
+
+
+class Timed:
+    """Counts how long the page, answers without the queue, and joining it take."""
+
+    def __init__(self, app: ASGIApp, seconds: Histogram) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = _route(scope)
+        if not name:
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._seconds.labels(name).observe(time.perf_counter() - begun)
+
+
+def _route(scope: Scope) -> str:
+    if scope["type"] != "http":
+        return ""
+    path = scope["path"]
+    if path == "/":
+        return "page"
+    return next((name for begin, name in ROUTES if path.startswith(begin)), "")
+
+
+def health_route(studio: Studio) -> Route:
+    """GET /healthz: 200 as long as the server answers, and whether the first models are loaded."""
+
+    def health(_request: Request) -> Response:
+        told = {"status": "ok", "version": __version__, "ready": studio.ready}
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    return Route("/healthz", health, methods=["GET"])
+
+
+def metrics_route(studio: Studio) -> Route:
+    """GET /metrics: all counts, as Prometheus reads them."""
+
+    def metrics(_request: Request) -> Response:
+        data = generate_latest(studio.works.registry)
+        return Response(data, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return Route("/metrics", metrics, methods=["GET"])
+
+
+def measured(page: gr.Blocks, studio: Studio, exports: Exports) -> Middleware:
+    """Count what is asked from now on, and tell the queue, the models and the caches."""
+    registry = studio.works.registry
+    seconds = Histogram(
+        "dppa_request_seconds",
+        "Time to a whole response.",
+        ("route",),
+        buckets=_SECONDS,
+        registry=registry,
+    )
+    gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+        ("dppa_queue_waiting", "Events that wait for their turn.", lambda: _waiting(page)),
+        ("dppa_models", "Models and merges in memory.", lambda: len(studio.in_memory()[0])),
+        ("dppa_models_bytes", "Bytes of models in memory.", lambda: studio.in_memory()[1]),
+        ("dppa_cache_bytes", "Bytes of the caches on disk.", all_bytes),
+        ("dppa_exports_bytes", "Bytes of files on offer, and being made.", lambda: exports.nbytes),
+    )
+    for name, about, function in gauges:
+        Gauge(name, about, registry=registry).set_function(function)
+    return Middleware(Timed, seconds=seconds)
+
+
+def _waiting(page: gr.Blocks) -> float:
+    return sum(len(one.queue) for one in page._queue.event_queue_per_concurrency_id.values())

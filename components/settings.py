@@ -1,0 +1,55 @@
+"""What the environment says about how the page runs: read once, at the start, and checked.
+
+Knows names and ranges, not what they are for. docs/running.md lists them with all others.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dppa_core.errors import InvalidValue
+
+PREFIX = "DPPA_"
+
+
+def on_space() -> bool:
+    """Whether this runs on a Hugging Face Space."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+class Settings(BaseSettings):
+    """How the page runs; each field is a variable of the environment, DPPA_ before its name."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    public: bool = Field(
+        default_factory=on_space,
+        description="Whether strangers use the page: embedded models alone, tight limits. "
+        "Unset, on a Space only.",
+    )
+    warm: bool = Field(
+        default=True, description="Whether to load the first preset's models after the start."
+    )
+    log: Literal["text", "json"] = Field(
+        default="text",
+        description="How the log is written: lines to read, or one JSON object each.",
+    )
+    metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        InvalidValue: a variable that is none of what it may be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "_".join(map(str, first["loc"])).upper()
+        raise InvalidValue(f"{name}={first['input']}: {first['msg']}.") from None

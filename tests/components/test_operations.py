@@ -1,0 +1,87 @@
+"""What whoever runs the page sets, reads and ends."""
+
+import io
+import json
+import logging
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from components.logs import start_log
+from components.settings import PREFIX, Settings, read_settings
+from components.studio import Studio
+from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.progress import check
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNING = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+
+
+def test_strangers_use_it_on_a_space_or_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert not read_settings().public
+    monkeypatch.setenv("SPACE_ID", "acme/studio")
+    assert read_settings().public
+    monkeypatch.setenv("DPPA_PUBLIC", "0")
+    assert not read_settings().public
+
+
+@pytest.mark.parametrize(("name", "value"), [("DPPA_LOG", "xml"), ("DPPA_WARM", "perhaps")])
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidValue, match=f"{name}={value}: Input should be"):
+        read_settings()
+
+
+def test_every_variable_that_is_read_stands_in_the_documentation() -> None:
+    sources = [ROOT / "app.py", *ROOT.glob("components/*.py"), *ROOT.glob("dppa_core/**/*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    read = set(re.findall(r"""environ(?:\.get\(|\[)"(\w+)\"""", text))
+    read |= {PREFIX + name.upper() for name in Settings.model_fields}
+    assert "DPPA_CACHE" in read and "SPACE_ID" in read
+    assert [name for name in sorted(read) if f"`{name}`" not in RUNNING] == []
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """What is logged, as JSON."""
+    start_log("json")
+    root, written = logging.getLogger("dppa"), io.StringIO()
+    root.handlers[0].setStream(written)  # type: ignore[attr-defined]
+    yield written
+    root.handlers.clear()
+    root.propagate = True
+
+
+def test_work_is_logged_by_name_end_and_time_alone(log: io.StringIO) -> None:
+    studio = Studio(public=True)
+
+    def refuses(_emit: object, _stop: object) -> None:
+        raise InvalidValue("a secret question")
+
+    for work in (refuses, lambda _emit, _stop: None):
+        list(studio.start("chat", work).batches(0.01))
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["part"], line["message"]) for line in lines] == [
+        ("dppa.work", "chat refused"),
+        ("dppa.work", "chat done"),
+    ]
+    assert all(line["seconds"] >= 0 for line in lines) and "secret" not in log.getvalue()
+
+
+def test_closing_stops_the_work_that_goes_on(log: io.StringIO) -> None:
+    studio, begun = Studio(public=True), threading.Event()
+
+    def work(_emit: object, stop: threading.Event) -> None:
+        begun.set()
+        while not stop.wait(0.01):
+            pass
+        check(stop)
+
+    job = studio.start("chat", work)
+    assert begun.wait(10)
+    studio.close()
+    list(job.batches(0.01))
+    assert isinstance(job.error, Cancelled) and "chat stopped" in log.getvalue()
