@@ -111,6 +111,22 @@ class Override:
         object.__setattr__(self, "rate", rate)
 
 
+@dataclass(frozen=True, slots=True)
+class Outliers:
+    """Elements above a multiple of the mean, among some modules taken together."""
+
+    mean: float
+    """Mean |d|."""
+    above: int
+    """Elements with |d| above the multiple of it."""
+    numel: int
+
+    @property
+    def share(self) -> float:
+        """The significance: S of a layer, s of a module, in [0, 1]."""
+        return self.above / self.numel
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Significance:
     """How significant layers and modules are, and how far that moves their density."""
@@ -120,8 +136,16 @@ class Significance:
     """Share of a layer's elements above `k_layer` times the layer's mean |d|."""
     module: Float64[ndarray, " N"]
     """Share of a module's elements above `k_module` times its own mean |d|."""
-    adjustment: Float64[ndarray, " N"]
-    """a_b + a_l of every module, in [-2 strength, 2 strength]."""
+    by_layer: Float64[ndarray, " N"]
+    """a_b of every module's layer, in [-strength, strength]."""
+    by_module: Float64[ndarray, " N"]
+    """a_l of every module, in [-strength, strength]."""
+
+    @property
+    def adjustment(self) -> Float64[ndarray, " N"]:
+        """a_b + a_l of every module."""
+        both: Float64[ndarray, " N"] = self.by_layer + self.by_module
+        return both
 
 
 def significance(profile: DeltaProfile, parameters: PruningParameters) -> Significance:
@@ -129,31 +153,31 @@ def significance(profile: DeltaProfile, parameters: PruningParameters) -> Signif
     modules = profile.modules
     layers = tuple(sorted({item.module.layer for item in modules}))
     groups = [[item for item in modules if item.module.layer == layer] for layer in layers]
-    layer = np.array([_outliers(group, parameters.k_layer) for group in groups])
-    module = np.array([_outliers([item], parameters.k_module) for item in modules])
+    layer = np.array([outliers(group, parameters.k_layer).share for group in groups])
+    module = np.array([outliers([item], parameters.k_module).share for item in modules])
     numel = np.array([item.numel for item in modules], dtype=np.float64)
     by_layer = _scaled(layer - layer.mean() if layer.size else layer, layer, parameters.strength)
     where = np.searchsorted(layers, [item.module.layer for item in modules]).astype(np.int64)
-    by_module = _scaled(_centred(module, numel), module, parameters.module_strength)
-    adjustment = by_layer[where] + by_module if layers else np.zeros(0)
-    return Significance(layers, layer, module, adjustment)
+    by_module = _scaled(centred(module, numel), module, parameters.module_strength)
+    return Significance(layers, layer, module, by_layer[where] if layers else layer, by_module)
 
 
-def _outliers(group: Sequence[ModuleProfile], multiple: float) -> float:
+def outliers(group: Sequence[ModuleProfile], multiple: float) -> Outliers:
+    """Steps 1 and 3: count the elements above a multiple of the group's mean |d|."""
     total = sum(item.numel for item in group)
     mean = sum(item.total for item in group) / total
-    return sum(item.count_above(multiple * mean) for item in group) / total
+    return Outliers(mean, sum(item.count_above(multiple * mean) for item in group), total)
 
 
-def _centred(
+def centred(
     module: Float64[ndarray, " N"], numel: Float64[ndarray, " N"]
 ) -> Float64[ndarray, " N"]:
     """Step 4: scores in units of their mean, minus their parameter-weighted mean."""
     if not module.size or module.mean() == 0:
         return np.zeros_like(module)
     relative = module / module.mean()
-    centred: Float64[ndarray, " N"] = relative - (relative * numel).sum() / numel.sum()
-    return centred
+    found: Float64[ndarray, " N"] = relative - (relative * numel).sum() / numel.sum()
+    return found
 
 
 def _scaled(

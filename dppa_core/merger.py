@@ -89,8 +89,10 @@ class Merger:
         def opened(reference: str) -> Checkpoint:
             return self._shelf.checkpoint(reference, public=public, progress=progress, stop=stop)
 
-        models = opened(recipe.base), *(opened(model.model) for model in recipe.models)
-        files = tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
+        names = recipe.base, *(model.model for model in recipe.models)
+        models = tuple(map(opened, names))
+        read = tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
+        files = names, read  # of models in memory, names are all there is
         self.alignment = self._shelf.value(
             ("aligned", recipe.base, recipe.vocabulary, files), lambda: aligned(recipe, models)
         )

@@ -231,6 +231,8 @@ def kept_profiles(
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profile`, of several domain models: those that are not known in one pass.
 
+    Models that lie in memory have no hash: their profiles are made, and not kept.
+
     Args:
         base: The base.
         tuned: The domain models.
@@ -239,6 +241,8 @@ def kept_profiles(
         progress: Told module by module.
         stop: Ends the pass between two slices of a tensor.
     """
+    if not all(one.content_hash() for one in (base, *(each.checkpoint for each in tuned))):
+        return profile_deltas(base, tuned, name, workers=workers, progress=progress, stop=stop)
     entries = [
         profile_entry(
             base.content_hash(), one.checkpoint.content_hash(), one.score.key if one.score else ""

@@ -54,6 +54,16 @@ class Shelf:
         self._keep(key, opened)
         return opened
 
+    def put(self, reference: str, checkpoint: Checkpoint, *, public: bool = False) -> None:
+        """Lay an open checkpoint on it, under the reference a recipe has for it.
+
+        Args:
+            reference: As a recipe writes it; no folder of that name is looked for.
+            checkpoint: What is merged in its place.
+            public: As in the `checkpoint` that asks for it.
+        """
+        self._keep((reference, public), checkpoint)
+
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, or has made for this key before.
 

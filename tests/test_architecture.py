@@ -43,6 +43,7 @@ CORE_LAYERS = tuple(
         recipe pairs shelf profile preflight presets tasks loading calibration
         calibrated joint closeup rounding
         merge merger mergekit comparison diff card export fingerprints
+        explain
         """,
         # models in memory
         """

@@ -1,0 +1,143 @@
+"""The mini-model: two layers of two 6 x 6 matrices, a base and two domain models of it.
+
+Knows where its numbers come from, not what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoint_memory import MemoryCheckpoint
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.floats import to_float32
+from dppa_core.parameters import check_number
+from dppa_core.sources import open_checkpoint
+
+SIDE = 6
+"""Rows and columns of a matrix."""
+NUMEL = SIDE * SIDE
+TENSORS = tuple(
+    f"model.layers.{layer}.{part}.weight"
+    for layer in (0, 1)
+    for part in ("self_attn.q_proj", "mlp.down_proj")
+)
+YOURS = TENSORS[0]
+"""The matrix that is looked at and can be edited; the other three give it something to be more or
+less significant than."""
+BASE, FIRST, SECOND = "base", "A", "B"
+MODELS = (BASE, FIRST, SECOND)
+STARTS = ("heavy", "random", "real")
+"""Heavy-tailed changes; normal ones; cut out of the embedded models."""
+LARGEST = 1e6
+"""Of an edited weight's magnitude."""
+
+Matrix = Float32[ndarray, "6 6"]
+
+_REAL = {BASE: "zoo:base", FIRST: "zoo:math", SECOND: "zoo:finance"}
+_REAL_LAYERS = (1, 4)
+# Of each matrix in turn: how widely its changes spread. Layers and modules are to differ.
+_SPREADS = {"heavy": (7.0, 5.0, 5.0, 6.0), "random": (9.0, 9.0, 9.0, 9.0)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mini:
+    """A base and two domain models, small enough to write down."""
+
+    weights: Mapping[str, Mapping[str, Matrix]]
+    """Model -> tensor -> its weights."""
+    unit: float = 1.0
+    """What a 1 on the page stands for."""
+
+    def checkpoint(self, model: str, dtype: str = "F32") -> MemoryCheckpoint:
+        """One of the three, as whatever merges reads it."""
+        return MemoryCheckpoint(self.weights[model], dtype)
+
+
+def start(name: str) -> Mini:
+    """The mini-model a person starts from.
+
+    Args:
+        name: One of `STARTS`.
+
+    Raises:
+        InvalidValue: another name.
+    """
+    if name == "real":
+        return _real()
+    if name not in STARTS:
+        raise InvalidValue(f"A start is one of {', '.join(STARTS)}, got {shown(name)}.")
+    rng = np.random.default_rng(884)
+    base = {tensor: np.round(rng.normal(0, 30, (SIDE, SIDE))) for tensor in TENSORS}
+    models = {BASE: base}
+    for model in (FIRST, SECOND):
+        models[model] = {
+            tensor: base[tensor] + np.clip(np.round(_drawn(rng, name, spread)), -99, 99)
+            for tensor, spread in zip(TENSORS, _SPREADS[name], strict=True)
+        }
+    return Mini({m: {t: w.astype(np.float32) for t, w in ts.items()} for m, ts in models.items()})
+
+
+def _drawn(rng: np.random.Generator, name: str, spread: float) -> ndarray:
+    shape = (SIDE, SIDE)
+    return spread * (rng.standard_t(1.6, shape) if name == "heavy" else rng.normal(0, 1, shape))
+
+
+def _real() -> Mini:
+    """Of four modules the 6 x 6 weights around which the math model changed most."""
+    opened = {model: open_checkpoint(reference) for model, reference in _REAL.items()}
+    found: dict[str, dict[str, Matrix]] = {model: {} for model in MODELS}
+    for tensor in TENSORS:
+        layer = _REAL_LAYERS[TENSORS.index(tensor) // 2]
+        name = f"model.layers.{layer}.{tensor.partition('layers.')[2][2:]}"
+        whole = {model: _matrix(one, name) for model, one in opened.items()}
+        rows, columns = _busiest(whole[FIRST] - whole[BASE])
+        for model in MODELS:
+            found[model][tensor] = whole[model][rows, columns].copy()
+    typical = float(np.median(np.abs(found[FIRST][YOURS] - found[BASE][YOURS])))
+    return Mini(found, 10.0 ** np.floor(np.log10(typical)) if typical else 1.0)
+
+
+def _matrix(checkpoint: Checkpoint, name: str) -> Float32[ndarray, "rows columns"]:
+    flat = to_float32(checkpoint.raw(name), checkpoint.dtype(name))
+    return flat.reshape(checkpoint.shape(name))
+
+
+def _busiest(delta: Float32[ndarray, "rows columns"]) -> tuple[slice, slice]:
+    """Of the aligned 6 x 6 blocks the one with the largest sum of d²."""
+    rows, columns = (size // SIDE for size in delta.shape)
+    squares = np.square(delta[: rows * SIDE, : columns * SIDE], dtype=np.float64)
+    blocks = squares.reshape(rows, SIDE, columns, SIDE).sum(axis=(1, 3))
+    row, column = divmod(int(blocks.argmax()), columns)
+    return slice(row * SIDE, row * SIDE + SIDE), slice(column * SIDE, column * SIDE + SIDE)
+
+
+def edited(mini: Mini, weights: Mapping[str, Sequence[object]]) -> Mini:
+    """The mini-model with other weights in the matrix that is looked at.
+
+    Args:
+        mini: As it was.
+        weights: Model -> the matrix's 36 weights, row by row; a model not named stays.
+
+    Raises:
+        InvalidValue: another model, another number of weights, or no finite number up to 1e6.
+    """
+    changed = {model: dict(tensors) for model, tensors in mini.weights.items()}
+    for model, values in weights.items():
+        if model not in MODELS:
+            raise InvalidValue(f"The models are {', '.join(MODELS)}, got {shown(model)}.")
+        if not isinstance(values, (list, tuple)) or len(values) != NUMEL:
+            raise InvalidValue(f"A matrix of {SIDE} x {SIDE} is {NUMEL} numbers, row by row.")
+        numbers = [
+            check_number(
+                f"{model}, row {n // SIDE + 1}, column {n % SIDE + 1}", v, -LARGEST, LARGEST
+            )
+            for n, v in enumerate(values)
+        ]
+        changed[model][YOURS] = np.array(numbers, np.float32).reshape(SIDE, SIDE)
+    return Mini(changed, mini.unit)

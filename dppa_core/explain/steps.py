@@ -1,0 +1,222 @@
+"""Steps 1 to 3 of the way: delta, significance, rate.
+
+Knows a trace and says what stands in it; computes no step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dppa_core.explain.mini import BASE, FIRST, TENSORS, YOURS
+from dppa_core.explain.step import (
+    MINUS,
+    TIMES,
+    Numbers,
+    Question,
+    Step,
+    Table,
+    ask,
+    grid,
+    number,
+    place,
+    share,
+    signed,
+)
+from dppa_core.explain.trace import Trace, Treated
+
+_PLACE = TENSORS.index(YOURS)
+
+
+def step_delta(way: Trace, n: Numbers) -> Step:
+    """D = W_A - W."""
+    base, delta = way.mini.weights[BASE][YOURS], way.models[FIRST].delta
+    tuned = way.mini.weights[FIRST][YOURS]
+    rows = list(zip(base.ravel(), tuned.ravel(), delta.ravel(), strict=True))
+    cells = tuple(f"d = W_A {MINUS} W = {n(t)} {MINUS} {n.term(w)} = {n(d)}" for w, t, d in rows)
+    cell = int(np.abs(delta).argmax())
+    w, t, d = rows[cell]
+    question = ask(
+        f"{place(cell).capitalize()}: the base has {n(w)}, model A {n(t)}. What is d?",
+        n(d),
+        (n(-d), n(w + t)),
+        f"{cells[cell]}: fine-tuning made this weight {'larger' if d > 0 else 'smaller'}.",
+        cell,
+        "delta",
+    )
+    return Step(
+        "delta",
+        "The delta: what fine-tuning changed",
+        "Everything that model A learned is the difference to its base. The base itself is "
+        "in every model, so merging looks at deltas only.",
+        f"D = W_A {MINUS} W",
+        (grid("base", "Base W", base, n), grid("delta", "Delta D of model A", delta, n)),
+        cells,
+        question=question,
+    )
+
+
+def step_significance(way: Trace, n: Numbers) -> Step:
+    """S of the layers, s of the modules."""
+    mine, k = way.models[FIRST], way.parameters.k_module
+    module, layers = mine.modules[_PLACE], mine.layers
+    border = k * module.mean
+    size = np.abs(mine.delta).ravel()
+    above = [bool(x > border) for x in size]
+    cells = tuple(
+        f"|d| = {n(x)}, {number(k)} {TIMES} {n(module.mean)} = {n(border)}: "
+        f"{'an outlier' if far else 'no outlier'}"
+        for x, far in zip(size, above, strict=True)
+    )
+    lines = tuple(
+        f"Layer {b}: mean |d| = {n(one.mean)} over {one.numel} changes, {one.above} are above "
+        f"{number(way.parameters.k_layer)} {TIMES} {n(one.mean)} = "
+        f"{n(way.parameters.k_layer * one.mean)}. S = {one.above}/{one.numel} = {share(one.share)}"
+        for b, one in zip(mine.significance.layers, layers, strict=True)
+    )
+    lines += (
+        f"This matrix: mean |d| = {n(module.mean)}, {module.above} of {module.numel} are above "
+        f"{number(k)} {TIMES} {n(module.mean)} = {n(border)}. "
+        f"s = {module.above}/{module.numel} = {share(module.share)}",
+    )
+    return Step(
+        "significance",
+        "Significance: where single changes stand out",
+        "A layer or matrix is significant where a few changes are much larger than the rest. "
+        "Layers count changes above 3 times their mean, matrices above 5 times. The mini-model has "
+        "two layers of two matrices; yours is the first.",
+        f"S = share of |d| > 3 {TIMES} mean |d| in the layer;  "
+        f"s = share of |d| > 5 {TIMES} mean |d| in the matrix",
+        (grid("delta", "Delta D of model A", mine.delta, n, ("far" if x else "" for x in above)),),
+        cells,
+        lines,
+        {"far": "outlier"},
+        _shares(mine),
+        _ask_outlier(mine, n, above, border),
+    )
+
+
+def _ask_outlier(mine: Treated, n: Numbers, above: list[bool], border: float) -> Question | None:
+    """The smallest outlier, or the largest change that is none: whichever is nearer."""
+    size = np.abs(mine.delta).ravel()
+    cell = int(np.abs(size - border).argmin())
+    right = "yes" if above[cell] else "no"
+    told = "is above it" if above[cell] else "is not above it"
+    return ask(
+        f"{place(cell).capitalize()}: |d| = {n(size[cell])}, and the mean of all 36 is "
+        f"{n(mine.modules[_PLACE].mean)}. Is it an outlier of this matrix?",
+        right,
+        ("yes", "no"),
+        f"5 {TIMES} the mean is {n(border)}; {n(size[cell])} {told}.",
+        cell,
+        "delta",
+    )
+
+
+def _shares(mine: Treated) -> Table:
+    rows = tuple(
+        (
+            name,
+            f"{mine.layers[layer].above}/{mine.layers[layer].numel}",
+            f"{one.above}/{one.numel}",
+        )
+        for name, layer, one in zip(matrix_names(), (0, 0, 1, 1), mine.modules, strict=True)
+    )
+    return Table(("matrix", "S of its layer", "its own s"), rows)
+
+
+def matrix_names() -> tuple[str, ...]:
+    """Of all four matrices, as people call them."""
+    names = (f"layer {t.split('.')[2]}, {t.split('.')[4].removesuffix('_proj')}" for t in TENSORS)
+    return tuple(f"{name} (yours)" if i == _PLACE else name for i, name in enumerate(names))
+
+
+def step_rate(way: Trace, n: Numbers) -> Step:
+    """a_b + a_l, and the density they give."""
+    mine, strength, even = way.models[FIRST], way.parameters.strength, 1 - way.settings.rate
+    found, density = mine.significance, mine.module.density
+    a_b, a_l = float(found.by_layer[_PLACE]), float(found.by_module[_PLACE])
+    shift = density - even - a_b - a_l
+    lines = (
+        *_rate_lines(way),
+        f"density = {number(even)} {_plus(a_b)} {_plus(a_l)}"
+        + (f" {_plus(shift)}" if abs(shift) > 1e-9 else "")
+        + f" = {number(density)}, so the pruning rate is {share(1 - density)}",
+    )
+    if abs(shift) > 1e-9:
+        lines += (
+            f"The last {signed(shift)} is the same for all four: a density cannot leave 0 to 1, "
+            f"and together they are to keep {share(even)}.",
+        )
+    return Step(
+        "rate",
+        "The rate: significant matrices are pruned less",
+        f"Each matrix starts at the even share of {share(even)} and moves by at most "
+        f"{number(strength)} for its layer and as much for itself. All four together still keep "
+        f"{share(even)}.",
+        f"density = (1 {MINUS} p) + a_b + a_l;  rate = 1 {MINUS} density",
+        (),
+        (),
+        lines,
+        {},
+        _rates(mine, way.settings.levels),
+        _ask_rate(even, density, lines[-1] if abs(shift) <= 1e-9 else lines[-2]),
+    )
+
+
+def _plus(value: float) -> str:
+    text = number(abs(value))
+    return f"+ {text}" if value >= 0 else f"{MINUS} {text}"
+
+
+def _rate_lines(way: Trace) -> tuple[str, ...]:
+    """a_b and a_l of the matrix that is looked at."""
+    mine, strength = way.models[FIRST], number(way.parameters.strength)
+    found = mine.significance
+    layer, module = found.layer, found.module
+    if layer.max() == layer.min():
+        first = "a_b = 0: both layers have the same S."
+    else:
+        far = float(np.abs(layer - layer.mean()).max())
+        first = (
+            f"a_b = {strength} {TIMES} (S {MINUS} mean S) / largest such distance = {strength} "
+            f"{TIMES} ({share(layer[0])} {MINUS} {share(layer.mean())}) / {share(far)} = "
+            f"{signed(found.by_layer[_PLACE])}"
+        )
+    if module.max() == module.min():
+        return first, "a_l = 0: all four matrices have the same s."
+    c = mine.centred
+    return (
+        first,
+        f"u = s / mean s = {share(module[_PLACE])} / {share(module.mean())} = "
+        f"{number(module[_PLACE] / module.mean())};  c = u {MINUS} mean u = {signed(c[_PLACE])}",
+        f"a_l = {strength} {TIMES} c / largest |c| = {strength} {TIMES} {number(c[_PLACE])} / "
+        f"{number(np.abs(c).max())} = {signed(found.by_module[_PLACE])}",
+    )
+
+
+def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
+    found = mine.significance
+    columns = "matrix", "a_b", "a_l", *(f"density at p = {number(p)}" for p in levels), "kept"
+    rows = tuple(
+        (
+            name,
+            signed(found.by_layer[i]),
+            signed(found.by_module[i]),
+            *(number(level.density) for level in plan.levels),
+            f"{plan.kept} of {plan.numel}",
+        )
+        for i, (name, plan) in enumerate(zip(matrix_names(), mine.plan.modules, strict=True))
+    )
+    return Table(columns, rows)
+
+
+def _ask_rate(even: float, density: float, why: str) -> Question | None:
+    more, less, same = "more", "less", "exactly that"
+    close = abs(density - even) < 1e-9
+    right = same if close else more if density > even else less
+    return ask(
+        f"All matrices together keep {share(even)}. Does yours keep more or less?",
+        right,
+        (more, less, same),
+        f"{why}.".replace("..", "."),
+    )

@@ -1,0 +1,214 @@
+"""Steps 4 to 6 of the way: pruning, partitions, amplification.
+
+Knows a trace and says what stands in it; computes no step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from dppa_core.explain.mini import FIRST, NUMEL
+from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place
+from dppa_core.explain.trace import Trace, Treated
+from dppa_core.partition import Selection
+
+MARKS = {1: "p1", 2: "p2", 0: "out"}
+"""Partition of a cell -> its mark."""
+
+
+def step_pruned(way: Trace, n: Numbers) -> Step:
+    """The threshold, and what stays."""
+    mine = way.models[FIRST]
+    level, kept = mine.module.levels[-1], mine.partitions.ravel() > 0
+    size = np.abs(mine.delta).ravel()
+    pairs = zip(size, kept, strict=True)
+    cells = tuple(_why(float(x), bool(stays), level.selection, n) for x, stays in pairs)
+    ordered = [n(x) for x in np.sort(size)]
+    rank = level.selection.rank
+    ordered[rank] = f"[{ordered[rank]}]"
+    few = " (a change of 0 is never kept)" if level.kept < round(NUMEL * level.density) else ""
+    lines = (
+        f"kept = round(36 {TIMES} {number(level.density)}) = {level.kept}{few}",
+        f"t = |d| at place int(36 {TIMES} {number(level.rate)}) = {rank} of the rising order, "
+        f"counted from 0: {n(level.threshold)}",
+        f"|d| in rising order: {', '.join(ordered)}",
+    )
+    shown = np.where(mine.partitions > 0, mine.delta, np.float32(0))
+    return Step(
+        "pruned",
+        "Pruning: small changes go",
+        "The changes with the largest |d| stay, as many as the density says. All others become 0: "
+        "there the merge keeps the base.",
+        "keep d where |d| > t, else 0",
+        (grid("pruned", "Pruned delta", shown, n, ("kept" if x else "out" for x in kept)),),
+        cells,
+        lines,
+        {"kept": "kept", "out": "dropped"},
+        question=_ask_kept(mine, n, cells),
+    )
+
+
+def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
+    """Why a cell stays or goes."""
+    end = "kept" if kept else "dropped"
+    if size != border.threshold:
+        sign = ">" if size > border.threshold else "<"
+        return f"|d| = {n(size)} {sign} {n(border.threshold)}: {end}"
+    if border.within == 1:
+        return f"|d| = {n(size)} is the threshold itself: {end}, to keep {border.kept}"
+    if border.share in (0, border.within):
+        return f"|d| = {n(size)} is the threshold, as in {border.within} cells: all {end}"
+    return (
+        f"|d| = {n(size)} is the threshold, as in {border.within} cells; {border.share} of them "
+        f"stay, by a fixed order: {end}"
+    )
+
+
+def _ask_kept(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | None:
+    """The cell nearest the border, on the side that has more of them to tell apart."""
+    size, kept = np.abs(mine.delta).ravel(), mine.partitions.ravel() > 0
+    border = mine.module.levels[-1]
+    if not kept.any():
+        return None
+    last, first = _nearest(size, kept)
+    cell = last if border.kept % 2 else first
+    stays = bool(kept[cell])
+    return ask(
+        f"{place(cell).capitalize()} has |d| = {n(size[cell])}, and the {border.kept} largest of "
+        "36 stay. Is it kept?",
+        "kept" if stays else "dropped",
+        ("kept", "dropped"),
+        f"{cells[cell]}.",
+        cell,
+        "pruned",
+    )
+
+
+def _nearest(size: Float32[ndarray, " n"], kept: ndarray) -> tuple[int, int]:
+    """The smallest change that stays, and the largest that goes; the first again if none goes."""
+    last = int(np.where(kept, size, np.inf).argmin())
+    return last, last if kept.all() else int(np.where(kept, -1, size).argmax())
+
+
+def step_partitions(way: Trace, n: Numbers) -> Step:
+    """Which partition each kept cell is in."""
+    mine = way.models[FIRST]
+    places, levels = mine.partitions.ravel(), mine.module.levels
+    borders = [n(level.threshold) for level in levels]
+    cells = tuple(
+        _which(float(x), int(p), borders, n)
+        for x, p in zip(np.abs(mine.delta).ravel(), places, strict=True)
+    )
+    lines = tuple(
+        f"p = {number(rate)}: density {number(level.density)}, so {level.kept} cells are inside "
+        f"(t = {n(level.threshold)})"
+        for rate, level in zip(way.settings.levels, levels, strict=True)
+    ) + (
+        f"partition 1 = those {levels[0].kept};  partition 2 = {levels[-1].kept} "
+        f"without these = {levels[-1].kept - levels[0].kept}",
+    )
+    shown = np.where(mine.partitions > 0, mine.delta, np.float32(0))
+    marks = [MARKS[int(p)] for p in places]
+    return Step(
+        "partitions",
+        "Partitions: the strongest of what stays",
+        "The same rule at a higher rate keeps fewer changes. They are partition 1; what only the "
+        "lower rate keeps is partition 2. The first always lies inside the second's level.",
+        "partition 1 = kept at p1;  partition 2 = kept at p2, but not at p1",
+        (grid("partitions", "Partitions of the delta", shown, n, marks),),
+        cells,
+        lines,
+        {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},
+        question=_ask_partition(mine, n, cells),
+    )
+
+
+def _which(size: float, partition: int, borders: list[str], n: Numbers) -> str:
+    told = {
+        1: f"inside both levels (t = {borders[0]}): partition 1",
+        2: f"inside the second level only (t = {borders[1]}): partition 2",
+        0: f"outside of both (t = {borders[1]}): dropped",
+    }
+    return f"|d| = {n(size)}, {told[partition]}"
+
+
+def _ask_partition(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | None:
+    places, size = mine.partitions.ravel(), np.abs(mine.delta).ravel()
+    cell = _in_partition(places, size, 2 if mine.module.kept % 2 == 0 else 1)
+    if cell is None:
+        return None
+    first, last = (n(level.threshold) for level in mine.module.levels)
+    options = ("in partition 1", "in partition 2", "nowhere: dropped")
+    return ask(
+        f"{place(cell).capitalize()} has |d| = {n(size[cell])}; the thresholds are {first} and "
+        f"{last}. Where is it?",
+        options[(int(places[cell]) - 1) % 3],
+        options,
+        f"{cells[cell]}.",
+        cell,
+        "partitions",
+    )
+
+
+def _in_partition(
+    places: Int64[ndarray, " n"], size: Float32[ndarray, " n"], wanted: int
+) -> int | None:
+    """The smallest change of a partition, or of any where that one is empty."""
+    chosen = places == wanted
+    chosen = chosen if chosen.any() else places > 0
+    return int(np.where(chosen, size, np.inf).argmin()) if chosen.any() else None
+
+
+def step_amplified(way: Trace, n: Numbers) -> Step:
+    """Each partition times its factor."""
+    mine, factors = way.models[FIRST], way.settings.factors
+    places = mine.partitions.ravel()
+    rows = zip(mine.delta.ravel(), mine.amplified.ravel(), places, strict=True)
+    cells = tuple(
+        f"partition {p}: {number(factors[p - 1])} {TIMES} {n.term(d)} = {n(a)}"
+        if p
+        else "dropped: 0"
+        for d, a, p in rows
+    )
+    before = float(np.square(mine.delta, dtype=np.float64).sum())
+    after = float(np.square(mine.amplified, dtype=np.float64).sum())
+    pruned = np.where(mine.partitions > 0, mine.delta, 0).astype(np.float64)
+    left = float(np.square(pruned).sum())
+    lines = (
+        f"length of the delta {n(before**0.5)}; after pruning {n(left**0.5)}; after amplifying "
+        f"{n(after**0.5)}",
+    )
+    marks = [MARKS[int(p)] for p in places]
+    return Step(
+        "amplified",
+        "Amplification: what stays makes up for what went",
+        f"Pruning makes the change weaker. Partition 1 is multiplied by {number(factors[0])}, "
+        f"partition 2 by {number(factors[1])}. A search on held-out questions finds the factors.",
+        f"D' = a1 {TIMES} partition 1 + a2 {TIMES} partition 2",
+        (grid("amplified", "Amplified delta D'", mine.amplified, n, marks),),
+        cells,
+        lines,
+        {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},
+        question=_ask_amplified(mine, factors, n, cells),
+    )
+
+
+def _ask_amplified(
+    mine: Treated, factors: tuple[float, ...], n: Numbers, cells: tuple[str, ...]
+) -> Question | None:
+    places, delta = mine.partitions.ravel(), mine.delta.ravel()
+    cell = _in_partition(places, np.abs(delta), 1)
+    if cell is None:
+        return None
+    d = float(delta[cell])
+    return ask(
+        f"{place(cell).capitalize()}: d = {n(d)}, in partition {places[cell]}. The factors are "
+        f"{number(factors[0])} and {number(factors[1])}. What is D' there?",
+        n(mine.amplified.ravel()[cell]),
+        (n(0), n(d), n(sum(factors) * d)),
+        f"{cells[cell]}.",
+        cell,
+        "amplified",
+    )

@@ -1,0 +1,227 @@
+"""A mini-model through a merge: every number on the way, from the functions that merge models.
+
+Knows no words. No step is computed here a second time: profiles, significance, plans, borders and
+merged weights are those of `profile`, `density`, `plan` and `merger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+from numpy import ndarray
+
+from dppa_core.conflict import Reach
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import Outliers, PruningParameters, Significance, centred, significance
+from dppa_core.density import outliers as outliers_of
+from dppa_core.explain.mini import BASE, FIRST, MODELS, NUMEL, SECOND, SIDE, TENSORS, YOURS, Mini
+from dppa_core.floats import to_float32
+from dppa_core.merge_tensors import Fusion, Term, add_treated
+from dppa_core.merger import Merger
+from dppa_core.parameters import check_number
+from dppa_core.partition import Cut, even_levels, tensor_seed
+from dppa_core.plan import ModulePlan, PruningPlan, plan_pruning
+from dppa_core.profile import profile_delta
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.shelf import Shelf
+
+SIDE_BY_SIDE = ("magnitude", "dare", "ties", "dppa")
+"""Merge methods the same matrix goes through."""
+
+Matrix = Float32[ndarray, "6 6"]
+Partitions = Int64[ndarray, "6 6"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person sets; all else is the paper's."""
+
+    rate: float = 0.8
+    """Overall pruning rate, in [0.5, 0.95]; half of what stays is in the first partition."""
+    factor: float = 1.6
+    """Amplification of the first partition, in [0, 10]; the second has 1."""
+    first: float = 1.0
+    """Coefficient of the first model, in [-2, 2]."""
+    second: float = 1.0
+    """Coefficient of the second model, in [-2, 2]."""
+
+    def __post_init__(self) -> None:
+        limits = {"rate": (0.5, 0.95), "factor": (0, 10), "first": (-2, 2), "second": (-2, 2)}
+        for name, (low, high) in limits.items():
+            object.__setattr__(self, name, check_number(name, getattr(self, name), low, high))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Pruning rates of the two partitions."""
+        return even_levels(self.rate)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """One amplification factor for each."""
+        return (self.factor, 1.0)
+
+    @property
+    def coefficients(self) -> Mapping[str, float]:
+        """Domain model -> its coefficient."""
+        return {FIRST: self.first, SECOND: self.second}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Treated:
+    """What became of one domain model's delta."""
+
+    model: str
+    profile: DeltaProfile
+    significance: Significance
+    layers: tuple[Outliers, ...]
+    """Outliers of each layer, k_layer times its mean."""
+    modules: tuple[Outliers, ...]
+    """Outliers of each module, k_module times its mean."""
+    centred: Float64[ndarray, " N"]
+    """c of each module: its significance in units of the mean, minus the mean of that."""
+    plan: PruningPlan
+    delta: Matrix
+    """D of the matrix that is looked at."""
+    partitions: Partitions
+    """Of each element: 1 the most significant, then 2; 0 where it is dropped."""
+    amplified: Matrix
+    """D': what stays, each partition times its factor."""
+
+    @property
+    def module(self) -> ModulePlan:
+        """The plan of the matrix that is looked at."""
+        return self.plan.modules[_PLACE]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """What one method makes of the matrix that is looked at."""
+
+    method: str
+    change: Matrix
+    """Merged minus base."""
+    parts: Mapping[str, Matrix]
+    """Domain model -> what it brings along: the change itself where methods add, and what is left
+    of its delta after trimming where they combine."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """A mini-model's whole way."""
+
+    mini: Mini
+    settings: Settings
+    parameters: PruningParameters
+    models: Mapping[str, Treated]
+    merged: Matrix
+    """The matrix that is looked at, by DPPA: what `merge_to_folder` writes, in float32."""
+    methods: Mapping[str, Merged]
+
+
+_PLACE = TENSORS.index(YOURS)
+
+
+def trace(mini: Mini, settings: Settings) -> Trace:
+    """Send a mini-model through DPPA, and the same through the methods beside it."""
+    shelf = Shelf()
+    for model in MODELS:
+        shelf.put(model, mini.checkpoint(model))
+    recipe = _recipe(settings, "dppa")
+    parameters: PruningParameters = recipe.settings()
+    treated = {m: _treated(mini, m, settings, parameters, shelf) for m in (FIRST, SECOND)}
+    methods = {name: _merged(_recipe(settings, name), shelf) for name in SIDE_BY_SIDE}
+    flat = _weights(Merger(recipe, shelf=shelf))
+    return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
+
+
+def _recipe(settings: Settings, method: str) -> MergeRecipe:
+    """Both models by a method, each keeping the same share of its delta."""
+    how: dict[str, Any] = {"dppa": {"levels": settings.levels, "amplification": settings.factors}}
+    shared = {} if method == "ties" else {"levels": (settings.rate,)}
+    models = tuple(
+        DomainModel(name, coefficient=weight, **how.get(method, shared))
+        for name, weight in settings.coefficients.items()
+    )
+    parameters = {"density": 1 - settings.rate} if method == "ties" else {}
+    return MergeRecipe(BASE, models, method, parameters, dtype="float32")
+
+
+def _weights(merger: Merger) -> Float32[ndarray, " n"]:
+    dtype, _, raw = merger.tensor(YOURS)
+    return to_float32(raw, dtype)
+
+
+def _treated(
+    mini: Mini, model: str, settings: Settings, parameters: PruningParameters, shelf: Shelf
+) -> Treated:
+    base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
+    profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
+    found = significance(profile, parameters)
+    groups = [[one for one in profile.modules if one.module.layer == n] for n in found.layers]
+    numel = np.array([one.numel for one in profile.modules], np.float64)
+    plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
+    merger = Merger(MergeRecipe(BASE, (plain,), dtype="float32"), shelf=shelf)
+    fusion, terms = _terms(merger)
+    whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
+    delta = _parts(Merger(whole, shelf=shelf))[model]
+    return Treated(
+        model,
+        profile,
+        found,
+        tuple(outliers_of(group, parameters.k_layer) for group in groups),
+        tuple(outliers_of([one], parameters.k_module) for one in profile.modules),
+        centred(found.module, numel),
+        plan_pruning(profile, settings.levels, parameters),
+        delta,
+        _partitions(delta, terms),
+        _parts(merger)[model],
+    )
+
+
+def _partitions(delta: Matrix, terms: Sequence[Term]) -> Partitions:
+    """From the borders the merge itself uses."""
+    bands = terms[0].action.bands() if terms else None
+    if bands is None:
+        return np.zeros((SIDE, SIDE), np.int64)
+    cuts = [Cut(float(t), int(c)) for t, c in zip(bands.thresholds, bands.cuts, strict=True)]
+    # `Reach` wants rising rates and counts how many levels hold an element.
+    inside = Reach(cuts[::-1], tensor_seed(YOURS)).of(np.abs(delta).ravel(), 0).astype(np.int64)
+    places: Partitions = np.where(inside > 0, len(cuts) + 1 - inside, 0).reshape(SIDE, SIDE)
+    return places
+
+
+def _terms(merger: Merger) -> tuple[Fusion, tuple[Term, ...]]:
+    layers = merger.layers(YOURS, merger.loader())
+    if layers is None:
+        raise TypeError(f"{YOURS} has no delta")
+    return layers.fusion, layers.fusion.terms
+
+
+def _parts(merger: Merger) -> dict[str, Matrix]:
+    """What each domain model adds to the matrix."""
+    fusion, terms = _terms(merger)
+    found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
+    for term in terms:
+        add_treated(merger.loader(), fusion, term, 0, found[term.model])
+    return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
+
+
+def _merged(recipe: MergeRecipe, shelf: Shelf) -> Merged:
+    merger = Merger(recipe, shelf=shelf)
+    change = _change(merger)
+    if not merger.combines:
+        return Merged(recipe.method, change, _parts(merger))
+    # A vote of one: what is left of a delta once it is trimmed.
+    alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
+    left = {one.models[0].model: _change(Merger(one, shelf=shelf)) for one in alone}
+    return Merged(recipe.method, change, left)
+
+
+def _change(merger: Merger) -> Matrix:
+    base = to_float32(merger.base.raw(YOURS), merger.base.dtype(YOURS))
+    moved: Matrix = (_weights(merger) - base).reshape(SIDE, SIDE)
+    return moved
