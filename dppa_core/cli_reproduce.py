@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, table
+from dppa_core.cli_output import emit
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -136,9 +136,8 @@ def _declared(one: Declared) -> dict[str, Any]:
 
 
 def _list(experiments: Sequence[Declared]) -> str:
-    rows = [[one.number, one.key, one.title] for one in experiments]
-    lines = table(["no", "experiment", "what"], rows).splitlines()
-    return "\n".join(lines)
+    keys = max(len(one.key) for one in experiments)
+    return "\n".join(f"{one.number:<4}{one.key:<{keys}}  {one.title}" for one in experiments)
 
 
 def _told(report: Report, out: Path) -> str:

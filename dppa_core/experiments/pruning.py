@@ -11,7 +11,7 @@ from dppa_core.experiments.scores import Draws, accuracy, against_draws, compare
 from dppa_core.experiments.setting import Setting, Treatment
 from dppa_core.experiments.steps import Steps, all_asked
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import capital, listed, percent, told, verdict
+from dppa_core.experiments.words import capital, listed, percent, pruned, told, verdict
 from dppa_core.marks import Marks
 from dppa_core.recipe import dump_recipe
 
@@ -77,9 +77,7 @@ def _table(setting: Setting, found: Pruned) -> Table:
         for rate in RATES:
             recipe, _ = alone(setting, one, Treatment("dp", rate))
             marks = [found.marks[method, rate, one.domain] for method in TITLES]
-            cells = [
-                each.cell() if len(each.marks) > 1 else accuracy(each.marks[0]) for each in marks
-            ]
+            cells = [each.cell() for each in marks]
             own = share(found.own[one.domain])
             kept = 100 * found.marks["dp", rate, one.domain].mean / own if own else None
             first = Cell(one.name), Cell(100 * rate)
@@ -92,8 +90,7 @@ def _plot(found: Pruned, domain: str) -> Chart:
     for method, title in TITLES.items():
         cells = [accuracy(found.own[domain])]
         for rate in RATES:
-            of = found.marks[method, rate, domain]
-            cells.append(of.cell() if len(of.marks) > 1 else accuracy(of.marks[0]))
+            cells.append(found.marks[method, rate, domain].cell())
         series.append(
             Series(
                 title,
@@ -122,7 +119,7 @@ def finding(found: Pruned) -> str:
     lines += _grouped(groups)
     for rate in RATES[-2:]:
         lines.append(
-            f"At {percent(rate)}, over all domains: DP minus magnitude "
+            f"At {pruned(rate)}, over all domains: DP minus magnitude "
             f"{told(_against_magnitude(found, rate))}; DP minus DARE "
             f"{told(against_draws(found.ranked('dp', rate), found.drawn('dare', rate)))}."
         )
@@ -142,7 +139,7 @@ def _grouped(groups: dict[int, list[float]]) -> list[str]:
         -1: "DP keeps less than magnitude at {}.",
     }
     return [
-        words[which].format(listed([percent(rate) for rate in rates]))
+        words[which].format(listed([pruned(rate) for rate in rates]))
         for which, rates in groups.items()
         if rates
     ]
@@ -156,7 +153,7 @@ def _noise(found: Pruned) -> str:
     draws = found.marks[widest]
     return (
         f"One draw of DARE says little: of {len(draws.marks)} draws on {widest[2]} at "
-        f"{percent(widest[1])} the worst answers {percent(min(draws.shares))}, the best "
+        f"{pruned(widest[1])} the worst answers {percent(min(draws.shares))}, the best "
         f"{percent(max(draws.shares))}."
     )
 

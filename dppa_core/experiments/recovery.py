@@ -12,7 +12,7 @@ from dppa_core.experiments.scores import accuracy, compared, mean_share, retaine
 from dppa_core.experiments.setting import Setting, Treatment
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import factors_text, listed, percent, told, verdict
+from dppa_core.experiments.words import factors_text, listed, percent, pruned, told, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -129,7 +129,7 @@ def finding(found: Recovered) -> str:
     lines = []
     groups: dict[int, list[str]] = {1: [], 0: [], -1: []}
     for rate in RATES:
-        groups[verdict(found.gain(rate))].append(percent(rate))
+        groups[verdict(found.gain(rate))].append(pruned(rate))
     if groups[1]:
         lines.append(f"Amplification adds to DP at {listed(groups[1])}.")
     if groups[-1]:
@@ -138,7 +138,7 @@ def finding(found: Recovered) -> str:
         lines.append(f"No difference from DP alone was seen at {listed(groups[0])}.")
     widest = max(RATES, key=lambda rate: abs(found.gain(rate).difference.value))
     lines.append(
-        f"The largest difference over all domains is at {percent(widest)}: "
+        f"The largest difference over all domains is at {pruned(widest)}: "
         f"{told(found.gain(widest))}."
     )
     lines.append(_claim(found))
@@ -170,7 +170,7 @@ def _lost(found: Recovered) -> str:
     lost = own - mean_share(found.at(found.before, rate))
     back = mean_share(found.at(found.after, rate)) - mean_share(found.at(found.before, rate))
     return (
-        f"At {percent(rate)} DP loses {100 * lost:.0f} points of accuracy on average, "
+        f"At {pruned(rate)} DP loses {100 * lost:.0f} points of accuracy on average, "
         f"amplification brings {100 * back:+.1f} of them back."
     )
 

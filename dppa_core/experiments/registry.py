@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.experiments.ablation import ABLATION
+from dppa_core.experiments.beyond import BEYOND
 from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.merges import MERGES
 from dppa_core.experiments.pruning import PRUNING
 from dppa_core.experiments.recovery import RECOVERY
+from dppa_core.experiments.significances import SIGNIFICANCE
 
-EXPERIMENTS: tuple[Declared, ...] = (PRUNING, RECOVERY)
+EXPERIMENTS: tuple[Declared, ...] = (PRUNING, RECOVERY, MERGES, ABLATION, SIGNIFICANCE, BEYOND)
 
 
 def chosen(names: Sequence[str]) -> tuple[Declared, ...]:

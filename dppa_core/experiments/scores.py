@@ -91,7 +91,12 @@ class Draws:
         return sum(self.shares) / len(self.marks)
 
     def cell(self) -> Cell:
-        """Their mean in per cent; the interval is of items and draws, the spread is in the note."""
+        """Their mean in per cent; the interval is of items and draws, the spread is in the note.
+
+        A single one has Wilson's interval, and no note.
+        """
+        if len(self.marks) == 1:
+            return accuracy(self.marks[0])
         half = Z95 * math.sqrt(self.variance())
         low, high = (100 * max(0.0, self.mean - half), 100 * min(1.0, self.mean + half))
         spread = f"{100 * min(self.shares):.1f}–{100 * max(self.shares):.1f}"

@@ -20,6 +20,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def pruned(rate: float) -> str:
+    """A pruning rate in per cent, as many digits as it has."""
+    return f"{100 * rate:g} %"
+
+
 def gap(found: Interval) -> str:
     """A difference of shares in points, with its interval."""
     low, high = 100 * found.low, 100 * found.high

@@ -1,0 +1,197 @@
+"""Experiment 4: what each half of DPPA does by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.asking import alone, climbed, own_marks
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.scores import accuracy, compared, retained
+from dppa_core.experiments.setting import Setting, Treatment
+from dppa_core.experiments.steps import Steps, all_asked, together
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import factors_text, listed, pruned, told, verdict
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe, dump_recipe
+
+RATES = (0.8, 0.9, 0.95)
+K_LAYER = 3.0
+"""DP's own, so that OWL-style is DP's step from layers without the one to modules."""
+Place = tuple[str, float, str]
+"""Variant, rate, domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of pruning."""
+
+    key: str
+    title: str
+    amplified: bool
+
+    def treatment(self, rate: float) -> Treatment:
+        """At a rate."""
+        parameters = (("k_layer", K_LAYER),) if self.key == "owl" else ()
+        method = {"dpa": "magnitude", "both": "dppa"}.get(self.key, self.key)
+        return Treatment(method, rate, parameters)
+
+
+VARIANTS = (
+    Variant("magnitude", "neither (magnitude)", False),
+    Variant("owl", "OWL-style", False),
+    Variant("dp", "DP alone", False),
+    Variant("dpa", "DPA alone", True),
+    Variant("both", "both (DPPA)", True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ablated:
+    """All marks of the experiment."""
+
+    own: dict[str, Marks]
+    marks: dict[Place, Marks]
+    factors: dict[Place, tuple[float, ...]]
+    recipes: dict[Place, MergeRecipe]
+
+    def at(self, variant: str, rate: float) -> dict[str, Marks]:
+        """Domain -> marks."""
+        return {domain: self.marks[variant, rate, domain] for domain in self.own}
+
+    def gain(self, one: str, other: str, rate: float) -> Comparison:
+        """Of one variant over another, all domains."""
+        return compared(self.at(one, rate), self.at(other, rate))
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Climb where there are factors, then ask test items."""
+    places = [
+        (variant, rate, one) for variant in VARIANTS for rate in RATES for one in setting.subjects
+    ]
+    climbs = yield from together(
+        {
+            (variant.key, rate, one.domain): climbed(setting, one, variant.treatment(rate))
+            for variant, rate, one in places
+            if variant.amplified
+        }
+    )
+    factors = {place: search.best.amplification for place, search in climbs.items()}
+    asked = {
+        (variant.key, rate, one.domain): alone(
+            setting, one, variant.treatment(rate), factors.get((variant.key, rate, one.domain))
+        )
+        for variant, rate, one in places
+    }
+    own = yield from own_marks(setting)
+    marks = yield from all_asked({place: question for place, (_, question) in asked.items()})
+    recipes = {place: recipe for place, (recipe, _) in asked.items()}
+    found = Ablated(own, marks, factors, recipes)
+    return Findings((_table(setting, found),), (_plot(found),), finding(found))
+
+
+def _table(setting: Setting, found: Ablated) -> Table:
+    columns = (
+        Column("variant"),
+        Column("pruned", "%"),
+        *(Column(one.name, "%") for one in setting.subjects),
+        Column("mean retention", "%"),
+        Column("factors, strongest / next band", "×"),
+        Column("against neither", "points"),
+    )
+    rows = []
+    for rate in RATES:
+        for variant in VARIANTS:
+            marks = found.at(variant.key, rate)
+            gain = found.gain(variant.key, "magnitude", rate).difference
+            against = Cell(100 * gain.value, 100 * gain.low, 100 * gain.high)
+            told_of = [
+                f"{one.name} {factors_text(found.factors[variant.key, rate, one.domain])}"
+                for one in setting.subjects
+                if variant.amplified
+            ]
+            single = len(setting.subjects) == 1
+            recipe = found.recipes[variant.key, rate, setting.subjects[0].domain]
+            rows.append(
+                Row(
+                    (
+                        Cell(variant.title),
+                        Cell(100 * rate),
+                        *(accuracy(marks[one.domain]) for one in setting.subjects),
+                        retained(marks, found.own),
+                        Cell("; ".join(told_of) or None),
+                        Cell(None) if variant.key == "magnitude" else against,
+                    ),
+                    dump_recipe(recipe) if single else None,
+                )
+            )
+    return Table("Each domain model alone, pruned and put back on the base", columns, tuple(rows))
+
+
+def _plot(found: Ablated) -> Chart:
+    series = []
+    for rate in RATES:
+        cells = [retained(found.at(variant.key, rate), found.own) for variant in VARIANTS]
+        series.append(
+            Series(
+                pruned(rate),
+                tuple(variant.title for variant in VARIANTS),
+                tuple(c.value if isinstance(c.value, float) else None for c in cells),
+                tuple(cell.low for cell in cells),
+                tuple(cell.high for cell in cells),
+            )
+        )
+    return Chart(
+        "bars",
+        "What each half of DPPA keeps",
+        Axis("variant"),
+        Axis("mean retention", "%"),
+        tuple(series),
+    )
+
+
+def finding(found: Ablated) -> str:
+    """What DP adds, what DPA adds, alone and together, and what OWL-style does."""
+    pairs = (
+        ("dp", "magnitude", "DP alone", "neither"),
+        ("dpa", "magnitude", "DPA alone", "neither"),
+        ("both", "dp", "DPA on top of DP", "DP alone"),
+        ("both", "dpa", "DP on top of DPA", "DPA alone"),
+        ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
+    )
+    lines = [_pair(found, *pair) for pair in pairs]
+    for rate in RATES:
+        kept = {v.title: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
+        known = {title: float(of) for title, of in kept.items() if isinstance(of, float)}
+        best = max(known, key=lambda title: known[title], default=None)
+        if best is not None:
+            lines.append(f"At {pruned(rate)} {best} keeps most, {known[best]:.0f} %.")
+    return " ".join(lines)
+
+
+def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
+    groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for rate in RATES:
+        groups[verdict(found.gain(one, other, rate))].append(pruned(rate))
+    if len(groups[0]) == len(RATES):
+        widest = max(RATES, key=lambda rate: abs(found.gain(one, other, rate).difference.value))
+        gain = told(found.gain(one, other, widest))
+        return f"{name} against {than}: at {pruned(widest)}, where they differ most, {gain}."
+    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+    parts = [words[which].format(listed(rates)) for which, rates in groups.items() if rates]
+    return f"{name} against {than}: {', '.join(parts)}."
+
+
+ABLATION = Declared(
+    key="ablation",
+    number="4",
+    title="The two halves by themselves",
+    question="Which of DPPA's two halves helps: densities by significance (DP), or amplified bands "
+    "(DPA)?",
+    measured="Each domain model alone, pruned at 80, 90 and 95 %, {test} test items of its "
+    "domain. Neither: magnitude at one rate for all matrices. OWL-style: densities by layer alone, "
+    f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
+    "for all matrices, two even bands with factors. Factors are climbed on {search} search items a "
+    "domain. Differences are paired by item, the domains counting equally.",
+    steps=steps,
+)

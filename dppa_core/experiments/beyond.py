@@ -1,0 +1,222 @@
+"""Experiment 6a: what DP and DPPA gain over magnitude as the rate rises beyond 80 %, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dppa_core.density import PruningParameters
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.asking import alone, climbed, own_marks
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.scores import ByDomain, compared, mean_share
+from dppa_core.experiments.setting import Setting, Treatment
+from dppa_core.experiments.steps import Steps, all_asked, together
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import gap, listed, number, percent, pruned, verdict
+from dppa_core.intervals import Interval
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile
+
+RATES = (0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+METHODS = ("magnitude", "dp", "dppa")
+STARVED = 0.1
+"""Of its even share: a matrix that is given less counts as starved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a pruning keeps before any answer is asked; means over the domains, as fractions."""
+
+    energy: float
+    """Share of the sum of d²."""
+    starved: float
+    """Share of the matrices with less than a tenth of their even share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """All that was found."""
+
+    marks: Mapping[tuple[str, float], ByDomain]
+    """(method, rate) -> marks by domain."""
+    kept: dict[tuple[str, float], Kept]
+    """Of magnitude and DP."""
+
+    def gain(self, method: str, rate: float) -> Comparison:
+        """Over magnitude, the domains counting equally."""
+        return compared(self.marks[method, rate], self.marks["magnitude", rate])
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Climb at every rate, ask test items, and look at what the plans keep."""
+    climbs = yield from together(
+        {
+            (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
+            for rate in RATES
+            for one in setting.subjects
+        }
+    )
+    yield from own_marks(setting)
+    asked = {}
+    for method in METHODS:
+        for rate in RATES:
+            for one in setting.subjects:
+                amplification = climbs[rate, one.domain].best.amplification
+                factors = amplification if method == "dppa" else None
+                asked[method, rate, one.domain] = alone(
+                    setting, one, Treatment(method, rate), factors
+                )[1]
+    answers = yield from all_asked(asked)
+    marks = {
+        (method, rate): {one.domain: answers[method, rate, one.domain] for one in setting.subjects}
+        for method in METHODS
+        for rate in RATES
+    }
+    found = Beyond(marks, plans(setting))
+    return Findings((_table(found),), (_gains(found), _reasons(found)), finding(found))
+
+
+def plans(setting: Setting) -> dict[tuple[str, float], Kept]:
+    """What magnitude and DP keep at every rate, from the profiles alone."""
+    profiles = [cached_profile(setting.base, one.model) for one in setting.subjects]
+    found = {}
+    for method, parameters in (
+        ("magnitude", PruningParameters(strength=0.0)),
+        ("dp", PruningParameters()),
+    ):
+        for rate in RATES:
+            made = [plan_pruning(profile, [rate], parameters) for profile in profiles]
+            energy = _mean([one.energy for one in made])
+            starved = [
+                _mean([module.density < STARVED * (1 - rate) for module in one.modules])
+                for one in made
+            ]
+            found[method, rate] = Kept(energy, _mean(starved))
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _table(found: Beyond) -> Table:
+    columns = (
+        Column("pruned", "%"),
+        *(Column(title, "%") for title in ("magnitude", "DP", "DPPA")),
+        Column("DP minus magnitude", "points"),
+        Column("DPPA minus magnitude", "points"),
+        Column("d² kept by magnitude", "%"),
+        Column("d² kept by DP", "%"),
+        Column("matrices DP starves", "%"),
+    )
+    rows = []
+    for rate in RATES:
+        shares = [Cell(100 * mean_share(found.marks[method, rate])) for method in METHODS]
+        gains = [_points(found.gain(method, rate).difference) for method in METHODS[1:]]
+        energies = [Cell(100 * found.kept[method, rate].energy) for method in METHODS[:2]]
+        starved = Cell(100 * found.kept["dp", rate].starved)
+        rows.append(Row((Cell(100 * rate), *shares, *gains, *energies, starved)))
+    return Table("Means over the domains, each model alone; test items", columns, tuple(rows))
+
+
+def _points(found: Interval) -> Cell:
+    return Cell(100 * found.value, 100 * found.low, 100 * found.high)
+
+
+def _gains(found: Beyond) -> Chart:
+    series = []
+    for method, title in (("dp", "DP minus magnitude"), ("dppa", "DPPA minus magnitude")):
+        cells = [_points(found.gain(method, rate).difference) for rate in RATES]
+        series.append(
+            Series(
+                title,
+                tuple(100 * rate for rate in RATES),
+                tuple(cell.value if isinstance(cell.value, float) else None for cell in cells),
+                tuple(cell.low for cell in cells),
+                tuple(cell.high for cell in cells),
+            )
+        )
+    return Chart(
+        "lines",
+        "Gain over magnitude beyond 80 %",
+        Axis("pruned", "%"),
+        Axis("gain in accuracy", "points"),
+        tuple(series),
+    )
+
+
+def _reasons(found: Beyond) -> Chart:
+    def line(title: str, values: Sequence[float]) -> Series:
+        places = tuple(100 * rate for rate in RATES)
+        return Series(title, places, tuple(100 * value for value in values))
+
+    return Chart(
+        "lines",
+        "What the plans keep, and whom DP starves",
+        Axis("pruned", "%"),
+        Axis("share", "%"),
+        (
+            line("d² kept by magnitude", [found.kept["magnitude", r].energy for r in RATES]),
+            line("d² kept by DP", [found.kept["dp", r].energy for r in RATES]),
+            line("matrices DP starves", [found.kept["dp", r].starved for r in RATES]),
+        ),
+    )
+
+
+def finding(found: Beyond) -> str:
+    """How the gain goes with the rate, and what goes along with it."""
+    lines = [_course(found, "dp", "DP"), _course(found, "dppa", "DPPA")]
+    first, last = RATES[0], min(RATES, key=lambda rate: _gain(found, "dp", rate))
+    lines.append(
+        f"Of the sum of d², DP keeps {_energies(found, first)} by magnitude at {pruned(first)}, "
+        f"and {_energies(found, last)} at {pruned(last)}, where its gain is least."
+    )
+    starved = [found.kept["dp", rate].starved for rate in (first, last)]
+    lines.append(
+        f"At {pruned(first)} it leaves {percent(starved[0])} of the matrices less than a tenth of "
+        f"their even share, at {pruned(last)} {percent(starved[1])}: the strength moves densities "
+        f"by up to ±{number(200 * PruningParameters().strength)} points, however little is left to "
+        "share out. That goes along with the loss; whether it causes it, a smaller strength at the "
+        "same rate would tell."
+    )
+    return " ".join(lines)
+
+
+def _gain(found: Beyond, method: str, rate: float) -> float:
+    return found.gain(method, rate).difference.value
+
+
+def _energies(found: Beyond, rate: float) -> str:
+    mine, other = (found.kept[method, rate].energy for method in ("dp", "magnitude"))
+    return f"{percent(mine)} against {percent(other)}"
+
+
+def _course(found: Beyond, method: str, title: str) -> str:
+    gains = {rate: found.gain(method, rate) for rate in RATES}
+    ahead = [pruned(rate) for rate, gain in gains.items() if verdict(gain) > 0]
+    behind = [pruned(rate) for rate, gain in gains.items() if verdict(gain) < 0]
+    parts = [f"is ahead of magnitude at {listed(ahead)}"] if ahead else []
+    parts += [f"is behind magnitude at {listed(behind)}"] if behind else []
+    if not parts:
+        return f"No difference between {title} and magnitude was seen at any rate from 80 % on."
+    best, worst = (f(RATES, key=lambda r: _gain(found, method, r)) for f in (max, min))
+    return (
+        f"{title} {', and '.join(parts)}; its best gain is at {pruned(best)}, "
+        f"{gap(found.gain(method, best).difference)}, its worst at {pruned(worst)}, "
+        f"{gap(found.gain(method, worst).difference)}."
+    )
+
+
+BEYOND = Declared(
+    key="beyond",
+    number="6a",
+    title="Gain against rate beyond 80 %",
+    question="Does the gain shrink as the rate rises beyond 80 %, as the paper reports without "
+    "saying why?",
+    measured="Each domain model alone at six rates, {test} test items of its domain; factors are "
+    "climbed on {search} search items. Beside the answers stands what the plans keep, before any "
+    "weight is touched: the share of the sum of d², and how many matrices DP leaves less than a "
+    "tenth of the even share 1 − rate.",
+    steps=steps,
+)

@@ -1,0 +1,197 @@
+"""Experiment 3: several domain models in one, by DPPA, DARE, TIES and task arithmetic.
+
+Each with one coefficient for all, chosen on search items, and with AdaMerging's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
+from dppa_core.errors import InvalidRecipe
+from dppa_core.experiments.asking import (
+    BANDS,
+    Best,
+    best_coefficient,
+    climbed,
+    exam,
+    own_marks,
+)
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.merges_text import Merge, Merged, findings
+from dppa_core.experiments.questions import Tuning
+from dppa_core.experiments.scores import Draws
+from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
+from dppa_core.experiments.steps import Steps, all_asked, together
+from dppa_core.experiments.values import Findings
+from dppa_core.marks import Marks
+from dppa_core.partition import even_levels
+from dppa_core.recipe import MergeRecipe
+
+RATES = (0.8, 0.9)
+METHODS = ("dppa", "dare", "ties", "task_arithmetic")
+DRAWS = 3
+STEPS, EVERY, LR, BATCH, PROMPTS = 30, 10, 0.02, 8, 100
+"""Of AdaMerging: few long steps instead of the paper's 500 of 0.001, a minute instead of ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One merge that is to be made."""
+
+    subjects: tuple[Subject, ...]
+    method: str
+    rate: float
+    """0 where nothing is pruned."""
+    factors: tuple[tuple[float, ...], ...] = ()
+    """Of each model, from its climb; empty but for DPPA."""
+
+    @property
+    def draws(self) -> int:
+        """Seeds that are tested."""
+        return DRAWS if self.method == "dare" else 1
+
+    def recipe(self, setting: Setting, coefficient: float, seed: int = 0) -> MergeRecipe:
+        """With one coefficient for all; of TIES, whose equal ones cancel, its scale."""
+        if self.method == "ties":
+            parameters = (("density", round(1 - self.rate, 9)), ("scale", coefficient))
+            return merged(setting, self.subjects, Treatment("ties", 0.0, parameters))
+        treatment = Treatment(self.method, self.rate, seed=seed)
+        levels = [even_levels(self.rate, BANDS)] * len(self.subjects) if self.factors else None
+        return merged(
+            setting,
+            self.subjects,
+            treatment,
+            coefficients=coefficient,
+            levels=levels,
+            factors=self.factors or None,
+        )
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Find factors, then coefficients, then AdaMerging's, then ask test items."""
+    subjects = setting.subjects
+    groups = [subjects[:2]] + ([subjects] if len(subjects) > 2 else [])
+    climbs = yield from together(
+        {
+            (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
+            for rate in RATES
+            for one in subjects
+        }
+    )
+    found = {place: search.best.amplification for place, search in climbs.items()}
+    plans = [plan for group in groups for plan in _plans(group, found)]
+    own = yield from own_marks(setting, "search")
+    best = yield from together(
+        {
+            plan: best_coefficient(
+                setting,
+                [one.domain for one in plan.subjects],
+                partial(plan.recipe, setting),
+                own,
+            )
+            for plan in plans
+        }
+    )
+    plain = yield from together({plan: _tested(setting, plan, best[plan]) for plan in plans})
+    able = [plan for plan in plans if not _refusal(setting, plan)]
+    tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in able})
+    of_own = yield from own_marks(setting)
+    missing = dict.fromkeys(why for plan in plans if (why := _refusal(setting, plan)))
+    return findings(Merged(of_own, (*plain.values(), *tuned.values())), tuple(missing))
+
+
+def _plans(
+    group: tuple[Subject, ...], factors: dict[tuple[float, str], tuple[float, ...]]
+) -> list[Plan]:
+    plans = []
+    for rate in RATES:
+        of = tuple(factors[rate, one.domain] for one in group)
+        plans.append(Plan(group, "dppa", rate, of))
+        plans += [Plan(group, method, rate) for method in ("dare", "ties")]
+    return [*plans, Plan(group, "task_arithmetic", 0.0)]
+
+
+def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+    """The test items, with the chosen coefficient; of random methods several draws."""
+    domains = [one.domain for one in plan.subjects]
+    recipes = [plan.recipe(setting, best.coefficient, seed) for seed in range(plan.draws)]
+    marks = yield from all_asked(
+        {
+            (domain, seed): exam(setting, recipe, domain)
+            for seed, recipe in enumerate(recipes)
+            for domain in domains
+        }
+    )
+    told = f"{best.coefficient:g}" + (", the grid's end" if best.at_end else "")
+    return Merge(plan.method, plan.rate, False, told, recipes[0], _by_domain(domains, marks))
+
+
+def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> dict[str, Draws]:
+    return {
+        domain: Draws(tuple(one for (of, _), one in marks.items() if of == domain))
+        for domain in domains
+    }
+
+
+def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
+    """The test items, with AdaMerging's coefficients; the first draw of random methods."""
+    domains = tuple(one.domain for one in plan.subjects)
+    question = Tuning(plan.recipe(setting, best.coefficient), domains, _settings(setting, best))
+    answers = yield [question]
+    found = answers[question]
+    marks = yield from all_asked(
+        {(domain, 0): exam(setting, found.recipe, domain) for domain in domains}
+    )
+    told = f"AdaMerging, step {found.step} of {found.steps}"
+    told += ", a collapse was seen" if found.collapsed else ""
+    return Merge(plan.method, plan.rate, True, told, found.recipe, _by_domain(domains, marks))
+
+
+def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
+    return AdaMergeSettings(
+        per="layer",
+        start=best.coefficient,
+        lr=LR,
+        steps=STEPS,
+        every=EVERY,
+        batch=BATCH,
+        prompts=PROMPTS,
+        held_out=setting.search,
+    )
+
+
+def _refusal(setting: Setting, plan: Plan) -> str:
+    """Why AdaMerging has no coefficients for a merge; empty where it has."""
+    if any(one.domain.startswith(HARNESS) for one in plan.subjects):
+        return "AdaMerging: no unlabelled prompts are known for tasks of lm-evaluation-harness"
+    try:
+        check_additive(plan.recipe(setting, 1.0))
+    except InvalidRecipe as error:
+        return str(error)
+    return ""
+
+
+def _wants(setting: Setting) -> str:
+    return "" if len(setting.subjects) > 1 else "a merge needs at least two domain models"
+
+
+MERGES = Declared(
+    key="merges",
+    number="3",
+    title="Two and three domains in one model",
+    question="Is DPPA's merge better than those of DARE, TIES and task arithmetic, and does "
+    "AdaMerging make them better?",
+    measured="The first two domain models and all of them are merged at 80 % and 90 % pruning "
+    "(task arithmetic: whole deltas) and asked {test} test items of each domain. DPPA's factors "
+    "come from the climb of each model alone. Without AdaMerging there is one coefficient for all "
+    "models, for TIES its scale: of 0.5, 0.6, 0.7, 0.85, 1, 1.2 and 1.4 the one that retains most "
+    f"of {{search}} search items a domain. With AdaMerging every layer and model has its own: from "
+    f"there {STEPS} steps of {LR:g} by the entropy of {PROMPTS} unlabelled prompts a domain, the "
+    "best of the checkpoints by the search items, the start included. DARE is drawn "
+    f"{DRAWS} times, with AdaMerging once. Retention is the geometric mean over the domains.",
+    steps=steps,
+    wants=_wants,
+)

@@ -1,0 +1,242 @@
+"""Experiment 3 as tables, plots and a paragraph. Knows marks, asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.scores import Draws, against_draws, compared, retained
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import gap, listed, pruned, told, verdict
+from dppa_core.intervals import Interval
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe, dump_recipe
+
+TITLES = {
+    "dppa": "DPPA",
+    "dare": "DARE",
+    "ties": "TIES",
+    "task_arithmetic": "task arithmetic",
+}
+REFERENCE = "dppa"
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One merge, asked all its domains."""
+
+    method: str
+    rate: float
+    """0 where nothing is pruned."""
+    tuned: bool
+    """Whether its coefficients are AdaMerging's."""
+    coefficients: str
+    """How they came about, in a few words."""
+    recipe: MergeRecipe
+    draws: Mapping[str, Draws]
+    """Domain -> draws; one where nothing is drawn."""
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        return TITLES[self.method] + (", AdaMerging" if self.tuned else "")
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """What it is made of."""
+        return tuple(self.draws)
+
+    @property
+    def first(self) -> dict[str, Marks]:
+        """Of the first draw."""
+        return {domain: draws.marks[0] for domain, draws in self.draws.items()}
+
+    @property
+    def drawn(self) -> int:
+        """How often."""
+        return max(len(draws.marks) for draws in self.draws.values())
+
+    def against(self, other: Merge) -> Comparison | Interval:
+        """How much better it answers than another merge of the same models."""
+        if other.drawn > 1 and self.drawn == 1:
+            return against_draws(self.first, other.draws)
+        return compared(self.first, other.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """All merges of the experiment."""
+
+    own: Mapping[str, Marks]
+    """Of each domain model on its own domain."""
+    merges: tuple[Merge, ...]
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """The sets of domains that were merged."""
+        return list(dict.fromkeys(one.domains for one in self.merges))
+
+    def rates(self) -> list[float]:
+        """Those that anything was pruned at."""
+        return sorted({one.rate for one in self.merges if one.rate})
+
+    def of(self, group: tuple[str, ...], method: str, rate: float, tuned: bool) -> Merge | None:
+        """One of them; whole deltas stand beside every rate."""
+        for one in self.merges:
+            same = one.domains == group and one.method == method and one.tuned == tuned
+            if same and one.rate in (rate, 0.0):
+                return one
+        return None
+
+    def kept(self, one: Merge) -> Cell:
+        """Mean retention in per cent; of several draws the mean of theirs."""
+        cells = [
+            retained(
+                {domain: draws.marks[place] for domain, draws in one.draws.items()},
+                {domain: self.own[domain] for domain in one.domains},
+            )
+            for place in range(one.drawn)
+        ]
+        if len(cells) == 1 or any(not isinstance(cell.value, float) for cell in cells):
+            return cells[0]
+        values = [float(cell.value) for cell in cells]  # type: ignore[arg-type]
+        spread = f"{len(values)} draws: {min(values):.1f}–{max(values):.1f}"
+        return Cell(sum(values) / len(values), n=cells[0].n, note=spread)
+
+
+def findings(found: Merged, missing: tuple[str, ...]) -> Findings:
+    """Tables and plots by the set of domains, and what was seen."""
+    groups = found.groups()
+    return Findings(
+        tuple(_table(found, group) for group in groups),
+        tuple(_plot(found, group) for group in groups),
+        finding(found),
+        missing,
+    )
+
+
+def _named(group: tuple[str, ...]) -> str:
+    return " + ".join(domain.rpartition(":")[2] for domain in group)
+
+
+def _table(found: Merged, group: tuple[str, ...]) -> Table:
+    columns = (
+        Column("merge"),
+        Column("pruned", "%"),
+        Column("coefficient", "×"),
+        *(Column(domain.rpartition(":")[2], "%") for domain in group),
+        Column("mean retention", "%"),
+        Column("against DPPA, not tuned", "points"),
+    )
+    rows = []
+    for one in sorted(found.merges, key=lambda one: one.rate):
+        if one.domains != group:
+            continue
+        scores = [of.cell() for of in one.draws.values()]
+        reference = found.of(group, REFERENCE, one.rate, False) if one.rate else None
+        rows.append(
+            Row(
+                (
+                    Cell(one.name),
+                    Cell(100 * one.rate),
+                    Cell(one.coefficients),
+                    *scores,
+                    found.kept(one),
+                    _gap(reference, one),
+                ),
+                dump_recipe(one.recipe),
+            )
+        )
+    return Table(f"{_named(group)}, test items", columns, tuple(rows))
+
+
+def _gap(reference: Merge | None, one: Merge) -> Cell:
+    """How much better it is than DPPA at the same rate."""
+    if reference is None or reference is one:
+        return Cell(None)
+    against = reference.against(one)
+    interval = against.difference if isinstance(against, Comparison) else against
+    return Cell(-100 * interval.value, -100 * interval.high, -100 * interval.low)
+
+
+def _plot(found: Merged, group: tuple[str, ...]) -> Chart:
+    series = []
+    for rate in found.rates():
+        for tuned in (False, True):
+            places = [
+                (title, one)
+                for method, title in TITLES.items()
+                if (one := found.of(group, method, rate, tuned)) is not None
+            ]
+            cells = [found.kept(one) for _, one in places]
+            series.append(
+                Series(
+                    f"{pruned(rate)}{', AdaMerging' if tuned else ''}",
+                    tuple(title for title, _ in places),
+                    tuple(c.value if isinstance(c.value, float) else None for c in cells),
+                    tuple(cell.low for cell in cells),
+                    tuple(cell.high for cell in cells),
+                )
+            )
+    return Chart(
+        "bars",
+        f"{_named(group)} in one model",
+        Axis("method"),
+        Axis("mean retention", "%"),
+        tuple(series),
+    )
+
+
+def finding(found: Merged) -> str:
+    """DPPA against each method, AdaMerging against none, and who keeps most."""
+    lines = []
+    for group in found.groups():
+        for rate in found.rates():
+            lines.append(_rank(found, group, rate))
+            lines.append(_versus(found, group, rate))
+    lines.append(_adamerging(found))
+    return " ".join(line for line in lines if line)
+
+
+def _rank(found: Merged, group: tuple[str, ...], rate: float) -> str:
+    kept = {}
+    for method, title in TITLES.items():
+        one = found.of(group, method, rate, False)
+        if one is not None and isinstance(found.kept(one).value, float):
+            kept[title] = found.kept(one).value
+    order = sorted(kept, key=lambda title: -float(kept[title] or 0))
+    said = ", ".join(f"{title} {kept[title]:.0f} %" for title in order)
+    return f"{_named(group)} at {pruned(rate)}, mean retention with one coefficient: {said}."
+
+
+def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
+    reference = found.of(group, REFERENCE, rate, False)
+    words = {1: "DPPA is better than {}.", -1: "DPPA is worse than {}.", 0: "Not told apart: {}."}
+    groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for method, title in TITLES.items():
+        other = found.of(group, method, rate, False)
+        if reference is None or other is None or method == REFERENCE:
+            continue
+        against = reference.against(other)
+        interval = against.difference if isinstance(against, Comparison) else against
+        groups[verdict(against)].append(f"{title}, {gap(interval)}")
+    return " ".join(words[which].format(listed(names)) for which, names in groups.items() if names)
+
+
+def _adamerging(found: Merged) -> str:
+    gains = []
+    for one in found.merges:
+        if one.tuned:
+            before = found.of(one.domains, one.method, one.rate, False)
+            if before is not None:
+                gains.append((one, compared(one.first, before.first)))
+    if not gains:
+        return ""
+    better = [one for one, gain in gains if verdict(gain) > 0]
+    worse = [one for one, gain in gains if verdict(gain) < 0]
+    most, gain = max(gains, key=lambda pair: abs(pair[1].difference.value))
+    return (
+        f"AdaMerging made {len(better)} of {len(gains)} merges better and {len(worse)} worse, in "
+        f"the others no difference was seen. Its largest effect: {_named(most.domains)} by "
+        f"{TITLES[most.method]}{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
+    )

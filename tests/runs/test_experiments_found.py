@@ -1,0 +1,196 @@
+"""What the experiments make of answers: figures and sentences, by hand-made marks."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dppa_core.experiments.ablation import ABLATION
+from dppa_core.experiments.beyond import BEYOND
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.merges import MERGES
+from dppa_core.experiments.pruning import PRUNING
+from dppa_core.experiments.questions import Exam, Question, Tuned, Tuning
+from dppa_core.experiments.recovery import RECOVERY
+from dppa_core.experiments.setting import Setting, embedded
+from dppa_core.experiments.significances import SIGNIFICANCE
+from dppa_core.experiments.text import page, pictures_of
+from dppa_core.experiments.values import Experiment, Findings, Report, report_json, report_of
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe, parse_recipe
+
+N = 100
+SETTING = replace(embedded(), test=N, search=8)
+LAW = replace(SETTING, subjects=SETTING.subjects[2:])
+"""One model is a third of the work."""
+Shares = Callable[[MergeRecipe, str, str], float]
+"""Recipe, domain, split -> share of right answers."""
+
+
+def marks(share: float, n: int) -> Marks:
+    """The first so many are right: fewer are a part of more."""
+    right = round(share * n)
+    return Marks(tuple(place < right for place in range(n)), (1.0,) * n, (2,) * n)
+
+
+def answer(question: Question[Any], shares: Shares) -> Any:
+    if isinstance(question, Tuning):
+        return Tuned(question.recipe, 10, 30, False)
+    assert isinstance(question, Exam)
+    n = SETTING.search if question.split == "search" else N
+    if isinstance(question.target, str):
+        return marks(1.0 if question.split == "search" else 0.9, n)
+    return marks(shares(question.target, question.domain, question.split), n)
+
+
+def found(declared: Declared, shares: Shares, setting: Setting = SETTING) -> Findings:
+    """Run an experiment with such answers, and show that its values survive the file."""
+    steps = declared.steps(setting)
+    try:
+        questions = next(steps)
+        while True:
+            questions = steps.send({one: answer(one, shares) for one in questions})
+    except StopIteration as end:
+        result: Findings = end.value
+    texts = ("key", "1", "title", "question", declared.measured_on(setting))
+    report = Report("dppa", "here", {}, setting.to_json(), (Experiment(*texts, result),))
+    text = json.dumps(report_json(report), allow_nan=False)
+    assert report_json(report_of(json.loads(text))) == json.loads(text)
+    assert result.finding in page(report) and pictures_of(report)
+    for table in result.tables:
+        assert {len(row.cells) for row in table.rows} == {len(table.columns)}
+        for row in table.rows:
+            assert row.recipe is None or parse_recipe(row.recipe)
+    return result
+
+
+def values(findings: Findings, *first: Any, table: int = 0) -> list[Any]:
+    """The cells of the row that begins so."""
+    rows = findings.tables[table].rows
+    (row,) = [row for row in rows if tuple(c.value for c in row.cells[: len(first)]) == first]
+    return [cell.value for cell in row.cells[len(first) :]]
+
+
+def method(recipe: MergeRecipe) -> str:
+    """As the experiments call it."""
+    amplified = any(len(model.levels) > 1 for model in recipe.models)
+    return "dp" if recipe.method == "dppa" and not amplified else recipe.method
+
+
+def rate(recipe: MergeRecipe) -> float:
+    return recipe.models[0].levels[-1]
+
+
+def test_pruning_tells_where_dp_is_ahead_and_where_behind() -> None:
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        if rate(recipe) == 0.9 and method(recipe) == "dare":
+            return (0.2, 0.4, 0.6)[recipe.seed]
+        ahead = {(0.9, "dp"): 0.8, (0.9, "magnitude"): 0.6, (0.95, "dp"): 0.2}
+        return ahead.get((rate(recipe), method(recipe)), 0.5)
+
+    result = found(PRUNING, shares)
+    assert values(result, "law", 90.0) == [
+        pytest.approx(60), pytest.approx(80), pytest.approx(40), pytest.approx(100 * 8 / 9)
+    ]  # fmt: skip
+    for sentence in (
+        "DP keeps more than magnitude at 90 %.",
+        "No difference between DP and magnitude was seen at 10 %, 50 % and 80 %.",
+        "DP keeps less than magnitude at 95 %.",
+        "the worst answers 20 %, the best 60 %",
+        "the deltas are large in math, finance and law.",
+    ):
+        assert sentence in result.finding
+    cells = [cell.note for row in result.tables[0].rows for cell in row.cells]
+    assert "3 draws: 20.0–60.0" in cells
+
+
+def test_recovery_climbs_on_search_items_and_is_told_on_test_items() -> None:
+    """The climb stops at 1.1 for the strongest band, and at 1 for the next one."""
+    climbing = {(1.0, 0.0): 2, (1.1, 0.0): 4, (1.2, 0.0): 4, (1.1, 1.0): 6, (1.1, 1.1): 6}
+
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        if split == "search":
+            return climbing[recipe.models[0].amplification] / 8
+        return 0.5 if method(recipe) == "dp" else 0.75 if rate(recipe) > 0.9 else 0.5
+
+    result = found(RECOVERY, shares, LAW)
+    assert values(result, "law", 95.0)[2:4] == ["1.1 / 1", pytest.approx(25)]
+    assert "Amplification adds to DP at 95 %." in result.finding
+    assert "No difference from DP alone was seen at 10 %, 50 %, 80 % and 90 %." in result.finding
+    assert "not reached by law" in result.finding
+    assert "DP loses 40 points of accuracy on average, amplification brings +25.0" in result.finding
+
+
+def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        tuned = isinstance(recipe.models[0].coefficient, dict)
+        if split == "search":  # 0.85 is the best of all coefficients
+            size = recipe.parameters.get("scale", recipe.models[0].coefficient)
+            return 1.0 if tuned or size == 0.85 or len(recipe.models) == 1 else 0.5
+        return {"dppa": 0.6, "dare": 0.3, "ties": 0.6, "task_arithmetic": 0.85}[recipe.method]
+
+    result = found(MERGES, shares)
+    assert len(result.tables) == len(result.plots) == 2
+    assert values(result, "DARE", 80.0)[0] == "0.85"
+    gap = values(result, "task arithmetic", 0.0)
+    assert gap[:3] == ["0.85", pytest.approx(85), pytest.approx(85)]
+    assert len(result.missing) == 1 and "ties" in result.missing[0]
+    for sentence in (
+        "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
+        "DPPA is better than DARE, +30.0 points",
+        "DPPA is worse than task arithmetic, -25.0 points",
+        "Not told apart: TIES",
+        "AdaMerging made 0 of 10 merges better and 0 worse",
+    ):
+        assert sentence in result.finding
+
+
+def test_a_merge_needs_two_models() -> None:
+    one = replace(SETTING, subjects=SETTING.subjects[:1])
+    assert MERGES.wants(one) and not MERGES.wants(SETTING)
+
+
+def test_the_ablation_tells_each_half_by_itself() -> None:
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        dynamic, amplified = recipe.method == "dppa", len(recipe.models[0].levels) > 1
+        return 0.5 + 0.2 * amplified - 0.1 * dynamic if split == "test" else 0.5
+
+    result = found(ABLATION, shares, LAW)
+    assert values(result, "DPA alone", 90.0)[0] == pytest.approx(70)
+    assert values(result, "OWL-style", 90.0)[0] == pytest.approx(50)
+    for sentence in (
+        "DP alone against neither: worse at 80 %, 90 % and 95 %.",
+        "DPA alone against neither: better at 80 %, 90 % and 95 %.",
+        "DPA on top of DP against DP alone: better at",
+        "At 95 % DPA alone keeps most, 78 %.",
+    ):
+        assert sentence in result.finding
+
+
+def test_significances_are_told_apart_from_magnitude() -> None:
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        return {"magnitude": 0.6, "fisher": 0.6, "activation": 0.8, "random": 0.1}[
+            recipe.significance
+        ]
+
+    result = found(SIGNIFICANCE, shares)
+    assert values(result, "activation", 80.0)[-1] == pytest.approx(20)
+    assert "fisher and magnitude are not told apart at 80 % and 90 %" in result.finding
+    assert "activation ranks better than magnitude at 80 % and 90 %" in result.finding
+    assert "10 % of the answers are right at 80 %; by magnitude 60 %, +50.0" in result.finding
+
+
+def test_beyond_80_the_gain_stands_beside_what_the_plans_keep() -> None:
+    def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
+        return 0.3 if method(recipe) == "dp" and rate(recipe) > 0.9 else 0.5
+
+    result = found(BEYOND, shares, LAW)
+    row = values(result, 99.0)
+    assert row[3] == pytest.approx(-20)
+    even, dynamic, starved = row[-3:]
+    assert 0 < dynamic < 100 and 0 < even < 100
+    assert starved > values(result, 80.0)[-1] == 0, "0.08 leaves every matrix its share at 80 %"
+    assert "DP is behind magnitude at 95 %, 97.5 % and 99 %" in result.finding
+    assert "No difference between DPPA and magnitude was seen" in result.finding
