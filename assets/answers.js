@@ -131,8 +131,10 @@
       say(name, secret || answer.label);
       say(recipe, answer.recipe && !secret ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
       put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
+      const running = !["done", "stopped", "failed"].includes(answer.state);
       const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
       write(secret ? { ...answer, ends: [] } : answer, plain);
+      text.hidden = !plain && !running;
       const coloured = text.dataset.coloured === "true";
       text.tabIndex = coloured ? 0 : -1;
       if (coloured) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them`); }
@@ -141,8 +143,8 @@
       stats.hidden = Boolean(secret) || !answer.tokens;
       say(fast, speed(answer));
       say(surprise, `loss ${three(+answer.loss.toFixed(6))}${THIN}nats/token`);
-      const running = !["done", "stopped", "failed"].includes(answer.state);
-      say(note, answer.note || STATES[secret && running ? "writing" : answer.state] || "");
+      const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
+      say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
       if (!secret && answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
     }
     return { fill };

@@ -2,18 +2,29 @@
 // else is typed, nothing changes; on Enter or when the box is left, it falls back to what counts.
 (() => {
   "use strict";
+  const dppa = window.dppa;
+  const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // between their steps is nothing
   const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
   const fits = (box) => {
     const text = box.value.trim(), value = +text;
-    return text !== "" && value >= +box.min && value <= +box.max;
+    const whole = !box.closest(STEPS) || Number.isInteger((value - box.min) / box.step);
+    return text !== "" && value >= +box.min && value <= +box.max && whole;
   };
+  // The nearest number the slider allows.
+  function nearest({ min, max, step }, value, steps) {
+    const within = Math.min(Math.max(value, +min), +max);
+    return steps ? +min + Math.round((within - min) / step) * step : within;
+  }
   function settle(event) {
     const box = boxOf(event);
     if (!box || fits(box)) return;
-    const slider = box.closest(".block").querySelector("input[type=range]");
-    const typed = box.value.trim();
-    box.value = typed === "" ? slider.value : Math.min(Math.max(+typed, +box.min), +box.max);
+    const block = box.closest(".block"), typed = box.value.trim(), steps = Boolean(box.closest(STEPS));
+    box.value = typed === "" ? block.querySelector("input[type=range]").value : nearest(box, +typed, steps);
     box.dispatchEvent(new Event("input", { bubbles: true }));
+    if (typed === "") return;
+    const label = block.querySelector('[data-testid="block-info"]')?.textContent.trim() ?? "This box";
+    const by = steps && +box.step > 1 ? `, in steps of ${box.step}` : "";
+    dppa.noteAt(block, `${label}: ${box.min} to ${box.max}${by}. ${typed} became ${box.value}.`);
   }
   // Before anybody else hears of it, Gradio and the store included.
   window.addEventListener("input", (event) => {

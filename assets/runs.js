@@ -9,7 +9,10 @@
     ["compare", "compare-run", "compare-stop"],
     ["attribution", "attribution-run", "attribution-stop"],
   ];
+  const QUIET_MS = 150; // Gradio tells the end of what was stopped twice, and is ready after the second time
+  const PATIENCE_MS = 3000; // of what ended by itself as Stop was pressed, it tells nothing
   const ending = new Set(), again = new Set(), goesOn = new Set(); // parts
+  const quiet = {}; // part -> timer
   const busy = (part) => (dppa.activity[part] ?? "idle") !== "idle";
   function hold(event) {
     event.stopImmediatePropagation();
@@ -26,16 +29,32 @@
     dppa.stops(part);
     dppa.busy(part, "idle");
   }
-  dppa.stops = (part) => { again.delete(part); if (busy(part)) ending.add(part); };
-  // A run failed, or has been stopped for good.
+  dppa.stops = (part) => {
+    again.delete(part);
+    if (!busy(part)) return;
+    ending.add(part);
+    restIn(part, PATIENCE_MS);
+  };
+  // A run failed, or has been stopped for good; a press that waits here counts once nothing follows.
   dppa.ended = (part) => {
+    dppa.failed(part);
+    if (again.has(part)) { restIn(part, QUIET_MS); return; }
+    rest(part);
+    if (busy(part)) dppa.busy(part, "idle");
+  };
+  function restIn(part, ms) {
+    clearTimeout(quiet[part]);
+    quiet[part] = setTimeout(rest, ms, part);
+  }
+  function rest(part) {
+    clearTimeout(quiet[part]);
     ending.delete(part);
     goesOn.delete(part);
-    if (busy(part)) dppa.busy(part, "idle");
     if (!again.delete(part)) return;
+    dppa.busy(part, "idle");
     const [, run] = RUNS.find(([name]) => name === part);
     document.getElementById(run)?.click();
-  };
+  }
 
   // A Stop that came too early for Gradio stops nothing: that run ends by itself.
   dppa.paint(() => {

@@ -3,27 +3,33 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, say, put, px, three, percent, amounts } = dppa.shapes;
+  const { html, svg, say, put, px, three, percent, level, amounts } = dppa.shapes;
   const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
   const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
   const named = (ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, "");
   const plain = (value) => (typeof value === "number" ? three(value) : String(value));
-  const settings = (values) => Object.entries(values).map(([name, value]) => `${name} ${plain(value)}`).join(", ");
+  const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
+  const settings = (values) => Object.entries(values).map(([name, value]) => `${name} ${said(name, value)}`).join(", ");
   const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
   const isClimb = (value) => value.way === "climb";
   const goalOf = (trial) => trial.goals[0];
   const whole = (value) => value.trials.filter((trial) => trial.state === "complete");
   const bestOf = (value) => whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
+  const SAME = 1e-9; // scores are shares of a few questions: ties are common
+  const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one) - goalOf(best)) < SAME);
 
   // --- words ----------------------------------------------------------------------------------
   function title(value) {
+    const first = value.state === "done" ? "Best" : "Best so far";
     if (isClimb(value)) {
       const best = value.trials.reduce((a, b) => (a && a.score >= b.score ? a : b), null);
-      return best ? `Best so far: ${named(best.model)} keeps ${percent(best.score)} at × ${best.factors.map(plain).join(" / ")}` : "";
+      return best ? `${first}: ${named(best.model)} keeps ${percent(best.score)} at × ${best.factors.map(plain).join(" / ")}` : "";
     }
     const best = bestOf(value);
-    if (best) return `Best so far: ${percent(goalOf(best))} kept at ${settings(best.values)}`;
-    return value.trials.length ? "No setting was scored to the end yet" : "";
+    if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
+    const others = equals(value, best).length - 1;
+    const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
+    return `${first}: ${percent(goalOf(best))} kept at ${settings(best.values)}${ties}`;
   }
   const HOW = {
     climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
@@ -31,7 +37,7 @@
     optuna: "One mark per trial: what is kept of the domain models' scores (geometric mean). Hollow: given up after a domain. A click, or Enter, takes one over.",
     front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
       + "Hollow: given up after a domain. A click, or Enter, takes one over.",
-    grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A click, or Enter, takes a cell over.",
+    grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
   };
   const kindOf = (value) => (value.way === "optuna" && value.goals?.length > 1 ? "front" : value.way);
   function told(trial) {
@@ -131,17 +137,21 @@
     put(root, "height", height);
     svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: 12, class: "axis middle" }, root, across.name);
     svg("text", { x: 0, y: top - 6, class: "axis" }, root, down.name);
-    across.values.forEach((v, i) => svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, plain(v)));
-    down.values.forEach((v, i) => svg("text", { x: LEFT - 8, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, plain(v)));
+    across.values.forEach((v, i) => svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, said(across.name, v)));
+    down.values.forEach((v, i) => svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, said(down.name, v)));
     const scores = whole(value).map(goalOf), low = Math.min(...scores), high = Math.max(...scores);
-    const best = bestOf(value)?.number;
+    const top1 = bestOf(value), best = new Set(top1 ? equals(value, top1).map(({ number }) => number) : []);
     for (const trial of value.trials) {
       const i = down.values.indexOf(trial.values[down.name]), j = across.values.indexOf(trial.values[across.name]);
       const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
       const g = svg("g", {
-        class: `trial${trial.number === best ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(trial),
+        class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(trial),
       }, root);
       svg("rect", { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: done ? amounts.colour(share) : "var(--d-sunk)" }, g);
+      if (best.has(trial.number)) {
+        const x = LEFT + step * (j + 1) - 1, y = top + row * i + 1;
+        svg("path", { class: "corner", d: `M${px(x - 11)} ${px(y)}H${px(x)}V${px(y + 11)}Z` }, g);
+      }
       svg("text", { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share) : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
       svg("title", {}, g, told(trial));
       pick(g, trial);
@@ -166,13 +176,20 @@
     document.addEventListener("click", (event) => { cancelled ||= Boolean(event.target.closest?.("#search-stop")); }, true);
     const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
     const saves = dppa.saveable(box, "search", rows, () => root);
-    let value = null, drawn = "", cancelled = false;
+    let value = null, drawn = "", cancelled = false, taken = "";
 
     function over(state, what) {
       if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
+      taken = dppa.stateText(state);
       dppa.goTo(state);
       say(sentence, `Taken over: ${what}. Undo brings back what was there.`);
     }
+    // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
+    dppa.onSettled(() => {
+      if (!taken || dppa.stateText(dppa.history().state) === taken) return;
+      taken = "";
+      say(sentence, "");
+    });
     const pick = (g, trial) => {
       const go = () => over(trial.take, settings(trial.values));
       g.addEventListener("click", go);
@@ -210,7 +227,7 @@
         rows: value.trials.map((t) => [t.number + 1, ...names.map((n) => t.values[n] ?? null), t.state, t.goals[0] ?? null, ...domains.map((d) => t.retentions[d] ?? null), t.density]),
       };
     }
-    function finished() {
+    function finished(value) {
       if (value.state === "stopped" && value.trials.length) return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
       if (value.state !== "done") return "";
       if (!isClimb(value)) return `${value.trials.length} settings tried. Score what you take over: the test asks other questions.`;
@@ -221,13 +238,16 @@
       // Cancel may overtake the first word of a run: nobody waits for it any more.
       if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
       // What was tried before Cancel stays: to the words of a run that is a result.
-      if (!next || !Array.isArray(next.trials) || !runs.take({ ...next, result: next.result ?? next.trials[0] })) return;
+      if (!next || !Array.isArray(next.trials)) return;
+      const told = finished(next);
+      if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;
       value = next;
       if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
       put(host, "data-trials", value.trials.length);
       box.hidden = saves.hidden = value.trials.length === 0;
       take.hidden = !bestState();
-      say(sentence, finished());
+      taken = "";
+      say(sentence, "");
     }
     watch(accept);
     accept(get());

@@ -8,7 +8,7 @@
     idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
     measuring: "measuring …", counting: "counting …", exporting: "exporting …",
   };
-  const STOPS = { stop: "chat", "score-stop": "score" };
+  const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", "score-run": "score" };
   const TICK_MS = 1000;
   const short = (recipe) => recipe.slice(0, 6);
   const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
@@ -100,14 +100,15 @@
       before = what;
     });
   });
-  // --- Stop is there to be pressed while something runs, and muted while nothing does. Only its look
-  // changes: a click that comes the moment an answer begins is never lost.
-  dppa.paint(() => {
-    for (const [id, part] of Object.entries(STOPS)) {
+  // --- Stop is there to be pressed while something runs, and muted while nothing does; what starts it the
+  // other way round. Only their look changes: a click that comes the moment an answer begins is never lost.
+  function mute(ids, when) {
+    for (const [id, part] of Object.entries(ids)) {
       const button = document.getElementById(id);
-      if (button) put(button, "aria-disabled", dppa.activity[part] === "idle");
+      if (button) put(button, "aria-disabled", (dppa.activity[part] === "idle") === when);
     }
-  });
+  }
+  dppa.paint(() => { mute(STOPS, true); mute(STARTS, false); });
 
   // --- the queue: Gradio writes "queue: 1/2" into an unseen element while an event waits --------
   const SETTLED_MS = 400; // whoever is alone waits for a moment too, and is not told of a queue

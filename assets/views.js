@@ -23,13 +23,15 @@
     const line = html("p", { class: "standing", role: "status" }, host);
     const over = new Set(); // runs that have ended
     let value = { state: "idle" }, any = false;
-    function words(stale) {
+    function words(measured, stale) {
       if (dppa.activity[name] === "waiting" && value.state !== "running") return dppa.waits();
       if (value.state === "running") return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
       if (value.state === "failed") return value.note;
+      if (value.state === "stopped" && value.told) return value.told;
       if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
       if (stale) return `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
-      return value.state === "idle" ? idle : "";
+      if (value.state === "idle") return idle;
+      return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}, the merge as it is now.` : "");
     }
     return {
       // Whether a value counts; then the bar and the status follow it.
@@ -55,9 +57,11 @@
         put(host, "data-stale", Boolean(stale) && resting);
         progress.style.visibility = resting ? "hidden" : "";
         put(progress, "data-moving", !value.total);
-        say(line, words(stale));
-        const cancel = document.getElementById(`${name}-stop`);
-        if (cancel) put(cancel, "aria-disabled", resting);
+        say(line, words(measured, stale));
+        for (const [end, off] of [["stop", resting], ["run", !resting]]) {
+          const button = document.getElementById(`${name}-${end}`);
+          if (button) put(button, "aria-disabled", off);
+        }
       },
     };
   };

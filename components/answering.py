@@ -115,11 +115,12 @@ class _Writer:
         from dppa_core.decode import rendered_prompt  # noqa: PLC0415  (torch)
         from dppa_core.generate import stream_tokens  # noqa: PLC0415  (torch)
 
-        yield {"state": _readying(target, studio)}
+        yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
         with studio.lend(target, None, stop) as resident:
             self.nbytes = resident.nbytes
             yield {
                 "state": "writing",
+                "note": "",
                 "prompt": _shortened(rendered_prompt(resident, question.prompt)),
             }
             settings = _generation(question.settings)
@@ -176,6 +177,13 @@ def _readying(target: str | MergeRecipe, studio: Studio) -> str:
     if isinstance(target, MergeRecipe):
         return "writing" if studio.merged(target) else "merging"
     return "writing" if studio.loaded(target) else "loading"
+
+
+def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
+    """What makes the first answer after a start slower than the next ones; empty later."""
+    if studio.ready or not isinstance(target, MergeRecipe) or studio.merged(target):
+        return ""
+    return "loading the models and merging them: only the first time takes seconds …"
 
 
 def _generation(settings: AnswerSettings) -> Any:

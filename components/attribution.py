@@ -14,6 +14,7 @@ import gradio as gr
 from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
 from components.live import live, pack, static
 from components.notices import show_errors
+from components.question import LONGEST_PROMPT, checked_text
 from components.running import IDLE, stopped_value, stream_run
 from components.session import Session
 from components.session_json import parsed
@@ -24,8 +25,6 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import Stop
 from dppa_core.recipe import MergeRecipe
 from dppa_core.tasks import DOMAINS, example_prompts
-
-LONGEST_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def build_attribution() -> AttributionView:
             placeholder="Type a question, or take one below",
             lines=2,
             max_lines=4,
-            max_length=LONGEST_TEXT,
+            max_length=LONGEST_PROMPT,
             elem_id="attribution-prompt",
         )
         examples = live("attribution-examples", _examples(), events=("pick",))
@@ -59,7 +58,7 @@ def build_attribution() -> AttributionView:
             placeholder="Left empty: the merge's own answer",
             lines=1,
             max_lines=4,
-            max_length=LONGEST_TEXT,
+            max_length=LONGEST_PROMPT,
             elem_id="attribution-answer",
         )
         static(
@@ -70,8 +69,8 @@ def build_attribution() -> AttributionView:
             [("one layer at a time", "layer"), ("one module at a time", "module")],
             value="layer",
             label="Take out",
-            info="A layer's change goes, everything else stays, and the answer is read again. "
-            "Modules take about seven times as long.",
+            info="Its change goes, all else stays, and the answer is read again. Modules take "
+            "about seven times as long.",
             elem_id="attribution-by",
         )
         with gr.Row(elem_classes="buttons"):
@@ -111,20 +110,12 @@ def read_inquiry(values: Mapping[Any, Any], view: AttributionView, session: Sess
     Raises:
         InvalidValue: no question, a text that is too long, or an unknown choice.
     """
-    prompt, answer = (_text(values[one]) for one in (view.prompt, view.answer))
-    for name, text, least in (("question", prompt, 1), ("answer", answer, 0)):
-        if not least <= len(text) <= LONGEST_TEXT:
-            raise InvalidValue(
-                f"The {name} has {len(text)} characters; allowed are {least} to {LONGEST_TEXT}."
-            )
+    prompt = checked_text("question", values[view.prompt])
+    answer = checked_text("answer", values[view.answer], least=0)
     by = values[view.by]
     if by not in CHOICES:
         raise InvalidValue(f"Take out one layer or one module at a time, got {shown(by)}.")
     return Inquiry(session.recipe(), prompt, answer or None, by)
-
-
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
 
 
 def measured(

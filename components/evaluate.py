@@ -22,7 +22,7 @@ from components.session_json import parsed
 from components.session_state import session_from_state
 from components.studio import Emit, Studio
 from components.tables import Row, Standing, retention_sentence, score_value
-from dppa_core.errors import Cancelled
+from dppa_core.errors import Cancelled, InvalidValue, shown
 from dppa_core.evaluate_report import as_json
 from dppa_core.evaluate_rows import (
     AGAINST,
@@ -40,7 +40,8 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items
 
-MOST_ITEMS = 400
+FOURS, MOST_ITEMS = 4, 400
+"""Least number of questions a domain, and their step; most of them."""
 Known = dict[tuple[str, str], Marks]
 
 
@@ -60,13 +61,13 @@ class ScoreView:
 def build_score() -> ScoreView:
     """How many questions, the button, the table."""
     limit = gr.Slider(
-        4,
+        FOURS,
         MOST_ITEMS,
         value=20,
-        step=4,
+        step=FOURS,
         label="Questions (per domain)",
-        info="In fours, 4 to 400. More take longer and narrow the interval: 20 give about "
-        "±20 points, 400 about ±5.",
+        info="4 to 400, in fours: so every task is asked equally often. More take longer and "
+        "narrow the interval: 20 give about ±20 points, 400 about ±5.",
         elem_id="score-limit",
         buttons=[],
     )
@@ -99,7 +100,12 @@ class Exam:
 
 def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> Exam:
     """Check what a handler was given: the merge first, then who it is compared with."""
-    limit = int(check_number("Questions", values[view.limit], 4, MOST_ITEMS))
+    limit = int(check_number("Questions", values[view.limit], FOURS, MOST_ITEMS))
+    if limit % FOURS or limit != values[view.limit]:
+        raise InvalidValue(
+            f"Questions come in fours, so that every task is asked equally often; got "
+            f"{shown(values[view.limit])}."
+        )
     other = other_session(values.get(view.other), session)
     who = sorted(entrants(session.recipe(), other and other.recipe()), key=_place)
     rows = tuple(_row(one, session) for one in who)

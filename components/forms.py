@@ -53,6 +53,11 @@ def ended_script(part: str) -> str:
     return f"() => {{ window.dppa.ended('{part}'); return []; }}"
 
 
+def failed_script(part: str) -> str:
+    """JavaScript for when a press came to nothing: why is told there (assets/notices.js)."""
+    return f"() => {{ window.dppa.failed('{part}'); return []; }}"
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """The components that say what the merge is."""

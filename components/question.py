@@ -72,7 +72,7 @@ def read_question(
     Raises:
         InvalidValue: no question, or nobody to answer it.
     """
-    prompt = _prompt(text)
+    prompt = checked_text("question", text)
     known = [value for _, value in target_choices(session)]
     targets = tuple(name for name in known if isinstance(chosen, list) and name in chosen)
     if not targets:
@@ -92,7 +92,7 @@ def read_duel(
     Raises:
         InvalidValue: no question, or no such other.
     """
-    prompt = _prompt(text)
+    prompt = checked_text("question", text)
     recipes = {MERGED: session.recipe()}
     known = {EARLIER + recipe_hash(recipe): recipe for recipe in earlier}
     if against in known:
@@ -132,10 +132,22 @@ def _seed(value: object) -> int:
     return int(value)  # type: ignore[call-overload]
 
 
-def _prompt(text: object) -> str:
-    prompt = text.strip() if isinstance(text, str) else ""
-    if not 1 <= len(prompt) <= LONGEST_PROMPT:
+def checked_text(what: str, text: object, least: int = 1) -> str:
+    """A text that somebody wrote, without the space around it.
+
+    Args:
+        what: question or answer.
+        text: As the page gives it; anything but a text counts as none.
+        least: Characters it must have.
+
+    Raises:
+        InvalidValue: it has none, or too many.
+    """
+    said = text.strip() if isinstance(text, str) else ""
+    if len(said) < least:
+        raise InvalidValue(f"There is no {what} yet: type one, or take an example.")
+    if len(said) > LONGEST_PROMPT:
         raise InvalidValue(
-            f"A question has 1 to {LONGEST_PROMPT} characters; this one has {len(prompt)}."
+            f"The {what} has {len(said)} characters, and at most {LONGEST_PROMPT} fit."
         )
-    return prompt
+    return said

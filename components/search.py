@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls, activity_script, queued
+from components.forms import PRIVATE, Controls, activity_script, failed_script, queued
 from components.live import live, pack, static
 from components.notices import show_errors
 from components.running import stopped_value
@@ -123,6 +123,7 @@ def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
     )
     idle = activity_script("search", "idle")
     running.failure(None, js=idle, **PRIVATE)
+    running.failure(None, js=failed_script("search"), **PRIVATE)
     view.stop.click(None, js=idle, **PRIVATE)
     view.stop.click(
         on_search_stop,

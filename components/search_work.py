@@ -268,24 +268,32 @@ def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str,
     total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials
     about = {"id": secrets.token_hex(4), "way": hunt.way, "goals": hunt.goals, "sides": sides}
     about |= {"limit": hunt.limit, "result": None}
+    told = ("told", replace(hunt, trials=0))
+    before: list[dict[str, Any]] = known.find(told) or []
     trials: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    yield {"state": "running", **about, "trials": [], "done": 0, "total": total, "what": "Starting"}
+    yield {"state": "running", **about, **_standing(hunt, before, total)}
     job = studio.start(
         "search", lambda emit, stop: results.append(hunted(hunt, studio, known, emit, stop))
     )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]
+        if len(trials) > len(before):  # what was tried before is told again first
+            before = known.keep(told, list(trials))
         if batch:
-            standing = {"done": len(trials), "total": total, "what": _what(hunt, trials)}
-            yield {"state": "running", **about, "trials": list(trials), **standing}
-    about["trials"] = trials
+            yield {"state": "running", **about, **_standing(hunt, before, total)}
+    about["trials"] = before if job.error else trials
     if isinstance(job.error, Cancelled):
         yield {"state": "stopped", **about}
     elif job.error is not None:
         yield {"state": "failed", **about, "note": message(job.error)}
     else:
         yield {"state": "done", **about, "result": results[0]}
+
+
+def _standing(hunt: Hunt, trials: list[dict[str, Any]], total: int) -> dict[str, Any]:
+    what = _what(hunt, trials)
+    return {"trials": list(trials), "done": len(trials), "total": total, "what": what}
 
 
 def _what(hunt: Hunt, trials: list[dict[str, Any]]) -> str:
@@ -295,7 +303,11 @@ def _what(hunt: Hunt, trials: list[dict[str, Any]]) -> str:
     if hunt.way == "climb":
         factors = " / ".join(f"{factor:g}" for factor in last["factors"])
         return f"{len(trials)} settings tried, the last × {factors}"
-    return ", ".join(
-        f"{name} {value if isinstance(value, str) else f'{value:g}'}"
-        for name, value in last["values"].items()
-    )
+    return ", ".join(f"{name} {value_text(name, value)}" for name, value in last["values"].items())
+
+
+def value_text(name: str, value: float | str) -> str:
+    """A setting as the sliders say it: a rate in percent."""
+    if isinstance(value, str):
+        return value
+    return f"{100 * value:g}\u2009%" if name == "rate" else f"{value:g}"

@@ -46,6 +46,7 @@ SCRIPTS = (
     "tune.js",
     "method.js",
     "offer.js",
+    "notices.js",
     "boxes.js",
     "runs.js",
     "status.js",

@@ -13,7 +13,7 @@ import gradio as gr
 from components.chat import target_choices
 from components.figures import whole_json
 from components.findings import findings_value, first_blocker
-from components.forms import PRIVATE
+from components.forms import PRIVATE, failed_script
 from components.live import pack
 from components.models import (
     chosen_reference,
@@ -89,8 +89,10 @@ def wire_models(page: Page, studio: Studio) -> None:
 
     told = [*outputs, view.findings]
     view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer.card], **PRIVATE)
-    view.add.click(on_add, inputs=naming, outputs=told, **MEASURING)
-    view.use.click(on_base, inputs=naming, outputs=told, **MEASURING)
+    adding = view.add.click(on_add, inputs=naming, outputs=told, **MEASURING)
+    basing = view.use.click(on_base, inputs=naming, outputs=told, **MEASURING)
+    for event in (adding, basing):
+        event.failure(None, js=failed_script("adding"), **PRIVATE)
     controls.models.remove(
         on_removed,
         inputs=controls.inputs,

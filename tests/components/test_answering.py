@@ -76,6 +76,15 @@ def test_an_answer_beside_others_is_the_one_it_gives_alone(studio: Studio) -> No
         assert answer.prompt == "<|start|>user\n1 + 1?<|end|>\n<|start|>assistant\n"
 
 
+def test_the_first_answer_after_a_start_says_why_it_takes(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Studio, "ready", False)
+    first, second, *_ = [changes for _, changes in answers(question("merged"), studio)]
+    assert "only the first time" in first["note"] and second["note"] == ""
+    assert answers(question("merged"), studio)[0][1]["note"] == ""  # it is in memory now
+
+
 @pytest.mark.parametrize("error", [Cancelled, ZeroDivisionError])
 def test_one_failure_ends_one_answer_and_stop_ends_all(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

@@ -50,10 +50,10 @@ def test_an_empty_answer_asks_for_the_merges_own() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"prompt": " "}, "The question has 0 characters"),
-        ({"prompt": None}, "The question has 0 characters"),
-        ({"prompt": "x" * 2001}, "The question has 2001 characters; allowed are 1 to 2000"),
-        ({"answer": "x" * 2001}, "The answer has 2001 characters; allowed are 0 to 2000"),
+        ({"prompt": " "}, "There is no question yet"),
+        ({"prompt": None}, "There is no question yet"),
+        ({"prompt": "x" * 2001}, "The question has 2001 characters, and at most 2000 fit"),
+        ({"answer": "x" * 2001}, "The answer has 2001 characters, and at most 2000 fit"),
         ({"by": "head"}, "one layer or one module at a time, got 'head'"),
         ({"by": ["layer"]}, r"got \['layer'\]"),
     ],

@@ -83,7 +83,7 @@ def test_a_blind_comparison_asks_two_whoever_is_ticked(page: gr.Blocks) -> None:
         ({"top-p": 0}, "Top-p must be a number from 0.05 to 1"),
         ({"top-p": "all"}, "Top-p"),
         ({"temperature": 9}, "Temperature"),
-        ({"prompt": "${alert(1)}" * 300}, "1 to 2000 characters"),
+        ({"prompt": "${alert(1)}" * 300}, "at most 2000 fit"),
         ({"answer-with": ["/etc/passwd"]}, "Nobody was asked"),
         ({"models": "[]"}, "list of models"),
     ],

@@ -37,6 +37,15 @@ def exam() -> Exam:
     return replace(whole, rows=whole.rows[:2], who=whole.who[:2], limit=1)
 
 
+@pytest.mark.parametrize("number", [5, 6.5, 402])
+def test_questions_come_in_fours(number: float) -> None:
+    class View:
+        limit, other = "limit", "other"
+
+    with pytest.raises(InvalidValue, match="Questions"):
+        read_exam({"limit": number}, View(), first_session())  # type: ignore[arg-type]
+
+
 def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
     return [event[1] for event in events if event[0] == "standing"]
 

@@ -10,7 +10,7 @@ import pytest
 import components.search_work as search_work
 import dppa_core.search_trial as search_trial
 from components.presets import first_session
-from components.search_work import Bounded, hunted, read_hunt, stream_hunt, taken_over
+from components.search_work import Bounded, hunted, read_hunt, stream_hunt, taken_over, value_text
 from components.session_state import session_from_state
 from components.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -86,6 +86,7 @@ def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio)
         assert session.rate == pytest.approx(trial["values"]["rate"])
         assert set(session.factors) == {trial["values"]["factor"]}
     assert last["result"]["best"]["values"]["rate"] == 0.7
+    assert value_text("rate", 0.7) == "70\u2009%" and value_text("factor", 1.2) == "1.2"
 
 
 def test_a_search_goes_on_where_it_was_and_repeats_nothing(
@@ -102,7 +103,8 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
     monkeypatch.setattr(search_trial, "asker", lambda pool, stop=None: counted)
     stopped = told(studio, known, way="optuna", trials=8, goals="both")[-1]
     assert stopped["state"] == "stopped" and 0 < len(stopped["trials"]) < 8
-    last = told(studio, known, way="optuna", trials=8, goals="both")[-1]
+    begun, *_, last = told(studio, known, way="optuna", trials=8, goals="both")
+    assert begun["trials"] == stopped["trials"] and begun["done"] == len(begun["trials"])
     assert last["state"] == "done" and len(last["trials"]) == 8
     assert last["trials"][: len(stopped["trials"])] == stopped["trials"]
     assert set(last["result"]["front"]) <= {one["number"] for one in last["trials"]}

@@ -17,6 +17,9 @@ def test_what_cannot_be_falls_back_to_what_counts(
     studio.wait_exact(counts)
     assert box.input_value() == str(counts)
     assert studio.rate.input_value() == str(counts)
+    told = studio.page.locator("#sliders-box .field-note:visible").all_inner_texts()
+    changed = [f"Pruning rate (%): 0 to 99. {typed} became {counts}."]
+    assert told == (changed if typed in ("150", "-5") else [])
 
 
 def test_an_emptied_box_changes_nothing_while_it_is_empty(studio: Studio) -> None:

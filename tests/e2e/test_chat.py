@@ -115,6 +115,9 @@ def test_stop_ends_the_answer_and_its_worker(studio: Studio, server: Server) -> 
     assert turn.locator('.answer[data-state="writing"], .answer[data-state="waiting"]').count() == 0
     studio.ask("1 + 1 = ?")  # and the page is ready for the next question
     studio.page.locator("#transcript .turn").nth(1).wait_for()
+    press = "name => document.getElementById(name).click()"
+    studio.page.evaluate(f"() => ['stop', 'send'].forEach({press})")  # both before Gradio hears
+    studio.page.locator("#transcript .turn").nth(2).wait_for()
 
 
 def test_closing_the_tab_ends_the_worker(studio: Studio, server: Server) -> None:

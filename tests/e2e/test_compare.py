@@ -92,7 +92,7 @@ def test_it_can_be_cancelled_and_bad_choices_are_refused(studio: Studio) -> None
     page.locator("#compare-first").select_option("zoo:math")
     page.locator("#compare-second").select_option("zoo:math")
     page.locator("#compare-run").click()
-    expect(page.locator(".toast-body")).to_contain_text("You chose math twice")
+    expect(page.locator(".field-note")).to_contain_text("You chose math twice")
     assert json.loads(page.evaluate("() => JSON.stringify(window.dppa.activity.compare)")) == "idle"
     studio.open_pane("score")  # so that a comparison has to wait
     page.locator("#score-run").click()

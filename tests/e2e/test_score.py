@@ -67,6 +67,8 @@ def measures(studio: Studio) -> None:
 
 def test_scoring_can_be_stopped(studio: Studio) -> None:
     run(studio, 50)
+    note = studio.page.locator("#score-pane .field-note")
+    expect(note).to_contain_text("in steps of 4. 50 became 52.")
     wait_state(studio, "running")
     studio.page.locator("#score-stop").click()
     wait_state(studio, "stopped", timeout=15_000)

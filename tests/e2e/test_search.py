@@ -40,15 +40,16 @@ def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studi
     start(studio, "grid")
     wait_trials(page, page.locator("#search-plot g.trial[data-state=complete]"))
     cancel(page)
-    expect(page.locator("#search .said")).to_contain_text("Start goes on from there")
+    expect(page.locator("#search .standing")).to_contain_text("Start goes on from there")
     before = page.locator("#plots [data-rate]").first.get_attribute("data-rate")
     page.locator("#search-plot g.trial").first.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#search .said")).to_contain_text("Taken over: rate 0.6")
+    expect(page.locator("#search .said")).to_contain_text("Taken over: rate 60")
     expect(studio.rate).to_have_value("60")
     page.locator('#tune [data-restoring="false"]').wait_for(state="attached")
     page.locator("#undo").click()
     expect(studio.rate).not_to_have_value("60")
+    expect(page.locator("#search .said")).to_be_empty()
     assert before is not None
 
     page.locator('#tune [data-restoring="false"]').wait_for(state="attached")
