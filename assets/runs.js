@@ -8,6 +8,7 @@
     ["score", "score-run", "score-stop"],
     ["compare", "compare-run", "compare-stop"],
     ["attribution", "attribution-run", "attribution-stop"],
+    ["advice", "advice-run", "advice-stop"],
   ];
   const QUIET_MS = 150; // Gradio tells the end of what was stopped twice, and is ready after the second time
   const PATIENCE_MS = 3000; // of what ended by itself as Stop was pressed, it tells nothing

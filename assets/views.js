@@ -15,7 +15,7 @@
 
   // A bar, a line of words, and which value counts: what the server sent before it heard of Cancel does
   // not. `name`: of the activity, and of the button NAME-stop. Returns {take, paint}.
-  dppa.runs = (host, name, { label, idle }) => {
+  dppa.runs = (host, name, { label, idle, changed }) => {
     const { html, say, put } = dppa.shapes;
     dppa.activity[name] = "idle";
     const progress = html("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, host);
@@ -29,7 +29,7 @@
       if (value.state === "failed") return value.note;
       if (value.state === "stopped" && value.told) return value.told;
       if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
-      if (stale) return `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
+      if (stale) return changed ? changed(stale.slice(0, 6)) : `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
       if (value.state === "idle") return idle;
       return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}, the merge as it is now.` : "");
     }

@@ -20,6 +20,7 @@ STYLES = (
     "see.css",
     "export.css",
     "search.css",
+    "advice.css",
     "views.css",
 )
 SCRIPTS = (
@@ -58,6 +59,7 @@ SCRIPTS = (
     "views.js",
     "compare.js",
     "attribution.js",
+    "advice.js",
     "search.js",
     "push.js",
     "score-plot.js",

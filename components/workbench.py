@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from components.advice import AdviceView, build_advice, wire_advice
 from components.amplify import build_amplify
 from components.api import add_api
 from components.attribution import build_attribution, wire_attribution
@@ -66,7 +67,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
-            models, method, rate, overrides, amplify = _build_shape(session)
+            models, method, advice, rate, overrides, amplify = _build_shape(session)
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 pruning = build_advanced(session, build_significance(session))
                 adding = build_adding(studio)
@@ -95,6 +96,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
         method=method,
         overrides=overrides,
     )
+    wire_advice(advice, controls, studio)
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
     wire_search(search, controls, studio)
@@ -127,12 +129,15 @@ def _build_panes(
     return chat, score, search, export, push
 
 
-def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML, gr.HTML]:
+def _build_shape(
+    session: Session,
+) -> tuple[gr.HTML, gr.HTML, AdviceView, gr.Slider, gr.HTML, gr.HTML]:
     with gr.Column(elem_id="models-box", elem_classes="box"):
         gr.HTML("<h2>Models</h2>", js_on_load=None)
         models = build_models(session)
     with gr.Column(elem_id="method-box", elem_classes="box"):
         method = build_method(session)
+        advice = build_advice()
     with gr.Column(elem_id="sliders-box", elem_classes="box"):
         gr.HTML("<h2>Prune</h2>", js_on_load=None)
         rate = build_rate(session)
@@ -140,4 +145,4 @@ def _build_shape(session: Session) -> tuple[gr.HTML, gr.HTML, gr.Slider, gr.HTML
         gr.HTML("<h2>Amplify</h2>", js_on_load=None)
         amplify = build_amplify(session)
         static(EXPLAIN, "explain")
-    return models, method, rate, overrides, amplify
+    return models, method, advice, rate, overrides, amplify

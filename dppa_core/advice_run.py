@@ -42,6 +42,7 @@ def gather(
     tasks: Sequence[str] | None = None,
     neighbours: bool = True,
     workers: int | None = None,
+    public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> tuple[ModelFacts, ...]:
@@ -53,6 +54,7 @@ def gather(
         tasks: One domain a model; those of the embedded models where None.
         neighbours: Whether to ask factors one step away, two merges a partition and model.
         workers: Threads of a profile.
+        public: Whether strangers chose the models; local folders are then refused.
         progress: Told question by question.
         stop: Raises Cancelled once set.
 
@@ -69,7 +71,14 @@ def gather(
     else:
         domains = domains_for(recipe, tasks)
     profiles = [
-        cached_profile(recipe.base, one.model, workers=workers, progress=progress, stop=stop)
+        cached_profile(
+            recipe.base,
+            one.model,
+            public=public,
+            workers=workers,
+            progress=progress,
+            stop=stop,
+        )
         for one in recipe.models
     ]
     total = _count(recipe, domains, neighbours)

@@ -1,0 +1,78 @@
+"""Advice on the page without a model: what it names can be set, and what it refuses is told."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.advice import advised, tries
+from components.method_choice import MethodChoice
+from components.presets import first_session
+from components.session_state import session_from_state
+from components.studio import Recent, Studio
+from dppa_core import advice_run
+from dppa_core.advice import advise
+from dppa_core.advice_facts import ModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
+from dppa_core.errors import NotAllowed
+from dppa_core.intervals import Interval
+from dppa_core.recipe import recipe_hash
+
+SESSION = first_session()
+PROFILE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
+
+
+def facts(*kept: float) -> tuple[ModelFacts, ...]:
+    """Of as many models: what the probe keeps, and a factor too large for the paper's climb."""
+    return tuple(
+        ModelFacts(
+            model.reference,
+            PROFILE,
+            ProbeFacts("math", 64, 0.0, 0.8, (Interval(share, share, share),)),
+            TreatedFacts(0.8, (1.9, 1.0)),
+        )
+        for model, share in zip(SESSION.models, kept, strict=False)
+    )
+
+
+def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def gather(recipe: object, examiner: Any, **given: Any) -> tuple[ModelFacts, ...]:
+        told.append({"split": examiner.split, "limit": examiner.limit, **given})
+        given["progress"](1, 2, "zoo:math, math")
+        return facts(0.5, 0.95)
+
+    monkeypatch.setattr(advice_run, "gather", gather)
+    events: list[tuple[Any, ...]] = []
+    found = advised(SESSION, studio, Recent(1), events.append, threading.Event())
+    assert [one["size"] for one in found["models"]] == ["large", "small"]
+    assert all("DARE at 90 % keeps" in one["why"][1] for one in found["models"])
+    assert "yes" in [sign["found"] for sign in found["signs"]]  # 1.9 is beyond every climb's
+    assert found["recipe"] == recipe_hash(SESSION.recipe())
+    assert [one["label"] for one in found["tries"]] == [
+        "Magnitude at 80 %",
+        "DARE at 90 %",
+        "Task arithmetic",
+    ]
+    assert events == [(1, 2, "zoo:math, math")]
+    assert told[0]["split"] == "search" and told[0]["public"] is studio.public
+
+
+def test_what_is_set_is_that_method_at_that_rate_and_all_else_stays() -> None:
+    session = replace(SESSION, method=MethodChoice("ties"), rate=0.5, factors=(1.3, 1.0))
+    dppa, magnitude = tries(advise(facts(0.5)), session)
+    assert dppa["label"] == "DPPA at 80 %" and magnitude["label"] == "Magnitude at 80 %"
+    taken = session_from_state(dppa["take"])
+    assert (taken.method.name, taken.rate, taken.factors) == ("dppa", 0.8, (1.3, 1.0))
+    assert taken.models == session.models
+
+
+def test_strangers_name_no_folder_of_this_computer(zoo_env: object) -> None:
+    model = replace(SESSION.models[0], reference="/etc")
+    session = replace(SESSION, models=(model,))
+    stop = threading.Event()
+    with pytest.raises(NotAllowed):
+        advised(session, Studio(public=True), Recent(1), lambda event: None, stop)
