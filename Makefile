@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search
+.PHONY: app test test-all check check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -87,6 +87,11 @@ leaderboard: ## Rank all merge methods on the embedded models, into docs/ and th
 search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
 	@sh scripts/environment.sh app
 	@$(PY) scripts/search.py
+
+experiments: ## The paper's experiments on the embedded models, into docs/ and the page (goes on where it was stopped)
+	@sh scripts/environment.sh app
+	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
+	@$(PY) scripts/experiments.py out/experiments
 
 picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
 	@sh scripts/environment.sh test

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dppa_core.errors import InvalidValue
 from dppa_core.experiments.questions import Documents, Exam, Question
 from dppa_core.experiments.scores import ByDomain, loss, scored, share
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -40,10 +41,22 @@ def exams(
 
 
 def own_marks(setting: Setting, split: str = "test") -> Steps[dict[str, Marks]]:
-    """Of every domain model on its own domain."""
-    return all_asked(
+    """Of every domain model on its own domain.
+
+    Raises:
+        InvalidValue: one of them answers nothing.
+    """
+    marks = yield from all_asked(
         {one.domain: exam(setting, one.model, one.domain, split) for one in setting.subjects}
     )
+    for one in setting.subjects:
+        if not any(marks[one.domain].hits):
+            raise InvalidValue(
+                f"{one.model} itself answers none of the {len(marks[one.domain].hits)} {split} "
+                f"items of {one.name}, so nothing can be told of what a merge keeps. A model of "
+                "another domain, or too few items (--limit, --search-limit), is the usual cause."
+            )
+    return marks
 
 
 def alone(

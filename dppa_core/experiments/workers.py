@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,6 +22,7 @@ from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.experiments.questions import Desk, Question
 from dppa_core.progress import Stop, check
 
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 _desks: list[Desk] = []
 """The desk of a worker process, which begins with none."""
 
@@ -99,18 +101,39 @@ def workers(count: int) -> Iterator[Workers]:
         count, mp_context=context, initializer=_begin_worker, initargs=(stop,)
     )
     try:
+        with _unheeded():  # what is ignored when a process begins stays so
+            for _ in range(count):  # one begins for each task that waits
+                pool.submit(_begun)
         yield Processes(pool)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _unheeded() -> Iterator[None]:
+    """Signals that end the command are ignored for a moment: it stops its workers, they go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _begin_worker(stop: Stop) -> None:
-    """A signal ends the command, which stops its workers; they do not end by themselves."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDS:  # for a start in another thread
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)  # two processes of two threads on two cores wait for each other
     _desks.append(Desk(stop))
+
+
+def _begun() -> bool:
+    """Asked first, so that the processes begin."""
+    return bool(_desks)
 
 
 def _in_worker(question: Question[Any]) -> Answered:

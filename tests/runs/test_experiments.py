@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, UnknownName
+from dppa_core.experiments import pruning
 from dppa_core.experiments.asking import best_coefficient
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.presets import preset_setting
@@ -367,3 +368,37 @@ def test_the_command_lists_experiments_and_wants_one_named(dppa: Command) -> Non
     assert dppa.json[0]["key"] == "pruning"
     assert dppa("reproduce") == 1 and "--all" in dppa.err
     assert dppa("reproduce", "prunning") == 1 and "'pruning'" in dppa.err
+
+
+def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
+    dppa: Command, tmp_path: Path, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The embedded law model, as a set of one's own: two items for each of seven models."""
+    monkeypatch.setattr(pruning, "RATES", (0.8, 0.9))
+    monkeypatch.setattr(pruning, "DRAWS", 1)
+    zoo = Path(__file__).resolve().parents[2] / "assets" / "zoo"
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: {zoo / 'base'}\nmodels:\n  - model: {zoo / 'law'}\n")
+    given = ("reproduce", "pruning", "--preset", path, "--tasks", "law", "--limit", 2)
+    given = (*given, "--workers", 1, "--out", tmp_path / "out")
+    assert dppa(*given) == 0
+    assert "pruning 6/6: law by dare 90 %: law, test" in dppa.err
+    first = json.loads((tmp_path / "out" / RESULT).read_text())
+    (found,) = first["experiments"]
+    assert found["answers"] == 7 and found["known"] == 0 and found["seconds"]["processor"] > 0
+    assert f"base: {zoo / 'base'}" in found["tables"][0]["rows"][1]["recipe"]
+    assert dppa(*given, "--json") == 0
+    assert dppa.err == "" and dppa.json["seconds"]["processor"] == first["seconds"]["processor"]
+    assert (tmp_path / "out" / "experiments" / "pruning-1.svg").exists()
+
+
+def test_a_model_that_answers_nothing_of_its_domain_is_told(
+    dppa: Command, zoo_env: Path, tmp_path: Path, one_torch_thread: None
+) -> None:
+    path = tmp_path / "random.yaml"
+    path.write_text(f"base: {zoo_env / 'base'}\nmodels:\n  - model: {zoo_env / 'law'}\n")
+    given = ("reproduce", "pruning", "merges", "--preset", path, "--tasks", "law", "--limit", 2)
+    assert dppa(*given, "--workers", 1, "--out", tmp_path / "out", "--json") == 0
+    first, merges = dppa.json["experiments"]
+    assert "itself answers none of the 2 test items of law" in first["not_run"]
+    assert merges["not_run"] == "a merge needs at least two domain models"

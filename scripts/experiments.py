@@ -1,0 +1,30 @@
+"""Make the page of the experiments, its plots, and the file that the app reads, of a finished run.
+
+python scripts/experiments.py out/experiments     (make experiments)
+python scripts/experiments.py --page              the page and plots alone, of the app's file
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS, ASSET = ROOT / "docs", ROOT / "assets" / "experiments.json"
+
+
+def main() -> None:
+    """Write all three."""
+    sys.path.insert(0, str(ROOT))
+    from dppa_core.experiments.runner import RESULT  # noqa: PLC0415  (the path first)
+    from dppa_core.experiments.text import write_page  # noqa: PLC0415
+    from dppa_core.experiments.values import report_of  # noqa: PLC0415
+
+    if sys.argv[1] != "--page":
+        ASSET.write_text((Path(sys.argv[1]) / RESULT).read_text("utf-8"), "utf-8")
+    write_page(report_of(json.loads(ASSET.read_text("utf-8"))), DOCS)
+
+
+if __name__ == "__main__":
+    main()
