@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,9 @@ def reproduce(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
+    ] = True,
     catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
@@ -87,7 +91,7 @@ def reproduce(
         test=limit or None,
         search=search_limit,
     )
-    report = _run(wanted, setting, out, workers, quiet=as_json)
+    report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
     from dppa_core.experiments.values import report_json  # noqa: PLC0415
 
     emit(report_json(report), _told(report, out), as_json=as_json)
@@ -98,7 +102,7 @@ def _run(
 ) -> Report:
     from dppa_core.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_core.experiments.text import write_page  # noqa: PLC0415
-    from dppa_core.experiments.workers import workers  # noqa: PLC0415
+    from dppa_core.experiments.workers import Nobody, workers  # noqa: PLC0415
     from dppa_core.workers import worker_count  # noqa: PLC0415
 
     def say(line: str) -> None:
@@ -106,7 +110,8 @@ def _run(
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
-    with workers(worker_count(count)) as answering:
+    answers = nullcontext(Nobody()) if count == 0 else workers(worker_count(count))
+    with answers as answering:
         running = run_all(wanted, setting, out, answering, _command(), say)
         while True:
             try:

@@ -19,7 +19,7 @@ from dppa_core.recipe import MergeRecipe
 from dppa_core.search import FactorSearch, greedy_factors
 from dppa_core.search_trial import geometric_mean, task_score
 
-COEFFICIENTS = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4)
+COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Tried for every merge."""
 BANDS = 2
 """Partitions that are amplified, as in the paper."""

@@ -13,6 +13,7 @@ from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
 from dppa_core.errors import InvalidRecipe
 from dppa_core.experiments.asking import (
     BANDS,
+    COEFFICIENTS,
     Best,
     best_coefficient,
     climbed,
@@ -26,6 +27,7 @@ from dppa_core.experiments.scores import Draws
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Findings
+from dppa_core.experiments.words import listed
 from dppa_core.marks import Marks
 from dppa_core.partition import even_levels
 from dppa_core.recipe import MergeRecipe
@@ -33,7 +35,7 @@ from dppa_core.recipe import MergeRecipe
 RATES = (0.8, 0.9)
 METHODS = ("dppa", "dare", "ties", "task_arithmetic")
 DRAWS = 3
-STEPS, EVERY, LR, BATCH, PROMPTS = 30, 10, 0.02, 8, 100
+STEPS, EVERY, LR, BATCH, PROMPTS = 20, 10, 0.02, 8, 100
 """Of AdaMerging: few long steps instead of the paper's 500 of 0.001, a minute instead of ten."""
 
 
@@ -70,19 +72,17 @@ class Plan:
         )
 
 
-def steps(setting: Setting) -> Steps[Findings]:
+def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     """Find factors, then coefficients, then AdaMerging's, then ask test items."""
-    subjects = setting.subjects
-    groups = [subjects[:2]] + ([subjects] if len(subjects) > 2 else [])
     climbs = yield from together(
         {
             (rate, one.domain): climbed(setting, one, Treatment("dppa", rate))
             for rate in RATES
-            for one in subjects
+            for one in group
         }
     )
     found = {place: search.best.amplification for place, search in climbs.items()}
-    plans = [plan for group in groups for plan in _plans(group, found)]
+    plans = _plans(group, found)
     own = yield from own_marks(setting, "search")
     best = yield from together(
         {
@@ -174,24 +174,43 @@ def _refusal(setting: Setting, plan: Plan) -> str:
     return ""
 
 
-def _wants(setting: Setting) -> str:
-    return "" if len(setting.subjects) > 1 else "a merge needs at least two domain models"
+def _pair(setting: Setting) -> Steps[Findings]:
+    return steps(setting, setting.subjects[:2])
 
 
+def _all(setting: Setting) -> Steps[Findings]:
+    return steps(setting, setting.subjects)
+
+
+_MEASURED = (
+    "at 80 % and 90 % pruning (task arithmetic: whole deltas), {test} test items of each domain. "
+    "DPPA's factors come from the climb of each model alone. Without AdaMerging there is one "
+    f"coefficient for all models, for TIES its scale: of {listed(list(map(str, COEFFICIENTS)))} "
+    "the one that retains most of {search} search items a domain, of equals the one with the "
+    "smaller loss. With AdaMerging every layer and model has its own: from there "
+    f"{STEPS} steps of {LR:g} by the entropy of {PROMPTS} unlabelled prompts a domain; of its "
+    f"checkpoints every {EVERY} steps, the start included, the best on the search items. DARE is "
+    f"drawn {DRAWS} times, with AdaMerging once. Retention is the geometric mean over the domains."
+)
+
+PAIR = Declared(
+    key="pair",
+    number="3a",
+    title="Two domains in one model",
+    question="Is DPPA's merge of two domain models better than those of DARE, TIES and task "
+    "arithmetic, and does AdaMerging make them better?",
+    measured=f"The first two domain models merged {_MEASURED}",
+    steps=_pair,
+    wants=lambda setting: (
+        "" if len(setting.subjects) > 1 else "a merge needs at least two domain models"
+    ),
+)
 MERGES = Declared(
     key="merges",
-    number="3",
-    title="Two and three domains in one model",
-    question="Is DPPA's merge better than those of DARE, TIES and task arithmetic, and does "
-    "AdaMerging make them better?",
-    measured="The first two domain models and all of them are merged at 80 % and 90 % pruning "
-    "(task arithmetic: whole deltas) and asked {test} test items of each domain. DPPA's factors "
-    "come from the climb of each model alone. Without AdaMerging there is one coefficient for all "
-    "models, for TIES its scale: of 0.5, 0.6, 0.7, 0.85, 1, 1.2 and 1.4 the one that retains most "
-    f"of {{search}} search items a domain. With AdaMerging every layer and model has its own: from "
-    f"there {STEPS} steps of {LR:g} by the entropy of {PROMPTS} unlabelled prompts a domain, the "
-    "best of the checkpoints by the search items, the start included. DARE is drawn "
-    f"{DRAWS} times, with AdaMerging once. Retention is the geometric mean over the domains.",
-    steps=steps,
-    wants=_wants,
+    number="3b",
+    title="Three domains in one model",
+    question="And with three domain models, which are more in each other's way?",
+    measured=f"All domain models merged {_MEASURED}",
+    steps=_all,
+    wants=lambda setting: "" if len(setting.subjects) > 2 else "there are no three domain models",
 )

@@ -8,12 +8,20 @@ from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.experiments.ablation import ABLATION
 from dppa_core.experiments.beyond import BEYOND
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges import MERGES
+from dppa_core.experiments.merges import MERGES, PAIR
 from dppa_core.experiments.pruning import PRUNING
 from dppa_core.experiments.recovery import RECOVERY
 from dppa_core.experiments.significances import SIGNIFICANCE
 
-EXPERIMENTS: tuple[Declared, ...] = (PRUNING, RECOVERY, MERGES, ABLATION, SIGNIFICANCE, BEYOND)
+EXPERIMENTS: tuple[Declared, ...] = (
+    PRUNING,
+    RECOVERY,
+    PAIR,
+    MERGES,
+    ABLATION,
+    SIGNIFICANCE,
+    BEYOND,
+)
 
 
 def chosen(names: Sequence[str]) -> tuple[Declared, ...]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
 from dppa_core.experiments.questions import Desk, Question
 from dppa_core.progress import Stop, check
 
@@ -61,6 +61,23 @@ class Here:
         for question in questions:
             check(self._desk.stop)
             yield _timed(self._desk, question)
+
+
+class Nobody:
+    """Answers nothing: what is not in the cache is told to be missing."""
+
+    def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
+        """Of none.
+
+        Raises:
+            InvalidValue: there is a question.
+        """
+        if questions:
+            raise InvalidValue(
+                f"it was not run to its end: at least {many(len(questions), 'answer')} of it "
+                "cannot be found in the cache. The same command without --no-ask goes on."
+            )
+        return iter(())
 
 
 class Processes:

@@ -5,19 +5,20 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.experiments import pruning
-from dppa_core.experiments.asking import best_coefficient
+from dppa_core.experiments.asking import best_coefficient, exam
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.presets import preset_setting
 from dppa_core.experiments.questions import Desk, Question
 from dppa_core.experiments.runner import JOURNAL, RESULT, run_all
-from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, retained
-from dppa_core.experiments.setting import Setting, Treatment, embedded, merged
+from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, retained, scored
+from dppa_core.experiments.setting import Setting, Subject, Treatment, embedded, merged
 from dppa_core.experiments.steps import Ask, Steps, asked, one_by_one, together
 from dppa_core.experiments.svg import ticks
 from dppa_core.experiments.text import page, pictures_of, write_page
@@ -37,6 +38,7 @@ from dppa_core.experiments.values import (
     report_of,
 )
 from dppa_core.experiments.workers import Answered
+from dppa_core.harness import TaskResult
 from dppa_core.marks import Marks
 from tests.command import Command
 
@@ -246,6 +248,37 @@ def test_the_best_coefficient_retains_most_of_the_search_items(monkeypatch: Any)
     assert (best.coefficient, best.retention, best.at_end) == (0.7, 1.0, False)
 
 
+class Exams(Desk):
+    """A desk whose harness answers at once, and counts how often it is asked."""
+
+    def __init__(self, *each: float) -> None:
+        super().__init__()
+        result = TaskResult("piqa", "acc", 0.5, None, len(each), True, each)
+        self.asked = 0
+        self._answer = result
+
+    def harness(self, task: str, folder: str | None, limit: int | None) -> Any:
+        assert (task, folder, limit) == ("piqa", None, 4)
+        self.asked += 1
+        return SimpleNamespace(ask=lambda resident: (self._answer,))
+
+
+def test_documents_of_the_harness_are_split_and_asked_once(zoo_env: Path) -> None:
+    setting = replace(embedded(test=3, search=1), subjects=(Subject("zoo:law", "lm-eval:piqa"),))
+    test, search = (exam(setting, "zoo:law", "lm-eval:piqa", split) for split in ("test", "search"))
+    desk = Exams(1.0, 0.0, 1.0, 1.0)
+    assert test.known(desk) is None
+    assert test.answer(desk).hits == (False, True, True)
+    found = search.known(desk)
+    assert found is not None and found.hits == (True,) and desk.asked == 1
+    score = scored(setting, "lm-eval:piqa", "test", test.answer(desk))
+    assert score.accuracy == pytest.approx(2 / 3) and list(score.tasks) == ["lm-eval:piqa"]
+    with pytest.raises(InvalidValue, match="right or wrong"):
+        exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(0.25, 1.0, 0.5, 1.0))
+    with pytest.raises(InvalidValue, match="1 documents"):
+        exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(1.0))
+
+
 # the format, the page and the plots
 
 LINES = Chart(
@@ -390,6 +423,9 @@ def test_real_models_are_asked_once_and_a_second_run_asks_nothing(
     assert dppa(*given, "--json") == 0
     assert dppa.err == "" and dppa.json["seconds"]["processor"] == first["seconds"]["processor"]
     assert (tmp_path / "out" / "experiments" / "pruning-1.svg").exists()
+    monkeypatch.setattr(pruning, "RATES", (0.8, 0.9, 0.95))
+    assert dppa(*given, "--no-ask", "--json") == 0
+    assert "at least 3 answers" in dppa.json["experiments"][0]["not_run"]
 
 
 def test_a_model_that_answers_nothing_of_its_domain_is_told(
@@ -397,8 +433,8 @@ def test_a_model_that_answers_nothing_of_its_domain_is_told(
 ) -> None:
     path = tmp_path / "random.yaml"
     path.write_text(f"base: {zoo_env / 'base'}\nmodels:\n  - model: {zoo_env / 'law'}\n")
-    given = ("reproduce", "pruning", "merges", "--preset", path, "--tasks", "law", "--limit", 2)
+    given = ("reproduce", "pruning", "pair", "--preset", path, "--tasks", "law", "--limit", 2)
     assert dppa(*given, "--workers", 1, "--out", tmp_path / "out", "--json") == 0
-    first, merges = dppa.json["experiments"]
+    first, pair = dppa.json["experiments"]
     assert "itself answers none of the 2 test items of law" in first["not_run"]
-    assert merges["not_run"] == "a merge needs at least two domain models"
+    assert pair["not_run"] == "a merge needs at least two domain models"

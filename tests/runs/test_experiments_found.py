@@ -10,7 +10,7 @@ import pytest
 from dppa_core.experiments.ablation import ABLATION
 from dppa_core.experiments.beyond import BEYOND
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges import MERGES
+from dppa_core.experiments.merges import MERGES, PAIR
 from dppa_core.experiments.pruning import PRUNING
 from dppa_core.experiments.questions import Exam, Question, Tuned, Tuning
 from dppa_core.experiments.recovery import RECOVERY
@@ -131,8 +131,7 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
             return 1.0 if tuned or size == 0.85 or len(recipe.models) == 1 else 0.5
         return {"dppa": 0.6, "dare": 0.3, "ties": 0.6, "task_arithmetic": 0.85}[recipe.method]
 
-    result = found(MERGES, shares)
-    assert len(result.tables) == len(result.plots) == 2
+    result = found(PAIR, shares)
     assert values(result, "DARE", 80.0)[0] == "0.85"
     gap = values(result, "task arithmetic", 0.0)
     assert gap[:3] == ["0.85", pytest.approx(85), pytest.approx(85)]
@@ -142,14 +141,15 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
         "DPPA is better than DARE, +30.0 points",
         "DPPA is worse than task arithmetic, -25.0 points",
         "Not told apart: TIES",
-        "AdaMerging made 0 of 10 merges better and 0 worse",
+        "AdaMerging made 0 of 5 merges better and 0 worse",
     ):
         assert sentence in result.finding
 
 
-def test_a_merge_needs_two_models() -> None:
-    one = replace(SETTING, subjects=SETTING.subjects[:1])
-    assert MERGES.wants(one) and not MERGES.wants(SETTING)
+def test_a_merge_needs_as_many_models() -> None:
+    pair, one = (replace(SETTING, subjects=SETTING.subjects[:n]) for n in (2, 1))
+    assert [bool(PAIR.wants(given)) for given in (SETTING, pair, one)] == [False, False, True]
+    assert [bool(MERGES.wants(given)) for given in (SETTING, pair, one)] == [False, True, True]
 
 
 def test_the_ablation_tells_each_half_by_itself() -> None:
