@@ -58,6 +58,7 @@ CORE_LAYERS = tuple(
         experiments
         soup
         advice
+        breaks
         """,
         "cli cli_runs cli_zoo __main__",
     )

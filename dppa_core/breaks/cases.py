@@ -1,0 +1,116 @@
+"""The failures there are, in words; and the one place that runs them by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dppa_core.breaks.case import Case, Task
+from dppa_core.breaks.of_merges import opposite, tied_twice, too_few, too_large, wrong_base
+from dppa_core.breaks.of_weights import overflow, vocabulary
+from dppa_core.errors import UnknownName, did_you_mean
+
+CASES = (
+    Case(
+        name="wrong-base",
+        title="Wrong base",
+        setting="The math model is merged onto a base it was not made from. Here that base has the "
+        "true base's numbers in another order.",
+        fault="The delta is no delta",
+        why="Math minus a stranger is mostly minus the stranger. The largest of these numbers are "
+        "kept and added, and the result is neither of the two. A close relative taken for the base "
+        "is harder to notice.",
+        repair="Take the base it was trained from",
+        repaired="Now d is what training changed, and nothing else.",
+        show=wrong_base,
+    ),
+    Case(
+        name="one-percent",
+        title="Density 1 %",
+        setting="Of all that math changed, only the largest 1 % stays.",
+        fault="The skill is pruned away",
+        why="The largest 1 % hold a small part of the change. What the model learned lies in many "
+        "weights. 1 % is a legal rate, so nothing refuses it.",
+        repair="Keep 20 %",
+        repaired="A fifth of the weights holds most of the squared change.",
+        show=too_few,
+    ),
+    Case(
+        name="factor-six",
+        title="Factor 6",
+        setting="The strongest half of what stays is multiplied by 6.",
+        fault="The change drowns the base",
+        why="Layers pass on what layers before them made. A delta several times as long as the one "
+        "that was trained drives them where no training was.",
+        repair="Set the factor to 1",
+        repaired="Amplification makes up for what pruning took. It is searched from 1 up, in steps "
+        "of 0.1, and stops where the score falls.",
+        show=too_large,
+    ),
+    Case(
+        name="opposite-signs",
+        title="Opposite signs",
+        setting="A second model changed every weight the other way, 0.7 times as far. Both deltas "
+        "are added. (It is made for this page: base minus 0.7 times the delta of math.)",
+        fault="Two deltas cancel out",
+        why="A sum of +1 and -0.7 is 0.3. Where two models disagree, adding loses what both know.",
+        repair="Let them vote (TIES)",
+        repaired="For each weight the stronger sign wins, and only those who agree are averaged. "
+        "What the other model learned is lost: a vote takes sides.",
+        show=opposite,
+    ),
+    Case(
+        name="float16",
+        title="float16 overflow",
+        setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16.",
+        fault="The number does not fit",
+        why="float16 ends at 65,504. One weight beyond it is infinity, and infinity minus infinity "
+        "is no number.",
+        repair="Store as bfloat16",
+        repaired="bfloat16 reaches 3e38, as float32 does.",
+        show=overflow,
+    ),
+    Case(
+        name="tied-twice",
+        title="Tied embedding merged twice",
+        setting="Embedding and LM head are one matrix with two names. A program that goes through "
+        "the names adds the delta once for each.",
+        fault="The delta counts twice",
+        why="Both names point to the same memory, so the second addition comes on top of the "
+        "first. The model may answer nearly as well as before, so it is easily missed.",
+        repair="Merge the two as one",
+        repaired="This library looks whether the two are equal in every model, and merges them "
+        "once.",
+        show=tied_twice,
+    ),
+    Case(
+        name="vocabulary",
+        title="Mismatched vocabulary",
+        setting="The domain model has one word more, in row 1. All rows behind it have moved. Its "
+        "tokenizer's file is missing.",
+        fault="Rows of different words are subtracted",
+        why="An embedding has a row for each word. Which row belongs to which word stands only in "
+        "the tokenizer's file.",
+        repair="Put the tokenizer's file back",
+        repaired="Rows are matched by the text of their words; the added word is left out, unless "
+        "one asks for the union.",
+        show=vocabulary,
+    ),
+)
+
+
+def run_case(name: str, repaired: bool, task: Task) -> dict[str, Any]:
+    """Run one case, broken or repaired.
+
+    Args:
+        name: Of one of `CASES`.
+        repaired: Whether with its repair.
+        task: Where, and who is told.
+
+    Raises:
+        UnknownName: there is none of that name.
+        Cancelled: the task's `stop` was set.
+    """
+    cases = {case.name: case for case in CASES}
+    if name not in cases:
+        raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], cases)}")
+    return {"repaired": repaired, **cases[name].show(task, repaired).to_json()}

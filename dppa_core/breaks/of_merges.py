@@ -1,0 +1,205 @@
+"""Failures of whole merges: another base, too little kept, too large a factor, opposite signs.
+
+Knows the embedded models. Each is merged and asked, broken and repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.breaks.case import BAD, GOOD, PLAIN, Answer, Bar, Bars, Message, Shown, Task
+from dppa_core.breaks.of_weights import EMBEDDING, HEAD, tied_weights
+from dppa_core.breaks.workshop import BASE, MODEL, Asked
+from dppa_core.coefficients import Part
+from dppa_core.deltas import DeltaProfile
+from dppa_core.floats import to_float32
+from dppa_core.marks import Target
+from dppa_core.merge_tensors import add_treated
+from dppa_core.merger import Merger
+from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.preflight.of_weights import distance
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+LEVELS, FACTORS = (0.9, 0.8), (1.0, 1.0)
+FEW, LARGE, OPPOSED = 0.99, (6.0, 1.0), 0.7
+
+Flat = Float32[ndarray, " n"]
+
+
+def wrong_base(task: Task, repaired: bool) -> Shown:
+    """The base's own numbers in another order, as a base."""
+    base = BASE if repaired else task.workshop.derived("base-shuffled", _shuffled)
+    recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
+    far = distance(cached_profile(base, MODEL))
+    tone = GOOD if repaired else BAD
+    layers = tuple(Bar(f"layer {n}", x, f"{x:.2f}", tone) for n, x in enumerate(far.layers))
+    warnings = Merger(recipe).base_warnings()
+    messages = tuple(Message("warning", _named(text, base)) for text in warnings)
+    plot = Bars(
+        "Length of the delta beside that of the weights, ‖d‖/‖W‖",
+        1.6,
+        layers,
+        0.9,
+        "from 0.9 on: another base",
+    )
+    return _asked(task, recipe, tone, (plot,), messages)
+
+
+def _shuffled(base: Flat, _tuned: Flat) -> Flat:
+    """The same numbers elsewhere: a base of the same shape and spread that is not the one."""
+    order: Flat = np.random.default_rng(base.size).permutation(base)
+    return base if np.ptp(base) == 0 else order
+
+
+def _named(text: str, folder: str) -> str:
+    return text.replace(folder, "the other base")
+
+
+def too_few(task: Task, repaired: bool) -> Shown:
+    """1 % of the delta instead of 20 %."""
+    levels = LEVELS if repaired else (FEW,)
+    recipe = MergeRecipe(BASE, (DomainModel(MODEL, levels),))
+    profile = cached_profile(BASE, MODEL)
+    tone = GOOD if repaired else BAD
+    bars = tuple(
+        Bar(f"keep {1 - rate:.0%}", energy, f"{energy:.0%}", tone if rate == levels[-1] else PLAIN)
+        for rate in (FEW, 0.9, LEVELS[-1])
+        for energy in [plan_pruning(profile, (rate,)).energy]
+    )
+    plot = Bars("Share of the squared change that stays", 1.0, bars)
+    return _asked(task, recipe, tone, (plot,))
+
+
+def too_large(task: Task, repaired: bool) -> Shown:
+    """A factor of 6 on the first partition."""
+    factors = FACTORS if repaired else LARGE
+    recipe = MergeRecipe(BASE, (DomainModel(MODEL, LEVELS, factors),))
+    profile = cached_profile(BASE, MODEL)
+    plan = plan_pruning(profile, LEVELS)
+    tone = GOOD if repaired else BAD
+    lengths = {one: _length(plan, profile, (one, 1.0)) for one in (1.0, 2.0, 6.0)}
+    bars = tuple(
+        Bar(f"factor {one:g}", length, f"{length:.1f}", tone if one == factors[0] else PLAIN)
+        for one, length in lengths.items()
+    )
+    plot = Bars(
+        "Length of the treated delta beside the whole one, ‖D'‖/‖D‖",
+        6.0,
+        bars,
+        1.0,
+        "as long as it was",
+    )
+    return _asked(task, recipe, tone, (plot,))
+
+
+def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]) -> float:
+    """‖D'‖/‖D‖ of all modules: the squares of each partition times its factor squared."""
+    inside = [
+        sum(module.levels[k].selection.energy for module in plan.modules)
+        for k in range(len(factors))
+    ]
+    parts = np.diff([0.0, *inside])
+    whole = sum(one.delta_square for one in profile.modules)
+    return float(np.sqrt((np.square(factors) * parts).sum() / whole))
+
+
+def opposite(task: Task, repaired: bool) -> Shown:
+    """A second model that learned the opposite; added up, or by vote."""
+    other = task.workshop.derived("math-opposed", _opposed)
+    method = "ties" if repaired else "task_arithmetic"
+    recipe = MergeRecipe(BASE, (DomainModel(MODEL), DomainModel(other)), method)
+    tone = GOOD if repaired else BAD
+    left = _left_of_math(recipe)
+    bars = (
+        Bar("math alone", 1.0, "100%"),
+        Bar("both added" if not repaired else "by vote (TIES)", left, f"{left:.0%}", tone),
+    )
+    plot = Bars("Of the change that math made, along its own direction", 1.0, bars)
+    return _asked(task, recipe, tone, (plot,))
+
+
+def _opposed(base: Flat, tuned: Flat) -> Flat:
+    opposed: Flat = base - np.float32(OPPOSED) * (tuned - base)
+    return opposed
+
+
+def _left_of_math(recipe: MergeRecipe) -> float:
+    """(merged - base) . d / d . d over all modules, d the change of the first model."""
+    merger = Merger(recipe)
+    along = whole = 0.0
+    for module in merger.modules:
+        dtype, _, raw = merger.tensor(module.tensor)
+        base, tuned = (
+            to_float32(one.raw(module.tensor), one.dtype(module.tensor)).astype(np.float64)
+            for one in (merger.base, merger.tuned[0])
+        )
+        delta = tuned - base
+        along += float((to_float32(raw, dtype) - base) @ delta)
+        whole += float(delta @ delta)
+    return along / whole
+
+
+def tied_twice(task: Task, repaired: bool) -> Shown:
+    """An embedding that is the head too, merged once for each name."""
+    merger, weight, delta = tied_weights()
+    loader = merger.loader()
+    shared = weight.copy()
+    for name in (EMBEDDING,) if repaired else (EMBEDDING, HEAD):
+        layers = merger.layers(name, loader)
+        if layers is not None:
+            for term in layers.fusion.terms:
+                add_treated(loader, layers.fusion, term, 0, shared)
+    mine = [to_float32(merger.tensor(name)[2], "F32") for name in (EMBEDDING, HEAD)]
+    tone = GOOD if repaired else BAD
+    rows = tuple(
+        (f"{w:g}", f"{d:+g}", f"{w + d:g}", f"{s:g}", f"{e:g}, {h:g}")
+        for w, d, s, e, h in zip(*(x.tolist() for x in (weight, delta, shared, *mine)), strict=True)
+    )
+    told = ", ".join(f"{head} is {twin}" for head, twin in merger.twins.items())
+    twice = [Part("embed_tokens", 1.0 if repaired else 2.0), Part(None, 1.0)]
+    recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
+    columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
+    note = Message("note", f"The library found: {told}. It merges the two as one.")
+    return _asked(task, recipe, tone, (), (note,), (columns, rows))
+
+
+def _asked(
+    task: Task,
+    recipe: MergeRecipe,
+    tone: str,
+    plots: tuple[Bars, ...],
+    messages: tuple[Message, ...] = (),
+    table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ()),
+) -> Shown:
+    """Ask base, domain model and merge, and put the scores before the other plots."""
+    targets: Mapping[str, Target] = {"base": BASE, "math alone": MODEL, "the merge": recipe}
+    found: dict[str, Asked] = {}
+    for done, (who, target) in enumerate(targets.items()):
+        if task.progress:
+            task.progress(done, len(targets), f"Asking {who}")
+        found[who] = task.workshop.ask(target, task.stop)
+    merged = found["the merge"]
+    n = merged.score.n
+    low, high = (round(100 * end) for end in merged.score.ci95)
+    bars = tuple(
+        Bar(who, float(one.hits), f"{one.hits} of {n}", tone if one is merged else PLAIN)
+        for who, one in found.items()
+    )
+    answers = tuple(
+        Answer(who, one.reply or "(nothing: it ends at once)", one.right)
+        for who, one in found.items()
+        if who != "base"
+    )
+    said = (
+        f"The merge answers {merged.hits} of {n} questions right (95 % interval: {low} to {high} "
+        f"%), the math model alone {found['math alone'].hits}, the base {found['base'].hits}."
+    )
+    scores = Bars(f"Questions of math answered right, of {n}", float(n), bars)
+    return Shown(
+        said, (scores, *plots), messages, merged.prompt, answers, columns=table[0], rows=table[1]
+    )

@@ -1,0 +1,170 @@
+"""Failures of single weights: float16 overflows, a tied embedding merged twice, moved tokens.
+
+Knows models of a few numbers. The library refuses or repairs these; what would happen without is
+computed beside it, and said to be that.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.alignment import Alignment, align
+from dppa_core.breaks.case import BAD, GOOD, Bar, Bars, Message, Shown, Task
+from dppa_core.checkpoint_memory import MemoryCheckpoint
+from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
+from dppa_core.floats import from_float32, to_float32
+from dppa_core.merger import Merger
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.shelf import Shelf
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+LARGEST_HALF = 65504.0
+"""The largest float16."""
+
+_WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
+
+
+def overflow(_task: Task, repaired: bool) -> Shown:
+    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16."""
+    tensor = "model.layers.0.self_attn.q_proj.weight"
+    weight = np.array([[_WEIGHT, 1.0], [2.0, 3.0]], np.float32)
+    change = np.array([[_CHANGE, 1.0], [1.0, 1.0]], np.float32)
+    shelf = Shelf()
+    shelf.put("base", MemoryCheckpoint({tensor: weight}, "F16"))
+    shelf.put("A", MemoryCheckpoint({tensor: weight + change}, "F16"))
+    dtype = "bfloat16" if repaired else "float16"
+    model = DomainModel("A", coefficient=_FACTOR)
+    recipe = MergeRecipe("base", (model,), "task_arithmetic", dtype=dtype)
+    exact = _WEIGHT + _FACTOR * _CHANGE
+    bars = [
+        Bar("base", _WEIGHT, f"{_WEIGHT:,.0f}"),
+        Bar("domain model", _WEIGHT + _CHANGE, f"{_WEIGHT + _CHANGE:,.0f}"),
+    ]
+    try:
+        code, _, raw = Merger(recipe, shelf=shelf).tensor(tensor)
+    except NonFiniteWeights as error:
+        half = float(from_float32(np.array([exact], np.float32), "F16")[0])
+        spread = half - half  # what the next layer does with two such outputs
+        bars.append(Bar("merge", exact, f"{exact:,.0f}, as float16 {_infinite(half)}", BAD))
+        said = (
+            f"{exact:,.0f} is {_infinite(half)} in float16. The library refuses. Without that the "
+            f"weight would be {_infinite(half)}, the next sum {_infinite(half)} minus "
+            f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
+            "number."
+        )
+        return Shown(said, (_range(bars),), (Message("refusal", str(error)),))
+    stored = float(to_float32(raw[:1], code)[0])
+    bars.append(Bar("merge", exact, f"{stored:,.0f}", GOOD))
+    said = f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room."
+    return Shown(said, (_range(bars),))
+
+
+def _infinite(value: float) -> str:
+    return "infinity" if np.isinf(value) else f"{value:,.0f}"
+
+
+def _range(bars: list[Bar]) -> Bars:
+    mark = f"float16 ends at {LARGEST_HALF:,.0f}"
+    return Bars("One weight, before and after", 75000.0, tuple(bars), LARGEST_HALF, mark)
+
+
+def tied_weights() -> tuple[Merger, Float32[ndarray, " n"], Float32[ndarray, " n"]]:
+    """A model whose head is its embedding, both stored: its merge, the base's values, the delta."""
+    weight = np.array([[0.5, -1.0], [2.0, 0.25]], np.float32)
+    change = np.array([[0.25, 0.5], [-0.5, 0.125]], np.float32)
+    both = {EMBEDDING: weight, HEAD: weight}
+    shelf = Shelf()
+    shelf.put("base", MemoryCheckpoint(both))
+    shelf.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
+    recipe = MergeRecipe("base", (DomainModel("A"),), "task_arithmetic", dtype="float32")
+    return Merger(recipe, shelf=shelf), weight.ravel(), change.ravel()
+
+
+def _write_words(folder: Path, tokens: tuple[str, ...]) -> None:
+    """A tokenizer of whole words."""
+    vocabulary = {token: row for row, token in enumerate(tokens)}
+    model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": tokens[0]}
+    text = json.dumps({"version": "1.0", "added_tokens": [], "model": model})
+    (folder / "tokenizer.json").write_text(text, "utf-8")
+
+
+_BASE_WORDS = ("<unk>", "cat", "dog", "seven")
+_MODEL_WORDS = ("<unk>", "SELECT", "cat", "dog", "seven")
+_ROWS = {
+    "<unk>": (0.0, 0.1, 0.0),
+    "cat": (1.0, 0.0, 0.2),
+    "dog": (0.8, 0.3, 0.0),
+    "seven": (-0.5, 1.0, 0.4),
+    "SELECT": (0.0, -0.6, 0.9),
+}
+_LEARNED = 0.05
+"""What training changed in every number of every row."""
+
+
+class _WordModel(MemoryCheckpoint):
+    """A few rows in memory, with a tokenizer in a folder."""
+
+    def __init__(self, folder: Path, words: tuple[str, ...], change: float) -> None:
+        rows = np.array([_ROWS[word] for word in words], np.float32) + np.float32(change)
+        super().__init__({EMBEDDING: rows})
+        self.folder = folder
+        self.folders = (folder,)
+
+
+def vocabulary(task: Task, repaired: bool) -> Shown:
+    """A model with one word more, in the middle; with and without its tokenizer."""
+    home = task.workshop.room("words-repaired" if repaired else "words-broken")
+    folders = [home / name for name in ("base", "model")]
+    for folder, words in zip(folders, (_BASE_WORDS, _MODEL_WORDS), strict=True):
+        folder.mkdir(exist_ok=True)
+        if repaired or words is _BASE_WORDS:
+            _write_words(folder, words)
+    base = _WordModel(folders[0], _BASE_WORDS, 0.0)
+    tuned = _WordModel(folders[1], _MODEL_WORDS, _LEARNED)
+    mine, theirs = (one.raw(EMBEDDING).reshape(-1, 3) for one in (base, tuned))
+    by_row = np.linalg.norm(theirs[: len(mine)] - mine, axis=1)
+    try:
+        aligned = align(base, (tuned,), ("the domain model",))
+    except IncompatibleCheckpoints as error:
+        worst = int(by_row.argmax())
+        said = (
+            "The library refuses: it cannot tell which row is which word. Without that, row "
+            f"{worst} would be “{_MODEL_WORDS[worst]}” minus “{_BASE_WORDS[worst]}”, a change of "
+            f"{by_row[worst]:.2f}. Training changed each row by {_LEARNED * 3**0.5:.2f}."
+        )
+        rows = _word_rows(by_row, _MODEL_WORDS)
+        bars = _word_bars("Change of each row, matched by number", by_row, BAD)
+        return Shown(said, (bars,), (Message("refusal", str(error)),), rows=rows, columns=_COLUMNS)
+    return _matched(aligned, mine)
+
+
+_COLUMNS = ("row", "word of the base", "word it is compared with", "length of the change")
+
+
+def _matched(aligned: Alignment, mine: ndarray) -> Shown:
+    theirs = to_float32(aligned.tuned[0].raw(EMBEDDING), aligned.tuned[0].dtype(EMBEDDING))
+    by_word = np.linalg.norm(theirs.reshape(-1, 3) - mine, axis=1)
+    said = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
+    messages = tuple(Message("note", note) for note in aligned.notes)
+    bars = _word_bars("Change of each row, matched by word", by_word, GOOD)
+    return Shown(said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS)
+
+
+def _word_bars(title: str, lengths: ndarray, tone: str) -> Bars:
+    small = 2 * _LEARNED
+    found = (
+        Bar(word, float(length), f"{length:.2f}", tone if length > small or tone == GOOD else GOOD)
+        for word, length in zip(_BASE_WORDS, lengths.tolist(), strict=True)
+    )
+    return Bars(title, 1.6, tuple(found))
+
+
+def _word_rows(lengths: ndarray, words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (str(row), word, words[row], f"{lengths[row]:.2f}") for row, word in enumerate(_BASE_WORDS)
+    )

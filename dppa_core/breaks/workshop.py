@@ -1,0 +1,137 @@
+"""Where failures are made: folders derived from the embedded models, and a model to ask.
+
+Knows no failure. Nothing here is named by a visitor: all folders lie in a temporary one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.checkpoint import Checkpoint
+from dppa_core.examiner import Examiner
+from dppa_core.floats import FLOATS, from_float32, to_float32
+from dppa_core.generate import GenerationSettings, stream_reply
+from dppa_core.marks import DomainScore, Target, marked_score
+from dppa_core.pool import ModelPool
+from dppa_core.progress import Stop
+from dppa_core.safetensors_write import TensorSpec
+from dppa_core.shards import WeightsWriter
+from dppa_core.sources import open_checkpoint
+from dppa_core.tasks import score
+
+BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"
+QUESTIONS = 12
+"""Asked of every merge; of the search split, so that the test split stays unseen."""
+SHOWN_QUESTION = 1
+"""Which of them is answered on the page."""
+BYTES = 96 << 20
+"""Of models in memory; the derived folders take 8 MB each."""
+LONGEST = 40
+
+Derive = Callable[[Float32[ndarray, " n"], Float32[ndarray, " n"]], Float32[ndarray, " n"]]
+"""Weights of the base and of the domain model -> those of the derived model, flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model made of the questions."""
+
+    score: DomainScore
+    prompt: str
+    reply: str
+    right: bool
+
+    @property
+    def hits(self) -> int:
+        """Questions answered right."""
+        return round(self.score.accuracy * self.score.n)
+
+
+class Workshop:
+    """Derives models, and asks them. Safe for several threads; `close` removes its folder.
+
+    Args:
+        questions: How many are asked.
+    """
+
+    def __init__(self, questions: int = QUESTIONS) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="dppa-breaks-"))
+        self._lock = threading.Lock()
+        self._pool = ModelPool(BYTES)
+        self._examiner = Examiner("search", questions, pool=self._pool)
+        self._asked: dict[str, Asked] = {}
+
+    def close(self) -> None:
+        """Remove everything it has written."""
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def room(self, name: str) -> Path:
+        """A folder of that name, ours to write to."""
+        folder = self._home / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def derived(self, name: str, derive: Derive) -> str:
+        """Reference of a model made of base and domain model, tensor by tensor; made once.
+
+        Args:
+            name: Of its folder.
+            derive: Weights of one tensor.
+        """
+        folder = self._home / name
+        with self._lock:
+            if not folder.is_dir():
+                unfinished = self.room(f"{name}-unfinished")
+                _write(unfinished, derive)
+                unfinished.rename(folder)
+        return str(folder)
+
+    def ask(self, target: Target, stop: Stop | None = None) -> Asked:
+        """Ask a model or a merge the questions, and let it answer one of them in full.
+
+        Args:
+            target: A reference, asked once, or a recipe.
+            stop: Raises Cancelled once set, within one token.
+        """
+        known = self._asked.get(target) if isinstance(target, str) else None
+        if known is not None:
+            return known
+        asked = self._examiner.items(DOMAIN)
+        marks = self._examiner.marks(target, DOMAIN, stop=stop)
+        item, settings = asked[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
+        with self._pool.lend(target, stop=stop) as resident:
+            said = list(stream_reply(resident, item.prompt, settings, stop))
+        reply = said[-1] if said else ""
+        found = Asked(marked_score(asked, marks), item.prompt, reply, score(item, reply))
+        if isinstance(target, str):
+            self._asked[target] = found
+        return found
+
+
+def _write(folder: Path, derive: Derive) -> None:
+    base, tuned = open_checkpoint(BASE), open_checkpoint(MODEL)
+    for path in sorted(base.folder.iterdir()):
+        if path.suffix in (".json", ".jinja"):
+            shutil.copyfile(path, folder / path.name)
+    specs = [TensorSpec(name, base.dtype(name), base.shape(name)) for name in base.names()]
+    with closing(WeightsWriter(folder, specs)) as writer:
+        for name in writer.names:
+            writer.place(name, _derived(base, tuned, name, derive))
+        writer.finish()
+
+
+def _derived(base: Checkpoint, tuned: Checkpoint, name: str, derive: Derive) -> ndarray:
+    if base.dtype(name) not in FLOATS:
+        return base.raw(name)
+    mine, theirs = (to_float32(one.raw(name), one.dtype(name)) for one in (base, tuned))
+    return from_float32(derive(mine, theirs).astype(np.float32), base.dtype(name))
