@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.doors import Doors
 from components.downloads import download_route
 from components.operations import health_route, measured, metrics_route
 from components.presets import first_session
@@ -55,7 +56,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     studio: Studio = page.studio
     own: dict[str, Any] = {
         "routes": [download_route(page.exports), health_route(studio)],
-        "middleware": [Middleware(CompressedPage)],
+        "middleware": [Middleware(Doors), Middleware(CompressedPage)],
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))

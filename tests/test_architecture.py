@@ -73,7 +73,7 @@ SHARED = {
     *("studio", "works", "allowance", "running", "search_work", "presets", "method_choice"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
-    *("conversation", "question", "settings", "operations"),
+    *("conversation", "question", "settings", "operations", "doors"),
 }  # what views have in common
 COMPOSERS = {
     "workbench",

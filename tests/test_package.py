@@ -1,6 +1,7 @@
 """What others install: the wheel carries the command, the types and the embedded models."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -81,3 +82,25 @@ def test_the_commands_keep_byte_code_whatever_the_shell_says() -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"
+
+
+def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    copied = {line.split()[1] for line in lines if line.startswith("COPY")}
+    kept = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line[0] == "!"
+    }
+    assert copied == kept == {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
+    assert all((ROOT / name).exists() for name in copied)
+    assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
+    told = (ROOT / "docs" / "running.md").read_text("utf-8")
+    text = "\n".join(lines).replace("\\\n", " ")
+    for name in re.findall(r"(\w+)=", re.search(r"^ENV (.*)$", text, re.M)[1]):
+        assert f"`{name}`" in told, name

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,39 @@ def test_files_leave_by_their_word_alone(client: Client, address: str) -> None:
             urllib.request.urlopen(f"{address}/{path}")
         with caught.value as answer:  # holds the connection
             assert answer.code in (403, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("file=http://127.0.0.1:1/x", "file=HTTPS://example.org/x", "file=%68ttp://127.0.0.1:1/"),
+        *("file=/http:/127.0.0.1:1/", "/file=ftp://x/", "proxy=https://example.org/", "upload"),
+        *("upload_progress?upload_id=1", "deep_link?session_hash=1", "component_server"),
+        "stream/a/b/1/playlist.m3u8",
+    ],
+)
+def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:
+    """Above all, nobody sends this server to fetch an address for them."""
+    for before in ("gradio_api/", ""):
+        status, headers = fetched_from(f"{address}/{before}{path}")
+        assert status == 404 and headers["content-type"].startswith("text/plain"), before
+
+
+def test_browsers_take_nothing_for_what_it_is_not(address: str) -> None:
+    for path in ("", "config", "healthz"):
+        status, headers = fetched_from(f"{address}/{path}")
+        assert status == 200 and headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+def fetched_from(url: str) -> tuple[int, Message]:
+    """Status and headers."""
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers
 
 
 def test_private_events_cannot_be_called_by_name(client: Client) -> None:
