@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.scores import Draws, against_draws, compared, retained
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import gap, listed, pruned, told, verdict
+from dppa_core.experiments.words import gap, pruned, told, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -211,7 +211,11 @@ def _rank(found: Merged, group: tuple[str, ...], rate: float) -> str:
 
 def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
     reference = found.of(group, REFERENCE, rate, False)
-    words = {1: "DPPA is better than {}.", -1: "DPPA is worse than {}.", 0: "Not told apart: {}."}
+    words = {
+        1: "DPPA is better than {}.",
+        -1: "DPPA is worse than {}.",
+        0: "Not told apart from DPPA: {}.",
+    }
     groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
     for method, title in TITLES.items():
         other = found.of(group, method, rate, False)
@@ -220,7 +224,9 @@ def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
         against = reference.against(other)
         interval = against.difference if isinstance(against, Comparison) else against
         groups[verdict(against)].append(f"{title}, {gap(interval)}")
-    return " ".join(words[which].format(listed(names)) for which, names in groups.items() if names)
+    return " ".join(
+        words[which].format("; ".join(names)) for which, names in groups.items() if names
+    )
 
 
 def _adamerging(found: Merged) -> str:

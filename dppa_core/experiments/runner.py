@@ -87,9 +87,9 @@ class Runner:
         try:
             questions = next(steps)
             while True:
-                for question in questions:
-                    keys.add(self._key(question))
-                questions = steps.send(self._answers(name, questions))
+                answers = self._answers(name, questions)
+                keys.update(self._key(question) for question in questions)
+                questions = steps.send(answers)
         except StopIteration as end:
             found: Findings = end.value
             return found

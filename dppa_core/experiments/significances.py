@@ -12,7 +12,7 @@ from dppa_core.experiments.scores import Draws, against_draws, compared, mean_sh
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.experiments.steps import Steps, all_asked
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import listed, percent, pruned, told, verdict
+from dppa_core.experiments.words import capital, listed, percent, pruned, told, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe
@@ -162,7 +162,7 @@ def _against(found: Ranked, kind: str) -> str:
     said = [words[which].format(kind, listed(rates)) for which, rates in groups.items() if rates]
     widest = max(RATES, key=lambda rate: abs(_value(found.against(kind, rate))))
     return (
-        f"{'; '.join(said)} (magnitude minus {kind} at {pruned(widest)}: "
+        f"{capital('; '.join(said))} (magnitude minus {kind} at {pruned(widest)}: "
         f"{told(found.against(kind, widest))})."
     )
 

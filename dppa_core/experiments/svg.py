@@ -18,14 +18,16 @@ MARGIN, CHARACTER = 16, 6.3
 STYLE = """
 text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1f1d18}
 .ground{fill:#fffdf8;stroke:#d9d3c4}.title{font-size:14px;font-weight:600}.quiet{fill:#5c574b}
-.grid{stroke:#e6e0d2}.axis{stroke:#8b8473}.on-low{fill:#000}.on-high{fill:#fff}
+.grid{stroke:#e6e0d2}.axis{stroke:#8b8473}.reach{stroke:#1f1d18}
+.on-low{fill:#000}.on-high{fill:#fff}
 .empty{fill:none;stroke:#8b8473;stroke-dasharray:2 3}.line{fill:none;stroke-width:2}
 .c0{--c:#0072b2}.c1{--c:#b85400}.c2{--c:#00805f}.c3{--c:#a5517f}.c4{--c:#6b5d00}.c5{--c:#555}
 .c6{--c:#1f7ea8}.c7{--c:#8c4a2f}
 .mark{fill:var(--c)}.line,.whisker{stroke:var(--c)}.bar{fill:var(--c)}
 @media(prefers-color-scheme:dark){
 text{fill:#ece8df}.ground{fill:#1f2124;stroke:#3a3d42}.quiet{fill:#b0aa9c}
-.grid{stroke:#34373c}.axis{stroke:#7d776a}.on-low{fill:#000}.on-high{fill:#fff}
+.grid{stroke:#34373c}.axis{stroke:#7d776a}.reach{stroke:#ece8df}
+.on-low{fill:#000}.on-high{fill:#fff}
 .c0{--c:#56b4e9}.c1{--c:#f0a04b}.c2{--c:#35c9a0}.c3{--c:#dd9cc2}.c4{--c:#e3d64a}.c5{--c:#bbb}
 .c6{--c:#7fd0f0}.c7{--c:#d9a184}}
 """.replace("\n", "")

@@ -6,12 +6,13 @@ A series is told by its colour and by the shape of its marks. Knows plain values
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from xml.sax.saxutils import escape
 
 from dppa_core.experiments.svg import CHARACTER, COLOURS, MARGIN, frame, named, spread, ticks
 from dppa_core.experiments.values import Chart, Series
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 52
+_WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 56
 _ROW = 17
 """Pixels of a row of the legend."""
 
@@ -109,12 +110,21 @@ def _named_axis(chart: Chart, names: tuple[str, ...], x: Scale, bottom: float) -
     room = int((x.at(1) - x.at(0)) / CHARACTER)
     parts = []
     for place, name in enumerate(names):
-        shown = name if len(name) <= room else name[: max(room - 1, 1)] + "…"
-        parts.append(
-            f'<text class="quiet" x="{x.at(place):.1f}" y="{bottom + 18:g}" text-anchor="middle">'
-            f"{escape(shown)}</text>"
-        )
+        for line, text in enumerate(_wrapped(name, room)):
+            parts.append(
+                f'<text class="quiet" x="{x.at(place):.1f}" y="{bottom + 15 + 12 * line:g}" '
+                f'text-anchor="middle">{escape(text)}</text>'
+            )
     return [*parts, *_under(chart, bottom)]
+
+
+def _wrapped(name: str, room: int) -> tuple[str, ...]:
+    """A name in at most two lines."""
+    if len(name) <= room:
+        return (name,)
+    lines = wrap(name, max(room, 2))
+    rest = " ".join(lines[1:])
+    return (lines[0], rest if len(rest) <= room else rest[: max(room - 1, 1)] + "…")
 
 
 def _number_axis(chart: Chart, numbers: list[float], x: Scale, bottom: float) -> list[str]:
@@ -136,7 +146,7 @@ def _number_axis(chart: Chart, numbers: list[float], x: Scale, bottom: float) ->
 def _under(chart: Chart, bottom: float) -> list[str]:
     middle = (_LEFT + _WIDTH - MARGIN) / 2
     return [
-        f'<text class="quiet" x="{middle:g}" y="{bottom + 38:g}" text-anchor="middle">'
+        f'<text class="quiet" x="{middle:g}" y="{bottom + 43:g}" text-anchor="middle">'
         f"{escape(named(chart.x))}</text>"
     ]
 
@@ -163,7 +173,7 @@ def _series(
                 f'width="{step * 0.92:.1f}" height="{abs(zero - py):.1f}"/>'
             )
         if low is not None and high is not None:
-            shade = "axis" if bars else "whisker"
+            shade = "reach" if bars else "whisker"
             parts.append(
                 f'<line class="{shade}" x1="{px:.1f}" x2="{px:.1f}" y1="{y.at(low):.1f}" '
                 f'y2="{y.at(high):.1f}"/>'

@@ -140,7 +140,7 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
         "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
         "DPPA is better than DARE, +30.0 points",
         "DPPA is worse than task arithmetic, -25.0 points",
-        "Not told apart: TIES",
+        "Not told apart from DPPA: TIES",
         "AdaMerging made 0 of 5 merges better and 0 worse",
     ):
         assert sentence in result.finding
@@ -177,8 +177,8 @@ def test_significances_are_told_apart_from_magnitude() -> None:
 
     result = found(SIGNIFICANCE, shares)
     assert values(result, "activation", 80.0)[-1] == pytest.approx(20)
-    assert "fisher and magnitude are not told apart at 80 % and 90 %" in result.finding
-    assert "activation ranks better than magnitude at 80 % and 90 %" in result.finding
+    assert "Fisher and magnitude are not told apart at 80 % and 90 %" in result.finding
+    assert "Activation ranks better than magnitude at 80 % and 90 %" in result.finding
     assert "10 % of the answers are right at 80 %; by magnitude 60 %, +50.0" in result.finding
 
 
