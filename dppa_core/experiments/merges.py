@@ -190,8 +190,9 @@ _MEASURED = (
     "smaller loss. With AdaMerging every layer and model has its own: from there "
     f"{STEPS} steps of {LR:g} by the entropy of {PROMPTS} unlabelled prompts a domain; of its "
     f"checkpoints every {EVERY} steps, the start included, the best on the search items. DARE is "
-    f"drawn {DRAWS} times, with AdaMerging once. TIES trims every tensor, as in its paper; DPPA and "
-    "DARE keep the whole delta of embeddings and norms. Retention is the geometric mean over the domains."
+    f"drawn {DRAWS} times, with AdaMerging once. TIES trims every tensor, as in its paper; DPPA "
+    "and DARE keep the whole delta of embeddings and norms. Retention is the geometric mean over "
+    "the domains."
 )
 
 PAIR = Declared(
