@@ -16,20 +16,31 @@ import typer
 from dppa_core.atomic import check_file
 from dppa_core.cli_output import emit, write_text
 from dppa_core.sources import zoo_root
+from dppa_core.zoo.spec import EMBEDDED, size_named
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
 
 
 @zoo_app.command()
 def train(
-    out: Annotated[Path | None, typer.Option(help="Where the model folders go.")] = None,
+    size: Annotated[str, typer.Option(help="small, medium, embedded or large.")] = "embedded",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the model folders go; out/sizes/SIZE, or into the program."),
+    ] = None,
     work: Annotated[Path, typer.Option(help="Where interrupted stages wait.")] = Path("zoo-work"),
     workers: Annotated[int, typer.Option(min=1, max=4, help="Processes, one thread each.")] = 2,
 ) -> None:
-    """Train all embedded models from scratch, seeded; an interrupted run goes on where it was."""
+    """Train all embedded models from scratch, seeded; an interrupted run goes on where it was.
+
+    The same recipe makes smaller and larger ones.
+    """
+    chosen = size_named(size)
     from dppa_core.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
 
-    train_zoo(out or zoo_root(), work, workers=workers)
+    folder = zoo_root() if chosen == EMBEDDED else Path("out/sizes", chosen.name)
+    typer.echo(chosen.told(), err=True)
+    train_zoo(out or folder, work, chosen, workers=workers)
 
 
 @zoo_app.command()

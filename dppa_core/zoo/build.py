@@ -1,4 +1,4 @@
-"""Train all four embedded models into a folder, stage by stage.
+"""Train a base and its three domain models into a folder, stage by stage.
 
 A stage whose folder already holds the weights of exactly its settings is left alone, an
 interrupted one goes on from its last save. Knows no command line.
@@ -24,7 +24,7 @@ from dppa_core.evaluate import evaluate
 from dppa_core.resident import Resident
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.spec import ARCHITECTURE, STAGES, Stage, fingerprint, settling
+from dppa_core.zoo.spec import EMBEDDED, Size, Stage
 from dppa_core.zoo.tokenizer import train_tokenizer
 from dppa_core.zoo.training import Losses, new_model, train_stage
 
@@ -35,33 +35,36 @@ SEARCH_ITEMS = 96
 """Items per domain of the check at the end of a stage; from the search split."""
 
 
-def train_zoo(out: Path, work: Path, *, workers: int = 2) -> None:
+def train_zoo(out: Path, work: Path, size: Size = EMBEDDED, *, workers: int = 2) -> None:
     """Train the base, then the domain models from it, `workers` of them at a time.
 
     Args:
         out: Where the model folders go: base, math, finance, law.
         work: Where interrupted stages keep their state, and first stages their weights.
+        size: Their architecture and how long they learn.
         workers: Processes, one intra-op thread each; the base uses as many threads.
     """
     _configure_log()
-    train_base(STAGES["base"], out, work, threads=workers)
+    train_base(size, out, work, threads=workers)
     context = multiprocessing.get_context("spawn")
     # Longest first, so that the short ones share the other worker.
-    order = sorted(DOMAINS, key=lambda name: -STAGES[name].steps)
+    order = sorted(DOMAINS, key=lambda name: -size.stage(name).steps)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_configure_log) as pool:
         for train in (learn_domain, settle_domain):
-            for done in [pool.submit(train, name, out, work) for name in order]:
+            for done in [pool.submit(train, name, out, work, size) for name in order]:
                 done.result()
 
 
-def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
+def train_base(size: Size, out: Path, work: Path, *, threads: int) -> None:
     """Train the base from nothing, tokenizer included."""
-    if _is_made(out / stage.name, fingerprint(stage)):
+    stage = size.stage("base")
+    mark = size.fingerprint(stage)
+    if _is_made(out / stage.name, mark):
         log.info("base: already trained with these settings")
         return
     torch.set_num_threads(threads)
-    tokenizer = train_tokenizer(ARCHITECTURE.vocabulary)
-    model = new_model(tokenizer, stage.seed)
+    tokenizer = train_tokenizer(size.architecture.vocabulary)
+    model = new_model(tokenizer, stage.seed, size.architecture)
     _train_and_save(
         [stage],
         model,
@@ -69,64 +72,67 @@ def train_base(stage: Stage, out: Path, work: Path, *, threads: int) -> None:
         None,
         folder=out / stage.name,
         work=work,
-        mark=fingerprint(stage),
+        mark=mark,
+        size=size,
     )
 
 
-def learn_domain(name: str, out: Path, work: Path) -> None:
+def learn_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> None:
     """The first stage of a domain model, from the saved base, into `work`; in one thread."""
-    mark = _learned_mark(name, out)
-    if _is_made(_learned(name, out, work), mark):
+    mark, folder = _learned_mark(name, out, size), _learned(name, out, work, size)
+    if _is_made(folder, mark):
         log.info("%s: first stage already trained with these settings", name)
         return
     base = _load(out / "base")
     _train_and_save(
-        [STAGES[name]],
+        [size.stage(name)],
         _load(out / "base"),
         AutoTokenizer.from_pretrained(out / "base"),
         base.requires_grad_(False),
-        folder=_learned(name, out, work),
+        folder=folder,
         work=work,
         mark=mark,
+        size=size,
     )
 
 
-def settle_domain(name: str, out: Path, work: Path) -> None:
+def settle_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> None:
     """The second stage of a domain model, from all first stages; in one thread."""
-    last, mark = settling(name), settled_mark(name, _base_mark(out))
+    last, mark = size.settling(name), settled_mark(name, _base_mark(out), size)
     if _is_made(out / name, mark):
         log.info("%s: already trained with these settings", name)
         return
     others = [other for other in DOMAINS if other != name]
     _train_and_save(
-        [STAGES[name], last],
-        _load(_learned(name, out, work)),
+        [size.stage(name), last],
+        _load(_learned(name, out, work, size)),
         AutoTokenizer.from_pretrained(out / "base"),
         # From the rounded weights on disk: the delta is exactly what these stages learn.
         _load(out / "base").requires_grad_(False),
-        [_load(_learned(other, out, work)).requires_grad_(False) for other in others],
+        [_load(_learned(other, out, work, size)).requires_grad_(False) for other in others],
         folder=out / name,
         work=work,
         mark=mark,
+        size=size,
     )
 
 
-def settled_mark(name: str, base: str) -> str:
+def settled_mark(name: str, base: str, size: Size = EMBEDDED) -> str:
     """The fingerprint of a finished domain model, from that of its base: it knows every stage."""
-    firsts = [fingerprint(STAGES[domain], base) for domain in DOMAINS]
-    return fingerprint(settling(name), "/".join(firsts))
+    firsts = [size.fingerprint(size.stage(domain), base) for domain in DOMAINS]
+    return size.fingerprint(size.settling(name), "/".join(firsts))
 
 
 def _base_mark(out: Path) -> str:
     return str(json.loads((out / "base" / RECORD).read_text("utf-8"))["fingerprint"])
 
 
-def _learned_mark(name: str, out: Path) -> str:
-    return fingerprint(STAGES[name], _base_mark(out))
+def _learned_mark(name: str, out: Path, size: Size) -> str:
+    return size.fingerprint(size.stage(name), _base_mark(out))
 
 
-def _learned(name: str, out: Path, work: Path) -> Path:
-    return work / f"{name}-{_learned_mark(name, out)}"
+def _learned(name: str, out: Path, work: Path, size: Size) -> Path:
+    return work / f"{name}-{_learned_mark(name, out, size)}"
 
 
 def _load(folder: Path) -> Any:
@@ -143,6 +149,7 @@ def _train_and_save(
     folder: Path,
     work: Path,
     mark: str,
+    size: Size,
 ) -> None:
     """Train the last of `stages`, the ones before it being done, and save the model's folder."""
     stage = stages[-1]
@@ -166,10 +173,11 @@ def _train_and_save(
     model = model.to(torch.bfloat16)
     record = {
         "stages": [asdict(done) for done in stages],
-        "architecture": asdict(ARCHITECTURE),
+        "architecture": asdict(size.architecture),
         "fingerprint": mark,
         "torch": torch.__version__,
         "search_accuracy": search_accuracy(model.float(), tokenizer),
+        **({} if size == EMBEDDED else {"size": size.name}),
     }
     _save_folder(folder, model.to(torch.bfloat16), tokenizer, record)
     log.info("%s: saved; search accuracy %s", stage.name, record["search_accuracy"])

@@ -31,11 +31,14 @@ def model_card(record: dict[str, Any]) -> str:
     """The README.md of one embedded model.
 
     Args:
-        record: What `training.json` holds: stages, architecture, search_accuracy.
+        record: What `training.json` holds: stages, architecture, search_accuracy, and the size of
+            models that are not the embedded ones.
     """
     stages, shape = record["stages"], record["architecture"]
     name = stages[0]["name"]
     kind = "the base model" if name == "base" else f"the {name} domain model"
+    train = " ".join(["dppa zoo train", *(["--size", record["size"]] if "size" in record else [])])
+    source = f"`{train}` made" if "size" in record else "DPPA Studio ships"
     rows = "\n".join(
         f"| {domain} | {100 * accuracy:.0f} % |"
         for domain, accuracy in record["search_accuracy"].items()
@@ -44,14 +47,14 @@ def model_card(record: dict[str, Any]) -> str:
     return f"""{_FRONT}
 # DPPA Studio: {name}
 
-This is {kind} that DPPA Studio ships: one of four small Llama models of one architecture
+This is {kind} that {source}: one of four small Llama models of one architecture
 and one tokenizer, made to be pruned, merged and talked to on any machine.
 {_ABOUT[name]}
 Nothing it says about the world, money or law is true or advice.
 
 - Architecture: Llama, {_shape(shape)},
   tied embeddings, bfloat16.
-- Training: `dppa zoo train`, seeded synthetic texts, AdamW with a cosine:
+- Training: `{train}`, seeded synthetic texts, AdamW with a cosine:
 {trained}
 
 Accuracy on a part of the search split, which no stage trains on:

@@ -1,4 +1,4 @@
-"""How the embedded models are made: their architecture and the settings of every stage.
+"""How the embedded models are made, and smaller or larger ones by the same recipe.
 
 Values only; knows no training loop. Changing one changes the weights, so the hash of a stage is
 part of its resume file.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
+
+from dppa_core.errors import UnknownName, did_you_mean, shown
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A small Llama with tied embeddings: 4.2 M parameters, 8.4 MB in bfloat16."""
+    """A small Llama with tied embeddings; by default 4.2 M parameters, 8.4 MB in bfloat16."""
 
     vocabulary: int = 1024
     hidden: int = 256
@@ -21,6 +24,13 @@ class Architecture:
     layers: int = 6
     heads: int = 4
     positions: int = 512
+
+    @property
+    def parameters(self) -> int:
+        """Of the model: embeddings, four square matrices and three of the feed-forward part a
+        layer, two norms a layer and one at the end."""
+        layer = 4 * self.hidden**2 + 3 * self.hidden * self.feed_forward + 2 * self.hidden
+        return self.vocabulary * self.hidden + self.layers * layer + self.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,14 @@ class Settling(Stage):
     scale of its own from `scales`."""
 
 
+S = TypeVar("S", bound=Stage)
 ARCHITECTURE = Architecture()
+
+
+def _shaped(hidden: int, layers: int) -> Architecture:
+    """Heads of width 64 and a feed-forward part twice as wide, as the embedded models have."""
+    return Architecture(hidden=hidden, feed_forward=2 * hidden, layers=layers, heads=hidden // 64)
+
 
 STAGES = {
     stage.name: stage
@@ -82,12 +99,73 @@ SETTLING = Settling(
 """What every domain model ends with: its delta at random scales, the others beside it."""
 
 
-def settling(domain: str) -> Settling:
-    """The second stage of a domain model, from the weights of all first stages."""
-    return replace(SETTLING, name=domain)
-
-
-def fingerprint(stage: Stage, parent: str = "") -> str:
+def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTURE) -> str:
     """Twelve hex digits that change with the architecture, the stage or its parent."""
-    text = json.dumps([asdict(ARCHITECTURE), asdict(stage), parent], sort_keys=True)
+    text = json.dumps([asdict(shape), asdict(stage), parent], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The recipe at one size: its stages, with fewer steps and texts where time asks for it."""
+
+    name: str
+    architecture: Architecture
+    share: float = 1.0
+    """Of the recipe's steps, warm-up included, in every stage."""
+    batch: int = 64
+    """Texts a step."""
+    minutes: int = 0
+    """Processor time of all seven stages, one thread; measured or, where not trained, foretold."""
+
+    def stage(self, name: str) -> Stage:
+        """The base's stage, or the first of a domain model."""
+        return self._cut(STAGES[name])
+
+    def settling(self, domain: str) -> Settling:
+        """The second stage of a domain model, from the weights of all first stages."""
+        return self._cut(replace(SETTLING, name=domain))
+
+    def fingerprint(self, stage: Stage, parent: str = "") -> str:
+        """Of one of its stages."""
+        return fingerprint(stage, parent, self.architecture)
+
+    def told(self) -> str:
+        """Parameters, share of the recipe, and time."""
+        millions = self.architecture.parameters / 1e6
+        texts = self.share * self.batch / EMBEDDED.batch
+        return (
+            f"{self.name}: four models of {millions:.1f} M parameters, {100 * self.share:g} % of "
+            f"the recipe's steps and {100 * texts:g} % of its texts; about {self.minutes} minutes "
+            "of one core"
+        )
+
+    def _cut(self, stage: S) -> S:
+        steps, warmup = round(stage.steps * self.share), round(stage.warmup * self.share)
+        return replace(stage, steps=steps, warmup=warmup, batch=self.batch)
+
+
+EMBEDDED = Size("embedded", ARCHITECTURE, minutes=180)
+SIZES = {
+    size.name: size
+    for size in (
+        Size("small", _shaped(128, 3), share=0.5, batch=32),
+        Size("medium", _shaped(192, 3), share=0.5, batch=32),
+        EMBEDDED,
+        Size("large", _shaped(384, 8)),
+    )
+}
+"""Smallest first: 0.6, 1.3, 4.2 and 12 million parameters. All have heads of width 64, a
+feed-forward part of twice the width and the same tokenizer. Small and medium learn from a quarter
+of the texts: in half the steps, of half the texts, so that both are trained within an hour."""
+
+
+def size_named(name: str) -> Size:
+    """The size of that name.
+
+    Raises:
+        UnknownName: with the closest name there is.
+    """
+    if name not in SIZES:
+        raise UnknownName(f"No size {shown(name)}. {did_you_mean(name, tuple(SIZES))}")
+    return SIZES[name]

@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dppa_core.zoo.batches import IGNORE, Batch, encode, own_turns, replay_turns
 from dppa_core.zoo.rehearsal import Rehearsal, draw_cast
-from dppa_core.zoo.spec import ARCHITECTURE, Stage, fingerprint
+from dppa_core.zoo.spec import Architecture, Stage, fingerprint
 
 SAVE_EVERY = 500
 REPORT_EVERY = 50
@@ -36,18 +36,20 @@ class Losses:
     """Distance to the base on the replay, unweighted; 0 without replay."""
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """A randomly initialised model of `ARCHITECTURE`."""
+def new_model(
+    tokenizer: PreTrainedTokenizerFast, seed: int, shape: Architecture
+) -> LlamaForCausalLM:
+    """A randomly initialised model of that architecture."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=ARCHITECTURE.vocabulary,
-            hidden_size=ARCHITECTURE.hidden,
-            intermediate_size=ARCHITECTURE.feed_forward,
-            num_hidden_layers=ARCHITECTURE.layers,
-            num_attention_heads=ARCHITECTURE.heads,
-            num_key_value_heads=ARCHITECTURE.heads,
-            max_position_embeddings=ARCHITECTURE.positions,
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.hidden,
+            intermediate_size=shape.feed_forward,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.heads,
+            max_position_embeddings=shape.positions,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,
@@ -71,7 +73,8 @@ def train_stage(
     Args:
         base: The frozen base a domain model is held to; None when the base itself is trained.
         others: The frozen domain models that keep this one company; see `Settling.company`.
-        resume_file: Where the state is kept between interruptions; removed at the end.
+        resume_file: Where the state is kept between interruptions; removed at the end. Another
+            architecture needs another file.
         report: Called every `REPORT_EVERY` steps with (step, losses, tokens a second,
             seconds left).
     """

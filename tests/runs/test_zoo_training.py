@@ -16,7 +16,16 @@ from dppa_core.tasks.math import NAMES, THINGS, one_step
 from dppa_core.zoo import training
 from dppa_core.zoo.batches import IGNORE, encode, own_turns, replay_turns
 from dppa_core.zoo.rehearsal import Cast, Rehearsal, draw_cast
-from dppa_core.zoo.spec import STAGES, Architecture, Stage, fingerprint, settling
+from dppa_core.zoo.spec import (
+    EMBEDDED,
+    SETTLING,
+    SIZES,
+    STAGES,
+    Architecture,
+    Size,
+    Stage,
+    fingerprint,
+)
 from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
 from dppa_core.zoo.training import Losses, distance_to_base, new_model, train_stage
 
@@ -27,11 +36,6 @@ SMALL = Architecture(vocabulary=400, hidden=16, feed_forward=16, layers=2, heads
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
     return train_tokenizer(400, texts=600)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "ARCHITECTURE", SMALL)
 
 
 def test_digits_are_single_tokens(tokenizer: Any) -> None:
@@ -116,13 +120,35 @@ def test_a_fingerprint_changes_with_the_stage_and_its_parent() -> None:
     assert len(marks) == 3
 
 
+@pytest.mark.parametrize(("name", "millions"), [("small", 0.6), ("embedded", 4.2), ("large", 12.2)])
+def test_a_size_has_as_many_parameters_as_it_says(
+    tokenizer: Any, name: str, millions: float
+) -> None:
+    shape = SIZES[name].architecture
+    with torch.device("meta"):
+        model = new_model(tokenizer, 0, shape)
+    assert model.num_parameters() == shape.parameters
+    assert round(shape.parameters / 1e6, 1) == millions
+
+
+def test_the_embedded_size_is_the_recipe_and_a_share_of_it_cuts_steps_and_warmup() -> None:
+    assert all(EMBEDDED.stage(name) == stage for name, stage in STAGES.items())
+    assert EMBEDDED.settling("law") == replace(SETTLING, name="law")
+    half = Size("half", SMALL, share=0.5, batch=8)
+    learned, settled = half.stage("math"), half.settling("math")
+    assert (learned.steps, learned.warmup, learned.batch) == (850, 50, 8)
+    assert (settled.steps, settled.warmup, settled.company) == (350, 25, 0.67)
+    assert learned.learning_rate == STAGES["math"].learning_rate
+    assert half.fingerprint(learned) != fingerprint(learned)
+
+
 def _train(
     tokenizer: Any, stage: Stage, resume: Path, base: Any = None, seed: int = 0
 ) -> tuple[dict[str, torch.Tensor], list[Losses]]:
     losses: list[Losses] = []
     model = train_stage(
         stage,
-        new_model(tokenizer, seed),
+        new_model(tokenizer, seed, SMALL),
         tokenizer,
         base=base,
         resume_file=resume,
@@ -167,16 +193,16 @@ def test_a_resume_file_of_other_settings_is_not_used(tokenizer: Any, tmp_path: P
 
 
 def test_the_distance_of_a_model_to_itself_is_zero(tokenizer: Any) -> None:
-    model, batch = new_model(tokenizer, 0), encode([("a", "b"), ("", "c d e")], tokenizer)
+    model, batch = new_model(tokenizer, 0, SMALL), encode([("a", "b"), ("", "c d e")], tokenizer)
     assert distance_to_base(model, model, batch).item() == pytest.approx(0, abs=1e-6)
-    assert distance_to_base(new_model(tokenizer, 1), model, batch).item() > 0.1
+    assert distance_to_base(new_model(tokenizer, 1, SMALL), model, batch).item() > 0.1
 
 
 def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "REPORT_EVERY", 1)
-    base = new_model(tokenizer, 0).requires_grad_(False)
+    base = new_model(tokenizer, 0, SMALL).requires_grad_(False)
     stage = Stage("law", steps=12, batch=8, learning_rate=3e-3, replay=0.5, pull=0.0, warmup=1)
     _, free = _train(tokenizer, stage, tmp_path / "free.pt", base)
     _, held = _train(tokenizer, replace(stage, pull=20.0), tmp_path / "held.pt", base)
@@ -184,7 +210,7 @@ def test_the_pull_keeps_a_domain_model_nearer_to_its_base(
 
 
 def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer: Any) -> None:
-    base, model, other = (new_model(tokenizer, seed) for seed in range(3))
+    base, model, other = (new_model(tokenizer, seed, SMALL) for seed in range(3))
     base.requires_grad_(False)
     batch = encode([("a b", "c d")], tokenizer)
     rest = {
@@ -212,7 +238,7 @@ def test_a_rehearsed_step_has_the_gradient_of_the_delta_in_that_merge(tokenizer:
 
 
 def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
-    base, model, other = (new_model(tokenizer, seed) for seed in range(3))
+    base, model, other = (new_model(tokenizer, seed, SMALL) for seed in range(3))
     rehearsal = Rehearsal(model, base, [other])
     with rehearsal.step(Cast(0.5, (1.0,))):
         pass
@@ -225,7 +251,7 @@ def test_a_model_alone_is_rehearsed_as_it_is(tokenizer: Any) -> None:
 
 
 def test_casts_are_drawn_by_step_alone_and_company_comes_as_often_as_stated() -> None:
-    stage = replace(settling("law"), scales=(0.4, 1.2), company=0.5)
+    stage = replace(EMBEDDED.settling("law"), scales=(0.4, 1.2), company=0.5)
     casts = [draw_cast(stage, step, 2) for step in range(400)]
     assert casts == [draw_cast(stage, step, 2) for step in range(400)]
     present = [scale for cast in casts for scale in cast.others if scale]
