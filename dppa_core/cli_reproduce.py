@@ -43,6 +43,10 @@ FolderOption = Annotated[
     Path | None, typer.Option(help="A folder of task files of one's own; their code runs.")
 ]
 
+SizesOption = Annotated[
+    Path, typer.Option(help="Where `dppa zoo train --size` put models of other sizes.")
+]
+
 
 def reproduce(
     experiments: NamesArgument = None,
@@ -54,6 +58,7 @@ def reproduce(
     lm_eval_tasks: FolderOption = None,
     limit: Annotated[int, typer.Option(min=0, help="Test items a domain; 0 for all.")] = 200,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items a domain.")] = 64,
+    sizes: SizesOption = Path("out/sizes"),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
     ] = None,
@@ -90,6 +95,7 @@ def reproduce(
         folder=lm_eval_tasks,
         test=limit or None,
         search=search_limit,
+        sizes=sizes,
     )
     report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
     from dppa_core.experiments.values import report_json  # noqa: PLC0415

@@ -65,36 +65,55 @@ def alone(
     treatment: Treatment,
     factors: Sequence[float] | None = None,
     split: str = "test",
+    scale: float = 1.0,
 ) -> tuple[MergeRecipe, Question[Marks]]:
     """One model's treated delta put back on the base, asked about its own domain.
 
     Args:
         factors: One for each of as many even bands; plain pruning where None.
+        scale: Of the delta: as if the domain model were base + scale · delta.
     """
     levels = [even_levels(treatment.rate, len(factors))] if factors else None
     recipe = merged(
-        setting, [subject], treatment, levels=levels, factors=[factors] if factors else None
+        setting,
+        [subject],
+        treatment,
+        coefficients=scale,
+        levels=levels,
+        factors=[factors] if factors else None,
     )
     return recipe, exam(setting, recipe, subject.domain, split)
 
 
-def climbed(setting: Setting, subject: Subject, treatment: Treatment) -> Steps[FactorSearch]:
+def whole(setting: Setting, subject: Subject, scale: float) -> Target:
+    """base + scale · delta, unpruned; at scale 1 the domain model itself."""
+    if scale == 1:
+        return subject.model
+    return merged(setting, [subject], Treatment("task_arithmetic"), coefficients=scale)
+
+
+def climbed(
+    setting: Setting, subject: Subject, treatment: Treatment, scale: float = 1.0
+) -> Steps[FactorSearch]:
     """The paper's greedy climb over two bands, scored on search items.
 
     Args:
         treatment: A method with partitions; the levels split what it keeps evenly.
+        scale: Of the delta, the unpruned one that scores are compared with included.
     """
+    unpruned = whole(setting, subject, scale)
 
     def code(ask: Ask) -> FactorSearch:
         def score(target: Target) -> float:
             marks = ask(exam(setting, target, subject.domain, "search"))
             found = scored(setting, subject.domain, "search", marks)
-            own = ask(exam(setting, subject.model, subject.domain, "search"))
+            own = ask(exam(setting, unpruned, subject.domain, "search"))
             of_own = scored(setting, subject.domain, "search", own)
             return task_score(found, of_own, subject.model)
 
         return greedy_factors(
-            lambda factors: score(alone(setting, subject, treatment, factors, "search")[0]), BANDS
+            lambda factors: score(alone(setting, subject, treatment, factors, "search", scale)[0]),
+            BANDS,
         )
 
     return one_by_one(code)

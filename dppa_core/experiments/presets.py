@@ -6,10 +6,12 @@ Knows sets and this machine. Whatever stands in the way of a set is told before 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, embedded
+from dppa_core.experiments.sizes import trained
 from dppa_core.preflight.machine import this_machine
 from dppa_core.presets import HubPreset, hub_preset, runs_here
 from dppa_core.recipe import load_text, read_mapping
@@ -26,6 +28,7 @@ def preset_setting(
     folder: Path | None = None,
     test: int | None = None,
     search: int = 64,
+    sizes: Path | None = None,
 ) -> Setting:
     """The setting of a set of models.
 
@@ -36,6 +39,7 @@ def preset_setting(
         folder: Of task files of one's own.
         test: Test items a domain; all where None.
         search: Search items a domain.
+        sizes: Folder of the embedded models at other sizes.
 
     Raises:
         UnknownName: no such set, or no such domain.
@@ -43,7 +47,8 @@ def preset_setting(
         InvalidRecipe: a file that is no set.
     """
     if name == EMBEDDED and tasks is None and lm_eval is None:
-        return embedded(test, search)
+        given = embedded(test, search)
+        return given if sizes is None else replace(given, sizes=trained(sizes, test, search))
     title, base, models, why = _models(name)
     domains = _domains(models, tasks, lm_eval)
     if not why and domains is None:

@@ -9,9 +9,12 @@ from dppa_core.experiments.ablation import ABLATION
 from dppa_core.experiments.beyond import BEYOND
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.merges import MERGES, PAIR
+from dppa_core.experiments.offsets import OFFSETS
 from dppa_core.experiments.pruning import PRUNING
 from dppa_core.experiments.recovery import RECOVERY
 from dppa_core.experiments.significances import SIGNIFICANCE
+from dppa_core.experiments.sizes import MODEL_SIZES
+from dppa_core.experiments.strength import STRENGTH
 
 EXPERIMENTS: tuple[Declared, ...] = (
     PRUNING,
@@ -21,6 +24,9 @@ EXPERIMENTS: tuple[Declared, ...] = (
     ABLATION,
     SIGNIFICANCE,
     BEYOND,
+    MODEL_SIZES,
+    OFFSETS,
+    STRENGTH,
 )
 
 

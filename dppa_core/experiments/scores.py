@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dppa_core.experiments.setting import HARNESS, Setting
 from dppa_core.experiments.values import Cell
 from dppa_core.intervals import Z95, Interval, difference, ratio, sign_test, wilson
 from dppa_core.marks import DomainScore, Marks, TaskScore, marked_score
-from dppa_core.tasks import items
+from dppa_core.tasks import Item, items
 
 ByDomain = Mapping[str, Marks]
 """Domain -> what one model made of its items."""
@@ -56,7 +57,13 @@ def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainSco
         low, high = wilson(sum(marks.hits), n)
         return DomainScore(share(marks), (low, high), n, {domain: TaskScore(share(marks), n)})
     limit = setting.search if split == "search" else setting.test
-    return marked_score(items(domain, split, limit), marks)
+    return marked_score(_items(domain, split, limit), marks)
+
+
+@cache
+def _items(domain: str, split: str, limit: int | None) -> tuple[Item, ...]:
+    """Drawn once: a climb asks for them at every step."""
+    return items(domain, split, limit)
 
 
 def loss(marks: ByDomain) -> float:

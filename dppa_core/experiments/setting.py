@@ -47,6 +47,8 @@ class Setting:
     """Folder of task files of one's own."""
     hindrance: str = ""
     """Why nothing can be run on it here; empty where that is not known."""
+    sizes: tuple[Setting, ...] = ()
+    """The same models at other sizes, smallest first."""
 
     def __post_init__(self) -> None:
         domains = [one.domain for one in self.subjects]

@@ -1,0 +1,130 @@
+"""One delta at one rate, pruned by every method: what several experiments compare.
+
+A delta may be scaled first. Masks do not depend on its scale, so a scaled delta that is pruned is
+the pruned delta with that coefficient, and base + s·D is asked as a merge of one whole delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dppa_core.evaluate_rows import Comparison
+from dppa_core.experiments.asking import alone, climbed, exam, whole
+from dppa_core.experiments.scores import (
+    ByDomain,
+    Draws,
+    accuracy,
+    against_draws,
+    compared,
+    retained,
+)
+from dppa_core.experiments.setting import Setting, Subject, Treatment
+from dppa_core.experiments.steps import Steps, all_asked, together
+from dppa_core.experiments.values import Cell
+from dppa_core.experiments.words import verdict
+from dppa_core.intervals import Interval
+from dppa_core.marks import Marks
+
+METHODS = ("magnitude", "dare", "dp", "dppa")
+TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
+DRAWS = 3
+"""Of DARE; one says little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One model's delta at one scale and rate, and what it answers of its domain."""
+
+    subject: Subject
+    rate: float
+    scale: float
+    own: Marks
+    """Of base + scale · delta, unpruned."""
+    marks: Mapping[str, Draws]
+    """Of every method; one draw where nothing is drawn."""
+    factors: tuple[float, ...]
+    """Of DPPA's two bands, climbed on the search items."""
+
+    def one(self, method: str) -> Marks:
+        """Of a method that draws nothing."""
+        return self.marks[method].marks[0]
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Accuracies: whole, then every method."""
+        drawn = (self.marks[method] for method in METHODS)
+        each = (one.cell() if len(one.marks) > 1 else accuracy(one.marks[0]) for one in drawn)
+        return accuracy(self.own), *each
+
+
+def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
+    """Climb, then ask the test items.
+
+    Args:
+        rate: Share pruned, in [0, 1).
+        scale: Of the delta, the whole one included.
+    """
+    climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
+    factors = climb.best.amplification
+    asked = {
+        (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
+        for method in METHODS[:3]
+        for seed in range(DRAWS if method == "dare" else 1)
+    }
+    asked["dppa", 0] = alone(setting, subject, Treatment("dppa", rate), factors, scale=scale)[1]
+    asked["own", 0] = exam(setting, whole(setting, subject, scale), subject.domain)
+    found = yield from all_asked(asked)
+    marks = {
+        method: Draws(tuple(found[key] for key in asked if key[0] == method)) for method in METHODS
+    }
+    return Contest(subject, rate, scale, found["own", 0], marks, tuple(factors))
+
+
+def contests(
+    settings: Mapping[str, Setting], rates: tuple[float, ...], scales: tuple[float, ...] = (1.0,)
+) -> Steps[dict[tuple[str, str, float, float], Contest]]:
+    """All models of some settings at all rates and scales; by setting, domain, rate and scale."""
+    several = {
+        (name, subject.domain, rate, scale): contest(setting, subject, rate, scale)
+        for name, setting in settings.items()
+        for subject in setting.subjects
+        for rate in rates
+        for scale in scales
+    }
+    return (yield from together(several))
+
+
+def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
+    """A method's accuracy minus magnitude's, the domains counting equally.
+
+    Args:
+        several: Domain -> the contest; one or more.
+    """
+    plain = {domain: one.one("magnitude") for domain, one in several.items()}
+    if method == "dare":
+        drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})
+        return Interval(-drawn.value, -drawn.high, -drawn.low)
+    return compared({domain: one.one(method) for domain, one in several.items()}, plain)
+
+
+def gap(found: Comparison | Interval) -> Interval:
+    """The difference itself, as a fraction."""
+    return found.difference if isinstance(found, Comparison) else found
+
+
+def points(found: Comparison | Interval) -> Cell:
+    """A difference in points, with its interval."""
+    interval = gap(found)
+    return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
+
+
+def kept(several: Mapping[str, Contest], method: str) -> Cell:
+    """Retention of a method that draws nothing, per cent; geometric mean over the domains."""
+    own: ByDomain = {domain: one.own for domain, one in several.items()}
+    return retained({domain: one.one(method) for domain, one in several.items()}, own)
+
+
+def tally(several: Iterable[Contest], method: str) -> tuple[int, int, int]:
+    """In how many a method is better than magnitude, not told apart from it, and worse."""
+    found = [verdict(against_magnitude({one.subject.domain: one}, method)) for one in several]
+    return found.count(1), found.count(0), found.count(-1)

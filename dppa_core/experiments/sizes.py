@@ -1,0 +1,219 @@
+"""Experiment 6b: what DPPA has over magnitude, against the size of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from dppa_core.experiments.contest import (
+    DRAWS,
+    METHODS,
+    TITLES,
+    Contest,
+    against_magnitude,
+    contests,
+    gap,
+    kept,
+    points,
+)
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.scores import share
+from dppa_core.experiments.setting import Setting, Subject, embedded
+from dppa_core.experiments.steps import Steps
+from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
+from dppa_core.experiments.words import listed, percent, told
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.spec import EMBEDDED, SIZES, Size
+
+RATES = (0.8, 0.9)
+RIVALS = ("dp", "dppa")
+"""Whose gain over magnitude is asked for."""
+FOLDER = Path("out/sizes")
+"""Where `dppa zoo train --size NAME` puts the models of a size."""
+Cells = Mapping[str, Mapping[str, Contest]]
+"""Size -> domain -> the contest, at one rate."""
+
+
+def trained(folder: Path, test: int | None, search: int) -> tuple[Setting, ...]:
+    """The settings of all sizes whose four models are in a folder, smallest first.
+
+    Args:
+        folder: Of folders by size, of folders by model.
+        test: Test items a domain; all where None.
+        search: Search items a domain.
+    """
+    found = []
+    for name in SIZES:
+        models = {model: folder / name / model for model in ("base", *DOMAINS)}
+        if all((path / "config.json").is_file() for path in models.values()):
+            subjects = tuple(Subject(str(models[domain]), domain) for domain in DOMAINS)
+            found.append(Setting(name, str(models["base"]), subjects, test, search))
+    return tuple(found)
+
+
+def wants(setting: Setting) -> str:
+    """Models of at least one other size."""
+    if setting.sizes:
+        return ""
+    if setting.base != embedded().base:
+        return "it is about the embedded models, whose recipe makes other sizes of them"
+    others = [size for size in SIZES.values() if size != EMBEDDED]
+    how = listed([f"{size.name} (about {size.minutes} minutes of one core)" for size in others])
+    return (
+        "it needs the models at another size: `dppa zoo train --size NAME` trains them into "
+        f"{FOLDER}, --sizes names another folder. There are {how}"
+    )
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Ask all, then tell."""
+    settings = {one.title: one for one in setting.sizes} | {EMBEDDED.name: setting}
+    named = {name: SIZES[name] for name in SIZES if name in settings}
+    found = yield from contests({name: settings[name] for name in named}, RATES)
+    by_rate = {
+        rate: {
+            name: {domain: found[name, domain, rate, 1.0] for domain in setting.domains}
+            for name in named
+        }
+        for rate in RATES
+    }
+    tables = (
+        _trained(named, by_rate[RATES[0]]),
+        _together(named, by_rate),
+        _apart(named, by_rate),
+    )
+    plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
+    return Findings(tables, plots, finding(named, by_rate))
+
+
+def _millions(size: Size) -> float:
+    return size.architecture.parameters / 1e6
+
+
+def _trained(sizes: Mapping[str, Size], cells: Cells) -> Table:
+    """What each size is, and what its domain models answer: not the same."""
+    first = next(iter(cells.values()))
+    columns = (
+        *(Column("size"), Column("parameters", "M"), Column("steps of the recipe", "%")),
+        *(Column("texts of it", "%"),),
+        *(Column(f"{one.subject.name}, own", "%") for one in first.values()),
+    )
+    rows = []
+    for name, size in sizes.items():
+        texts = 100 * size.share * size.batch / EMBEDDED.batch
+        known = Cell(name), Cell(_millions(size)), Cell(100 * size.share), Cell(texts)
+        own = (one.cells()[0] for one in cells[name].values())
+        rows.append(Row((*known, *own)))
+    return Table("The sizes, and what their domain models answer", columns, tuple(rows))
+
+
+def _together(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
+    columns = (
+        *(Column("size"), Column("pruned", "%")),
+        *(Column(f"{TITLES[m]} keeps", "%") for m in ("magnitude", *RIVALS)),
+        *(Column(f"{TITLES[m]} − magnitude", "points") for m in ("dare", *RIVALS)),
+    )
+    rows = []
+    for rate, cells in by_rate.items():
+        for name in sizes:
+            of = cells[name]
+            shares = (kept(of, method) for method in ("magnitude", *RIVALS))
+            gaps = (points(against_magnitude(of, method)) for method in ("dare", *RIVALS))
+            rows.append(Row((Cell(name), Cell(100 * rate), *shares, *gaps)))
+    return Table("Single deltas, the domains counting equally", columns, tuple(rows))
+
+
+def _apart(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
+    columns = (
+        *(Column("size"), Column("domain"), Column("pruned", "%"), Column("unpruned", "%")),
+        *(Column(TITLES[method], "%") for method in METHODS),
+        Column("DPPA's factors"),
+    )
+    rows = []
+    for name in sizes:
+        for rate, cells in by_rate.items():
+            for one in cells[name].values():
+                factors = " / ".join(f"{factor:g}" for factor in one.factors)
+                first = Cell(name), Cell(one.subject.name), Cell(100 * rate)
+                rows.append(Row((*first, *one.cells(), Cell(factors))))
+    return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
+
+
+def _plot(sizes: Mapping[str, Size], cells: Cells, rate: float) -> Chart:
+    x = tuple(_millions(size) for size in sizes.values())
+    series = []
+    for method in ("dare", *RIVALS):
+        each = [gap(against_magnitude(cells[name], method)) for name in sizes]
+        y = tuple(100 * one.value for one in each)
+        low, high = tuple(100 * one.low for one in each), tuple(100 * one.high for one in each)
+        series.append(Series(TITLES[method], x, y, low, high, tuple(sizes)))
+    title = f"Against magnitude at {percent(rate)}"
+    return Chart(
+        "lines", title, Axis("parameters", "M"), Axis("minus magnitude", "points"), tuple(series)
+    )
+
+
+def finding(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
+    """What was seen, for and against a gain that grows with the model."""
+    lines = [_caution(sizes, by_rate)]
+    for rate, cells in by_rate.items():
+        for method in RIVALS:
+            parts = [
+                f"{told(against_magnitude(cells[name], method))} at {_millions(size):.1f} M"
+                for name, size in sizes.items()
+            ]
+            lines.append(f"{TITLES[method]} minus magnitude at {percent(rate)}: {listed(parts)}.")
+    lines += [_growth(sizes, cells, rate) for rate, cells in by_rate.items()]
+    return " ".join(lines)
+
+
+def _caution(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
+    cells = next(iter(by_rate.values()))
+    own = []
+    for name, size in sizes.items():
+        each = [share(one.own) for one in cells[name].values()]
+        own.append(f"{percent(sum(each) / len(each))} at {_millions(size):.1f} M")
+    short = [name for name, size in sizes.items() if size.share < 1 or size.batch < EMBEDDED.batch]
+    lines = f"The domain models answer of their own domain, on average, {listed(own)}"
+    if short:
+        lines += f"; {listed(short)} learned from fewer texts, so size and training differ together"
+    return f"{lines}."
+
+
+def _growth(sizes: Mapping[str, Size], cells: Cells, rate: float) -> str:
+    """Whether the largest model gains more than the smallest; their items are the same."""
+    names = list(sizes)
+    least, most = cells[names[0]], cells[names[-1]]
+    gains = [gap(against_magnitude(one, "dppa")) for one in (least, most)]
+    apart = seen_apart(gains[0].value, gains[1].value, *(one.high - one.low for one in gains))
+    what = "more" if gains[1].value > gains[0].value else "less"
+    if not apart:
+        return f"At {percent(rate)} no difference in DPPA's gain between the smallest and the largest was seen."  # noqa: E501
+    return f"At {percent(rate)} the largest gains {what} by DPPA than the smallest."
+
+
+def seen_apart(one: float, other: float, wide: float, broad: float) -> bool:
+    """Whether two differences are further apart than their intervals together explain.
+
+    Args:
+        one: A difference.
+        other: Another, of other models.
+        wide: Width of the first one's 95 % interval.
+        broad: Of the other's.
+    """
+    return abs(one - other) > math.hypot(wide / 2, broad / 2)
+
+
+MODEL_SIZES = Declared(
+    key="sizes",
+    number="6b",
+    title="The size of the model",
+    question="Does DPPA gain more over plain magnitude in larger models?",
+    measured="The recipe of the embedded models at several sizes (`dppa zoo train --size`). Every "
+    "domain model's delta is pruned and put back on its base alone, and asked {test} test items of "
+    f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors climbed on {{search}} "
+    "search items.",
+    steps=steps,
+    wants=wants,
+)

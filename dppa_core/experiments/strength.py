@@ -1,0 +1,208 @@
+"""Experiment 6d: the strength of Dynamically Pruning against the rate, and what predicts the best.
+
+Knows settings, profiles and questions; the words are in `strength_finding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dppa_core.advice_run import profile_facts
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters, significance
+from dppa_core.experiments.asking import exam
+from dppa_core.experiments.declared import Declared
+from dppa_core.experiments.scores import accuracy, compared, loss, share
+from dppa_core.experiments.setting import Setting, Subject, Treatment, merged
+from dppa_core.experiments.steps import Steps, all_asked
+from dppa_core.experiments.strength_finding import Known, finding
+from dppa_core.experiments.strength_rules import (
+    PAPER,
+    RULES,
+    STRENGTHS,
+    Facts,
+    left_out,
+    score_of,
+)
+from dppa_core.experiments.values import Axis, Cell, Column, Findings, Heatmap, Row, Table
+from dppa_core.experiments.words import percent
+from dppa_core.marks import Marks
+from dppa_core.plan import plan_pruning
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import MergeRecipe, dump_recipe
+
+RATES = (0.8, 0.85, 0.9, 0.95)
+ITEMS = 96
+"""Search items of a domain, at least."""
+Asked = Mapping[tuple[str, float, float], Marks]
+"""By domain, rate and strength."""
+
+
+def steps(setting: Setting) -> Steps[Findings]:
+    """Map the strengths on search items, choose by every rule, check the best on test items."""
+    setting = replace(setting, search=max(ITEMS, setting.search))
+    subjects = {one.domain: one for one in setting.subjects}
+    places = [(domain, rate) for rate in RATES for domain in subjects]
+    found = yield from all_asked(
+        {
+            (domain, rate, strength): exam(
+                setting, recipe(setting, subjects[domain], rate, strength), domain, "search"
+            )
+            for domain, rate in places
+            for strength in STRENGTHS
+        }
+    )
+    profiles = {domain: cached_profile(setting.base, one.model) for domain, one in subjects.items()}
+    facts = {place: _facts(profiles[place[0]], place[1]) for place in places}
+    scores = {
+        place: {
+            strength: (share(found[*place, strength]), -loss({"": found[*place, strength]}))
+            for strength in STRENGTHS
+        }
+        for place in places
+    }
+    choices = {name: left_out(rule, scores, facts) for name, rule in RULES.items()}
+    best = max(choices, key=lambda name: score_of(scores, choices[name]))
+    wanted = {
+        (*place, strength) for place in places for strength in (0.0, PAPER, choices[best][place])
+    }
+    tested = yield from all_asked(
+        {
+            (domain, rate, strength): exam(
+                setting, recipe(setting, subjects[domain], rate, strength), domain
+            )
+            for domain, rate, strength in sorted(wanted)
+        }
+    )
+    spreads = {domain: _spread(profile) for domain, profile in profiles.items()}
+    known = Known(scores, facts, spreads, choices, best, tested)
+    tables = (_map(known), _rules(known), _tests(setting, known))
+    return Findings(tables, tuple(_plot(known, one) for one in subjects), finding(known))
+
+
+def recipe(setting: Setting, subject: Subject, rate: float, strength: float) -> MergeRecipe:
+    """DP of one model's delta at a strength, put back on the base."""
+    treatment = Treatment("dp", rate, (("strength", strength),))
+    return merged(setting, [subject], treatment)
+
+
+def _facts(profile: DeltaProfile, rate: float) -> Facts:
+    """From the plans at every strength; no weight is read."""
+    plans = {
+        strength: plan_pruning(profile, (rate,), PruningParameters(strength=strength))
+        for strength in STRENGTHS
+    }
+    return Facts(
+        {strength: plan.energy for strength, plan in plans.items()},
+        {
+            strength: float(np.mean([module.energy for module in plan.modules]))
+            for strength, plan in plans.items()
+        },
+        {
+            strength: min(module.density for module in plan.modules)
+            for strength, plan in plans.items()
+        },
+    )
+
+
+def _spread(profile: DeltaProfile) -> tuple[float, float]:
+    """‖d‖/‖W‖, and how far the modules' significance lies apart: deviation ÷ mean."""
+    each = significance(profile, PruningParameters()).module
+    apart = float(each.std() / each.mean()) if each.mean() else 0.0
+    return profile_facts(profile).relative_change, apart
+
+
+def _map(known: Known) -> Table:
+    """What every cell answers at the best strength, at none and at the paper's."""
+    columns = (
+        *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
+        *(Column("least density at 0.08", "%"), Column("best by accuracy"), Column("by loss")),
+        *(Column(f"loss at {one:g}", "nats") for one in STRENGTHS),
+    )
+    rows = []
+    for place, scores in known.scores.items():
+        change, apart = known.spreads[place[0]]
+        least = 100 * known.facts[place].least_density[PAPER]
+        first = Cell(place[0]), Cell(100 * place[1]), Cell(change), Cell(apart), Cell(least)
+        best = Cell(known.best_by(place, 0)), Cell(known.best_by(place, 1))
+        rows.append(Row((*first, *best, *(Cell(-scores[one][1]) for one in STRENGTHS))))
+    return Table(
+        "The best strength on search items, and what might predict it", columns, tuple(rows)
+    )
+
+
+def _rules(known: Known) -> Table:
+    """Each rule's strengths and score on domains that it did not learn from."""
+    columns = (
+        *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
+        *(Column(f"strengths at {percent(rate)}") for rate in RATES),
+    )
+    fixed = {f"always {one:g}": dict.fromkeys(known.scores, one) for one in (0.0, PAPER)}
+    rows = []
+    for name, choice in {**fixed, **known.choices}.items():
+        right, lost = score_of(known.scores, choice)
+        told = (
+            " / ".join(f"{choice[place]:g}" for place in known.scores if place[1] == rate)
+            for rate in RATES
+        )
+        rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, told))))
+    return Table("Rules on the domain that was left out, search items", columns, tuple(rows))
+
+
+def _tests(setting: Setting, known: Known) -> Table:
+    """Test items at strength 0, the paper's and the best rule's."""
+    columns = (
+        *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
+        *(
+            Column("strength 0", "%"),
+            Column(f"strength {PAPER:g}", "%"),
+            Column("by the rule", "%"),
+        ),
+        *(Column("rule − 0", "points"), Column(f"rule − {PAPER:g}", "points")),
+    )
+    subjects = {one.domain: one for one in setting.subjects}
+    rows = []
+    for place, strength in known.choices[known.best].items():
+        plain, paper, ruled = (known.tested[*place, one] for one in (0.0, PAPER, strength))
+        gaps = [compared({"": ruled}, {"": one}).difference for one in (plain, paper)]
+        cells = (Cell(100 * one.value, 100 * one.low, 100 * one.high) for one in gaps)
+        first = Cell(subjects[place[0]].name), Cell(100 * place[1]), Cell(strength)
+        of = recipe(setting, subjects[place[0]], place[1], strength)
+        each = map(accuracy, (plain, paper, ruled))
+        rows.append(Row((*first, *each, *cells), dump_recipe(of)))
+    return Table(f"The best rule ({known.best}) on test items", columns, tuple(rows))
+
+
+def _plot(known: Known, domain: str) -> Heatmap:
+    cells = []
+    for rate in RATES:
+        of = known.scores[domain, rate]
+        cells.append(tuple(100 * (of[one][0] - of[0.0][0]) for one in STRENGTHS))
+    return Heatmap(
+        f"{domain.rpartition(':')[2].capitalize()}: accuracy against strength 0, search items",
+        Axis("strength"),
+        Axis("pruned", "%"),
+        Axis("against strength 0", "points"),
+        tuple(f"{one:g}" for one in STRENGTHS),
+        tuple(percent(rate) for rate in RATES),
+        tuple(cells),
+        middle=0.0,
+    )
+
+
+STRENGTH = Declared(
+    key="strength",
+    number="6d",
+    title="Strength against rate",
+    question="Which strength of Dynamically Pruning is best at which rate, and can it be foretold?",
+    measured="DP of every domain model's delta at strengths 0 to 0.1, each asked "
+    f"{ITEMS} search items, or {{search}} where that is more. Rules choose a strength for each "
+    "domain from the search items of the *other* domains, "
+    "or from the plan alone; the one that scores best so is asked {test} test items of each "
+    "domain, against strength 0 (magnitude at one rate) and the paper's "
+    f"{PAPER:g}, paired by item.",
+    steps=steps,
+)

@@ -1,0 +1,31 @@
+"""What the tests of the open questions share: marks by hand, and steps that are answered."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from dppa_core.experiments.questions import Exam
+from dppa_core.experiments.setting import Setting, embedded
+from dppa_core.experiments.steps import Steps
+from dppa_core.marks import Marks
+
+T = TypeVar("T")
+SETTING: Setting = embedded(test=20, search=12)
+
+
+def hits(right: int, n: int, loss: float = 1.0) -> Marks:
+    """The first `right` of `n` items are right; the loss of all is the same."""
+    return Marks(tuple(place < right for place in range(n)), (loss,) * n, (1,) * n)
+
+
+def answered(steps: Steps[T], answer: Callable[[Exam], Marks]) -> tuple[T, list[Exam]]:
+    """The result of steps, and what they asked."""
+    asked: list[Exam] = []
+    try:
+        questions = next(steps)
+        while True:
+            exams = [one for one in questions if isinstance(one, Exam)]
+            assert len(exams) == len(questions)
+            asked += exams
+            questions = steps.send({one: answer(one) for one in exams})
+    except StopIteration as end:
+        return end.value, asked

@@ -1,0 +1,125 @@
+"""One delta under every method: at every size of the offset, and of the model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dppa_core.experiments import offsets
+from dppa_core.experiments.contest import DRAWS, against_magnitude, contest, gap, tally
+from dppa_core.experiments.questions import Exam
+from dppa_core.experiments.ranks import correlation
+from dppa_core.experiments.sizes import MODEL_SIZES, seen_apart, trained
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe
+from dppa_core.tasks import DOMAINS
+from dppa_core.zoo.spec import SIZES
+from tests.runs.open_questions import SETTING, answered, hits
+
+RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
+
+
+def by_method(question: Exam) -> Marks:
+    """Unpruned 20 of 20, magnitude 16, DP and DPPA 12, DARE 8; half as many search items."""
+    n = 20 if question.split == "test" else 12
+    target = question.target
+    right = RIGHT[target.method] if isinstance(target, MergeRecipe) else 20
+    return hits(right * n // 20, n)
+
+
+def test_a_scaled_delta_is_a_merge_with_that_coefficient_and_its_unpruned_one_too() -> None:
+    found, asked = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.5), by_method)
+    recipes = [one.target for one in asked if isinstance(one.target, MergeRecipe)]
+    assert len(recipes) == len(asked)
+    assert {model.coefficient for recipe in recipes for model in recipe.models} == {0.5}
+    assert {recipe.models[0].model for recipe in recipes} == {SETTING.subjects[0].model}
+    whole = [one for one in recipes if one.method == "task_arithmetic"]
+    assert {one.models[0].levels for one in whole} == {(0.0,)}
+    assert sum(found.own.hits) == 20
+    assert [sum(draw.hits) for draw in found.marks["dare"].marks] == [8] * DRAWS
+    seeds = {one.seed for one in recipes if one.method == "dare"}
+    assert len(seeds) == DRAWS
+
+
+def test_at_scale_one_the_unpruned_model_is_the_domain_model() -> None:
+    _, asked = answered(contest(SETTING, SETTING.subjects[1], 0.9), by_method)
+    assert {one.target for one in asked if not isinstance(one.target, MergeRecipe)} == {
+        SETTING.subjects[1].model
+    }
+
+
+def test_methods_are_compared_with_magnitude_item_by_item() -> None:
+    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
+    several = {"math": found}
+    assert gap(against_magnitude(several, "dppa")).value == pytest.approx(-0.2)
+    assert gap(against_magnitude(several, "dare")).value == pytest.approx(-0.4)
+    better = gap(against_magnitude(several, "dare"))
+    assert better.low < better.value < better.high
+    assert tally([found], "dare") == (0, 0, 1)
+
+
+def test_ranks_correlate_as_spearman_has_it() -> None:
+    assert correlation([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
+    assert correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    assert correlation([1, 1, 2, 3], [1, 1, 2, 3]) == pytest.approx(1)
+    assert correlation([1, 2, 3], [5, 5, 5]) == 0
+
+
+def test_the_finding_names_what_dare_keeps_and_counts_the_cells() -> None:
+    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
+    half = replace(found, scale=0.5)
+    text = offsets.finding({"math": 0.3}, {("math", 0.5): half, ("math", 1.0): found})
+    assert "‖d‖/‖W‖ goes from 0.15 to 0.3 in 2 cells." in text
+    assert "DARE keeps more than magnitude in 0, less in 2; in 0 no difference was seen." in text
+    assert "DARE keeps 90 % or more of the unpruned model in 0 cells" in text
+    assert "of the 1 with ‖d‖/‖W‖ from 0.2 on, which the advice calls large, in 0." in text
+
+
+def test_sizes_are_those_whose_four_models_are_there(tmp_path: Path) -> None:
+    assert trained(tmp_path, 20, 12) == ()
+    for name in ("medium", "small"):
+        for model in ("base", *DOMAINS):
+            (tmp_path / name / model).mkdir(parents=True)
+            (tmp_path / name / model / "config.json").write_text(json.dumps({}))
+    (tmp_path / "medium" / "law" / "config.json").unlink()
+    (found,) = trained(tmp_path, 20, 12)
+    assert found.title == "small"
+    assert [one.domain for one in found.subjects] == list(DOMAINS)
+
+
+def test_without_other_sizes_the_experiment_says_how_to_make_them() -> None:
+    why = MODEL_SIZES.wants(SETTING)
+    assert "dppa zoo train --size" in why
+    assert "small (about" in why
+
+
+def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
+    small = replace(SETTING, title="small")
+    small = replace(
+        small, subjects=tuple(replace(one, model=f"s:{one.domain}") for one in small.subjects)
+    )
+    setting = replace(SETTING, sizes=(small,))
+
+    def answer(question: Exam) -> Marks:
+        marks = by_method(question)
+        is_small = isinstance(question.target, MergeRecipe) and question.target.models[
+            0
+        ].model.startswith("s:")
+        if is_small and question.split == "test" and question.target.method == "magnitude":
+            return hits(2, 20)
+        return marks
+
+    found, _ = answered(MODEL_SIZES.steps(setting), answer)
+    sizes = found.tables[0]
+    assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
+    assert sizes.rows[0].cells[1].value == SIZES["small"].architecture.parameters / 1e6
+    assert "small learned from fewer texts" in found.finding
+    assert "At 90 % the largest gains less by DPPA than the smallest." in found.finding
+    together = found.tables[1].rows
+    assert [round(float(row.cells[-1].value or 0)) for row in together] == [50, -20, 50, -20]
+
+
+def test_two_gains_are_apart_beyond_both_their_intervals() -> None:
+    assert seen_apart(0.5, -0.2, 0.6, 0.8)
+    assert not seen_apart(0.5, 0.1, 0.6, 0.8)

@@ -1,0 +1,92 @@
+"""Rules for DP's strength: learned without the domain they are for, held against test items."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from dppa_core.experiments.questions import Exam
+from dppa_core.experiments.strength import ITEMS, RATES, STRENGTH
+from dppa_core.experiments.strength_rules import (
+    STRENGTHS,
+    Cell,
+    Facts,
+    by_rate,
+    constant,
+    left_out,
+    most_energy,
+    no_starving,
+    per_density,
+    score_of,
+)
+from dppa_core.marks import Marks
+from dppa_core.recipe import MergeRecipe
+from tests.runs.open_questions import SETTING, answered, hits
+
+pytestmark = pytest.mark.usefixtures("zoo_env")
+CELLS = [(domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
+
+
+def peaked(best: Mapping[Cell, float]) -> dict[Cell, dict[float, tuple[float, float]]]:
+    """Scores that fall with the distance from a cell's best strength."""
+    return {
+        cell: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS} for cell, peak in best.items()
+    }
+
+
+FACTS = {
+    cell: Facts(
+        {one: 1 - abs(one - 0.04) for one in STRENGTHS},
+        {one: 1 - one for one in STRENGTHS},
+        {one: max(0.0, 1 - cell[1] - one) for one in STRENGTHS},
+    )
+    for cell in CELLS
+}
+
+
+def test_a_rule_does_not_see_the_domain_it_chooses_for() -> None:
+    scores = peaked({cell: 0.1 if cell[0] == "a" else 0.02 for cell in CELLS})
+    chosen = left_out(constant, scores, FACTS)
+    assert {chosen["a", 0.8], chosen["a", 0.95]} == {0.02}
+    assert {chosen["b", 0.8], chosen["b", 0.95]} == {0.1}
+
+
+def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
+    best = {cell: 0.08 if cell[1] == 0.8 else 0.02 for cell in CELLS}
+    scores = peaked(best)
+    assert left_out(by_rate, scores, FACTS) == best
+    assert left_out(per_density, scores, FACTS) == best  # 0.4 · 0.2 and 0.4 · 0.05
+    assert score_of(scores, best) == (1.0, 0.0)
+
+
+def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
+    scores = peaked(dict.fromkeys(CELLS, 0.0))
+    assert set(most_energy(scores, FACTS, CELLS).values()) == {0.04}
+    # All peaks are at 0, so what is learned is that no density may fall below the overall one.
+    assert set(no_starving(scores, FACTS, CELLS).values()) == {0.0}
+    high = peaked(dict.fromkeys(CELLS, 0.1))
+    assert set(no_starving(high, FACTS, CELLS).values()) == {0.1}
+
+
+def answer(question: Exam) -> Marks:
+    """The paper's strength costs half of the items; 0.04 costs none, and has the least loss."""
+    n = ITEMS if question.split == "search" else 20
+    target = question.target
+    assert isinstance(target, MergeRecipe)
+    strength = target.parameters["strength"]
+    right = n // 2 if strength == 0.08 else n if strength == 0.04 else n * 3 // 4
+    return hits(right, n, 1 + abs(strength - 0.04))
+
+
+def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_items() -> None:
+    found, asked = answered(STRENGTH.steps(SETTING), answer)
+    mapped = [one for one in asked if one.split == "search"]
+    tested = [one for one in asked if one.split == "test"]
+    assert len(mapped) == len(STRENGTHS) * len(RATES) * len(SETTING.domains)
+    assert {one.limit for one in mapped} == {ITEMS}
+    assert {one.target.parameters["strength"] for one in tested} == {0.0, 0.04, 0.08}  # type: ignore[union-attr]
+    assert "by loss 0.04 in 12" in found.finding
+    assert "The paper's 0.08 minus none, test items of all domains: -25.0 points" in found.finding
+    assert "So no rule held" not in found.finding
+    heat = found.plots[0]
+    assert heat.kind == "heatmap"
+    assert heat.cells[0][STRENGTHS.index(0.0)] == 0
