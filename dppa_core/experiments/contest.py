@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dppa_core.errors import InvalidValue
 from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.asking import alone, climbed, exam, whole
+from dppa_core.experiments.asking import BANDS, alone, climbed, exam, whole
 from dppa_core.experiments.scores import (
     ByDomain,
     Draws,
@@ -22,7 +23,7 @@ from dppa_core.experiments.scores import (
 from dppa_core.experiments.setting import Setting, Subject, Treatment
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Cell
-from dppa_core.experiments.words import verdict
+from dppa_core.experiments.words import factors_text, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 
@@ -45,6 +46,8 @@ class Contest:
     """Of every method; one draw where nothing is drawn."""
     factors: tuple[float, ...]
     """Of DPPA's two bands, climbed on the search items."""
+    unclimbed: str = ""
+    """Why they are ones instead; empty where they were climbed."""
 
     def one(self, method: str) -> Marks:
         """Of a method that draws nothing."""
@@ -56,6 +59,10 @@ class Contest:
         each = (one.cell() if len(one.marks) > 1 else accuracy(one.marks[0]) for one in drawn)
         return accuracy(self.own), *each
 
+    def factors_cell(self) -> Cell:
+        """The factors, and why they were not climbed."""
+        return Cell(factors_text(self.factors), note=self.unclimbed)
+
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
     """Climb, then ask the test items.
@@ -64,8 +71,12 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
         rate: Share pruned, in [0, 1).
         scale: Of the delta, the whole one included.
     """
-    climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
-    factors = climb.best.amplification
+    why = ""
+    try:
+        climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
+        factors = climb.best.amplification
+    except InvalidValue as error:  # unpruned it answers nothing of a task: no score to climb by
+        factors, why = (1.0,) * BANDS, str(error)
     asked = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
@@ -77,7 +88,7 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
     marks = {
         method: Draws(tuple(found[key] for key in asked if key[0] == method)) for method in METHODS
     }
-    return Contest(subject, rate, scale, found["own", 0], marks, tuple(factors))
+    return Contest(subject, rate, scale, found["own", 0], marks, tuple(factors), why)
 
 
 def contests(

@@ -62,9 +62,8 @@ def _table(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> Table:
     rows = []
     for (domain, scale), one in cells.items():
         gaps = (points(against_magnitude({domain: one}, method)) for method in OTHERS)
-        factors = " / ".join(f"{factor:g}" for factor in one.factors)
         first = Cell(one.subject.name), Cell(scale), Cell(scale * changes[domain])
-        rows.append(Row((*first, *one.cells(), Cell(factors), *gaps)))
+        rows.append(Row((*first, *one.cells(), one.factors_cell(), *gaps)))
     return Table(f"Every delta at five sizes, pruned at {percent(RATE)}", columns, tuple(rows))
 
 

@@ -134,9 +134,8 @@ def _apart(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
     for name in sizes:
         for rate, cells in by_rate.items():
             for one in cells[name].values():
-                factors = " / ".join(f"{factor:g}" for factor in one.factors)
                 first = Cell(name), Cell(one.subject.name), Cell(100 * rate)
-                rows.append(Row((*first, *one.cells(), Cell(factors))))
+                rows.append(Row((*first, *one.cells(), one.factors_cell())))
     return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
 
 

@@ -33,7 +33,7 @@ class Known:
     choices: Mapping[str, Choice]
     """Every rule's strengths, learned without the domain they are for."""
     best: str
-    """The rule with the best score on search items."""
+    """The rule that was asked test items: the best one on search items that not always says 0."""
     tested: Mapping[tuple[str, float, float], Marks]
     """Test items by domain, rate and strength."""
 
@@ -99,38 +99,44 @@ def _predictors(known: Known) -> str:
         "‖d‖/‖W‖": [known.spreads[domain][0] for domain, _ in cells],
         "the spread of significance": [known.spreads[domain][1] for domain, _ in cells],
         "the least density of a module": [known.facts[cell].least_density[PAPER] for cell in cells],
-        "the mean module's share of d²": [
+        "the change of the mean module's share of d²": [
             known.facts[cell].module_energy[PAPER] - known.facts[cell].module_energy[0.0]
             for cell in cells
         ],
     }
-    parts = [
-        f"{name} {correlation(of, best):+.2f} and {correlation(of, harm):+.2f}"
-        for name, of in figures.items()
-    ]
+    harms = [f"{name} {correlation(of, harm):+.2f}" for name, of in figures.items()]
+    bests = [f"{correlation(of, best):+.2f}" for of in figures.values()]
     return (
-        "Rank correlation with the best strength by loss, and with what the paper's strength does "
-        f"to the loss (+ is better): {listed(parts)}."
+        f"What the paper's strength does to the loss goes with (rank correlation) {listed(harms)}; "
+        f"the best strength by loss with the same figures {listed(bests)}."
     )
 
 
 def _rule(known: Known) -> str:
-    right, _ = score_of(known.scores, known.choices[known.best])
-    plain, paper = (
-        score_of(known.scores, dict.fromkeys(known.scores, one))[0] for one in (0.0, PAPER)
-    )
-    strengths = sorted(set(known.choices[known.best].values()))
-    parts = [
-        f"{told(known.against(0.0, rate))} against 0 and {told(known.against(PAPER, rate))} "
-        f"against {PAPER:g} at {percent(rate)}"
-        for rate in known.rates
+    none = [name for name, choice in known.choices.items() if not any(choice.values())]
+    shares = [
+        100 * score_of(known.scores, choice)[0]
+        for choice in (
+            known.choices[known.best],
+            *(dict.fromkeys(known.scores, one) for one in (0.0, PAPER)),
+        )
+    ]
+    strengths = [f"{one:g}" for one in sorted(set(known.choices[known.best].values()))]
+    against = [
+        "; ".join(f"{told(known.against(one, rate))} at {percent(rate)}" for rate in known.rates)
+        for one in (0.0, PAPER)
     ]
     return (
-        f"Of the rules, *{known.best}* does best on domains that it did not learn from: strengths "
-        f"{listed([f'{one:g}' for one in strengths])}, {100 * right:.1f} % of the search items, "
-        f"where strength 0 answers {100 * plain:.1f} % and {PAPER:g} {100 * paper:.1f} %. On test "
-        f"items: {'; '.join(parts)}."
+        f"Of {len(known.choices)} rules that do not see the domain they choose for, {len(none)} "
+        f"choose strength 0 everywhere{_listed_in_brackets(none)}. Of the others *{known.best}* "
+        f"does best, with {listed(strengths)}: {shares[0]:.1f} % of the search items, strength 0 "
+        f"{shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On test items it is, against 0: "
+        f"{against[0]}; against {PAPER:g}: {against[1]}."
     )
+
+
+def _listed_in_brackets(names: list[str]) -> str:
+    return f" ({listed(names)})" if names else ""
 
 
 def _end(known: Known) -> str:

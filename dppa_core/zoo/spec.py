@@ -145,14 +145,14 @@ class Size:
         return replace(stage, steps=steps, warmup=warmup, batch=self.batch)
 
 
-EMBEDDED = Size("embedded", ARCHITECTURE, minutes=180)
+EMBEDDED = Size("embedded", ARCHITECTURE, minutes=165)
 SIZES = {
     size.name: size
     for size in (
-        Size("small", _shaped(128, 3), share=0.5, batch=32),
-        Size("medium", _shaped(192, 3), share=0.5, batch=32),
+        Size("small", _shaped(128, 3), share=0.5, batch=32, minutes=8),
+        Size("medium", _shaped(192, 3), share=0.5, batch=32, minutes=12),
         EMBEDDED,
-        Size("large", _shaped(384, 8)),
+        Size("large", _shaped(384, 8), minutes=310),
     )
 }
 """Smallest first: 0.6, 1.3, 4.2 and 12 million parameters. All have heads of width 64, a

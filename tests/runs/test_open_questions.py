@@ -123,3 +123,13 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
 def test_two_gains_are_apart_beyond_both_their_intervals() -> None:
     assert seen_apart(0.5, -0.2, 0.6, 0.8)
     assert not seen_apart(0.5, 0.1, 0.6, 0.8)
+
+
+def test_a_delta_too_small_to_answer_anything_is_not_climbed_but_still_asked() -> None:
+    def answer(question: Exam) -> Marks:
+        return hits(0, 12) if question.split == "search" else by_method(question)
+
+    found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)
+    assert found.factors == (1.0, 1.0)
+    assert "answers none" in found.factors_cell().note
+    assert sum(found.one("dppa").hits) == 12
