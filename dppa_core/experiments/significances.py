@@ -19,7 +19,7 @@ from dppa_core.recipe import MergeRecipe
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
-DRAWS = 3
+DRAWS = 2
 """Of the random ranking."""
 Place = tuple[str, float, str]
 """Kind, rate, domain."""

@@ -122,7 +122,8 @@ def _cell(cell: Cell) -> str:
         return f"– ({cell.note})" if cell.note else "–"
     text = cell.value if isinstance(cell.value, str) else _number(cell.value)
     if cell.low is not None and cell.high is not None:
-        text += f" ({_number(cell.low)}–{_number(cell.high)})"
+        between = " to " if cell.low < 0 else "–"  # a dash beside a minus cannot be read
+        text += f" ({_number(cell.low)}{between}{_number(cell.high)})"
     return f"{text}; {cell.note}" if cell.note else text
 
 

@@ -306,6 +306,7 @@ def report() -> Report:
         (
             Row((Cell("math"), Cell(81.25, 77.1, 84.84, 200)), "dppa: 1\n"),
             Row((Cell("law"), Cell(None, note="not asked"))),
+            Row((Cell("finance"), Cell(-3.5, -6.5, -1.0))),
         ),
     )
     found = Findings((table,), (LINES, BARS, POINTS, MAP), "It is so.", ("TIES: refused",))
@@ -326,6 +327,7 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
 def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
     text = page(report())
     assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
+    assert "| finance | −3.5 (−6.5 to −1) |" in text
     assert "**Not run**: no such models" in text and "Not run: Sizes." in text
     assert "Not run of it: TIES: refused" in text
     assert "![Less is <less>](experiments/doubles-1.svg)" in text
