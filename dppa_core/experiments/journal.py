@@ -18,7 +18,7 @@ class Journal:
     """The journal of a folder.
 
     Args:
-        path: The file; it is begun where there is none.
+        path: The file, in a folder that is there; it is begun where there is none.
 
     Raises:
         InvalidValue: it cannot be written.
@@ -64,7 +64,6 @@ class Journal:
     def _write(self, line: dict[str, Any]) -> None:
         self._take(line)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import replace_file
+from dppa_core.atomic import replace_file, unwritable
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.journal import Journal
@@ -137,6 +137,10 @@ def run_all(
         InvalidValue: the folder cannot be written.
         Cancelled: stopped; the journal and all answers are kept.
     """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
     runner, done = Runner(setting, out, workers, say), list[Experiment]()
     report = Report(command, machine(), versions(), setting.to_json(), ())
     for one in chosen:

@@ -188,7 +188,8 @@ def test_what_stands_in_the_way_is_told_and_the_next_is_run(tmp_path: Path) -> N
 
 def test_a_set_that_cannot_be_run_here_runs_nothing(tmp_path: Path) -> None:
     counting = Counting()
-    (found,) = run([declared(1)], tmp_path, counting, hindrance="it is gated")
+    (found,) = run([declared(1)], tmp_path / "of" / "mine", counting, hindrance="it is gated")
+    assert (tmp_path / "of" / "mine" / RESULT).exists()
     assert found.not_run == "it is gated" and not counting.asked
 
 
