@@ -17,6 +17,7 @@ _HASH = re.compile(r"[0-9a-f]{12}")
 
 TITLE = (
     f'<div class="title" title="Version {__version__}"><h1>DPPA Studio</h1>'
+    '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
 PANES = (

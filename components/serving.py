@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.doors import Doors
 from components.downloads import download_route
+from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
 from components.presets import first_session
 from components.settings import Settings, read_settings
@@ -55,7 +56,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     settings = settings or read_settings()
     studio: Studio = page.studio
     own: dict[str, Any] = {
-        "routes": [download_route(page.exports), health_route(studio)],
+        "routes": [download_route(page.exports), health_route(studio), learn_route()],
         "middleware": [Middleware(Doors), Middleware(CompressedPage)],
     }
     if settings.metrics:

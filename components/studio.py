@@ -218,6 +218,11 @@ class Studio:
         self._going.add(job)
         return job
 
+    @property
+    def ending(self) -> Stop:
+        """Set once the process is about to end."""
+        return self._ending
+
     def close(self) -> None:
         """Stop all work, and let none begin: the process is about to end."""
         self._ending.set()

@@ -6,9 +6,12 @@ elsewhere: fonts are the system's, scripts and styles are written into the page.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gradio as gr
+
+from components.glossary import glossary
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 STYLES = (
@@ -57,6 +60,7 @@ SCRIPTS = (
     "chat.js",
     "export.js",
     "views.js",
+    "learn.js",
     "compare.js",
     "attribution.js",
     "advice.js",
@@ -146,10 +150,18 @@ def palette_css() -> str:
     return f":root{{{light}--d-base:{BASE_COLOUR};}}\n.dark{{{dark}}}"
 
 
+def _script(name: str) -> str:
+    text = (ASSETS / name).read_text(encoding="utf-8")
+    if name != "terms.js":
+        return text
+    words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
+    return f"window.dppa.glossary = {words};\n{text}"
+
+
 def page_head() -> str:
     """Style and scripts as they go into the page's head."""
     styles = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
-    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    scripts = "\n".join(_script(name) for name in SCRIPTS)
     description = "Prune, amplify and merge fine-tuned language models, and see every layer."
     return (
         f'<meta name="description" content="{description}">'

@@ -17,6 +17,7 @@ from components.export import ExportView, build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
 from components.forms import Controls
 from components.header import EXPLAIN, build_panes, build_status, build_title
+from components.learn import build_learn, wire_learn
 from components.live import static
 from components.methods import build_method
 from components.models import ModelsView, build_adding, build_models, build_preset
@@ -83,6 +84,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
         with gr.Column(elem_id="side-column"):
             build_panes()
             chat, score, search, export, push = _build_panes(session, studio)
+    learn = build_learn()
     controls = Controls(
         models=models,
         rate=rate,
@@ -104,6 +106,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)
     wire_push(push, controls, studio, exports)
+    wire_learn(learn, controls, studio)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)
     return Page(

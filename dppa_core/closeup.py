@@ -94,7 +94,7 @@ def look_closely(
     reader = theirs if aligned.foreign else mine
     score = score_of(significance, reader, theirs, None, label=finetuned, stop=stop)
     mine, theirs = aligned.base, aligned.tuned[0]
-    found = _module(mine, module)
+    found = find_module(mine, module)
     place = match_tensors(mine, theirs, finetuned)[found.tensor]
     scoring = score.of(found.tensor, place) if score else None
     loader = Loader(get_backend("numba"), Releaser((mine, theirs)).read)
@@ -107,7 +107,12 @@ def look_closely(
     return _Sums(shape).add(loader, pair, scoring, cut, stop).closeup(found.name, top)
 
 
-def _module(base: Checkpoint, name: str) -> Module:
+def find_module(base: Checkpoint, name: str) -> Module:
+    """The module of a short name.
+
+    Raises:
+        UnknownName: there is none.
+    """
     shapes = {n: base.shape(n) for n in base.names() if base.dtype(n) in FLOATS}
     modules = {one.name: one for one in find_modules(shapes)}
     if name not in modules:

@@ -31,7 +31,7 @@ CORE_LAYERS = tuple(
         sampling
         intervals
         conflict
-        conflict cell_table
+        conflict cell_table delta_size
         licences quantisation vocabulary
         """,
         # files, and the loops over their bytes
@@ -41,7 +41,7 @@ CORE_LAYERS = tuple(
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated joint closeup rounding
+        calibrated joint closeup excerpt rounding
         merge merger mergekit comparison diff card export fingerprints
         explain
         """,
@@ -74,6 +74,7 @@ SHARED = {
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
     *("conversation", "question", "settings", "operations", "doors"),
+    *("glossary", "lessons", "learn_files"),
 }  # what views have in common
 COMPOSERS = {
     "workbench",
@@ -332,7 +333,8 @@ def _extras() -> set[str]:
 
 def test_what_is_imported_is_declared() -> None:
     listed = _declared()[0].keys() | _extras()
-    aliases = {"yaml": "pyyaml", "pythonjsonlogger": "python-json-logger"}
+    aliases = {"yaml": "pyyaml", "markdown_it": "markdown-it-py"}
+    aliases |= {"pythonjsonlogger": "python-json-logger"}
     for path in sources("dppa_core", "components", "app"):
         foreign = top_level(path) - set(OURS) - set(sys.stdlib_module_names)
         missing = {m for m in foreign if aliases.get(m, m).replace("_", "-") not in listed}

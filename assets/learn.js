@@ -1,0 +1,118 @@
+// The way into Learn: its button, its address, its questions to the server. Lessons and all that draws
+// them are fetched when it is first opened.
+(() => {
+  "use strict";
+  const dppa = window.dppa;
+  const AGAIN_MS = 500, LOST_MS = 30_000;
+  const learn = (dppa.learn = { open: "", build: null });
+
+  // --- questions: all that come up in one moment travel together, one bundle at a time ------------
+  let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
+  // what: "catalogue", "lesson" or "block". options: {progress(done, total, what), signal}: a question
+  // whose signal is aborted is not asked again, and never answered.
+  learn.ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
+    queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
+  });
+  function queue(question) {
+    if (question.signal?.aborted) return;
+    waiting.push(question);
+    setTimeout(next, 0);
+  }
+  function next() {
+    if (flying || !waiting.length || !send) return;
+    flying = { id: (bundles += 1), questions: waiting.splice(0, 16) };
+    clearTimeout(timer);
+    timer = setTimeout(learn.failed, LOST_MS);
+    send({ id: flying.id, asks: flying.questions.map(({ key, what, name, arguments: args }) => ({ key, what, name, arguments: args })) });
+  }
+  function take(value) {
+    if (!flying || value?.id !== flying.id || !value.answers) return;
+    const { questions } = flying;
+    flying = null;
+    clearTimeout(timer);
+    for (const question of questions) {
+      const answer = value.answers[question.key];
+      if (question.signal?.aborted) continue;
+      if (!answer) question.reject(new Error("The server left this question out."));
+      else if (answer.error) question.reject(new Error(answer.error));
+      else if (answer.pending) {
+        question.progress?.(...answer.pending);
+        setTimeout(() => queue(question), AGAIN_MS);
+      } else question.resolve(answer.value);
+    }
+    next();
+  }
+  learn.failed = () => {
+    const questions = flying?.questions ?? [];
+    flying = null;
+    for (const question of questions) question.reject(new Error("The server did not answer. Try again."));
+    next();
+  };
+
+  // --- what is fetched -----------------------------------------------------------------------------
+  let fetched = null;
+  const address = (name) => new URL(`learn/${name}`, document.baseURI).href;
+  const arrived = (element) => new Promise((resolve, reject) => {
+    element.addEventListener("load", resolve);
+    element.addEventListener("error", () => { element.remove(); reject(new Error("The lessons could not be fetched. Try again.")); });
+    document.head.append(element);
+  });
+  const fetchAll = () => Promise.all([
+    arrived(Object.assign(document.createElement("link"), { rel: "stylesheet", href: address("learn.css") })),
+    arrived(Object.assign(document.createElement("script"), { src: address("learn.js") })),
+  ]);
+
+  // --- open and close: the address says which, so that Back and a link work -------------------------
+  const named = () => new URL(window.location.href).searchParams.get("learn");
+  const addressWith = (name) => {
+    const url = new URL(window.location.href);
+    if (name) url.searchParams.set("learn", name);
+    else url.searchParams.delete("learn");
+    return url.href;
+  };
+  let host = null;
+  async function show(name, focus) {
+    learn.open = name || "";
+    document.body.dataset.mode = learn.open ? "learn" : "work";
+    const button = document.getElementById("learn-open");
+    if (button) {
+      button.textContent = learn.open ? "Workbench" : "Learn";
+      button.setAttribute("aria-pressed", String(Boolean(learn.open)));
+      if (!learn.open && focus) button.focus();
+    }
+    if (!learn.open || !host) { dppa.redraw(); return; }
+    try {
+      fetched ??= fetchAll();
+      await fetched;
+      learn.build(host)(learn.open, focus);
+    } catch (error) {
+      fetched = null;
+      const line = dppa.shapes.html("p", { class: "problem", role: "alert" }, null, error.message);
+      host.replaceChildren(line);
+    }
+  }
+  // name: a lesson, "start" for the first that is not done, "" for the workbench.
+  learn.go = (name) => {
+    if (name === learn.open) return;
+    window.history.pushState({ learn: name }, "", addressWith(name));
+    window.scrollTo(0, 0);
+    show(name, true);
+  };
+  // The first lesson is chosen by what is done, once the list is there.
+  learn.rename = (name) => {
+    learn.open = name;
+    window.history.replaceState(window.history.state, "", addressWith(name));
+  };
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#learn-open")) learn.go(learn.open ? "" : "start");
+  });
+  window.addEventListener("popstate", () => { if ((named() ?? "") !== learn.open) show(named(), true); });
+
+  dppa.part("learn", (part) => {
+    host = part.host;
+    send = (value) => { part.put(value); part.trigger("ask"); };
+    part.watch(take);
+    next();
+    if (named()) show(named(), false);
+  });
+})();

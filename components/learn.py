@@ -1,0 +1,137 @@
+"""Learn: lessons in place of the workbench, fetched when somebody opens them.
+
+Knows lessons, sessions and the studio; drawn by assets/learn.js and what it loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import gradio as gr
+
+from components.forms import PRIVATE, Controls
+from components.live import live, pack
+from components.notices import message, show_errors
+from components.session import Session
+from components.session_json import parsed
+from components.studio import Studio
+from dppa_core.errors import DppaError, InvalidValue
+
+MOST_ASKS = 24
+TEACHING = {"queue": False, "trigger_mode": "multiple", **PRIVATE}
+"""It skips the queue: what takes long is computed at the desk, and asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One thing the page asks for."""
+
+    key: str
+    """The page's own; the answer comes back under it."""
+    what: str
+    """One of "catalogue", "lesson" and "block"."""
+    name: str = ""
+    arguments: Any = None
+
+
+def build_learn() -> gr.HTML:
+    """An empty place; the button that opens it is a part of the title."""
+    return live("learn", None, events=("ask",))
+
+
+def asked(value: object) -> tuple[int, tuple[Ask, ...]]:
+    """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}.
+
+    Raises:
+        InvalidValue: another form, or too much at once.
+    """
+    data = parsed(value)
+    asks = data.get("asks") if isinstance(data, Mapping) else None
+    number = data.get("id") if isinstance(data, Mapping) else None
+    if type(number) is not int or not isinstance(asks, list) or not 1 <= len(asks) <= MOST_ASKS:
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+    return number, tuple(map(_ask, asks))
+
+
+def _ask(value: object) -> Ask:
+    known = {"key", "what", "name", "arguments"}
+    texts = ("key", "what", "name")
+    good = isinstance(value, Mapping) and {"key", "what"} <= value.keys() <= known
+    if not good or not all(isinstance(value.get(one, ""), str) for one in texts):
+        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
+    return Ask(**value)
+
+
+class Teacher:
+    """Answers what the page asks. What lessons need is imported for the first who opens one."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def payload(self, value: object, session: Session) -> dict[str, Any]:
+        """Answer everything that was asked.
+
+        Args:
+            value: What the page sent; see `asked`.
+            session: The visitor's models.
+
+        Returns:
+            {"id", "answers": key -> {"value"}, {"error"} or {"pending": [done, total, what]}}.
+        """
+        number, asks = asked(value)
+        return {"id": number, "answers": {ask.key: self._answer(ask, session) for ask in asks}}
+
+    @cached_property
+    def _desk(self) -> Any:
+        from components.lessons.desk import Desk  # noqa: PLC0415
+
+        return Desk(self._studio.ending)
+
+    def _answer(self, ask: Ask, session: Session) -> dict[str, Any]:
+        from components.lessons.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
+
+        try:
+            if ask.what == "catalogue":
+                return {"value": catalogue_json()}
+            if ask.what == "lesson":
+                return {"value": lesson_json(ask.name)}
+            return self._block(ask, session)
+        except DppaError as error:  # the other answers still come
+            return {"error": message(error)}
+
+    def _block(self, ask: Ask, session: Session) -> dict[str, Any]:
+        from components.lessons.bench import Bench  # noqa: PLC0415
+        from components.lessons.registry import answer  # noqa: PLC0415
+
+        arguments = ask.arguments if ask.arguments is not None else {}
+        text = json.dumps(arguments, sort_keys=True, allow_nan=False)
+        key = (ask.name, text, session.base, tuple(one.reference for one in session.models))
+        found: dict[str, Any] = self._desk.ask(
+            key,
+            lambda tell, stop: answer(
+                ask.name, arguments, Bench(self._studio, session, tell, stop)
+            ),
+        )
+        return found
+
+
+def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:
+    """One event for everything that is asked."""
+    teacher = Teacher(studio)
+
+    @show_errors
+    def on_learn(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {learn: pack(teacher.payload(values[learn], controls.session(values)))}
+
+    told = learn.ask(
+        on_learn,
+        inputs=controls.inputs | {learn},
+        outputs=[learn],
+        preprocess=False,  # a number box half typed is no error
+        **TEACHING,
+    )
+    told.failure(None, js="() => { window.dppa.learn.failed(); return []; }", **PRIVATE)

@@ -1,0 +1,85 @@
+"""What a block works with: the studio, the visitor's models, news of progress.
+
+Knows no block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.session import Session
+from components.studio import Studio
+from components.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.progress import Stop
+
+BASE = "zoo:base"
+"""The base of the models that come with the page."""
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What one question of a block is answered with."""
+
+    studio: Studio
+    session: Session
+    tell: Callable[[int, int, str], None]
+    """Steps done, of how many, and what is done now."""
+    stop: Stop
+
+    def pairs(self) -> dict[str, str]:
+        """Domain model -> its base: those that come with the page, then those in the list."""
+        listed = {one.reference: self.session.base for one in self.session.models}
+        return dict.fromkeys(KNOWN_MODELS, BASE) | listed
+
+    def pair(self, arguments: Arguments, key: str = "model") -> tuple[str, str]:
+        """The base and the domain model that the arguments name; without one, math.
+
+        Raises:
+            InvalidValue: a model that is neither embedded nor in the visitor's list.
+        """
+        model, pairs = arguments.get(key, KNOWN_MODELS[0]), self.pairs()
+        if not isinstance(model, str) or model not in pairs:
+            raise InvalidValue(f"{shown(model)} is not in the list of models.")
+        return pairs[model], model
+
+    def names(self) -> list[dict[str, str]]:
+        """Every model one can choose, with its label and colour."""
+        pairs = self.pairs()
+        colours = model_colours(tuple(pairs))
+        return [
+            {
+                "model": one,
+                "label": one.removeprefix("zoo:"),
+                "colour": colours.get(one, BASE_COLOUR),
+            }
+            for one in pairs
+        ]
+
+
+def number(arguments: Arguments, key: str, low: float, high: float, default: float) -> float:
+    """A number among the arguments.
+
+    Raises:
+        InvalidValue: no number, or outside its range.
+    """
+    value = arguments.get(key, default)
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not low <= value <= high:
+        raise InvalidValue(f"{key} is a number from {low:g} to {high:g}, got {shown(value)}.")
+    return float(value)
+
+
+def choice(arguments: Arguments, key: str, known: tuple[str, ...]) -> str:
+    """One of several words among the arguments; without one, the first.
+
+    Raises:
+        InvalidValue: another word.
+    """
+    value = arguments.get(key, known[0])
+    if value not in known:
+        raise InvalidValue(f"{key} is one of {', '.join(known)}; got {shown(value)}.")
+    return str(value)

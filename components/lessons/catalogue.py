@@ -1,0 +1,81 @@
+"""The lessons there are, and the glossary: read from assets/, as JSON for the page.
+
+Knows files and no block.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from components.glossary import glossary
+from components.lessons.quiz import Quiz
+from components.lessons.text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from dppa_core.errors import UnknownName, did_you_mean
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "lessons"
+_FILE = re.compile(r"\d\d-(.+)")
+
+
+@cache
+def lessons() -> dict[str, Lesson]:
+    """Every lesson by name, in the order of the numbers their files begin with.
+
+    Raises:
+        InvalidValue: a file that cannot be read.
+    """
+    found = {}
+    for path in sorted(FOLDER.glob("*.md")):
+        name = _FILE.sub(r"\1", path.stem)
+        found[name] = read_lesson(name, path.read_text(encoding="utf-8"))
+    return found
+
+
+def catalogue_json() -> dict[str, Any]:
+    """What the list shows, and all terms."""
+    listed = [
+        {
+            "name": one.name,
+            "title": one.title,
+            "about": one.about,
+            "minutes": one.minutes,
+            "part": one.part,
+            "quizzes": len(one.quizzes),
+        }
+        for one in lessons().values()
+    ]
+    return {"lessons": listed, "glossary": dict(glossary())}
+
+
+def lesson_json(name: object) -> dict[str, Any]:
+    """One lesson as it is drawn; its HTML is safe, since Markdown's own is switched off.
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    found = lessons().get(name) if isinstance(name, str) else None
+    if found is None:
+        known = did_you_mean(str(name)[:80], lessons())
+        raise UnknownName(f"There is no lesson {str(name)[:80]!r}. {known}")
+    return {
+        "name": found.name,
+        "title": found.title,
+        "minutes": found.minutes,
+        "sources": list(found.sources),
+        "segments": [_segment(one) for one in found.segments],
+    }
+
+
+_KINDS: dict[type[Segment], str] = {
+    Prose: "prose",
+    Placed: "block",
+    Attempt: "try",
+    Quiz: "quiz",
+}
+
+
+def _segment(one: Segment) -> dict[str, Any]:
+    return {"kind": _KINDS[type(one)], **asdict(one)}

@@ -1,0 +1,87 @@
+"""Blocks about a delta itself: a corner of one matrix, and how large the whole delta is.
+
+Knows the library's numbers; drawn by assets/learn/deltas.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy import ndarray
+
+from components.lessons.bench import Arguments, Bench, choice
+from dppa_core.delta_size import DeltaSize, delta_size
+from dppa_core.excerpt import read_excerpt
+
+CORNER = 6
+"""Rows and columns of the corner that is shown."""
+TENTH, FIFTH = 10, 20
+"""Percents of the weights whose part of the squared change the text tells."""
+
+
+def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """The upper left corner of one module: base, domain model, difference.
+
+    Arguments: {"model", "module"}; without them the first module of math.
+    """
+    base, model = bench.pair(arguments)
+    profile = bench.studio.profile(base, model)
+    modules = tuple(item.module.name for item in profile.modules)
+    module = choice(arguments, "module", modules)
+    found = read_excerpt(
+        base, model, module, CORNER, CORNER, public=bench.studio.public, stop=bench.stop
+    )
+    return {
+        "models": bench.names(),
+        "model": model,
+        "modules": list(modules),
+        "module": module,
+        "shape": list(found.shape),
+        "base": _rows(found.base),
+        "finetuned": _rows(found.finetuned),
+        "delta": _rows(found.delta),
+        "figures": {
+            "first_base": float(found.base[0, 0]),
+            "first_finetuned": float(found.finetuned[0, 0]),
+            "first_delta": float(found.delta[0, 0]),
+        },
+    }
+
+
+def _rows(values: ndarray) -> list[list[float]]:
+    return [[float(f"{value:.7g}") for value in row] for row in values]
+
+
+def delta_sizes(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """How large the delta of every model is, and in how few weights it lies."""
+    rows = []
+    for one in bench.names():
+        base, model = bench.pair({"model": one["model"]})
+        rows.append({**one, **_size(delta_size(bench.studio.profile(base, model)))})
+    return {"models": rows, "figures": _figures(rows)}
+
+
+def _size(size: DeltaSize) -> dict[str, Any]:
+    return {
+        "relative": size.relative,
+        "mean": size.mean,
+        "changed": size.changed,
+        "numel": size.numel,
+        "layers": [list(one) for one in size.layers],
+        "kinds": [list(one) for one in size.kinds],
+        "energy": [round(float(value), 6) for value in size.energy],
+    }
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """For the text, which speaks of the models that come with the page."""
+    found: dict[str, Any] = {"weights": rows[0]["numel"]}
+    for row in rows:
+        if row["model"].startswith("zoo:"):
+            name = row["label"]
+            found[f"{name}-relative"] = row["relative"]
+            found[f"{name}-mean"] = row["mean"]
+            found[f"{name}-changed"] = row["changed"]
+            found[f"{name}-tenth"] = row["energy"][TENTH]
+            found[f"{name}-held"] = row["energy"][FIFTH]
+    return found

@@ -1,0 +1,110 @@
+"""Where blocks are computed: once for everybody who asks the same, two at a time.
+
+Knows threads and time, not what is computed. Thirty people who open one lesson cost one of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.studio import Recent
+from dppa_core.errors import OutOfBudget
+from dppa_core.progress import Stop
+
+PATIENCE = 0.3
+"""Seconds an answer is waited for before the page is told to ask again."""
+ABANDONED = 20.0
+"""Seconds without anybody asking after which work is stopped."""
+MOST_WAITING = 24
+KEPT = 128
+
+Tell = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True)
+class Work:
+    """One computation, as long as somebody wants it. It is its own `Stop`."""
+
+    ending: Stop
+    """Of the whole process."""
+    future: Future[Any] = field(default_factory=Future)
+    """What comes out; set as soon as it is handed to a thread."""
+    wanted: float = field(default_factory=time.monotonic)
+    standing: tuple[int, int, str] = (0, 0, "Waiting for its turn")
+
+    def is_set(self) -> bool:
+        """Whether nobody has asked for a while, or the process ends."""
+        return self.ending.is_set() or time.monotonic() - self.wanted > ABANDONED
+
+    def tell(self, done: int, total: int, what: str) -> None:
+        """How far it is."""
+        self.standing = (done, total, what)
+
+
+Make = Callable[[Tell, Work], Any]
+
+
+class Desk:
+    """Runs what is asked, keeps what came out, and never runs the same twice at a time."""
+
+    def __init__(self, ending: Stop, workers: int = 2) -> None:
+        self._ending = ending
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learn")
+        self._results, self._running = Recent(KEPT), dict[Hashable, Work]()
+        self._lock = threading.Lock()
+
+    def ask(self, key: Hashable, make: Make, patience: float = PATIENCE) -> dict[str, Any]:
+        """The result, or how far it is: then ask again.
+
+        Args:
+            key: Equal keys are one computation.
+            make: Computes it; told how to report progress, and when to stop.
+            patience: Seconds to wait.
+
+        Returns:
+            {"value": result} or {"pending": [done, total, what]}.
+
+        Raises:
+            OutOfBudget: too much waits already.
+            DppaError: what the computation raised, told once; the next one who asks starts it anew.
+        """
+        found = self._results.find(key)
+        if found is not None:
+            return {"value": found}
+        work = self._begin(key, make)
+        if not wait([work.future], timeout=patience).done:
+            return {"pending": list(work.standing)}
+        self._forget(key, work)
+        return {"value": self._results.keep(key, work.future.result())}
+
+    def _begin(self, key: Hashable, make: Make) -> Work:
+        with self._lock:
+            work = self._running.get(key)
+            if work is None:
+                self._sweep()
+                if len(self._running) >= MOST_WAITING:
+                    raise OutOfBudget(
+                        "Too many lessons compute at the same time. Try again in a minute."
+                    )
+                work = self._running[key] = Work(self._ending)
+                work.future = self._pool.submit(make, work.tell, work)
+            work.wanted = time.monotonic()
+            return work
+
+    def _sweep(self) -> None:
+        """Take out what nobody has asked for any more, and what it came to."""
+        for key, work in list(self._running.items()):
+            if work.is_set():
+                work.future.cancel()
+                if work.future.done():
+                    del self._running[key]
+
+    def _forget(self, key: Hashable, work: Work) -> None:
+        with self._lock:
+            if self._running.get(key) is work:
+                del self._running[key]

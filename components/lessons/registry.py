@@ -1,0 +1,38 @@
+"""Every block by its name: a function here, and its drawing in assets/learn/.
+
+Knows blocks, not what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from components.lessons.bench import Arguments, Bench
+from components.lessons.deltas import delta_excerpt, delta_sizes
+from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
+
+Block = Callable[[Arguments, Bench], dict[str, Any]]
+"""Arguments, as they stand in the lesson or as the page sends them, and a bench -> JSON. What the
+text of a lesson shows as a number is under "figures"."""
+
+BLOCKS: dict[str, Block] = {
+    "delta-excerpt": delta_excerpt,
+    "delta-sizes": delta_sizes,
+    "delta-energy": delta_sizes,
+}
+
+
+def answer(name: object, arguments: object, bench: Bench) -> dict[str, Any]:
+    """What a block gives.
+
+    Raises:
+        UnknownName: no such block.
+        InvalidValue: arguments of another form, or out of range.
+        DppaError: what the library says.
+    """
+    if not isinstance(name, str) or name not in BLOCKS:
+        raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")
+    if not isinstance(arguments, dict):
+        raise InvalidValue(f"Arguments of {name} are a mapping, got {shown(arguments)}.")
+    return BLOCKS[name](arguments, bench)

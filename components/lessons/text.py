@@ -1,0 +1,295 @@
+"""A lesson: Markdown with front matter, in which named blocks, quizzes and things to try stand.
+
+Knows Markdown and no block. What a lesson may hold is in docs/development.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+from components.lessons.quiz import Quiz, read_quiz
+from dppa_core.errors import InvalidValue, shown
+
+_FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_FIGURE = re.compile(r"=\s*([\w-]+)\.([\w-]+)\s*(?:\|\s*(\w+)\s*)?")
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+FORMATS = ("three", "percent", "percent1", "count", "times", "text")
+"""How a number is written; assets/learn/frame.js holds them."""
+FRONT = {"title", "about", "minutes", "part", "sources"}
+SOURCE = {"title", "arxiv", "url", "section"}
+NOTICE = "\n---\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Text, as safe HTML."""
+
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A block at its place."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    seen: bool = True
+    """False: it only gives the numbers that the text shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A thing to try, and what one then notices."""
+
+    html: str
+    notice: str
+
+
+Segment = Prose | Placed | Attempt | Quiz
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number in the text, which a block of the lesson computes."""
+
+    block: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One lesson, ready to be shown."""
+
+    name: str
+    """Of its file, without number and ending; it stands in addresses."""
+    title: str
+    about: str
+    """One sentence for the list."""
+    minutes: int
+    part: str
+    """Heading it stands under in the list."""
+    sources: tuple[Mapping[str, str], ...]
+    segments: tuple[Segment, ...]
+    figures: tuple[Figure, ...]
+    terms: tuple[str, ...]
+    """Terms of the glossary that the text links to."""
+    links: tuple[str, ...]
+    """Other lessons that it links to."""
+
+    @property
+    def blocks(self) -> tuple[Placed, ...]:
+        """Its blocks, in their order."""
+        return tuple(one for one in self.segments if isinstance(one, Placed))
+
+    @property
+    def quizzes(self) -> tuple[Quiz, ...]:
+        """Its questions, in their order."""
+        return tuple(one for one in self.segments if isinstance(one, Quiz))
+
+
+class _Links(RendererHTML):
+    """Terms as buttons, numbers as places to fill, other links to a window of their own."""
+
+    def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        address = str(tokens[idx].attrGet("href"))
+        if address.startswith("term:"):
+            term = unquote(address[5:]).replace("-", " ")
+            env["terms"].append(term)
+            return f'<button type="button" class="term" data-term="{escapeHtml(term)}">'
+        if address.startswith("lesson:"):
+            env["lessons"].append(address[7:])
+            return f'<a href="?learn={address[7:]}" data-lesson="{address[7:]}">'
+        tokens[idx].attrSet("target", "_blank")
+        tokens[idx].attrSet("rel", "noopener noreferrer")
+        return self.renderToken(tokens, idx, options, env)
+
+    def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        depth = 0
+        for token in reversed(tokens[:idx]):
+            depth += {"link_close": 1, "link_open": -1}.get(token.type, 0)
+            if depth < 0:
+                return "</button>" if str(token.attrGet("href")).startswith("term:") else "</a>"
+        return "</a>"
+
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        text = tokens[idx].content
+        if not text.startswith("="):
+            return super().code_inline(tokens, idx, options, env)
+        found = _FIGURE.fullmatch(text)
+        how = (found[3] or "three") if found else ""
+        if not found or how not in FORMATS:
+            raise InvalidValue(
+                f"A number in the text is written `=BLOCK.KEY|FORMAT`, FORMAT one of "
+                f"{', '.join(FORMATS)}; got {shown(text)}."
+            )
+        env["figures"].append(Figure(found[1], found[2]))
+        place = f'data-figure="{found[1]}.{found[2]}" data-as="{how}"'
+        return f'<span class="figure" {place}>…</span>'
+
+
+@cache
+def _reader() -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": False, "typographer": False}, renderer_cls=_Links)
+    known = reader.validateLink
+    reader.validateLink = lambda url: url.startswith(("term:", "lesson:")) or known(url)  # type: ignore[method-assign]
+    return reader.enable("table")
+
+
+class _Text:
+    """Markdown of one lesson into HTML; remembers the numbers and terms it met."""
+
+    def __init__(self) -> None:
+        self.env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
+
+    def html(self, text: str) -> str:
+        """Whole paragraphs."""
+        return str(_reader().render(text, self.env)).strip()
+
+    def inline(self, text: str) -> str:
+        """One line, without a paragraph around it."""
+        return str(_reader().renderInline(text, self.env)).strip()
+
+    def tokens(self, tokens: Sequence[Token]) -> str:
+        """Tokens of `parse`."""
+        reader = _reader()
+        return str(reader.renderer.render(tokens, reader.options, self.env)).strip()
+
+    def parse(self, text: str) -> list[Token]:
+        """Tokens of the whole lesson."""
+        return _reader().parse(text, self.env)
+
+
+def read_lesson(name: str, text: str) -> Lesson:
+    """Read one lesson.
+
+    Args:
+        name: As it stands in addresses.
+        text: Front matter and Markdown.
+
+    Raises:
+        InvalidValue: front matter, a block, a quiz or a number that cannot be read; the message
+            names the lesson.
+    """
+    try:
+        return _read(name, text.replace("\r\n", "\n"))
+    except InvalidValue as error:
+        raise InvalidValue(f"Lesson {name}: {error}") from None
+
+
+def _read(name: str, text: str) -> Lesson:
+    if not _NAME.fullmatch(name):
+        raise InvalidValue("its name is small letters, digits and dashes.")
+    found = _FRONT.match(text)
+    if not found:
+        raise InvalidValue("it begins with front matter between two lines of ---.")
+    front = _mapping(_yaml(found[1], "the front matter"), "the front matter")
+    unknown, missing = front.keys() - FRONT, FRONT - front.keys()
+    if unknown or missing:
+        raise InvalidValue(f"front matter: unknown {sorted(unknown)}, missing {sorted(missing)}.")
+    words = _Text()
+    segments = tuple(_segments(words, text[found.end() :]))
+    lesson = Lesson(
+        name=name,
+        title=str(front["title"]),
+        about=str(front["about"]),
+        minutes=_minutes(front["minutes"]),
+        part=str(front["part"]),
+        sources=tuple(map(_source, front["sources"] or ())),
+        segments=segments,
+        figures=tuple(words.env["figures"]),
+        terms=tuple(words.env["terms"]),
+        links=tuple(words.env["lessons"]),
+    )
+    known = {block.name for block in lesson.blocks}
+    lost = [one for one in lesson.figures if one.block not in known]
+    if lost:
+        raise InvalidValue(f"the number {lost[0].block}.{lost[0].key} has no such block above it.")
+    if len(known) < len(lesson.blocks):
+        raise InvalidValue("a block stands in it twice; each name counts once.")
+    return lesson
+
+
+def _segments(words: _Text, text: str) -> list[Segment]:
+    found: list[Segment] = []
+    waiting: list[Token] = []
+
+    def flush() -> None:
+        if waiting:
+            found.append(Prose(words.tokens(waiting)))
+            waiting.clear()
+
+    for token in words.parse(text):
+        special = _special(words, token) if token.type == "fence" else None
+        if special is None:
+            waiting.append(token)
+        else:
+            flush()
+            found.append(special)
+    flush()
+    return found
+
+
+def _special(words: _Text, token: Token) -> Segment | None:
+    kind, _, rest = token.info.strip().partition(" ")
+    where = f"line {(token.map or [0])[0] + 1} after the front matter"
+    if kind in ("block", "numbers"):
+        if not _NAME.fullmatch(rest):
+            raise InvalidValue(f"{where}: a block is written ```{kind} NAME, got {shown(rest)}.")
+        return Placed(rest, _arguments(token.content, rest), kind == "block")
+    if kind == "quiz":
+        return read_quiz(_mapping(_yaml(token.content, where), where), words.inline, where)
+    if kind == "try":
+        do, parted, notice = token.content.partition(NOTICE)
+        if not parted:
+            raise InvalidValue(f"{where}: what to do and what to notice stand around a line ---.")
+        return Attempt(words.html(do), words.html(notice))
+    return None
+
+
+def _arguments(text: str, name: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise InvalidValue(f"block {name}: its arguments are JSON; {error}.") from None
+    return _mapping(found, f"the arguments of block {name}")
+
+
+def _yaml(text: str, where: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidValue(f"{where} is no YAML: {error}") from None
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidValue(f"{where} must be a mapping, got {shown(value)}.")
+    return value
+
+
+def _minutes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 30:
+        raise InvalidValue(f"minutes is a whole number from 1 to 30, got {shown(value)}.")
+    return value
+
+
+def _source(value: object) -> Mapping[str, str]:
+    source = _mapping(value, "a source")
+    if not {"title"} <= source.keys() <= SOURCE or not {"arxiv", "url"} & source.keys():
+        raise InvalidValue(f"a source has a title, and arxiv or url; got {shown(value)}.")
+    address = source.get("url") or f"https://arxiv.org/abs/{source['arxiv']}"
+    return {"title": str(source["title"]), "url": str(address)} | (
+        {"section": str(source["section"])} if "section" in source else {}
+    )

@@ -1,0 +1,190 @@
+"""Every lesson there is can be read and shown; what is wrong in one is named."""
+
+import json
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from components.glossary import glossary
+from components.learn import Teacher, asked
+from components.learn_files import KINDS, SCRIPTS, bundle
+from components.lessons import desk as desks
+from components.lessons.catalogue import FOLDER, catalogue_json, lesson_json, lessons
+from components.lessons.desk import Desk
+from components.lessons.registry import BLOCKS
+from components.lessons.text import Attempt, Placed, read_lesson
+from components.presets import first_session
+from components.studio import Studio
+from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName
+
+FRONT = "---\ntitle: T\nabout: A\nminutes: 3\npart: Lessons\nsources: []\n---\n"
+NUMBERS = "\n```numbers b\n{}\n```\n"
+QUIZ = "```quiz\nask: Q?\nchoices:\n- {text: a, why: b, right: true}\n- {text: c, why: d}\n```\n"
+
+
+@pytest.mark.parametrize("name", lessons())
+def test_a_lesson_has_all_that_belongs_to_it(name: str) -> None:
+    lesson = lessons()[name]
+    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("learn.js")))
+    assert {block.name for block in lesson.blocks} <= BLOCKS.keys()
+    assert {block.name for block in lesson.blocks if block.seen} <= drawn
+    assert set(lesson.terms) <= glossary().keys()
+    assert set(lesson.links) <= lessons().keys()
+    assert lesson.sources
+    json.dumps(lesson_json(name))
+
+
+@pytest.mark.parametrize("name", [one.name for one in lessons().values() if one.part == "Lessons"])
+def test_a_lesson_has_a_plot_a_trial_and_questions(name: str) -> None:
+    lesson = lessons()[name]
+    assert any(block.seen for block in lesson.blocks)
+    assert any(isinstance(one, Attempt) for one in lesson.segments)
+    assert 2 <= len(lesson.quizzes) <= 4
+
+
+def test_the_catalogue_names_every_file_once() -> None:
+    listed = catalogue_json()
+    assert len(listed["lessons"]) == len(list(FOLDER.glob("*.md")))
+    assert listed["glossary"]["delta"]
+
+
+def test_every_script_of_the_lessons_is_fetched() -> None:
+    folder = Path(bundle.__code__.co_filename).parents[1] / "assets" / "learn"
+    files = {path.name for path in folder.iterdir()}
+    assert files == {file for names, _ in KINDS.values() for file in names}
+    assert SCRIPTS[0] == "frame.js"
+
+
+def test_markup_in_a_lesson_stays_text() -> None:
+    lesson = read_lesson(
+        "x", FRONT + "a <b onclick=x> [t](term:delta) [u](javascript:x) `=b.k`\n" + NUMBERS
+    )
+    html = lesson.segments[0].html  # type: ignore[union-attr]
+    assert "<b " not in html and "href" not in html and 'data-term="delta"' in html
+    assert 'data-figure="b.k"' in html
+
+
+def test_a_number_in_the_text_needs_its_block() -> None:
+    good = read_lesson("x", FRONT + NUMBERS + "`=b.k|percent`\n" + QUIZ)
+    assert good.blocks == (Placed("b", {}, seen=False),) and good.quizzes[0].choices[0].right
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("no front matter", "begins with front matter"),
+        ("---\ntitle: T\n---\n", "missing"),
+        (FRONT.replace("minutes: 3", "minutes: 99"), "1 to 30"),
+        (FRONT.replace("sources: []", "sources: [{title: x}]"), "arxiv or url"),
+        (FRONT.replace("title: T", "title: ["), "no YAML"),
+        (FRONT + "`=b.k|percent`", "no such block"),
+        (FRONT + "`=b.k|bold`", "FORMAT one of"),
+        (FRONT + "```block\n{}\n```", "written ```block NAME"),
+        (FRONT + "```block b\n{\n```", "block b: its arguments are JSON"),
+        (FRONT + "```block b\n[]\n```", "must be a mapping"),
+        (FRONT + "```block b\n{}\n```\n" * 2, "twice"),
+        (FRONT + "```try\nno notice\n```", "around a line ---"),
+        (FRONT + QUIZ.replace(", right: true", ""), "just one choice"),
+        (FRONT + QUIZ.replace(", why: d", ""), "text, why"),
+        (FRONT + QUIZ.replace("ask: Q?\n", ""), "ask and choices"),
+    ],
+)
+def test_what_is_wrong_in_a_lesson_is_named(text: str, says: str) -> None:
+    with pytest.raises(InvalidValue, match=f"^Lesson x: .*{re.escape(says)}"):
+        read_lesson("x", text)
+
+
+# --- what the page asks ---
+
+
+def ask(studio: Studio, *asks: dict[str, object]) -> dict[str, dict[str, object]]:
+    sent = json.dumps({"id": 7, "asks": [{"key": str(i), **one} for i, one in enumerate(asks)]})
+    teacher = Teacher(studio)
+    while True:
+        told = teacher.payload(sent, first_session())
+        assert told["id"] == 7
+        if not any("pending" in one for one in told["answers"].values()):
+            return told["answers"]
+
+
+def test_what_cannot_be_answered_spoils_nothing_else(studio: Studio) -> None:
+    found = ask(
+        studio,
+        {"what": "catalogue"},
+        {"what": "lesson", "name": "delta"},
+        {"what": "lesson", "name": "nothing"},
+        {"what": "block", "name": "nothing"},
+        {"what": "block", "name": "delta-excerpt", "arguments": {"model": "zoo:else"}},
+        {"what": "block", "name": "delta-excerpt", "arguments": [1]},
+        {"what": "block", "name": "delta-excerpt", "arguments": {"model": "zoo:law"}},
+    )
+    assert [next(iter(one)) for one in found.values()] == ["value"] * 2 + ["error"] * 4 + ["value"]
+    assert "not in the list of models" in str(found["4"]["error"])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "null", "{}", '{"id":1,"asks":[]}', '{"id":1,"asks":[{"key":"a"}]}']
+    + ['{"id":1,"asks":[{"key":"a","what":"block","name":3}]}', '{"id":true,"asks":[{}]}'],
+)
+def test_what_a_browser_sends_is_checked(sent: str) -> None:
+    with pytest.raises(InvalidValue, match="unreadable"):
+        asked(sent)
+
+
+# --- the desk ---
+
+
+def test_what_many_ask_is_computed_once() -> None:
+    desk, begun, go = Desk(threading.Event(), 1), [], threading.Event()
+
+    def make(tell: desks.Tell, work: desks.Work) -> str:
+        begun.append(1)
+        tell(1, 2, "half")
+        assert go.wait(10)
+        return "done"
+
+    while desk.ask("k", make, 0.01) != {"pending": [1, 2, "half"]}:
+        assert len(begun) < 2
+    go.set()
+    assert desk.ask("k", make, 10) == desk.ask("k", make) == {"value": "done"}
+    assert begun == [1]
+
+
+def test_work_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, ended = Desk(threading.Event(), 1), threading.Event()
+
+    def make(_tell: desks.Tell, work: desks.Work) -> None:
+        while not work.is_set():
+            time.sleep(0.001)
+        ended.set()
+
+    desk.ask("k", make, 0.01)
+    monkeypatch.setattr(desks, "ABANDONED", 0.0)
+    assert ended.wait(10)
+
+
+def test_an_error_is_told_and_the_next_one_tries_again() -> None:
+    desk, tries = Desk(threading.Event(), 1), []
+
+    def make(_tell: desks.Tell, _work: desks.Work) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise UnknownName("no such thing")
+        return "there"
+
+    with pytest.raises(DppaError, match="no such thing"):
+        desk.ask("k", make, 10)
+    assert desk.ask("k", make, 10) == {"value": "there"}
+
+
+def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "MOST_WAITING", 1)
+    desk, go = Desk(threading.Event(), 1), threading.Event()
+    desk.ask("a", lambda _tell, _work: go.wait(10), 0.01)
+    with pytest.raises(OutOfBudget, match="Try again"):
+        desk.ask("b", lambda _tell, _work: 1, 0.01)
+    go.set()

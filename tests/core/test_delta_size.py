@@ -1,0 +1,62 @@
+"""How large a delta is, by hand; a corner of a matrix, by what lies on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dppa_core.delta_size import delta_size
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.errors import InvalidValue, UnknownName
+from dppa_core.excerpt import read_excerpt
+from dppa_core.modules import Module
+from dppa_core.sources import open_checkpoint
+
+
+def module(layer: int, kind: str, changes: list[float], base_square: float) -> ModuleProfile:
+    values, counts = np.unique(np.array(changes, np.float32), return_counts=True)
+    about = Module(f"layers.{layer}.{kind}", f"t.{layer}.{kind}", layer, kind, len(changes), (1,))
+    return ModuleProfile(about, values, counts, np.zeros(values.size, np.float32), base_square)
+
+
+def test_sizes_by_hand() -> None:
+    profile = DeltaProfile(
+        "base",
+        "tuned",
+        (module(0, "q", [0, 3], 100), module(0, "up", [4, 0], 0.0), module(1, "q", [1, 1], 50)),
+        0,
+    )
+    found = delta_size(profile)
+    assert found.numel == 6 and found.changed == pytest.approx(4 / 6)
+    assert found.mean == pytest.approx(9 / 6)
+    assert found.relative == pytest.approx((27 / 150) ** 0.5)
+    assert dict(found.layers) == pytest.approx({0: (25 / 100) ** 0.5, 1: (2 / 50) ** 0.5})
+    assert dict(found.kinds) == pytest.approx({"q": (11 / 150) ** 0.5, "up": 0.0})
+    # Largest first: 16, 9, 1, 1, 0, 0 of 27; a sixth of the weights is the largest change alone.
+    assert found.energy[[0, 50, 100]] == pytest.approx([0, 26 / 27, 1])
+    assert np.interp(1 / 6, np.linspace(0, 1, 101), found.energy) == pytest.approx(
+        16 / 27, abs=4e-3
+    )
+
+
+def test_a_delta_of_nothing_has_no_size() -> None:
+    found = delta_size(DeltaProfile("base", "base", (module(0, "q", [0, 0], 9),), 0))
+    assert found.relative == 0 and found.changed == 0 and not found.energy.any()
+
+
+def test_a_corner_is_what_lies_on_disk(zoo_env: Path) -> None:
+    found = read_excerpt("zoo:base", "zoo:math", "layers.1.mlp.down_proj", 2, 3)
+    name = "model.layers.1.mlp.down_proj.weight"
+    checkpoint = open_checkpoint("zoo:math")
+    assert found.shape == checkpoint.shape(name)
+    bits = checkpoint.raw(name).reshape(found.shape)[:2, :3].astype(np.uint32) << np.uint32(16)
+    assert checkpoint.dtype(name) == "BF16"
+    assert np.array_equal(found.finetuned, bits.view(np.float32))
+    assert np.array_equal(found.delta, found.finetuned - found.base) and found.delta.any()
+
+
+def test_a_corner_of_what_is_not_there(zoo_env: Path) -> None:
+    with pytest.raises(UnknownName, match="layers.9"):
+        read_excerpt("zoo:base", "zoo:math", "layers.9.mlp.up_proj")
+    with pytest.raises(InvalidValue, match="rows"):
+        read_excerpt("zoo:base", "zoo:math", "layers.0.mlp.up_proj", 0)

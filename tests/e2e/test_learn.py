@@ -1,0 +1,82 @@
+"""Learn as a person uses it: every lesson in one visit, each question answered wrong and right."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.test_looks import AXE
+
+WAIT_MS = 60_000
+
+
+def wait_lesson(page: Page, name: str) -> None:
+    """Until a lesson and all blocks that compute by themselves are drawn."""
+    page.locator(f'[data-part="learn"][data-lesson="{name}"][data-lesson-state="done"]').wait_for()
+    page.wait_for_function(
+        "() => !document.querySelector('.block-box[data-state=loading]')", timeout=WAIT_MS
+    )
+
+
+def problems(page: Page) -> list[object]:
+    """What is wrong with the lesson on the screen."""
+    found = page.evaluate("() => axe.run('#learn', {resultTypes: ['violations']})")["violations"]
+    serious = [
+        (one["id"], [node["target"] for node in one["nodes"]][:5])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    wide = page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth")
+    failed = page.locator('.block-box[data-state="failed"]').all_inner_texts()
+    open_numbers = page.evaluate(
+        "() => [...document.querySelectorAll('.figure')]"
+        ".filter(one => one.textContent === '…').length"
+    )
+    return [*serious, *([f"{wide} px too wide"] if wide > 0 else []), *failed] + (
+        [f"{open_numbers} numbers are not there"] if open_numbers else []
+    )
+
+
+def answer_all(page: Page) -> None:
+    """Every answer of every question: first the wrong ones, then the right one."""
+    for quiz in page.locator(".quiz").all():
+        for button in quiz.locator("button.choice-button").all():
+            button.click()
+            verdict = quiz.get_attribute("data-verdict")
+            said = quiz.locator(".quiz-said").inner_text()
+            assert said.startswith("Right." if verdict == "right" else "Not quite."), said
+            assert len(said) > 30, said
+            if verdict == "right":
+                right = button
+        right.click()
+        assert quiz.get_attribute("data-verdict") == "right"
+
+
+@pytest.mark.parametrize(("width", "height", "theme"), [(1440, 900, "light"), (390, 844, "dark")])
+def test_every_lesson_is_read_and_its_questions_answered(
+    visit: Visit, width: int, height: int, theme: str
+) -> None:
+    studio = visit(width=width, height=height, theme=theme)
+    page = studio.page
+    assert not page.evaluate("() => 'block' in dppa.learn")  # nothing is fetched before
+    page.locator("#learn-open").press("Enter")
+    expect(page.locator("#work")).to_be_hidden()
+    page.locator(".learn-list a[data-lesson]").first.wait_for(state="attached")
+    names = page.locator(".learn-list a[data-lesson]").evaluate_all(
+        "all => all.map(one => one.dataset.lesson)"
+    )
+    page.add_script_tag(path=str(AXE))
+    for place, name in enumerate(names):
+        if place:
+            page.evaluate("name => dppa.learn.go(name)", name)
+        wait_lesson(page, name)
+        answer_all(page)
+        assert not problems(page), (name, problems(page))
+    done = page.evaluate("() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).done)")
+    assert set(done) == {
+        name for name in names if page.locator(f'a[data-lesson="{name}"] .sr').count()
+    }
+    page.go_back()
+    wait_lesson(page, names[-2])
+    page.locator("#learn-open").click()
+    expect(page.locator("#work")).to_be_visible()
+    assert "learn=" not in page.url
