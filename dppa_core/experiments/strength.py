@@ -80,7 +80,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         }
     )
     spreads = {domain: _spread(profile) for domain, profile in profiles.items()}
-    known = Known(scores, facts, spreads, choices, best, tested)
+    known = Known(found, scores, facts, spreads, choices, best, tested)
     tables = (_map(known), _rules(known), _tests(setting, known))
     return Findings(tables, tuple(_plot(known, one) for one in subjects), finding(known))
 

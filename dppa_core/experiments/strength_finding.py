@@ -25,8 +25,10 @@ from dppa_core.marks import Marks
 class Known:
     """All that was measured."""
 
+    mapped: Mapping[tuple[str, float, float], Marks]
+    """Search items by domain, rate and strength."""
     scores: Scores
-    """On search items."""
+    """Of them."""
     facts: Mapping[Cell, Facts]
     spreads: Mapping[str, tuple[float, float]]
     """Domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
@@ -48,6 +50,17 @@ class Known:
             {domain: self.tested[domain, rate, one] for domain, one in choice.items()},
             {domain: self.tested[domain, rate, strength] for domain in choice},
         )
+
+    def harmless(self, rate: float) -> float:
+        """The largest strength up to which no loss against 0 was seen, search items of all."""
+        domains = [domain for domain, at in self.scores if at == rate]
+        plain = {domain: self.mapped[domain, rate, 0.0] for domain in domains}
+        largest = 0.0
+        for one in STRENGTHS[1:]:
+            if verdict(compared({d: self.mapped[d, rate, one] for d in domains}, plain)) < 0:
+                break
+            largest = one
+        return largest
 
     def paper(self, rate: float) -> Comparison:
         """The paper's strength minus none at a rate, on test items of all domains."""
@@ -87,7 +100,11 @@ def _best(known: Known) -> str:
 
 def _paper(known: Known) -> str:
     parts = [f"{told(known.paper(rate))} at {percent(rate)}" for rate in known.rates]
-    return f"The paper's {PAPER:g} minus none, test items of all domains: {listed(parts)}."
+    largest = [f"{known.harmless(rate):g} at {percent(rate)}" for rate in known.rates]
+    return (
+        f"The paper's {PAPER:g} minus none, test items of all domains: {listed(parts)}. Search "
+        f"items of all domains show no loss up to {listed(largest)}."
+    )
 
 
 def _predictors(known: Known) -> str:

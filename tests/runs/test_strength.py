@@ -87,6 +87,7 @@ def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_
     assert "by loss 0.04 in 12" in found.finding
     assert "The paper's 0.08 minus none, test items of all domains: -25.0 points" in found.finding
     assert "So a rule that chooses the strength holds on the test items." in found.finding
+    assert "show no loss up to 0.06 at 80 %, 0.06 at 85 %" in found.finding
     heat = found.plots[0]
     assert heat.kind == "heatmap"
     assert heat.cells[0][STRENGTHS.index(0.0)] == 0
