@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dppa_core.advice import LARGE_CHANGE
 from dppa_core.advice_run import profile_facts
+from dppa_core.errors import many
 from dppa_core.experiments.contest import (
     DRAWS,
     METHODS,
@@ -19,17 +20,19 @@ from dppa_core.experiments.contest import (
 )
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.ranks import correlation
-from dppa_core.experiments.scores import share
+from dppa_core.experiments.scores import against_draws, share
 from dppa_core.experiments.setting import Setting
 from dppa_core.experiments.steps import Steps
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import listed, number, percent, told, verdict
+from dppa_core.experiments.words import factors_text, listed, number, percent, told, verdict
 from dppa_core.profile import cached_profile
 
 RATE = 0.9
 """That of the paper's rule of thumb for DARE; at 80 % all methods are too near each other."""
 SCALES = (0.25, 0.5, 1.0, 1.5, 2.0)
 """Of every delta."""
+ANSWERS = 0.5
+"""Share of the items that an unpruned model answers where there is something to keep."""
 KEEPS = 0.9
 """Share that DARE keeps where deltas are small, by the paper's rule of thumb."""
 OTHERS = METHODS[1:]
@@ -70,23 +73,35 @@ def _table(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> Table:
 def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[Chart, ...]:
     order = sorted(cells, key=lambda key: key[1] * changes[key[0]])
     x = tuple(scale * changes[domain] for domain, scale in order)
-    labels = tuple(f"{cells[key].subject.name} × {key[1]:g}" for key in order)
+    labels = tuple(_called(key, cells[key]) for key in order)
     gaps = []
     for method in OTHERS:
         each = [gap(against_magnitude({key[0]: cells[key]}, method)) for key in order]
         y = tuple(100 * one.value for one in each)
         low, high = tuple(100 * one.low for one in each), tuple(100 * one.high for one in each)
         gaps.append(Series(TITLES[method], x, y, low, high, labels))
+    there = [key for key in order if share(cells[key].own) >= ANSWERS]
     kept = [
-        Series(TITLES[method], x, tuple(_kept(cells[key], method) for key in order), labels=labels)
-        for method in METHODS
+        Series(
+            TITLES[method],
+            tuple(key[1] * changes[key[0]] for key in there),
+            tuple(_kept(cells[key], method) for key in there),
+            labels=tuple(_called(key, cells[key]) for key in there),
+        )
+        for method in (*OTHERS, "magnitude")  # the others in the colours of the first plot
     ]
     offset = Axis("‖d‖/‖W‖")
     return (
         Chart(
             "scatter", "Against magnitude", offset, Axis("minus magnitude", "points"), tuple(gaps)
         ),
-        Chart("scatter", "What is kept", offset, Axis("of unpruned", "%"), tuple(kept)),
+        Chart(
+            "scatter",
+            "What is kept where half is answered",
+            offset,
+            Axis("of unpruned", "%"),
+            tuple(kept),
+        ),
     )
 
 
@@ -104,19 +119,29 @@ def finding(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
         cells: The contests, by domain and scale.
     """
     offsets = [scale * changes[domain] for domain, scale in cells]
+    poor = [_called(key, one) for key, one in cells.items() if share(one.own) < ANSWERS]
     lines = [
-        f"‖d‖/‖W‖ goes from {number(min(offsets))} to {number(max(offsets))} in {len(cells)} cells."
+        f"‖d‖/‖W‖ goes from {number(min(offsets))} to {number(max(offsets))} in "
+        f"{many(len(cells), 'cell')}. Unpruned, less than half is answered in {len(poor)} of "
+        f"them{_in_brackets(poor)}."
     ]
     for method in OTHERS:
         better, same, worse = tally(cells.values(), method)
         lines.append(
-            f"{TITLES[method]} keeps more than magnitude in {better}, less in {worse}; in {same} "
+            f"{TITLES[method]} answers more than magnitude in {better}, less in {worse}; in {same} "
             "no difference was seen."
         )
-    lines += [_by_scale(cells, method) for method in ("dp", "dppa")]
-    lines += [_trend(changes, cells, method) for method in OTHERS]
-    lines.append(_dare(changes, cells))
-    return " ".join(lines)
+    lines += [_by_scale(cells, method) for method in OTHERS]
+    lines += [_trend(offsets, cells), _amplified(cells), _dare(changes, cells)]
+    return " ".join(line for line in lines if line)
+
+
+def _called(key: Key, one: Contest) -> str:
+    return f"{one.subject.name} × {key[1]:g}"
+
+
+def _in_brackets(names: list[str]) -> str:
+    return f" ({listed(names)})" if names else ""
 
 
 def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
@@ -128,38 +153,51 @@ def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
     return f"{TITLES[method]} minus magnitude, over the domains: {listed(parts)}."
 
 
-def _trend(changes: Mapping[str, float], cells: Mapping[Key, Contest], method: str) -> str:
-    offsets = [scale * changes[domain] for domain, scale in cells]
-    gaps = [gap(against_magnitude({key[0]: one}, method)).value for key, one in cells.items()]
-    within = []
-    for domain in changes:
-        own = [place for place, key in enumerate(cells) if key[0] == domain]
-        of = correlation([offsets[i] for i in own], [gaps[i] for i in own])
-        within.append(f"{of:+.2f} in {domain}")
-    overall = correlation(offsets, gaps)
+def _trend(offsets: list[float], cells: Mapping[Key, Contest]) -> str:
+    parts = []
+    for method in OTHERS:
+        gaps = [gap(against_magnitude({key[0]: one}, method)).value for key, one in cells.items()]
+        parts.append(f"{TITLES[method]} {correlation(offsets, gaps):+.2f}")
+    return f"Rank correlation of ‖d‖/‖W‖ with what a method has over magnitude: {listed(parts)}."
+
+
+def _amplified(cells: Mapping[Key, Contest]) -> str:
+    """Whether it is DARE's rescaling that helps: magnitude by twice the factor is another cell."""
+    ahead = {key: one for key, one in cells.items() if _verdict(one, "dare") > 0}
+    doubled = {key: cells.get((key[0], 2 * key[1])) for key in ahead}
+    both = {key: other for key, other in doubled.items() if other is not None}
+    if not both:
+        return ""
+    found = [
+        verdict(against_draws({key[0]: other.one("magnitude")}, {key[0]: cells[key].marks["dare"]}))
+        for key, other in both.items()
+    ]
+    factors = listed([factors_text(one.factors) for one in ahead.values() if not one.unclimbed])
     return (
-        f"Rank correlation of ‖d‖/‖W‖ with what {TITLES[method]} has over magnitude: "
-        f"{overall:+.2f} over all cells, {listed(within)}."
+        f"Is that the random choice, or DARE's rescaling by {1 / (1 - RATE):.0f}? Of the "
+        f"{many(len(ahead), 'cell')} where DARE is ahead {len(both)} are here at twice the size "
+        "too, which is magnitude with a coefficient of 2, embeddings and norms included: that "
+        f"answers more than DARE in {found.count(1)}, less in {found.count(-1)}. DPPA's climb ends "
+        f"at {factors or 'no factor'} there."
     )
 
 
 def _dare(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> str:
-    """The paper's rule of thumb, and the advisor's bound, against what DARE kept."""
-    small = [key for key, one in cells.items() if (_kept(one, "dare") or 0.0) >= 100 * KEEPS]
-    large = [key for key in cells if key[1] * changes[key[0]] >= LARGE_CHANGE]
-    below = [key for key in large if key not in small]
-    told_of = listed([f"{domain} × {scale:g}" for domain, scale in small]) or "none"
-    best = [TITLES[method] for method in OTHERS if any(_wins(cells[key], method) for key in small)]
+    """The paper's rule of thumb and the advice's bound, where there is something to keep."""
+    there = {key: one for key, one in cells.items() if share(one.own) >= ANSWERS}
+    small = [key for key, one in there.items() if (_kept(one, "dare") or 0.0) >= 100 * KEEPS]
+    large = [key for key in there if key[1] * changes[key[0]] >= LARGE_CHANGE]
+    names = [_called(key, there[key]) for key in small]
     return (
-        f"DARE keeps {percent(KEEPS)} or more of the unpruned model in {len(small)} cells "
-        f"({told_of}); of the {len(large)} with ‖d‖/‖W‖ from {LARGE_CHANGE:g} on, which the "
-        f"advice calls large, in {len(large) - len(below)}. Better than magnitude where DARE "
-        f"keeps so much: {listed(best) or 'no method'}."
+        f"Of the {many(len(there), 'cell')} whose unpruned model answers half or more, DARE keeps "
+        f"{percent(KEEPS)} of it in {len(small)}{_in_brackets(names)}: small deltas by the paper's "
+        f"rule of thumb. Of the {len(large)} from ‖d‖/‖W‖ {LARGE_CHANGE:g} on, large by the "
+        f"advice, {len(set(large) & set(small))} are among them."
     )
 
 
-def _wins(one: Contest, method: str) -> bool:
-    return verdict(against_magnitude({one.subject.domain: one}, method)) > 0
+def _verdict(one: Contest, method: str) -> int:
+    return verdict(against_magnitude({one.subject.domain: one}, method))
 
 
 OFFSETS = Declared(

@@ -88,7 +88,7 @@ def steps(setting: Setting) -> Steps[Findings]:
 
 
 def _millions(size: Size) -> float:
-    return size.architecture.parameters / 1e6
+    return round(size.architecture.parameters / 1e6, 1)
 
 
 def _trained(sizes: Mapping[str, Size], cells: Cells) -> Table:

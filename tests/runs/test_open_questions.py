@@ -10,11 +10,11 @@ from dppa_core.experiments import offsets
 from dppa_core.experiments.contest import DRAWS, against_magnitude, contest, gap, tally
 from dppa_core.experiments.questions import Exam
 from dppa_core.experiments.ranks import correlation
+from dppa_core.experiments.scores import Draws
 from dppa_core.experiments.sizes import MODEL_SIZES, seen_apart, trained
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.spec import SIZES
 from tests.runs.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
@@ -66,14 +66,21 @@ def test_ranks_correlate_as_spearman_has_it() -> None:
     assert correlation([1, 2, 3], [5, 5, 5]) == 0
 
 
-def test_the_finding_names_what_dare_keeps_and_counts_the_cells() -> None:
+def test_the_finding_counts_cells_and_holds_the_rule_of_thumb_against_them() -> None:
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
-    half = replace(found, scale=0.5)
-    text = offsets.finding({"math": 0.3}, {("math", 0.5): half, ("math", 1.0): found})
-    assert "‖d‖/‖W‖ goes from 0.15 to 0.3 in 2 cells." in text
-    assert "DARE keeps more than magnitude in 0, less in 2; in 0 no difference was seen." in text
-    assert "DARE keeps 90 % or more of the unpruned model in 0 cells" in text
-    assert "of the 1 with ‖d‖/‖W‖ from 0.2 on, which the advice calls large, in 0." in text
+    small = {**found.marks, "dare": Draws((hits(19, 20),) * DRAWS), "magnitude": found.marks["dp"]}
+    half = replace(found, scale=0.5, marks=small, factors=(1.0, 1.3))
+    poor = replace(found, scale=2.0, own=hits(4, 20))
+    cells = {("math", 0.5): half, ("math", 1.0): found, ("math", 2.0): poor}
+    text = offsets.finding({"math": 0.3}, cells)
+    assert "‖d‖/‖W‖ goes from 0.15 to 0.6 in 3 cells." in text
+    assert "less than half is answered in 1 of them (math × 2)." in text
+    assert "DARE answers more than magnitude in 1, less in 2; in 0 no difference was seen." in text
+    # DARE has 19 of 20 at half the size, magnitude 16 at the whole: that is it, amplified by 2.
+    assert "rescaling by 10? Of the 1 cell where DARE is ahead 1 are here at twice" in text
+    assert "answers more than DARE in 0, less in 0. DPPA's climb ends at 1 / 1.3 there." in text
+    assert "DARE keeps 90 % of it in 1 (math × 0.5): small deltas" in text
+    assert "Of the 1 from ‖d‖/‖W‖ 0.2 on, large by the advice, 0 are among them." in text
 
 
 def test_sizes_are_those_whose_four_models_are_there(tmp_path: Path) -> None:
@@ -113,7 +120,7 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     found, _ = answered(MODEL_SIZES.steps(setting), answer)
     sizes = found.tables[0]
     assert [row.cells[0].value for row in sizes.rows] == ["small", "embedded"]
-    assert sizes.rows[0].cells[1].value == SIZES["small"].architecture.parameters / 1e6
+    assert sizes.rows[0].cells[1].value == 0.6
     assert "small learned from fewer texts" in found.finding
     assert "At 90 % the largest gains less by DPPA than the smallest." in found.finding
     together = found.tables[1].rows
