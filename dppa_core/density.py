@@ -55,7 +55,8 @@ class PruningParameters:
     strength: float = number(
         0.08,
         title="Strength",
-        text="How far significance moves a layer's and a module's density from the mean.",
+        text="How far significance moves a layer's and a module's density from the mean. From half "
+        "the density on it can leave a module with nothing: 0.05 at 90 % pruning.",
         unit="share",
         low=0.0,
         high=0.5,
