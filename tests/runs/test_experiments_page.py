@@ -1,0 +1,24 @@
+"""The page in docs/ and its plots are what the shipped result makes of itself."""
+
+import json
+from pathlib import Path
+
+from dppa_core.experiments.registry import EXPERIMENTS
+from dppa_core.experiments.text import PAGE, PLOTS, page, pictures_of
+from dppa_core.experiments.values import report_of
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = report_of(json.loads((ROOT / "assets" / "experiments.json").read_text("utf-8")))
+
+
+def test_the_page_and_its_plots_are_made_of_the_shipped_result() -> None:
+    """`python scripts/experiments.py --page` makes them so."""
+    assert (ROOT / "docs" / PAGE).read_text("utf-8") == page(REPORT)
+    shipped = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / PLOTS).iterdir()}
+    assert shipped == dict(pictures_of(REPORT))
+
+
+def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
+    assert [one.key for one in REPORT.experiments] == [one.key for one in EXPERIMENTS]
+    assert all(one.findings is None or one.findings.finding for one in REPORT.experiments)
+    assert all(bool(one.not_run) == (one.findings is None) for one in REPORT.experiments)
