@@ -4,8 +4,12 @@ PY := .venv/bin/python
 # compiles them all takes twice as long.
 export PYTHONDONTWRITEBYTECODE :=
 
+# What `make check` runs of the tests. The first compile all inner loops: the others find them on disk.
+KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.py
+RULES := tests/test_architecture.py
+
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search experiments
+.PHONY: app test test-all test-rest check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -19,9 +23,15 @@ test: ## Run every test, the browser's included (ARGS="-k slider" picks some)
 test-all: ## The tests, every browser test at every width and in both themes
 	@DPPA_CASES=all $(MAKE) test
 
-check: ## Lint, format, types and the rules of the architecture
+check: ## Lint, format, types, the rules of the architecture, and the inner loops
 	@sh scripts/environment.sh test
-	@$(MAKE) --no-print-directory -j2 check-types check-rules
+	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules
+
+test-rest: ## The tests that `make check` has not run
+	@$(MAKE) --no-print-directory test ARGS="$(addprefix --ignore=,$(KERNELS) $(RULES)) $(ARGS)"
+
+check-kernels:
+	$(PY) -m pytest -q $(KERNELS)
 
 check-types:
 	$(PY) -m mypy
@@ -29,7 +39,7 @@ check-types:
 check-rules:
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -q tests/test_architecture.py
+	$(PY) -m pytest -q $(RULES)
 
 format: ## Let ruff rewrite what it can
 	@sh scripts/environment.sh test

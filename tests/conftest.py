@@ -18,6 +18,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+import components  # noqa: E402, F401  (before Gradio, which else writes stubs in every worker)
 from tests.command import Command  # noqa: E402
 from tests.tiny import TinyLlama, random_llama, tuned_llama  # noqa: E402
 
