@@ -62,12 +62,17 @@ class Loader:
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
-        """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32."""
+        """Both sides from `start` to `stop`: as stored if both are bfloat16, else float32.
+
+        Read-only, as mapped files are: for arrays of another kind numba compiles all loops anew.
+        """
         old, new = pair.base[start:stop], pair.finetuned[start:stop]
         self.note(old.nbytes + new.nbytes)
-        if pair.base_dtype == pair.finetuned_dtype == "BF16":
-            return old, new
-        return self._wide(old, pair.base_dtype, 0), self._wide(new, pair.finetuned_dtype, 1)
+        if not pair.base_dtype == pair.finetuned_dtype == "BF16":
+            old = self._wide(old, pair.base_dtype, 0)
+            new = self._wide(new, pair.finetuned_dtype, 1)
+        old.flags.writeable = new.flags.writeable = False  # these views, not what they look at
+        return old, new
 
     def chunks(
         self, pair: TensorPair, start: int = 0, stop: int | None = None

@@ -29,7 +29,10 @@ def chunk(request: pytest.FixtureRequest) -> Chunk:
     base[::13], tuned[::13] = 1e-45, 3e-39
     tuned[::17] = 1e30
     acc = base + np.float32(0.3)
-    return acc, from_float32(base, request.param), from_float32(tuned, request.param)
+    stored = [from_float32(values, request.param) for values in (base, tuned)]
+    for array in stored:
+        array.flags.writeable = False  # as a merge reads them: other arrays are compiled for anew
+    return acc, stored[0], stored[1]
 
 
 def delta_of(base: np.ndarray, tuned: np.ndarray) -> np.ndarray:

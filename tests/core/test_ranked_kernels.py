@@ -23,6 +23,8 @@ def sides(request: pytest.FixtureRequest) -> Sides:
     tuned[::17] = 1e30
     raw = from_float32(base, request.param), from_float32(tuned, request.param)
     delta = to_float32(raw[1], request.param) - to_float32(raw[0], request.param)
+    for array in raw:
+        array.flags.writeable = False  # as a merge reads them: other arrays are compiled for anew
     return (*raw, delta)
 
 
