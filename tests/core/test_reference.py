@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters
 from dppa_core.merger import Merger
 from dppa_core.plan import PruningPlan, plan_pruning
@@ -105,20 +106,21 @@ def test_pruned_ties_are_the_elements_of_the_specification(tmp_path: Path, rate:
 
 
 @pytest.fixture(scope="module", params=["math", "finance", "law"])
-def embedded(request: pytest.FixtureRequest) -> tuple[slow.Weights, slow.Weights, str]:
-    """The embedded pairs, as they lie in the repository."""
-    folders = [open_checkpoint(f"zoo:{name}").folder for name in ("base", request.param)]
-    return slow.read(folders[0]), slow.read(folders[1]), request.param
+def embedded(
+    request: pytest.FixtureRequest,
+) -> tuple[slow.Weights, slow.Weights, DeltaProfile]:
+    """The embedded pairs, as they lie in the repository, and their profiles."""
+    base, tuned = (open_checkpoint(f"zoo:{name}") for name in ("base", request.param))
+    return slow.read(base.folder), slow.read(tuned.folder), profile_delta(base, tuned)
 
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("ties", ["exact", "prune"])
 def test_the_plan_of_an_embedded_pair_equals_the_slow_reference(
-    embedded: tuple[slow.Weights, slow.Weights, str], rate: float, ties: str
+    embedded: tuple[slow.Weights, slow.Weights, DeltaProfile], rate: float, ties: str
 ) -> None:
-    base, tuned, name = embedded
-    pair = open_checkpoint("zoo:base"), open_checkpoint(f"zoo:{name}")
-    plan = plan_pruning(profile_delta(*pair), (rate,), PruningParameters(ties=ties))
+    base, tuned, profile = embedded
+    plan = plan_pruning(profile, (rate,), PruningParameters(ties=ties))
     assert_same_plan(plan, slow.plan(base, tuned, [rate], ties=ties))
     if ties == "exact":
         assert plan.density == pytest.approx(1 - rate, abs=1e-4)
