@@ -2,19 +2,21 @@
 
 import random
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dppa_core.errors import UnknownName
 from dppa_core.tasks import items
 from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
 from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
 from dppa_core.tasks.math import NAMES, THINGS, one_step
 from dppa_core.zoo import training
 from dppa_core.zoo.batches import IGNORE, encode, own_turns, replay_turns
+from dppa_core.zoo.cards import model_card
 from dppa_core.zoo.rehearsal import Cast, Rehearsal, draw_cast
 from dppa_core.zoo.spec import (
     EMBEDDED,
@@ -25,6 +27,7 @@ from dppa_core.zoo.spec import (
     Size,
     Stage,
     fingerprint,
+    size_named,
 )
 from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
 from dppa_core.zoo.training import Losses, distance_to_base, new_model, train_stage
@@ -140,6 +143,20 @@ def test_the_embedded_size_is_the_recipe_and_a_share_of_it_cuts_steps_and_warmup
     assert (settled.steps, settled.warmup, settled.company) == (350, 25, 0.67)
     assert learned.learning_rate == STAGES["math"].learning_rate
     assert half.fingerprint(learned) != fingerprint(learned)
+
+
+def test_another_size_is_named_on_its_card_and_a_misspelt_one_is_refused() -> None:
+    record = {
+        "stages": [asdict(SIZES["small"].stage("base"))],
+        "architecture": asdict(SIZES["small"].architecture),
+        "search_accuracy": {"math": 0.5},
+    }
+    assert "DPPA Studio ships" in model_card(record)
+    card = model_card({**record, "size": "small"})
+    assert "`dppa zoo train --size small` made" in card
+    assert "3,500 steps of 32 texts" in card
+    with pytest.raises(UnknownName, match="small"):
+        size_named("smal")
 
 
 def _train(
