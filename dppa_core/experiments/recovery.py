@@ -33,6 +33,8 @@ class Recovered:
     after: dict[Place, Marks]
     """With the factors of the climb."""
     factors: dict[Place, tuple[float, ...]]
+    scores: dict[Place, float]
+    """By which the factors were chosen: of the domain model's own, on search items."""
     recipes: dict[Place, MergeRecipe]
 
     def at(self, marks: dict[Place, Marks], rate: float) -> dict[str, Marks]:
@@ -60,7 +62,8 @@ def steps(setting: Setting) -> Steps[Findings]:
     before = yield from all_asked({place: question for place, (_, question) in plain.items()})
     after = yield from all_asked({place: question for place, (_, question) in amplified.items()})
     recipes = {place: recipe for place, (recipe, _) in amplified.items()}
-    found = Recovered(own, before, after, factors, recipes)
+    scores = {place: search.best.score for place, search in searches.items()}
+    found = Recovered(own, before, after, factors, scores, recipes)
     return Findings((_table(setting, found),), (_plot(found),), finding(found))
 
 
@@ -142,6 +145,7 @@ def finding(found: Recovered) -> str:
         f"{told(found.gain(widest))}."
     )
     lines.append(_claim(found))
+    lines.append(_chance(found))
     lines.append(_lost(found))
     ones = sum(all(factor == 1 for factor in each) for each in found.factors.values())
     lines.append(f"In {ones} of {len(found.factors)} climbs the factors found are all 1, plain DP.")
@@ -160,6 +164,23 @@ def _claim(found: Recovered) -> str:
     return (
         f"The paper claims at least 90 % kept with 20 % of the parameters: {said}, so it is "
         f"{verdict_}."
+    )
+
+
+def _chance(found: Recovered) -> str:
+    """How much less is kept of the test items than of those the factors were chosen by."""
+    by_rate = {}
+    for rate in RATES:
+        chosen = [found.scores[rate, domain] for domain in found.own]
+        kept = [share(found.after[rate, d]) / share(own) for d, own in found.own.items()]
+        by_rate[rate] = sum(chosen) / len(chosen), sum(kept) / len(kept)
+    rate, (chosen_by, tested) = max(by_rate.items(), key=lambda item: item[1][0] - item[1][1])
+    if chosen_by <= tested:
+        return "At no rate do the factors keep less of the test items than of the search items."
+    return (
+        "Chance is part of what a climb finds: the factors were chosen for keeping "
+        f"{percent(chosen_by)} of the search items at {pruned(rate)}, of the test items they keep "
+        f"{percent(tested)}."
     )
 
 

@@ -120,6 +120,10 @@ def test_recovery_climbs_on_search_items_and_is_told_on_test_items() -> None:
     assert "Amplification adds to DP at 95 %." in result.finding
     assert "No difference from DP alone was seen at 10 %, 50 %, 80 % and 90 %." in result.finding
     assert "not reached by law" in result.finding
+    # 2/3, 2/3 and 2/2 of the tasks' search items, 4/9 ** (1/3); 50 of 90 test items.
+    assert "keeping 76 % of the search items at 10 %, of the test items they keep 56 %" in (
+        result.finding
+    )
     assert "DP loses 40 points of accuracy on average, amplification brings +25.0" in result.finding
 
 
