@@ -9,7 +9,7 @@ KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.p
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all test-rest check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search experiments
+.PHONY: app test test-all test-rest check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -64,6 +64,11 @@ bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS
 bench-cluster: ## Merge on Ray clusters of one and two nodes, and foretell large ones (5 minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m benchmarks.scale --folder out/bench-cluster $(ARGS)
+
+space-check: ## Start the app as a Space would, in an environment of its own, and use it once
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.e2e.chromium
+	@$(PY) scripts/space_check.py $(ARGS)
 
 test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test

@@ -1,0 +1,169 @@
+"""Start the app as a Hugging Face Space would, and use it once in a browser.
+
+What a Space does, as far as this machine can: an environment of its own that holds requirements.txt
+and what a Space adds to it, a folder that cannot be written, the variables a Space sets, and no
+login. Needs the environment of the tests for the browser; `make space-check` makes both. On the
+processor alone; a Space's GPU is asked for by nothing here.
+
+    python scripts/space_check.py [--keep FOLDER]
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.e2e.chromium import find_chromium  # noqa: E402
+from tests.e2e.studio import ARGUMENTS, Studio, new_context  # noqa: E402
+
+# An administrator writes where nobody may; without this capability the folder's modes count.
+BOUND = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+# On a Space Gradio's own page asks these; both fail here, where nobody answers.
+GRADIOS_OWN = ("fonts.googleapis.com", "huggingface.co/api/spaces/", "Space not found")
+START_SECONDS = 120.0
+QUESTION = "Tom has 12 apples and buys 5 more. How many apples does Tom have?"
+
+
+def say(text: str) -> None:
+    """Tell how far it is."""
+    sys.stderr.write(f"{text}\n")
+
+
+def environment_of(folder: Path) -> Path:
+    """A new virtual environment with what a Space installs; its interpreter."""
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    head = (ROOT / "README.md").read_text("utf-8").split("---")[1]
+    version = yaml.safe_load(head)["sdk_version"]
+    added = (f"gradio[oauth,mcp]=={version}", "spaces", "uvicorn>=0.14.0")
+    listed = ("-r", str(ROOT / "requirements.txt"))
+    subprocess.run([*pip, "--disable-pip-version-check", *listed, *added], check=True)
+    return python
+
+
+def tree_of(folder: Path) -> Path:
+    """The files under version control, readable and nothing more."""
+    tree = folder / "app"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout
+    for name in filter(None, names.decode().split("\0")):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tree / name)
+    for path in (*tree.rglob("*"), tree):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    return tree
+
+
+def variables(home: Path, port: int) -> dict[str, str]:
+    """What a Space sets; nothing of this machine but the path to programs."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "SPACE_ID": "acme/studio",
+        "SPACE_HOST": "acme-studio.hf.space",
+        "SPACE_AUTHOR_NAME": "acme",
+        "SYSTEM": "spaces",
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",  # whoever checks may have no network, and nothing is to be fetched
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@contextmanager
+def served(python: Path, tree: Path, settings: Mapping[str, str], log: Path) -> Iterator[float]:
+    """The app while the block runs, its folder read-only; how long it took to answer."""
+    bound = BOUND if os.geteuid() == 0 else []
+    if subprocess.run([*bound, "touch", tree / "new"], capture_output=True, check=False).returncode:
+        say("Its folder can be read only.")
+    else:
+        sys.exit(f"{tree} can be written, so this would prove nothing. Run it as another user.")
+    address = f"http://127.0.0.1:{settings['GRADIO_SERVER_PORT']}/healthz"
+    with log.open("wb") as output:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [*bound, str(python), "app.py"], cwd=tree, env=settings, stdout=output, stderr=output
+        )
+    try:
+        while not answers(address):
+            if process.poll() is not None or time.monotonic() > begun + START_SECONDS:
+                sys.exit(f"The app did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield time.monotonic() - begun
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(address: str) -> bool:
+    """Whether there is somebody."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def used(url: str) -> str:
+    """Open the page, move a slider, ask a question; the answer."""
+    with sync_playwright() as playwright:
+        program = find_chromium()
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        studio = Studio.visit(new_context(browser, 1440, 900), url)
+        studio.wait_exact(80)
+        studio.set_rate(60)
+        studio.ask(QUESTION)
+        answer = studio.wait_answer().locator(".answer-text").inner_text()
+        browser.close()
+    ours = [one for one in studio.complaints if not any(known in one for known in GRADIOS_OWN)]
+    if ours:
+        sys.exit("The browser complained:\n" + "\n".join(ours))
+    return answer
+
+
+def main() -> None:
+    """Check, and say what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--keep", type=Path, help="a folder to work in, which stays")
+    given = parser.parse_args()
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="dppa-space-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    try:
+        say("Installing what a Space installs …")
+        python, tree, home = environment_of(folder), tree_of(folder), folder / "home"
+        home.mkdir(exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        with served(python, tree, variables(home, port), folder / "log") as seconds:
+            say(f"It answers after {seconds:.1f} s.")
+            answer = used(f"http://127.0.0.1:{port}")
+        say(f"Asked {QUESTION!r}, the merge says {answer!r}.")
+        if "Traceback" in (text := (folder / "log").read_text()):
+            sys.exit(f"The log holds a trace:\n{text}")
+    finally:
+        if not given.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
