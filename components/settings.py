@@ -6,6 +6,7 @@ Knows names and ranges, not what they are for. docs/running.md lists them with a
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -37,6 +38,10 @@ class Settings(BaseSettings):
     log: Literal["text", "json"] = Field(
         default="text",
         description="How the log is written: lines to read, or one JSON object each.",
+    )
+    experiments: Path | None = Field(
+        default=None,
+        description="A file of `dppa reproduce` to show instead of the one that came along.",
     )
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
 

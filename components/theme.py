@@ -24,6 +24,7 @@ STYLES = (
     "export.css",
     "search.css",
     "advice.css",
+    "experiments.css",
     "views.css",
 )
 SCRIPTS = (
@@ -64,6 +65,8 @@ SCRIPTS = (
     "compare.js",
     "attribution.js",
     "advice.js",
+    "experiment-plots.js",
+    "experiments.js",
     "search.js",
     "push.js",
     "score-plot.js",

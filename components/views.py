@@ -14,6 +14,7 @@ VIEWS = {
     "sparsity": ("Sparsity", "What becomes of every weight of a model"),
     "compare": ("Compare", "How far two models or merges are apart"),
     "attribution": ("Attribution", "Which layers an answer needs"),
+    "experiments": ("Experiments", "What the paper's experiments gave on the embedded models"),
 }
 """Name -> what its button says, and what the view shows."""
 

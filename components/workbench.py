@@ -13,6 +13,7 @@ from components.compare import build_compare, wire_compare
 from components.conflict import build_conflict
 from components.drill import build_drill
 from components.evaluate import ScoreView, build_score, wire_score
+from components.experiments import RESULTS, build_experiments, wire_experiments
 from components.export import ExportView, build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
 from components.forms import Controls
@@ -78,6 +79,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             see = build_see()
             compare = build_compare()
             attribution = build_attribution()
+            experiments = build_experiments()
             conflict = build_conflict()
             drill = build_drill()
             losses = build_losses()
@@ -105,6 +107,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_export(export, controls, studio, exports)
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)
+    wire_experiments(experiments, read_settings().experiments or RESULTS)
     wire_push(push, controls, studio, exports)
     wire_learn(learn, controls, studio)
     view = ModelsView(preset, models, *adding)

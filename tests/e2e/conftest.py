@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.e2e.chromium import HELP, find_chromium
 from tests.e2e.server import ROOT, Server
 from tests.e2e.studio import ARGUMENTS, Studio, new_context
+from tests.results_by_hand import write_results
 
 Visit = Callable[..., Studio]
 PICTURES = ROOT / "out" / "e2e"
@@ -20,7 +21,8 @@ PICTURES = ROOT / "out" / "e2e"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`python app.py` on the embedded models."""
-    running = Server.start(tmp_path_factory.mktemp("server") / "app.log")
+    folder = tmp_path_factory.mktemp("server")
+    running = Server.start(folder / "app.log", DPPA_EXPERIMENTS=str(write_results(folder)))
     yield running
     running.stop()
     assert running.process.returncode == 0, "told to end, it ends by itself and in order"

@@ -1,0 +1,148 @@
+"""The paper's experiments as they came out: read when first shown, one at a time; a row is set.
+
+Knows the file that `dppa reproduce` writes; how it looks is assets/experiments.js.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from components.forms import PRIVATE
+from components.live import live, pack
+from components.recipe_session import session_from_recipe
+from components.session_json import parsed
+from components.session_state import state_of
+from dppa_core.errors import DppaError, InvalidValue, shown
+from dppa_core.experiments.values import report_of
+from dppa_core.recipe import parse_recipe
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "experiments.json"
+"""What `dppa reproduce --all --out docs` wrote."""
+HEAD = ("key", "number", "title", "not_run")
+ABOUT = ("command", "machine", "versions", "setting", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The file, read and checked."""
+
+    about: dict[str, Any]
+    """What was typed, where it ran, on which models, how long all of it took."""
+    experiments: tuple[dict[str, Any], ...]
+    """As `dppa_core.experiments.values` says."""
+
+    def experiment(self, key: str) -> dict[str, Any]:
+        """One of them; the first where no key is given.
+
+        Raises:
+            InvalidValue: there is none of that key.
+        """
+        for one in self.experiments:
+            if key in ("", one["key"]):
+                return one
+        raise InvalidValue(f"No experiment {shown(key)} is among the results.")
+
+
+def build_experiments() -> gr.HTML:
+    """An empty view; the browser asks for what is in it once it is shown."""
+    with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
+        return live("experiments", None, events=("look", "take"))
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file.
+
+    Raises:
+        InvalidValue: there are none, or the file is no such result.
+    """
+    remedy = "`dppa reproduce --all --out docs` makes them."
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        if not isinstance(value, Mapping):
+            raise ValueError("it holds no object")
+        report_of(value)
+    except FileNotFoundError as error:
+        raise InvalidValue(f"There are no results at {path.name}. {remedy}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidValue(
+            f"{path.name} cannot be read: {error}. A file of another version is the usual cause; "
+            f"{remedy}"
+        ) from error
+    experiments = tuple(value["experiments"])
+    if not experiments:
+        raise InvalidValue(f"{path.name} holds no experiment. {remedy}")
+    return Results({name: value[name] for name in ABOUT}, experiments)
+
+
+def shown_value(results: Results, key: str) -> dict[str, Any]:
+    """The list of all, and one of them whole: recipes stay here, the browser asks for their row."""
+    one = results.experiment(key)
+    tables = [
+        {**table, "rows": [{**row, "recipe": bool(row["recipe"])} for row in table["rows"]]}
+        for table in one["tables"]
+    ]
+    listed = [{name: each[name] for name in HEAD} for each in results.experiments]
+    return {"list": listed, "about": results.about, "shown": {**one, "tables": tables}}
+
+
+def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a session that makes the merge of a row.
+
+    Args:
+        results: What is shown.
+        asked: {"key", "table", "row"}: an experiment, and places counted from 0.
+
+    Raises:
+        InvalidValue: no such row, or no recipe in it, or one the page cannot show.
+    """
+    tables = results.experiment(str(asked.get("key")))["tables"]
+    table, row = (asked.get(name) for name in ("table", "row"))
+    try:
+        recipe = tables[_place(table)]["rows"][_place(row)]["recipe"]
+    except IndexError as error:
+        raise InvalidValue(f"There is no row {row} of table {table}.") from error
+    if not recipe:
+        raise InvalidValue("This row is about no single merge.")
+    return state_of(session_from_recipe(parse_recipe(recipe), 0))
+
+
+def _place(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidValue(f"A place in a list must be a whole number from 0, got {shown(value)}.")
+    return value
+
+
+def wire_experiments(view: gr.HTML, path: Path) -> None:
+    """Show one of a file, and set what a row was made with. What fails is told in the view."""
+
+    def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            key = asked_of(values[view]).get("key", "")
+            return {view: pack(shown_value(read_results(path), str(key)))}
+        except DppaError as error:
+            return {view: pack({"refused": str(error)})}
+
+    def on_experiment_row(values: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            asked = asked_of(values[view])
+            return {view: pack({"take": row_state(read_results(path), asked), "asked": asked})}
+        except DppaError as error:
+            return {view: pack({"refused": str(error)})}
+
+    quick = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
+    view.look(on_experiment, inputs={view}, outputs=[view], **quick)
+    view.take(on_experiment_row, inputs={view}, outputs=[view], **quick)
+
+
+def asked_of(value: object) -> Mapping[str, Any]:
+    """What the browser asks for; InvalidValue where it is nothing of that kind."""
+    asked = parsed(value)
+    if not isinstance(asked, Mapping):
+        raise InvalidValue(f"Which experiment? The page sent {shown(asked)}.")
+    return asked

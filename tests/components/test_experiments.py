@@ -1,0 +1,92 @@
+"""The experiments of the page without a browser: the file read when asked for, and rows set."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.experiments import (
+    build_experiments,
+    read_results,
+    row_state,
+    shown_value,
+    wire_experiments,
+)
+from components.session_state import session_from_state
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import recipe_hash
+from tests.results_by_hand import MERGE, write_results
+
+ROW = {"key": "first", "table": 0, "row": 0}
+
+
+def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> None:
+    results = read_results(write_results(tmp_path))
+    value = shown_value(results, "")
+    assert [one["number"] for one in value["list"]] == ["1", "6b"]
+    assert "comes first" in value["list"][1]["not_run"]
+    shown = value["shown"]
+    assert [plot["kind"] for plot in shown["plots"]] == ["lines", "bars", "heatmap"]
+    assert [row["recipe"] for row in shown["tables"][0]["rows"]] == [True, True, False]
+    assert shown["tables"][0]["rows"][0]["cells"][2]["low"] == 59.2
+    assert value["about"]["command"] == "dppa reproduce --all"
+    assert shown_value(results, "last")["shown"]["tables"] == []
+    with pytest.raises(InvalidValue, match="No experiment 'nobody'"):
+        shown_value(results, "nobody")
+
+
+def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
+    results = read_results(write_results(tmp_path))
+    session = session_from_state(row_state(results, ROW))
+    assert recipe_hash(session.recipe()) == recipe_hash(MERGE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"row": 1}, "seed is 3, and here it is always 0"),
+        ({"row": 2}, "no single merge"),
+        ({"row": 3}, "no row 3"),
+        ({"row": -1}, "whole number from 0, got -1"),
+        ({"table": "0"}, "whole number from 0, got '0'"),
+        ({"key": None}, "No experiment 'None'"),
+        ({"key": "last"}, "no row 0"),
+    ],
+)
+def test_what_cannot_be_set_says_why(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        row_state(read_results(write_results(tmp_path)), ROW | asked)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}', '{"format": 1}', None])
+def test_no_result_and_a_damaged_one_say_how_to_make_them(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "experiments.json"
+    if text is not None:
+        path.write_text(text, "utf-8")
+    with pytest.raises(InvalidValue, match="dppa reproduce --all"):
+        read_results(path)
+
+
+def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: Path) -> None:
+    with gr.Blocks() as blocks:
+        wire_experiments(build_experiments(), tmp_path / "experiments.json")
+    look, take = (
+        next(event for event in blocks.fns.values() if event.name == name)
+        for name in ("on_experiment", "on_experiment_row")
+    )
+    (view,) = look.inputs
+    assert view.value == "null"
+
+    def told(event: Any, asked: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(event.fn({view: json.dumps(asked)})[view])
+        return answer
+
+    assert "no results" in told(look, {"key": ""})["refused"]
+    write_results(tmp_path)
+    assert told(look, {"key": "last"})["shown"]["number"] == "6b"
+    assert told(take, ROW)["take"]["rate"] == 0.9
+    assert "seed is 3" in told(take, ROW | {"row": 1})["refused"]
+    for bad in ([], 3, None):
+        assert "Which experiment" in told(look, bad)["refused"]

@@ -1,0 +1,50 @@
+"""The experiments: read when first shown, drawn, saved, a row set and taken back."""
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.test_looks import AXE
+from tests.e2e.tuning import wait_rest
+
+
+def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> None:
+    studio = visit(width=390, height=844)
+    studio.wait_exact(80)
+    wait_rest(studio)
+    page = studio.page
+    assert page.locator("#experiment-choice option").count() == 0  # nothing was read yet
+    page.locator('#views button[data-view="experiments"]').click()
+    expect(page.locator("#experiments .finding")).to_have_text("DP keeps 66\u2009%, −6.2 points.")
+    expect(page.locator("#experiments .plot-result")).to_have_count(3)
+    expect(page.locator('#experiments g.point[data-series="90 %"]')).to_have_count(2)
+    expect(page.locator("#experiments .result-table")).to_contain_text("66 (59.2 to 72.2)")
+    expect(page.locator("#experiments .result-table")).to_contain_text("${no_items}")
+    overflow = "() => document.scrollingElement.scrollWidth - innerWidth"
+    assert page.evaluate(overflow) <= 0
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("() => axe.run('#experiments', {resultTypes: ['violations']})")
+    assert not [one["id"] for one in found["violations"] if one["impact"] != "minor"]
+    with page.expect_download() as download:
+        page.locator('#experiments .plot-result [data-save="csv"]').nth(1).click()
+    assert download.value.path().read_text("utf-8").startswith("series,method,gain (points),")
+    with page.expect_download() as picture:
+        page.locator('#experiments .plot-result [data-save="svg"]').nth(2).click()
+    assert "Gain" in picture.value.path().read_text("utf-8")
+
+    rows = page.locator("#experiments .result-table tbody tr")
+    rows.nth(1).get_by_role("button").click()
+    expect(page.locator("#experiments .standing")).to_contain_text("seed is 3")
+    rows.nth(0).get_by_role("button").click()
+    expect(page.locator("#experiments .standing")).to_contain_text(
+        "merge of DPPA, pruned 90\u2009%"
+    )
+    expect(studio.rate).to_have_value("90")
+    page.locator('#tune [data-restoring="false"]').wait_for(state="attached")
+    page.locator("#undo").click()
+    expect(studio.rate).to_have_value("80")
+    expect(page.locator("#experiments .standing")).to_have_text("")
+
+    page.locator("#experiment-choice").select_option("last")
+    expect(page.locator("#experiments .problem")).to_have_text(
+        "Not run: dppa zoo train comes first"
+    )
