@@ -22,8 +22,8 @@ from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.experiments.values import report_of
 from dppa_core.recipe import parse_recipe
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "experiments.json"
-"""What `dppa reproduce --all --out docs` wrote."""
+RESULTS = Path(__file__).resolve().parents[1] / "assets" / "experiments.json"
+"""What `make experiments` left there."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
@@ -61,7 +61,7 @@ def read_results(path: Path) -> Results:
     Raises:
         InvalidValue: there are none, or the file is no such result.
     """
-    remedy = "`dppa reproduce --all --out docs` makes them."
+    remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
         value = json.loads(path.read_text("utf-8"))
         if not isinstance(value, Mapping):

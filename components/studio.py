@@ -11,12 +11,12 @@ import queue
 import threading
 import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from components.recent import Recent
 from components.works import Works
 from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
@@ -54,31 +54,6 @@ def byte_budget(*, public: bool) -> int:
     """
     left = None if public else available_memory()
     return max(BYTE_BUDGET, (left or 0) // 2)
-
-
-class Recent:
-    """The most recently used results of slow questions, safe for many threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find(self, key: Hashable) -> Any | None:
-        """The result kept for `key`, or None."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def keep(self, key: Hashable, value: Any) -> Any:
-        """Keep a result; the one unused for longest leaves."""
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return value
 
 
 class Job:

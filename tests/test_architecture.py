@@ -71,7 +71,7 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 SHARED = {
     *("session", "session_json", "session_levels", "session_state", "curve", "link"),
     *("studio", "works", "allowance", "running", "search_work", "presets", "method_choice"),
-    "recipe_session",
+    *("recipe_session", "recent"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
     *("conversation", "question", "settings", "operations", "doors"),
