@@ -10,7 +10,7 @@
   dppa.resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
   const number = dppa.resultNumber;
   // As the rest of the page writes them: no line ends between a number and its sign.
-  dppa.resultText = (text) => text.replace(/(\d) %/g, "$1\u2009%").replace(/(^|[\s(])-(?=\d)/g, "$1−");
+  dppa.resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−");
   const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
   dppa.resultAxis = axisText;
 

@@ -14,7 +14,7 @@ def test_an_experiment_is_read_drawn_saved_and_a_row_is_set(visit: Visit) -> Non
     page = studio.page
     assert page.locator("#experiment-choice option").count() == 0  # nothing was read yet
     page.locator('#views button[data-view="experiments"]').click()
-    expect(page.locator("#experiments .finding")).to_have_text("DP keeps 66\u2009%, −6.2 points.")
+    expect(page.locator("#experiments .finding")).to_have_text("DP keeps 66\u202f%, −6.2 points.")
     expect(page.locator("#experiments .plot-result")).to_have_count(3)
     expect(page.locator('#experiments g.point[data-series="90 %"]')).to_have_count(2)
     expect(page.locator("#experiments .result-table")).to_contain_text("66 (59.2 to 72.2)")
