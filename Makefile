@@ -9,16 +9,16 @@ KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.p
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all test-rest check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search space-check experiments
+.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
 	@if [ -n "$$PORT" ]; then export GRADIO_SERVER_PORT="$$PORT"; fi; exec $(PY) app.py
 
-test: ## Run every test, the browser's included (ARGS="-k slider" picks some)
+test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CHECKED=1 leaves out what `make check` ran)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
-	@$(PY) scripts/test.py $(ARGS)
+	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(KERNELS) $(RULES))) $(ARGS)
 
 test-all: ## The tests, every browser test at every width and in both themes
 	@DPPA_CASES=all $(MAKE) test
@@ -26,9 +26,6 @@ test-all: ## The tests, every browser test at every width and in both themes
 check: ## Lint, format, types, the rules of the architecture, and the inner loops
 	@sh scripts/environment.sh test
 	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules
-
-test-rest: ## The tests that `make check` has not run
-	@$(MAKE) --no-print-directory test ARGS="$(addprefix --ignore=,$(KERNELS) $(RULES)) $(ARGS)"
 
 check-kernels:
 	$(PY) -m pytest -q $(KERNELS)
