@@ -5,7 +5,8 @@ Knows settings, profiles and questions; the words are in `strength_finding`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,18 +19,18 @@ from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.scores import accuracy, compared, loss, share
 from dppa_core.experiments.setting import Setting, Subject, Treatment, merged
 from dppa_core.experiments.steps import Steps, all_asked
-from dppa_core.experiments.strength_finding import Known, finding
+from dppa_core.experiments.strength_finding import Answered, Known, finding
 from dppa_core.experiments.strength_rules import (
     PAPER,
     RULES,
     STRENGTHS,
     Facts,
+    Place,
     left_out,
     score_of,
 )
 from dppa_core.experiments.values import Axis, Cell, Column, Findings, Heatmap, Row, Table
-from dppa_core.experiments.words import percent
-from dppa_core.marks import Marks
+from dppa_core.experiments.words import capital, percent
 from dppa_core.plan import plan_pruning
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -37,29 +38,29 @@ from dppa_core.recipe import MergeRecipe, dump_recipe
 RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96
 """Search items of a domain, at least."""
-Asked = Mapping[tuple[str, float, float], Marks]
-"""By domain, rate and strength."""
+Models = Mapping[tuple[str, str], tuple[Setting, Subject]]
+"""By size, "" for the setting's own, and domain."""
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Map the strengths on search items, choose by every rule, check the best on test items."""
-    setting = replace(setting, search=max(ITEMS, setting.search))
-    subjects = {one.domain: one for one in setting.subjects}
-    places = [(domain, rate) for rate in RATES for domain in subjects]
-    found = yield from all_asked(
-        {
-            (domain, rate, strength): exam(
-                setting, recipe(setting, subjects[domain], rate, strength), domain, "search"
-            )
-            for domain, rate in places
-            for strength in STRENGTHS
-        }
-    )
-    profiles = {domain: cached_profile(setting.base, one.model) for domain, one in subjects.items()}
-    facts = {place: _facts(profiles[place[0]], place[1]) for place in places}
+    models = {
+        ("" if one is setting else one.title, subject.domain): (
+            replace(one, search=max(ITEMS, one.search)),
+            subject,
+        )
+        for one in (setting, *setting.sizes)
+        for subject in one.subjects
+    }
+    places = [Place(*key, rate) for key in models for rate in RATES]
+    mapped = yield from _asked(models, itertools.product(places, STRENGTHS), "search")
+    profiles = {
+        key: cached_profile(one.base, subject.model) for key, (one, subject) in models.items()
+    }
+    facts = {place: _facts(profiles[place.size, place.domain], place.rate) for place in places}
     scores = {
         place: {
-            strength: (share(found[*place, strength]), -loss({"": found[*place, strength]}))
+            strength: (share(mapped[place, strength]), -loss({"": mapped[place, strength]}))
             for strength in STRENGTHS
         }
         for place in places
@@ -68,21 +69,24 @@ def steps(setting: Setting) -> Steps[Findings]:
     # A rule that always says 0 is strength 0; what is left to check is the best of the others.
     moving = {name: choice for name, choice in choices.items() if any(choice.values())} or choices
     best = max(moving, key=lambda name: score_of(scores, choices[name]))
-    wanted = {
-        (*place, strength) for place in places for strength in (0.0, PAPER, choices[best][place])
-    }
-    tested = yield from all_asked(
-        {
-            (domain, rate, strength): exam(
-                setting, recipe(setting, subjects[domain], rate, strength), domain
-            )
-            for domain, rate, strength in sorted(wanted)
-        }
+    wanted = dict.fromkeys(
+        (place, strength) for place in places for strength in (0.0, PAPER, choices[best][place])
     )
-    spreads = {domain: _spread(profile) for domain, profile in profiles.items()}
-    known = Known(found, scores, facts, spreads, choices, best, tested)
-    tables = (_map(known), _rules(known), _tests(setting, known))
-    return Findings(tables, tuple(_plot(known, one) for one in subjects), finding(known))
+    tested = yield from _asked(models, wanted, "test")
+    spreads = {key: _spread(profile) for key, profile in profiles.items()}
+    known = Known(mapped, scores, facts, spreads, choices, best, tested)
+    tables = (_map(known), _rules(known), _tests(models, known))
+    return Findings(tables, _plots(known), finding(known))
+
+
+def _asked(models: Models, wanted: Iterable[tuple[Place, float]], split: str) -> Steps[Answered]:
+    """Items of a split for places at strengths."""
+    questions = {}
+    for place, strength in wanted:
+        setting, subject = models[place.size, place.domain]
+        merge = recipe(setting, subject, place.rate, strength)
+        questions[place, strength] = exam(setting, merge, subject.domain, split)
+    return (yield from all_asked(questions))
 
 
 def recipe(setting: Setting, subject: Subject, rate: float, strength: float) -> MergeRecipe:
@@ -126,9 +130,12 @@ def _map(known: Known) -> Table:
     )
     rows = []
     for place, scores in known.scores.items():
-        change, apart = known.spreads[place[0]]
+        change, apart = known.spreads[place.size, place.domain]
         least = 100 * known.facts[place].least_density[PAPER]
-        first = Cell(place[0]), Cell(100 * place[1]), Cell(change), Cell(apart), Cell(least)
+        first = (
+            *(Cell(place.name), Cell(100 * place.rate)),
+            *(Cell(change), Cell(apart), Cell(least)),
+        )
         best = Cell(known.best_by(place, 0)), Cell(known.best_by(place, 1))
         rows.append(Row((*first, *best, *(Cell(-scores[one][1]) for one in STRENGTHS))))
     return Table(
@@ -146,15 +153,18 @@ def _rules(known: Known) -> Table:
     rows = []
     for name, choice in {**fixed, **known.choices}.items():
         right, lost = score_of(known.scores, choice)
-        told = (
-            " / ".join(f"{choice[place]:g}" for place in known.scores if place[1] == rate)
-            for rate in RATES
-        )
+        told = (_range([choice[p] for p in known.scores if p.rate == rate]) for rate in RATES)
         rows.append(Row((Cell(name), Cell(100 * right), Cell(-lost), *map(Cell, told))))
     return Table("Rules on the domain that was left out, search items", columns, tuple(rows))
 
 
-def _tests(setting: Setting, known: Known) -> Table:
+def _range(strengths: list[float]) -> str:
+    """0.02, or 0 to 0.04."""
+    least, most = min(strengths), max(strengths)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+
+
+def _tests(models: Models, known: Known) -> Table:
     """Test items at strength 0, the paper's and the best rule's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
@@ -165,26 +175,34 @@ def _tests(setting: Setting, known: Known) -> Table:
         ),
         *(Column("rule − 0", "points"), Column(f"rule − {PAPER:g}", "points")),
     )
-    subjects = {one.domain: one for one in setting.subjects}
     rows = []
     for place, strength in known.choices[known.best].items():
-        plain, paper, ruled = (known.tested[*place, one] for one in (0.0, PAPER, strength))
+        plain, paper, ruled = (known.tested[place, one] for one in (0.0, PAPER, strength))
         gaps = [compared({"": ruled}, {"": one}).difference for one in (plain, paper)]
         cells = (Cell(100 * one.value, 100 * one.low, 100 * one.high) for one in gaps)
-        first = Cell(subjects[place[0]].name), Cell(100 * place[1]), Cell(strength)
-        of = recipe(setting, subjects[place[0]], place[1], strength)
+        first = Cell(place.name), Cell(100 * place.rate), Cell(strength)
+        of = recipe(*models[place.size, place.domain], place.rate, strength)
         each = map(accuracy, (plain, paper, ruled))
         rows.append(Row((*first, *each, *cells), dump_recipe(of)))
-    return Table(f"The best rule ({known.best}) on test items", columns, tuple(rows))
+    return Table(f"The best other rule ({known.best}) on test items", columns, tuple(rows))
 
 
-def _plot(known: Known, domain: str) -> Heatmap:
+def _plots(known: Known) -> tuple[Heatmap, ...]:
+    """One of each domain, and one of each other size: the mean of its domains."""
+    shown: dict[str, list[Place]] = {}
+    for place in known.scores:
+        shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)
+    return tuple(_plot(known, name, places) for name, places in shown.items())
+
+
+def _plot(known: Known, name: str, places: list[Place]) -> Heatmap:
     cells = []
     for rate in RATES:
-        of = known.scores[domain, rate]
-        cells.append(tuple(100 * (of[one][0] - of[0.0][0]) for one in STRENGTHS))
+        of = [known.scores[place] for place in places if place.rate == rate]
+        gaps = [[100 * (each[one][0] - each[0.0][0]) for one in STRENGTHS] for each in of]
+        cells.append(tuple(float(one) for one in np.mean(gaps, 0)))
     return Heatmap(
-        f"{domain.rpartition(':')[2].capitalize()}: accuracy against strength 0, search items",
+        f"{capital(name)}: accuracy against strength 0, search items",
         Axis("strength"),
         Axis("pruned", "%"),
         Axis("against strength 0", "points"),
@@ -200,10 +218,10 @@ STRENGTH = Declared(
     number="6d",
     title="Strength against rate",
     question="Which strength of Dynamically Pruning is best at which rate, and can it be foretold?",
-    measured="DP of every domain model's delta at strengths 0 to 0.1, on at least "
-    f"{ITEMS} search items each. Rules choose a strength for each domain from the search items of "
-    "the *other* domains, or from the plan alone. Of those that do not always choose 0, the one "
-    "that scores best so is asked {test} test items of each domain, against strength 0 (magnitude "
+    measured="DP of every domain model's delta, of all sizes that are there, at strengths 0 to "
+    f"0.1, on at least {ITEMS} search items each. Rules choose a strength for each domain from the "
+    "search items of the *other* domains, or from the plan alone. Of those that do not always "
+    "choose 0, the one that scores best so is asked {test} test items, against 0 (magnitude "
     f"at one rate) and the paper's {PAPER:g}, paired by item.",
     steps=steps,
 )

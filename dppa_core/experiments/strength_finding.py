@@ -11,69 +11,73 @@ from dppa_core.experiments.scores import compared
 from dppa_core.experiments.strength_rules import (
     PAPER,
     STRENGTHS,
-    Cell,
     Choice,
     Facts,
+    Place,
     Scores,
     score_of,
 )
 from dppa_core.experiments.words import listed, percent, told, verdict
 from dppa_core.marks import Marks
 
+Answered = Mapping[tuple[Place, float], Marks]
+"""By place and strength."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """All that was measured."""
 
-    mapped: Mapping[tuple[str, float, float], Marks]
-    """Search items by domain, rate and strength."""
+    mapped: Answered
+    """Search items."""
     scores: Scores
     """Of them."""
-    facts: Mapping[Cell, Facts]
-    spreads: Mapping[str, tuple[float, float]]
-    """Domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
+    facts: Mapping[Place, Facts]
+    spreads: Mapping[tuple[str, str], tuple[float, float]]
+    """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
     choices: Mapping[str, Choice]
     """Every rule's strengths, learned without the domain they are for."""
     best: str
     """The rule that was asked test items: the best one on search items that not always says 0."""
-    tested: Mapping[tuple[str, float, float], Marks]
-    """Test items by domain, rate and strength."""
+    tested: Answered
+    """Test items."""
 
-    def best_by(self, cell: Cell, figure: int) -> float:
+    def best_by(self, place: Place, figure: int) -> float:
         """The strength with the best accuracy (0) or loss (1); the smaller one of equals."""
-        return max(STRENGTHS, key=lambda one: self.scores[cell][one][figure])
+        return max(STRENGTHS, key=lambda one: self.scores[place][one][figure])
 
     def against(self, strength: float, rate: float) -> Comparison:
-        """The best rule minus a fixed strength at a rate, on test items of all domains."""
-        choice = {cell[0]: one for cell, one in self.choices[self.best].items() if cell[1] == rate}
+        """The best rule minus a fixed strength at a rate, on test items of all models."""
+        choice = {p: one for p, one in self.choices[self.best].items() if p.rate == rate}
         return compared(
-            {domain: self.tested[domain, rate, one] for domain, one in choice.items()},
-            {domain: self.tested[domain, rate, strength] for domain in choice},
+            {place.name: self.tested[place, one] for place, one in choice.items()},
+            {place.name: self.tested[place, strength] for place in choice},
         )
 
     def harmless(self, rate: float) -> float:
         """The largest strength up to which no loss against 0 was seen, search items of all."""
-        domains = [domain for domain, at in self.scores if at == rate]
-        plain = {domain: self.mapped[domain, rate, 0.0] for domain in domains}
+        places = [place for place in self.scores if place.rate == rate]
+        plain = {place.name: self.mapped[place, 0.0] for place in places}
         largest = 0.0
         for one in STRENGTHS[1:]:
-            if verdict(compared({d: self.mapped[d, rate, one] for d in domains}, plain)) < 0:
+            moved = {place.name: self.mapped[place, one] for place in places}
+            if verdict(compared(moved, plain)) < 0:
                 break
             largest = one
         return largest
 
-    def paper(self, rate: float) -> Comparison:
-        """The paper's strength minus none at a rate, on test items of all domains."""
-        domains = [domain for domain, at in self.scores if at == rate]
+    def paper(self, size: str, rate: float) -> Comparison:
+        """The paper's strength minus none at a rate, on test items of one size's domains."""
+        places = [place for place in self.scores if (place.size, place.rate) == (size, rate)]
         return compared(
-            {domain: self.tested[domain, rate, PAPER] for domain in domains},
-            {domain: self.tested[domain, rate, 0.0] for domain in domains},
+            {place.domain: self.tested[place, PAPER] for place in places},
+            {place.domain: self.tested[place, 0.0] for place in places},
         )
 
     @property
     def rates(self) -> tuple[float, ...]:
         """All, rising."""
-        return tuple(sorted({rate for _, rate in self.scores}))
+        return tuple(sorted({place.rate for place in self.scores}))
 
     @property
     def holds(self) -> bool:
@@ -92,33 +96,36 @@ def finding(known: Known) -> str:
 def _best(known: Known) -> str:
     counts = []
     for figure, name in enumerate(("accuracy", "loss")):
-        best = [known.best_by(cell, figure) for cell in known.scores]
+        best = [known.best_by(place, figure) for place in known.scores]
         parts = [f"{one:g} in {best.count(one)}" for one in STRENGTHS if one in best]
         counts.append(f"by {name} {listed(parts)}")
-    return f"The best strength on search items, of {len(known.scores)} cells: {'; '.join(counts)}."
+    return f"The best strength on search items, of {len(known.scores)} cases: {'; '.join(counts)}."
 
 
 def _paper(known: Known) -> str:
-    parts = [f"{told(known.paper(rate))} at {percent(rate)}" for rate in known.rates]
+    lines = []
+    for size in dict.fromkeys(place.size for place in known.scores):
+        parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
+        whose = f" of the size {size}" if size else ""
+        lines.append(f"The paper's {PAPER:g} minus none, test items{whose}: {listed(parts)}.")
     largest = [f"{known.harmless(rate):g} at {percent(rate)}" for rate in known.rates]
-    return (
-        f"The paper's {PAPER:g} minus none, test items of all domains: {listed(parts)}. Search "
-        f"items of all domains show no loss up to {listed(largest)}."
-    )
+    lines.append(f"Search items of all models show no loss up to {listed(largest)}.")
+    return " ".join(lines)
 
 
 def _predictors(known: Known) -> str:
-    cells = list(known.scores)
-    best = [known.best_by(cell, 1) for cell in cells]
-    harm = [known.scores[cell][PAPER][1] - known.scores[cell][0.0][1] for cell in cells]
+    places = list(known.scores)
+    best = [known.best_by(place, 1) for place in places]
+    harm = [known.scores[place][PAPER][1] - known.scores[place][0.0][1] for place in places]
+    spreads = [known.spreads[place.size, place.domain] for place in places]
+    facts = [known.facts[place] for place in places]
     figures = {
-        "the density": [1 - rate for _, rate in cells],
-        "‖d‖/‖W‖": [known.spreads[domain][0] for domain, _ in cells],
-        "the spread of significance": [known.spreads[domain][1] for domain, _ in cells],
-        "the least density of a module": [known.facts[cell].least_density[PAPER] for cell in cells],
+        "the density": [1 - place.rate for place in places],
+        "‖d‖/‖W‖": [one[0] for one in spreads],
+        "the spread of significance": [one[1] for one in spreads],
+        "the least density of a module": [one.least_density[PAPER] for one in facts],
         "the change of the mean module's share of d²": [
-            known.facts[cell].module_energy[PAPER] - known.facts[cell].module_energy[0.0]
-            for cell in cells
+            one.module_energy[PAPER] - one.module_energy[0.0] for one in facts
         ],
     }
     harms = [f"{name} {correlation(of, harm):+.2f}" for name, of in figures.items()]
@@ -145,10 +152,10 @@ def _rule(known: Known) -> str:
     ]
     return (
         f"Of {len(known.choices)} rules that do not see the domain they choose for, {len(none)} "
-        f"choose strength 0 everywhere{_listed_in_brackets(none)}. Of the others *{known.best}* "
-        f"does best, with {listed(strengths)}: {shares[0]:.1f} % of the search items, strength 0 "
-        f"{shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On test items it is, against 0: "
-        f"{against[0]}; against {PAPER:g}: {against[1]}."
+        f"{'says' if len(none) == 1 else 'say'} 0 everywhere{_listed_in_brackets(none)}. Of the "
+        f"others *{known.best}* does best, with {listed(strengths)}: {shares[0]:.1f} % of the "
+        f"search items, strength 0 {shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On "
+        f"test items it is, against 0: {against[0]}; against {PAPER:g}: {against[1]}."
     )
 
 

@@ -1,6 +1,6 @@
 """Rules that choose DP's strength, and how one learns them without the domain it is used on.
 
-Pure: scores and facts of cells in, strengths out. A cell is one domain at one pruning rate.
+Pure: scores and facts of places in, strengths out. A place is one model at one pruning rate.
 """
 
 from __future__ import annotations
@@ -12,17 +12,33 @@ STRENGTHS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
 PAPER = 0.08
 PER_DENSITY = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 """Tried multiples of the density."""
-Cell = tuple[str, float]
-"""Domain, rate."""
 Score = tuple[float, float]
 """Accuracy and negative loss on the search items; larger is better."""
-Scores = Mapping[Cell, Mapping[float, Score]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One model at one pruning rate."""
+
+    size: str
+    """Of the models; empty of those that all experiments are run on."""
+    domain: str
+    rate: float
+
+    @property
+    def name(self) -> str:
+        """As tables call the model."""
+        domain = self.domain.rpartition(":")[2]
+        return f"{domain}, {self.size}" if self.size else domain
+
+
+Scores = Mapping[Place, Mapping[float, Score]]
 """Of every strength."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a cell without asking the model, at every strength."""
+    """What is known of a place without asking the model, at every strength."""
 
     energy: Mapping[float, float]
     """Share of all modules' sum of d² that is kept."""
@@ -32,64 +48,60 @@ class Facts:
     """Of any module."""
 
 
-Choice = Mapping[Cell, float]
-"""The strength of every cell."""
-Rule = Callable[[Scores, Mapping[Cell, Facts], Sequence[Cell]], Choice]
-"""Scores of the cells it learns from, facts of all cells, the cells to choose for."""
+Choice = Mapping[Place, float]
+"""The strength of every place."""
+Rule = Callable[[Scores, Mapping[Place, Facts], Sequence[Place]], Choice]
+"""Scores of the places it learns from, facts of all places, the places to choose for."""
 
 
-def constant(scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]) -> Choice:
+def constant(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
     """One strength for all."""
-    best = max(STRENGTHS, key=lambda one: _mean(scores[cell][one] for cell in scores))
-    return dict.fromkeys(cells, best)
+    best = max(STRENGTHS, key=lambda one: _mean(scores[place][one] for place in scores))
+    return dict.fromkeys(places, best)
 
 
-def by_rate(scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]) -> Choice:
+def by_rate(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
     """One for every rate."""
-    return {
-        (domain, rate): max(
-            STRENGTHS,
-            key=lambda one, rate=rate: _mean(  # type: ignore[misc]
-                scores[cell][one] for cell in scores if cell[1] == rate
-            ),
-        )
-        for domain, rate in cells
-    }
+    best = {}
+    for rate in {place.rate for place in places}:
+        learned = [of for place, of in scores.items() if place.rate == rate]
+        best[rate] = max(STRENGTHS, key=lambda one, of=learned: _mean(s[one] for s in of))  # type: ignore[misc]
+    return {place: best[place.rate] for place in places}
 
 
-def per_density(scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]) -> Choice:
+def per_density(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
     """One multiple of the density 1 - p, to the nearest strength of the grid."""
 
     def score(multiple: float) -> Score:
-        return _mean(scores[cell][_nearest(multiple * (1 - cell[1]))] for cell in scores)
+        return _mean(scores[place][_nearest(multiple * (1 - place.rate))] for place in scores)
 
     best = max(PER_DENSITY, key=score)
-    return {cell: _nearest(best * (1 - cell[1])) for cell in cells}
+    return {place: _nearest(best * (1 - place.rate)) for place in places}
 
 
-def most_energy(scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]) -> Choice:
+def most_energy(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
     """The one that keeps most of the sum of d²; learns nothing."""
-    return {cell: _largest(facts[cell].energy) for cell in cells}
+    return {place: _largest(facts[place].energy) for place in places}
 
 
 def most_module_energy(
-    scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]
+    scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]
 ) -> Choice:
     """The one that keeps most of the modules' own sums of d², on average; learns nothing."""
-    return {cell: _largest(facts[cell].module_energy) for cell in cells}
+    return {place: _largest(facts[place].module_energy) for place in places}
 
 
-def no_starving(scores: Scores, facts: Mapping[Cell, Facts], cells: Sequence[Cell]) -> Choice:
+def no_starving(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
     """The largest that leaves every module a share of the overall density, the share learned."""
 
-    def chosen(cell: Cell, share: float) -> float:
-        least = share * (1 - cell[1])
+    def chosen(place: Place, share: float) -> float:
+        least = share * (1 - place.rate)
         # 1e-9: at strength 0 every density is the overall one, up to its rounding.
-        return max(s for s in STRENGTHS if facts[cell].least_density[s] >= least - 1e-9)
+        return max(s for s in STRENGTHS if facts[place].least_density[s] >= least - 1e-9)
 
     shares = tuple(round(0.1 * step, 1) for step in range(11))
-    best = max(shares, key=lambda one: _mean(scores[c][chosen(c, one)] for c in scores))
-    return {cell: chosen(cell, best) for cell in cells}
+    best = max(shares, key=lambda one: _mean(scores[each][chosen(each, one)] for each in scores))
+    return {place: chosen(place, best) for place in places}
 
 
 RULES: Mapping[str, Rule] = {
@@ -102,18 +114,18 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def left_out(rule: Rule, scores: Scores, facts: Mapping[Cell, Facts]) -> Choice:
-    """The strength of every cell by a rule that learned from the other domains alone."""
-    chosen: dict[Cell, float] = {}
-    for domain in dict.fromkeys(domain for domain, _ in scores):
-        learned = {cell: of for cell, of in scores.items() if cell[0] != domain}
-        chosen |= rule(learned, facts, [cell for cell in scores if cell[0] == domain])
+def left_out(rule: Rule, scores: Scores, facts: Mapping[Place, Facts]) -> Choice:
+    """The strength of every place by a rule that learned from the other domains alone."""
+    chosen: dict[Place, float] = {}
+    for domain in dict.fromkeys(place.domain for place in scores):
+        learned = {place: of for place, of in scores.items() if place.domain != domain}
+        chosen |= rule(learned, facts, [place for place in scores if place.domain == domain])
     return chosen
 
 
 def score_of(scores: Scores, choice: Choice) -> Score:
-    """Mean accuracy and negative loss of the cells with the strengths of a choice."""
-    return _mean(scores[cell][strength] for cell, strength in choice.items())
+    """Mean accuracy and negative loss of the places with the strengths of a choice."""
+    return _mean(scores[place][strength] for place, strength in choice.items())
 
 
 def _mean(several: Iterable[Score]) -> Score:

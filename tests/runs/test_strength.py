@@ -1,6 +1,7 @@
 """Rules for DP's strength: learned without the domain they are for, held against test items."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +9,8 @@ from dppa_core.experiments.questions import Exam
 from dppa_core.experiments.strength import ITEMS, RATES, STRENGTH
 from dppa_core.experiments.strength_rules import (
     STRENGTHS,
-    Cell,
     Facts,
+    Place,
     by_rate,
     constant,
     left_out,
@@ -23,35 +24,38 @@ from dppa_core.recipe import MergeRecipe
 from tests.runs.open_questions import SETTING, answered, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
-CELLS = [(domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
+PLACES = [Place("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
 
 
-def peaked(best: Mapping[Cell, float]) -> dict[Cell, dict[float, tuple[float, float]]]:
-    """Scores that fall with the distance from a cell's best strength."""
+def peaked(best: Mapping[Place, float]) -> dict[Place, dict[float, tuple[float, float]]]:
+    """Scores that fall with the distance from a place's best strength."""
     return {
-        cell: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS} for cell, peak in best.items()
+        place: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS}
+        for place, peak in best.items()
     }
 
 
 FACTS = {
-    cell: Facts(
+    place: Facts(
         {one: 1 - abs(one - 0.04) for one in STRENGTHS},
         {one: 1 - one for one in STRENGTHS},
-        {one: max(0.0, 1 - cell[1] - one) for one in STRENGTHS},
+        {one: max(0.0, 1 - place.rate - one) for one in STRENGTHS},
     )
-    for cell in CELLS
+    for place in PLACES
 }
 
 
-def test_a_rule_does_not_see_the_domain_it_chooses_for() -> None:
-    scores = peaked({cell: 0.1 if cell[0] == "a" else 0.02 for cell in CELLS})
-    chosen = left_out(constant, scores, FACTS)
-    assert {chosen["a", 0.8], chosen["a", 0.95]} == {0.02}
-    assert {chosen["b", 0.8], chosen["b", 0.95]} == {0.1}
+def test_a_rule_does_not_see_the_domain_it_chooses_for_at_any_size() -> None:
+    places = [*PLACES, Place("small", "a", 0.8), Place("small", "b", 0.8)]
+    facts = {place: FACTS[Place("", place.domain, place.rate)] for place in places}
+    scores = peaked({place: 0.1 if place.domain == "a" else 0.02 for place in places})
+    chosen = left_out(constant, scores, facts)
+    assert {chosen[place] for place in places if place.domain == "a"} == {0.02}
+    assert {chosen[place] for place in places if place.domain == "b"} == {0.1}
 
 
 def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
-    best = {cell: 0.08 if cell[1] == 0.8 else 0.02 for cell in CELLS}
+    best = {place: 0.08 if place.rate == 0.8 else 0.02 for place in PLACES}
     scores = peaked(best)
     assert left_out(by_rate, scores, FACTS) == best
     assert left_out(per_density, scores, FACTS) == best  # 0.4 · 0.2 and 0.4 · 0.05
@@ -59,12 +63,12 @@ def test_one_a_rate_and_a_multiple_of_the_density_follow_the_rate() -> None:
 
 
 def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
-    scores = peaked(dict.fromkeys(CELLS, 0.0))
-    assert set(most_energy(scores, FACTS, CELLS).values()) == {0.04}
+    scores = peaked(dict.fromkeys(PLACES, 0.0))
+    assert set(most_energy(scores, FACTS, PLACES).values()) == {0.04}
     # All peaks are at 0, so what is learned is that no density may fall below the overall one.
-    assert set(no_starving(scores, FACTS, CELLS).values()) == {0.0}
-    high = peaked(dict.fromkeys(CELLS, 0.1))
-    assert set(no_starving(high, FACTS, CELLS).values()) == {0.1}
+    assert set(no_starving(scores, FACTS, PLACES).values()) == {0.0}
+    high = peaked(dict.fromkeys(PLACES, 0.1))
+    assert set(no_starving(high, FACTS, PLACES).values()) == {0.1}
 
 
 def answer(question: Exam) -> Marks:
@@ -78,16 +82,19 @@ def answer(question: Exam) -> Marks:
 
 
 def test_the_whole_experiment_asks_the_map_and_then_three_strengths_of_the_test_items() -> None:
-    found, asked = answered(STRENGTH.steps(SETTING), answer)
+    small = replace(SETTING, title="small", subjects=SETTING.subjects[:1])
+    found, asked = answered(STRENGTH.steps(replace(SETTING, sizes=(small,))), answer)
     mapped = [one for one in asked if one.split == "search"]
     tested = [one for one in asked if one.split == "test"]
-    assert len(mapped) == len(STRENGTHS) * len(RATES) * len(SETTING.domains)
+    assert len(mapped) == len(STRENGTHS) * len(RATES) * (len(SETTING.domains) + 1)
     assert {one.limit for one in mapped} == {ITEMS}
     assert {one.target.parameters["strength"] for one in tested} == {0.0, 0.04, 0.08}  # type: ignore[union-attr]
-    assert "by loss 0.04 in 12" in found.finding
-    assert "The paper's 0.08 minus none, test items of all domains: -25.0 points" in found.finding
+    assert "by loss 0.04 in 16" in found.finding
+    assert "The paper's 0.08 minus none, test items: -25.0 points" in found.finding
     assert "So a rule that chooses the strength holds on the test items." in found.finding
     assert "show no loss up to 0.06 at 80 %, 0.06 at 85 %" in found.finding
+    assert "of the size small: no difference seen, -25.0 points" in found.finding
+    assert [plot.title.partition(":")[0] for plot in found.plots][-2:] == ["Law", "Size small"]
     heat = found.plots[0]
     assert heat.kind == "heatmap"
     assert heat.cells[0][STRENGTHS.index(0.0)] == 0
