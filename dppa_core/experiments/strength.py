@@ -202,7 +202,7 @@ def _plot(known: Known, name: str, places: list[Place]) -> Heatmap:
         gaps = [[100 * (each[one][0] - each[0.0][0]) for one in STRENGTHS] for each in of]
         cells.append(tuple(float(one) for one in np.mean(gaps, 0)))
     return Heatmap(
-        f"{capital(name)}: accuracy against strength 0, search items",
+        f"{capital(name)}: strength against rate, search items",
         Axis("strength"),
         Axis("pruned", "%"),
         Axis("against strength 0", "points"),
