@@ -56,7 +56,7 @@ def test_the_library_example_runs(folder: Path) -> None:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_the_commands_run(folder: Path, command: list[str]) -> None:
-    fewer = [re.sub(r"^20$", "3", part) for part in command]  # of --limit: a question each takes time
+    fewer = [re.sub(r"^20$", "3", part) for part in command]  # items of --limit: each takes time
     done = run(folder, *fewer)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
