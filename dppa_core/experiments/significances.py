@@ -8,19 +8,16 @@ from dppa_core.calibration import Calibration
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.asking import alone, exam, own_marks
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import Draws, against_draws, compared, mean_share, retained
+from dppa_core.experiments.scores import accuracy, compared, mean_share, retained
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.experiments.steps import Steps, all_asked
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
 from dppa_core.experiments.words import capital, listed, percent, pruned, told, verdict
-from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
-DRAWS = 2
-"""Of the random ranking."""
 Place = tuple[str, float, str]
 """Kind, rate, domain."""
 
@@ -30,46 +27,34 @@ class Ranked:
     """All marks of the experiment."""
 
     own: dict[str, Marks]
-    draws: dict[Place, Draws]
+    marks: dict[Place, Marks]
 
-    def at(self, kind: str, rate: float) -> dict[str, Draws]:
-        """Domain -> draws."""
-        return {domain: self.draws[kind, rate, domain] for domain in self.own}
+    def at(self, kind: str, rate: float) -> dict[str, Marks]:
+        """Domain -> marks."""
+        return {domain: self.marks[kind, rate, domain] for domain in self.own}
 
-    def first(self, kind: str, rate: float) -> dict[str, Marks]:
-        """Domain -> marks of the first draw."""
-        return {domain: draws.marks[0] for domain, draws in self.at(kind, rate).items()}
-
-    def against(self, kind: str, rate: float) -> Comparison | Interval:
+    def against(self, kind: str, rate: float) -> Comparison:
         """How much better the magnitude is."""
-        magnitude = self.first("magnitude", rate)
-        if kind == "random":
-            return against_draws(magnitude, self.at(kind, rate))
-        return compared(magnitude, self.first(kind, rate))
+        return compared(self.at("magnitude", rate), self.at(kind, rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
     """Ask all, then tell."""
     own = yield from own_marks(setting)
-    asked = {
-        (kind, rate, one.domain, seed): exam(
-            setting, _recipe(setting, one, kind, rate, seed), one.domain
-        )
-        for kind in KINDS
-        for rate in RATES
-        for one in setting.subjects
-        for seed in range(DRAWS if kind == "random" else 1)
-    }
-    answers = yield from all_asked(asked)
-    grouped: dict[Place, tuple[Marks, ...]] = {}
-    for (kind, rate, domain, _), marks in answers.items():
-        grouped[kind, rate, domain] = (*grouped.get((kind, rate, domain), ()), marks)
-    found = Ranked(own, {place: Draws(marks) for place, marks in grouped.items()})
+    marks = yield from all_asked(
+        {
+            (kind, rate, one.domain): exam(setting, _recipe(setting, one, kind, rate), one.domain)
+            for kind in KINDS
+            for rate in RATES
+            for one in setting.subjects
+        }
+    )
+    found = Ranked(own, marks)
     return Findings((_table(setting, found),), (_plot(found),), finding(found))
 
 
-def _recipe(setting: Setting, subject: Subject, kind: str, rate: float, seed: int) -> MergeRecipe:
-    treatment = Treatment("dppa", rate, (("significance", "magnitude"),), seed)
+def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> MergeRecipe:
+    treatment = Treatment("dppa", rate, (("significance", "magnitude"),))
     recipe, _ = alone(setting, subject, treatment)
     models = recipe.models
     if kind in ("fisher", "activation") and not subject.model.startswith("zoo:"):
@@ -88,34 +73,20 @@ def _table(setting: Setting, found: Ranked) -> Table:
     rows = []
     for rate in RATES:
         for kind in KINDS:
-            draws = found.at(kind, rate)
-            gap = Cell(None)
+            marks, gap = found.at(kind, rate), Cell(None)
             if kind != "magnitude":
-                against = found.against(kind, rate)
-                given = against.difference if isinstance(against, Comparison) else against
+                given = found.against(kind, rate).difference
                 gap = Cell(-100 * given.value, -100 * given.high, -100 * given.low)
-            scores = [draws[one.domain].cell() for one in setting.subjects]
+            scores = [accuracy(marks[one.domain]) for one in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
-            rows.append(Row((*first, *scores, _kept(found, kind, rate), gap)))
+            rows.append(Row((*first, *scores, retained(marks, found.own), gap)))
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
-
-
-def _kept(found: Ranked, kind: str, rate: float) -> Cell:
-    cells = [
-        retained({d: draws.marks[place] for d, draws in found.at(kind, rate).items()}, found.own)
-        for place in range(DRAWS if kind == "random" else 1)
-    ]
-    values = [cell.value for cell in cells if isinstance(cell.value, float)]
-    if len(cells) == 1 or len(values) < len(cells):
-        return cells[0]
-    note = f"{len(values)} draws: {min(values):.1f}–{max(values):.1f}"
-    return Cell(sum(values) / len(values), n=cells[0].n, note=note)
 
 
 def _plot(found: Ranked) -> Chart:
     series = []
     for rate in RATES:
-        cells = [_kept(found, kind, rate) for kind in KINDS]
+        cells = [retained(found.at(kind, rate), found.own) for kind in KINDS]
         series.append(
             Series(
                 pruned(rate),
@@ -140,8 +111,7 @@ def finding(found: Ranked) -> str:
     for kind in ("fisher", "activation"):
         lines.append(_against(found, kind))
     for rate in RATES:
-        chance = sum(draws.mean for draws in found.at("random", rate).values()) / len(found.own)
-        share = mean_share(found.first("magnitude", rate))
+        chance, share = (mean_share(found.at(kind, rate)) for kind in ("random", "magnitude"))
         lines.append(
             f"Ranked at random, without anything else changed, {percent(chance)} of the answers "
             f"are right at {pruned(rate)}; by magnitude {percent(share)}, "
@@ -160,15 +130,11 @@ def _against(found: Ranked, kind: str) -> str:
         0: "{} and magnitude are not told apart at {}",
     }
     said = [words[which].format(kind, listed(rates)) for which, rates in groups.items() if rates]
-    widest = max(RATES, key=lambda rate: abs(_value(found.against(kind, rate))))
+    widest = max(RATES, key=lambda rate: abs(found.against(kind, rate).difference.value))
     return (
         f"{capital('; '.join(said))} (magnitude minus {kind} at {pruned(widest)}: "
         f"{told(found.against(kind, widest))})."
     )
-
-
-def _value(found: Comparison | Interval) -> float:
-    return found.difference.value if isinstance(found, Comparison) else found.value
 
 
 def _wants(setting: Setting) -> str:
@@ -188,7 +154,8 @@ SIGNIFICANCE = Declared(
     "activations know better?",
     measured="Each domain model alone, pruned by DP at 80 and 90 % with each score in the place "
     "of |d|, and {test} test items of its domain. Fisher and activation are measured on 4096 "
-    f"tokens of questions of the domain's train split. Random is the control, {DRAWS} draws. "
+    "tokens of questions of the domain's train split. Random is the control: a "
+    "fixed pseudo-random order of its own for each tensor. "
     "Differences are paired by item, the domains counting equally.",
     steps=steps,
     wants=_wants,
