@@ -5,6 +5,7 @@ Knows what transformers makes of them; no references, recipes or budgets.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -24,6 +25,9 @@ _FLOATS = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
+_LOADING = threading.RLock()
+"""One thread at a time: transformers changes its own classes while it loads a model, so that two
+at once lose tied weights, and its parts are imported by the first who asks for them."""
 _MIXED = "Weights and configuration of different models in one folder are the usual cause."
 
 
@@ -43,9 +47,13 @@ def build_model(
         NotAllowed: it asks for code of its own.
         NonFiniteWeights: NaN or infinity, naming tensor and model.
     """
+    with _LOADING:
+        return _built(source, tensors, dtype, label or str(source.folder))
+
+
+def _built(source: Checkpoint, tensors: Mapping[str, Any], dtype: torch.dtype, label: str) -> Any:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING  # noqa: PLC0415  (heavy)
 
-    label = label or str(source.folder)
     config = _load_config(source, label)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise DamagedCheckpoint(
@@ -74,12 +82,12 @@ def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
     Raises:
         DamagedCheckpoint: there is none, or none that can be read without code of its own.
     """
-    from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
-
     label = label or str(source.folder)
-    config = _load_config(source, label)
     cause = "A folder saved without one is the usual cause: copy the tokenizer files of its base."
-    with ForeignCode(f"{label}: its tokenizer cannot be read", cause):
+    with _LOADING, ForeignCode(f"{label}: its tokenizer cannot be read", cause):
+        from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
+
+        config = _load_config(source, label)
         return AutoTokenizer.from_pretrained(
             source.folder, config=config, local_files_only=True, trust_remote_code=False
         )

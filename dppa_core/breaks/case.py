@@ -5,7 +5,6 @@ Knows plain values only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,10 +101,7 @@ class Case:
     """What the repair changes."""
     repaired: str
     """Why that helps."""
-    show: Callable[[Task, bool], Shown]
-    """Runs it, broken, or repaired where True."""
 
     def to_json(self) -> dict[str, str]:
         """All that is told before anything is run."""
-        names = ("name", "title", "setting", "fault", "why", "repair", "repaired")
-        return {name: getattr(self, name) for name in names}
+        return asdict(self)

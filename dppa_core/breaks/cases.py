@@ -1,13 +1,8 @@
-"""The failures there are, in words; and the one place that runs them by name."""
+"""The failures there are, in words. Runs none of them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from dppa_core.breaks.case import Case, Task
-from dppa_core.breaks.of_merges import opposite, tied_twice, too_few, too_large, wrong_base
-from dppa_core.breaks.of_weights import overflow, vocabulary
-from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.breaks.case import Case
 
 CASES = (
     Case(
@@ -21,7 +16,6 @@ CASES = (
         "is harder to notice.",
         repair="Take the base it was trained from",
         repaired="Now d is what training changed, and nothing else.",
-        show=wrong_base,
     ),
     Case(
         name="one-percent",
@@ -32,7 +26,6 @@ CASES = (
         "weights. 1 % is a legal rate, so nothing refuses it.",
         repair="Keep 20 %",
         repaired="A fifth of the weights holds most of the squared change.",
-        show=too_few,
     ),
     Case(
         name="factor-six",
@@ -44,7 +37,6 @@ CASES = (
         repair="Set the factor to 1",
         repaired="Amplification makes up for what pruning took. It is searched from 1 up, in steps "
         "of 0.1, and stops where the score falls.",
-        show=too_large,
     ),
     Case(
         name="opposite-signs",
@@ -56,7 +48,6 @@ CASES = (
         repair="Let them vote (TIES)",
         repaired="For each weight the stronger sign wins, and only those who agree are averaged. "
         "What the other model learned is lost: a vote takes sides.",
-        show=opposite,
     ),
     Case(
         name="float16",
@@ -67,7 +58,6 @@ CASES = (
         "is no number.",
         repair="Store as bfloat16",
         repaired="bfloat16 reaches 3e38, as float32 does.",
-        show=overflow,
     ),
     Case(
         name="tied-twice",
@@ -80,7 +70,6 @@ CASES = (
         repair="Merge the two as one",
         repaired="This library looks whether the two are equal in every model, and merges them "
         "once.",
-        show=tied_twice,
     ),
     Case(
         name="vocabulary",
@@ -93,24 +82,5 @@ CASES = (
         repair="Put the tokenizer's file back",
         repaired="Rows are matched by the text of their words; the added word is left out, unless "
         "one asks for the union.",
-        show=vocabulary,
     ),
 )
-
-
-def run_case(name: str, repaired: bool, task: Task) -> dict[str, Any]:
-    """Run one case, broken or repaired.
-
-    Args:
-        name: Of one of `CASES`.
-        repaired: Whether with its repair.
-        task: Where, and who is told.
-
-    Raises:
-        UnknownName: there is none of that name.
-        Cancelled: the task's `stop` was set.
-    """
-    cases = {case.name: case for case in CASES}
-    if name not in cases:
-        raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], cases)}")
-    return {"repaired": repaired, **cases[name].show(task, repaired).to_json()}

@@ -16,6 +16,7 @@ from dppa_core.breaks.of_weights import EMBEDDING, HEAD, tied_weights
 from dppa_core.breaks.workshop import BASE, MODEL, Asked
 from dppa_core.coefficients import Part
 from dppa_core.deltas import DeltaProfile
+from dppa_core.explain.step import number, share, signed
 from dppa_core.floats import to_float32
 from dppa_core.marks import Target
 from dppa_core.merge_tensors import add_treated
@@ -37,7 +38,9 @@ def wrong_base(task: Task, repaired: bool) -> Shown:
     recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
     far = distance(cached_profile(base, MODEL))
     tone = GOOD if repaired else BAD
-    layers = tuple(Bar(f"layer {n}", x, f"{x:.2f}", tone) for n, x in enumerate(far.layers))
+    layers = tuple(
+        Bar(f"layer {n}", x, number(round(x, 2)), tone) for n, x in enumerate(far.layers)
+    )
     warnings = Merger(recipe).base_warnings()
     messages = tuple(Message("warning", _named(text, base)) for text in warnings)
     plot = Bars(
@@ -67,7 +70,12 @@ def too_few(task: Task, repaired: bool) -> Shown:
     profile = cached_profile(BASE, MODEL)
     tone = GOOD if repaired else BAD
     bars = tuple(
-        Bar(f"keep {1 - rate:.0%}", energy, f"{energy:.0%}", tone if rate == levels[-1] else PLAIN)
+        Bar(
+            f"keep {share(1 - rate)}",
+            energy,
+            share(round(energy, 2)),
+            tone if rate == levels[-1] else PLAIN,
+        )
         for rate in (FEW, 0.9, LEVELS[-1])
         for energy in [plan_pruning(profile, (rate,)).energy]
     )
@@ -84,7 +92,12 @@ def too_large(task: Task, repaired: bool) -> Shown:
     tone = GOOD if repaired else BAD
     lengths = {one: _length(plan, profile, (one, 1.0)) for one in (1.0, 2.0, 6.0)}
     bars = tuple(
-        Bar(f"factor {one:g}", length, f"{length:.1f}", tone if one == factors[0] else PLAIN)
+        Bar(
+            f"factor {one:g}",
+            length,
+            number(round(length, 1)),
+            tone if one == factors[0] else PLAIN,
+        )
         for one, length in lengths.items()
     )
     plot = Bars(
@@ -116,8 +129,8 @@ def opposite(task: Task, repaired: bool) -> Shown:
     tone = GOOD if repaired else BAD
     left = _left_of_math(recipe)
     bars = (
-        Bar("math alone", 1.0, "100%"),
-        Bar("both added" if not repaired else "by vote (TIES)", left, f"{left:.0%}", tone),
+        Bar("math alone", 1.0, share(1)),
+        Bar("both added" if not repaired else "by vote (TIES)", left, share(round(left, 2)), tone),
     )
     plot = Bars("Of the change that math made, along its own direction", 1.0, bars)
     return _asked(task, recipe, tone, (plot,))
@@ -157,7 +170,7 @@ def tied_twice(task: Task, repaired: bool) -> Shown:
     mine = [to_float32(merger.tensor(name)[2], "F32") for name in (EMBEDDING, HEAD)]
     tone = GOOD if repaired else BAD
     rows = tuple(
-        (f"{w:g}", f"{d:+g}", f"{w + d:g}", f"{s:g}", f"{e:g}, {h:g}")
+        (number(w), signed(d), number(w + d), number(s), f"{number(e)}, {number(h)}")
         for w, d, s, e, h in zip(*(x.tolist() for x in (weight, delta, shared, *mine)), strict=True)
     )
     told = ", ".join(f"{head} is {twin}" for head, twin in merger.twins.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,14 +67,15 @@ class Workshop:
 
     def __init__(self, questions: int = QUESTIONS) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="dppa-breaks-"))
+        self._removed = weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
         self._examiner = Examiner("search", questions, pool=self._pool)
         self._asked: dict[str, Asked] = {}
 
     def close(self) -> None:
-        """Remove everything it has written."""
-        shutil.rmtree(self._home, ignore_errors=True)
+        """Remove everything it has written; done at the end of the process in any case."""
+        self._removed()
 
     def room(self, name: str) -> Path:
         """A folder of that name, ours to write to."""

@@ -35,14 +35,13 @@ def step_pruned(way: Trace, n: Numbers) -> Step:
         f"counted from 0: {n(level.threshold)}",
         f"|d| in rising order: {', '.join(ordered)}",
     )
-    shown = np.where(mine.partitions > 0, mine.delta, np.float32(0))
     return Step(
         "pruned",
         "Pruning: small changes go",
         "The changes with the largest |d| stay, as many as the density says. All others become 0: "
         "there the merge keeps the base.",
         "keep d where |d| > t, else 0",
-        (grid("pruned", "Pruned delta", shown, n, ("kept" if x else "out" for x in kept)),),
+        (grid("pruned", "What stays of D", mine.delta, n, ("kept" if x else "out" for x in kept)),),
         cells,
         lines,
         {"kept": "kept", "out": "dropped"},
@@ -109,7 +108,6 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
         f"partition 1 = those {levels[0].kept};  partition 2 = {levels[-1].kept} "
         f"without these = {levels[-1].kept - levels[0].kept}",
     )
-    shown = np.where(mine.partitions > 0, mine.delta, np.float32(0))
     marks = [MARKS[int(p)] for p in places]
     return Step(
         "partitions",
@@ -117,7 +115,7 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
         "The same rule at a higher rate keeps fewer changes. They are partition 1; what only the "
         "lower rate keeps is partition 2. The first always lies inside the second's level.",
         "partition 1 = kept at p1;  partition 2 = kept at p2, but not at p1",
-        (grid("partitions", "Partitions of the delta", shown, n, marks),),
+        (grid("partitions", "Partitions of D", mine.delta, n, marks),),
         cells,
         lines,
         {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},

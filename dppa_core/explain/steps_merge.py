@@ -117,13 +117,9 @@ def step_methods(way: Trace, n: Numbers) -> Step:
         "the largest of the whole model, and where the models disagree on a sign, only the "
         "stronger side counts; the rest is averaged, not added.",
         f"what each adds to the base: W' {MINUS} W",
-        tuple(
-            grid(m.method, titles[m.method], m.change, n, ("one" if x else "base" for x in _on(m)))
-            for m in all_of(way)
-        ),
+        tuple(grid(m.method, titles[m.method], m.change, n) for m in all_of(way)),
         cells,
         tuple(f"{titles[m.method]}: {_summary(m, n)}" for m in all_of(way)),
-        {"one": "changed", "base": "the base"},
         question=_ask_ties(way, n),
     )
 
@@ -133,13 +129,11 @@ def all_of(way: Trace) -> tuple[Merged, ...]:
     return tuple(way.methods[name] for name in SIDE_BY_SIDE)
 
 
-def _on(merged: Merged) -> list[bool]:
-    return [bool(x) for x in merged.change.ravel()]
-
-
 def _summary(merged: Merged, n: Numbers) -> str:
     length = float(np.square(merged.change, dtype=np.float64).sum()) ** 0.5
-    return f"changes {sum(_on(merged))} of 36 cells, length of the change {n(length)}"
+    return (
+        f"changes {np.count_nonzero(merged.change)} of 36 cells, length of the change {n(length)}"
+    )
 
 
 def _told(merged: Merged, cell: int, settings: Settings, n: Numbers) -> str:

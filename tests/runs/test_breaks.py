@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dppa_core.breaks.case import Task
-from dppa_core.breaks.cases import CASES, run_case
+from dppa_core.breaks.cases import CASES
+from dppa_core.breaks.run import RUNS, run_case
 from dppa_core.breaks.workshop import Workshop
 from dppa_core.errors import UnknownName
 from dppa_core.floats import to_float32
@@ -65,7 +66,7 @@ def test_a_foreign_base_is_warned_of(zoo_env: Path, shop: Workshop) -> None:
 
 def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
     added = bars(shown(shop, "opposite-signs", False), 1)
-    assert added["both added"] == "30%"  # 1 - 0.7
+    assert added["both added"] == "30\u2009%"  # 1 - 0.7
     other = open_checkpoint(str(shop.room("math-opposed")))
     base, math = open_checkpoint("zoo:base"), open_checkpoint("zoo:math")
     name = "model.layers.0.self_attn.q_proj.weight"
@@ -75,7 +76,7 @@ def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
 
 def test_what_stays_and_how_long_it_is(zoo_env: Path, shop: Workshop) -> None:
     kept = bars(shown(shop, "one-percent", False), 1)
-    assert list(kept) == ["keep 1%", "keep 10%", "keep 20%"]
+    assert list(kept) == ["keep 1\u2009%", "keep 10\u2009%", "keep 20\u2009%"]
     lengths = bars(shown(shop, "factor-six", False), 1)
     # ‖D'‖² = a² ‖P1‖² + ‖P2‖²: from the lengths at 1 and 2 follows the one at 6.
     one, two, six = (float(lengths[f"factor {a}"]) for a in (1, 2, 6))
@@ -86,6 +87,6 @@ def test_what_stays_and_how_long_it_is(zoo_env: Path, shop: Workshop) -> None:
 def test_every_case_is_told_and_no_other_is_run(shop: Workshop) -> None:
     for case in CASES:
         assert all(case.to_json().values())
-    assert len({case.name for case in CASES}) == 7
+    assert [case.name for case in CASES] == list(RUNS) and len(RUNS) == 7
     with pytest.raises(UnknownName, match="Did you mean 'float16'"):
         run_case("float61", False, Task(shop))

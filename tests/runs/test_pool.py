@@ -128,3 +128,22 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> Non
         (tmp_path / "model" / "config.json").write_text(text, "utf-8")
         with pytest.raises(DamagedCheckpoint, match=f"do not fit its config.json: .*{first}"):
             ModelPool().get(str(tmp_path / "model"))
+
+
+def test_two_pools_load_at_the_same_time() -> None:
+    """transformers changes its own classes meanwhile: tied weights used to get lost."""
+    failed: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            for _ in range(4):
+                ModelPool().get("zoo:math")
+        except DamagedCheckpoint as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
