@@ -10,6 +10,7 @@ from typing import Any
 
 from components.lessons.bench import Arguments, Bench
 from components.lessons.deltas import delta_excerpt, delta_sizes
+from components.lessons.hands import break_it, by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
 Block = Callable[[Arguments, Bench], dict[str, Any]]
@@ -17,6 +18,8 @@ Block = Callable[[Arguments, Bench], dict[str, Any]]
 text of a lesson shows as a number is under "figures"."""
 
 BLOCKS: dict[str, Block] = {
+    "by-hand": by_hand,
+    "break-it": break_it,
     "delta-excerpt": delta_excerpt,
     "delta-sizes": delta_sizes,
     "delta-energy": delta_sizes,

@@ -1,0 +1,251 @@
+// One small matrix through a whole merge: its numbers to edit, the steps, and what was foretold.
+// Every number comes from the server; here they are only drawn.
+(() => {
+  "use strict";
+  const { learn } = window.dppa;
+  const { html, say, put, signs } = window.dppa.shapes;
+  const SIDE = 6, WAIT_MS = 250;
+  const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, all alike"], ["real", "from math and finance"]];
+  const SETTINGS = [
+    ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u2009%`],
+    ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u2009${+x.toFixed(1)}`],
+    ["first", "Coefficient of A", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
+    ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
+  ];
+  const SIDES = [["base", "Base W"], ["A", "Model A"], ["B", "Model B"]];
+  const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: "⇄", one: "·", out: "", base: "" };
+  const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
+  const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
+  const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;
+  // The cell that an arrow key leads to; the same at an edge.
+  function moved(i, key) {
+    const next = i + MOVES[key];
+    const sideways = Math.abs(MOVES[key]) === 1;
+    const inside = next >= 0 && next < SIDE * SIDE && (!sideways || Math.floor(next / SIDE) === Math.floor(i / SIDE));
+    return inside ? next : i;
+  }
+
+  learn.block("by-hand", ({ host, result, ask }) => {
+    const state = { value: result, step: 0, at: 1, seen: new Set(), timer: 0, asked: 0 };
+    const editor = buildEditor(host, state, change);
+    const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
+    const panel = html("section", { class: "hand-step" }, host);
+    const note = html("p", { class: "problem", role: "alert", hidden: "" }, host);
+    const tabs = result.steps.map((step, i) => {
+      const tab = html("button", { type: "button", class: "small", "data-step": step.key }, nav, String(i + 1));
+      put(tab, "aria-label", `Step ${i + 1}: ${step.title}`);
+      tab.addEventListener("click", () => { state.step = i; draw(); });
+      return tab;
+    });
+    // What is edited is asked for as a whole; an answer that a newer question has overtaken is dropped.
+    function change(extra, soon = 0) {
+      const { start, settings, weights } = state.value;
+      const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
+      clearTimeout(state.timer);
+      state.timer = setTimeout(async () => {
+        const mine = (state.asked += 1);
+        put(host, "data-busy", true);
+        try {
+          const value = await ask(args);
+          if (mine !== state.asked) return;
+          state.value = value;
+          state.seen.clear();
+          note.hidden = true;
+          editor.draw();
+          draw();
+        } catch (error) {
+          if (mine === state.asked) { say(note, error.message); note.hidden = false; }
+        }
+        if (mine === state.asked) put(host, "data-busy", false);
+      }, soon);
+    }
+    function draw() {
+      tabs.forEach((tab, i) => { if (i === state.step) put(tab, "aria-current", "step"); else tab.removeAttribute("aria-current"); });
+      drawStep(panel, state, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
+      put(host, "data-step", state.value.steps[state.step].key);
+    }
+    editor.draw();
+    draw();
+  });
+
+  // --- the numbers, to edit ----------------------------------------------------------------------------
+  function buildEditor(host, state, change) {
+    const editor = { dirty: false, side: "base", draw };
+    const bar = html("div", { class: "plot-bar" }, host);
+    learn.select(bar, "Numbers", STARTS, state.value.start, (start) => { editor.dirty = false; change({ start, weights: {} }); });
+    const columns = html("div", { class: "hand-columns" }, host);
+    const box = html("details", { class: "hand-editor", ...(window.innerWidth > 900 && { open: "" }) }, columns);
+    html("summary", {}, box, "Edit the numbers");
+    const sides = html("div", { class: "hand-sides", role: "group", "aria-label": "Which matrix" }, box);
+    const buttons = SIDES.map(([name, label]) => {
+      const button = html("button", { type: "button", class: "small" }, sides, label);
+      button.addEventListener("click", () => { editor.side = name; draw(); });
+      return button;
+    });
+    const grid = html("div", { class: "hand-inputs", role: "group" }, box);
+    const inputs = Array.from({ length: SIDE * SIDE }, (_, i) => {
+      const input = html("input", { type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false" }, grid);
+      input.addEventListener("keydown", (event) => {
+        const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
+        const { selectionStart: from, selectionEnd: to, value } = input;
+        const leaves = to - from === value.length || (from === to && from === (event.key === "ArrowLeft" ? 0 : value.length));
+        if (!(event.key in MOVES) || (across && !leaves)) return; // inside a number they move the caret
+        event.preventDefault();
+        const next = inputs[moved(i, event.key)];
+        next.focus();
+        next.select();
+      });
+      input.addEventListener("focus", () => { input.select(); state.at = i; });
+      input.addEventListener("input", () => take(i, input));
+      input.addEventListener("blur", draw);
+      return input;
+    });
+    const unit = html("p", { class: "how" }, box);
+    const sliders = html("div", { class: "hand-settings" }, columns);
+    const rows = SETTINGS.map((one) => slider(sliders, one, state, change));
+    function take(i, input) {
+      const typed = Number(input.value.trim().replace("−", "-").replace(",", "."));
+      const good = input.value.trim() !== "" && Number.isFinite(typed) && Math.abs(typed) <= 9999;
+      put(input, "aria-invalid", !good);
+      if (!good) return;
+      editor.dirty = true;
+      state.value.weights[editor.side][i] = typed;
+      change({}, WAIT_MS);
+    }
+    function draw() {
+      const { weights, shown, unit: one } = state.value;
+      buttons.forEach((button, i) => put(button, "aria-pressed", SIDES[i][0] === editor.side));
+      const label = SIDES.find(([name]) => name === editor.side)[1];
+      put(grid, "aria-label", label);
+      const top = Math.max(...weights[editor.side].map(Math.abs)) || 1;
+      inputs.forEach((input, i) => {
+        put(input, "aria-label", `${label}, ${place(i)}`);
+        if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
+        tint(input, weights[editor.side][i], top);
+      });
+      const scale = one === 1 ? "Whole numbers, so that they can be followed by hand." : `In units of ${one}.`;
+      say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
+      rows.forEach((row) => row());
+    }
+    return editor;
+  }
+  function slider(parent, [name, label, low, high, step, text], state, change) {
+    const id = `hand-${name}`;
+    html("label", { for: id }, parent, label);
+    const range = html("input", { type: "range", id, min: low, max: high, step }, parent);
+    const read = html("output", { for: id }, parent);
+    const draw = (value) => {
+      say(read, text(value));
+      put(range, "aria-valuetext", text(value));
+      range.style.setProperty("--filled", `${(100 * (value - low)) / (high - low)}%`);
+    };
+    range.addEventListener("input", () => {
+      state.value.settings[name] = +range.value;
+      draw(+range.value);
+      change({}, WAIT_MS / 2);
+    });
+    return () => { range.value = state.value.settings[name]; draw(state.value.settings[name]); };
+  }
+  function tint(cell, value, top) {
+    const share = 0.5 + 0.5 * Math.min(Math.max(value / top, -1), 1);
+    cell.style.background = signs.colour(share);
+    cell.style.color = signs.ink(share);
+  }
+
+  // --- one step --------------------------------------------------------------------------------------
+  function drawStep(panel, state, go) {
+    const { steps } = state.value, step = steps[state.step];
+    panel.replaceChildren();
+    html("h3", { class: "plot-title", tabindex: "-1" }, panel, `${state.step + 1} of ${steps.length}. ${step.title}`);
+    html("p", {}, panel, step.text);
+    html("p", { class: "hand-formula" }, panel, step.formula);
+    const grids = html("div", { class: "hand-grids", "data-count": step.grids.length }, panel);
+    const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
+    const { question } = step;
+    const hides = (grid, i) => question && question.grid === grid.name && question.cell === i && !state.seen.has(step.key);
+    const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), state, tell));
+    function tell(i) {
+      state.at = i;
+      tables.forEach((table) => table.at(i));
+      if (!step.cells.length) return;
+      const hidden = step.grids.some((grid) => hides(grid, i));
+      const where = place(i);
+      say(read, `${where[0].toUpperCase()}${where.slice(1)}: ${hidden ? "answer first" : step.cells[i]}`);
+    }
+    drawLegend(panel, step);
+    if (step.lines.length) {
+      const list = html("ul", { class: "hand-lines" }, panel);
+      for (const line of step.lines) html("li", {}, list, line);
+    }
+    if (step.table) drawTable(panel, step.table, step.title);
+    if (question) ask(panel, step, state, () => { tables.forEach((table) => table.draw()); tell(question.cell ?? state.at); });
+    tell(state.at);
+    const bar = html("div", { class: "hand-go" }, panel);
+    for (const [i, text] of [[state.step - 1, "Step before"], [state.step + 1, "Next step"]]) {
+      if (!steps[i]) continue;
+      const button = html("button", { type: "button", class: "small" }, bar, text);
+      button.addEventListener("click", () => go(i));
+    }
+  }
+  function drawGrid(parent, grid, step, hides, state, tell) {
+    const box = html("div", { class: "learn-cells" }, parent);
+    html("h4", {}, box, grid.label);
+    const table = html("table", { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
+    const top = Math.max(...grid.values.map(Math.abs)) || 1;
+    const cells = grid.values.map((_, i) => {
+      if (i % SIDE === 0) html("tr", { role: "row" }, table);
+      const cell = html("td", { role: "gridcell", tabindex: "-1", "data-cell": i }, table.lastChild);
+      cell.addEventListener("focus", () => tell(i));
+      cell.addEventListener("click", () => cell.focus());
+      cell.addEventListener("keydown", (event) => {
+        if (!(event.key in MOVES)) return;
+        event.preventDefault();
+        cells[moved(i, event.key)].focus();
+      });
+      return cell;
+    });
+    const draw = () => cells.forEach((cell, i) => {
+      const hidden = hides(i), mark = grid.marks[i] ?? "";
+      say(cell, hidden ? "?" : grid.shown[i]);
+      put(cell, "data-mark", hidden ? "hidden" : mark);
+      put(cell, "data-glyph", hidden ? "" : GLYPHS[mark] ?? "");
+      put(cell, "aria-label", `${place(i)}: ${hidden ? "hidden" : `${grid.shown[i]}${step.legend[mark] ? `, ${step.legend[mark]}` : ""}`}`);
+      if (hidden || mark === "out") { cell.style.background = ""; cell.style.color = ""; } else tint(cell, grid.values[i], top);
+    });
+    const at = (i) => cells.forEach((cell, k) => {
+      put(cell, "tabindex", k === i ? 0 : -1);
+      put(cell, "data-marked", k === i);
+    });
+    draw();
+    at(state.at);
+    return { draw, at };
+  }
+  function drawLegend(panel, step) {
+    const used = new Set(step.grids.flatMap((grid) => grid.marks));
+    const words = Object.entries(step.legend).filter(([mark]) => used.has(mark));
+    if (!words.length) return;
+    const list = html("ul", { class: "hand-legend" }, panel);
+    for (const [mark, text] of words) {
+      const row = html("li", {}, list);
+      html("span", { "data-mark": mark, "data-glyph": GLYPHS[mark] ?? "", "aria-hidden": "true" }, row);
+      html("span", {}, row, text);
+    }
+  }
+  function drawTable(panel, { columns, rows }, title) {
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` }, panel);
+    const table = html("table", {}, scroll);
+    const head = html("tr", {}, html("thead", {}, table));
+    for (const column of columns) html("th", { scope: "col" }, head, column);
+    const body = html("tbody", {}, table);
+    for (const row of rows) {
+      const line = html("tr", {}, body);
+      row.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
+    }
+  }
+  learn.table = drawTable;
+  function ask(panel, step, state, reveal) {
+    const { text, options, answer, why } = step.question;
+    const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
+    learn.quiz(panel, { html: escaped(text), choices }, step.key, undefined, () => { state.seen.add(step.key); reveal(); });
+  }
+})();

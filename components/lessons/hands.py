@@ -1,0 +1,59 @@
+"""Blocks to work with by hand: one matrix through a whole merge, and merges that go wrong.
+
+Knows the library's values; drawn by assets/learn/by-hand.js and break-it.js.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from components.lessons.bench import Arguments, Bench
+from dppa_core.breaks.case import Task
+from dppa_core.breaks.cases import CASES
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.progress import check
+
+if TYPE_CHECKING:
+    from dppa_core.breaks.workshop import Workshop
+
+PAUSE = 0.1
+"""Seconds."""
+
+
+def by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """A small matrix and every step of its merge.
+
+    Arguments: see `explain`.
+    """
+    from dppa_core.explain.way import explain  # noqa: PLC0415  (numba)
+
+    return explain(arguments)
+
+
+def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """The list of failures; or one of them, run broken or repaired.
+
+    Arguments: none, or {"case": name, "repaired": bool}.
+    """
+    if not arguments:
+        return {"cases": [case.to_json() for case in CASES]}
+    name, repaired = arguments.get("case"), arguments.get("repaired", False)
+    if not isinstance(name, str) or not isinstance(repaired, bool):
+        raise InvalidValue(f"A case is a name, and repaired is yes or no; got {shown(arguments)}.")
+    while not bench.studio.ready:  # imports of two threads at once get in each other's way
+        check(bench.stop)
+        bench.tell(0, 0, "Waiting for the models of the page")
+        time.sleep(PAUSE)
+    from dppa_core.breaks.run import run_case  # noqa: PLC0415  (torch)
+
+    return run_case(name, repaired, Task(_workshop(), bench.tell, bench.stop))
+
+
+@cache
+def _workshop() -> Workshop:
+    """One for all visitors."""
+    from dppa_core.breaks.workshop import Workshop  # noqa: PLC0415  (torch)
+
+    return Workshop()

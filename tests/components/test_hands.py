@@ -1,0 +1,44 @@
+"""The blocks by hand: what the page may ask, and what it is told."""
+
+import json
+
+import pytest
+
+from components.lessons.bench import Bench
+from components.lessons.registry import answer
+from components.presets import first_session
+from components.studio import Studio
+from dppa_core.errors import InvalidValue, UnknownName
+
+
+@pytest.fixture
+def bench(studio: Studio) -> Bench:
+    return Bench(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
+
+
+def test_an_edited_cell_goes_all_the_way(bench: Bench) -> None:
+    before = answer("by-hand", {}, bench)
+    weights = dict(before["weights"])
+    weights["A"] = [*weights["A"][:35], weights["base"][35] + 100.0]
+    after = answer("by-hand", {"start": "heavy", "weights": weights, "factor": 2}, bench)
+    found = {step["key"]: step for step in json.loads(json.dumps(after))["steps"]}
+    assert found["delta"]["grids"][1]["shown"][35] == "100"
+    # The largest of all: in partition 1, so it is doubled and added to the base's -25.
+    assert found["partitions"]["grids"][0]["marks"][35] == "p1"
+    assert found["amplified"]["grids"][0]["shown"][35] == "200"
+    assert found["merged"]["cells"][35] == "−25 + 1 × 200 + 1 × 0 = 175"
+
+
+def test_failures_are_listed_before_any_is_run(bench: Bench) -> None:
+    listed = answer("break-it", {}, bench)["cases"]
+    assert len(listed) == 7 and all(one["repair"] for one in listed)
+    found = answer("break-it", {"case": "float16", "repaired": True}, bench)
+    assert json.loads(json.dumps(found))["repaired"]
+
+
+@pytest.mark.parametrize("case", ["../x", 7, None])
+def test_no_other_failure_can_be_asked_for(bench: Bench, case: object) -> None:
+    with pytest.raises((InvalidValue, UnknownName)):
+        answer("break-it", {"case": case}, bench)
+    with pytest.raises(InvalidValue, match="repaired"):
+        answer("break-it", {"case": "float16", "repaired": "yes"}, bench)

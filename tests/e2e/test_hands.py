@@ -1,0 +1,68 @@
+"""By hand, and Break it, as on a phone: a number edited, a cell foretold, every merge broken."""
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Visit
+
+RUN_MS = 120_000
+WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
+
+
+def opened(page: Page, name: str) -> None:
+    page.locator(f'[data-part="learn"][data-lesson="{name}"][data-lesson-state="done"]').wait_for()
+    page.locator('.block-box[data-state="done"]').wait_for()
+
+
+def edit_and_foretell(page: Page) -> None:
+    page.locator(".hand-editor summary").click()
+    page.get_by_role("textbox", name="Base W, row 1, column 1", exact=True).focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    page.keyboard.type("10")  # W is 18 there, W_A is 6
+    cell = page.locator('table[data-grid="delta"] td[data-cell="1"]')
+    expect(cell).to_have_text("−4")
+    expect(cell).to_have_attribute("aria-label", "row 1, column 2: −4")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Step 4", exact=False).click()
+    hidden = page.locator('td[data-mark="hidden"]')
+    assert hidden.inner_text() == "?"
+    place = hidden.get_attribute("data-cell")
+    page.locator(".quiz button", has_text="kept").click()
+    told = page.locator(f'table[data-grid="pruned"] td[data-cell="{place}"]')
+    assert told.get_attribute("data-mark") in ("kept", "out")
+    assert ("Right." in page.locator(".quiz-said").inner_text()) == (
+        told.get_attribute("data-mark") == "kept"
+    )
+    told.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".hand-read")).to_contain_text("|d| =")
+
+
+def score(page: Page, case: str) -> int:
+    """Questions the merge answers right."""
+    bar = page.locator(f'[data-case="{case}"] .break-bars').first.locator(".break-value").last
+    return int(bar.inner_text().split(" of ")[0])
+
+
+def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
+    studio = visit(width=390, height=844)
+    page = studio.page
+    page.evaluate("() => dppa.learn.go('by-hand')")
+    opened(page, "by-hand")
+    edit_and_foretell(page)
+    assert page.evaluate(WIDER) <= 0
+    page.evaluate("() => dppa.learn.go('break-it')")
+    opened(page, "break-it")
+    scores: dict[str, list[int]] = {}
+    for box in page.locator(".break-case").all():
+        case = box.get_attribute("data-case") or ""
+        for act, state in (("break", "broken"), ("repair", "repaired")):
+            box.locator(f'[data-act="{act}"]').click()
+            page.locator(f'[data-case="{case}"][data-state="{state}"]').wait_for(timeout=RUN_MS)
+            if box.locator(".break-answer").count():
+                scores.setdefault(case, []).append(score(page, case))
+        assert page.evaluate(WIDER) <= 0, case
+    merges = ("wrong-base", "one-percent", "factor-six", "opposite-signs")
+    for case in merges:
+        assert scores[case][0] <= 3 and scores[case][1] >= 9, scores
+    assert scores["tied-twice"][0] <= scores["tied-twice"][1]
