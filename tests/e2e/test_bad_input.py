@@ -13,11 +13,11 @@ from tests.e2e.studio import Studio
 EVIL = "${window.pwned='t'}{{constructor}}`<img src=x onerror=\"window.pwned='h'\"><b id=evil>b</b>"
 
 
-def toast(studio: Studio) -> str:
-    """The text of the notice that appears."""
-    notice = studio.page.locator(".toast-body").last
-    notice.wait_for()
-    return notice.inner_text()
+def told(studio: Studio) -> str:
+    """What appears below the buttons of the box."""
+    note = studio.page.locator("#advanced .field-note")
+    note.wait_for()
+    return note.inner_text()
 
 
 def state(studio: Studio) -> tuple[object, ...]:
@@ -41,7 +41,7 @@ def test_a_model_that_is_not_there_gives_a_notice(studio: Studio, reference: str
     studio.wait_exact(80)
     before = state(studio)
     add_model(studio, reference)
-    message = toast(studio)
+    message = told(studio)
     assert message.strip() and "Traceback" not in message
     assert "something went wrong" not in message.lower(), "an expected mistake, called a bug"
     assert state(studio) == before
