@@ -3,14 +3,15 @@
   "use strict";
   const dppa = window.dppa;
   const { html, svg, put, px, amounts, signs } = dppa.shapes;
-  const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44, NEAR = 26;
+  const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
+  const LETTER = 6.6, FEW = 8; // pixels; so many values on an axis are marked one by one
   const SERIES = 8; // colours and marks that are told apart
 
   // To a tenth from 10 on, to three digits below; as in docs/experiments.md.
   dppa.resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
   const number = dppa.resultNumber;
   // As the rest of the page writes them: no line ends between a number and its sign.
-  dppa.resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−");
+  dppa.resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
   const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
   dppa.resultAxis = axisText;
 
@@ -63,18 +64,22 @@
   // Names where each has its place; numbers that would run into the one before are left to the tips.
   function xAxis(root, chart, width, names, at) {
     const foot = TOP + HEIGHT, tilted = tilts(names, width);
-    const values = names ?? [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b);
-    let last = -Infinity;
-    for (const value of values) {
-      const x = at(value), text = names ? String(value) : number(value);
-      if (!names && x - last < NEAR) continue;
-      last = x;
+    let last = -Infinity; // where the label before ends
+    for (const value of names ?? marksOf(chart)) {
+      const x = at(value), text = names ? String(value) : number(value), half = (text.length * LETTER) / 2;
+      if (!names && x - half < last + 4) continue;
+      last = x + half;
       svg("text", { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`, ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
     }
     svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
   }
+  // Values that were chosen, where they are few; else round ones within the plot.
+  function marksOf(chart) {
+    const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
+    return own.length <= FEW ? own : ticks(low, high).filter((x) => x >= low && x <= high);
+  }
   const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
-  const tilts = (names, width) => Boolean(names) && longest(names) * 6.6 > (width - LEFT - RIGHT) / names.length;
+  const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (width - LEFT - RIGHT) / names.length;
   const below = (names, width) => (tilts(names, width) ? BOTTOM + Math.min(longest(names) * 3.4, 90) : BOTTOM);
   function whisker(root, x, low, high, at, colour) {
     if (typeof low !== "number" || typeof high !== "number") return;

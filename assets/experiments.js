@@ -6,10 +6,13 @@
   const { html, svg, say, put } = dppa.shapes;
   const number = dppa.resultNumber, axis = dppa.resultAxis, tidy = dppa.resultText;
   const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
-  // A paragraph; what stands between backticks is a command.
+  // A paragraph; what stands between backticks is a command, and between stars a name.
   function prose(parent, kind, text) {
     const paragraph = html("p", { class: kind }, parent);
-    tidy(text).split("`").forEach((part, i) => html(i % 2 ? "code" : "span", {}, paragraph, part));
+    for (const part of tidy(text).split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
+      const tag = { "`": "code", "*": "em" }[part[0]];
+      html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
+    }
   }
   const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
 

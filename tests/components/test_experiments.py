@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from components.experiments import (
+    RESULTS,
     build_experiments,
     read_results,
     row_state,
@@ -90,3 +91,17 @@ def test_nothing_is_read_before_the_view_asks_and_it_tells_what_fails(tmp_path: 
     assert "seed is 3" in told(take, ROW | {"row": 1})["refused"]
     for bad in ([], 3, None):
         assert "Which experiment" in told(look, bad)["refused"]
+
+
+def test_the_results_that_came_along_are_read_and_their_rows_can_be_set() -> None:
+    results = read_results(RESULTS)
+    rows = [
+        {"key": one["key"], "table": t, "row": r}
+        for one in results.experiments
+        for t, table in enumerate(one["tables"])
+        for r, row in enumerate(table["rows"])
+        if row["recipe"]
+    ]
+    assert rows and all(row_state(results, asked)["models"] for asked in rows)
+    for one in results.experiments:
+        assert shown_value(results, one["key"])["shown"]["question"]
