@@ -12,7 +12,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "learn"
-SCRIPTS = ("frame.js", "quiz.js", "charts.js", "by-hand.js", "break-it.js", "deltas.js")
+SCRIPTS = (
+    "frame.js",
+    "quiz.js",
+    "charts.js",
+    "by-hand.js",
+    "break-it.js",
+    "deltas.js",
+    "matrices.js",
+    "pruning.js",
+    "significance.js",
+    "amplification.js",
+    "conflict.js",
+)
 """In this order; the first holds what the others call."""
 STYLES = ("learn.css", "hands.css")
 KINDS = {"learn.js": (SCRIPTS, "text/javascript"), "learn.css": (STYLES, "text/css")}

@@ -99,7 +99,7 @@ def adamerge(
     deltas = PreparedDeltas(recipe, byte_budget=byte_budget, progress=progress, stop=stop)
     recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
     begun = load_state(state, made_by) if state is not None else None
-    resident = _own_model(deltas.merger, progress, stop)
+    resident = own_model(deltas.merger, progress, stop)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
     if settings.positions == "teacher":
@@ -163,7 +163,7 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
         )
 
 
-def _own_model(merger: Merger, progress: Progress | None, stop: Stop | None) -> Resident:
+def own_model(merger: Merger, progress: Progress | None, stop: Stop | None) -> Resident:
     """The base in memory, with the merge's tokenizer; shared with nobody: it is written to."""
     recipe = merger.recipe
     wanted: str | MergeRecipe = recipe.base

@@ -41,7 +41,7 @@ CORE_LAYERS = tuple(
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated joint closeup excerpt rounding
+        calibrated joint closeup excerpt output_error rounding
         merge merger mergekit comparison diff card export fingerprints
         explain
         """,

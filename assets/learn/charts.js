@@ -39,7 +39,7 @@
   }
 
   // spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
-  //   series: [{label, colour, dash, marks, points: [[x, y], …]}], at, slider, onAt(x), notes: [{x, text}]}
+  //   series: [{label, colour, dash, marks, points: [[x, y], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
   // Returns {update(changes), at(x)}; `slider` is the name of the control that reads the curves off.
   dppa.learn.lines = (host, spec) => {
     const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
@@ -56,7 +56,7 @@
     const inside = () => width - LEFT - RIGHT;
     const xOf = (x) => LEFT + ((x - spec.x.low) / (spec.x.high - spec.x.low)) * inside();
     const share = (y) => (spec.y.log ? Math.log(y / spec.y.low) / Math.log(spec.y.high / spec.y.low) : (y - spec.y.low) / (spec.y.high - spec.y.low));
-    const yOf = (y) => TOP + (1 - Math.min(Math.max(share(Math.max(y, spec.y.log ? spec.y.low : -Infinity)), -0.02), 1.02)) * (HEIGHT - TOP - FOOT);
+    const yOf = (y) => TOP + (1 - share(Math.max(y, spec.y.log ? spec.y.low : -Infinity))) * (HEIGHT - TOP - FOOT);
     const textOf = (axis, value) => (axis.text ?? three)(value);
 
     function axes() {
@@ -88,13 +88,16 @@
       root.replaceChildren();
       for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT })) put(root, name, value);
       axes();
-      for (const { x, text } of spec.notes ?? []) {
+      for (const { x, text, row = 0 } of spec.notes ?? []) {
         svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: TOP, y2: HEIGHT - FOOT, class: "mean" }, root);
         const late = x > (spec.x.low + spec.x.high) / 2;
-        svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11, class: late ? "tick end" : "tick" }, root, text);
+        svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11 + 14 * row, class: late ? "tick end" : "tick" }, root, text);
       }
+      const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root)); // a curve may leave above
+      svg("rect", { x: LEFT - 3, y: TOP - 3, width: Math.max(inside() + 6, 1), height: HEIGHT - TOP - FOOT + 6 }, clip);
+      const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
       for (const one of spec.series) {
-        svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, root);
+        svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, curves);
         if (one.marks) for (const [x, y] of one.points) if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
       }
       cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
@@ -118,8 +121,9 @@
         const y = valueAt(one.points, at);
         say(values[i], y === null ? "–" : textOf(spec.y, y));
         if (!cursor) return;
-        put(dots[i], "visibility", y === null ? "hidden" : "visible");
-        if (y !== null) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
+        const seen = y !== null && y <= spec.y.high * 1.01;
+        put(dots[i], "visibility", seen ? "visible" : "hidden");
+        if (seen) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
       });
       if (cursor) { put(cursor, "x1", px(xOf(at))); put(cursor, "x2", px(xOf(at))); }
     }
@@ -167,6 +171,41 @@
         go(at, false);
       },
     };
+  };
+
+  // Bars with their numbers beside them. spec: {name, title, how, label, rows: [{label, group, value, text, colour}]}
+  // Returns {update(spec)}.
+  const ROW = 26, NAME = 64;
+  dppa.learn.bars = (host, spec) => {
+    const { box, title, root } = figure(host, spec.name, spec.label);
+    const how = html("p", { class: "how" }, box);
+    let width = 0;
+    function draw() {
+      say(title, spec.title);
+      say(how, spec.how ?? "");
+      if (width <= 0) return;
+      root.replaceChildren();
+      const height = spec.rows.length * ROW + 4;
+      for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
+      const top = Math.max(...spec.rows.map((row) => row.value)) || 1, room = Math.max(width - NAME - 150, 60);
+      spec.rows.forEach(({ label, group, value, text, colour }, i) => {
+        const y = i * ROW, length = (value / top) * room;
+        svg("text", { x: 0, y: y + 17 }, root, label);
+        const mark = svg("rect", { x: NAME, y: y + 4, width: px(length), height: ROW - 8, rx: 2, style: `fill:${colour ?? "var(--d-accent)"}` }, root);
+        svg("title", {}, mark, group ? `${group}: ${label}` : label);
+        svg("text", { x: px(NAME + length + 8), y: y + 17, class: "tick" }, root, text);
+      });
+    }
+    draw();
+    dppa.saveable(box, spec.name, () => ({
+      columns: ["part", "name", "value", "text"],
+      rows: spec.rows.map(({ group, label, value, text }) => [group ?? "", label, value, text]),
+    }), () => root);
+    new ResizeObserver(() => {
+      const next = Math.floor(box.clientWidth);
+      if (next !== width) { width = next; draw(); }
+    }).observe(box);
+    return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
   };
 
   // A small matrix with its numbers, in colours whose middle is 0. spec: {name, title, values, top, text, marked(r, c)}

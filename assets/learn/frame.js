@@ -6,7 +6,8 @@
   const { learn } = dppa;
   const { html, say, put, three, percent, percent1, count, THIN } = dppa.shapes;
   const KEPT = "dppa-learn", GLOSSARY = "glossary";
-  const FORMATS = { three, percent, percent1, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String };
+  const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
+  const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String };
 
   // --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
   const builders = {};
@@ -136,7 +137,7 @@
     const box = html(tag, { class: "prose-text" }, parent);
     box.innerHTML = text; // the lesson's own, made safe by the server
     for (const table of box.querySelectorAll("table")) {
-      const scroll = html("div", { class: "scroll" });
+      const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" });
       table.replaceWith(scroll);
       scroll.append(table);
     }

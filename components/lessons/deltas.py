@@ -37,9 +37,9 @@ def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         "modules": list(modules),
         "module": module,
         "shape": list(found.shape),
-        "base": _rows(found.base),
-        "finetuned": _rows(found.finetuned),
-        "delta": _rows(found.delta),
+        "base": rows_of(found.base),
+        "finetuned": rows_of(found.finetuned),
+        "delta": rows_of(found.delta),
         "figures": {
             "first_base": float(found.base[0, 0]),
             "first_finetuned": float(found.finetuned[0, 0]),
@@ -48,7 +48,8 @@ def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _rows(values: ndarray) -> list[list[float]]:
+def rows_of(values: ndarray) -> list[list[float]]:
+    """A matrix as rows of numbers, with the digits that float32 has."""
     return [[float(f"{value:.7g}") for value in row] for row in values]
 
 

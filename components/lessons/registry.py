@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from components.lessons.amplification import partitions_by_hand
 from components.lessons.bench import Arguments, Bench
+from components.lessons.conflict import conflict_rates, sign_election
 from components.lessons.deltas import delta_excerpt, delta_sizes
 from components.lessons.hands import break_it, by_hand
+from components.lessons.matrices import matrix_counts
+from components.lessons.pruning import output_error
+from components.lessons.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
 Block = Callable[[Arguments, Bench], dict[str, Any]]
@@ -20,9 +25,15 @@ text of a lesson shows as a number is under "figures"."""
 BLOCKS: dict[str, Block] = {
     "by-hand": by_hand,
     "break-it": break_it,
+    "conflict-rates": conflict_rates,
     "delta-excerpt": delta_excerpt,
     "delta-sizes": delta_sizes,
     "delta-energy": delta_sizes,
+    "matrix-counts": matrix_counts,
+    "output-error": output_error,
+    "partitions-by-hand": partitions_by_hand,
+    "sign-election": sign_election,
+    "significance-by-hand": significance_by_hand,
 }
 
 

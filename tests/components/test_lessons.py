@@ -188,3 +188,25 @@ def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutOfBudget, match="Try again"):
         desk.ask("b", lambda _tell, _work: 1, 0.01)
     go.set()
+
+
+# --- blocks ---
+
+
+@pytest.mark.parametrize(
+    ("of", "weights", "mlp", "all_of_them"),
+    [
+        ("Llama 2 7B", 6_476_005_376, 2 / 3, 6_738_415_616),
+        ("Llama 3 8B", 6_979_321_856, 4 / 5, 8_030_261_248),
+    ],
+)
+def test_published_shapes_hold_as_many_weights_as_published(
+    studio: Studio, of: str, weights: int, mlp: float, all_of_them: int
+) -> None:
+    (found,) = ask(
+        studio, {"what": "block", "name": "matrix-counts", "arguments": {"of": of}}
+    ).values()
+    figures = found["value"]["figures"]  # type: ignore[index]
+    assert figures["weights"] == weights
+    assert figures["weights"] + figures["others"] == all_of_them
+    assert figures["mlp"] == pytest.approx(mlp, abs=0.01)  # as the lesson says

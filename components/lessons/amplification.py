@@ -1,0 +1,69 @@
+"""A block about partitions: how much each holds, and how long the delta is once they are amplified.
+
+Knows the library's plans; drawn by assets/learn/amplification.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.lessons.bench import Arguments, Bench
+from dppa_core.density import PruningParameters
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.partition import check_levels
+from dppa_core.plan import PruningPlan, plan_pruning
+
+LEVELS = [0.9, 0.8]
+"""The paper's."""
+MOST_LEVELS = 9
+
+
+def partitions_by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """What each partition of a pruned delta holds.
+
+    Arguments: {"model", "levels"}; without them math, and the paper's levels.
+    """
+    base, model = bench.pair(arguments)
+    levels = check_levels(arguments.get("levels", LEVELS))
+    if len(levels) > MOST_LEVELS:
+        raise InvalidValue(f"At most {MOST_LEVELS} levels, got {shown(len(levels))}.")
+    profile = bench.studio.profile(base, model)
+    plan = plan_pruning(profile, levels, PruningParameters())
+    total = sum(item.delta_square for item in profile.modules)
+    rows = _rows(plan, total)
+    return {
+        "models": bench.names(),
+        "model": model,
+        "levels": list(levels),
+        "numel": plan.numel,
+        "partitions": rows,
+        "figures": _figures(rows),
+    }
+
+
+def _rows(plan: PruningPlan, total: float) -> list[dict[str, Any]]:
+    kept = [sum(m.levels[k].kept for m in plan.modules) for k in range(len(plan.levels))]
+    energy = [
+        sum(m.levels[k].selection.energy for m in plan.modules) / total
+        for k in range(len(plan.levels))
+    ]
+    rows = []
+    for k, level in enumerate(plan.levels):
+        count = kept[k] - (kept[k - 1] if k else 0)
+        part = energy[k] - (energy[k - 1] if k else 0.0)
+        rows.append({"level": level, "count": count, "energy": part})
+    return rows
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    held = sum(row["energy"] for row in rows)
+    first, rest = rows[0]["energy"], held - rows[0]["energy"]
+    return {
+        "first-count": rows[0]["count"],
+        "first-energy": first,
+        "rest-energy": rest,
+        "held": held,
+        "length": held**0.5,
+        "all-factor": held**-0.5,
+        "first-factor": (max(1 - rest, 0.0) / first) ** 0.5,
+    }

@@ -1,0 +1,96 @@
+"""Blocks about two domains in one weight: how often deltas meet and pull apart, and sign election.
+
+Knows the library's numbers; drawn by assets/learn/conflict.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from components.lessons.bench import BASE, Arguments, Bench, choice
+from components.lessons.deltas import CORNER, rows_of
+from components.theme import KNOWN_MODELS
+from dppa_core.conflict import Meeting
+from dppa_core.excerpt import read_excerpt
+from dppa_core.methods.ballot import ballot_of
+from dppa_core.methods.stack import Stack
+
+TOLD = 80
+"""The rate, in percent, whose numbers the text tells."""
+
+
+def conflict_rates(_arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """Overlap and conflict of every two embedded models, over pruning rates."""
+    from dppa_core.joint import count_meetings  # noqa: PLC0415  (numba)
+
+    meetings = count_meetings(
+        BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop
+    )
+    pairs = [_pair(one) for one in meetings]
+    figures: dict[str, Any] = {"closest": _label(max(pairs, key=lambda one: one["overlap"][TOLD]))}
+    for one in pairs:
+        name = f"{one['first']}-{one['second']}"
+        figures[f"{name}-overlap"] = one["overlap"][TOLD]
+        figures[f"{name}-conflict"] = one["conflict"][TOLD]
+        figures[f"{name}-conflict-all"] = one["conflict"][0]
+    return {"pairs": pairs, "figures": figures}
+
+
+def _label(pair: dict[str, Any]) -> str:
+    return f"{pair['first']} and {pair['second']}"
+
+
+def _pair(meeting: Meeting) -> dict[str, Any]:
+    kept, both = meeting.kept.sum(axis=1), meeting.both.sum(axis=0)
+    opposed = meeting.opposed.sum(axis=0)
+    return {
+        "first": meeting.first.removeprefix("zoo:"),
+        "second": meeting.second.removeprefix("zoo:"),
+        "overlap": _shares(both, kept[0]),
+        "conflict": _shares(opposed, both),
+    }
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
+    return [
+        round(float(a / b), 5) if b else None
+        for a, b in zip(part.tolist(), whole.tolist(), strict=True)
+    ]
+
+
+def sign_election(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """A corner of one matrix in all embedded deltas: their mean, and that of who agrees.
+
+    Arguments: {"module"}; without it the first one.
+    """
+    profile = bench.studio.profile(BASE, KNOWN_MODELS[0])
+    names = tuple(item.module.name for item in profile.modules)
+    module = choice(arguments, "module", names)
+    corners = [
+        read_excerpt(
+            BASE, model, module, CORNER, CORNER, public=bench.studio.public, stop=bench.stop
+        )
+        for model in KNOWN_MODELS
+    ]
+    deltas = np.stack([corner.delta for corner in corners])
+    coefficients = (1.0,) * len(deltas)
+    stack = Stack(module, corners[0].base, deltas, coefficients, KNOWN_MODELS)
+    elected = stack.agree((), ballot_of(coefficients, weigh_first=False, undecided=0))
+    mean = deltas.mean(axis=0)
+    opposed = (deltas > 0).any(axis=0) & (deltas < 0).any(axis=0)
+    return {
+        "modules": list(names),
+        "module": module,
+        "models": [model.removeprefix("zoo:") for model in KNOWN_MODELS],
+        "deltas": [rows_of(delta) for delta in deltas],
+        "mean": rows_of(mean),
+        "elected": rows_of(elected),
+        "figures": {
+            "entries": int(opposed.size),
+            "opposed": int(opposed.sum()),
+            "mean-length": float(np.linalg.norm(mean)),
+            "elected-length": float(np.linalg.norm(elected)),
+        },
+    }

@@ -1,0 +1,95 @@
+"""A block about pruning a delta: what it does to the outputs of one matrix, and with which factor.
+
+Knows the library's numbers; drawn by assets/learn/pruning.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.lessons.bench import Arguments, Bench, choice
+from dppa_core.output_error import Fit, OutputErrors, RateErrors, output_errors
+
+RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+TOLD = 0.9
+"""The rate whose numbers the text tells."""
+DEFAULT = "layers.5.self_attn.o_proj"
+FACTORS = tuple(round(0.25 * n, 2) for n in range(49))
+"""0 to 12."""
+
+
+def output_error(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """How far the outputs of one matrix are from the domain model's, over pruning rates.
+
+    Arguments: {"model", "module"}; without them a matrix of math.
+    """
+    base, model = bench.pair(arguments)
+    profile = bench.studio.profile(base, model)
+    names = [item.module.name for item in profile.modules]
+    first = DEFAULT if DEFAULT in names else names[-1]
+    module = choice(arguments, "module", (first, *(name for name in names if name != first)))
+    found = output_errors(
+        base,
+        model,
+        module,
+        profile,
+        RATES,
+        public=bench.studio.public,
+        progress=bench.tell,
+        stop=bench.stop,
+    )
+    return {
+        "models": bench.names(),
+        "model": model,
+        "modules": names,
+        "module": module,
+        "effect": found.effect,
+        "factors": list(FACTORS),
+        "rates": [_rate(one) for one in found.rates],
+        "figures": _figures(found),
+    }
+
+
+def _rate(one: RateErrors) -> dict[str, Any]:
+    return {
+        "rate": one.rate,
+        "largest": _fit(one.largest),
+        "drawn": _fit(one.drawn),
+        "dare": one.drawn.error(1 / (1 - one.rate)),
+        "halves": list(one.halves),
+        "halved": one.halved,
+        "weights": one.weights,
+    }
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "plain": fit.error(1.0),
+        "factor": fit.best,
+        "best": fit.error(fit.best),
+        "over": [round(fit.error(factor), 5) for factor in FACTORS],
+    }
+
+
+def _figures(found: OutputErrors) -> dict[str, Any]:
+    at = next(one for one in found.rates if one.rate == TOLD)
+    half = next(one for one in found.rates if one.rate == 0.5)
+    return {
+        "effect": found.effect,
+        "largest": at.largest.error(1.0),
+        "largest-factor": at.largest.best,
+        "largest-best": at.largest.error(at.largest.best),
+        "drawn": at.drawn.error(1.0),
+        "dare": at.drawn.error(1 / (1 - at.rate)),
+        "drawn-factor": at.drawn.best,
+        "drawn-best": at.drawn.error(at.drawn.best),
+        "q": 1 / at.drawn.best,
+        "first-factor": at.halves[0],
+        "second-factor": at.halves[1],
+        "halved": at.halved,
+        "weights": at.weights,
+        "weights-half": half.weights,
+        "largest-half": half.largest.error(1.0),
+        "dare-half": half.drawn.error(2.0),
+        "drawn-half": half.drawn.error(1.0),
+    }

@@ -1,0 +1,90 @@
+"""A block that works Dynamically Pruning out by hand: from outliers to the density of one matrix.
+
+Knows the library's numbers; drawn by assets/learn/significance.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from components.lessons.bench import Arguments, Bench, number
+from dppa_core.deltas import DeltaProfile
+from dppa_core.density import PruningParameters, centred, densities_at, outliers, significance
+
+RATES = np.linspace(0, 0.99, 100)
+TOLD = 0.8
+"""The rate whose numbers the text tells."""
+
+
+def significance_by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """Every number between the profile of a model and the densities of its matrices.
+
+    Arguments: {"model", "strength"}; without them math, and the paper's 0.08.
+    """
+    base, model = bench.pair(arguments)
+    strength = number(arguments, "strength", 0.0, 0.5, PruningParameters().strength)
+    parameters = PruningParameters(strength=strength)
+    profile = bench.studio.profile(base, model)
+    score = significance(profile, parameters)
+    numel = np.array([item.numel for item in profile.modules])
+    density = densities_at(score.adjustment, numel, RATES)
+    steps = centred(score.module, numel.astype(np.float64))
+    modules = [
+        {
+            "name": item.module.name,
+            "layer": item.module.layer,
+            "numel": item.numel,
+            **_outliers(profile, [item.module.name], parameters.k_module),
+            "ratio": float(score.module[n] / score.module.mean()) if score.module.any() else 0.0,
+            "centred": float(steps[n]),
+            "by_layer": float(score.by_layer[n]),
+            "by_module": float(score.by_module[n]),
+            "density": _rounded(density[:, n]),
+        }
+        for n, item in enumerate(profile.modules)
+    ]
+    layers = [_layer(profile, layer, parameters.k_layer) for layer in score.layers]
+    return {
+        "models": bench.names(),
+        "model": model,
+        "strength": strength,
+        "k_layer": parameters.k_layer,
+        "k_module": parameters.k_module,
+        "rates": _rounded(RATES),
+        "layers": layers,
+        "mean_layer": float(score.layer.mean()),
+        "mean_module": float(score.module.mean()),
+        "largest_centred": float(np.abs(steps).max()),
+        "modules": modules,
+        "figures": _figures(modules, density[int(round(100 * TOLD))]),
+    }
+
+
+def _layer(profile: DeltaProfile, layer: int, multiple: float) -> dict[str, Any]:
+    names = [item.module.name for item in profile.modules if item.module.layer == layer]
+    return {"layer": layer, **_outliers(profile, names, multiple)}
+
+
+def _outliers(profile: DeltaProfile, names: list[str], multiple: float) -> dict[str, Any]:
+    found = outliers([item for item in profile.modules if item.module.name in names], multiple)
+    return {"mean": found.mean, "above": found.above, "of": found.numel, "share": found.share}
+
+
+def _rounded(values: ndarray) -> list[float]:
+    return [round(float(value), 5) for value in values]
+
+
+def _figures(modules: list[dict[str, Any]], density: ndarray) -> dict[str, Any]:
+    most, least = int(np.argmax(density)), int(np.argmin(density))
+    return {
+        "most": modules[most]["name"],
+        "most-share": modules[most]["share"],
+        "most-density": float(density[most]),
+        "least": modules[least]["name"],
+        "least-share": modules[least]["share"],
+        "least-density": float(density[least]),
+        "modules": len(modules),
+    }

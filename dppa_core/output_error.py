@@ -1,0 +1,241 @@
+"""What pruning one matrix does to its outputs: measured on inputs that text brings to it.
+
+Knows one pair of tensors, its profile, and the Gram matrix G = Σ x xᵀ of the inputs x: with it the
+squared length of E x over all inputs is Σ (E G) ∘ E, whatever E is. What is left of a delta is
+chosen as a merge chooses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from numpy import ndarray
+
+from dppa_core.alignment import align
+from dppa_core.calibrated import statistics
+from dppa_core.calibration import Calibration, calibration_of
+from dppa_core.chunks import Loader, TensorPair
+from dppa_core.closeup import find_module
+from dppa_core.conflict import Reach
+from dppa_core.cuts import find_cuts
+from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.errors import InvalidValue
+from dppa_core.floats import to_float32
+from dppa_core.kernels import get_backend
+from dppa_core.pairs import match_tensors
+from dppa_core.parameters import check_number
+from dppa_core.partition import drop_cut, drop_seed, mix, select, tensor_seed
+from dppa_core.profile import tensor_pair
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.sources import open_checkpoint
+
+Matrix = Float64[ndarray, "outputs inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How far s · K x is from d x, K being what is left of d, for any factor s."""
+
+    whole: float
+    """Σ ‖d x‖² over the inputs."""
+    both: float
+    """Σ ⟨d x, K x⟩."""
+    left: float
+    """Σ ‖K x‖²."""
+
+    def error(self, factor: float) -> float:
+        """√(Σ ‖d x − s K x‖² / Σ ‖d x‖²): 0 is perfect, 1 as bad as leaving the delta out."""
+        square = self.whole - 2 * factor * self.both + factor * factor * self.left
+        return float(np.sqrt(max(square, 0.0) / self.whole))
+
+    @property
+    def best(self) -> float:
+        """The factor with the smallest error; 1 where nothing is left."""
+        return self.both / self.left if self.left > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateErrors:
+    """One pruning rate."""
+
+    rate: float
+    largest: Fit
+    """The largest |d| are kept."""
+    drawn: Fit
+    """As many are kept by a draw."""
+    halves: tuple[float, float]
+    """The best factors of two partitions: the larger half of what is kept, and the rest."""
+    halved: float
+    """The error with them."""
+    weights: float
+    """Pruning W itself: √(Σ ‖(W − Ŵ) x‖² / Σ ‖W x‖²), with the largest |W| kept and W of the
+    domain model."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputErrors:
+    """One module of one pair, over pruning rates."""
+
+    module: str
+    effect: float
+    """√(Σ ‖d x‖² / Σ ‖W x‖²), W of the domain model: how much of the output the delta makes."""
+    rates: tuple[RateErrors, ...]
+
+
+def output_errors(
+    base: str,
+    finetuned: str,
+    module: str,
+    profile: DeltaProfile,
+    rates: Sequence[float],
+    *,
+    calibration: Calibration | None = None,
+    public: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> OutputErrors:
+    """Measure one module at several pruning rates.
+
+    Args:
+        base: Reference of the base.
+        finetuned: Reference of the domain model, which reads the text.
+        module: Short name, as "layers.3.mlp.down_proj".
+        profile: Of the pair, ranked by |d|.
+        rates: Rising pruning rates, each in [0, 1).
+        calibration: The text; questions of the model's own domain if None.
+        public: Whether strangers choose; see `open_checkpoint`.
+        progress: Told while the model reads, then rate by rate.
+        stop: Ends it between two of them.
+
+    Raises:
+        InvalidValue: a rate out of range, or no input of this module on that text.
+        UnknownName: there is no such module.
+        CheckpointError: the model cannot be read or run.
+    """
+    for rate in rates:
+        check_number("Pruning rate", rate, 0.0, 0.999)
+    mine = open_checkpoint(base, public=public, stop=stop)
+    theirs = open_checkpoint(finetuned, public=public, stop=stop)
+    pair = align(mine, (theirs,), (finetuned,))
+    reader = theirs if pair.foreign else mine
+    text = calibration_of(finetuned, calibration)
+    told = {"label": finetuned, "progress": progress, "stop": stop}
+    read = statistics("gram", reader, theirs, text, **told)  # type: ignore[arg-type]
+    found = find_module(pair.base, module)
+    place = match_tensors(pair.base, pair.tuned[0], finetuned)[found.tensor]
+    if place not in read.arrays:
+        raise InvalidValue(f"{finetuned}: nothing is known of the inputs of {module}.")
+    gram = np.asarray(read.arrays[place], np.float64)
+    tensors = tensor_pair(pair.base, pair.tuned[0], found.tensor, place)
+    about = next(item for item in profile.modules if item.module.name == found.name)
+    subject = _Subject.of(tensors, found.shape, gram, across=read.axes[place] == 0)
+    kept = _kept(about, tensors, rates)
+    rows = []
+    for index, rate in enumerate(rates):
+        check(stop)
+        rows.append(subject.at(rate, kept[:, index], _drawn(tensors, finetuned, rate)))
+        report(progress, index + 1, len(rates), f"{found.name} at {rate:.0%}")
+    return OutputErrors(found.name, subject.effect, tuple(rows))
+
+
+def _kept(
+    about: ModuleProfile, pair: TensorPair, rates: Sequence[float]
+) -> Int64[ndarray, "n rates"]:
+    """1: among the larger half of what a rate keeps; 2: in the rest of it; 0: outside."""
+    shares = {share for rate in rates for share in ((1 - rate) / 2, 1 - rate)}
+    density = sorted(shares, reverse=True)
+    found = find_cuts(Loader(get_backend("numba")), pair, [select(about, one) for one in density])
+    reach = Reach([cut for cut, _ in found], tensor_seed(pair.name)).of(np.abs(_delta(pair)), 0)
+    place = {share: n for n, share in enumerate(density)}
+    columns = []
+    for rate in rates:
+        half, whole = (reach > place[share] for share in ((1 - rate) / 2, 1 - rate))
+        columns.append(np.where(half, 1, np.where(whole, 2, 0)))
+    return np.stack(columns, axis=1)
+
+
+def _drawn(pair: TensorPair, model: str, rate: float) -> Bool[ndarray, " n"]:
+    draws = mix(np.arange(pair.numel, dtype=np.uint64), drop_seed(pair.name, model, 0))
+    return np.asarray(draws < np.uint64(drop_cut(rate)))
+
+
+def _delta(pair: TensorPair) -> Float32[ndarray, " n"]:
+    tuned = to_float32(pair.finetuned, pair.finetuned_dtype)
+    delta: Float32[ndarray, " n"] = tuned - to_float32(pair.base, pair.base_dtype)
+    return delta
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """One module: its delta and weights as outputs x inputs, and what its inputs are like."""
+
+    shape: tuple[int, ...]
+    across: bool
+    """Whether inputs are rows on disk (GPT-2)."""
+    delta: Matrix
+    weight: Matrix
+    gram: Float64[ndarray, "inputs inputs"]
+    seen: Matrix
+    """delta · G."""
+    whole: float
+    effect: float
+
+    @staticmethod
+    def of(
+        pair: TensorPair, shape: tuple[int, ...], gram: Float64[ndarray, "i i"], *, across: bool
+    ) -> _Subject:
+        def matrix(flat: ndarray) -> Matrix:
+            rows = flat.reshape(-1, shape[-1]).astype(np.float64)
+            return rows.T if across else rows
+
+        delta = matrix(_delta(pair))
+        weight = matrix(to_float32(pair.finetuned, pair.finetuned_dtype))
+        if gram.shape != (delta.shape[1],) * 2:
+            raise InvalidValue(
+                f"{pair.name}: its inputs were measured as {gram.shape[0]}, and it takes "
+                f"{delta.shape[1]}. Several experts in one tensor are the usual cause."
+            )
+        seen = delta @ gram
+        whole, most = float(np.sum(seen * delta)), float(np.sum((weight @ gram) * weight))
+        if not whole > 0 or not most > 0:
+            raise InvalidValue(f"{pair.name}: its delta does nothing on this text.")
+        return _Subject(
+            shape, across, delta, weight, gram, seen, whole, float(np.sqrt(whole / most))
+        )
+
+    def at(self, rate: float, kept: Int64[ndarray, " n"], drawn: Bool[ndarray, " n"]) -> RateErrors:
+        """The errors at one rate."""
+        first, second = (np.where(self._matrix(kept == n), self.delta, 0.0) for n in (1, 2))
+        parts = [one @ self.gram for one in (first, second)]
+        both = np.array([np.sum(self.seen * one) for one in (first, second)])
+        left = np.array([[np.sum(p * one) for one in (first, second)] for p in parts])
+        factors = np.linalg.lstsq(left, both, rcond=1e-12)[0]
+        square = self.whole - 2 * factors @ both + factors @ left @ factors
+        random = np.where(self._matrix(drawn), self.delta, 0.0)
+        return RateErrors(
+            rate=rate,
+            largest=Fit(self.whole, float(both.sum()), float(left.sum())),
+            drawn=Fit(
+                self.whole,
+                float(np.sum(self.seen * random)),
+                float(np.sum((random @ self.gram) * random)),
+            ),
+            halves=(float(factors[0]), float(factors[1])),
+            halved=float(np.sqrt(max(square, 0.0) / self.whole)),
+            weights=self._of_weights(rate),
+        )
+
+    def _of_weights(self, rate: float) -> float:
+        size = np.abs(self.weight)
+        dropped = round(size.size * rate)
+        edge = np.partition(size, dropped, axis=None)[dropped] if dropped else 0.0
+        lost = np.where(size < edge, self.weight, 0.0)
+        square = float(np.sum((lost @ self.gram) * lost))
+        return float(np.sqrt(square / (self.whole / self.effect**2)))
+
+    def _matrix(self, mask: Bool[ndarray, " n"]) -> Bool[ndarray, "o i"]:
+        rows = mask.reshape(-1, self.shape[-1])
+        return rows.T if self.across else rows
