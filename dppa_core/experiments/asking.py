@@ -20,7 +20,8 @@ from dppa_core.search import FactorSearch, greedy_factors
 from dppa_core.search_trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
-"""Tried for every merge."""
+"""Tried for every merge, and further ones by this factor while the outermost is the best."""
+FURTHER, LEAST, LARGEST = 1.2, 0.1, 4.0
 BANDS = 2
 """Partitions that are amplified, as in the paper."""
 
@@ -126,8 +127,6 @@ class Best:
     coefficient: float
     retention: float
     """Geometric mean over the domains on the search items, as a fraction."""
-    at_end: bool
-    """Whether it is the least or the largest that was tried."""
 
 
 def best_coefficient(
@@ -142,21 +141,33 @@ def best_coefficient(
     Args:
         recipe: Of a coefficient.
         own: Each domain model on the search items of its domain.
-        tried: All are asked.
+        tried: All are asked; then further ones while the outermost is the best.
     """
-    asked = {
-        (coefficient, domain): exam(setting, recipe(coefficient), domain, "search")
-        for coefficient in tried
-        for domain in domains
-    }
-    marks = yield from all_asked(asked)
+    known: dict[float, ByDomain] = {}
 
     def rank(coefficient: float) -> tuple[float, float]:
-        of = {domain: marks[coefficient, domain] for domain in domains}
-        return retention(of, own), -loss(of)
+        return retention(known[coefficient], own), -loss(known[coefficient])
 
-    best = max(tried, key=rank)
-    return Best(best, rank(best)[0], best in (min(tried), max(tried)))
+    wanted = list(tried)
+    while wanted:
+        asked = {
+            (coefficient, domain): exam(setting, recipe(coefficient), domain, "search")
+            for coefficient in wanted
+            for domain in domains
+        }
+        marks = yield from all_asked(asked)
+        for coefficient in wanted:
+            known[coefficient] = {domain: marks[coefficient, domain] for domain in domains}
+        best = max(known, key=rank)
+        wanted = _further(best, tuple(known))
+    return Best(best, rank(best)[0])
+
+
+def _further(best: float, known: Sequence[float]) -> list[float]:
+    """The next one out from the best, where that is the outermost."""
+    step = FURTHER if best == max(known) else 1 / FURTHER if best == min(known) else None
+    following = round(best * step, 2) if step else 0.0
+    return [following] if LEAST <= following <= LARGEST else []
 
 
 def retention(marks: ByDomain, own: ByDomain) -> float:

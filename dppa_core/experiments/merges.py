@@ -125,7 +125,7 @@ def _tested(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
             for domain in domains
         }
     )
-    told = f"{best.coefficient:g}" + (", the grid's end" if best.at_end else "")
+    told = f"{best.coefficient:g}"
     return Merge(plan.method, plan.rate, False, told, recipes[0], _by_domain(domains, marks))
 
 
@@ -187,12 +187,12 @@ _MEASURED = (
     "DPPA's factors come from the climb of each model alone. Without AdaMerging there is one "
     f"coefficient for all models, for TIES its scale: of {listed(list(map(str, COEFFICIENTS)))} "
     "the one that retains most of {search} search items a domain, of equals the one with the "
-    "smaller loss. With AdaMerging every layer and model has its own: from there "
-    f"{STEPS} steps of {LR:g} by the entropy of {PROMPTS} unlabelled prompts a domain; of its "
-    f"checkpoints every {EVERY} steps, the start included, the best on the search items. DARE is "
-    f"drawn {DRAWS} times, with AdaMerging once. TIES trims every tensor, as in its paper; DPPA "
-    "and DARE keep the whole delta of embeddings and norms. Retention is the geometric mean over "
-    "the domains."
+    "smaller loss; while it is the outermost, a fifth more or less is tried too. With AdaMerging "
+    f"every layer and model has its own: from there {STEPS} steps of {LR:g} by the entropy of "
+    f"{PROMPTS} unlabelled prompts a domain; of its checkpoints every {EVERY} steps, the start "
+    f"included, the best on the search items. DARE is drawn {DRAWS} times, with AdaMerging once. "
+    "TIES trims every tensor, as in its paper; DPPA and DARE keep the whole delta of embeddings "
+    "and norms. Retention is the geometric mean over the domains."
 )
 
 PAIR = Declared(

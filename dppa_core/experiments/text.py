@@ -13,6 +13,7 @@ from dppa_core.experiments.svg_chart import chart_svg
 from dppa_core.experiments.svg_heatmap import heatmap_svg
 from dppa_core.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
 
+TENTHS = ("%", "points")
 PAGE, PLOTS = "experiments.md", "experiments"
 
 
@@ -113,21 +114,29 @@ def _picture(one: Experiment, place: int) -> str:
 def markdown(table: Table) -> str:
     """A table."""
     head = [f"{one.title} ({one.unit})" if one.unit else one.title for one in table.columns]
-    lines = [head, ["---"] * len(head), *([_cell(c) for c in row.cells] for row in table.rows)]
+    rows = [
+        [_cell(cell, column.unit) for cell, column in zip(row.cells, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, unit: str) -> str:
     if cell.value is None:
         return f"– ({cell.note})" if cell.note else "–"
-    text = cell.value if isinstance(cell.value, str) else _number(cell.value)
-    if cell.low is not None and cell.high is not None:
+    if isinstance(cell.value, str):
+        text = cell.value
+    elif cell.low is None or cell.high is None:
+        text = _number(cell.value, unit).removesuffix(".0")
+    else:
+        low, high = _number(cell.low, unit), _number(cell.high, unit)
         between = " to " if cell.low < 0 else "–"  # a dash beside a minus cannot be read
-        text += f" ({_number(cell.low)}{between}{_number(cell.high)})"
+        text = f"{_number(cell.value, unit)} ({low}{between}{high})"
     return f"{text}; {cell.note}" if cell.note else text
 
 
-def _number(value: float) -> str:
-    """To a tenth from 10 on, to three digits below."""
-    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
-    return text.removesuffix(".0").replace("-", "−")
+def _number(value: float, unit: str) -> str:
+    """Shares and points to a tenth, others to three digits."""
+    text = f"{value:.1f}" if unit in TENTHS else f"{value:.3g}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")

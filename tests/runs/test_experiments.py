@@ -229,24 +229,36 @@ def test_draws_have_the_variance_of_items_and_of_draws() -> None:
     assert draws.cell().note == "2 draws: 0.0–50.0"
 
 
-def test_the_best_coefficient_retains_most_of_the_search_items(monkeypatch: Any) -> None:
-    """0.7 keeps all; 1.0 does too, with a larger loss; 0.5 keeps half."""
-    setting = embedded()
-    hits = {0.5: (1, 0), 0.7: (1, 1), 1.0: (1, 1)}
+def coefficients(hits: dict[float, tuple[int, int]], *tried: float) -> tuple[float, list[float]]:
+    """The best coefficient of a merge with such answers, and all that were asked, in turn."""
+    setting, asked_for = embedded(), []
 
     def recipe(coefficient: float) -> Any:
-        return merged(setting, setting.subjects, Treatment("ties"), coefficients=coefficient)
+        asked_for.append(coefficient)
+        return merged(setting, setting.subjects, Treatment("dare"), coefficients=coefficient)
 
-    steps = best_coefficient(setting, ["law"], recipe, {"law": marks(1, 1)}, tuple(hits))
-    questions = next(steps)
-    answers = {}
-    for coefficient, question in zip(hits, questions, strict=True):
-        given = marks(*hits[coefficient])
-        answers[question] = replace(given, losses=(coefficient,) * 2)
-    with pytest.raises(StopIteration) as end:
-        steps.send(answers)
-    best = end.value.value
-    assert (best.coefficient, best.retention, best.at_end) == (0.7, 1.0, False)
+    steps = best_coefficient(setting, ["law"], recipe, {"law": marks(1, 1)}, tried)
+    try:
+        questions = next(steps)
+        while True:
+            sizes = [one.target.models[0].coefficient for one in questions]  # type: ignore[attr-defined]
+            given = [replace(marks(*hits[size]), losses=(size,) * 2) for size in sizes]
+            questions = steps.send(dict(zip(questions, given, strict=True)))
+    except StopIteration as end:
+        return end.value.coefficient, asked_for
+
+
+def test_the_best_coefficient_retains_most_of_the_search_items() -> None:
+    """0.7 keeps all; 1.0 does too, with a larger loss; 0.5 keeps half."""
+    hits = {0.5: (1, 0), 0.7: (1, 1), 1.0: (1, 1)}
+    assert coefficients(hits, 0.5, 0.7, 1.0) == (0.7, [0.5, 0.7, 1.0])
+
+
+def test_coefficients_further_out_are_tried_while_the_outermost_is_the_best() -> None:
+    hits = {0.5: (0, 0), 1.0: (1, 0), 1.2: (1, 1), 1.44: (0, 0)}
+    assert coefficients(hits, 0.5, 1.0) == (1.2, [0.5, 1.0, 1.2, 1.44])
+    hits = {0.5: (1, 0), 1.0: (0, 0), 0.42: (0, 0)}
+    assert coefficients(hits, 0.5, 1.0) == (0.5, [0.5, 1.0, 0.42])
 
 
 class Exams(Desk):
@@ -328,7 +340,7 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
 def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
     text = page(report())
     assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
-    assert "| finance | −3.5 (−6.5 to −1) |" in text
+    assert "| finance | −3.5 (−6.5 to −1.0) |" in text
     assert "**Not run**: no such models" in text and "Not run: Sizes." in text
     assert "Not run of it: TIES: refused" in text
     assert "![Less is <less>](experiments/doubles-1.svg)" in text
