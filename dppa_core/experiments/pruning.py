@@ -16,7 +16,7 @@ from dppa_core.marks import Marks
 from dppa_core.recipe import dump_recipe
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
-DRAWS = 3
+DRAWS = 5
 TITLES = {"magnitude": "magnitude", "dp": "DP", "dare": "DARE"}
 Key = tuple[str, float, str]
 """Method, rate, domain."""
