@@ -13,7 +13,7 @@
     ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
   ];
   const SIDES = [["base", "Base W"], ["A", "Model A"], ["B", "Model B"]];
-  const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: "⇄", one: "·", out: "", base: "" };
+  const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: "⇄", one: "·", out: "×", base: "" };
   const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
   const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
   const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;

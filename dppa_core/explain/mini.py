@@ -5,6 +5,7 @@ Knows where its numbers come from, not what is done with them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -100,7 +101,8 @@ def _real() -> Mini:
         for model in MODELS:
             found[model][tensor] = whole[model][rows, columns].copy()
     typical = float(np.median(np.abs(found[FIRST][YOURS] - found[BASE][YOURS])))
-    return Mini(found, 10.0 ** np.floor(np.log10(typical)) if typical else 1.0)
+    digits = math.floor(math.log10(typical)) - 1 if typical else 0
+    return Mini(found, float(f"1e{digits}"))  # changes of two digits before the point
 
 
 def _matrix(checkpoint: Checkpoint, name: str) -> Float32[ndarray, "rows columns"]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
+from dppa_core.errors import many
 from dppa_core.explain.mini import FIRST, NUMEL
 from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place
 from dppa_core.explain.trace import Trace, Treated
@@ -101,12 +102,13 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
         for x, p in zip(np.abs(mine.delta).ravel(), places, strict=True)
     )
     lines = tuple(
-        f"p = {number(rate)}: density {number(level.density)}, so {level.kept} cells are inside "
+        f"p = {number(rate)}: density {number(level.density)}, so "
+        f"{many(level.kept, 'cell is', 'cells are')} inside "
         f"(t = {n(level.threshold)})"
         for rate, level in zip(way.settings.levels, levels, strict=True)
     ) + (
-        f"partition 1 = those {levels[0].kept};  partition 2 = {levels[-1].kept} "
-        f"without these = {levels[-1].kept - levels[0].kept}",
+        f"partition 1: {many(levels[0].kept, 'cell')};  partition 2: the other "
+        f"{levels[-1].kept - levels[0].kept} of {levels[-1].kept}",
     )
     marks = [MARKS[int(p)] for p in places]
     return Step(
