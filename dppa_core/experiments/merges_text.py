@@ -195,6 +195,7 @@ def finding(found: Merged) -> str:
             lines.append(_rank(found, group, rate))
             lines.append(_versus(found, group, rate))
     lines.append(_adamerging(found))
+    lines += [_papers_way(found, group, rate) for group in found.groups() for rate in found.rates()]
     return " ".join(line for line in lines if line)
 
 
@@ -246,3 +247,18 @@ def _adamerging(found: Merged) -> str:
         f"the others no difference was seen. Its largest effect: {_named(most.domains)} by "
         f"{TITLES[most.method]}{f' at {pruned(most.rate)}' if most.rate else ''}, {told(gain)}."
     )
+
+
+def _papers_way(found: Merged, group: tuple[str, ...], rate: float) -> str:
+    """DPPA with AdaMerging, which is the paper's whole method, against the others with it."""
+    reference = found.of(group, REFERENCE, rate, True)
+    if reference is None:
+        return ""
+    gaps = [
+        f"{TITLES[method]} {told(reference.against(other))}"
+        for method in TITLES
+        if method != REFERENCE and (other := found.of(group, method, rate, True)) is not None
+    ]
+    kept = found.kept(reference).value
+    share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""
+    return f"With AdaMerging DPPA at {pruned(rate)}{share}; minus {'; minus '.join(gaps)}."

@@ -145,6 +145,7 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
         "DPPA is better than DARE, +30.0 points",
         "DPPA is worse than task arithmetic, -25.0 points",
         "Not told apart from DPPA: TIES",
+        "With AdaMerging DPPA at 90 % keeps 67 %; minus DARE +30.0 points",
         "AdaMerging made 0 of 5 merges better and 0 worse",
     ):
         assert sentence in result.finding
