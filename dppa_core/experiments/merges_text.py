@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.scores import Draws, against_draws, compared, retained
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import gap, pruned, told, verdict
+from dppa_core.experiments.words import capital, gap, pruned, told, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -180,7 +180,7 @@ def _plot(found: Merged, group: tuple[str, ...]) -> Chart:
             )
     return Chart(
         "bars",
-        f"{_named(group)} in one model",
+        f"{capital(_named(group))} in one model",
         Axis("method"),
         Axis("mean retention", "%"),
         tuple(series),

@@ -3,15 +3,18 @@
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, UnknownName
-from dppa_core.experiments import pruning
+from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, OutOfBudget, UnknownName
+from dppa_core.experiments import pruning, workers
 from dppa_core.experiments.asking import best_coefficient, exam
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.presets import preset_setting
@@ -37,7 +40,7 @@ from dppa_core.experiments.values import (
     report_json,
     report_of,
 )
-from dppa_core.experiments.workers import Answered
+from dppa_core.experiments.workers import Answered, Processes
 from dppa_core.harness import TaskResult
 from dppa_core.marks import Marks
 from tests.command import Command
@@ -62,6 +65,9 @@ class Double:
 
     def told(self) -> str:
         return f"twice {self.number}"
+
+
+DOUBLES = [Double(1), Double(2), Double(3)]
 
 
 class Counting:
@@ -199,6 +205,32 @@ def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path) -> None:
     )
     (found,) = run([declared(1)], tmp_path, Counting())
     assert 60 <= found.cost.wall < 70
+
+
+# processes: threads stand in for them, they begin in a moment
+
+
+def test_several_workers_answer_everything_and_end_where_they_are_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = Event()
+    monkeypatch.setattr(workers, "_desks", [Desk(stop)])
+    with ThreadPoolExecutor(2) as pool:
+        answering = Processes(pool)
+        found = {one.question.number: one.answer for one in answering.answers(DOUBLES)}
+        assert found == {1: 2, 2: 4, 3: 6}
+        stop.set()
+        with pytest.raises(Cancelled):
+            list(answering.answers(DOUBLES))
+
+
+def test_a_worker_that_is_gone_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(question: object) -> None:
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(workers, "_in_worker", killed)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OutOfBudget, match="--workers"):
+        list(Processes(pool).answers(DOUBLES))
 
 
 # numbers
