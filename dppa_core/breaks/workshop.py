@@ -25,6 +25,7 @@ from dppa_core.generate import GenerationSettings, stream_reply
 from dppa_core.marks import DomainScore, Target, marked_score
 from dppa_core.pool import ModelPool
 from dppa_core.progress import Stop
+from dppa_core.recipe import recipe_hash
 from dppa_core.safetensors_write import TensorSpec
 from dppa_core.shards import WeightsWriter
 from dppa_core.sources import open_checkpoint
@@ -102,12 +103,12 @@ class Workshop:
         """Ask a model or a merge the questions, and let it answer one of them in full.
 
         Args:
-            target: A reference, asked once, or a recipe.
+            target: A reference or a recipe; asked once.
             stop: Raises Cancelled once set, within one token.
         """
-        known = self._asked.get(target) if isinstance(target, str) else None
-        if known is not None:
-            return known
+        key = target if isinstance(target, str) else recipe_hash(target)
+        if key in self._asked:
+            return self._asked[key]
         asked = self._examiner.items(DOMAIN)
         marks = self._examiner.marks(target, DOMAIN, stop=stop)
         item, settings = asked[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
@@ -115,8 +116,7 @@ class Workshop:
             said = list(stream_reply(resident, item.prompt, settings, stop))
         reply = said[-1] if said else ""
         found = Asked(marked_score(asked, marks), item.prompt, reply, score(item, reply))
-        if isinstance(target, str):
-            self._asked[target] = found
+        self._asked[key] = found
         return found
 
 
