@@ -146,18 +146,20 @@ def _told(merged: Merged, cell: int, settings: Settings, n: Numbers) -> str:
 
 
 def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) -> str:
-    """How TIES comes to its sum."""
-    voting = {m: d for m, d in parts.items() if weights[m]}
-    left = {m: d for m, d in voting.items() if d}
+    """How TIES comes to its sum; a negative coefficient turns a model's delta round."""
+    left = {m: float(np.sign(weights[m])) * d for m, d in parts.items() if weights[m] and d}
     if not left:
         return "nothing is left after trimming"
+    said = " and ".join(
+        f"{m} {n(d)}{' (turned round)' if weights[m] < 0 else ''}" for m, d in left.items()
+    )
     if len(left) == 1:
-        ((model, d),) = left.items()
-        return f"only {model}'s {n(d)} is left, the mean of one"
-    pulls = {m: d * weights[m] for m, d in left.items()}
-    if len({d > 0 for d in pulls.values()}) == 1:
-        return f"A {n(parts[FIRST])} and B {n(parts[SECOND])} agree, weighted mean"
-    return f"A {n(parts[FIRST])} and B {n(parts[SECOND])} disagree, the larger side"
+        return f"only {said} is left, the mean of one"
+    if len({d > 0 for d in left.values()}) == 1:
+        return f"{said} agree, their mean by coefficients"
+    if sum(left.values()) == 0:
+        return f"{said} cancel out, so the sign most cells elected counts"
+    return f"{said} disagree, the larger side"
 
 
 def _ask_ties(way: Trace, n: Numbers) -> Question | None:

@@ -106,6 +106,16 @@ def test_the_other_methods_by_hand(way: Trace) -> None:
     assert dare[drawn] == pytest.approx(way.models[FIRST].delta[drawn] / 0.2)
 
 
+def test_a_vote_is_told_as_it_was_held() -> None:
+    """A has 17 in row 1, column 5, B -23; turned round, A's is -17 and both agree."""
+    turned = step({"start": "heavy", "first": -1}, "methods")["cells"][4]
+    assert "TIES: A −17 (turned round) and B −23 agree, their mean by coefficients = −20" in turned
+    base = explain({"start": "heavy"})["weights"]
+    equal = {**base, "B": [2 * w - a for w, a in zip(base["base"], base["A"], strict=True)]}
+    told = step({"start": "heavy", "weights": equal}, "methods")["cells"][4]
+    assert "TIES: A 17 and B −17 cancel out, so the sign most cells elected counts = " in told
+
+
 def test_every_step_says_its_numbers() -> None:
     said = {one["key"]: one for one in explain({"start": "heavy"})["steps"]}
     assert said["delta"]["cells"][1] == "d = W_A − W = 6 − 18 = −12"
