@@ -10,7 +10,7 @@
   function fold(parent, summary, lines) {
     const box = html("details", {}, parent);
     html("summary", {}, box, summary);
-    for (const line of lines) html("p", { class: "how" }, box, line);
+    for (const line of lines) html("p", { class: "how" }, box, dppa.resultText(line));
   }
   function verdict(parent, { model, size, by, advice, why }) {
     const root = html("div", { class: "verdict-row", "data-model": model, "data-size": size }, parent);
@@ -18,16 +18,16 @@
     const line = html("p", {}, root);
     html("span", { class: "swatch", "aria-hidden": "true" }, line);
     html("strong", {}, line, ` ${named(model)}: `);
-    html("span", {}, line, `${advice} (by the ${by})`);
+    html("span", {}, line, dppa.resultText(`${advice} (by the ${by})`));
     fold(root, "Figures", why);
   }
-  const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}. ${why}`;
+  const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}; ${why}`;
   function signs(parent, all) {
     if (!all.length) return;
     const seen = all.filter(({ found }) => found === "yes");
     const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
     html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:` : `None of ${all.length} failure signs of this merge shows.`);
-    for (const sign of seen) html("p", { class: "sign" }, root, about(sign));
+    for (const sign of seen) html("p", { class: "sign" }, root, dppa.resultText(about(sign)));
     const rest = all.filter((sign) => !seen.includes(sign));
     if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
   }

@@ -71,6 +71,7 @@ def test_a_method_of_its_own_plan_redraws_the_plots(studio: Studio) -> None:
     assert studio.page.locator("#distribution line.threshold").count() == 0
     expect(studio.page.locator("#rate em")).to_have_text("At 60\u2009% any 40\u2009% stay.")
     studio.page.evaluate("() => window.dppa.override('layers.3.mlp.down_proj', 0.25)")
+    studio.wait_frame()  # until then the plan before it is drawn, which is exact as well
     studio.wait_exact(60)
     shown = {place: round(value, 2) for place, value in studio.cells().items()}
     assert shown.pop((3, "down")) == 0.75 and set(shown.values()) == {0.4}
