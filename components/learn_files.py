@@ -24,6 +24,9 @@ SCRIPTS = (
     "significance.js",
     "amplification.js",
     "conflict.js",
+    "coefficients.js",
+    "comparison.js",
+    "questions.js",
 )
 """In this order; the first holds what the others call."""
 STYLES = ("learn.css", "hands.css")

@@ -39,7 +39,7 @@
   }
 
   // spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
-  //   series: [{label, colour, dash, marks, points: [[x, y], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
+  //   series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
   // Returns {update(changes), at(x)}; `slider` is the name of the control that reads the curves off.
   dppa.learn.lines = (host, spec) => {
     const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
@@ -98,6 +98,7 @@
       const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
       for (const one of spec.series) {
         svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, curves);
+        for (const [x, from, to] of one.spans ?? []) if (from !== null) svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)), style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
         if (one.marks) for (const [x, y] of one.points) if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
       }
       cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
@@ -206,6 +207,36 @@
       if (next !== width) { width = next; draw(); }
     }).observe(box);
     return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
+  };
+
+  // Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong}]}
+  dppa.learn.ranges = (host, spec) => {
+    const { box, title, root } = figure(host, spec.name, spec.label);
+    say(title, spec.title);
+    html("p", { class: "how" }, box, spec.how ?? "");
+    let width = 0;
+    function draw() {
+      root.replaceChildren();
+      const height = spec.rows.length * ROW + 4, names = width < 480 ? 104 : 150, texts = width < 480 ? 62 : 150;
+      for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
+      const low = Math.min(0, ...spec.rows.map((row) => row.low)), high = Math.max(0, ...spec.rows.map((row) => row.high));
+      const x = (value) => names + ((value - low) / (high - low || 1)) * Math.max(width - names - texts - 12, 40);
+      svg("line", { x1: px(x(0)), x2: px(x(0)), y1: 0, y2: height, class: "rule" }, root);
+      spec.rows.forEach(({ label, value, low: from, high: to, text, strong }, i) => {
+        const y = i * ROW + ROW / 2;
+        svg("text", { x: 0, y: y + 4, style: strong ? "font-weight:700" : "" }, root, label);
+        svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: "stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55" }, root);
+        svg("circle", { cx: px(x(value)), cy: y, r: 4.5, style: `fill:var(${strong ? "--d-ink" : "--d-accent"})` }, root);
+        svg("text", { x: width - texts, y: y + 4, class: "tick" }, root, width < 480 ? text.replace(/ \(.*/, " ≈") : text);
+      });
+    }
+    dppa.saveable(box, spec.name, () => ({
+      columns: ["name", "value", "low", "high"], rows: spec.rows.map(({ label, value, low, high }) => [label, value, low, high]),
+    }), () => root);
+    new ResizeObserver(() => {
+      const next = Math.floor(box.clientWidth);
+      if (next !== width && next > 0) { width = next; draw(); }
+    }).observe(box);
   };
 
   // A small matrix with its numbers, in colours whose middle is 0. spec: {name, title, values, top, text, marked(r, c)}

@@ -7,7 +7,8 @@
   const { html, say, put, three, percent, percent1, count, THIN } = dppa.shapes;
   const KEPT = "dppa-learn", GLOSSARY = "glossary";
   const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
-  const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String };
+  const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String,
+    points: (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)} points` };
 
   // --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
   const builders = {};

@@ -10,11 +10,14 @@ from typing import Any
 
 from components.lessons.amplification import partitions_by_hand
 from components.lessons.bench import Arguments, Bench
+from components.lessons.coefficients import entropy_surface
+from components.lessons.comparison import interval_width, leaderboard
 from components.lessons.conflict import conflict_rates, sign_election
 from components.lessons.deltas import delta_excerpt, delta_sizes
 from components.lessons.hands import break_it, by_hand
 from components.lessons.matrices import matrix_counts
 from components.lessons.pruning import output_error
+from components.lessons.questions import open_question
 from components.lessons.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
@@ -29,7 +32,11 @@ BLOCKS: dict[str, Block] = {
     "delta-excerpt": delta_excerpt,
     "delta-sizes": delta_sizes,
     "delta-energy": delta_sizes,
+    "entropy-surface": entropy_surface,
+    "interval-width": interval_width,
+    "leaderboard": leaderboard,
     "matrix-counts": matrix_counts,
+    "open-question": open_question,
     "output-error": output_error,
     "partitions-by-hand": partitions_by_hand,
     "sign-election": sign_election,

@@ -25,7 +25,7 @@ from dppa_core.errors import InvalidValue, shown
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _FIGURE = re.compile(r"=\s*([\w-]+)\.([\w-]+)\s*(?:\|\s*(\w+)\s*)?")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "text")
+FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
 """How a number is written; assets/learn/frame.js holds them."""
 FRONT = {"title", "about", "minutes", "part", "sources"}
 SOURCE = {"title", "arxiv", "url", "section"}

@@ -19,6 +19,7 @@ from components.lessons.text import Attempt, Placed, read_lesson
 from components.presets import first_session
 from components.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName
+from dppa_core.intervals import wilson
 
 FRONT = "---\ntitle: T\nabout: A\nminutes: 3\npart: Lessons\nsources: []\n---\n"
 NUMBERS = "\n```numbers b\n{}\n```\n"
@@ -210,3 +211,30 @@ def test_published_shapes_hold_as_many_weights_as_published(
     assert figures["weights"] == weights
     assert figures["weights"] + figures["others"] == all_of_them
     assert figures["mlp"] == pytest.approx(mlp, abs=0.01)  # as the lesson says
+
+
+def test_intervals_are_as_wide_as_the_lesson_says() -> None:
+    def width(share: float, n: int) -> float:
+        low, high = wilson(round(share * n), n)
+        return high - low
+
+    assert width(0.95, 80) == pytest.approx(0.1, abs=0.005)
+    assert width(0.5, 380) == pytest.approx(0.1, abs=0.005)
+    assert width(0.5, 400) / width(0.5, 100) == pytest.approx(0.5, abs=0.02)
+    assert width(41 / 50, 50) > 0.2 < width(39 / 50, 50)
+
+
+def test_results_are_as_the_lessons_say(studio: Studio) -> None:
+    board = ask(studio, {"what": "block", "name": "leaderboard"})["0"]["value"]
+    kept = {row["method"]: row["retention"] for row in board["rows"]}  # type: ignore[index]
+    assert kept["task_arithmetic"] > kept["dppa"] > kept["dare"]
+    found = {
+        key: ask(studio, {"what": "block", "name": "open-question", "arguments": {"key": key}})["0"]
+        for key in ("beyond", "significance")
+    }
+    beyond, ranked = (one["value"] for one in found.values())
+    assert all(gain <= 0 for one in beyond["plot"]["series"] for gain in one["y"])  # type: ignore[index]
+    assert "at 95 % 33 %" in beyond["finding"]  # type: ignore[index]
+    for rate in ranked["plot"]["series"]:  # type: ignore[index]
+        of = dict(zip(rate["x"], rate["y"], strict=True))
+        assert of["fisher"] < of["magnitude"] < of["activation"]

@@ -1,0 +1,50 @@
+"""A block about coefficients: entropy over those of two models, and the optimiser's way.
+
+Knows the library's numbers; drawn by assets/learn/coefficients.js.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.lessons.bench import BASE, Arguments, Bench, choice
+from components.theme import KNOWN_MODELS
+from dppa_core.errors import InvalidValue
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+AXIS = tuple(round(0.3 * n, 1) for n in range(6))
+"""0 to 1.5."""
+RUN = {"prompts": 5, "batch": 5, "held_out": 1, "longest": 32, "lr": 0.08, "steps": 24}
+"""Every prompt in every step, so that the way lies on the surface that is drawn; larger steps than
+the paper's 0.001, and fewer."""
+
+
+def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+    """The entropy of two embedded models merged, over both coefficients.
+
+    Arguments: {"first", "second"}; without them math and law.
+    """
+    from dppa_core.adamerging_landscape import entropy_landscape  # noqa: PLC0415  (torch)
+    from dppa_core.adamerging_settings import AdaMergeSettings  # noqa: PLC0415
+    from dppa_core.adamerging_texts import task_domains  # noqa: PLC0415
+
+    math, finance, law = KNOWN_MODELS
+    first = choice(arguments, "first", (math, finance, law))
+    second = choice(arguments, "second", (law, math, finance))
+    if first == second:
+        raise InvalidValue("A surface has two axes: choose two different models.")
+    settings = AdaMergeSettings(**RUN)
+    models = (first, second)
+    domains = task_domains([model.removeprefix("zoo:") for model in models], settings)
+    recipe = MergeRecipe(BASE, tuple(map(DomainModel, models)), "task_arithmetic")
+    found = entropy_landscape(recipe, domains, AXIS, settings, progress=bench.tell, stop=bench.stop)
+    return {
+        "names": [model.removeprefix("zoo:") for model in models],
+        "models": [model.removeprefix("zoo:") for model in KNOWN_MODELS],
+        "axis": list(found.axis),
+        "mean": found.mean.round(5).tolist(),
+        "domains": found.entropy.round(5).tolist(),
+        "path": [list(point) for point in found.path],
+        "lowest": list(found.lowest),
+        "settings": {"lr": settings.lr, "prompts": settings.prompts, "start": settings.start},
+    }

@@ -1,0 +1,82 @@
+"""Blocks about honest comparison: how sure a score is, and all methods beside DPPA.
+
+Knows intervals, and what `dppa leaderboard` wrote; drawn by assets/learn/comparison.js.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from components.lessons.bench import Arguments, Bench, number
+from dppa_core.intervals import wilson
+from dppa_core.methods.registry import METHODS
+
+LEADERBOARD = Path(__file__).resolve().parents[2] / "docs" / "leaderboard.json"
+ITEMS = (10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000)
+SHARE = 0.8
+"""The share of right answers that the text speaks of."""
+
+
+def interval_width(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
+    """The 95 % interval of a score, over the number of questions.
+
+    Arguments: {"share"}: of right answers, in [0.5, 1]; without it four fifths.
+    """
+    share = number(arguments, "share", 0.5, 1.0, SHARE)
+    rows = [(n, *wilson(round(share * n), n)) for n in ITEMS]
+    few, many = (wilson(round(SHARE * n), n) for n in (50, 200))
+    return {
+        "share": share,
+        "rows": [[n, round(low, 5), round(high, 5)] for n, low, high in rows],
+        "figures": {
+            "few-low": few[0],
+            "few-high": few[1],
+            "many-low": many[0],
+            "many-high": many[1],
+        },
+    }
+
+
+@cache
+def _leaderboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(LEADERBOARD.read_text(encoding="utf-8"))
+    return found
+
+
+def leaderboard(_arguments: Arguments, _bench: Bench) -> dict[str, Any]:
+    """All methods on the embedded models, as measured: retention, and the distance to DPPA."""
+    titles = {method.name: method.title for method in METHODS}
+    rows = [
+        {
+            "method": row["method"],
+            "title": titles.get(row["method"], row["method"]),
+            "retention": row["retention"],
+            "mean": row["against_dppa"]["mean"],
+            "low": row["against_dppa"]["ci95"][0],
+            "high": row["against_dppa"]["ci95"][1],
+            "significant": row["against_dppa"]["significant"],
+        }
+        for row in _leaderboard()["rows"]
+    ]
+    rows.sort(key=lambda row: -row["retention"])
+    return {"rows": rows, "figures": _figures(rows)}
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    others = [row for row in rows if row["method"] != "dppa"]
+    better = [row["title"] for row in others if row["significant"] and row["mean"] > 0]
+    level = [row["title"] for row in others if not row["significant"]]
+    own = next(row for row in rows if row["method"] == "dppa")
+    dare = next(row for row in rows if row["method"] == "dare")
+    return {
+        "place": rows.index(own) + 1,
+        "methods": len(rows),
+        "better": ", ".join(better),
+        "better-count": len(better),
+        "level": ", ".join(level),
+        "dppa": own["retention"],
+        "dare": dare["retention"],
+    }

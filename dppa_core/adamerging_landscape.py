@@ -1,0 +1,121 @@
+"""The objective of AdaMerging over two coefficients, and the way its optimiser takes there.
+
+Knows two domain models and a few prompts of each; scores nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy import ndarray
+
+from dppa_core.adamerging import own_model
+from dppa_core.adamerging_deltas import PreparedDeltas
+from dppa_core.adamerging_entropy import entropy, grouped, reply_logits
+from dppa_core.adamerging_model import TunableModel
+from dppa_core.adamerging_replies import Script, encode, teach
+from dppa_core.adamerging_run import Run
+from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
+from dppa_core.adamerging_texts import Domain, check_count
+from dppa_core.errors import InvalidValue
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.recipe import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landscape:
+    """Mean entropy at the answer positions, in nats, over the coefficients of two models."""
+
+    axis: tuple[float, ...]
+    """Coefficients, the same of both models."""
+    entropy: Float64[ndarray, "domains first second"]
+    """Of each domain's prompts, by the coefficient of the first and of the second model."""
+    path: tuple[tuple[float, float], ...]
+    """Coefficients before the first step, and after each."""
+    objectives: tuple[float, ...]
+    """Mean entropy of that step's prompts, before each step."""
+    settings: AdaMergeSettings
+
+    @property
+    def mean(self) -> Float64[ndarray, "first second"]:
+        """What is minimised: the mean over the domains."""
+        return np.asarray(self.entropy.mean(axis=0))
+
+    @property
+    def lowest(self) -> tuple[float, float]:
+        """The coefficients with the smallest mean among those of the grid."""
+        first, second = np.unravel_index(int(self.mean.argmin()), self.mean.shape)
+        return self.axis[first], self.axis[second]
+
+
+def entropy_landscape(
+    recipe: MergeRecipe,
+    domains: Sequence[Domain],
+    axis: Sequence[float],
+    settings: AdaMergeSettings,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Landscape:
+    """Compute the objective on a grid, and walk down it.
+
+    Args:
+        recipe: Of two domain models, of a method that adds deltas; its coefficients are left aside.
+        domains: One for each model, in its order.
+        axis: Coefficients of the grid.
+        settings: Of the optimiser, one coefficient a model. With a batch of all prompts it walks
+            on just the surface that the grid shows.
+        progress: Told point by point, then step by step.
+        stop: Ends it between two of them.
+
+    Raises:
+        InvalidValue: other than two models, or no point.
+        InvalidRecipe: a method that combines deltas.
+        Cancelled: stopped.
+    """
+    check_additive(recipe)
+    check_count(domains, recipe)
+    if len(recipe.models) != 2 or not axis or settings.per != "model":
+        raise InvalidValue(
+            f"A landscape has two coefficients, one a model, and some points; got "
+            f"{len(recipe.models)} models, {len(axis)} points and per: {settings.per}."
+        )
+    deltas = PreparedDeltas(recipe, progress=progress, stop=stop)
+    resident = own_model(deltas.merger, progress, stop)
+    scripts = tuple(encode(resident, domain) for domain in domains)
+    weights = TunableModel(deltas, resident.model, per_layer=False)
+    scripts = teach(resident, scripts, deltas.merger.recipe, settings, progress=progress, stop=stop)
+    found = np.zeros((len(scripts), len(axis), len(axis)))
+    total = len(axis) ** 2 + settings.steps
+    for i, first in enumerate(axis):
+        for k, second in enumerate(axis):
+            check(stop)
+            weights.write(np.array([[first], [second]]))
+            found[:, i, k] = [_mean_entropy(resident.model, one, settings) for one in scripts]
+            report(progress, i * len(axis) + k + 1, total, "points of the landscape")
+    run = Run(weights, resident, scripts, settings, torch.float32)
+    path = [_pair(run)]
+    for step in range(settings.steps):
+        run.advance(stop)
+        path.append(_pair(run))
+        report(progress, len(axis) ** 2 + step + 1, total, "steps of the optimiser")
+    return Landscape(tuple(axis), found, tuple(path), tuple(run.objectives), settings)
+
+
+def _pair(run: Run) -> tuple[float, float]:
+    (first,), (second,) = run.state.coefficients
+    return first, second
+
+
+def _mean_entropy(model: object, script: Script, settings: AdaMergeSettings) -> float:
+    total, positions = 0.0, 0
+    with torch.inference_mode():
+        for group in grouped(script.taught, settings.together):
+            logits, tokens = reply_logits(model, group)
+            total += float(entropy(logits).sum())
+            positions += len(tokens)
+    return total / positions

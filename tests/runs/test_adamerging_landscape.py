@@ -1,0 +1,50 @@
+"""The landscape of two coefficients: the same surface that the optimiser walks on."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from dppa_core.adamerging_landscape import entropy_landscape
+from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_texts import task_domains
+from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.recipe import DomainModel, MergeRecipe
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+
+SETTINGS = AdaMergeSettings(steps=2, lr=0.05, batch=2, prompts=2, held_out=1, longest=3)
+NAMES = ("math", "law")
+RECIPE = MergeRecipe(
+    "zoo:base", tuple(DomainModel(f"zoo:{name}") for name in NAMES), "task_arithmetic"
+)
+
+
+def test_the_grid_shows_what_the_optimiser_sees() -> None:
+    told: list[tuple[int, int, str]] = []
+    found = entropy_landscape(
+        RECIPE,
+        task_domains(NAMES, SETTINGS),
+        (0.0, 0.3),
+        SETTINGS,
+        progress=lambda *step: told.append(step),
+    )
+    assert found.entropy.shape == (2, 2, 2) and found.path[0] == (0.3, 0.3)
+    assert len(found.path) == 3 and found.path[1] != found.path[0]
+    assert found.mean[1, 1] == pytest.approx(found.objectives[0], rel=1e-5)
+    first, second = found.lowest
+    assert found.mean[found.axis.index(first), found.axis.index(second)] == found.mean.min()
+    assert np.ptp(found.mean) > 0 and told[-1][:2] == (6, 6)
+
+
+def test_other_than_two_models_have_no_landscape() -> None:
+    one = MergeRecipe("zoo:base", RECIPE.models[:1], "task_arithmetic")
+    with pytest.raises(InvalidValue, match="two coefficients"):
+        entropy_landscape(one, task_domains(("math",), SETTINGS), (0.0,), SETTINGS)
+
+
+def test_it_can_be_stopped() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        entropy_landscape(RECIPE, task_domains(NAMES, SETTINGS), (0.0,), SETTINGS, stop=stop)
