@@ -74,8 +74,8 @@ def _head(report: Report) -> list[str]:
         "95 % intervals. Each comparison stands alone: of twenty without a real difference, one is "
         "expected to look like one.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {_minutes(processor)} of "
-        f"processor, {_minutes(wall)} by the clock, runs that were stopped included and other work "
-        "beside them."
+        f"processor, {_minutes(wall)} by the clock, added up over experiments and runs; other work "
+        "may have been beside them."
         + (f" {known} answers were known before and are not in these times." if known else ""),
     ]
     if left:
