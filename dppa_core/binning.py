@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt32, UInt64
+from jaxtyping import Float64, Int64, UInt32
 from numpy import ndarray
 
-from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.chunks import CHUNK, Loader, TensorPair, slices
 from dppa_core.deltas import OPEN_BITS, ModuleProfile
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import to_float32
+from dppa_core.kernels import Tally
 from dppa_core.modules import Module
 from dppa_core.pairs import check_finite
 from dppa_core.score_binning import Tallied, split_scores
@@ -45,6 +46,8 @@ class Bins:
     """Sum of squares of the base's weights."""
     sums: Float64[ndarray, "bins two"] | None = None
     """Sums of |d| and d² in each bin, where another score than |d| was counted."""
+    inside: UInt32[ndarray, " n"] | None = None
+    """Bits of all |d| inside of their bin; None where they were not kept."""
 
 
 class Counter:
@@ -56,55 +59,52 @@ class Counter:
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._words = np.zeros(1 << (32 - OPEN_BITS), np.uint64)
-        self._tallied: Tallied | None = None
+        self._tallies: list[Tally] = []
+        self._tallied: list[Tallied] = []
 
     def count(
+        self, pair: TensorPair, start: int, stop: int, scoring: Scoring | None = None
+    ) -> Bins:
+        """As `count_all`, of one pair."""
+        return self.count_all((pair,), start, stop, (scoring,))[0]
+
+    def count_all(
         self,
-        pair: TensorPair,
+        pairs: Sequence[TensorPair],
         start: int,
         stop: int,
-        scoring: Scoring | None = None,
-        base_square: float | None = None,
-    ) -> Bins:
+        scorings: Sequence[Scoring | None],
+    ) -> tuple[Bins, ...]:
         """Count the elements from `start` to `stop`, at most 2**24 of them, by |d| or a score.
 
         Args:
-            pair: Both sides.
+            pairs: Tensors of some models beside the same tensor of their base.
             start: Flat index of the first element.
             stop: Flat index after the last one.
-            scoring: What ranks the elements, if not |d|.
-            base_square: The sum of squares of the base's weights, where it is known.
+            scorings: What ranks the elements of each pair, if not |d|.
         """
-        span = np.array([0xFFFFFFFF, 0], np.uint32)
-        lanes, kernels = np.zeros(_LANES), self._loader.kernels
-        if scoring is not None and self._tallied is None:
-            self._tallied = Tallied()
-        read = self._loader.runs if scoring is None else self._loader.chunks
-        for first, base, tuned in read(pair, start, stop):
-            ranked = base, tuned
-            if scoring is not None and self._tallied is not None:
-                ranked = self._tallied.scores(kernels, scoring, first, base, tuned)
-            kernels.histogram(*ranked, self._words, span)
-            if base_square is None:
-                kernels.sum_squares(base, lanes)
-        live, words = self._drain(span)
-        sums = None if scoring is None or self._tallied is None else self._tallied.drain(live)
-        counts, places = (words >> np.uint64(40)), words & np.uint64((1 << 40) - 1)
-        square = _folded(lanes) if base_square is None else base_square
-        return Bins(live, counts.astype(np.int64), places.astype(np.int64), square, sums)
+        kernels, lanes = self._loader.kernels, np.zeros(_LANES)
+        while len(self._tallies) < len(pairs):
+            self._tallies.append(Tally())
+        if any(scorings) and len(self._tallied) < len(pairs):
+            self._tallied = [Tallied() for _ in pairs]
+        length = CHUNK if any(scorings) else min(map(self._loader.longest, pairs))
+        for first in range(start, stop, length):
+            for n, (pair, scoring) in enumerate(zip(pairs, scorings, strict=True)):
+                base, tuned = self._loader.chunk(pair, first, min(first + length, stop))
+                ranked = base, tuned
+                if scoring is not None:
+                    ranked = self._tallied[n].scores(kernels, scoring, first, base, tuned)
+                kernels.histogram(*ranked, self._tallies[n])
+                if n == 0:
+                    kernels.sum_squares(base, lanes)
+        square = _folded(lanes)
+        return tuple(self._bins(n, scoring, square) for n, scoring in enumerate(scorings))
 
-    def _drain(
-        self, span: UInt32[ndarray, " two"]
-    ) -> tuple[Int64[ndarray, " b"], UInt64[ndarray, " b"]]:
-        """The words written to, which are 0 again afterwards."""
-        first, last = int(span[0]) + 1, int(span[1])
-        live = first + np.flatnonzero(self._words[first : last + 1] != 0)
-        if self._words[0]:
-            live = np.concatenate([[0], live])
-        words = self._words[live]
-        self._words[live] = 0
-        return live, words
+    def _bins(self, n: int, scoring: Scoring | None, square: float) -> Bins:
+        found = self._loader.kernels.drain(self._tallies[n])
+        sums = self._tallied[n].drain(found.words) if scoring else None
+        return Bins(found.words, found.counts, found.places, square, sums, found.inside)
 
 
 def _folded(lanes: Float64[ndarray, " L"]) -> float:
@@ -117,16 +117,21 @@ def joined(parts: Sequence[Bins]) -> Bins:
     """The bins of a whole tensor from those of its parts, in their order."""
     if len(parts) == 1:
         return parts[0]
-    words, where = np.unique(np.concatenate([part.words for part in parts]), return_inverse=True)
-    counts, places = np.zeros((2, words.size), np.int64)
-    np.add.at(counts, where, np.concatenate([part.counts for part in parts]))
-    np.add.at(places, where, np.concatenate([part.places for part in parts]))
+    first = min(int(part.words[part.words > 0].min(initial=1 << 18)) for part in parts)
+    last = max(int(part.words[-1]) for part in parts)
+    room = max(last - first, 0) + 2  # word 0 is far from all others: it comes right before them
+    counts, places = np.zeros((2, room), np.int64)
+    sums = None if parts[0].sums is None else np.zeros((room, 2))
+    for part in parts:
+        here = np.maximum(part.words - first + 1, 0)
+        counts[here] += part.counts
+        places[here] += part.places
+        if sums is not None and part.sums is not None:
+            sums[here] += part.sums
+    live = np.flatnonzero(counts)
+    words = np.where(live > 0, live + first - 1, 0)
     square = sum(part.base_square for part in parts)
-    if parts[0].sums is None:
-        return Bins(words, counts, places, square)
-    sums = np.zeros((words.size, 2))
-    np.add.at(sums, where, np.concatenate([part.sums for part in parts if part.sums is not None]))
-    return Bins(words, counts, places, square, sums)
+    return Bins(words, counts[live], places[live], square, None if sums is None else sums[live])
 
 
 def profile_tensor(
@@ -172,7 +177,8 @@ def profile_of_bins(
     opened = (bins.words & 1).astype(np.uint32)
     bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
     if opened.any() and pair.numel <= EXACT_NUMEL:
-        exact = _split(pair, bits[opened == 0], bins.counts[opened == 0])
+        inside = _inside(pair) if bins.inside is None else bins.inside
+        exact = _split(inside, bits[opened == 0], bins.counts[opened == 0])
         if exact[0].size <= EXACT_VALUES:
             magnitudes, counts = exact
             none = np.zeros(counts.size, np.float32)
@@ -183,13 +189,21 @@ def profile_of_bins(
     return ModuleProfile(module, bits.view(np.float32), bins.counts, excess, bins.base_square)
 
 
-def _split(
-    pair: TensorPair, bits: UInt32[ndarray, " closed"], counts: Int64[ndarray, " closed"]
-) -> tuple[UInt32[ndarray, " values"], Int64[ndarray, " values"]]:
-    """Bins of one magnitude each: those that are so already, and those of all other elements."""
+def _inside(pair: TensorPair) -> UInt32[ndarray, " n"]:
+    """Bits of all |d| inside of their bin."""
     base = to_float32(pair.base, pair.base_dtype)
     delta = np.abs(to_float32(pair.finetuned, pair.finetuned_dtype) - base).view(np.uint32)
-    values, found = np.unique(delta[(delta & _LOW) != 0], return_counts=True)
+    found: UInt32[ndarray, " n"] = delta[(delta & _LOW) != 0]
+    return found
+
+
+def _split(
+    inside: UInt32[ndarray, " n"],
+    bits: UInt32[ndarray, " closed"],
+    counts: Int64[ndarray, " closed"],
+) -> tuple[UInt32[ndarray, " values"], Int64[ndarray, " values"]]:
+    """Bins of one magnitude each: those that are so already, and those of all other elements."""
+    values, found = np.unique(inside, return_counts=True)
     every = np.concatenate([bits, values])
     order = np.argsort(every, kind="stable")  # of two ascending runs: merged, not sorted
     return every[order], np.concatenate([counts, found])[order].astype(np.int64)

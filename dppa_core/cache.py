@@ -33,8 +33,8 @@ def all_bytes() -> int:
     return total
 
 
-def store(path: Path, data: bytes) -> None:
-    """Write an entry atomically, its checksum first, and keep its folder in bounds.
+def store(path: Path, *data: bytes | memoryview) -> None:
+    """Write an entry, of one part or several, atomically, and keep its folder in bounds.
 
     A cache that cannot be written (a full or read-only disk) is no error: the next run
     computes again.
@@ -46,8 +46,9 @@ def store(path: Path, data: bytes) -> None:
         return
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_checksum(data))
-            file.write(data)
+            file.write(_checksum(*data))  # as it is looked at first
+            for part in data:
+                file.write(part)
         os.replace(name, path)
         trim(path)
     except OSError:
@@ -68,8 +69,11 @@ def load(path: Path) -> bytes | None:
     return content if data[:_CHECKSUM] == _checksum(content) else None
 
 
-def _checksum(data: bytes) -> bytes:
-    return xxhash.xxh3_128(data).digest()  # 16 bytes, as fast as memory is read
+def _checksum(*data: bytes | memoryview) -> bytes:
+    digest = xxhash.xxh3_128()  # 16 bytes, as fast as memory is read
+    for part in data:
+        digest.update(part)
+    return digest.digest()
 
 
 def trim(newest: Path, largest: int | None = None) -> None:

@@ -5,8 +5,6 @@ Knows folders and files, not where models come from and nothing of deltas.
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +13,6 @@ import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.cache import cache_folder, load, store
 from dppa_core.checkpoint_files import read_config, weight_files
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -24,6 +21,7 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
+from dppa_core.file_hashes import WeightFile, file_hash, known_hash, remember_hash
 from dppa_core.floats import from_float32, to_float32
 from dppa_core.quantisation import why_quantised
 from dppa_core.safetensors_io import TensorInfo, open_file
@@ -36,9 +34,6 @@ __all__ = [
     "from_float32",
     "to_float32",
 ]
-
-_BLOCK = 1 << 24
-"""Bytes hashed at a time, so that an interrupt is noticed between them."""
 
 
 @runtime_checkable
@@ -89,39 +84,6 @@ class Checkpoint(Protocol):
         ...
 
 
-@runtime_checkable
-class WeightFile(Protocol):
-    """One open file of weights."""
-
-    @property
-    def path(self) -> Path:
-        """Where it lies."""
-        ...
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo]:
-        """What it holds."""
-        ...
-
-    @property
-    def pages(self) -> mmap.mmap:
-        """Its bytes, mapped."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """Another text as soon as the file is written or replaced."""
-        ...
-
-    def raw(self, name: str) -> Shaped[ndarray, " n"]:
-        """One tensor's elements as stored, flat and read-only."""
-        ...
-
-    def release(self) -> None:
-        """Stop counting the pages read so far as memory of this process; arrays stay good."""
-        ...
-
-
 class FolderCheckpoint:
     """A checkpoint folder as transformers writes it: config.json and weights, in shards or not.
 
@@ -149,9 +111,9 @@ class FolderCheckpoint:
                 "safetensors are read here. `dppa convert` makes them from it."
             )
         opened = open_torch_file if files.pickled else open_file
-        self._files: tuple[WeightFile, ...] = tuple(opened(path) for path in files.paths)
+        self.files: tuple[WeightFile, ...] = tuple(opened(path) for path in files.paths)
         self._place: dict[str, WeightFile] = {}
-        for file in self._files:
+        for file in self.files:
             for name in file.tensors:
                 if name in self._place:
                     raise DamagedCheckpoint(
@@ -191,19 +153,19 @@ class FolderCheckpoint:
 
     def release(self) -> None:
         """Give the pages read so far back to the system; they are read again when needed."""
-        for file in self._files:
+        for file in self.files:
             file.release()
 
     def content_hash(self) -> str:
         """XXH3 over all weight files: the same for the same weights in the same files."""
         digest = xxhash.xxh3_128()
-        for file in self._files:
+        for file in self.files:
             digest.update(f"{file.path.name}:{file_hash(file)}\n".encode())
         return digest.hexdigest()
 
     def identities(self) -> Mapping[Path, str]:
         """Weight file -> its identity when it was mapped."""
-        return {file.path: file.identity for file in self._files}
+        return {file.path: file.identity for file in self.files}
 
     def _info(self, name: str) -> TensorInfo:
         if name not in self._place:
@@ -221,15 +183,20 @@ class SafetensorsCheckpoint(FolderCheckpoint):
         super().__init__(folder, pickles=False)
 
 
-def is_hashed(identity: str) -> bool:
-    """Whether the hash of a weight file is remembered, so that it costs nothing."""
-    return load(_hash_entry(identity)) is not None
+def open_files(checkpoint: Checkpoint) -> tuple[WeightFile, ...]:
+    """The weight files of a checkpoint folder; of one that is made of others, none."""
+    return checkpoint.files if isinstance(checkpoint, FolderCheckpoint) else ()
+
+
+def is_hashed(checkpoint: Checkpoint) -> bool:
+    """Whether the hashes of its weight files are remembered, so that they cost nothing."""
+    return all(map(known_hash, checkpoint.identities().values()))
 
 
 def known_hashes(checkpoint: Checkpoint) -> dict[str, str]:
     """Path -> hash of the weight files whose hash is remembered."""
-    found = {str(path): load(_hash_entry(one)) for path, one in checkpoint.identities().items()}
-    return {path: known.decode("ascii") for path, known in found.items() if known is not None}
+    found = {str(path): known_hash(one) for path, one in checkpoint.identities().items()}
+    return {path: known for path, known in found.items() if known is not None}
 
 
 def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
@@ -240,27 +207,5 @@ def remember_hashes(checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
         hashes: As `known_hashes` gives them.
     """
     for path, identity in checkpoint.identities().items():
-        if str(path) in hashes and not is_hashed(identity):
-            store(_hash_entry(identity), hashes[str(path)].encode("ascii"))
-
-
-def _hash_entry(identity: str) -> Path:
-    return cache_folder("hashes") / hashlib.sha256(identity.encode()).hexdigest()
-
-
-def file_hash(file: WeightFile) -> str:
-    """XXH3 of a mapped file, remembered until the file changes or is replaced.
-
-    It tells files apart as fast as memory is read; it proves nothing to anybody.
-    """
-    entry = _hash_entry(file.identity)
-    known = load(entry)
-    if known is not None:
-        return known.decode("ascii")
-    digest = xxhash.xxh3_128()
-    with memoryview(file.pages) as pages:  # what is mapped is hashed, whatever the path is by now
-        for start in range(0, len(pages), _BLOCK):
-            digest.update(pages[start : start + _BLOCK])
-            file.release()
-    store(entry, digest.hexdigest().encode("ascii"))
-    return digest.hexdigest()
+        if str(path) in hashes:
+            remember_hash(identity, hashes[str(path)])

@@ -13,11 +13,12 @@ from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.kernels import Kernels, Stored
+from dppa_core.near import Heard, Near, origin
 
 CHUNK = 1 << 16
 """Elements worked on at a time: they stay in a core's own cache in float32."""
 
-RUN = 1 << 18
+RUN = 1 << 17
 """Elements handed out at a time where they need no widening: fewer calls, and still in a cache."""
 
 SLICE = 1 << 21
@@ -47,18 +48,25 @@ def slices(numel: int) -> tuple[tuple[int, int], ...]:
 
 
 class Loader:
-    """Hands out chunks of pairs, widened into two buffers where that is needed.
+    """Hands out chunks of pairs, copied out of mapped files, and widened where that is needed.
 
-    A chunk is good until the next one is asked for. For one thread only.
+    A chunk is good until the next one is asked for; of two pairs with the same base, the base's is
+    good for both, and read once. For one thread only.
 
     Args:
         kernels: What the chunks are for.
         read: Told the bytes of every chunk.
+        heard: Told what was copied; see `Near`.
     """
 
-    def __init__(self, kernels: Kernels, read: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        kernels: Kernels,
+        read: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
+    ) -> None:
         self.kernels = kernels
-        self._read = read
+        self._read, self._near = read, Near(heard)
         self._buffers: tuple[Float32[ndarray, " n"], ...] = ()
 
     def chunk(self, pair: TensorPair, start: int, stop: int) -> tuple[Stored, Stored]:
@@ -66,8 +74,7 @@ class Loader:
 
         Read-only, as mapped files are: for arrays of another kind numba compiles all loops anew.
         """
-        old, new = pair.base[start:stop], pair.finetuned[start:stop]
-        self.note(old.nbytes + new.nbytes)
+        old, new = self.near(0, pair.base[start:stop]), self.near(1, pair.finetuned[start:stop])
         if not pair.base_dtype == pair.finetuned_dtype == "BF16":
             old = self._wide(old, pair.base_dtype, 0)
             new = self._wide(new, pair.finetuned_dtype, 1)
@@ -92,6 +99,21 @@ class Loader:
         """Elements of a pair that can be handed out at a time."""
         dtypes = {pair.base_dtype, pair.finetuned_dtype}
         return RUN if dtypes in ({"BF16"}, {"F32"}) else CHUNK
+
+    def near(self, place: int, raw: Shaped[ndarray, " n"]) -> Shaped[ndarray, " n"]:
+        """A part of a tensor to be read now: a copy, good until this place is asked for another.
+
+        Args:
+            place: 0 for the base, from 1 on for its models.
+            raw: As stored.
+        """
+        copied = self._near.copy(place, raw)
+        self.note(raw.nbytes)  # of a copy, too: who asks for it may read other parts as mapped
+        return raw if copied is None else copied
+
+    def copies(self, *raws: Shaped[ndarray, " n"]) -> bool:
+        """Whether any of some arrays would be copied, and is better taken a `RUN` at a time."""
+        return any(origin(raw) for raw in raws)
 
     def note(self, nbytes: int) -> None:
         """Tell that so many bytes were read without being handed out here."""

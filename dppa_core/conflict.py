@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters, densities_at, significance
-from dppa_core.partition import Cut, Selection, mix, select
+from dppa_core.partition import Cut, Selection, mix, select_all
 from dppa_core.plan import held_densities
 from dppa_core.table import RATES, Grid, axes, plain
 
@@ -56,10 +56,7 @@ def grid_selections(
     held = held_densities(profile, overrides or {})
     density = densities_at(adjustment, numel, np.linspace(0, 1, RATES), held)
     density[0] = 1.0
-    return tuple(
-        tuple(select(item, float(share), parameters.ties) for share in density[:, index])
-        for index, item in enumerate(profile.modules)
-    )
+    return tuple(select_all(profile.modules, density, parameters.ties))
 
 
 class Reach:

@@ -90,11 +90,7 @@ class ModuleProfile:
     @property
     def means(self) -> Float64[ndarray, " bins"]:
         """Mean of |d| in each bin."""
-        means = self.magnitudes.astype(np.float64)
-        opened = np.flatnonzero(self.excess)
-        if opened.size:
-            means[opened] += self.excess[opened] * _spacing(self.magnitudes[opened])
-        return means
+        return np.asarray(self.magnitudes + self.excess * _spacing(self.magnitudes))
 
     @property
     def squares(self) -> Float64[ndarray, " bins"]:

@@ -196,8 +196,9 @@ class _Writer:
         place, numel = self._places[name], self._places[name].memory.size
         direct = place.dtype == "BF16"
         out: Shaped[ndarray, " n"] = place.memory if direct else np.empty(numel, np.uint16)
+        models = self._merger.ingredients(name) or ()
         with self._whole.scratch.one() as scratch:
-            done = self._whole.merge(name, out, scratch)
+            done = self._whole.merge(name, models, out, scratch)
         if not done:
             shared = Shared(partial(self._prepare, name), 1)
             return self._write(name, shared, 0, numel)

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint, file_hash
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
+from dppa_core.file_hashes import file_hash
 from dppa_core.floats import to_float32
 from dppa_core.lora_config import read_lora_config
 from dppa_core.lora_parts import Update, read_parts

@@ -236,7 +236,7 @@ class _Weaver:
         self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
         numel = sum(math.prod(merger.base.shape(name)) for name in writer.names)
-        self._whole = WholeTensors(merger, numel, SCRATCH)
+        self._whole = WholeTensors(merger, numel, SCRATCH, once=True)
 
     def tasks(self) -> Iterator[partial[tuple[str, int]]]:
         """One task a slice. It returns the tensor's name and how many elements it has written."""
@@ -251,11 +251,11 @@ class _Weaver:
 
     def _write_whole(self, name: str, numel: int) -> tuple[str, int]:
         check(self._stop)
-        kept = self._whole.kept(name)
+        models = self._merger.ingredients(name) or ()
+        kept = self._whole.kept(name, models)
         with self._whole.scratch.one() as scratch:
             out = scratch.out(numel)
-            self._whole.note(numel)
-            if kept is not None and self._whole.merge(name, out, scratch):
+            if kept is not None and self._whole.merge(name, models, out, scratch):
                 self._tally.keep(name, kept)
                 if not self._tally.changed:
                     self._tally.changed = not np.array_equal(self._merger.base.raw(name), out)

@@ -5,9 +5,13 @@ Knows a merger and the pass over whole tensors; not where merged weights go.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from jaxtyping import UInt16
 from numpy import ndarray
 
+from dppa_core.merge_tensors import Ingredient
 from dppa_core.merge_whole import Scratch, kept_of, merge_whole
 from dppa_core.merger import Merger
 from dppa_core.workers import Spare
@@ -23,11 +27,14 @@ class WholeTensors:
         merger: Whose tensors.
         numel: Parameters in all.
         most: See `Scratch`.
+        once: Whether tensors are merged once, so that it does not pay to keep them mapped.
     """
 
-    def __init__(self, merger: Merger, numel: int, most: int = 1 << 60) -> None:
+    def __init__(
+        self, merger: Merger, numel: int, most: int = 1 << 60, *, once: bool = False
+    ) -> None:
         self._merger = merger
-        self.scratch = Spare(lambda: Scratch(most))
+        self.scratch = Spare(lambda: Scratch(most, merger.loader() if once else None))
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
         self._on = fast and numel >= AT_ONCE and not merger.combines
 
@@ -35,30 +42,26 @@ class WholeTensors:
         """Whether it is worth a try."""
         return self._on and self._merger.base.dtype(name) == "BF16"
 
-    def kept(self, name: str) -> tuple[int, ...] | None:
+    def kept(self, name: str, models: Sequence[Ingredient]) -> tuple[int, ...] | None:
         """Elements kept of each model's delta; None where it takes a look at them to tell."""
-        size = self._merger.base.raw(name).size
-        models = self._merger.ingredients(name) or ()
+        size = math.prod(self._merger.base.shape(name))
         found = [kept_of(model.treatment, size) for model in models]
         known = tuple(number for number in found if number is not None)
         return known if found and len(known) == len(found) else None
 
-    def merge(self, name: str, out: UInt16[ndarray, " n"], scratch: Scratch) -> bool:
+    def merge(
+        self, name: str, models: Sequence[Ingredient], out: UInt16[ndarray, " n"], scratch: Scratch
+    ) -> bool:
         """Merge one tensor.
 
         False where it is the affair of the pass in chunks; `out` is then undefined.
 
         Args:
             name: Of the tensor.
+            models: Their parts in it, as `Merger.ingredients` gives them.
             out: Where to.
             scratch: Nobody else's meanwhile.
         """
-        merger, models = self._merger, self._merger.ingredients(name)
-        if not models:
-            return False
-        tensor = merger.twins.get(name, name)
-        return merge_whole(tensor, merger.base.raw(tensor), models, out, scratch, merger.cuts)
-
-    def note(self, numel: int) -> None:
-        """Say that a tensor of this size is read next: pages of others go first, if need be."""
-        self._merger.loader().note(2 * numel * (1 + len(self._merger.tuned)))
+        merger, tensor = self._merger, self._merger.twins.get(name, name)
+        base, known = merger.base.raw(tensor), merger.cuts
+        return bool(models) and merge_whole(tensor, base, models, out, scratch, known)

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.binning import profile_tensor
-from dppa_core.chunks import CHUNK, Loader, TensorPair, widen
+from dppa_core.chunks import CHUNK, RUN, Loader, TensorPair, widen
 from dppa_core.cuts import find_cuts
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.floats import FLOATS, from_float32, to_float32
@@ -181,17 +181,23 @@ class Fuser:
         """Whether a single loop has done it, and all is finite; else what was wrong is found."""
         if not 0 < len(fusion.terms) <= AT_ONCE or {fusion.dtype, fusion.base_dtype} != {"BF16"}:
             return False
-        parts, levels = [], []
+        tuned, levels = [], []
         for term in fusion.terms:
             bands = term.action.bands()
             if bands is None or bands.weights.size > 2 or term.pair.finetuned_dtype != "BF16":
                 return False
-            parts.append(term.pair.finetuned[start : start + out.size])
+            tuned.append(term.pair.finetuned)
             levels.append((bands.thresholds, bands.cuts, bands.weights))
-        seed = tensor_seed(fusion.name)
-        self.loader.note(out.nbytes * (1 + len(parts)))
-        base = fusion.base[start : start + out.size]
-        return self.loader.kernels.fuse(base, parts, start, seed, levels, out)
+        seed, near = tensor_seed(fusion.name), self.loader.near
+        step = RUN if self.loader.copies(fusion.base, *tuned) else max(out.size, 1)
+        for first in range(0, out.size, step):
+            part = out[first : first + step]
+            here = slice(start + first, start + first + part.size)
+            base = near(0, fusion.base[here])
+            parts = [near(place, raw[here]) for place, raw in enumerate(tuned, start=1)]
+            if not self.loader.kernels.fuse(base, parts, here.start, seed, levels, part):
+                return False
+        return True
 
     def _sum(self, fusion: Fusion, start: int, acc: Chunk) -> None:
         stop = start + acc.size

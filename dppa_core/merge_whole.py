@@ -7,12 +7,13 @@ writes the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt16, UInt64
 from numpy import ndarray
 
+from dppa_core.chunks import RUN, Loader
 from dppa_core.merge_tensors import Ingredient, weight_of
 from dppa_core.methods.treatment import Banded, Dropped, Treatment, Whole
 from dppa_core.partition import Selection, settled_cut, tensor_seed
@@ -64,17 +65,19 @@ class Scratch:
 
     Args:
         most: Words a tensor may need; one that needs more is left to the pass in chunks.
+        loader: Copies mapped weights to where they are near, for those who read them once.
     """
 
-    def __init__(self, most: int = 1 << 60) -> None:
-        self.most = most
+    def __init__(self, most: int = 1 << 60, loader: Loader | None = None) -> None:
+        self.most, self.loader = most, loader
         self._words: UInt64[ndarray, " n"] = np.empty(0, np.uint64)
         self._out: UInt16[ndarray, " n"] = np.empty(0, np.uint16)
 
     def words(self, count: int) -> UInt64[ndarray, " n"]:
         """At least so many."""
         if self._words.size < count:
-            self._words = np.empty(count, np.uint64)
+            larger = min(2 * self._words.size, self.most)  # seldom anew, as tensors differ
+            self._words = np.empty(max(count, larger), np.uint64)
         return self._words
 
     def out(self, count: int) -> UInt16[ndarray, " n"]:
@@ -118,21 +121,61 @@ def merge_whole(
         weights.append(model.finetuned)
     weights += [base] * (1 + MODELS - len(weights))  # its delta is 0
     held = [np.ascontiguousarray(raw) for raw in weights]
-    addresses = np.array([raw.ctypes.data for raw in held], np.uint64)
     seed = np.uint64(tensor_seed(name))
     before = known.get(name)
     if before is not None and before[0] == asked:
-        largest = fused.fuse(addresses, np.uint64(0), seed, *before[1:], bands.weights, out)
+        largest = fused.fuse(_addresses(held), np.uint64(0), seed, *before[1:], bands.weights, out)
         return bool(largest < whole.INFINITE)
     exact = bands.thresholds.copy(), np.zeros((MODELS, LEVELS), np.uint64)
-    levels = bands.thresholds, bands.lows, bands.highs, bands.counts, bands.weights
-    room = whole.SCRATCH * (int(bands.counts[:, :, 0].sum()) + whole.MARGIN)
-    if room > scratch.most:
+    if not _read_once(held, seed, bands, exact, out, scratch):
         return False
-    status = whole.merge(addresses, seed, *levels, exact, scratch.words(room), out)
-    if status == whole.DONE:
-        known[name] = (asked, *exact)
-    return bool(status == whole.DONE)
+    known[name] = (asked, *exact)
+    return True
+
+
+def _read_once(
+    held: Sequence[UInt16[ndarray, " n"]],
+    seed: np.uint64,
+    bands: _Bands,
+    exact: tuple[Float32[ndarray, "three two"], UInt64[ndarray, "three two"]],
+    out: UInt16[ndarray, " n"],
+    scratch: Scratch,
+) -> bool:
+    """Merge and find the exact cuts; whether all was found as it was profiled, and is finite."""
+    from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
+
+    room, found, largest = int(bands.counts[:, :, 0].sum()), 0, 0
+    if whole.SCRATCH * (room + whole.MARGIN) > scratch.most:
+        return False
+    words = scratch.words(whole.SCRATCH * (room + whole.MARGIN))
+    given = bands.thresholds, bands.lows, bands.highs, bands.weights
+    for first, parts in _parts(held, scratch.loader):
+        mine, place = out[first : first + parts[0].size], (first, found)
+        found, most = whole.sweep(_addresses(parts), place, seed, given, room, words, mine)
+        largest = max(largest, most)
+        if found > room:
+            return False
+    if found:
+        well, most = whole.finish(found, seed, given, bands.counts, exact, room, words, out)
+        largest = max(largest, most)
+        return bool(well and largest < whole.INFINITE)
+    return bool(largest < whole.INFINITE)
+
+
+def _parts(
+    held: Sequence[UInt16[ndarray, " n"]], loader: Loader | None
+) -> Iterator[tuple[int, Sequence[UInt16[ndarray, " _"]]]]:
+    """(first element, base and models from there on): all of them, or copies of some at a time."""
+    if loader is None or not loader.copies(held[0]):
+        yield 0, held
+        return
+    for first in range(0, held[0].size, RUN):
+        parts = enumerate(raw[first : first + RUN] for raw in held)
+        yield first, [loader.near(place, part) for place, part in parts]
+
+
+def _addresses(held: Sequence[UInt16[ndarray, " n"]]) -> UInt64[ndarray, " models"]:
+    return np.array([raw.ctypes.data for raw in held], np.uint64)
 
 
 def kept_of(treatment: Treatment, numel: int) -> int | None:

@@ -21,7 +21,7 @@ from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import Loader, TensorPair
 from dppa_core.coefficients import check_names, coefficient_of
 from dppa_core.companions import Companions, companions_of
-from dppa_core.density import Override, PruningParameters
+from dppa_core.density import Override, PruningParameters, significance
 from dppa_core.floats import DTYPE_CODES, FLOATS
 from dppa_core.kernels import get_backend
 from dppa_core.merge_actions import Action
@@ -257,7 +257,6 @@ class Merger:
         combination = get_method(self.recipe.method).combination
         if combination is None:
             return None
-
         self._calibrator.prepare()
         names = [n for n in self.names() if n not in self.twins and not self._copied(n)]
         models = [model.model for model in self.recipe.models]
@@ -314,6 +313,8 @@ class Merger:
         parameters: PruningParameters,
         overrides: Mapping[str, Override],
     ) -> PruningPlan:
-        """A plan, or the one a merge before this has made: other factors change none."""
-        key = "plan", profile, tuple(levels), parameters, tuple(sorted(overrides.items()))
-        return self._shelf.value(key, partial(plan_pruning, profile, levels, parameters, overrides))
+        """A plan, or the one of a merge before: other factors change none."""
+        given, rest = (profile, parameters), (tuple(levels), tuple(sorted(overrides.items())))
+        score = self._shelf.value(("significance", *given), partial(significance, *given))
+        make = partial(plan_pruning, profile, levels, parameters, overrides, score)
+        return self._shelf.value(("plan", *given, *rest), make)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint, file_hash
+from dppa_core.checkpoint import Checkpoint
 from dppa_core.chunks import slices
 from dppa_core.errors import (
     DamagedCheckpoint,
@@ -24,6 +24,7 @@ from dppa_core.errors import (
     MissingCheckpoint,
     many,
 )
+from dppa_core.file_hashes import file_hash
 from dppa_core.fingerprints import known_fingerprint
 from dppa_core.floats import FLOATS
 from dppa_core.lora_config import CONFIG

@@ -11,9 +11,10 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Float64, Int64, UInt64
 from numpy import ndarray
 
 from dppa_core.deltas import OPEN_BITS, ModuleProfile
@@ -122,28 +123,54 @@ def select(profile: ModuleProfile, density: float, ties: str = "exact") -> Selec
     The threshold is the element of the sorted |d| at index `int(numel * (1 - density))`. With
     `ties: exact`, `round(numel * density)` elements are kept, though never one with d = 0.
     """
-    numel = profile.numel
-    rank = min(int(numel * (1 - density)), numel - 1)
-    found = profile.bin_at(rank)
-    above = numel - found.below - found.count
-    place = (rank - found.below + 0.5) / found.count
-    threshold = found.low + place * (found.high - found.low) if found.open else found.low
+    return select_all((profile,), np.full((1, 1), density), ties)[0][0]
+
+
+def select_all(
+    profiles: Sequence[ModuleProfile], density: Float64[ndarray, "K N"], ties: str = "exact"
+) -> list[tuple[Selection, ...]]:
+    """As `select`, K levels of each of N modules at once."""
+    if not profiles:
+        return []
+    numel = np.array([item.numel for item in profiles], np.int64)
+    rank = np.minimum((numel * (1 - density)).astype(np.int64), numel - 1)
+    low, high, opened, below, count, square, beyond = _bins_at(profiles, rank)
+    above = numel - below - count
+    place = (rank - below + 0.5) / count
+    threshold = np.where(opened, low + place * (high - low), low)
     if ties == "exact":
-        kept = min(round(numel * density), profile.nonzero)
+        nonzero = np.array([item.nonzero for item in profiles], np.int64)
+        kept = np.minimum(np.rint(numel * density).astype(np.int64), nonzero)
     else:
-        kept = max(above, numel - rank - 1) if found.open else above
-    inside = (kept - above) / found.count * found.square
-    return Selection(
-        low=found.low,
-        high=found.high,
-        above=above,
-        within=found.count,
-        rank=rank,
-        threshold=threshold,
-        kept=kept,
-        ties=ties,
-        energy=max(found.energy_above + inside, 0.0),
-    )
+        kept = np.where(opened, np.maximum(above, numel - rank - 1), above)
+    energy = np.maximum(beyond + (kept - above) / count * square, 0.0)
+    same = np.full(rank.shape, ties, dtype=object)
+    columns = (low, high, above, count, rank, threshold, kept, same, energy)
+    found = list(map(Selection, *(column.T.ravel().tolist() for column in columns)))
+    levels = len(density)
+    return [tuple(found[n : n + levels]) for n in range(0, len(found), levels)]
+
+
+def _bins_at(profiles: Sequence[ModuleProfile], rank: Int64[ndarray, "K N"]) -> Any:
+    """Of the bins at places of the ascending |d|, each (K, N): edges, as float64; whether it is
+    open; elements below it and in it; sums of d² in it and beyond."""
+    shape = rank.shape
+    low, excess = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    below, count = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    own, beyond = np.full(shape, np.nan), np.empty(shape)
+    for n, item in enumerate(profiles):
+        index = item.below.searchsorted(rank[:, n], side="right") - 1
+        low[:, n], excess[:, n] = item.magnitudes[index], item.excess[index]
+        below[:, n], count[:, n] = item.below[index], item.counts[index]
+        beyond[:, n] = item.energy_from[index + 1]
+        if item.delta_squares is not None:
+            own[:, n] = item.delta_squares[index]
+    bits, opened = low.view(np.uint32), excess > 0
+    top = np.where(opened, (bits >> OPEN_BITS) + 1 << OPEN_BITS, bits + 1).astype(np.uint32)
+    mean = low.astype(np.float64) + excess * np.spacing(low).astype(np.float64)
+    square = np.where(np.isnan(own), mean * mean * count, own)
+    edges = low.astype(np.float64), top.view(np.float32).astype(np.float64)
+    return *edges, opened, below, count, square, beyond
 
 
 def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> Selection:

@@ -14,9 +14,15 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.density import Override, PruningParameters, densities_at, significance
+from dppa_core.density import (
+    Override,
+    PruningParameters,
+    Significance,
+    densities_at,
+    significance,
+)
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.partition import Selection, check_levels, partition_sizes, select
+from dppa_core.partition import Selection, check_levels, partition_sizes, select_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ def plan_pruning(
     levels: Sequence[float],
     parameters: PruningParameters | None = None,
     overrides: Mapping[str, Override] | None = None,
+    score: Significance | None = None,
 ) -> PruningPlan:
     """Plan Dynamically Pruning at falling levels.
 
@@ -108,6 +115,7 @@ def plan_pruning(
         overrides: Module name -> rate of its own. At the levels before the last it keeps the
             same share of its final density as the level keeps of the overall one, so that
             partitions stay nested. The other modules make up for it where they can.
+        score: `significance` of this profile with these parameters, where it is known.
 
     Raises:
         InvalidValue: levels out of range or not falling.
@@ -115,13 +123,12 @@ def plan_pruning(
     """
     rates = check_levels(list(levels))
     parameters = parameters or PruningParameters()
-    score = significance(profile, parameters)
+    score = score or significance(profile, parameters)
     held = held_densities(profile, overrides or {})
     density = level_densities(profile, score.adjustment, rates, held)
-    modules = tuple(
-        _plan_module(item, score.module[index], density[:, index], parameters.ties)
-        for index, item in enumerate(profile.modules)
-    )
+    selections = select_all(profile.modules, density, parameters.ties)
+    shares, scores = density.T.tolist(), score.module.tolist()
+    modules = tuple(map(_plan_module, profile.modules, scores, shares, selections))
     numel, kept = sum(m.numel for m in modules), sum(m.kept for m in modules)
     total = sum(item.delta_square for item in profile.modules)
     saved = sum(module.levels[-1].selection.energy for module in modules)
@@ -171,16 +178,19 @@ def held_densities(profile: DeltaProfile, overrides: Mapping[str, Override]) -> 
 
 
 def _plan_module(
-    profile: ModuleProfile, score: float, density: Float64[ndarray, " K"], ties: str
+    profile: ModuleProfile, score: float, shares: list[float], selections: Sequence[Selection]
 ) -> ModulePlan:
-    levels = tuple(_plan_level(profile, float(share), ties) for share in density)
+    levels = tuple(
+        LevelPlan(1 - share, share, found.threshold, found.kept, found)
+        for share, found in zip(shares, selections, strict=True)
+    )
     last, module = levels[-1], profile.module
     return ModulePlan(
         name=module.name,
         layer=module.layer,
         kind=module.kind,
         numel=profile.numel,
-        significance=float(score),
+        significance=score,
         density=last.density,
         rate=last.rate,
         threshold=last.threshold,
@@ -189,11 +199,6 @@ def _plan_module(
         energy=_share(last.selection.energy, profile.delta_square),
         mean_magnitude=profile.mean_magnitude,
     )
-
-
-def _plan_level(profile: ModuleProfile, density: float, ties: str) -> LevelPlan:
-    selection = select(profile, density, ties)
-    return LevelPlan(1 - density, density, selection.threshold, selection.kept, selection)
 
 
 def _share(part: float, whole: float) -> float:

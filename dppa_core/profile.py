@@ -10,18 +10,23 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from dppa_core.aligned import as_read
 from dppa_core.alignment import align
 from dppa_core.binning import joined, profile_of_bins
-from dppa_core.checkpoint import Checkpoint, is_hashed
+from dppa_core.checkpoint import Checkpoint, is_hashed, open_files
 from dppa_core.chunks import TensorPair, slices
 from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.file_hashes import Overheard
 from dppa_core.floats import FLOATS
 from dppa_core.modules import Module, find_modules
+from dppa_core.near import Heard
 from dppa_core.pairs import match_tensors
 from dppa_core.profile_cache import load_profile, profile_entry, save_profile
 from dppa_core.profile_reader import Reader, Tuned
+from dppa_core.profiled_before import may_be_profiled, note_profiled
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.scoring import Score
 from dppa_core.shelf import Shelf
@@ -81,6 +86,7 @@ def profile_deltas(
     progress: Progress | None = None,
     stop: Stop | None = None,
     only: Collection[str] | None = None,
+    heard: Heard | None = None,
 ) -> tuple[DeltaProfile, ...]:
     """As `profile_delta`, for several domain models: the base is read once.
 
@@ -92,6 +98,7 @@ def profile_deltas(
         progress: See `profile_delta`.
         stop: See `profile_delta`.
         only: Names of the base's tensors; all if unset. Others are neither profiled nor checked.
+        heard: Told of all that is read out of files; see `Near`.
     """
     places = [match_tensors(base, one.checkpoint, one.name) for one in tuned]
     shapes = {name: base.shape(name) for name in places[0] if base.dtype(name) in FLOATS}
@@ -100,7 +107,7 @@ def profile_deltas(
     if only is not None:
         modules = tuple(module for module in modules if module.tensor in only)
         rest = [name for name in rest if name in only]
-    reader = Reader(base, tuned, places, name, stop)
+    reader = Reader(base, tuned, places, name, stop, heard)
     threads = worker_count(workers)
     profiles: list[tuple[ModuleProfile, ...]] = []
     for items in _profiles(reader, modules, threads):
@@ -187,8 +194,7 @@ def remembered_profile(base: str, finetuned: str) -> DeltaProfile | None:
         DppaError: see `open_checkpoint`.
     """
     mine, theirs = open_checkpoint(base), open_checkpoint(finetuned)
-    identities = (*mine.identities().values(), *theirs.identities().values())
-    if not all(map(is_hashed, identities)):
+    if not (is_hashed(mine) and is_hashed(theirs)):
         return None
     return load_profile(
         profile_entry(mine.content_hash(), theirs.content_hash()), (base, finetuned)
@@ -241,33 +247,45 @@ def kept_profiles(
         progress: Told module by module.
         stop: Ends the pass between two slices of a tensor.
     """
-    if not all(one.content_hash() for one in (base, *(each.checkpoint for each in tuned))):
+    if not all(one.identities() for one in (base, *(each.checkpoint for each in tuned))):
         return profile_deltas(base, tuned, name, workers=workers, progress=progress, stop=stop)
-    entries = [
-        profile_entry(
-            base.content_hash(), one.checkpoint.content_hash(), one.score.key if one.score else ""
-        )
-        for one in tuned
-    ]
-    found = [
-        load_profile(entry, (name, one.name)) for entry, one in zip(entries, tuned, strict=True)
-    ]
+    found = [_found(base, one, name) for one in tuned]
     missing = [index for index, profile in enumerate(found) if profile is None]
     if missing:
         models = [tuned[index] for index in missing]
-        made = profile_deltas(base, models, name, workers=workers, progress=progress, stop=stop)
+        unread = [one for one in (base, *(m.checkpoint for m in models)) if not is_hashed(one)]
+        overheard = Overheard(file for one in unread for file in open_files(as_read(one)))
+        told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
+        made = profile_deltas(base, models, name, heard=overheard.heard, **told)
+        overheard.remember()
         for index, profile in zip(missing, made, strict=True):
-            save_profile(entries[index], profile)
+            save_profile(_entry(base, tuned[index]), profile)
+            note_profiled(base, tuned[index].checkpoint)
             found[index] = profile
     else:
         report(progress, 1, 1, "profile read from the cache")
     return tuple(profile for profile in found if profile is not None)
 
 
+def _found(base: Checkpoint, tuned: Tuned, name: str) -> DeltaProfile | None:
+    """A profile from the disk cache; what was never there is not hashed to look for it."""
+    hashed = is_hashed(base) and is_hashed(tuned.checkpoint)
+    if not hashed and not may_be_profiled(base, tuned.checkpoint):
+        return None
+    return load_profile(_entry(base, tuned), (name, tuned.name))
+
+
+def _entry(base: Checkpoint, tuned: Tuned) -> Path:
+    key = tuned.score.key if tuned.score else ""
+    return profile_entry(base.content_hash(), tuned.checkpoint.content_hash(), key)
+
+
 def shelved_profiles(
     shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[Tuned], **told: Any
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profiles`, or as they lie on a shelf."""
+    if not shelf.keeps:
+        return kept_profiles(base, tuned, name, **told)
     keys = [
         (
             *("profile", name, one.name, base.content_hash(), one.checkpoint.content_hash()),

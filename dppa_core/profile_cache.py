@@ -6,7 +6,6 @@ Knows no weights. A profile that cannot be read is taken again.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +19,7 @@ from dppa_core.cache import cache_folder, load, store
 from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.modules import Module
 
-_FORMAT = 2  # a new number where the same weights would give another profile
+_FORMAT = 3  # a new number where the same weights would give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")
 
 
@@ -34,13 +33,13 @@ def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
     """
     parts = (str(_FORMAT), base, finetuned, *([score] if score else []))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return cache_folder("profiles") / f"{key}.npz"
+    return cache_folder("profiles") / f"{key}.profile"
 
 
 def save_profile(path: Path, profile: DeltaProfile) -> None:
     """Store a profile; a cache that cannot be written is passed over."""
     modules = profile.modules
-    head = {
+    head: dict[str, Any] = {
         "other_tensors": profile.other_tensors,
         "modules": [
             {
@@ -51,8 +50,8 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
             for item in modules
         ],
     }
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0)])
+    arrays = {
+        name: np.concatenate([getattr(item, name) for item in modules] or [np.zeros(0, np.float32)])
         for name in _ARRAYS
     }
     arrays["counts"] = _narrowest(arrays["counts"])
@@ -60,10 +59,9 @@ def save_profile(path: Path, profile: DeltaProfile) -> None:
     if squares:
         arrays["delta_squares"] = np.concatenate(squares)
     arrays["bins"] = np.array([item.magnitudes.size for item in modules], dtype=np.int64)
-    arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    store(path, file.getvalue())
+    head["arrays"] = [[name, array.dtype.str, array.size] for name, array in arrays.items()]
+    text = json.dumps(head).encode()
+    store(path, len(text).to_bytes(8, "little"), text, *(one.data for one in arrays.values()))
 
 
 def _narrowest(counts: Int64[ndarray, " bins"]) -> Shaped[ndarray, " bins"]:
@@ -77,9 +75,13 @@ def load_profile(path: Path, names: tuple[str, str]) -> DeltaProfile | None:
     if stored is None:
         return None
     try:
-        with np.load(io.BytesIO(stored), allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-        return _profile(json.loads(arrays["head"].tobytes()), arrays, names)
+        start = 8 + int.from_bytes(stored[:8], "little")
+        head, arrays = json.loads(stored[8:start]), dict[str, Any]()
+        for name, dtype, size in head["arrays"]:
+            # A copy: what is stored is not aligned.
+            arrays[name] = np.frombuffer(stored, dtype, size, start).copy()
+            start += arrays[name].nbytes
+        return _profile(head, arrays, names)
     except (ValueError, KeyError, TypeError):  # whole, but another version's
         return None
 

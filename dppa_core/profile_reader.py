@@ -12,8 +12,9 @@ from functools import partial
 
 from dppa_core.binning import Bins, Counter
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import Loader, TensorPair, slices
+from dppa_core.chunks import RUN, Loader, TensorPair, slices
 from dppa_core.kernels import get_backend
+from dppa_core.near import Heard
 from dppa_core.pairs import check_finite
 from dppa_core.progress import Stop, check
 from dppa_core.releaser import Releaser
@@ -33,7 +34,16 @@ class Tuned:
 
 
 class Reader:
-    """The tasks of the pass: slices of tensors to be counted or checked, by any thread."""
+    """The tasks of the pass: slices of tensors to be counted or checked, by any thread.
+
+    Args:
+        base: The base.
+        tuned: The domain models.
+        places: Of each, name in the base -> name in the model.
+        name: What the base is called.
+        stop: Ends a task before it begins.
+        heard: Told of all that is read out of files.
+    """
 
     def __init__(
         self,
@@ -42,12 +52,14 @@ class Reader:
         places: Sequence[Mapping[str, str]],
         name: str,
         stop: Stop | None,
+        heard: Heard | None = None,
     ) -> None:
         self._base, self._tuned, self._places = base, tuned, places
         self._name, self._stop = name, stop
         self._releaser = Releaser((base, *(one.checkpoint for one in tuned)))
         kernels = get_backend("numba")
-        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read)))
+        self._loaders = Spare(lambda: Loader(kernels, self._releaser.read, heard))
+        self._counters = Spare(lambda: Counter(Loader(kernels, self._releaser.read, heard)))
 
     def names(self, index: int) -> tuple[str, str]:
         """Of the base and one of the domain models, for messages."""
@@ -77,13 +89,8 @@ class Reader:
     ) -> tuple[Bins, ...]:
         """Count a slice of a module, for each model."""
         check(self._stop)
-        square: float | None = None
-        found = []
         with shared.use() as pairs, self._counters.one() as counter:
-            for pair, scoring in zip(pairs, self.scorings(name), strict=True):
-                found.append(counter.count(pair, start, stop, scoring, square))
-                square = found[0].base_square  # the base's is the same beside every model
-        return tuple(found)
+            return counter.count_all(pairs, start, stop, self.scorings(name))
 
     def checks(self, names: Iterable[str]) -> Iterator[partial[None]]:
         """A task for every slice of tensors that are no modules."""
@@ -94,12 +101,13 @@ class Reader:
 
     def _check(self, shared: Shared[tuple[TensorPair, ...]], start: int, stop: int) -> None:
         check(self._stop)
-        with shared.use() as pairs:
+        with shared.use() as pairs, self._loaders.one() as loader:
             sides = [(pairs[0].base, pairs[0].base_dtype, self._name)]
             sides += [
                 (pair.finetuned, pair.finetuned_dtype, one.name)
                 for pair, one in zip(pairs, self._tuned, strict=True)
             ]
-            for raw, dtype, model in sides:
-                check_finite(raw[start:stop], dtype, pairs[0].name, model, start)
-                self._releaser.read(raw[start:stop].nbytes)
+            for place, (raw, dtype, model) in enumerate(sides):
+                for first in range(start, stop, RUN):
+                    part = loader.near(min(place, 1), raw[first : min(first + RUN, stop)])
+                    check_finite(part, dtype, pairs[0].name, model, first)

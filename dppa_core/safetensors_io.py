@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
+from dppa_core.near import Pages
 from dppa_core.strict_json import parse_json
 
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
@@ -89,7 +90,7 @@ def open_file(path: Path) -> SafetensorsFile:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             tensors, metadata = _read_header(path, file, status.st_size)
-            pages = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
+            pages = Pages(file.fileno(), status.st_size, path)
     except FileNotFoundError:
         raise MissingCheckpoint(
             f"{path}: no such file. A shard that was never downloaded is the usual cause."

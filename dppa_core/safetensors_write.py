@@ -134,9 +134,12 @@ class SafetensorsWriter:
             self._missing -= raw.size
             complete = self._missing == 0
         if complete:
+            with self._hashing:
+                self._hashes.take(spec, start * spec.itemsize, data)
             self.finish()
         elif self._hashing.acquire(blocking=False):  # one thread at a time; the others write on
             try:
+                self._hashes.take(spec, start * spec.itemsize, data)
                 self._hash_on(handle)
             finally:
                 self._hashing.release()
@@ -225,10 +228,24 @@ class _Hashes:
             block = os.pread(handle, min(end - self._read, _BLOCK), first + self._read)
             if not block:
                 raise OSError(errno.EIO, "the file became shorter")
-            self._whole.update(block)
-            self._own.update(block)
-            self._read += len(block)
-        if end < spec.nbytes:
+            self._add(block)
+        return self._ended(spec)
+
+    def take(self, spec: TensorSpec, start: int, data: memoryview) -> None:
+        """Hash bytes of a tensor that were just written, if they come next; then none is read."""
+        if self.next is not spec or self._read != start:
+            return
+        for first in range(0, len(data), _BLOCK):
+            self._add(data[first : first + _BLOCK])
+        self._ended(spec)
+
+    def _add(self, block: bytes | memoryview) -> None:
+        self._whole.update(block)
+        self._own.update(block)
+        self._read += len(block)
+
+    def _ended(self, spec: TensorSpec) -> bool:
+        if self._read < spec.nbytes:
             return False
         self._digests[spec.name] = self._own.hexdigest()
         self._own, self._read = xxhash.xxh3_128(), 0

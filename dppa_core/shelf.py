@@ -77,6 +77,11 @@ class Shelf:
             self._keep(key, found)
         return found
 
+    @property
+    def keeps(self) -> bool:
+        """Whether it holds anything at all."""
+        return self._size > 0
+
     def known(self, key: Hashable) -> bool:
         """Whether there is a value for a key."""
         return self._find(key) is not None

@@ -8,8 +8,10 @@ recipe's models.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
@@ -23,11 +25,50 @@ device: the reference on it."""
 AT_ONCE = 3
 """Models that `Kernels.fuse` merges in one loop."""
 
+KEPT = 1 << 16
+"""Elements inside of their bin that are kept at most: those of tensors that are split further."""
+
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 """Thresholds, cuts and weights of one model, see `Kernels.add_bands`; one level or two."""
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 """Weights as a kernel takes them: bfloat16 as it lies on disk, or float32. A pair has one kind."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What was counted since it was drained, in words and in the counters of a faster loop."""
+
+    words: UInt64[ndarray, " words"] = field(default_factory=lambda: np.zeros(1 << 18, np.uint64))
+    """2**40 times the count, plus the sum of the places; see `Kernels.histogram`."""
+    quick: UInt32[ndarray, "keys two"] = field(
+        default_factory=lambda: np.zeros((1 << 16, 2), np.uint32)
+    )
+    """Counts of usual |d|, in two counters each."""
+    span: UInt32[ndarray, " four"] = field(
+        default_factory=lambda: np.array([0xFFFFFFFF, 0, 0xFFFFFFFF, 0], np.uint32)
+    )
+    """Of words counted in, that of |d| = 0 left out: the smallest index minus 1, and the largest.
+    Of the quick counts: the bits of the smallest |d| minus 1, and of the largest."""
+    inside: UInt32[ndarray, " some"] = field(default_factory=lambda: np.zeros(1 + KEPT, np.uint32))
+    """How many |d| lie inside of their bin, and the bits of the first `KEPT` of them."""
+    room: Int64[ndarray, "three words"] = field(
+        default_factory=lambda: np.empty((3, 1 << 18), np.int64)
+    )
+    """Where a loop writes down what it drains."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drained:
+    """What a tally held."""
+
+    words: Int64[ndarray, " bins"]
+    """Indices of words counted in, ascending."""
+    counts: Int64[ndarray, " bins"]
+    places: Int64[ndarray, " bins"]
+    """Sums of the elements' places in their bin."""
+    inside: UInt32[ndarray, " n"] | None = None
+    """Bits of all |d| inside of their bin, in any order; None where they were not kept."""
 
 
 @runtime_checkable
@@ -171,25 +212,21 @@ class Kernels(Protocol):
         """
         ...
 
-    def histogram(
-        self,
-        base: Stored,
-        tuned: Stored,
-        words: UInt64[ndarray, " bins"],
-        span: UInt32[ndarray, " two"],
-    ) -> None:
+    def histogram(self, base: Stored, tuned: Stored, tally: Tally) -> None:
         """Count |d| in bins, and sum up where in its bin it lies.
 
         Of the bits of |d|, the last `OPEN_BITS` are its place in a bin. An element at the lower
         edge of bin k is counted in word 2k, one inside of it in word 2k + 1.
 
         Args:
-            base: Up to 2**24 elements in all between two calls with empty words.
+            base: Up to 2**24 elements in all until the tally is drained.
             tuned: Of the same size.
-            words: 2**18 of them; 2**40 times the count, plus the sum of the places.
-            span: Smallest index of a word written, minus 1, that of |d| = 0 left out; and the
-                largest one. Begins as (2**32 - 1, 0).
+            tally: Counts and sums go there.
         """
+        ...
+
+    def drain(self, tally: Tally) -> Drained:
+        """What was counted; the tally is empty afterwards."""
         ...
 
     def sum_squares(self, raw: Stored, lanes: Float64[ndarray, " L"]) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
+from jaxtyping import Float32, Float64, Int64, UInt16, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import counting, elected, fused, loops, ranked
+from dppa_core.kernels import KEPT, Drained, Tally, counting, elected, fused, loops, ranked
 from dppa_core.methods.loops import Loops
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
@@ -133,14 +133,22 @@ def fuse(
     return bool(fused.fuse(addresses, *at, thresholds, cuts, weights, out) < 0x7F80)
 
 
-def histogram(
-    base: Stored, tuned: Stored, words: UInt64[ndarray, " bins"], span: UInt32[ndarray, " two"]
-) -> None:
+def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:
     """See `Kernels.histogram`."""
     if base.dtype == np.uint16:
-        counting.histogram(base, tuned, words, span)
+        counting.histogram(base, tuned, tally.words, tally.quick, tally.span, tally.inside)
     else:
-        loops.histogram(base, tuned, words, span)
+        loops.histogram(base, tuned, tally.words, tally.span)
+        tally.inside[0] = KEPT + 1
+
+
+def drain(tally: Tally) -> Drained:
+    """See `Kernels.drain`."""
+    found = counting.drain(tally.words, tally.quick, tally.span, *tally.room)
+    kept, tally.inside[0] = int(tally.inside[0]), 0
+    inside = tally.inside[1 : 1 + kept].copy() if kept <= KEPT else None
+    words, counts, places = tally.room[:, :found].copy()
+    return Drained(words, counts, places, inside)
 
 
 def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:

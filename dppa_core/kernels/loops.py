@@ -16,6 +16,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import overload
 
 from dppa_core.deltas import OPEN_BITS
+from dppa_core.kernels.ready import read_at_once
 from dppa_core.partition import MULTIPLIERS
 
 # Elements worked on at a time. What is remembered of them stays in the first-level cache, and
@@ -31,9 +32,11 @@ _ONE = np.uint64(1 << 40)
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
-        return njit(cache=True, nogil=True)(function)
+        compiled = njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no folder to keep compiled code in: compile in every process
         return njit(nogil=True)(function)
+    read_at_once(compiled)
+    return compiled
 
 
 def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, Shaped, UInt16, UInt32, UInt64
+from jaxtyping import Float32, Float64, Int64, Shaped, UInt16, UInt64
 from numpy import ndarray
 from torch import Tensor
 
 from dppa_core.deltas import OPEN_BITS
+from dppa_core.kernels import Drained, Tally
 from dppa_core.methods import plain
 from dppa_core.methods.loops import Loops
 from dppa_core.partition import MULTIPLIERS
@@ -204,15 +205,19 @@ def sum_by_bin(
     torch.from_numpy(sums).index_add_(0, index.cpu(), torch.stack([size, size * size], 1).cpu())
 
 
-def histogram(
-    base: Stored, tuned: Stored, words: UInt64[ndarray, " bins"], span: UInt32[ndarray, " two"]
-) -> None:
+def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:
     """See `Kernels.histogram`."""
     index, low = _words(base, tuned)
-    torch.from_numpy(words.view(np.int64)).index_add_(0, index.cpu(), low.cpu() + (1 << 40))
-    if (index > 0).any():
-        span[0] = min(int(span[0]), int(index[index > 0].min()) - 1)
-    span[1] = max(int(span[1]), int(index.max()))
+    torch.from_numpy(tally.words.view(np.int64)).index_add_(0, index.cpu(), low.cpu() + (1 << 40))
+
+
+def drain(tally: Tally) -> Drained:
+    """See `Kernels.drain`."""
+    live = np.flatnonzero(tally.words)
+    words = tally.words[live]
+    tally.words[live] = 0
+    counts, places = words >> np.uint64(40), words & np.uint64((1 << 40) - 1)
+    return Drained(live, counts.astype(np.int64), places.astype(np.int64))
 
 
 def sum_squares(raw: Stored, lanes: Float64[ndarray, " L"]) -> None:

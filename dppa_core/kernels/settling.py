@@ -36,9 +36,9 @@ def settle(taken, seed, given, counts, exact, scratch, out):
         taken: Where they lie in the tensor, the base's weights there, which become the sums, and
             the deltas of three models.
         seed: Of the order among elements equal to a threshold.
-        given: Thresholds, lows, highs and weights, as `whole.merge` has them.
-        counts: As `whole.merge` has them.
-        exact: As `whole.merge` has them.
+        given: Thresholds, lows, highs and weights, as `whole.sweep` has them.
+        counts: As `whole.finish` has them.
+        exact: As `whole.finish` has them.
         scratch: uint64, four for each element of an open level and some more.
         out: uint16, the tensor.
 

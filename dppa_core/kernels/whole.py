@@ -23,10 +23,6 @@ from dppa_core.kernels.paired import (
 )
 from dppa_core.kernels.settling import settle, single
 
-DONE, TOO_LARGE, OTHER_COUNTS = 0, 1, 2
-"""What `merge` says: all is written; a sum is not finite in bfloat16, or an input is not; the
-tensor is not the one that was profiled. Only the first leaves a result."""
-
 _BLOCK = 1024
 """So few that they are still in the first-level cache when those that are flagged are read."""
 MARGIN, SCRATCH = _BLOCK + 4, 7
@@ -37,48 +33,64 @@ INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
 
 @_compiled
 @no_type_check
-def merge(addresses, seed, thresholds, lows, highs, counts, weights, exact, scratch, out):
-    """Write base + weighted, pruned deltas.
+def sweep(addresses, place, seed, given, room, scratch, out):
+    """Write a part of base + weighted, pruned deltas, and collect what may lie on a threshold.
 
-    A level that is open has its threshold somewhere from `lows` to before `highs`; `counts` says
-    how many elements lie there, the place of the threshold among them in ascending order, and how
-    many of them are to be kept, if those above the threshold are not more already.
+    A level that is open has its threshold somewhere from `lows` to before `highs`.
 
     Args:
-        addresses: Of the base and three models: uint16, bfloat16 as stored.
+        addresses: Of the parts of the base and three models: uint16, bfloat16 as stored.
+        place: Where in the tensor the part begins, and how many elements were collected before it.
         seed: Of the order among elements equal to a threshold.
-        thresholds: (3, 2), falling; |d| above one is inside its level. Of an open level its low.
-        lows: (3, 2); infinite where a level is not open.
-        highs: (3, 2), as `lows`.
-        counts: (3, 2, 3), int64; zeros where a level is not open.
-        weights: (3, 2): of the first level an element is inside of.
-        exact: Thresholds and cuts, (3, 2) float32 and uint64: those of open levels are written.
-        scratch: uint64, `SCRATCH` for each element in open levels and for `MARGIN` more.
+        given: Thresholds, falling: |d| above one is inside its level; of an open level its low.
+            Lows and highs, infinite where a level is not open. Weights: of the first level an
+            element is inside of. Each (3, 2).
+        room: How many elements lie in open levels.
+        scratch: uint64, `SCRATCH` for each of them and for `MARGIN` more. The same for all parts.
         out: uint16.
+
+    Returns:
+        How many elements are collected now, if more than there is room for of no use; and the bits
+        of the largest magnitude.
     """
-    room = counts[:, :, 0].sum()
-    longest = room + MARGIN
-    half = (longest + 1) >> 1  # two of 32 bits in each
-    bases, places = scratch[:half].view(np.float32), scratch[half : 2 * half].view(np.uint32)
-    deltas, rest = scratch[2 * half : 5 * half].view(np.float32), scratch[5 * half :]
-    more = deltas[: 2 * half], deltas[2 * half : 4 * half], deltas[4 * half :]
-    taken = places, bases, more
-    given = thresholds, lows, highs, weights
-    found, largest = _sweep(addresses, seed, given, taken, room, out)
-    if found > room:
-        return OTHER_COUNTS
-    if found:
-        mine = places[:found], bases[:found], taken[2]
-        well, most = settle(mine, seed, given, counts, exact, rest, out)
-        if not well:
-            return OTHER_COUNTS
-        largest = max(largest, most)
-    return DONE if largest < INFINITE else TOO_LARGE
+    return _sweep(addresses, place, seed, given, _laid_out(scratch, room), room, out)
 
 
 @_compiled
 @no_type_check
-def _sweep(addresses, seed, given, taken, room, out):
+def finish(found, seed, given, counts, exact, room, scratch, out):
+    """Merge what was collected, with the exact cuts; see `settle`.
+
+    Args:
+        found: How many were collected.
+        seed: As in `sweep`.
+        given: As in `sweep`.
+        counts: (3, 2, 3), int64: how many elements lie in an open level, the place of the threshold
+            among them in ascending order, and how many of them are to be kept, if those above the
+            threshold are not more already. Zeros where a level is not open.
+        exact: Thresholds and cuts, (3, 2) float32 and uint64: those of open levels are written.
+        room: As in `sweep`.
+        scratch: As in `sweep`.
+        out: uint16, the whole tensor.
+    """
+    places, bases, deltas = _laid_out(scratch, room)
+    rest = scratch[5 * ((room + MARGIN + 1) >> 1) :]
+    return settle((places[:found], bases[:found], deltas), seed, given, counts, exact, rest, out)
+
+
+@_compiled
+@no_type_check
+def _laid_out(scratch, room):
+    """Where places, bases and deltas of collected elements go."""
+    half = (room + MARGIN + 1) >> 1  # two of 32 bits in each
+    bases, places = scratch[:half].view(np.float32), scratch[half : 2 * half].view(np.uint32)
+    deltas = scratch[2 * half : 5 * half].view(np.float32)
+    return places, bases, (deltas[: 2 * half], deltas[2 * half : 4 * half], deltas[4 * half :])
+
+
+@_compiled
+@no_type_check
+def _sweep(addresses, place, seed, given, taken, room, out):
     thresholds, lows, highs, weights = given
     old, one, two, three = weights_at(addresses, out.size)
     edges, ties, factors = rows(thresholds), rows(lows), rows(weights)
@@ -91,7 +103,7 @@ def _sweep(addresses, seed, given, taken, room, out):
     pairs, here = flags.view(np.uint32), np.empty(_BLOCK // 4 + 1, np.uint32)
     singles = [single(lows[k >> 1, k & 1], highs[k >> 1, k & 1]) for k in range(6)]
     between = np.flatnonzero(~np.array(singles))
-    (places, bases, deltas), found, largest = taken, 0, np.uint16(0)
+    (places, bases, deltas), (start, found), largest = taken, place, np.uint16(0)
     for first in range(0, out.size, _BLOCK):
         wide, half = slice(first, first + _BLOCK), slice(first >> 1, (first + _BLOCK) >> 1)
         base, new, part = old[wide], (one[wide], two[wide], three[wide]), out[wide]
@@ -99,7 +111,7 @@ def _sweep(addresses, seed, given, taken, room, out):
         blend_and_flag(mine, edges, ties, factors, pairs, target[half])
         least, most = extent(part)
         if base.size & 1 or (least == np.uint16(0) and signed_zero(base)):
-            blend_singly(base, new, np.uint64(first), seed, levels, part)
+            blend_singly(base, new, np.uint64(start + first), seed, levels, part)
             most = extent(part)[1]
         if base.size < _BLOCK:
             _flag_last(base, new, lows, flags)
@@ -110,7 +122,7 @@ def _sweep(addresses, seed, given, taken, room, out):
         span = slice(found, after)
         _gather(base, new, places[span], bases[span], deltas, found)
         for k in range(found, after):
-            places[k] += np.uint32(first)
+            places[k] += np.uint32(start + first)
         found, largest = after, max(largest, most)
         if found > room:
             break

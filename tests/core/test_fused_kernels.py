@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dppa_core.floats import from_float32, to_float32
-from dppa_core.kernels import AT_ONCE, Levels, get_backend
+from dppa_core.kernels import AT_ONCE, Drained, Levels, Tally, get_backend
 from dppa_core.partition import mix
 
 N = 20_011  # no multiple of any block
@@ -76,18 +76,28 @@ def test_bfloat16_is_counted_as_any_weights(scale: float, size: int) -> None:
     base = (RNG.normal(size=size) * scale).astype(np.float32)
     noise = (RNG.standard_t(3, size) * 0.03 * scale).astype(np.float32)
     old, new = (from_float32(values, "BF16") for values in (base, base + noise))
-    words, spans = np.zeros((2, 1 << 18), np.uint64), np.array([[0xFFFFFFFF, 0]] * 2, np.uint32)
-    NUMBA.histogram(old, new, words[0], spans[0])
-    TORCH.histogram(old, new, words[1], spans[1])
-    assert words[0].tobytes() == words[1].tobytes() and spans[0].tobytes() == spans[1].tobytes()
-    assert int((words[0] >> np.uint64(40)).sum()) == size
+    fast, slow = counted_twice(old, new)
+    assert fast.counts.sum() == slow.counts.sum() == size
+
+
+def counted_twice(old: np.ndarray, new: np.ndarray) -> list[Drained]:
+    """What both backends count, which is the same."""
+    found = []
+    for kernels in (NUMBA, TORCH):
+        tally = Tally()
+        kernels.histogram(old, new, tally)
+        found.append(kernels.drain(tally))
+    for part in ("words", "counts", "places"):
+        fast, slow = (getattr(one, part) for one in found)
+        assert fast.tobytes() == slow.tobytes()
+    sizes = np.abs(to_float32(new, "BF16") - to_float32(old, "BF16")).view(np.uint32)
+    if found[0].inside is not None:
+        assert np.array_equal(np.sort(found[0].inside), np.sort(sizes[sizes & 0x3FFF > 0]))
+    return found
 
 
 def test_blocks_in_and_out_of_the_usual_range_are_counted_together() -> None:
     scale = np.repeat(np.array([1.0, 1e-25, 1e-3, 1e20], np.float32), 5000)
     base = RNG.normal(size=scale.size).astype(np.float32) * scale
     old, new = from_float32(base, "BF16"), from_float32(base * np.float32(1.1), "BF16")
-    words, spans = np.zeros((2, 1 << 18), np.uint64), np.array([[0xFFFFFFFF, 0]] * 2, np.uint32)
-    NUMBA.histogram(old, new, words[0], spans[0])
-    TORCH.histogram(old, new, words[1], spans[1])
-    assert words[0].tobytes() == words[1].tobytes() and spans[0].tobytes() == spans[1].tobytes()
+    assert counted_twice(old, new)[0].counts.sum() == scale.size

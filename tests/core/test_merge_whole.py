@@ -104,7 +104,7 @@ def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> Non
     first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)
     assert merge_whole(NAME, base, ingredients([pair], first), out, SCRATCH, known)
-    monkeypatch.delattr("dppa_core.kernels.whole.merge")
+    monkeypatch.delattr("dppa_core.kernels.whole.sweep")
     assert merge_whole(NAME, base, ingredients([pair], second), out, SCRATCH, known)
     assert np.array_equal(out, in_chunks([pair], second))
 
