@@ -7,15 +7,14 @@ what a killed one left is removed by the next.
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from dppa_core.errors import OutOfBudget
 from dppa_core.preflight.estimate import in_time
 from dppa_core.preflight.facts import in_bytes
 from dppa_core.preflight.machine import free_disk
-from dppa_core.renames import lock_folder
+from dppa_core.scratch import Scratch
 
 PREFIX = "dppa-export-"
 HOUR = 3600.0
@@ -118,8 +117,7 @@ class Exports:
         """
         self.limits = limits
         self._parent = parent or Path(tempfile.gettempdir())
-        self._root: Path | None = None
-        self._leave: Callable[[], object] = _nothing
+        self._root: Scratch | None = None
         self._lock = threading.RLock()
         self._offers: dict[str, Offer] = {}
         self._rooms: list[Room] = []
@@ -213,7 +211,8 @@ class Exports:
         """Remove the folder with all files; for the end of the process."""
         with self._lock:
             self._offers.clear()
-            self._leave()
+            if self._root:
+                self._root.close()
 
     def _remove(self, offer: Offer) -> None:
         del self._offers[offer.word]
@@ -248,27 +247,13 @@ class Exports:
             )
 
     def _folder(self) -> Path:
-        if self._root is None or not self._root.is_dir():
-            _remove_dead(self._parent)
-            self._root, handle = _claim(self._parent)
-            self._leave = weakref.finalize(self, _close, self._root, handle)  # at exit, too
+        if self._root is None or not self._root.path.is_dir():
+            self._root = Scratch(PREFIX, self._parent)
             every = min(60.0, self.limits.seconds / 2)
             threading.Thread(
                 target=_keep_sweeping, args=(weakref.ref(self), every), daemon=True
             ).start()
-        return self._root
-
-
-def _claim(parent: Path) -> tuple[Path, int | None]:
-    """A new folder, and the lock on it; no lock where the file system knows none."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        try:
-            return folder, lock_folder(folder)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # taken for dead by another process in the moment before it was locked
-        except OSError:
-            return folder, None
+        return self._root.path
 
 
 def _keep_sweeping(owner: weakref.ref[Exports], every: float) -> None:
@@ -277,24 +262,3 @@ def _keep_sweeping(owner: weakref.ref[Exports], every: float) -> None:
         exports.sweep()
         del exports
         time.sleep(every)
-
-
-def _nothing() -> None:
-    """No folder was made yet."""
-
-
-def _close(folder: Path, handle: int | None) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if handle is not None:
-        os.close(handle)
-
-
-def _remove_dead(parent: Path) -> None:
-    """Remove folders whose process was killed: nobody holds their lock."""
-    for folder in parent.glob(PREFIX + "*"):
-        with suppress(OSError):  # alive, another user's, or no folder
-            handle = lock_folder(folder)
-            try:
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(handle)

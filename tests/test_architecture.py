@@ -38,7 +38,7 @@ CORE_LAYERS = tuple(
         """
         floats kernels chunks near scoring score_binning binning cuts workers releaser
         file_hashes profiled_before
-        strict_json safetensors_io safetensors_write shards renames atomic cache
+        strict_json safetensors_io safetensors_write shards renames atomic scratch cache
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert
         recipe pairs shelf profile preflight presets tasks loading calibration

@@ -6,9 +6,7 @@ Knows no failure. Nothing here is named by a visitor: all folders lie in a tempo
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from dppa_core.pool import ModelPool
 from dppa_core.progress import Stop
 from dppa_core.recipe import recipe_hash
 from dppa_core.safetensors_write import TensorSpec
+from dppa_core.scratch import Scratch
 from dppa_core.shards import WeightsWriter
 from dppa_core.sources import open_checkpoint
 from dppa_core.tasks import score
@@ -67,8 +66,8 @@ class Workshop:
     """
 
     def __init__(self, questions: int = QUESTIONS) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="dppa-breaks-"))
-        self._removed = weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
+        self._scratch = Scratch("dppa-breaks-")
+        self._home = self._scratch.path
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
         self._examiner = Examiner("search", questions, pool=self._pool)
@@ -76,7 +75,7 @@ class Workshop:
 
     def close(self) -> None:
         """Remove everything it has written; done at the end of the process in any case."""
-        self._removed()
+        self._scratch.close()
 
     def room(self, name: str) -> Path:
         """A folder of that name, ours to write to."""
