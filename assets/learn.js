@@ -64,23 +64,32 @@
 
   // --- open and close: the address says which, so that Back and a link work -------------------------
   const named = () => new URL(window.location.href).searchParams.get("learn");
+  // A class link without the workbench: then there is no way there, but by another address.
+  const closed = () => {
+    const names = new URL(window.location.href).searchParams.get("class");
+    return names !== null && !names.split(".").includes("workbench");
+  };
   const addressWith = (name) => {
     const url = new URL(window.location.href);
     if (name) url.searchParams.set("learn", name);
     else url.searchParams.delete("learn");
     return url.href;
   };
+  // At every draw: Gradio may mount the title after the lessons are there.
+  dppa.paint(() => {
+    const button = document.getElementById("learn-open");
+    if (!button) return;
+    dppa.shapes.say(button, learn.open ? "Workbench" : "Learn");
+    dppa.shapes.put(button, "aria-pressed", Boolean(learn.open));
+    button.hidden = closed();
+  });
   let host = null;
   async function show(name, focus) {
     learn.open = name || "";
     document.body.dataset.mode = learn.open ? "learn" : "work";
-    const button = document.getElementById("learn-open");
-    if (button) {
-      button.textContent = learn.open ? "Workbench" : "Learn";
-      button.setAttribute("aria-pressed", String(Boolean(learn.open)));
-      if (!learn.open && focus) button.focus();
-    }
-    if (!learn.open || !host) { dppa.redraw(); return; }
+    dppa.redraw();
+    if (!learn.open && focus) document.getElementById("learn-open")?.focus();
+    if (!learn.open || !host) return;
     try {
       fetched ??= fetchAll();
       await fetched;
@@ -93,7 +102,7 @@
   }
   // name: a lesson, "start" for the first that is not done, "" for the workbench.
   learn.go = (name) => {
-    if (name === learn.open) return;
+    if (name === learn.open || (!name && closed())) return;
     window.history.pushState({ learn: name }, "", addressWith(name));
     window.scrollTo(0, 0);
     show(name, true);

@@ -16,6 +16,7 @@ SCRIPTS = (
     "frame.js",
     "quiz.js",
     "charts.js",
+    "class.js",
     "by-hand.js",
     "break-it.js",
     "deltas.js",

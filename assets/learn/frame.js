@@ -60,7 +60,10 @@
     put(place.host, "data-lesson-state", "loading");
     if (!place.main.firstChild) html("p", { class: "muted", role: "status" }, place.main, "Fetching the lessons …");
     try {
-      catalogue ??= await learn.ask("catalogue");
+      if (!catalogue) {
+        const found = await learn.ask("catalogue");
+        catalogue = { ...found, lessons: learn.listed(found.lessons) };
+      }
       if (signal.aborted) return;
       const known = new Set([...catalogue.lessons.map((one) => one.name), GLOSSARY]);
       if (name === "start" || !known.has(name)) {
@@ -109,6 +112,7 @@
     html("h3", { class: "learn-part" }, place.list, "To look up");
     item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
     html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. What you did is kept in this browser only.`);
+    learn.forClass(place.list, catalogue.lessons, progress);
     if (finished || Object.keys(progress().answers).length) {
       const forget = html("button", { type: "button", class: "small" }, place.list, "Forget it");
       forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.done = {}; }); open(current, false); });
@@ -147,6 +151,7 @@
     return box;
   }
   learn.prose = prose;
+  learn.fill = fill;
   function block(segment, main, signal) {
     const { name, arguments: args, seen } = segment;
     const box = html("section", { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
@@ -177,9 +182,9 @@
   }
   // Numbers in the text come from blocks; what a quiz says later is filled when it is said.
   let numbers = {}; // BLOCK.KEY -> value
-  function fill(root) {
+  function fill(root, values = numbers) {
     for (const span of root.querySelectorAll("[data-figure]")) {
-      const value = numbers[span.dataset.figure];
+      const value = values[span.dataset.figure];
       if (value !== undefined) say(span, FORMATS[span.dataset.as](value));
     }
   }
@@ -194,7 +199,7 @@
   function quiz(lesson, segment, number, main) {
     const key = `${lesson.name}/${number}`;
     dppa.learn.quiz(main, segment, number, progress().answers[key], (chosen) => {
-      keep((now) => { now.answers[key] = chosen; });
+      keep((now) => { now.answers[key] = chosen; now.numbers = { ...now.numbers, ...numbers }; });
       const { answers } = progress();
       const all = lesson.segments.filter((one) => one.kind === "quiz");
       const right = all.every((one, i) => one.choices[answers[`${lesson.name}/${i}`]]?.right);

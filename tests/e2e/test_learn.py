@@ -1,5 +1,7 @@
 """Learn as a person uses it: every lesson in one visit, each question answered wrong and right."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -51,6 +53,16 @@ def answer_all(page: Page) -> None:
         assert quiz.get_attribute("data-verdict") == "right"
 
 
+def saved(page: Page) -> str:
+    """What the person did, as the page saves it."""
+    if page.locator(".learn-fold").is_visible():
+        page.locator(".learn-fold").click()
+    page.locator(".for-class summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save what I did").click()
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("width", "height", "theme"), [(1440, 900, "light"), (390, 844, "dark")])
 def test_every_lesson_is_read_and_its_questions_answered(
     visit: Visit, width: int, height: int, theme: str
@@ -75,8 +87,29 @@ def test_every_lesson_is_read_and_its_questions_answered(
     assert set(done) == {
         name for name in names if page.locator(f'a[data-lesson="{name}"] .sr').count()
     }
+    report = saved(page)
+    assert (
+        report.count("<section>")
+        == report.count("Right: ")
+        == page.evaluate(
+            "() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).answers).length"
+        )
+    )
     page.go_back()
     wait_lesson(page, names[-2])
     page.locator("#learn-open").click()
     expect(page.locator("#work")).to_be_visible()
     assert "learn=" not in page.url
+
+
+def test_a_class_link_shows_its_lessons_and_nothing_else(visit: Visit) -> None:
+    page = visit().page
+    page.goto(f"{page.url}&learn=delta&class=delta.matrices", wait_until="commit")
+    wait_lesson(page, "delta")
+    listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
+        "all => all.map(one => one.dataset.lesson)"
+    )
+    assert listed == ["delta", "matrices", "glossary"]
+    expect(page.locator("#learn-open")).to_be_hidden()
+    page.evaluate("() => dppa.learn.go('')")
+    expect(page.locator("#work")).to_be_hidden()
