@@ -108,7 +108,10 @@ class Teacher:
         from components.lessons.registry import answer  # noqa: PLC0415
 
         arguments = ask.arguments if ask.arguments is not None else {}
-        text = json.dumps(arguments, sort_keys=True, allow_nan=False)
+        try:
+            text = json.dumps(arguments, sort_keys=True, allow_nan=False)
+        except ValueError:  # JSON knows no NaN, and Python reads it all the same
+            raise InvalidValue(f"Arguments of {ask.name} hold a number that is none.") from None
         key = (ask.name, text, session.base, tuple(one.reference for one in session.models))
         found: dict[str, Any] = self._desk.ask(
             key,

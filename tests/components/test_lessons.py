@@ -120,9 +120,10 @@ def test_what_cannot_be_answered_spoils_nothing_else(studio: Studio) -> None:
         {"what": "block", "name": "nothing"},
         {"what": "block", "name": "delta-excerpt", "arguments": {"model": "zoo:else"}},
         {"what": "block", "name": "delta-excerpt", "arguments": [1]},
+        {"what": "block", "name": "interval-width", "arguments": {"share": float("nan")}},
         {"what": "block", "name": "delta-excerpt", "arguments": {"model": "zoo:law"}},
     )
-    assert [next(iter(one)) for one in found.values()] == ["value"] * 2 + ["error"] * 4 + ["value"]
+    assert [next(iter(one)) for one in found.values()] == ["value"] * 2 + ["error"] * 5 + ["value"]
     assert "not in the list of models" in str(found["4"]["error"])
 
 
