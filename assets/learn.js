@@ -76,13 +76,16 @@
     return url.href;
   };
   // At every draw: Gradio may mount the title after the lessons are there.
-  dppa.paint(() => {
+  function name() {
     const button = document.getElementById("learn-open");
     if (!button) return;
     dppa.shapes.say(button, learn.open ? "Workbench" : "Learn");
     dppa.shapes.put(button, "aria-pressed", Boolean(learn.open));
     button.hidden = closed();
-  });
+  }
+  dppa.paint(name);
+  // Nothing is drawn behind a lesson that an address opened: then the title is waited for.
+  const nameSoon = (looks) => { name(); if (looks) setTimeout(nameSoon, 250, looks - 1); };
   let host = null;
   async function show(name, focus) {
     learn.open = name || "";
@@ -122,6 +125,6 @@
     send = (value) => { part.put(value); part.trigger("ask"); };
     part.watch(take);
     next();
-    if (named()) show(named(), false);
+    if (named()) { show(named(), false); nameSoon(40); }
   });
 })();

@@ -84,11 +84,20 @@ def shown_value(results: Results, key: str) -> dict[str, Any]:
     """The list of all, and one of them whole: recipes stay here, the browser asks for their row."""
     one = results.experiment(key)
     tables = [
-        {**table, "rows": [{**row, "recipe": bool(row["recipe"])} for row in table["rows"]]}
+        {**table, "rows": [{**row, "recipe": _can_be_set(row["recipe"])} for row in table["rows"]]}
         for table in one["tables"]
     ]
     listed = [{name: each[name] for name in HEAD} for each in results.experiments]
     return {"list": listed, "about": results.about, "shown": {**one, "tables": tables}}
+
+
+def _can_be_set(recipe: str | None) -> bool:
+    """Whether the models of a row are here: those of a run elsewhere are in its folders alone."""
+    if not recipe:
+        return False
+    merge = parse_recipe(recipe)
+    names = (merge.base, *(model.model for model in merge.models))
+    return all(":" in name or Path(name).is_dir() for name in names)
 
 
 def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,14 @@ def test_one_experiment_is_sent_whole_and_the_others_by_name(tmp_path: Path) -> 
         shown_value(results, "nobody")
 
 
+def test_a_row_about_models_that_are_elsewhere_cannot_be_set(tmp_path: Path) -> None:
+    path = write_results(tmp_path)
+    text = path.read_text("utf-8").replace("zoo:base", "out/sizes/small/base")
+    path.write_text(text, "utf-8")
+    rows = shown_value(read_results(path), "")["shown"]["tables"][0]["rows"]
+    assert not any(row["recipe"] for row in rows)
+
+
 def test_a_row_is_set_as_the_merge_that_was_asked(tmp_path: Path) -> None:
     results = read_results(write_results(tmp_path))
     session = session_from_state(row_state(results, ROW))
