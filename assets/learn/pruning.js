@@ -51,10 +51,10 @@
         notes: [
           ...(dare <= last ? [{ x: dare, text: "1/(1−p)" }] : []),
           { x: Math.min(one.drawn.factor, last), text: "1/q", row: 1 },
-          { x: Math.min(one.halves[0], last), text: "DPA, strongest", row: 2 },
-          { x: Math.min(one.halves[1], last), text: "DPA, next", row: 3 },
+          { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
+          { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
         ],
-        how: "All of them are the same knob: by how much what is left is multiplied. Follows the rate chosen above.",
+        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPA looks for them. Follows the rate chosen above.",
       };
     }
     const overRate = learn.lines(host, {
