@@ -5,22 +5,26 @@ import sys
 
 gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
 
-from components.ending import until_told  # noqa: E402
 from components.logs import start_log  # noqa: E402
 from components.settings import read_settings  # noqa: E402
-from components.workbench import build_page, start  # noqa: E402
 from dppa_core.errors import DppaError  # noqa: E402
+from dppa_core.sources import open_checkpoint  # noqa: E402
 
 
 def main() -> None:
-    """Serve until interrupted or terminated."""
+    """Serve until interrupted or terminated; what is set wrongly ends it with one line."""
     try:
         settings = read_settings()
+        open_checkpoint("zoo:base")  # nothing can be shown without it
+        start_log(settings.log)
+        # Gradio reads the environment too, and ends with a trace where it cannot.
+        from components.ending import until_told  # noqa: PLC0415
+        from components.workbench import build_page, start  # noqa: PLC0415
+
+        page = build_page()
+        start(page, settings)
     except DppaError as error:
         sys.exit(str(error))
-    start_log(settings.log)
-    page = build_page()
-    start(page, settings)
     gc.freeze()
     gc.enable()
     until_told(page)

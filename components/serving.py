@@ -5,6 +5,8 @@ Knows launch options, routes beside the page and the warm-up, not what is on the
 
 from __future__ import annotations
 
+import os
+import socket
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,6 +23,7 @@ from components.presets import first_session
 from components.settings import Settings, read_settings
 from components.studio import Studio
 from components.theme import page_head, page_theme
+from dppa_core.errors import InvalidValue
 
 
 def launch_options() -> dict[str, Any]:
@@ -52,7 +55,11 @@ class CompressedPage:
 
 
 def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> str:
-    """Load the models behind the page once it is open, serve it, and return its local address."""
+    """Load the models behind the page once it is open, serve it, and return its local address.
+
+    Raises:
+        InvalidValue: the port is taken.
+    """
     settings = settings or read_settings()
     studio: Studio = page.studio
     own: dict[str, Any] = {
@@ -64,6 +71,25 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         own["middleware"].append(measured(page, studio, page.exports))
     if settings.warm:
         studio.warm_up(first_session().recipe())
-    given = launch_options() | {"app_kwargs": own} | options
+    given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
+    if settings.port:
+        _check_port(
+            given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+            settings.port,
+        )
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
+
+
+def _check_port(name: str, port: int) -> None:
+    """Refuse a port that is taken, before Gradio looks for another one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except OSError as error:
+            raise InvalidValue(
+                f"The page cannot listen at port {port} of {name} ({error.strerror or error}). "
+                "Another program that listens there is the usual cause: name another port "
+                "(GRADIO_SERVER_PORT), or none for the first that is free."
+            ) from error

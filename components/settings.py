@@ -23,7 +23,10 @@ def on_space() -> bool:
 
 
 class Settings(BaseSettings):
-    """How the page runs; each field is a variable of the environment, DPPA_ before its name."""
+    """How the page runs; a field is a variable of the environment, DPPA_ before its name.
+
+    The port's is Gradio's own.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
@@ -44,6 +47,13 @@ class Settings(BaseSettings):
         description="A file of `dppa reproduce` to show instead of the one that came along.",
     )
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        validation_alias="GRADIO_SERVER_PORT",
+        description="Where the page listens, and nowhere else; unset, the first free from 7860.",
+    )
 
 
 def read_settings() -> Settings:
@@ -56,5 +66,6 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + "_".join(map(str, first["loc"])).upper()
+        field = "_".join(map(str, first["loc"]))
+        name = field if field.isupper() else PREFIX + field.upper()
         raise InvalidValue(f"{name}={first['input']}: {first['msg']}.") from None

@@ -362,6 +362,16 @@ def test_the_page_says_that_it_is_alive(address: str) -> None:
         assert json.load(answer) == {"status": "ok", "version": __version__, "ready": True}
 
 
+def test_a_port_that_is_taken_is_told_and_no_other_is_taken_instead(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", address.rpartition(":")[2])
+    with gr.Blocks() as page:
+        page.studio, page.exports = Studio(public=True), Exports(PUBLIC)
+    with pytest.raises(InvalidValue, match="cannot listen at port .* name another port"):
+        start(page, server_name="127.0.0.1", quiet=True)
+
+
 def test_counts_tell_of_work_and_waiting_and_of_no_visitor(client: Client, address: str) -> None:
     client.predict(RECIPE, api_name="/plan")
     with urllib.request.urlopen(f"{address}/metrics") as answer:

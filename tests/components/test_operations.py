@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -28,18 +31,42 @@ def test_strangers_use_it_on_a_space_or_where_it_is_said(monkeypatch: pytest.Mon
     assert not read_settings().public
 
 
-@pytest.mark.parametrize(("name", "value"), [("DPPA_LOG", "xml"), ("DPPA_WARM", "perhaps")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DPPA_LOG", "xml"), ("DPPA_WARM", "perhaps"), ("GRADIO_SERVER_PORT", "high")],
+)
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidValue, match=f"{name}={value}: Input should be"):
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GRADIO_SERVER_PORT", "high", "GRADIO_SERVER_PORT=high: Input should be a valid integer"),
+        ("DPPA_ZOO", "/nowhere", "zoo:base: no folder /nowhere/base"),
+    ],
+)
+def test_a_start_that_cannot_be_ends_with_one_line(name: str, value: str, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1 and not done.stdout
+
+
 def test_every_variable_that_is_read_stands_in_the_documentation() -> None:
     sources = [ROOT / "app.py", *ROOT.glob("components/*.py"), *ROOT.glob("dppa_core/**/*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"""environ(?:\.get\(|\[)"(\w+)\"""", text))
-    read |= {PREFIX + name.upper() for name in Settings.model_fields}
+    fields = Settings.model_fields.items()
+    read |= {one.validation_alias or PREFIX + name.upper() for name, one in fields}
     assert "DPPA_CACHE" in read and "SPACE_ID" in read
     assert [name for name in sorted(read) if f"`{name}`" not in RUNNING] == []
 

@@ -8,10 +8,12 @@ import pytest
 
 from dppa_core.advice import Advice, Size, advise
 from dppa_core.advice_facts import ModelFacts, Neighbour, ProbeFacts, ProfileFacts, TreatedFacts
-from dppa_core.advice_signs import EXPECTED, UNEVEN, Found, Sign
+from dppa_core.advice_signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Found, Sign
 from dppa_core.intervals import Interval
+from dppa_core.recipe import parse_recipe
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results.json"
 TINY = ProfileFacts(0.01, 0.0004, 0.002, 0.1, (0.001, 0.002, 0.004))
 MIDDLE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
 HUGE = replace(MIDDLE, relative_change=0.3)
@@ -118,8 +120,9 @@ def test_a_neighbour_must_change_much_and_be_seen_to(kept: float, p: float, foun
 
 
 def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
-    assert signs(replace(GOOD, factors=(1.6, 1.0)))[UNSTABLE].found is Found.YES
-    unasked = replace(GOOD, factors=(1.5, 1.0), neighbours=None)
+    far = replace(GOOD, factors=(LARGEST_FACTOR + 0.1, 1.0))
+    assert signs(far)[UNSTABLE].found is Found.YES
+    unasked = replace(GOOD, factors=(LARGEST_FACTOR, 1.0), neighbours=None)
     assert signs(unasked)[UNSTABLE].found is Found.UNKNOWN
 
 
@@ -180,3 +183,12 @@ def test_expected_retention_is_what_was_measured(rate: float) -> None:
 def test_domains_count_as_uneven_beyond_what_was_measured() -> None:
     kept = kept_by_dppa(0.8, "merged")
     assert max(kept) - min(kept) == pytest.approx(0.145, abs=6e-4) and UNEVEN > 0.145
+
+
+def test_the_largest_factor_is_that_of_the_experiments() -> None:
+    text = (ROOT / "assets" / "experiments.json").read_text("utf-8")
+    tables = (t for one in json.loads(text)["experiments"] for t in one["tables"])
+    merges = [parse_recipe(r["recipe"]) for t in tables for r in t["rows"] if r["recipe"]]
+    climbed = [m for m in merges if m.method == "dppa" and m.base == "zoo:base"]
+    factors = [factor for m in climbed for model in m.models for factor in model.amplification]
+    assert max(factors) == LARGEST_FACTOR
