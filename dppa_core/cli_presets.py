@@ -38,7 +38,7 @@ def presets_text(found: list[dict[str, Any]]) -> str:
             in_bytes(entry["missing_bytes"]) if entry["missing_bytes"] else "here",
             in_bytes(entry["estimate"]["merge_memory"]),
             in_bytes(entry["estimate"]["model_memory"]),
-            entry["runs_here"],
+            _where(entry),
         ]
         for entry in found
     ]
@@ -48,6 +48,11 @@ def presets_text(found: list[dict[str, Any]]) -> str:
         lines += [f"{entry['name']}: {entry['title']}", *(f"  {line}" for line in _told(entry)), ""]
     lines.append("`dppa preflight --preset NAME` asks the Hub, before anything is fetched.")
     return "\n".join(lines)
+
+
+def _where(entry: dict[str, Any]) -> str:
+    word = str(entry["runs_here"])
+    return f"{word}, with a login" if entry["gated"] and word != "no" else word
 
 
 def _told(entry: dict[str, Any]) -> list[str]:

@@ -48,7 +48,10 @@ def findings(report: ZooReport) -> list[str]:
         means = {name: sum(e.mean for e in row.alone.values()) / 3 for name, row in rows.items()}
         order = sorted(means, key=lambda name: -means[name])
         told = ", ".join(f"{TITLES[name]} {100 * means[name]:.0f} %" for name in order)
-        lines.append(f"At {100 * rate:.0f} % pruning, mean of single domains: {told}.")
+        lines.append(
+            f"At {100 * rate:.0f} % pruning, mean accuracy of the domains pruned one at a time: "
+            f"{told}."
+        )
     dare = next((r for r in report.treated if r.method == "dare" and r.rate == 0.9), None)
     if dare:
         lost = [d for d in DOMAINS if dare.alone[d].mean < 0.9 * own[d]]
