@@ -17,7 +17,8 @@
     const breaks = html("button", { type: "button", class: "small", "data-act": "break" }, bar, "Break it");
     const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar, one.repair);
     const news = html("p", { class: "how", role: "status" }, box);
-    const place = html("div", { class: "break-shown" }, box);
+    const both = html("div", { class: "break-both" }, box); // to compare: broken beside repaired
+    const sides = ["broken", "repaired"].map((side) => html("div", { class: "break-shown", "data-side": side }, both));
     const buttons = [breaks, repairs];
     async function run(repaired, button) {
       for (const each of buttons) each.disabled = true;
@@ -26,12 +27,13 @@
       try {
         const told = (done, total, what) => say(news, total ? `${what} (${done + 1} of ${total}) …` : `${what} …`);
         const found = await ask({ case: one.name, repaired }, told);
+        const place = sides[Number(repaired)];
         place.replaceChildren();
         draw(place, one, found);
         put(box, "data-state", repaired ? "repaired" : "broken");
         say(news, "");
-        repairs.hidden = repaired;
-        say(breaks, repaired ? "Break it again" : "Run it again");
+        repairs.hidden = false;
+        say(breaks, "Break it again");
       } catch (error) {
         say(news, error.message);
         put(box, "data-state", "failed");

@@ -4,8 +4,8 @@
   "use strict";
   const { learn } = window.dppa;
   const { html, say, put, signs } = window.dppa.shapes;
-  const SIDE = 6, WAIT_MS = 250;
-  const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, all alike"], ["real", "from math and finance"]];
+  const SIDE = 6, WAIT_MS = 250, KEPT = "dppa-by-hand";
+  const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"], ["real", "from math and finance"]];
   const SETTINGS = [
     ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u2009%`],
     ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u2009${+x.toFixed(1)}`],
@@ -17,6 +17,14 @@
   const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
   const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
   const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;
+  // Numbers and step last for as long as the tab does.
+  function kept() {
+    try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
+  }
+  function keep(value) {
+    try { sessionStorage.setItem(KEPT, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }
+  }
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
   // The cell that an arrow key leads to; the same at an edge.
   function moved(i, key) {
     const next = i + MOVES[key];
@@ -26,8 +34,14 @@
   }
 
   learn.block("by-hand", ({ host, result, ask }) => {
-    const state = { value: result, step: 0, at: 1, seen: new Set(), timer: 0, asked: 0 };
+    const before = kept();
+    const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1, seen: new Set(), open: new Set(), timer: 0, asked: 0 };
     const editor = buildEditor(host, state, change);
+    editor.dirty = Boolean(before?.dirty);
+    const remember = () => {
+      const { start, settings, weights } = state.value;
+      keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
+    };
     const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
     const panel = html("section", { class: "hand-step" }, host);
     const note = html("p", { class: "problem", role: "alert", hidden: "" }, host);
@@ -48,13 +62,14 @@
         try {
           const value = await ask(args);
           if (mine !== state.asked) return;
+          if (extra.start) state.open.clear();
           state.value = value;
           state.seen.clear();
           note.hidden = true;
           editor.draw();
           draw();
         } catch (error) {
-          if (mine === state.asked) { say(note, error.message); note.hidden = false; }
+          if (mine === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
         }
         if (mine === state.asked) put(host, "data-busy", false);
       }, soon);
@@ -63,7 +78,9 @@
       tabs.forEach((tab, i) => { if (i === state.step) put(tab, "aria-current", "step"); else tab.removeAttribute("aria-current"); });
       drawStep(panel, state, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
       put(host, "data-step", state.value.steps[state.step].key);
+      remember();
     }
+    if (before) change({});
     editor.draw();
     draw();
   });
@@ -73,6 +90,8 @@
     const editor = { dirty: false, side: "base", draw };
     const bar = html("div", { class: "plot-bar" }, host);
     learn.select(bar, "Numbers", STARTS, state.value.start, (start) => { editor.dirty = false; change({ start, weights: {} }); });
+    const undo = html("button", { type: "button", class: "small", hidden: "" }, bar, "Take back my numbers");
+    undo.addEventListener("click", () => { editor.dirty = false; change({ weights: {} }); });
     const columns = html("div", { class: "hand-columns" }, host);
     const box = html("details", { class: "hand-editor", ...(window.innerWidth > 900 && { open: "" }) }, columns);
     html("summary", {}, box, "Edit the numbers");
@@ -100,6 +119,7 @@
       input.addEventListener("blur", draw);
       return input;
     });
+    const problem = html("p", { class: "problem", role: "alert", hidden: "" }, box);
     const unit = html("p", { class: "how" }, box);
     const sliders = html("div", { class: "hand-settings" }, columns);
     const rows = SETTINGS.map((one) => slider(sliders, one, state, change));
@@ -107,7 +127,9 @@
       const typed = Number(input.value.trim().replace("−", "-").replace(",", "."));
       const good = input.value.trim() !== "" && Number.isFinite(typed) && Math.abs(typed) <= 9999;
       put(input, "aria-invalid", !good);
-      if (!good) return;
+      problem.hidden = good;
+      const stays = state.value.shown[editor.side][i];
+      if (!good) return say(problem, `${capital(place(i))}: ${input.value.trim() ? `“${input.value.trim()}” is not` : "an empty cell is not"} a number from −9999 to 9999, so ${stays} stays.`);
       editor.dirty = true;
       state.value.weights[editor.side][i] = typed;
       change({}, WAIT_MS);
@@ -123,7 +145,8 @@
         if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
         tint(input, weights[editor.side][i], top);
       });
-      const scale = one === 1 ? "Whole numbers, so that they can be followed by hand." : `In units of ${one}.`;
+      const scale = one === 1 ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5." : `In units of ${one}.`;
+      undo.hidden = !editor.dirty;
       say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
       rows.forEach((row) => row());
     }
@@ -162,23 +185,25 @@
     const grids = html("div", { class: "hand-grids", "data-count": step.grids.length }, panel);
     const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
     const { question } = step;
-    const hides = (grid, i) => question && question.grid === grid.name && question.cell === i && !state.seen.has(step.key);
-    const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), state, tell));
+    const waits = () => question && !state.seen.has(step.key) && !(question.veils && state.open.has(step.key));
+    const veiled = () => waits() && question.veils; // what is worked out would tell the answer
+    const hides = (grid, i) => waits() && question.grid === grid.name && question.cell === i;
+    const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), veiled, state, tell));
     function tell(i) {
       state.at = i;
       tables.forEach((table) => table.at(i));
       if (!step.cells.length) return;
       const hidden = step.grids.some((grid) => hides(grid, i));
-      const where = place(i);
-      say(read, `${where[0].toUpperCase()}${where.slice(1)}: ${hidden ? "answer first" : step.cells[i]}`);
+      say(read, `${capital(place(i))}: ${hidden || veiled() ? "answer first" : step.cells[i]}`);
     }
-    drawLegend(panel, step);
-    if (step.lines.length) {
-      const list = html("ul", { class: "hand-lines" }, panel);
-      for (const line of step.lines) html("li", {}, list, line);
+    const rest = html("div", { class: "hand-rest" }, panel);
+    drawRest(rest, step, veiled(), () => { state.open.add(step.key); reveal(); panel.querySelector("h3").focus({ preventScroll: true }); });
+    function reveal() {
+      tables.forEach((table) => table.draw());
+      tell(question.cell ?? state.at);
+      drawRest(rest, step, false);
     }
-    if (step.table) drawTable(panel, step.table, step.title);
-    if (question) ask(panel, step, state, () => { tables.forEach((table) => table.draw()); tell(question.cell ?? state.at); });
+    if (question) ask(panel, step, state, () => { state.open.add(step.key); reveal(); });
     tell(state.at);
     const bar = html("div", { class: "hand-go" }, panel);
     for (const [i, text] of [[state.step - 1, "Step before"], [state.step + 1, "Next step"]]) {
@@ -187,7 +212,22 @@
       button.addEventListener("click", () => go(i));
     }
   }
-  function drawGrid(parent, grid, step, hides, state, tell) {
+  // What is worked out below the grids; or that it waits.
+  function drawRest(box, step, waits, show) {
+    box.replaceChildren();
+    if (waits) {
+      html("p", { class: "how" }, box, "The worked numbers would tell the answer. They come once you have answered.");
+      html("button", { type: "button", class: "small", "data-act": "show" }, box, "Show them now").addEventListener("click", show);
+      return;
+    }
+    drawLegend(box, step);
+    if (step.lines.length) {
+      const list = html("ul", { class: "hand-lines" }, box);
+      for (const line of step.lines) html("li", {}, list, line);
+    }
+    if (step.table) drawTable(box, step.table, step.title);
+  }
+  function drawGrid(parent, grid, step, hides, veiled, state, tell) {
     const box = html("div", { class: "learn-cells" }, parent);
     html("h4", {}, box, grid.label);
     const table = html("table", { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
@@ -205,7 +245,7 @@
       return cell;
     });
     const draw = () => cells.forEach((cell, i) => {
-      const hidden = hides(i), mark = grid.marks[i] ?? "";
+      const hidden = hides(i), mark = veiled() ? "" : grid.marks[i] ?? "";
       say(cell, hidden ? "?" : grid.shown[i]);
       put(cell, "data-mark", hidden ? "hidden" : mark);
       put(cell, "data-glyph", hidden ? "" : GLYPHS[mark] ?? "");

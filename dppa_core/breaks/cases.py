@@ -44,7 +44,7 @@ CASES = (
         setting="A second model changed every weight the other way, 0.7 times as far. Both deltas "
         "are added. (It is made for this page: base minus 0.7 times the delta of math.)",
         fault="Two deltas cancel out",
-        why="A sum of +1 and -0.7 is 0.3. Where two models disagree, adding loses what both know.",
+        why="A sum of +1 and −0.7 is 0.3. Where two models disagree, adding loses what both know.",
         repair="Let them vote (TIES)",
         repaired="For each weight the stronger sign wins, and only those who agree are averaged. "
         "What the other model learned is lost: a vote takes sides.",
@@ -54,8 +54,8 @@ CASES = (
         title="float16 overflow",
         setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16.",
         fault="The number does not fit",
-        why="float16 ends at 65,504. One weight beyond it is infinity, and infinity minus infinity "
-        "is no number.",
+        why="The largest float16 is 65,504; from 65,520 on, a number is rounded to infinity. "
+        "Infinity minus infinity is no number.",
         repair="Store as bfloat16",
         repaired="bfloat16 reaches 3e38, as float32 does.",
     ),
@@ -63,10 +63,11 @@ CASES = (
         name="tied-twice",
         title="Tied embedding merged twice",
         setting="Embedding and LM head are one matrix with two names. A program that goes through "
-        "the names adds the delta once for each.",
+        "the names adds the delta once for each. This one is quiet: answers may hardly show it. "
+        "The weights do.",
         fault="The delta counts twice",
         why="Both names point to the same memory, so the second addition comes on top of the "
-        "first. The model may answer nearly as well as before, so it is easily missed.",
+        "first. Twelve questions may not tell it from a sound merge, so look at the table.",
         repair="Merge the two as one",
         repaired="This library looks whether the two are equal in every model, and merges them "
         "once.",

@@ -28,6 +28,7 @@ from dppa_core.recipe import DomainModel, MergeRecipe
 
 LEVELS, FACTORS = (0.9, 0.8), (1.0, 1.0)
 FEW, LARGE, OPPOSED = 0.99, (6.0, 1.0), 0.7
+_THIS = " (this merge)"
 
 Flat = Float32[ndarray, " n"]
 
@@ -71,7 +72,7 @@ def too_few(task: Task, repaired: bool) -> Shown:
     tone = GOOD if repaired else BAD
     bars = tuple(
         Bar(
-            f"keep {share(1 - rate)}",
+            f"keep {share(1 - rate)}{_THIS if rate == levels[-1] else ''}",
             energy,
             share(round(energy, 2)),
             tone if rate == levels[-1] else PLAIN,
@@ -93,7 +94,7 @@ def too_large(task: Task, repaired: bool) -> Shown:
     lengths = {one: _length(plan, profile, (one, 1.0)) for one in (1.0, 2.0, 6.0)}
     bars = tuple(
         Bar(
-            f"factor {one:g}",
+            f"factor {one:g}{_THIS if one == factors[0] else ''}",
             length,
             number(round(length, 1)),
             tone if one == factors[0] else PLAIN,
@@ -177,7 +178,7 @@ def tied_twice(task: Task, repaired: bool) -> Shown:
     twice = [Part("embed_tokens", 1.0 if repaired else 2.0), Part(None, 1.0)]
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
-    note = Message("note", f"The library found: {told}. It merges the two as one.")
+    note = Message("note", f"{told}. The two are merged as one.")
     return _asked(task, recipe, tone, (), (note,), (columns, rows))
 
 

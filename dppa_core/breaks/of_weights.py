@@ -69,7 +69,7 @@ def _infinite(value: float) -> str:
 
 
 def _range(bars: list[Bar]) -> Bars:
-    mark = f"float16 ends at {LARGEST_HALF:,.0f}"
+    mark = f"{LARGEST_HALF:,.0f}, the largest float16"
     return Bars("One weight, before and after", 75000.0, tuple(bars), LARGEST_HALF, mark)
 
 

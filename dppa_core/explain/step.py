@@ -86,6 +86,8 @@ class Question:
     cell: int | None = None
     """The cell that is hidden until the answer, in the grid of that name."""
     grid: str = ""
+    veils: bool = False
+    """Whether all marks and worked numbers of the step wait for the answer: they would tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,13 @@ def grid(
 
 
 def ask(
-    text: str, right: str, wrong: Sequence[str], why: str, cell: int | None = None, where: str = ""
+    text: str,
+    right: str,
+    wrong: Sequence[str],
+    why: str,
+    cell: int | None = None,
+    where: str = "",
+    veils: bool = False,
 ) -> Question | None:
     """A question whose options stand in an order that gives nothing away.
 
@@ -144,6 +152,7 @@ def ask(
         why: Says why it is, by the numbers.
         cell: See `Question`.
         where: Name of the grid it is hidden in.
+        veils: See `Question`.
 
     Returns:
         None where nothing else than the right answer is left.
@@ -151,7 +160,7 @@ def ask(
     options = sorted({right, *wrong}, key=_order)
     if len(options) < 2:
         return None
-    return Question(text, tuple(options), options.index(right), why, cell, where)
+    return Question(text, tuple(options), options.index(right), why, cell, where, veils)
 
 
 def _order(text: str) -> tuple[float, str]:

@@ -28,11 +28,11 @@ _PLACE = TENSORS.index(YOURS)
 
 
 def step_delta(way: Trace, n: Numbers) -> Step:
-    """D = W_A - W."""
+    """D = A - W."""
     base, delta = way.mini.weights[BASE][YOURS], way.models[FIRST].delta
     tuned = way.mini.weights[FIRST][YOURS]
     rows = list(zip(base.ravel(), tuned.ravel(), delta.ravel(), strict=True))
-    cells = tuple(f"d = W_A {MINUS} W = {n(t)} {MINUS} {n.term(w)} = {n(d)}" for w, t, d in rows)
+    cells = tuple(f"d = A {MINUS} W = {n(t)} {MINUS} {n.term(w)} = {n(d)}" for w, t, d in rows)
     cell = int(np.abs(delta).argmax())
     w, t, d = rows[cell]
     question = ask(
@@ -47,8 +47,9 @@ def step_delta(way: Trace, n: Numbers) -> Step:
         "delta",
         "The delta: what fine-tuning changed",
         "Everything that model A learned is the difference to its base. The base itself is "
-        "in every model, so merging looks at deltas only.",
-        f"D = W_A {MINUS} W",
+        "in every model, so merging looks at deltas only. D is the whole matrix, d one "
+        "number in it.",
+        f"D = A {MINUS} W",
         (grid("base", "Base W", base, n), grid("delta", "Delta D of model A", delta, n)),
         cells,
         question=question,
@@ -113,6 +114,7 @@ def _ask_outlier(mine: Treated, n: Numbers, above: list[bool], border: float) ->
         f"5 {TIMES} the mean is {n(border)}; {n(size[cell])} {told}.",
         cell,
         "delta",
+        veils=True,
     )
 
 
@@ -155,15 +157,16 @@ def step_rate(way: Trace, n: Numbers) -> Step:
         "rate",
         "The rate: significant matrices are pruned less",
         f"Each matrix starts at the even share of {share(even)} and moves by at most "
-        f"{number(strength)} for its layer and as much for itself. All four together still keep "
-        f"{share(even)}.",
-        f"density = (1 {MINUS} p) + a_b + a_l;  rate = 1 {MINUS} density",
+        f"{number(strength)} for its layer and as much for itself. Distances are measured beside "
+        f"the farthest one: it moves by the whole {number(strength)}, however small it is. All "
+        f"four together still keep {share(even)}.",
+        f"density = (1 {MINUS} p) + a(layer) + a(matrix);  rate = 1 {MINUS} density",
         (),
         (),
         lines,
         {},
         _rates(mine, way.settings.levels),
-        _ask_rate(even, density, lines[-1] if abs(shift) <= 1e-9 else lines[-2]),
+        _ask_rate(mine, even, lines[-1] if abs(shift) <= 1e-9 else lines[-2]),
     )
 
 
@@ -173,34 +176,40 @@ def _plus(value: float) -> str:
 
 
 def _rate_lines(way: Trace) -> tuple[str, ...]:
-    """a_b and a_l of the matrix that is looked at."""
+    """a(layer) and a(matrix) of the matrix that is looked at."""
     mine, strength = way.models[FIRST], number(way.parameters.strength)
     found = mine.significance
     layer, module = found.layer, found.module
     if layer.max() == layer.min():
-        first = "a_b = 0: both layers have the same S."
+        first = "a(layer) = 0: both layers have the same S."
     else:
         far = float(np.abs(layer - layer.mean()).max())
         first = (
-            f"a_b = {strength} {TIMES} (S {MINUS} mean S) / largest such distance = {strength} "
-            f"{TIMES} ({share(layer[0])} {MINUS} {share(layer.mean())}) / {share(far)} = "
-            f"{signed(found.by_layer[_PLACE])}"
+            f"a(layer) = {strength} {TIMES} (S {MINUS} mean S) / largest such distance = "
+            f"{strength} {TIMES} ({share(layer[0])} {MINUS} {share(layer.mean())}) / {share(far)} "
+            f"= {signed(found.by_layer[_PLACE])}"
         )
     if module.max() == module.min():
-        return first, "a_l = 0: all four matrices have the same s."
+        return first, "a(matrix) = 0: all four matrices have the same s."
     c = mine.centred
     return (
         first,
         f"u = s / mean s = {share(module[_PLACE])} / {share(module.mean())} = "
         f"{number(module[_PLACE] / module.mean())};  c = u {MINUS} mean u = {signed(c[_PLACE])}",
-        f"a_l = {strength} {TIMES} c / largest |c| = {strength} {TIMES} {number(c[_PLACE])} / "
-        f"{number(np.abs(c).max())} = {signed(found.by_module[_PLACE])}",
+        f"a(matrix) = {strength} {TIMES} c / largest |c| = {strength} {TIMES} "
+        f"{number(c[_PLACE])} / {number(np.abs(c).max())} = {signed(found.by_module[_PLACE])}",
     )
 
 
 def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
     found = mine.significance
-    columns = "matrix", "a_b", "a_l", *(f"density at p = {number(p)}" for p in levels), "kept"
+    columns = (
+        "matrix",
+        "a(layer)",
+        "a(matrix)",
+        *(f"density at p = {number(p)}" for p in levels),
+        "kept",
+    )
     rows = tuple(
         (
             name,
@@ -214,13 +223,17 @@ def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
     return Table(columns, rows)
 
 
-def _ask_rate(even: float, density: float, why: str) -> Question | None:
+def _ask_rate(mine: Treated, even: float, why: str) -> Question | None:
     more, less, same = "more", "less", "exactly that"
+    density, layer, module = mine.module.density, mine.significance.layer, mine.significance.module
     close = abs(density - even) < 1e-9
     right = same if close else more if density > even else less
     return ask(
-        f"All matrices together keep {share(even)}. Does yours keep more or less?",
+        f"S of your layer is {share(layer[0])}, of both layers {share(layer.mean())} on average; s "
+        f"of your matrix is {share(module[_PLACE])}, of all four {share(module.mean())}. Together "
+        f"they keep {share(even)}. Does yours keep more or less?",
         right,
         (more, less, same),
         f"{why}.".replace("..", "."),
+        veils=True,
     )

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from dppa_core.errors import many
 from dppa_core.explain.mini import FIRST, NUMEL
-from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place
+from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place, share
 from dppa_core.explain.trace import Trace, Treated
 from dppa_core.partition import Selection
 
@@ -83,13 +83,22 @@ def _ask_kept(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | N
         f"{cells[cell]}.",
         cell,
         "pruned",
+        veils=True,
     )
 
 
 def _nearest(size: Float32[ndarray, " n"], kept: ndarray) -> tuple[int, int]:
     """The smallest change that stays, and the largest that goes; the first again if none goes."""
-    last = int(np.where(kept, size, np.inf).argmin())
-    return last, last if kept.all() else int(np.where(kept, -1, size).argmax())
+    last = int(np.where(_told_apart(size, kept), size, np.inf).argmin())
+    if kept.all():
+        return last, last
+    return last, int(np.where(_told_apart(size, ~kept), size, -1).argmax())
+
+
+def _told_apart(size: Float32[ndarray, " n"], mask: ndarray) -> ndarray:
+    """Of a mask the cells whose size no cell outside has, if there are any: the sizes tell those."""
+    alone: ndarray = mask & ~np.isin(size, size[~mask])
+    return alone if alone.any() else mask
 
 
 def step_partitions(way: Trace, n: Numbers) -> Step:
@@ -139,16 +148,17 @@ def _ask_partition(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Questio
     cell = _in_partition(places, size, 2 if mine.module.kept % 2 == 0 else 1)
     if cell is None:
         return None
-    first, last = (n(level.threshold) for level in mine.module.levels)
+    first, last = (level.kept for level in mine.module.levels)
     options = ("in partition 1", "in partition 2", "nowhere: dropped")
     return ask(
-        f"{place(cell).capitalize()} has |d| = {n(size[cell])}; the thresholds are {first} and "
-        f"{last}. Where is it?",
+        f"{place(cell).capitalize()} has |d| = {n(size[cell])}. Of the 36, largest first, {first} "
+        f"stay at the higher rate and {last} at the lower one. Where is it?",
         options[(int(places[cell]) - 1) % 3],
         options,
         f"{cells[cell]}.",
         cell,
         "partitions",
+        veils=True,
     )
 
 
@@ -157,7 +167,7 @@ def _in_partition(
 ) -> int | None:
     """The smallest change of a partition, or of any where that one is empty."""
     chosen = places == wanted
-    chosen = chosen if chosen.any() else places > 0
+    chosen = _told_apart(size, chosen if chosen.any() else places > 0)
     return int(np.where(chosen, size, np.inf).argmin()) if chosen.any() else None
 
 
@@ -178,21 +188,27 @@ def step_amplified(way: Trace, n: Numbers) -> Step:
     left = float(np.square(pruned).sum())
     lines = (
         f"length of the delta {n(before**0.5)}; after pruning {n(left**0.5)}; after amplifying "
-        f"{n(after**0.5)}",
+        f"{n(after**0.5)}{_beside(before**0.5, after**0.5)}",
     )
     marks = [MARKS[int(p)] for p in places]
     return Step(
         "amplified",
-        "Amplification: what stays makes up for what went",
-        f"Pruning makes the change weaker. Partition 1 is multiplied by {number(factors[0])}, "
-        f"partition 2 by {number(factors[1])}. A search on held-out questions finds the factors.",
-        f"D' = a1 {TIMES} partition 1 + a2 {TIMES} partition 2",
+        "Amplification: each partition times its factor",
+        f"Pruning makes the change shorter. Partition 1 is multiplied by {number(factors[0])}, "
+        f"partition 2 by {number(factors[1])}. Factors are not chosen for the length: a search on "
+        "held-out questions finds them, and the change may end up longer than it was.",
+        f"D' = α₁ {TIMES} partition 1 + α₂ {TIMES} partition 2",
         (grid("amplified", "Amplified delta D'", mine.amplified, n, marks),),
         cells,
         lines,
         {"p1": "partition 1", "p2": "partition 2", "out": "dropped"},
         question=_ask_amplified(mine, factors, n, cells),
     )
+
+
+def _beside(before: float, after: float) -> str:
+    """How long it is now, beside what it was."""
+    return f": {share(round(after / before, 2))} of what it was" if before else ""
 
 
 def _ask_amplified(

@@ -31,7 +31,7 @@ PULLS = {"both": "both add", "against": "they pull apart", "one": "one adds", "b
 
 
 def step_merged(way: Trace, n: Numbers) -> Step:
-    """W + w_A D'_A + w_B D'_B."""
+    """W + w1 D'1 + w2 D'2: 1 is A, 2 is B."""
     base = way.mini.weights[BASE][YOURS].ravel().tolist()
     parts = {m: t.amplified.ravel().tolist() for m, t in way.models.items()}
     merged, weights = way.merged.ravel(), way.settings.coefficients
@@ -50,8 +50,8 @@ def step_merged(way: Trace, n: Numbers) -> Step:
         "merged",
         "The merge: base plus both",
         "Model B went the same way by itself. Each treated delta is weighed with its model's "
-        "coefficient and added to the base.",
-        f"W' = W + w_A {TIMES} D'_A + w_B {TIMES} D'_B",
+        "coefficient w and added to the base. 1 is model A, 2 is model B.",
+        f"W' = W + w₁ {TIMES} D'₁ + w₂ {TIMES} D'₂",
         (
             grid("base", "Base W", way.mini.weights[BASE][YOURS], n),
             _part(way, FIRST, n),
@@ -68,7 +68,13 @@ def step_merged(way: Trace, n: Numbers) -> Step:
 def _part(way: Trace, model: str, n: Numbers) -> Grid:
     treated = way.models[model]
     marks = (MARKS[int(p)] for p in treated.partitions.ravel())
-    return grid(f"part-{model}", f"D' of model {model}", treated.amplified, n, marks)
+    return grid(
+        f"part-{model}",
+        f"D'{'₁' if model == FIRST else '₂'} of model {model}",
+        treated.amplified,
+        n,
+        marks,
+    )
 
 
 def _pull(first: float, second: float) -> str:

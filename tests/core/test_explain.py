@@ -118,7 +118,7 @@ def test_a_vote_is_told_as_it_was_held() -> None:
 
 def test_every_step_says_its_numbers() -> None:
     said = {one["key"]: one for one in explain({"start": "heavy"})["steps"]}
-    assert said["delta"]["cells"][1] == "d = W_A − W = 6 − 18 = −12"
+    assert said["delta"]["cells"][1] == "d = A − W = 6 − 18 = −12"
     assert said["significance"]["lines"][2].endswith("s = 1/36 = 2.778\u2009%")
     assert "0.2 + 0.08 + 0.02667 = 0.3067" in said["rate"]["lines"][-1]
     assert said["pruned"]["cells"][2] == "|d| = 3 < 7: dropped"
@@ -150,7 +150,7 @@ def test_an_edited_matrix_with_nothing_to_ask_still_goes_all_the_way() -> None:
     asked = {one["key"] for one in found["steps"] if one["question"]}
     assert asked == {"significance", "rate"}
     assert step({"start": "random"}, "rate")["lines"][1] == (
-        "a_l = 0: all four matrices have the same s."
+        "a(matrix) = 0: all four matrices have the same s."
     )
 
 
@@ -177,3 +177,10 @@ def test_editing_leaves_the_start_as_it_was() -> None:
     changed = edited(mini, {FIRST: [1.0] * 36})
     assert (changed.weights[FIRST][YOURS] == 1).all()
     assert mini.weights[FIRST][YOURS][0, 1] == 6
+
+
+def test_what_is_asked_can_be_told_by_the_sizes() -> None:
+    """Of two changes of 11 one is in partition 1 and one in 2: neither is asked for."""
+    question = step({"start": "heavy"}, "partitions")["question"]
+    assert question["veils"] and abs(DELTA[question["cell"]]) == 12
+    assert "t =" not in question["text"]

@@ -18,18 +18,22 @@ def edit_and_foretell(page: Page) -> None:
     page.get_by_role("textbox", name="Base W, row 1, column 1", exact=True).focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowUp"):
         page.keyboard.press(key)
-    page.keyboard.type("10")  # W is 18 there, W_A is 6
+    page.keyboard.type("10")  # W is 18 there, A is 6
     cell = page.locator('table[data-grid="delta"] td[data-cell="1"]')
     expect(cell).to_have_text("−4")
     expect(cell).to_have_attribute("aria-label", "row 1, column 2: −4")
+    page.keyboard.type("x")
+    expect(page.locator(".hand-editor .problem")).to_contain_text("“10x” is not a number")
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Step 4", exact=False).click()
     hidden = page.locator('td[data-mark="hidden"]')
     assert hidden.inner_text() == "?"
+    lines = page.locator(".hand-lines")  # they name the threshold, so they wait
+    assert not lines.count() and not page.locator('[data-mark="kept"], [data-mark="out"]').count()
     place = hidden.get_attribute("data-cell")
     page.locator(".quiz button", has_text="kept").click()
     told = page.locator(f'table[data-grid="pruned"] td[data-cell="{place}"]')
-    assert told.get_attribute("data-mark") in ("kept", "out")
+    assert told.get_attribute("data-mark") in ("kept", "out") and lines.count() == 1
     assert ("Right." in page.locator(".quiz-said").inner_text()) == (
         told.get_attribute("data-mark") == "kept"
     )
@@ -38,9 +42,10 @@ def edit_and_foretell(page: Page) -> None:
     expect(page.locator(".hand-read")).to_contain_text("|d| =")
 
 
-def score(page: Page, case: str) -> int:
+def score(page: Page, case: str, side: str) -> int:
     """Questions the merge answers right."""
-    bar = page.locator(f'[data-case="{case}"] .break-bars').first.locator(".break-value").last
+    shown = page.locator(f'[data-case="{case}"] [data-side="{side}"]')
+    bar = shown.locator(".break-bars").first.locator(".break-value").last
     return int(bar.inner_text().split(" of ")[0])
 
 
@@ -50,6 +55,14 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     page.evaluate("() => dppa.learn.go('by-hand')")
     opened(page, "by-hand")
     edit_and_foretell(page)
+    page.evaluate("() => dppa.learn.go('break-it')")
+    opened(page, "break-it")
+    page.evaluate("() => dppa.learn.go('by-hand')")  # drawn anew: edits and step are as they were
+    opened(page, "by-hand")
+    expect(page.locator(".block-box")).to_have_attribute("data-step", "pruned")
+    page.get_by_role("button", name="Step 1", exact=False).click()
+    expect(page.locator('table[data-grid="delta"] td[data-cell="0"]')).to_have_text("3")
+    expect(page.get_by_role("button", name="Take back my numbers")).to_be_visible()
     assert page.evaluate(WIDER) <= 0
     page.evaluate("() => dppa.learn.go('break-it')")
     opened(page, "break-it")
@@ -60,7 +73,8 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
             box.locator(f'[data-act="{act}"]').click()
             page.locator(f'[data-case="{case}"][data-state="{state}"]').wait_for(timeout=RUN_MS)
             if box.locator(".break-answer").count():
-                scores.setdefault(case, []).append(score(page, case))
+                scores.setdefault(case, []).append(score(page, case, state))
+        assert box.locator(".break-shown:not(:empty)").count() == 2, case  # to compare
         assert page.evaluate(WIDER) <= 0, case
     merges = ("wrong-base", "one-percent", "factor-six", "opposite-signs")
     for case in merges:

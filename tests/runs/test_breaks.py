@@ -76,10 +76,10 @@ def test_opposite_deltas_cancel_out(zoo_env: Path, shop: Workshop) -> None:
 
 def test_what_stays_and_how_long_it_is(zoo_env: Path, shop: Workshop) -> None:
     kept = bars(shown(shop, "one-percent", False), 1)
-    assert list(kept) == ["keep 1\u2009%", "keep 10\u2009%", "keep 20\u2009%"]
+    assert list(kept) == ["keep 1\u2009% (this merge)", "keep 10\u2009%", "keep 20\u2009%"]
     lengths = bars(shown(shop, "factor-six", False), 1)
     # ‖D'‖² = a² ‖P1‖² + ‖P2‖²: from the lengths at 1 and 2 follows the one at 6.
-    one, two, six = (float(lengths[f"factor {a}"]) for a in (1, 2, 6))
+    one, two, six = (float(lengths[f"factor {a}"]) for a in ("1", "2", "6 (this merge)"))
     first = (two**2 - one**2) / 3
     assert six == pytest.approx((one**2 + 35 * first) ** 0.5, rel=0.1)
 
