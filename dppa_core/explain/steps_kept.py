@@ -96,7 +96,7 @@ def _nearest(size: Float32[ndarray, " n"], kept: ndarray) -> tuple[int, int]:
 
 
 def _told_apart(size: Float32[ndarray, " n"], mask: ndarray) -> ndarray:
-    """Of a mask the cells whose size no cell outside has, if there are any: the sizes tell those."""
+    """Of a mask the cells whose size no cell outside has, or all if there are none."""
     alone: ndarray = mask & ~np.isin(size, size[~mask])
     return alone if alone.any() else mask
 
