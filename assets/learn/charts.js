@@ -147,7 +147,7 @@
     function words() {
       say(title, spec.title ?? "");
       title.hidden = !spec.title;
-      say(how, spec.how ?? "");
+      say(how, (spec.how ?? "").replaceAll("\u2009", "\u202f")); // a number and its % stay in one line
       say(label, spec.slider ?? spec.x.label);
     }
     words();

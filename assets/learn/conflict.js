@@ -4,7 +4,8 @@
   const { learn } = window.dppa;
   const { html, say, three, percent, percent1 } = window.dppa.shapes;
   const COLOURS = ["#0072B2", "#E69F00", "#009E73"], DASHES = ["none", "7 4", "2 4"];
-  const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", "−"));
+  const signed = (x) => three(x).replace("-", "−");
+  const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
   learn.block("conflict-rates", ({ host, result }) => {
     const { pairs } = result;
@@ -57,9 +58,9 @@
       tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
       const votes = shown.deltas.map((delta) => delta[r][c]), sum = votes.reduce((a, b) => a + b, 0);
       const sign = Math.sign(sum), agree = shown.models.filter((_, i) => Math.sign(votes[i]) === sign);
-      const texts = shown.models.map((name, i) => `${name} ${three(votes[i])}`);
-      say(said, `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${three(sum)}, so ${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
-        + `${agree.length ? ` and ${agree.join(" and ")} agree${agree.length === 1 ? "s" : ""}` : ""}: ${three(shown.elected[r][c])}. The mean of all is ${three(shown.mean[r][c])}.`);
+      const texts = shown.models.map((name, i) => `${name} ${signed(votes[i])}`);
+      say(said, `Row ${r + 1}, column ${c + 1}: ${texts.join(", ")}. The sum is ${signed(sum)}, so ${sign > 0 ? "plus" : sign < 0 ? "minus" : "nobody"} is elected`
+        + `${agree.length ? ` and ${agree.join(" and ")} agree${agree.length === 1 ? "s" : ""}` : ""}: ${signed(shown.elected[r][c])}. The mean of all is ${signed(shown.mean[r][c])}.`);
     }
     function draw() {
       specs().forEach((spec, i) => tables[i].update(spec));

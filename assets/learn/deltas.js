@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const { learn } = window.dppa;
-  const { html, three, percent, percent1, THIN } = window.dppa.shapes;
-  const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", "−"));
+  const { html, percent, percent1, THIN } = window.dppa.shapes;
+  const four = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 0.9995 ? 3 : 2).replace("0.", ".").replace("-", Math.abs(x) < 0.0005 ? "" : "−"));
 
   learn.block("delta-excerpt", ({ host, result, ask }) => {
     let shown = result;
@@ -34,7 +34,7 @@
       const [r, c] = at;
       tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
       const [rows, columns] = shown.shape;
-      said.textContent = `Row ${r + 1}, column ${c + 1}: ${three(shown.finetuned[r][c])} − ${three(shown.base[r][c])} = ${three(shown.delta[r][c])}. `
+      said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
         + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of ${shown.module}. All three share one colour scale; white is 0.`;
     }
     function draw() {

@@ -111,7 +111,7 @@
     }
     html("h3", { class: "learn-part" }, place.list, "To look up");
     item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
-    html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. What you did is kept in this browser only.`);
+    html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
     learn.forClass(place.list, catalogue.lessons, progress);
     if (finished || Object.keys(progress().answers).length) {
       const forget = html("button", { type: "button", class: "small" }, place.list, "Forget it");
@@ -185,7 +185,9 @@
   function fill(root, values = numbers) {
     for (const span of root.querySelectorAll("[data-figure]")) {
       const value = values[span.dataset.figure];
-      if (value !== undefined) say(span, FORMATS[span.dataset.as](value));
+      if (value === undefined) continue;
+      say(span, FORMATS[span.dataset.as](value));
+      put(span, "data-filled", true);
     }
   }
   function attempt(segment, main) {

@@ -29,7 +29,7 @@
         title: `At 90${THIN}% pruned, the largest changes lose ${percent(near.largest.plain)} of the effect; a rescaled draw misses by ${percent(near.dare)}`,
         series: [
           { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
-          { label: "largest kept, two best factors (as DPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
+          { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
           { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
           { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
           { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4", points: curve((one) => one.drawn.best) },
@@ -54,7 +54,7 @@
           { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
           { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
         ],
-        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPA looks for them. Follows the rate chosen above.",
+        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above.",
       };
     }
     const overRate = learn.lines(host, {

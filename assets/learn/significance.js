@@ -5,6 +5,12 @@
   const { html, say, three, percent1, percent, THIN } = window.dppa.shapes;
   const signed = (x) => `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`;
   const count = (n) => n.toLocaleString("en-US");
+  // a, b and a − b with as few digits as leave the difference true of what is written.
+  function written(a, b) {
+    const holds = (n) => Math.abs(+a.toFixed(n) - +b.toFixed(n) - +(a - b).toFixed(n)) < 10 ** -(n + 2);
+    const n = [3, 4, 5, 6, 7, 8].find(holds) ?? 8;
+    return [a, b, a - b].map((x) => x.toFixed(n).replace("-", "−"));
+  }
   const share = (x) => `${three(100 * x)}${THIN}%`;
 
   learn.block("significance-by-hand", ({ host, args, result, ask }) => {
@@ -53,14 +59,16 @@
       const one = mine(), layer = shown.layers.find((row) => row.layer === one.layer);
       const farthest = Math.max(...shown.layers.map((row) => Math.abs(row.share - shown.mean_layer)));
       const plain = 1 - at + one.by_layer + one.by_module, given = one.density[Math.round(100 * at)];
+      const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer), [u, mean, c] = written(one.ratio, one.ratio - one.centred);
+      const far = (100 * farthest).toFixed(apart.split(".")[1].length);
       const texts = [
         `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above ${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
-        `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${three(100 * layer.share)} − ${three(100 * shown.mean_layer)}) / ${three(100 * farthest)} = ${signed(one.by_layer)}`,
-        `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is ${three(one.ratio)} times the mean`,
-        `Minus the weighted mean: c = ${signed(one.centred)}. a(matrix) = ${shown.strength} × ${signed(one.centred)} / ${three(shown.largest_centred)} = ${signed(one.by_module)}`,
+        `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
+        `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
+        `Minus the mean of all u, weighted by size: c = ${u} − ${mean} = ${c}. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
         `Density = (1 − ${three(at)}) ${signed(one.by_layer)} ${signed(one.by_module)} = ${three(plain)}. Inside the box and on budget: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
       ];
-      texts.forEach((text, i) => say(rows[i], text));
+      texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
     }
     function draw() {
       if (!shown.modules.some(({ name }) => name === chosen)) {

@@ -13,6 +13,7 @@ from components.lessons.bench import Arguments, Bench, choice
 from dppa_core.delta_size import DeltaSize, delta_size
 from dppa_core.excerpt import read_excerpt
 
+MINUS = "\u2212"
 CORNER = 6
 """Rows and columns of the corner that is shown."""
 TENTH, FIFTH = 10, 20
@@ -31,6 +32,11 @@ def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     found = read_excerpt(
         base, model, module, CORNER, CORNER, public=bench.studio.public, stop=bench.stop
     )
+    entries = [
+        [difference(float(t), float(b), float(d)) for t, b, d in zip(*rows, strict=True)]
+        for rows in zip(found.finetuned, found.base, found.delta, strict=True)
+    ]
+    first = entries[0][0]
     return {
         "models": bench.names(),
         "model": model,
@@ -40,12 +46,31 @@ def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         "base": rows_of(found.base),
         "finetuned": rows_of(found.finetuned),
         "delta": rows_of(found.delta),
+        "sums": [[_sum(*entry) for entry in row] for row in entries],
         "figures": {
-            "first_base": float(found.base[0, 0]),
-            "first_finetuned": float(found.finetuned[0, 0]),
-            "first_delta": float(found.delta[0, 0]),
+            "first_base": first[1],
+            "first_finetuned": first[0],
+            "first_delta": first[2],
         },
     }
+
+
+def difference(finetuned: float, base: float, delta: float) -> tuple[str, str, str]:
+    """Three numbers with as few digits, four or more, as leave the difference true of them.
+
+    Returns:
+        As given, with as many digits behind the point.
+    """
+    for digits in range(4, 13):
+        tuned, before, change = (round(x, digits) + 0.0 for x in (finetuned, base, delta))
+        if round(tuned - before, digits) == change:
+            break
+    written = (f"{x:.{digits}f}".replace("-", MINUS) for x in (tuned, before, change))
+    return next(written), next(written), next(written)
+
+
+def _sum(tuned: str, base: str, delta: str) -> str:
+    return f"{tuned} {MINUS} {f'({base})' if base.startswith(MINUS) else base} = {delta}"
 
 
 def rows_of(values: ndarray) -> list[list[float]]:

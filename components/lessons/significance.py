@@ -79,12 +79,21 @@ def _rounded(values: ndarray) -> list[float]:
 
 def _figures(modules: list[dict[str, Any]], density: ndarray) -> dict[str, Any]:
     most, least = int(np.argmax(density)), int(np.argmin(density))
+    top = max(modules, key=lambda one: float(one["share"]))
     return {
         "most": modules[most]["name"],
         "most-share": modules[most]["share"],
         "most-density": float(density[most]),
+        "most-layer": modules[most]["by_layer"],
+        "most-own": modules[most]["by_module"],
         "least": modules[least]["name"],
         "least-share": modules[least]["share"],
         "least-density": float(density[least]),
+        "least-layer": modules[least]["by_layer"],
+        "least-own": modules[least]["by_module"],
+        "top": top["name"],
+        "top-share": top["share"],
+        "top-layer": top["by_layer"],
+        "top-own": top["by_module"],
         "modules": len(modules),
     }

@@ -13,6 +13,7 @@ from components.learn import Teacher, asked
 from components.learn_files import KINDS, SCRIPTS, bundle
 from components.lessons import desk as desks
 from components.lessons.catalogue import FOLDER, catalogue_json, lesson_json, lessons
+from components.lessons.deltas import difference
 from components.lessons.desk import Desk
 from components.lessons.registry import BLOCKS
 from components.lessons.text import Attempt, Placed, read_lesson
@@ -193,6 +194,12 @@ def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- blocks ---
+
+
+def test_a_difference_holds_of_the_digits_that_are_shown() -> None:
+    # To four digits 0.0986 - 0.0591 = 0.0396 would be shown, which is 0.0395.
+    assert difference(0.09863281, 0.05908203, 0.03955078) == ("0.09863", "0.05908", "0.03955")
+    assert difference(-1e-9, 0.2, -0.2) == ("0.0000", "0.2000", "\u22120.2000")
 
 
 @pytest.mark.parametrize(
