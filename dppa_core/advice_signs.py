@@ -75,9 +75,10 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
     factors = " / ".join(f"{factor:g}" for factor in worst.factors)
     step = worst.retention - here
     seen = abs(step) > UNSTABLE and worst.p < 0.05
+    points = f"{100 * step:+.1f}".replace("-", "\u2212")
     why = (
         f"of the factors one step away, {factors} changes the retention most, by "
-        f"{100 * step:+.1f} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
+        f"{points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
         f"and p < 0.05); {high}"
     )
     return Sign(name, model, Found.YES if seen else Found.NO, why)

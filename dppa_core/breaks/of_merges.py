@@ -102,7 +102,7 @@ def too_large(task: Task, repaired: bool) -> Shown:
         for one, length in lengths.items()
     )
     plot = Bars(
-        "Length of the treated delta beside the whole one, ‖D'‖/‖D‖",
+        "Length of the treated delta beside the whole one, ‖D'‖/‖d‖",
         6.0,
         bars,
         1.0,
