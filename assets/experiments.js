@@ -114,7 +114,7 @@
       const plots = html("div", { class: "result-plots" }, body);
       draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`));
       one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
-      for (const what of one.missing) prose(body, "how", `Not run of it: ${what}`);
+      for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
       howOf(body, one, about);
       for (const draw of draws) draw();
     }

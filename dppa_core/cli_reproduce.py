@@ -97,15 +97,23 @@ def reproduce(
         search=search_limit,
         sizes=sizes,
     )
-    report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
+    try:
+        report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What was answered is kept: the same command goes on.\n")
+        raise
     from dppa_core.experiments.values import report_json  # noqa: PLC0415
 
     emit(report_json(report), _told(report, out), as_json=as_json)
+    if ask and not any(one.findings for one in report.experiments):
+        raise typer.Exit(1)
 
 
 def _run(
     wanted: Sequence[Declared], setting: Setting, out: Path, count: int | None, *, quiet: bool
 ) -> Report:
+    if setting.hindrance:
+        raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_core.experiments.text import write_page  # noqa: PLC0415
     from dppa_core.experiments.workers import Nobody, workers  # noqa: PLC0415
@@ -125,7 +133,7 @@ def _run(
             except StopIteration as end:
                 report: Report = end.value
                 break
-            why = f"not run: {done.not_run}" if done.not_run else f"{done.cost.processor:.0f} s"
+            why = "not run" if done.not_run else f"{done.cost.processor:.0f} s"
             say(f"{done.number} {done.title}: {why}")
     write_page(report, out)
     return report
@@ -159,6 +167,7 @@ def _told(report: Report, out: Path) -> str:
             lines.append(f"  not run: {one.not_run}")
         else:
             lines.append(f"  {one.findings.finding}")
-            lines += [f"  not run of it: {what}" for what in one.findings.missing]
-    lines.append(f"{out}: experiments.json, experiments.md and its plots")
+            lines += [f"  left out: {what}" for what in one.findings.missing]
+    ran = any(one.findings for one in report.experiments)
+    lines.append(f"{out}: experiments.json, experiments.md{' and its plots' if ran else ''}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Copy docs/results.md and the short part of docs/leaderboard.md into the README, between markers.
+"""Copy results, and the short parts of leaderboard and experiments, from docs/ into the README.
 
 Knows nothing of the numbers; `--check` only tells whether they are the same.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("results", "leaderboard")
-HEADING = "\n## "
+HEADING, SHORT = "\n## ", "\n## In short\n"
 """What follows a page's first heading of the second rank stays in docs/."""
 
 
@@ -29,6 +29,8 @@ def main() -> None:
     for name in PAGES:
         page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
         then = filled(then, name, page.partition(HEADING)[0])
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    then = filled(then, "experiments", page.partition(SHORT)[2].partition(HEADING)[0])
     if "--check" in sys.argv:
         sys.exit(0 if now == then else "README.md is older than its pages in docs/: `make readme`")
     readme.write_text(then, encoding="utf-8")

@@ -11,7 +11,14 @@ from dppa_core.experiments.scores import accuracy, compared, retained
 from dppa_core.experiments.setting import Setting, Treatment
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import factors_text, listed, pruned, told, verdict
+from dppa_core.experiments.words import (
+    SWITCHED_OFF,
+    factors_text,
+    listed,
+    pruned,
+    told,
+    verdict,
+)
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe, dump_recipe
 
@@ -44,6 +51,19 @@ VARIANTS = (
     Variant("dpa", "DPA alone", True),
     Variant("both", "both (DPPA)", True),
 )
+
+
+PAIRS = (
+    ("dp", "magnitude", "DP alone", "neither"),
+    ("dpa", "magnitude", "DPA alone", "neither"),
+    ("both", "magnitude", "DPPA, both halves,", "neither"),
+    ("both", "dp", "DPA on top of DP", "DP alone"),
+    ("both", "dpa", "DP on top of DPA", "DPA alone"),
+    ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
+)
+"""What is compared with what, and how a sentence calls them."""
+REFERENCES = {"magnitude": "neither", "dp": "DP alone", "dpa": "DPA alone"}
+"""Columns of differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +107,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     marks = yield from all_asked({place: question for place, (_, question) in asked.items()})
     recipes = {place: recipe for place, (recipe, _) in asked.items()}
     found = Ablated(own, marks, factors, recipes)
-    return Findings((_table(setting, found),), (_plot(found),), finding(found))
+    return Findings((_table(setting, found),), (_plot(found),), finding(found), short=short(found))
 
 
 def _table(setting: Setting, found: Ablated) -> Table:
@@ -97,14 +117,13 @@ def _table(setting: Setting, found: Ablated) -> Table:
         *(Column(one.name, "%") for one in setting.subjects),
         Column("mean retention", "%"),
         Column("factors, strongest / next band", "×"),
-        Column("against neither", "points"),
+        *(Column(f"minus {name}", "points") for name in REFERENCES.values()),
     )
     rows = []
     for rate in RATES:
         for variant in VARIANTS:
             marks = found.at(variant.key, rate)
-            gain = found.gain(variant.key, "magnitude", rate).difference
-            against = Cell(100 * gain.value, 100 * gain.low, 100 * gain.high)
+            gaps = (_gap(found, variant.key, other, rate) for other in REFERENCES)
             told_of = [
                 f"{one.name} {factors_text(found.factors[variant.key, rate, one.domain])}"
                 for one in setting.subjects
@@ -120,12 +139,20 @@ def _table(setting: Setting, found: Ablated) -> Table:
                         *(accuracy(marks[one.domain]) for one in setting.subjects),
                         retained(marks, found.own),
                         Cell("; ".join(told_of) or None),
-                        Cell(None) if variant.key == "magnitude" else against,
+                        *gaps,
                     ),
                     dump_recipe(recipe) if single else None,
                 )
             )
     return Table("Each domain model alone, pruned and put back on the base", columns, tuple(rows))
+
+
+def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
+    """Of a variant over another, where the two are compared."""
+    if (one, other) not in {pair[:2] for pair in PAIRS} | {("owl", "magnitude")}:
+        return Cell(None)
+    gain = found.gain(one, other, rate).difference
+    return Cell(100 * gain.value, 100 * gain.low, 100 * gain.high)
 
 
 def _plot(found: Ablated) -> Chart:
@@ -152,21 +179,28 @@ def _plot(found: Ablated) -> Chart:
 
 def finding(found: Ablated) -> str:
     """What DP adds, what DPA adds, alone and together, and what OWL-style does."""
-    pairs = (
-        ("dp", "magnitude", "DP alone", "neither"),
-        ("dpa", "magnitude", "DPA alone", "neither"),
-        ("both", "dp", "DPA on top of DP", "DP alone"),
-        ("both", "dpa", "DP on top of DPA", "DPA alone"),
-        ("owl", "dp", "OWL-style, layers only,", "DP, which moves modules as well"),
-    )
-    lines = [_pair(found, *pair) for pair in pairs]
+    lines = [_pair(found, *pair) for pair in PAIRS]
+    apart = {1: "which is better than neither", -1: "which is worse than neither"}
     for rate in RATES:
-        kept = {v.title: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
-        known = {title: float(of) for title, of in kept.items() if isinstance(of, float)}
-        best = max(known, key=lambda title: known[title], default=None)
-        if best is not None:
-            lines.append(f"At {pruned(rate)} {best} keeps most, {known[best]:.0f} %.")
+        kept = {v: retained(found.at(v.key, rate), found.own).value for v in VARIANTS}
+        known = {v: float(of) for v, of in kept.items() if isinstance(of, float)}
+        best = max(known, key=lambda one: known[one], default=None)
+        if best is None:
+            continue
+        seen = verdict(found.gain(best.key, "magnitude", rate))
+        than = apart.get(seen, "not told apart from neither")
+        if best.key == "magnitude":
+            than = "the first of the table"
+        lines.append(
+            f"At {pruned(rate)} {best.title} has the largest, {known[best]:.0f} %, {than}."
+        )
     return " ".join(lines)
+
+
+def short(found: Ablated) -> str:
+    """Each half against neither, and both together against DPA alone."""
+    pairs = [pair for pair in PAIRS if pair[1] == "magnitude" or pair[:2] == ("both", "dpa")]
+    return " ".join(_pair(found, *pair) for pair in pairs)
 
 
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
@@ -192,6 +226,6 @@ ABLATION = Declared(
     "domain. Neither: magnitude at one rate for all matrices. OWL-style: densities by layer alone, "
     f"with DP's strength 0.08 and outliers above {K_LAYER:g} times the mean. DPA alone: one rate "
     "for all matrices, two even bands with factors. Factors are climbed on {search} search items a "
-    "domain. Differences are paired by item, the domains counting equally.",
+    f"domain. {SWITCHED_OFF} Differences are paired by item, the domains counting equally.",
     steps=steps,
 )

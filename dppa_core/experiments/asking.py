@@ -103,6 +103,7 @@ def climbed(
         scale: Of the delta, the unpruned one that scores are compared with included.
     """
     unpruned = whole(setting, subject, scale)
+    who = subject.model if scale == 1 else f"base + {scale:g} · the delta of {subject.model}"
 
     def code(ask: Ask) -> FactorSearch:
         def score(target: Target) -> float:
@@ -110,7 +111,7 @@ def climbed(
             found = scored(setting, subject.domain, "search", marks)
             own = ask(exam(setting, unpruned, subject.domain, "search"))
             of_own = scored(setting, subject.domain, "search", own)
-            return task_score(found, of_own, subject.model)
+            return task_score(found, of_own, who)
 
         return greedy_factors(
             lambda factors: score(alone(setting, subject, treatment, factors, "search", scale)[0]),

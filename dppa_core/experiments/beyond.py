@@ -20,8 +20,11 @@ from dppa_core.profile import cached_profile
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")
+TITLES = {"dp": "DP", "dppa": "DPPA"}
 STARVED = 0.1
 """Of its even share: a matrix that is given less counts as starved."""
+FLOOR = 0.1
+"""Where magnitude answers less than this, no method has room to be behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,9 @@ def steps(setting: Setting) -> Steps[Findings]:
         for rate in RATES
     }
     found = Beyond(marks, plans(setting))
-    return Findings((_table(found),), (_gains(found), _reasons(found)), finding(found))
+    return Findings(
+        (_table(found),), (_gains(found), _reasons(found)), finding(found), short=short(found)
+    )
 
 
 def plans(setting: Setting) -> dict[tuple[str, float], Kept]:
@@ -166,7 +171,7 @@ def _reasons(found: Beyond) -> Chart:
 
 def finding(found: Beyond) -> str:
     """How the gain goes with the rate, and what goes along with it."""
-    lines = [_course(found, "dp", "DP"), _course(found, "dppa", "DPPA")]
+    lines = [_answer(found), *(_course(found, method, TITLES[method]) for method in METHODS[1:])]
     first, last = RATES[0], min(RATES, key=lambda rate: _gain(found, "dp", rate))
     lines.append(
         f"Of the sum of d², DP keeps {_energies(found, first)} by magnitude at {pruned(first)}, "
@@ -177,8 +182,8 @@ def finding(found: Beyond) -> str:
         f"At {pruned(first)} it leaves {percent(starved[0])} of the matrices less than a tenth of "
         f"their even share, at {pruned(last)} {percent(starved[1])}: the strength moves densities "
         f"by up to ±{number(200 * PruningParameters().strength)} points, however little is left to "
-        "share out. That goes along with the loss; whether it causes it, a smaller strength at the "
-        "same rate would tell."
+        "share out. That goes along with the loss; section 6d tests whether a smaller "
+        "strength at the same rate loses less."
     )
     return " ".join(lines)
 
@@ -192,6 +197,41 @@ def _energies(found: Beyond, rate: float) -> str:
     return f"{percent(mine)} against {percent(other)}"
 
 
+def _roomy(found: Beyond) -> list[float]:
+    """The rates at which magnitude still answers something."""
+    rates = [r for r in RATES if mean_share(found.marks["magnitude", r]) >= FLOOR]
+    return rates or list(RATES)
+
+
+def _answer(found: Beyond) -> str:
+    """What the question asks, in a sentence a method; and which rates say nothing."""
+    rates = _roomy(found)
+    first, last = rates[0], rates[-1]
+    lines = []
+    for method, title in TITLES.items():
+        gains = [found.gain(method, rate) for rate in (first, last)]
+        ahead = [pruned(rate) for rate in rates if verdict(found.gain(method, rate)) > 0]
+        moved = gains[1].difference.value - gains[0].difference.value
+        how = "falls" if moved < 0 else "rises"
+        lines.append(
+            f"{title} {f'is ahead of magnitude at {listed(ahead)}' if ahead else 'has no gain'}; "
+            f"its difference {how} from {gap(gains[0].difference)} at {pruned(first)} to "
+            f"{gap(gains[1].difference)} at {pruned(last)}."
+        )
+    floor = [pruned(rate) for rate in RATES if rate not in rates]
+    if floor:
+        lines.append(
+            f"At {listed(floor)} magnitude itself answers less than {percent(FLOOR)}: nothing can "
+            "be told there."
+        )
+    return " ".join(lines)
+
+
+def short(found: Beyond) -> str:
+    """Where DP and DPPA are ahead of magnitude, and where behind; each model alone."""
+    return " ".join(_course(found, method, title) for method, title in TITLES.items())
+
+
 def _course(found: Beyond, method: str, title: str) -> str:
     gains = {rate: found.gain(method, rate) for rate in RATES}
     ahead = [pruned(rate) for rate, gain in gains.items() if verdict(gain) > 0]
@@ -200,12 +240,7 @@ def _course(found: Beyond, method: str, title: str) -> str:
     parts += [f"is behind magnitude at {listed(behind)}"] if behind else []
     if not parts:
         return f"No difference between {title} and magnitude was seen at any rate from 80 % on."
-    best, worst = (f(RATES, key=lambda r: _gain(found, method, r)) for f in (max, min))
-    return (
-        f"{title} {', and '.join(parts)}; its best gain is at {pruned(best)}, "
-        f"{gap(found.gain(method, best).difference)}, its worst at {pruned(worst)}, "
-        f"{gap(found.gain(method, worst).difference)}."
-    )
+    return f"{title} {', and '.join(parts)}{'' if ahead else ', and ahead at none'}."
 
 
 BEYOND = Declared(

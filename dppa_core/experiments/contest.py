@@ -23,7 +23,7 @@ from dppa_core.experiments.scores import (
 from dppa_core.experiments.setting import Setting, Subject, Treatment
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Cell
-from dppa_core.experiments.words import factors_text, verdict
+from dppa_core.experiments.words import factors_text, flipped, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 
@@ -60,8 +60,8 @@ class Contest:
         return accuracy(self.own), *each
 
     def factors_cell(self) -> Cell:
-        """The factors, and why they were not climbed."""
-        return Cell(factors_text(self.factors), note=self.unclimbed)
+        """The factors; why they were not climbed is told by `unclimbed`."""
+        return Cell("not climbed" if self.unclimbed else factors_text(self.factors))
 
 
 def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0) -> Steps[Contest]:
@@ -76,7 +76,7 @@ def contest(setting: Setting, subject: Subject, rate: float, scale: float = 1.0)
         climb = yield from climbed(setting, subject, Treatment("dppa", rate), scale)
         factors = climb.best.amplification
     except InvalidValue as error:  # unpruned it answers nothing of a task: no score to climb by
-        factors, why = (1.0,) * BANDS, str(error)
+        factors, why = (1.0,) * BANDS, str(error).partition(", so ")[0]
     asked = {
         (method, seed): alone(setting, subject, Treatment(method, rate, seed=seed), scale=scale)[1]
         for method in METHODS[:3]
@@ -105,6 +105,16 @@ def contests(
     return (yield from together(several))
 
 
+def unclimbed(several: Iterable[Contest]) -> tuple[str, ...]:
+    """Whose factors were not climbed, and why."""
+    return tuple(
+        f"DPPA's climb for {one.subject.name} × {one.scale:g}: {one.unclimbed}. Its factors are "
+        f"{factors_text(one.factors)}."
+        for one in several
+        if one.unclimbed
+    )
+
+
 def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison | Interval:
     """A method's accuracy minus magnitude's, the domains counting equally.
 
@@ -114,7 +124,7 @@ def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison
     plain = {domain: one.one("magnitude") for domain, one in several.items()}
     if method == "dare":
         drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})
-        return Interval(-drawn.value, -drawn.high, -drawn.low)
+        return flipped(drawn)
     return compared({domain: one.one(method) for domain, one in several.items()}, plain)
 
 

@@ -21,13 +21,13 @@ from dppa_core.experiments.asking import (
     own_marks,
 )
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges_text import Merge, Merged, findings
+from dppa_core.experiments.merges_text import TITLES, Merge, Merged, findings
 from dppa_core.experiments.questions import Tuning
 from dppa_core.experiments.scores import Draws
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Findings
-from dppa_core.experiments.words import listed
+from dppa_core.experiments.words import SWITCHED_OFF, listed
 from dppa_core.marks import Marks
 from dppa_core.partition import even_levels
 from dppa_core.recipe import MergeRecipe
@@ -170,7 +170,8 @@ def _refusal(setting: Setting, plan: Plan) -> str:
     try:
         check_additive(plan.recipe(setting, 1.0))
     except InvalidRecipe as error:
-        return str(error)
+        why = str(error).partition(": ")[2].partition(" Allowed:")[0]
+        return f"{TITLES[plan.method]} with AdaMerging: {why}"
     return ""
 
 
@@ -184,15 +185,19 @@ def _all(setting: Setting) -> Steps[Findings]:
 
 _MEASURED = (
     "at 80 % and 90 % pruning (task arithmetic: whole deltas), {test} test items of each domain. "
-    "DPPA's factors come from the climb of each model alone. Without AdaMerging there is one "
+    f"DPPA's factors come from the climb of each model alone. {SWITCHED_OFF} Without "
+    "AdaMerging there is one "
     f"coefficient for all models, for TIES its scale: of {listed(list(map(str, COEFFICIENTS)))} "
     "the one that retains most of {search} search items a domain, of equals the one with the "
     "smaller loss; while it is the outermost, a fifth more or less is tried too. With AdaMerging "
     f"every layer and model has its own: from there {STEPS} steps of {LR:g} by the entropy of "
     f"{PROMPTS} unlabelled prompts a domain; of its checkpoints every {EVERY} steps, the start "
-    f"included, the best on the search items. DARE is drawn {DRAWS} times, with AdaMerging once. "
+    f"included, the best on the search items. DARE is drawn {DRAWS} times, with AdaMerging once, "
+    "which is compared with the same draw. Rows with AdaMerging are compared with DPPA with it, "
+    "the others with DPPA without. "
     "TIES trims every tensor, as in its paper; DPPA and DARE keep the whole delta of embeddings "
-    "and norms. Retention is the geometric mean over the domains."
+    "and norms. Retention is the geometric mean over the domains. Other pages tell of the same "
+    "merge with other items, factors or coefficients, so their figures differ."
 )
 
 PAIR = Declared(
@@ -211,7 +216,7 @@ MERGES = Declared(
     key="merges",
     number="3b",
     title="Three domains in one model",
-    question="And with three domain models, which are more in each other's way?",
+    question="And with three domain models?",
     measured=f"All domain models merged {_MEASURED}",
     steps=_all,
     wants=lambda setting: "" if len(setting.subjects) > 2 else "there are no three domain models",

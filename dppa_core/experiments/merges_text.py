@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.scores import Draws, against_draws, compared, retained
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import capital, gap, pruned, told, verdict
+from dppa_core.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
 from dppa_core.intervals import Interval
 from dppa_core.marks import Marks
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -58,9 +58,12 @@ class Merge:
         return max(len(draws.marks) for draws in self.draws.values())
 
     def against(self, other: Merge) -> Comparison | Interval:
-        """How much better it answers than another merge of the same models."""
-        if other.drawn > 1 and self.drawn == 1:
-            return against_draws(self.first, other.draws)
+        """How much better it answers than another merge of the same models, which draws once.
+
+        All of its own draws count where it has several and the other is not random.
+        """
+        if self.drawn > 1 and other.method != self.method:
+            return flipped(against_draws(other.first, self.draws))
         return compared(self.first, other.first)
 
 
@@ -112,6 +115,7 @@ def findings(found: Merged, missing: tuple[str, ...]) -> Findings:
         tuple(_plot(found, group) for group in groups),
         finding(found),
         missing,
+        short(found),
     )
 
 
@@ -126,14 +130,19 @@ def _table(found: Merged, group: tuple[str, ...]) -> Table:
         Column("coefficient", "×"),
         *(Column(domain.rpartition(":")[2], "%") for domain in group),
         Column("mean retention", "%"),
-        Column("against DPPA, not tuned", "points"),
+        *(Column(f"minus DPPA at {pruned(rate)}", "points") for rate in found.rates()),
+        Column("minus the same with one coefficient", "points"),
     )
     rows = []
     for one in sorted(found.merges, key=lambda one: one.rate):
         if one.domains != group:
             continue
         scores = [of.cell() for of in one.draws.values()]
-        reference = found.of(group, REFERENCE, one.rate, False) if one.rate else None
+        references = [
+            found.of(group, REFERENCE, rate, one.tuned) if one.rate in (rate, 0.0) else None
+            for rate in found.rates()
+        ]
+        before = found.of(group, one.method, one.rate, False) if one.tuned else None
         rows.append(
             Row(
                 (
@@ -142,7 +151,8 @@ def _table(found: Merged, group: tuple[str, ...]) -> Table:
                     Cell(one.coefficients),
                     *scores,
                     found.kept(one),
-                    _gap(reference, one),
+                    *(_gap(one, reference) for reference in references),
+                    _gap(one, before),
                 ),
                 dump_recipe(one.recipe),
             )
@@ -150,13 +160,13 @@ def _table(found: Merged, group: tuple[str, ...]) -> Table:
     return Table(f"{_named(group)}, test items", columns, tuple(rows))
 
 
-def _gap(reference: Merge | None, one: Merge) -> Cell:
-    """How much better it is than DPPA at the same rate."""
-    if reference is None or reference is one:
+def _gap(one: Merge, other: Merge | None) -> Cell:
+    """How much better one is than another, in points."""
+    if other is None or other is one:
         return Cell(None)
-    against = reference.against(one)
+    against = one.against(other)
     interval = against.difference if isinstance(against, Comparison) else against
-    return Cell(-100 * interval.value, -100 * interval.high, -100 * interval.low)
+    return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
 
 
 def _plot(found: Merged, group: tuple[str, ...]) -> Chart:
@@ -211,23 +221,51 @@ def _rank(found: Merged, group: tuple[str, ...], rate: float) -> str:
 
 
 def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
-    reference = found.of(group, REFERENCE, rate, False)
-    words = {
-        1: "DPPA is better than {}.",
-        -1: "DPPA is worse than {}.",
-        0: "Not told apart from DPPA: {}.",
-    }
-    groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "not told apart {}"}
+    parts = [
+        words[which].format(listed([f"{title} {gap(of)}" for title, of in names.items()]))
+        for which, names in _verdicts(found, group, rate, tuned=False).items()
+        if names
+    ]
+    return f"Each minus DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
+
+
+def _verdicts(
+    found: Merged, group: tuple[str, ...], rate: float, *, tuned: bool
+) -> dict[int, dict[str, Interval]]:
+    """The other methods minus DPPA: better (1), worse (-1), not told apart (0); by title."""
+    groups: dict[int, dict[str, Interval]] = {1: {}, -1: {}, 0: {}}
+    reference = found.of(group, REFERENCE, rate, tuned)
     for method, title in TITLES.items():
-        other = found.of(group, method, rate, False)
+        other = found.of(group, method, rate, tuned)
         if reference is None or other is None or method == REFERENCE:
             continue
-        against = reference.against(other)
+        against = other.against(reference)
         interval = against.difference if isinstance(against, Comparison) else against
-        groups[verdict(against)].append(f"{title}, {gap(interval)}")
-    return " ".join(
-        words[which].format("; ".join(names)) for which, names in groups.items() if names
-    )
+        groups[verdict(against)][title] = interval
+    return groups
+
+
+def short(found: Merged) -> str:
+    """DPPA against the others at every rate, first without AdaMerging, then with it."""
+    lines = []
+    for group in found.groups():
+        for rate in found.rates():
+            line = f"at {pruned(rate)} DPPA is {_placed(found, group, rate, tuned=False)}"
+            if found.of(group, REFERENCE, rate, True):
+                line += f"; with AdaMerging {_placed(found, group, rate, tuned=True)}"
+            lines.append(f"{capital(line)}.")
+    return " ".join(lines)
+
+
+def _placed(found: Merged, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
+    """Whom DPPA is ahead of, and whom it is behind: those that are better than it."""
+    words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
+    verdicts = _verdicts(found, group, rate, tuned=tuned)
+    parts = [
+        words[which].format(listed(list(verdicts[which]))) for which in words if verdicts[which]
+    ]
+    return ", ".join(parts)
 
 
 def _adamerging(found: Merged) -> str:
@@ -255,10 +293,10 @@ def _papers_way(found: Merged, group: tuple[str, ...], rate: float) -> str:
     if reference is None:
         return ""
     gaps = [
-        f"{TITLES[method]} {told(reference.against(other))}"
+        f"{TITLES[method]} {told(other.against(reference))}"
         for method in TITLES
         if method != REFERENCE and (other := found.of(group, method, rate, True)) is not None
     ]
     kept = found.kept(reference).value
     share = f" keeps {kept:.0f} %" if isinstance(kept, float) else ""
-    return f"With AdaMerging DPPA at {pruned(rate)}{share}; minus {'; minus '.join(gaps)}."
+    return f"With AdaMerging DPPA at {pruned(rate)}{share}. Minus that: {'; '.join(gaps)}."

@@ -114,10 +114,12 @@ def _hindrance(preset: HubPreset) -> str:
     from huggingface_hub import constants, get_token  # noqa: PLC0415  (a third of a second)
 
     missing = preset.missing()
-    gated = preset.gated
+    gated, why = preset.gated, list[str]()
     if missing and gated and get_token() is None:
-        return (
+        why.append(
             f"{', '.join(gated)} is gated: accept its terms on the Hub and log in (`hf auth login`)"
         )
     here = runs_here(preset.estimate(missing), this_machine(Path(constants.HF_HUB_CACHE)))
-    return "" if here.merge and here.chat else f"too large for this machine: it takes {here.reason}"
+    if not (here.merge and here.chat):
+        why.append(f"too large for this machine: it takes {here.reason}")
+    return "; ".join(why)

@@ -117,7 +117,7 @@ def finding(found: Pruned) -> str:
     for rate in RATES:
         groups[verdict(_against_magnitude(found, rate))].append(rate)
     lines += _grouped(groups)
-    for rate in RATES[-2:]:
+    for rate in RATES[-3:]:
         lines.append(
             f"At {pruned(rate)}, over all domains: DP minus magnitude "
             f"{told(_against_magnitude(found, rate))}; DP minus DARE "
@@ -153,8 +153,8 @@ def _noise(found: Pruned) -> str:
     draws = found.marks[widest]
     return (
         f"One draw of DARE says little: of {len(draws.marks)} draws on {widest[2]} at "
-        f"{pruned(widest[1])} the worst answers {percent(min(draws.shares))}, the best "
-        f"{percent(max(draws.shares))}."
+        f"{pruned(widest[1])} the worst answers {100 * min(draws.shares):.1f} %, the "
+        f"best {100 * max(draws.shares):.1f} %."
     )
 
 
@@ -163,7 +163,11 @@ def _rule(found: Pruned) -> str:
     large = [domain for domain, of in kept.items() if of < 0.9]
     told_of = listed([f"{domain} {percent(of)}" for domain, of in kept.items()])
     end = f"large in {listed(large)}" if large else "small in every domain"
-    return f"DARE at 90 % keeps, mean of the draws: {told_of}; by the paper's rule of thumb the deltas are {end}."  # noqa: E501
+    return (
+        f"DARE at 90 % keeps, mean of the draws: {told_of}; by the paper's rule of thumb the "
+        f"deltas are {end}. `dppa advise` asks fewer items and draws, so that it can say otherwise "
+        "of a delta whose draws lie on both sides of 90 %."
+    )
 
 
 PRUNING = Declared(

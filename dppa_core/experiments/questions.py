@@ -247,7 +247,20 @@ def _named(target: Target) -> str:
     models = "+".join(one.model.rpartition(":")[2].rpartition("/")[2] for one in target.models)
     one = target.models[0]
     rate = f" {100 * one.levels[-1]:g} %" if one.levels[-1] else ""
-    return f"{models} by {target.method}{rate}"
+    significance = str(target.parameters.get("significance", ""))
+    by = f", ranked by {significance}" if significance else ""
+    seed = f", draw {target.seed + 1}" if target.seed else ""
+    return f"{models} by {target.method}{rate}{by}{_factors(target)}{seed}"
+
+
+def _factors(recipe: MergeRecipe) -> str:
+    """Factors and coefficients, where there are any to tell merges of a climb apart by."""
+    each = [" / ".join(f"{one:g}" for one in model.amplification) for model in recipe.models]
+    climbed = any(len(model.amplification) > 1 for model in recipe.models)
+    factors = f", factors {', '.join(each)}" if climbed else ""
+    sizes = {one.coefficient for one in recipe.models if isinstance(one.coefficient, float | int)}
+    other = sorted(sizes - {1.0})
+    return factors + (f", × {', '.join(f'{one:g}' for one in other)}" if other else "")
 
 
 def _no_marks(task: str, each: Any, search: int) -> InvalidValue:

@@ -34,8 +34,8 @@ class Ranked:
         return {domain: self.marks[kind, rate, domain] for domain in self.own}
 
     def against(self, kind: str, rate: float) -> Comparison:
-        """How much better the magnitude is."""
-        return compared(self.at("magnitude", rate), self.at(kind, rate))
+        """How much better a kind is than the magnitude."""
+        return compared(self.at(kind, rate), self.at("magnitude", rate))
 
 
 def steps(setting: Setting) -> Steps[Findings]:
@@ -68,7 +68,7 @@ def _table(setting: Setting, found: Ranked) -> Table:
         Column("pruned", "%"),
         *(Column(one.name, "%") for one in setting.subjects),
         Column("mean retention", "%"),
-        Column("against magnitude", "points"),
+        Column("minus magnitude", "points"),
     )
     rows = []
     for rate in RATES:
@@ -76,7 +76,7 @@ def _table(setting: Setting, found: Ranked) -> Table:
             marks, gap = found.at(kind, rate), Cell(None)
             if kind != "magnitude":
                 given = found.against(kind, rate).difference
-                gap = Cell(-100 * given.value, -100 * given.high, -100 * given.low)
+                gap = Cell(100 * given.value, 100 * given.low, 100 * given.high)
             scores = [accuracy(marks[one.domain]) for one in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
             rows.append(Row((*first, *scores, retained(marks, found.own), gap)))
@@ -115,7 +115,7 @@ def finding(found: Ranked) -> str:
         lines.append(
             f"Ranked at random, without anything else changed, {percent(chance)} of the answers "
             f"are right at {pruned(rate)}; by magnitude {percent(share)}, "
-            f"{told(found.against('random', rate))}."
+            f"random minus magnitude {told(found.against('random', rate))}."
         )
     return " ".join(lines)
 
@@ -125,14 +125,14 @@ def _against(found: Ranked, kind: str) -> str:
     for rate in RATES:
         groups[verdict(found.against(kind, rate))].append(pruned(rate))
     words = {
-        1: "{} ranks worse than magnitude at {}",
-        -1: "{} ranks better than magnitude at {}",
+        1: "{} ranks better than magnitude at {}",
+        -1: "{} ranks worse than magnitude at {}",
         0: "{} and magnitude are not told apart at {}",
     }
     said = [words[which].format(kind, listed(rates)) for which, rates in groups.items() if rates]
     widest = max(RATES, key=lambda rate: abs(found.against(kind, rate).difference.value))
     return (
-        f"{capital('; '.join(said))} (magnitude minus {kind} at {pruned(widest)}: "
+        f"{capital('; '.join(said))} ({kind} minus magnitude at {pruned(widest)}: "
         f"{told(found.against(kind, widest))})."
     )
 

@@ -16,13 +16,14 @@ from dppa_core.experiments.contest import (
     gap,
     kept,
     points,
+    unclimbed,
 )
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.scores import share
 from dppa_core.experiments.setting import Setting, Subject, embedded
 from dppa_core.experiments.steps import Steps
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import listed, percent, told
+from dppa_core.experiments.words import SWITCHED_OFF, listed, percent, told
 from dppa_core.tasks import DOMAINS
 from dppa_core.zoo.spec import EMBEDDED, SIZES, Size
 
@@ -84,7 +85,8 @@ def steps(setting: Setting) -> Steps[Findings]:
         _apart(named, by_rate),
     )
     plots = tuple(_plot(named, cells, rate) for rate, cells in by_rate.items())
-    return Findings(tables, plots, finding(named, by_rate))
+    missing = unclimbed(found.values())
+    return Findings(tables, plots, finding(named, by_rate), missing)
 
 
 def _millions(size: Size) -> float:
@@ -212,7 +214,7 @@ MODEL_SIZES = Declared(
     measured="The recipe of the embedded models at several sizes (`dppa zoo train --size`). Every "
     "domain model's delta is pruned and put back on its base alone, and asked {test} test items of "
     f"its domain; DARE {DRAWS} times with other seeds, DPPA with factors climbed on {{search}} "
-    "search items.",
+    f"search items. {SWITCHED_OFF}",
     steps=steps,
     wants=wants,
 )

@@ -15,11 +15,12 @@ from dppa_core.advice_run import profile_facts
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import PruningParameters, significance
 from dppa_core.experiments.asking import exam
+from dppa_core.experiments.contest import points
 from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.scores import accuracy, compared, loss, share
 from dppa_core.experiments.setting import Setting, Subject, Treatment, merged
 from dppa_core.experiments.steps import Steps, all_asked
-from dppa_core.experiments.strength_finding import Answered, Known, finding
+from dppa_core.experiments.strength_finding import Answered, Known, finding, short
 from dppa_core.experiments.strength_rules import (
     PAPER,
     RULES,
@@ -74,9 +75,9 @@ def steps(setting: Setting) -> Steps[Findings]:
     )
     tested = yield from _asked(models, wanted, "test")
     spreads = {key: _spread(profile) for key, profile in profiles.items()}
-    known = Known(mapped, scores, facts, spreads, choices, best, tested)
+    known = Known(scores, facts, spreads, choices, best, tested)
     tables = (_map(known), _rules(known), _tests(models, known))
-    return Findings(tables, _plots(known), finding(known))
+    return Findings(tables, _plots(known), finding(known), short=short(known))
 
 
 def _asked(models: Models, wanted: Iterable[tuple[Place, float]], split: str) -> Steps[Answered]:
@@ -178,8 +179,12 @@ def _tests(models: Models, known: Known) -> Table:
     rows = []
     for place, strength in known.choices[known.best].items():
         plain, paper, ruled = (known.tested[place, one] for one in (0.0, PAPER, strength))
-        gaps = [compared({"": ruled}, {"": one}).difference for one in (plain, paper)]
-        cells = (Cell(100 * one.value, 100 * one.low, 100 * one.high) for one in gaps)
+        cells = [
+            Cell(None, note="the same merge")
+            if strength == fixed
+            else points(compared({"": ruled}, {"": marks}))
+            for fixed, marks in ((0.0, plain), (PAPER, paper))
+        ]
         first = Cell(place.name), Cell(100 * place.rate), Cell(strength)
         of = recipe(*models[place.size, place.domain], place.rate, strength)
         each = map(accuracy, (plain, paper, ruled))
@@ -220,8 +225,11 @@ STRENGTH = Declared(
     question="Which strength of Dynamically Pruning is best at which rate, and can it be foretold?",
     measured="DP of every domain model's delta, of all sizes that are there, at strengths 0 to "
     f"0.1, on at least {ITEMS} search items each. Rules choose a strength for each domain from the "
-    "search items of the *other* domains, or from the plan alone. Of those that do not always "
-    "choose 0, the one that scores best so is asked {test} test items, against 0 (magnitude "
+    "search items of the *other* domains, or from the plan alone: one strength for all; one a "
+    "rate; a multiple of the density 1 − rate; the strength whose plan keeps most of the sum of "
+    "d², over all entries or as the mean of the modules' shares; the largest that leaves every "
+    "module a learned share of the overall density (*no module starved*). Of those that do not "
+    "always choose 0, the one that scores best so is asked {test} test items, against 0 (magnitude "
     f"at one rate) and the paper's {PAPER:g}, paired by item.",
     steps=steps,
 )

@@ -28,10 +28,8 @@ Answered = Mapping[tuple[Place, float], Marks]
 class Known:
     """All that was measured."""
 
-    mapped: Answered
-    """Search items."""
     scores: Scores
-    """Of them."""
+    """Of the search items."""
     facts: Mapping[Place, Facts]
     spreads: Mapping[tuple[str, str], tuple[float, float]]
     """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
@@ -53,18 +51,6 @@ class Known:
             {place.name: self.tested[place, one] for place, one in choice.items()},
             {place.name: self.tested[place, strength] for place in choice},
         )
-
-    def harmless(self, rate: float) -> float:
-        """The largest strength up to which no loss against 0 was seen, search items of all."""
-        places = [place for place in self.scores if place.rate == rate]
-        plain = {place.name: self.mapped[place, 0.0] for place in places}
-        largest = 0.0
-        for one in STRENGTHS[1:]:
-            moved = {place.name: self.mapped[place, one] for place in places}
-            if verdict(compared(moved, plain)) < 0:
-                break
-            largest = one
-        return largest
 
     def paper(self, size: str, rate: float) -> Comparison:
         """The paper's strength minus none at a rate, on test items of one size's domains."""
@@ -89,33 +75,55 @@ class Known:
 
 
 def finding(known: Known) -> str:
-    """What was seen, for and against the strength."""
-    return " ".join((_best(known), _paper(known), _predictors(known), _rule(known), _end(known)))
+    """What was seen, for and against the strength; the tables have the rest."""
+    parts = (_best(known), _paper(known), _predictors(known), _rule(known), _end(known))
+    return " ".join(parts)
+
+
+def short(known: Known) -> str:
+    """Whether a rule for the strength holds, and what the paper's strength does."""
+    size = next(iter(known.scores)).size
+    return (
+        f"DP's strength {PAPER:g}, the paper's, against none: {_places(known, size)}. {_end(known)}"
+    )
+
+
+def _places(known: Known, size: str) -> str:
+    """At which rates the paper's strength is better than none, worse, or not told apart."""
+    of = {rate: verdict(known.paper(size, rate)) for rate in known.rates}
+    words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
+    return ", ".join(
+        word.format(listed([percent(rate) for rate in known.rates if of[rate] == which]))
+        for which, word in words.items()
+        if which in of.values()
+    )
 
 
 def _best(known: Known) -> str:
-    counts = []
-    for figure, name in enumerate(("accuracy", "loss")):
-        best = [known.best_by(place, figure) for place in known.scores]
-        parts = [f"{one:g} in {best.count(one)}" for one in STRENGTHS if one in best]
-        counts.append(f"by {name} {listed(parts)}")
-    return f"The best strength on search items, of {len(known.scores)} cases: {'; '.join(counts)}."
+    best = [known.best_by(place, 1) for place in known.scores]
+    parts = [f"{one:g} in {best.count(one)}" for one in STRENGTHS if one in best]
+    return (
+        f"The strength with the least loss on search items, of {len(best)} cases: {listed(parts)}."
+    )
+
+
+def _own_paper(known: Known) -> str:
+    """The paper's strength against none, on the models of the setting."""
+    size = next(iter(known.scores)).size
+    parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
+    return f"DP's strength {PAPER:g}, the paper's, minus none, test items: {'; '.join(parts)}."
 
 
 def _paper(known: Known) -> str:
-    lines = []
-    for size in dict.fromkeys(place.size for place in known.scores):
-        parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
-        whose = f" of the size {size}" if size else ""
-        lines.append(f"The paper's {PAPER:g} minus none, test items{whose}: {listed(parts)}.")
-    largest = [f"{known.harmless(rate):g} at {percent(rate)}" for rate in known.rates]
-    lines.append(f"Search items of all models show no loss up to {listed(largest)}.")
+    lines = [_own_paper(known)]
+    for size in dict.fromkeys(place.size for place in known.scores if place.size):
+        lines.append(f"With the models of the size {size} it is {_places(known, size)}.")
     return " ".join(lines)
 
 
 def _predictors(known: Known) -> str:
+    """What goes most with the harm that the paper's strength does, by rank."""
     places = list(known.scores)
-    best = [known.best_by(place, 1) for place in places]
     harm = [known.scores[place][PAPER][1] - known.scores[place][0.0][1] for place in places]
     spreads = [known.spreads[place.size, place.domain] for place in places]
     facts = [known.facts[place] for place in places]
@@ -128,11 +136,13 @@ def _predictors(known: Known) -> str:
             one.module_energy[PAPER] - one.module_energy[0.0] for one in facts
         ],
     }
-    harms = [f"{name} {correlation(of, harm):+.2f}" for name, of in figures.items()]
-    bests = [f"{correlation(of, best):+.2f}" for of in figures.values()]
+    found = {name: correlation(of, harm) for name, of in figures.items()}
+    order = sorted(found, key=lambda name: -abs(found[name]))
+    most, least = order[0], order[-1]
     return (
-        f"What the paper's strength does to the loss goes with (rank correlation) {listed(harms)}; "
-        f"the best strength by loss with the same figures {listed(bests)}."
+        f"Of {len(order)} figures of a delta and its plan, {most} goes most with what the paper's "
+        f"strength does to the loss (rank correlation {found[most]:+.2f}), {least} least "
+        f"({found[least]:+.2f})."
     )
 
 
@@ -145,7 +155,6 @@ def _rule(known: Known) -> str:
             *(dict.fromkeys(known.scores, one) for one in (0.0, PAPER)),
         )
     ]
-    strengths = [f"{one:g}" for one in sorted(set(known.choices[known.best].values()))]
     against = [
         "; ".join(f"{told(known.against(one, rate))} at {percent(rate)}" for rate in known.rates)
         for one in (0.0, PAPER)
@@ -153,9 +162,9 @@ def _rule(known: Known) -> str:
     return (
         f"Of {len(known.choices)} rules that do not see the domain they choose for, {len(none)} "
         f"{'says' if len(none) == 1 else 'say'} 0 everywhere{_listed_in_brackets(none)}. Of the "
-        f"others *{known.best}* does best, with {listed(strengths)}: {shares[0]:.1f} % of the "
-        f"search items, strength 0 {shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On "
-        f"test items it is, against 0: {against[0]}; against {PAPER:g}: {against[1]}."
+        f"others *{known.best}* does best: {shares[0]:.1f} % of the search items, strength 0 "
+        f"{shares[1]:.1f} %, {PAPER:g} {shares[2]:.1f} %. On test items, minus strength 0: "
+        f"{against[0]}; minus {PAPER:g}: {against[1]}."
     )
 
 

@@ -53,10 +53,17 @@ def plot_svg(plot: Plot) -> str:
 
 def page(report: Report) -> str:
     """The whole page."""
-    parts = ["# The experiments", *_head(report)]
+    parts = ["# The experiments", *_summary(report), "## Models, items and time", *_head(report)]
     for one in report.experiments:
         parts += _experiment(one)
     return "\n\n".join(parts) + "\n"
+
+
+def _summary(report: Report) -> list[str]:
+    """What was found, a line for each experiment that has one; the README takes it over."""
+    found = [(one, one.findings.short) for one in report.experiments if one.findings]
+    lines = [f"- {one.title} ({one.number}): {short}" for one, short in found if short]
+    return ["## In short", "\n".join(lines)] if lines else []
 
 
 def _head(report: Report) -> list[str]:
@@ -72,7 +79,8 @@ def _head(report: Report) -> list[str]:
         f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "
         f"chosen on {given['search_items']} search items a domain, which are others. In brackets: "
         "95 % intervals. Each comparison stands alone: of twenty without a real difference, one is "
-        "expected to look like one.",
+        "expected to look like one. An answer, as they are counted below, is one model or merge "
+        "asked all its items of a domain, or one run of AdaMerging.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {_minutes(processor)} of "
         f"processor, {_minutes(wall)} by the clock, added up over experiments and runs; other work "
         "may have been beside them."
@@ -99,7 +107,7 @@ def _experiment(one: Experiment) -> list[str]:
     parts.append(f"**How.** {one.measured}")
     for table in found.tables:
         parts += [f"**{table.title}**", markdown(table)]
-    parts += [f"Not run of it: {what}" for what in found.missing]
+    parts += [f"**Left out.** {what}" for what in found.missing]
     parts.append(
         f"`{one.key}`: {one.cost.answers} answers, {_minutes(one.cost.processor)} of processor, "
         f"{_minutes(one.cost.wall)} by the clock."
@@ -137,6 +145,6 @@ def _cell(cell: Cell, unit: str) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    """Shares and points to a tenth, others to three digits."""
-    text = f"{value:.1f}" if unit in TENTHS else f"{value:.3g}"
+    """Shares and points to a tenth, losses to four digits, others to three."""
+    text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")

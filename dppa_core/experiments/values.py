@@ -17,6 +17,7 @@ The format, number `FORMAT`. A file is one object:
         tables      [{title, columns: [{title, unit}], rows: [{cells, recipe}]}]
         plots       [{kind, title, x: {title, unit}, y: …, series, …}]
         finding     one paragraph, made from the numbers
+        short       a sentence or two of it, for the page's summary; empty where it has no part
         seconds     {processor, wall}: of all runs that took part in it; `answers` asked for,
                     `known` of them from runs that are not in this folder's journal
 
@@ -151,6 +152,8 @@ class Findings:
     """One paragraph; every figure in it is from the tables or computed beside them."""
     missing: tuple[str, ...] = ()
     """What was not run of it, and why."""
+    short: str = ""
+    """A sentence or two for the summary; empty where it has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,7 @@ def _experiment_of(value: Mapping[str, Any]) -> Experiment:
             tuple(_plot(one) for one in value["plots"]),
             value["finding"],
             tuple(value["missing"]),
+            value.get("short", ""),
         )
     spent = value["seconds"]
     cost = Cost(spent["processor"], spent["wall"], value["answers"], value["known"])

@@ -38,6 +38,11 @@ def seen(found: Comparison | Interval) -> bool:
     return not found.low <= 0 <= found.high
 
 
+def flipped(found: Interval) -> Interval:
+    """The difference the other way round."""
+    return Interval(-found.value, -found.high, -found.low)
+
+
 def told(found: Comparison | Interval) -> str:
     """A difference, or that none was seen."""
     interval = found.difference if isinstance(found, Comparison) else found
@@ -58,6 +63,13 @@ def number(value: float) -> str:
 def capital(text: str) -> str:
     """With a capital first letter."""
     return text[:1].upper() + text[1:]
+
+
+SWITCHED_OFF = (
+    "A band begins switched off, with factor 0, and stays so where no factor from 1 on makes the "
+    "score better: then more is pruned than the row says."
+)
+"""What a factor of 0 means, for who reads a table of factors."""
 
 
 def factors_text(factors: Sequence[float]) -> str:

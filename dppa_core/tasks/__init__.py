@@ -93,9 +93,11 @@ def items(
         in_vain = 0 if new else in_vain + 1
         if in_vain > _PATIENCE:
             break
+    short = [name for name, left in quota.items() if left]
+    each = [sum(item.task == name for item in found.values()) for name in short]
     raise InvalidValue(
         f"{domain} has fewer than {wanted} different {split} items "
-        f"(still wanted: {quota}). Ask for fewer."
+        f"(no more are known of {' and '.join(short)}). Ask for {len(tasks) * min(each)} at most."
     )
 
 

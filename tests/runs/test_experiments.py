@@ -374,7 +374,7 @@ def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
     assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
     assert "| finance | −3.5 (−6.5 to −1.0) |" in text
     assert "**Not run**: no such models" in text and "Not run: Sizes." in text
-    assert "Not run of it: TIES: refused" in text
+    assert "**Left out.** TIES: refused" in text
     assert "![Less is <less>](experiments/doubles-1.svg)" in text
 
 
@@ -483,7 +483,9 @@ def test_a_model_that_answers_nothing_of_its_domain_is_told(
     path = tmp_path / "random.yaml"
     path.write_text(f"base: {zoo_env / 'base'}\nmodels:\n  - model: {zoo_env / 'law'}\n")
     given = ("reproduce", "pruning", "pair", "--preset", path, "--tasks", "law", "--limit", 2)
-    assert dppa(*given, "--workers", 1, "--out", tmp_path / "out", "--json") == 0
+    assert dppa(*given, "--workers", 1, "--out", tmp_path / "out", "--json") == 1, (
+        "nothing could be run"
+    )
     first, pair = dppa.json["experiments"]
     assert "itself answers none of the 2 test items of law" in first["not_run"]
     assert pair["not_run"] == "a merge needs at least two domain models"

@@ -98,7 +98,7 @@ def test_pruning_tells_where_dp_is_ahead_and_where_behind() -> None:
         "DP keeps more than magnitude at 90 %.",
         "No difference between DP and magnitude was seen at 10 %, 50 % and 80 %.",
         "DP keeps less than magnitude at 95 %.",
-        "the worst answers 20 %, the best 60 %",
+        "the worst answers 20.0 %, the best 60.0 %",
         "the deltas are large in math, finance and law.",
     ):
         assert sentence in result.finding
@@ -121,7 +121,7 @@ def test_recovery_climbs_on_search_items_and_is_told_on_test_items() -> None:
     assert "No difference from DP alone was seen at 10 %, 50 %, 80 % and 90 %." in result.finding
     assert "not reached by law" in result.finding
     # 2/3, 2/3 and 2/2 of the tasks' search items, 4/9 ** (1/3); 50 of 90 test items.
-    assert "keeping 76 % of the search items at 10 %, of the test items they keep 56 %" in (
+    assert "they keep 76 % (mean of the domains); of the test items they keep 56 %" in (
         result.finding
     )
     assert "DP loses 40 points of accuracy on average, amplification brings +25.0" in result.finding
@@ -139,13 +139,17 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
     assert values(result, "DARE", 80.0)[0] == "0.85"
     gap = values(result, "task arithmetic", 0.0)
     assert gap[:3] == ["0.85", pytest.approx(85), pytest.approx(85)]
+    assert gap[-3:] == [pytest.approx(25), pytest.approx(25), None], "minus DPPA, at both rates"
+    assert values(result, "DARE", 90.0)[-3:-1] == [None, pytest.approx(-30)]
+    assert values(result, "DARE, AdaMerging", 90.0)[-1] == pytest.approx(0)
+    assert result.short.startswith("At 80 % DPPA is ahead of DARE, behind task arithmetic")
     assert len(result.missing) == 1 and "ties" in result.missing[0]
     for sentence in (
         "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
-        "DPPA is better than DARE, +30.0 points",
-        "DPPA is worse than task arithmetic, -25.0 points",
-        "Not told apart from DPPA: TIES",
-        "With AdaMerging DPPA at 90 % keeps 67 %; minus DARE +30.0 points",
+        "ahead of DPPA task arithmetic +25.0 points",
+        "behind DPPA DARE -30.0 points",
+        "not told apart TIES",
+        "With AdaMerging DPPA at 90 % keeps 67 %. Minus that: DARE -30.0 points",
         "AdaMerging made 0 of 5 merges better and 0 worse",
     ):
         assert sentence in result.finding
@@ -169,7 +173,7 @@ def test_the_ablation_tells_each_half_by_itself() -> None:
         "DP alone against neither: worse at 80 %, 90 % and 95 %.",
         "DPA alone against neither: better at 80 %, 90 % and 95 %.",
         "DPA on top of DP against DP alone: better at",
-        "At 95 % DPA alone keeps most, 78 %.",
+        "At 95 % DPA alone has the largest, 78 %, which is better than neither.",
     ):
         assert sentence in result.finding
 
@@ -184,7 +188,10 @@ def test_significances_are_told_apart_from_magnitude() -> None:
     assert values(result, "activation", 80.0)[-1] == pytest.approx(20)
     assert "Fisher and magnitude are not told apart at 80 % and 90 %" in result.finding
     assert "Activation ranks better than magnitude at 80 % and 90 %" in result.finding
-    assert "10 % of the answers are right at 80 %; by magnitude 60 %, +50.0" in result.finding
+    assert (
+        "10 % of the answers are right at 80 %; by magnitude 60 %, random minus magnitude -50.0"
+        in result.finding
+    )
 
 
 def test_beyond_80_the_gain_stands_beside_what_the_plans_keep() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dppa_core.experiments import offsets
-from dppa_core.experiments.contest import DRAWS, against_magnitude, contest, gap, tally
+from dppa_core.experiments.contest import DRAWS, against_magnitude, contest, gap, tally, unclimbed
 from dppa_core.experiments.questions import Exam
 from dppa_core.experiments.ranks import correlation
 from dppa_core.experiments.scores import Draws
@@ -77,8 +77,8 @@ def test_the_finding_counts_cells_and_holds_the_rule_of_thumb_against_them() -> 
     assert "less than half is answered in 1 of them (math × 2)." in text
     assert "DARE answers more than magnitude in 1, less in 2; in 0 no difference was seen." in text
     # DARE has 19 of 20 at half the size, magnitude 16 at the whole: that is it, amplified by 2.
-    assert "rescaling by 10? Of the 1 cell where DARE is ahead 1 are here at twice" in text
-    assert "answers more than DARE in 0, less in 0. DPPA's climb ends at 1 / 1.3 there." in text
+    assert "DARE is ahead in 1 cell." in text and "among the cells for 1 of them" in text
+    assert "answers more than DARE in 0, less in 0." in text
     assert "DARE keeps 90 % of it in 1 (math × 0.5): small deltas" in text
     assert "Of the 1 from ‖d‖/‖W‖ 0.2 on, large by the advice, 0 are among them." in text
 
@@ -138,5 +138,7 @@ def test_a_delta_too_small_to_answer_anything_is_not_climbed_but_still_asked() -
 
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)
     assert found.factors == (1.0, 1.0)
-    assert "answers none" in found.factors_cell().note
+    assert found.factors_cell().value == "not climbed"
+    (why,) = unclimbed([found])
+    assert "× 0.25: base + 0.25 · the delta of zoo:math itself answers none of the 6" in why
     assert sum(found.one("dppa").hits) == 12
