@@ -99,7 +99,7 @@ def reproduce(
     )
     try:
         report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
         sys.stderr.write("Stopped. What was answered is kept: the same command goes on.\n")
         raise
     from dppa_core.experiments.values import report_json  # noqa: PLC0415
