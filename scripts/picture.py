@@ -94,9 +94,27 @@ def attribution(studio: Studio) -> None:
     studio.page.locator("#attribution .said").scroll_into_view_if_needed()
 
 
+def experiments(studio: Studio) -> None:
+    """The paper's first experiment, as it came out here."""
+    _view(studio, "experiments")
+    _attached(studio.page, "#experiments [data-shown], #experiments[data-shown]")
+    studio.page.locator("#experiments-view").scroll_into_view_if_needed()
+
+
+def lesson(studio: Studio) -> None:
+    """How pruning by significance works."""
+    _learn(studio, "significance")
+
+
+def hands(studio: Studio) -> None:
+    """One small matrix through a whole merge."""
+    _learn(studio, "by-hand")
+
+
 STEPS: tuple[Callable[[Studio], None], ...] = (
     *(chat, score, search, export),
-    *(drill, sparsity, compare, attribution),  # beside the export, which stays open
+    *(drill, sparsity, compare, attribution, experiments),  # beside the export, which stays open
+    *(lesson, hands),
 )
 
 
@@ -108,6 +126,19 @@ def _top(studio: Studio) -> None:
 def _view(studio: Studio, name: str) -> None:
     studio.open_pane("see")
     studio.page.locator(f'#views button[data-view="{name}"]').click()
+
+
+def _learn(studio: Studio, name: str) -> None:
+    """A lesson from its top, all of its blocks drawn."""
+    studio.page.goto(f"{studio.page.url.split('?')[0]}?__theme={_theme(studio)}&learn={name}")
+    _attached(studio.page, f'[data-part="learn"][data-lesson="{name}"][data-lesson-state="done"]')
+    studio.page.wait_for_function(
+        "() => !document.querySelector('.block-box[data-state=loading]')", timeout=ANSWER_MS
+    )
+
+
+def _theme(studio: Studio) -> str:
+    return "dark" if "__theme=dark" in studio.page.url else "light"
 
 
 def _attached(page: Page, selector: str) -> None:
