@@ -72,7 +72,7 @@
   }
   function setter(td, row, what, set) {
     if (!row.recipe) return;
-    html("button", { type: "button", class: "small", title: "Set the controls to this merge", "aria-label": `Set the controls to the merge of ${what}` }, td, "Set").addEventListener("click", set);
+    html("button", { type: "button", class: "small", title: "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}` }, td, "Set").addEventListener("click", set);
   }
   function howOf(parent, one, about) {
     const box = html("details", { class: "result-how" }, parent);
@@ -125,7 +125,7 @@
       if (value.take) {
         taken = dppa.stateText(value.take);
         dppa.goTo(value.take);
-        say(line, `The controls are set to the merge of ${wanted}. Undo brings back what was there.`);
+        say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
       }
     }
     // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
