@@ -78,8 +78,8 @@ def _head(report: Report) -> list[str]:
     lines = [
         f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "
         f"chosen on {given['search_items']} search items a domain, which are others. In brackets: "
-        "95 % intervals. Mean retention is the geometric mean of the domains': low where one of them "
-        "is. Each comparison stands alone: of twenty without a real difference, one is "
+        "95 % intervals. Mean retention is the geometric mean of the domains': low where one of "
+        "them is. Each comparison stands alone: of twenty without a real difference, one is "
         "expected to look like one. An answer, as they are counted below, is one model or merge "
         "asked all its items of a domain, or one run of AdaMerging.",
         f"Made by `{report.command}` on {report.machine} ({versions}): {_minutes(processor)} of "
