@@ -47,6 +47,8 @@ from typing import Any, Literal
 FORMAT = 1
 DIGITS = 5
 """Significant ones of a number in the file."""
+_NOTHING = 1e-12
+"""What differences of equal figures leave in float64 is below, and every figure above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return 0.0 if abs(value) < _NOTHING else float(f"{value:.{DIGITS}g}")
     return value
 
 

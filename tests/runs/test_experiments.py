@@ -369,6 +369,17 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
         report_of({"format": 2})
 
 
+def test_what_equal_figures_leave_of_each_other_is_nothing() -> None:
+    made = report()
+    row = Row((Cell("math"), Cell(0.3 - 0.1 - 0.2, 1.00004, 1 / 3)))
+    table = Table("Sums", (Column("domain"), Column("kept", "%")), (row,))
+    found = replace(made.experiments[0].findings, tables=(table,))
+    first = replace(made.experiments[0], findings=found)
+    told = report_json(replace(made, experiments=(first,)))["experiments"][0]["tables"][0]
+    cell = told["rows"][0]["cells"][1]
+    assert (cell["value"], cell["low"], cell["high"]) == (0.0, 1.0, 0.33333)
+
+
 def test_the_page_tells_numbers_with_intervals_and_what_was_not_run() -> None:
     text = page(report())
     assert "| math | 81.2 (77.1–84.8) |" in text and "| law | – (not asked) |" in text
