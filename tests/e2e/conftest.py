@@ -56,11 +56,14 @@ def visit(server: Server, browser: Browser, request: pytest.FixtureRequest) -> I
 
     yield open_page
     failed = getattr(request.node, "failed", False)
+    for studio in open_tabs:
+        if not studio.page.is_closed():
+            studio.page.evaluate("0")  # what was complained of until now has arrived
+    complaints = [c for studio in open_tabs for c in studio.complaints]  # none of being closed
     for number, studio in enumerate(open_tabs):
         if failed:
             _keep_evidence(studio, f"{request.node.name}-{number}")
         studio.page.context.close()
-    complaints = [c for studio in open_tabs for c in studio.complaints]
     assert not complaints, complaints
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
 
+LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
 READY_MS = 60_000
 ACT_MS = 30_000
 ANSWER_MS = 90_000
@@ -54,9 +55,15 @@ class Studio:
         return studio
 
     def reload(self) -> None:
-        """Load the page anew from its address, as F5 does."""
+        """Load the page anew from its address, as F5 does.
+
+        What the page that is left was asking for is broken off, and Gradio calls that an error.
+        """
+        before = len(self.complaints)
         self.page.reload(wait_until="commit")
         self.wait_drawn()
+        new = self.complaints[before:]
+        self.complaints[before:] = [one for one in new if not any(end in one for end in LEFT)]
 
     def wait_drawn(self) -> None:
         """Wait until the first plot is there."""
