@@ -270,6 +270,16 @@
     return { box, get cells() { return cells; }, update(changes) { spec = { ...spec, ...changes }; draw(); } };
   };
 
+  // Tell the cell, [row, column], that a mouse or a finger is on.
+  dppa.learn.pointed = (grid, tell) => {
+    for (const name of ["pointerover", "click"]) {
+      grid.addEventListener(name, (event) => {
+        const cell = event.target.closest("td");
+        if (cell) tell([+cell.dataset.row, +cell.dataset.column]);
+      });
+    }
+  };
+
   // A row of choices, as a select with its label.
   dppa.learn.select = (host, label, options, chosen, act) => {
     const wrap = html("label", { class: "choice" }, host);

@@ -66,12 +66,7 @@
       specs().forEach((spec, i) => tables[i].update(spec));
       tell();
     }
-    for (const name of ["pointerover", "click"]) {
-      grid.addEventListener(name, (event) => {
-        const cell = event.target.closest("td");
-        if (cell) { at = [+cell.dataset.row, +cell.dataset.column]; tell(); }
-      });
-    }
+    learn.pointed(grid, (place) => { at = place; tell(); });
     tell();
   });
 })();

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.asking import alone, climbed, own_marks
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import accuracy, compared, retained
+from dppa_core.experiments.scores import accuracy, columns_by, compared, retained
 from dppa_core.experiments.setting import Setting, Treatment
 from dppa_core.experiments.steps import Steps, all_asked, together
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
@@ -112,10 +112,7 @@ def steps(setting: Setting) -> Steps[Findings]:
 
 def _table(setting: Setting, found: Ablated) -> Table:
     columns = (
-        Column("variant"),
-        Column("pruned", "%"),
-        *(Column(one.name, "%") for one in setting.subjects),
-        Column("mean retention", "%"),
+        *columns_by("variant", setting),
         Column("factors, strongest / next band", "×"),
         *(Column(f"minus {name}", "points") for name in REFERENCES.values()),
     )

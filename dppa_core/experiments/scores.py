@@ -14,7 +14,7 @@ import numpy as np
 
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.setting import HARNESS, Setting
-from dppa_core.experiments.values import Cell
+from dppa_core.experiments.values import Cell, Column
 from dppa_core.intervals import Z95, Interval, difference, ratio, sign_test, wilson
 from dppa_core.marks import DomainScore, Marks, TaskScore, marked_score
 from dppa_core.tasks import Item, items
@@ -31,6 +31,12 @@ def share(marks: Marks) -> float:
 def mean_share(marks: ByDomain) -> float:
     """The mean of the domains' accuracies, as a fraction."""
     return sum(map(share, marks.values())) / len(marks)
+
+
+def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
+    """Of a table by some variant and rate: accuracy of each subject, and their mean retention."""
+    subjects = (Column(one.name, "%") for one in setting.subjects)
+    return (Column(what), Column("pruned", "%"), *subjects, Column("mean retention", "%"))
 
 
 def accuracy(marks: Marks) -> Cell:

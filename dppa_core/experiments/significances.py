@@ -8,7 +8,7 @@ from dppa_core.calibration import Calibration
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.asking import alone, exam, own_marks
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import accuracy, compared, mean_share, retained
+from dppa_core.experiments.scores import accuracy, columns_by, compared, mean_share, retained
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.experiments.steps import Steps, all_asked
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
@@ -64,10 +64,7 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
 
 def _table(setting: Setting, found: Ranked) -> Table:
     columns = (
-        Column("significance"),
-        Column("pruned", "%"),
-        *(Column(one.name, "%") for one in setting.subjects),
-        Column("mean retention", "%"),
+        *columns_by("significance", setting),
         Column("minus magnitude", "points"),
     )
     rows = []
