@@ -160,9 +160,9 @@ def _measured(
             value |= one_alone(examiner, who[0].target, domains, progress=told).to_json()
         if read is not None:
             settings: dict[str, Any] = {"window": asked.window, "stride": asked.stride}
-            value["text"] = text_rows(examiner.pool, who, read, progress=told, **settings)
+            value["text"] = text_rows(examiner, who, read, progress=told, **settings)
         if harness is not None:
-            value["lm_eval"] = harness_rows(examiner.pool, who, harness, progress=told)
+            value["lm_eval"] = harness_rows(examiner, who, harness, progress=told)
     return value
 
 

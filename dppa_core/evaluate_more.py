@@ -1,26 +1,30 @@
 """Perplexity of a text, and tasks of lm-evaluation-harness, for everybody beside a recipe.
 
-Knows the entrants and the pool; no figures of its own.
+Knows the entrants, who asks them, and the cache; no figures of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dppa_core.cache import load, store
 from dppa_core.evaluate_report import interval_json
 from dppa_core.evaluate_rows import Entrant
-from dppa_core.examiner import threads_for
+from dppa_core.examiner import Examiner, threads_for
 from dppa_core.harness import Harness, TaskResult
 from dppa_core.perplexity import perplexity
-from dppa_core.pool import ModelPool
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.resident import Resident
 
+_FORMAT = 1  # a new number where the same text or task would be told otherwise
+
 
 def text_rows(
-    pool: ModelPool,
+    examiner: Examiner,
     who: Sequence[Entrant],
     text: str,
     *,
@@ -29,43 +33,40 @@ def text_rows(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
-    """Perplexity of everybody on one text, as plain values."""
-    rows = []
-    for one, resident in _each(pool, who, progress, stop):
+    """Perplexity of everybody on one text, as plain values; what is known is remembered."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    asked = ["perplexity", _FORMAT, digest, window, stride]
+
+    def ask(resident: Resident) -> dict[str, Any]:
         found = perplexity(resident, text, window=window, stride=stride, stop=stop)
-        rows.append(
-            {
-                "key": one.key,
-                "label": one.label,
-                "perplexity": interval_json(found.perplexity),
-                "loss": interval_json(found.loss),
-                "bits_per_byte": found.bits_per_byte,
-                "tokens": found.tokens,
-                "window": found.window,
-                "stride": found.stride,
-                "dtype": str(resident.model.dtype).removeprefix("torch."),
-            }
-        )
-    return rows
+        return {
+            "perplexity": interval_json(found.perplexity),
+            "loss": interval_json(found.loss),
+            "bits_per_byte": found.bits_per_byte,
+            "tokens": found.tokens,
+            "window": found.window,
+            "stride": found.stride,
+            "dtype": str(resident.model.dtype).removeprefix("torch."),
+        }
+
+    return _rows(examiner, who, asked, ask, progress, stop)
 
 
 def harness_rows(
-    pool: ModelPool,
+    examiner: Examiner,
     who: Sequence[Entrant],
     harness: Harness,
     *,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> list[dict[str, Any]]:
-    """Tasks of the harness for everybody, as plain values."""
-    return [
-        {
-            "key": one.key,
-            "label": one.label,
-            "results": [_result(result) for result in harness.ask(resident)],
-        }
-        for one, resident in _each(pool, who, progress, stop)
-    ]
+    """Tasks of the harness for everybody, as plain values; what is known is remembered."""
+    asked = ["lm_eval", _FORMAT, harness.content()]
+
+    def ask(resident: Resident) -> dict[str, Any]:
+        return {"results": [_result(one) for one in harness.ask(resident)]}
+
+    return _rows(examiner, who, asked, ask, progress, stop)
 
 
 def _result(one: TaskResult) -> dict[str, Any]:
@@ -74,12 +75,23 @@ def _result(one: TaskResult) -> dict[str, Any]:
     return {**values, "ci95": None if one.ci95 is None else list(one.ci95)}
 
 
-def _each(
-    pool: ModelPool, who: Sequence[Entrant], progress: Progress | None, stop: Stop | None
-) -> Iterator[tuple[Entrant, Resident]]:
+def _rows(
+    examiner: Examiner,
+    who: Sequence[Entrant],
+    asked: Sequence[object],
+    ask: Callable[[Resident], dict[str, Any]],
+    progress: Progress | None,
+    stop: Stop | None,
+) -> list[dict[str, Any]]:
+    rows = []
     for done, one in enumerate(who):
         check(stop)
         report(progress, done, len(who), one.label)
-        with pool.lend(one.target, stop=stop) as resident:
-            with threads_for(resident):
-                yield one, resident
+        entry = examiner.entry(one.target, asked)
+        known = None if examiner.fresh else load(entry)
+        if known is None:
+            with examiner.pool.lend(one.target, stop=stop) as resident, threads_for(resident):
+                known = json.dumps(ask(resident)).encode()
+            store(entry, known)
+        rows.append({"key": one.key, "label": one.label, **json.loads(known)})
+    return rows

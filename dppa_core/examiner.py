@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +58,7 @@ class Examiner:
     ) -> None:
         self.split, self.limit = split, limit
         self.pool = pool or ModelPool(public=public)
-        self.public, self._fresh = public, fresh
+        self.public, self.fresh = public, fresh
         self._asked: dict[str, tuple[Item, ...]] = {}
         self._read: dict[tuple[str, str], tuple[Exchange, ...]] = {}
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class Examiner:
 
     def known(self, target: Target, domain: str) -> Marks | None:
         """What was asked before, or None; no model is loaded."""
-        return None if self._fresh else _unpacked(load(self._entry(target, domain)))
+        return None if self.fresh else _unpacked(load(self._entry(target, domain)))
 
     def marks(
         self,
@@ -113,7 +113,14 @@ class Examiner:
             return self._read[key]
 
     def _entry(self, target: Target, domain: str) -> Path:
-        asked = [[item.prompt, item.answer] for item in self.items(domain)]
+        return self.entry(target, [[item.prompt, item.answer] for item in self.items(domain)])
+
+    def entry(self, target: Target, asked: Sequence[object]) -> Path:
+        """Where the cache keeps what a target makes of what it is asked.
+
+        Args:
+            asked: All that decides the answer beside the target, as plain values.
+        """
         computed = [] if self.pool.computes == "float32" else [self.pool.computes]
         text = json.dumps([identity(target, public=self.public), asked, *computed])
         key = hashlib.sha256(text.encode()).hexdigest()

@@ -6,11 +6,14 @@ Knows that package's Python interface; no recipe, no table. Task files may hold 
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from dppa_core.resident import Resident
 SEED = 1234
 """Draws the examples of few-shot prompts; the harness's own default."""
 TOGETHER = 16
+_FORMAT = 1  # a new number where the same tasks would be asked otherwise
 _USUAL = (
     "A mistake in a task file, or data that has to be fetched while the network is away, is the "
     "usual cause."
@@ -44,6 +48,18 @@ class TaskResult:
     higher_is_better: bool | None
     each: tuple[float, ...]
     """By document; empty where the metric is no mean of them."""
+
+
+def task_files(folder: Path | None) -> str:
+    """A hash of the package, and of all files of a folder of tasks: either may change a result."""
+    digest = hashlib.sha256(f"{_FORMAT} {TOGETHER} {SEED}".encode())
+    for name in ("lm_eval", "datasets") if find_spec("lm_eval") else ():
+        digest.update(f"{name} {version(name)}".encode())
+    files = [] if folder is None else [one for one in folder.rglob("*") if one.is_file()]
+    for path in sorted(one for one in files if "__pycache__" not in one.parts):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder or path)} {content}".encode())
+    return digest.hexdigest()
 
 
 class Harness:
@@ -74,7 +90,7 @@ class Harness:
 
         for name in ("lm_eval", "datasets"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        self.names, self.limit = tuple(names), limit
+        self.names, self.limit, self._folder = tuple(names), limit, folder
         path = None if folder is None else str(folder)
         with ForeignCode("The task files cannot be read", _USUAL):
             # Its own are fifteen thousand files: looked through only where no folder is given.
@@ -87,6 +103,21 @@ class Harness:
                     f"{many(len(known), 'task')}. {closest(one, known)}"
                 )
 
+    def content(self) -> str:
+        """A hash of all that decides what is asked: task files, settings and documents.
+
+        Raises:
+            DamagedCheckpoint: whatever the harness fails at, in one line.
+        """
+        digest = hashlib.sha256(f"{task_files(self._folder)} {self.limit}".encode())
+        with _silence(f"lm-evaluation-harness fails at {', '.join(self.names)}"):
+            for name, task in sorted(self._loaded()["tasks"].items()):
+                told = [name, task.dump_config(), list(task.eval_docs)]
+                if task.get_config("num_fewshot"):
+                    told.append(list(task.fewshot_docs()))
+                digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
     def ask(self, resident: Resident) -> tuple[TaskResult, ...]:
         """Every metric of every task, for one model; with its chat template where it has one.
 
@@ -97,28 +128,39 @@ class Harness:
         from lm_eval.models.huggingface import HFLM  # noqa: PLC0415  (seconds)
 
         what = f"{resident.key}: lm-evaluation-harness fails at {', '.join(self.names)}"
-        quiet = io.StringIO()  # its bars and notices; standard output is the command's
-        with ForeignCode(what, _USUAL), redirect_stdout(quiet), redirect_stderr(quiet):
+        with _silence(what):
             model = HFLM(
                 pretrained=resident.model,
                 tokenizer=resident.tokenizer,
                 batch_size=TOGETHER,
                 device=str(resident.model.device),
             )
-            loaded = self._manager.load(list(self.names))
-            for task in loaded["tasks"].values():
-                if task.get_config("num_fewshot") is None:
-                    task.set_config(key="num_fewshot", value=0)
-                task.set_fewshot_seed(seed=SEED)
             found = evaluate(
                 lm=model,
-                task_dict=loaded,
+                task_dict=self._loaded(),
                 limit=self.limit,
                 bootstrap_iters=0,
                 log_samples=True,
                 apply_chat_template=bool(resident.tokenizer.chat_template),
             )
             return tuple(_results(found))
+
+    def _loaded(self) -> Any:
+        """The tasks anew: their draws of examples begin at the same seed for every model."""
+        loaded = self._manager.load(list(self.names))
+        for task in loaded["tasks"].values():
+            if task.get_config("num_fewshot") is None:
+                task.set_config(key="num_fewshot", value=0)
+            task.set_fewshot_seed(seed=SEED)
+        return loaded
+
+
+@contextmanager
+def _silence(what: str) -> Iterator[None]:
+    """Without its bars and notices: standard output is the command's."""
+    quiet = io.StringIO()
+    with ForeignCode(what, _USUAL), redirect_stdout(quiet), redirect_stderr(quiet):
+        yield
 
 
 def _results(found: Mapping[str, Any]) -> Iterable[TaskResult]:

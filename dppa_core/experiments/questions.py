@@ -20,7 +20,7 @@ from dppa_core.adamerging_texts import task_domains
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.errors import InvalidValue
 from dppa_core.examiner import Examiner, identity, threads_for
-from dppa_core.harness import Harness
+from dppa_core.harness import Harness, task_files
 from dppa_core.marks import Marks, Target
 from dppa_core.pool import ModelPool
 from dppa_core.progress import Stop
@@ -126,10 +126,10 @@ class Documents:
     """Of task files of one's own."""
 
     def key(self) -> str:
-        """Of weights, recipe, programs, the task's name and the number of documents."""
-        return _digest(
-            "documents", _identity(self.target), self.task, self.search, self.test, self.folder
-        )
+        """Of weights, recipe, programs, the task's name and files, and the number of documents."""
+        files = task_files(Path(self.folder) if self.folder else None)
+        asked = self.task, self.search, self.test, self.folder, files
+        return _digest("documents", _identity(self.target), *asked)
 
     def known(self, desk: Desk) -> Marks | None:
         """From the experiments' own cache."""

@@ -1,17 +1,21 @@
 """Tasks of lm-evaluation-harness, from a file of our own, without a network."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
 import torch
 
+from dppa_core import evaluate_more
 from dppa_core.adamerging_entropy import Exchange, reply_logits, surprise
 from dppa_core.decode import prompt_ids
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, UnknownName
 from dppa_core.harness import Harness, TaskResult
 from dppa_core.intervals import wilson
+from dppa_core.perplexity import Perplexity
 from dppa_core.pool import ModelPool
 from dppa_core.resident import Resident
 from tests.command import Command
@@ -64,6 +68,46 @@ def test_the_command_asks_it_of_everybody(dppa: Command, tmp_path: Path) -> None
     assert "domains" not in dppa.json
     assert dppa("evaluate", "zoo:law", *options, "--text", text) == 0
     assert "dppa_sums     acc" in dppa.out and "89" in dppa.out and not dppa.err
+
+
+def test_what_was_asked_before_is_remembered_until_something_differs(
+    dppa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask, read = Harness.ask, evaluate_more.perplexity
+
+    def counted(self: Harness, resident: Resident) -> tuple[TaskResult, ...]:
+        asked.append("task")
+        return ask(self, resident)
+
+    def foreseen(*args: Any, **options: Any) -> Perplexity:
+        asked.append("text")
+        return read(*args, **options)
+
+    monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Harness, "ask", counted)
+    monkeypatch.setattr(evaluate_more, "perplexity", foreseen)
+    text, folder = tmp_path / "text.txt", tmp_path / "tasks"
+    text.write_text("The term is fair. " * 5)
+    shutil.copytree(FOLDER, folder)
+    options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", folder, "--text", text]
+
+    def told(*more: object) -> tuple[list[str], object]:
+        asked.clear()
+        assert dppa("evaluate", "zoo:law", *options, *more, "--json") == 0
+        return list(asked), dppa.json
+
+    first = told()
+    assert first[0] == ["text", "task"]
+    assert told() == ([], first[1])
+    assert told("--fresh") == first
+    assert told("--limit", 2)[0] == ["task"]
+    assert told("--window", 64)[0] == ["text"]
+    text.write_text("The term is unfair. " * 5)
+    assert told()[0] == ["text"]
+    task = folder / "sums.yaml"
+    task.write_text(task.read_text().replace("{{question}}", "{{question}} "))
+    assert told()[0] == ["task"]
 
 
 def test_what_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
