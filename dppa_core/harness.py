@@ -115,7 +115,7 @@ class Harness:
                 told = [name, task.dump_config(), list(task.eval_docs)]
                 if task.get_config("num_fewshot"):
                     told.append(list(task.fewshot_docs()))
-                digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+                digest.update(json.dumps(told, sort_keys=True, default=_plain).encode())
         return digest.hexdigest()
 
     def ask(self, resident: Resident) -> tuple[TaskResult, ...]:
@@ -153,6 +153,11 @@ class Harness:
                 task.set_config(key="num_fewshot", value=0)
             task.set_fewshot_seed(seed=SEED)
         return loaded
+
+
+def _plain(value: Any) -> str:
+    """A function by its name, for its text would hold an address; its file is in `task_files`."""
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
 @contextmanager

@@ -90,6 +90,10 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
     text, folder = tmp_path / "text.txt", tmp_path / "tasks"
     text.write_text("The term is fair. " * 5)
     shutil.copytree(FOLDER, folder)
+    task, code = folder / "sums.yaml", folder / "sums_code.py"
+    code.write_text("def right(doc):\n    return doc['right']\n")
+    examples = "!function sums_code.right\nnum_fewshot: 1\nfewshot_split: test"
+    task.write_text(task.read_text().replace("doc_to_target: right", f"doc_to_target: {examples}"))
     options = ["--lm-eval", "dppa_sums", "--lm-eval-tasks", folder, "--text", text]
 
     def told(*more: object) -> tuple[list[str], object]:
@@ -105,8 +109,7 @@ def test_what_was_asked_before_is_remembered_until_something_differs(
     assert told("--window", 64)[0] == ["text"]
     text.write_text("The term is unfair. " * 5)
     assert told()[0] == ["text"]
-    task = folder / "sums.yaml"
-    task.write_text(task.read_text().replace("{{question}}", "{{question}} "))
+    code.write_text(code.read_text().replace("['right']", "['right'] * 1"))
     assert told()[0] == ["task"]
 
 
