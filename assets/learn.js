@@ -8,7 +8,8 @@
 
   // --- questions: all that come up in one moment travel together, one bundle at a time ------------
   let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
-  // what: "catalogue", "lesson" or "block". options: {progress(done, total, what), signal}: a question
+  // what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is what
+  // there is already of an answer, or null. A question
   // whose signal is aborted is not asked again, and never answered.
   learn.ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
     queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
@@ -36,7 +37,7 @@
       if (!answer) question.reject(new Error("The server left this question out."));
       else if (answer.error) question.reject(new Error(answer.error));
       else if (answer.pending) {
-        question.progress?.(...answer.pending);
+        question.progress?.(...answer.pending, answer.shown);
         setTimeout(() => queue(question), AGAIN_MS);
       } else question.resolve(answer.value);
     }

@@ -80,7 +80,7 @@ class Teacher:
             session: The visitor's models.
 
         Returns:
-            {"id", "answers": key -> {"value"}, {"error"} or {"pending": [done, total, what]}}.
+            {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"} (see `Desk`)}.
         """
         number, asks = asked(value)
         return {"id": number, "answers": {ask.key: self._answer(ask, session) for ask in asks}}
@@ -115,8 +115,8 @@ class Teacher:
         key = (ask.name, text, session.base, tuple(one.reference for one in session.models))
         found: dict[str, Any] = self._desk.ask(
             key,
-            lambda tell, stop: answer(
-                ask.name, arguments, Bench(self._studio, session, tell, stop)
+            lambda tell, work: answer(
+                ask.name, arguments, Bench(self._studio, session, tell, work, work.show)
             ),
         )
         return found

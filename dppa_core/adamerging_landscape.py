@@ -5,8 +5,9 @@ Knows two domain models and a few prompts of each; scores nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -33,9 +34,10 @@ class Landscape:
     axis: tuple[float, ...]
     """Coefficients, the same of both models."""
     entropy: Float64[ndarray, "domains first second"]
-    """Of each domain's prompts, by the coefficient of the first and of the second model."""
+    """Of each domain's prompts, by the coefficient of the first and of the second model; NaN where
+    it is still to be computed."""
     path: tuple[tuple[float, float], ...]
-    """Coefficients before the first step, and after each."""
+    """Coefficients before the first step, and after each that is done."""
     objectives: tuple[float, ...]
     """Mean entropy of that step's prompts, before each step."""
     settings: AdaMergeSettings
@@ -47,9 +49,28 @@ class Landscape:
 
     @property
     def lowest(self) -> tuple[float, float]:
-        """The coefficients with the smallest mean among those of the grid."""
-        first, second = np.unravel_index(int(self.mean.argmin()), self.mean.shape)
+        """The coefficients with the smallest mean among those of the grid that are computed."""
+        first, second = np.unravel_index(int(np.nanargmin(self.mean)), self.mean.shape)
         return self.axis[first], self.axis[second]
+
+
+Watch = Callable[[Landscape], None]
+"""Told the landscape as far as it is known, after every point and every step."""
+
+
+def coarse_first(points: int) -> tuple[tuple[int, int], ...]:
+    """Every place of a square grid once: a few that are far apart, then those between them.
+
+    Args:
+        points: Along one side, at least 1.
+    """
+    stride = 1 << max(points - 1, 1).bit_length() - 1
+    found: dict[tuple[int, int], None] = {}
+    while stride:
+        marks = range(0, points, stride)
+        found |= dict.fromkeys(product(marks, marks))
+        stride //= 2
+    return tuple(found)
 
 
 def entropy_landscape(
@@ -58,10 +79,11 @@ def entropy_landscape(
     axis: Sequence[float],
     settings: AdaMergeSettings,
     *,
+    watch: Watch | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Landscape:
-    """Compute the objective on a grid, and walk down it.
+    """Compute the objective on a grid, from coarse to fine, and walk down it.
 
     Args:
         recipe: Of two domain models, of a method that adds deltas; its coefficients are left aside.
@@ -69,6 +91,7 @@ def entropy_landscape(
         axis: Coefficients of the grid.
         settings: Of the optimiser, one coefficient a model. With a batch of all prompts it walks
             on just the surface that the grid shows.
+        watch: Told what is known, from the first point on.
         progress: Told point by point, then step by step.
         stop: Ends it between two of them.
 
@@ -89,21 +112,28 @@ def entropy_landscape(
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=False)
     scripts = teach(resident, scripts, deltas.merger.recipe, settings, progress=progress, stop=stop)
-    found = np.zeros((len(scripts), len(axis), len(axis)))
-    total = len(axis) ** 2 + settings.steps
-    for i, first in enumerate(axis):
-        for k, second in enumerate(axis):
-            check(stop)
-            weights.write(np.array([[first], [second]]))
-            found[:, i, k] = [_mean_entropy(resident.model, one, settings) for one in scripts]
-            report(progress, i * len(axis) + k + 1, total, "points of the landscape")
+    found = np.full((len(scripts), len(axis), len(axis)), np.nan)
     run = Run(weights, resident, scripts, settings, torch.float32)
-    path = [_pair(run)]
+    path, total = [_pair(run)], len(axis) ** 2 + settings.steps
+
+    def known() -> Landscape:
+        return Landscape(tuple(axis), found.copy(), tuple(path), tuple(run.objectives), settings)
+
+    def tell(done: int, what: str) -> None:
+        report(progress, done, total, what)
+        if watch:
+            watch(known())
+
+    for done, (i, k) in enumerate(coarse_first(len(axis)), 1):
+        check(stop)
+        weights.write(np.array([[axis[i]], [axis[k]]]))
+        found[:, i, k] = [_mean_entropy(resident.model, one, settings) for one in scripts]
+        tell(done, "points of the landscape")
     for step in range(settings.steps):
         run.advance(stop)
         path.append(_pair(run))
-        report(progress, len(axis) ** 2 + step + 1, total, "steps of the optimiser")
-    return Landscape(tuple(axis), found, tuple(path), tuple(run.objectives), settings)
+        tell(len(axis) ** 2 + step + 1, "steps of the optimiser")
+    return known()
 
 
 def _pair(run: Run) -> tuple[float, float]:

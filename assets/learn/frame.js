@@ -13,6 +13,7 @@
   // --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
   const builders = {};
   // build draws what the server gave for the lesson's arguments. ask(args) asks the same block again, with others.
+  // Where a result comes in parts, build returns a function that is given more of it.
   // More in docs/development.md.
   learn.block = (name, build) => { builders[name] = build; };
 
@@ -160,12 +161,22 @@
       box.replaceChildren();
       put(box, "data-state", "loading");
       const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
+      let more = null; // draws more of it, where a part is drawn already
+      const draw = (result, state) => {
+        if (!seen) return;
+        if (more) more(result);
+        else more = builders[name]({ host: box, args, result, ask });
+        put(box, "data-state", state);
+      };
       try {
-        const result = await ask(args, (done, total, what) => say(wait, total ? `${what}: ${done} of ${total}` : `${what} …`));
+        const result = await ask(args, (done, total, what, shown) => {
+          say(wait, total ? `${what}: ${done} of ${total}` : `${what} …`);
+          if (shown) draw(shown, "partial");
+        });
         wait.remove();
         for (const [key, value] of Object.entries(result.figures ?? {})) numbers[`${name}.${key}`] = value;
         fill(main);
-        if (seen) builders[name]({ host: box, args, result, ask });
+        draw(result, "done");
         put(box, "data-state", "done");
       } catch (error) {
         box.hidden = false;
@@ -174,11 +185,7 @@
         wait.remove();
       }
     };
-    if (args.button) { // what takes long is computed for who wants it
-      const button = html("button", { type: "button", class: "small block-start" }, box, args.button);
-      put(box, "data-state", "resting");
-      button.addEventListener("click", start);
-    } else start();
+    start();
   }
   // Numbers in the text come from blocks; what a quiz says later is filled when it is said.
   let numbers = {}; // BLOCK.KEY -> value

@@ -29,6 +29,8 @@ class Bench:
     tell: Callable[[int, int, str], None]
     """Steps done, of how many, and what is done now."""
     stop: Stop
+    show: Callable[[Any], None] = lambda _: None
+    """Hands over what there is already of a result that takes long."""
 
     def pairs(self) -> dict[str, str]:
         """Domain model -> its base: those that come with the page, then those in the list."""

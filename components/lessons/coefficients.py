@@ -5,16 +5,21 @@ Knows the library's numbers; drawn by assets/learn/coefficients.js.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from components.lessons.bench import BASE, Arguments, Bench, choice
 from components.theme import KNOWN_MODELS
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import DomainModel, MergeRecipe
 
+if TYPE_CHECKING:
+    from dppa_core.adamerging_landscape import Landscape
+
 AXIS = tuple(round(0.3 * n, 1) for n in range(6))
 """0 to 1.5."""
-RUN = {"prompts": 5, "batch": 5, "held_out": 1, "longest": 32, "lr": 0.08, "steps": 24}
+RUN = {"prompts": 5, "batch": 5, "held_out": 1, "longest": 32, "lr": 0.1, "steps": 18}
 """Every prompt in every step, so that the way lies on the surface that is drawn; larger steps than
 the paper's 0.001, and fewer."""
 
@@ -37,14 +42,33 @@ def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     models = (first, second)
     domains = task_domains([model.removeprefix("zoo:") for model in models], settings)
     recipe = MergeRecipe(BASE, tuple(map(DomainModel, models)), "task_arithmetic")
-    found = entropy_landscape(recipe, domains, AXIS, settings, progress=bench.tell, stop=bench.stop)
+    found = entropy_landscape(
+        recipe,
+        domains,
+        AXIS,
+        settings,
+        watch=lambda known: bench.show(_surface(known, models)),
+        progress=bench.tell,
+        stop=bench.stop,
+    )
+    return _surface(found, models)
+
+
+def _surface(found: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
+    """What is known of it; a point that is still to be computed is None."""
+    settings = found.settings
+    mean = [[None if np.isnan(one) else round(float(one), 5) for one in row] for row in found.mean]
     return {
         "names": [model.removeprefix("zoo:") for model in models],
         "models": [model.removeprefix("zoo:") for model in KNOWN_MODELS],
         "axis": list(found.axis),
-        "mean": found.mean.round(5).tolist(),
-        "domains": found.entropy.round(5).tolist(),
+        "mean": mean,
         "path": [list(point) for point in found.path],
         "lowest": list(found.lowest),
-        "settings": {"lr": settings.lr, "prompts": settings.prompts, "start": settings.start},
+        "settings": {
+            "lr": settings.lr,
+            "prompts": settings.prompts,
+            "start": settings.start,
+            "steps": settings.steps,
+        },
     }

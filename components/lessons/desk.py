@@ -36,6 +36,8 @@ class Work:
     """What comes out; set as soon as it is handed to a thread."""
     wanted: float = field(default_factory=time.monotonic)
     standing: tuple[int, int, str] = (0, 0, "Waiting for its turn")
+    shown: Any = None
+    """What is there already of the result, as the page can draw it."""
 
     def is_set(self) -> bool:
         """Whether nobody has asked for a while, or the process ends."""
@@ -44,6 +46,10 @@ class Work:
     def tell(self, done: int, total: int, what: str) -> None:
         """How far it is."""
         self.standing = (done, total, what)
+
+    def show(self, value: Any) -> None:
+        """What is there already."""
+        self.shown = value
 
 
 Make = Callable[[Tell, Work], Any]
@@ -67,7 +73,7 @@ class Desk:
             patience: Seconds to wait.
 
         Returns:
-            {"value": result} or {"pending": [done, total, what]}.
+            {"value": result}, or {"pending": [done, total, what], "shown": what is there already}.
 
         Raises:
             OutOfBudget: too much waits already.
@@ -78,7 +84,7 @@ class Desk:
             return {"value": found}
         work = self._begin(key, make)
         if not wait([work.future], timeout=patience).done:
-            return {"pending": list(work.standing)}
+            return {"pending": list(work.standing), "shown": work.shown}
         self._forget(key, work)
         return {"value": self._results.keep(key, work.future.result())}
 

@@ -146,11 +146,12 @@ def test_what_many_ask_is_computed_once() -> None:
 
     def make(tell: desks.Tell, work: desks.Work) -> str:
         begun.append(1)
+        work.show("a half")
         tell(1, 2, "half")
         assert go.wait(10)
         return "done"
 
-    while desk.ask("k", make, 0.01) != {"pending": [1, 2, "half"]}:
+    while desk.ask("k", make, 0.01) != {"pending": [1, 2, "half"], "shown": "a half"}:
         assert len(begun) < 2
     go.set()
     assert desk.ask("k", make, 10) == desk.ask("k", make) == {"value": "done"}

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from dppa_core.adamerging_landscape import entropy_landscape
+from dppa_core.adamerging_landscape import Landscape, coarse_first, entropy_landscape
 from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.adamerging_texts import task_domains
 from dppa_core.errors import Cancelled, InvalidValue
@@ -22,11 +22,13 @@ RECIPE = MergeRecipe(
 
 def test_the_grid_shows_what_the_optimiser_sees() -> None:
     told: list[tuple[int, int, str]] = []
+    known: list[Landscape] = []
     found = entropy_landscape(
         RECIPE,
         task_domains(NAMES, SETTINGS),
         (0.0, 0.3),
         SETTINGS,
+        watch=known.append,
         progress=lambda *step: told.append(step),
     )
     assert found.entropy.shape == (2, 2, 2) and found.path[0] == (0.3, 0.3)
@@ -35,6 +37,18 @@ def test_the_grid_shows_what_the_optimiser_sees() -> None:
     first, second = found.lowest
     assert found.mean[found.axis.index(first), found.axis.index(second)] == found.mean.min()
     assert np.ptp(found.mean) > 0 and told[-1][:2] == (6, 6)
+    # What is told meanwhile is a part of what comes out, a point or a step more each time.
+    assert [int(np.isfinite(one.mean).sum()) for one in known] == [1, 2, 3, 4, 4, 4]
+    assert [len(one.path) for one in known] == [1, 1, 1, 1, 2, 3]
+    assert known[0].lowest == (0.0, 0.0) and known[-1].path == found.path
+    assert all(np.nanmax(abs(one.entropy - found.entropy)) == 0 for one in known)
+
+
+def test_a_grid_is_filled_from_far_apart_to_close() -> None:
+    order = coarse_first(6)
+    assert order[:4] == ((0, 0), (0, 4), (4, 0), (4, 4)) and (5, 5) not in order[:9]
+    assert sorted(order) == [(i, k) for i in range(6) for k in range(6)]
+    assert coarse_first(1) == ((0, 0),)
 
 
 def test_other_than_two_models_have_no_landscape() -> None:
