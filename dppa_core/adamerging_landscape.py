@@ -89,8 +89,8 @@ def entropy_landscape(
         recipe: Of two domain models, of a method that adds deltas; its coefficients are left aside.
         domains: One for each model, in its order.
         axis: Coefficients of the grid.
-        settings: Of the optimiser, one coefficient a model. With a batch of all prompts it walks
-            on just the surface that the grid shows.
+        settings: Of the optimiser, one coefficient a model. A batch of all prompts walks on just
+            the surface that the grid shows.
         watch: Told what is known, from the first point on.
         progress: Told point by point, then step by step.
         stop: Ends it between two of them.
@@ -102,11 +102,7 @@ def entropy_landscape(
     """
     check_additive(recipe)
     check_count(domains, recipe)
-    if len(recipe.models) != 2 or not axis or settings.per != "model":
-        raise InvalidValue(
-            f"A landscape has two coefficients, one a model, and some points; got "
-            f"{len(recipe.models)} models, {len(axis)} points and per: {settings.per}."
-        )
+    _check(recipe, axis, settings)
     deltas = PreparedDeltas(recipe, progress=progress, stop=stop)
     resident = own_model(deltas.merger, progress, stop)
     scripts = tuple(encode(resident, domain) for domain in domains)
@@ -114,17 +110,17 @@ def entropy_landscape(
     scripts = teach(resident, scripts, deltas.merger.recipe, settings, progress=progress, stop=stop)
     found = np.full((len(scripts), len(axis), len(axis)), np.nan)
     run = Run(weights, resident, scripts, settings, torch.float32)
-    path, total = [_pair(run)], len(axis) ** 2 + settings.steps
+    path, points = [_pair(run)], coarse_first(len(axis))
 
     def known() -> Landscape:
         return Landscape(tuple(axis), found.copy(), tuple(path), tuple(run.objectives), settings)
 
     def tell(done: int, what: str) -> None:
-        report(progress, done, total, what)
+        report(progress, done, len(points) + settings.steps, what)
         if watch:
             watch(known())
 
-    for done, (i, k) in enumerate(coarse_first(len(axis)), 1):
+    for done, (i, k) in enumerate(points, 1):
         check(stop)
         weights.write(np.array([[axis[i]], [axis[k]]]))
         found[:, i, k] = [_mean_entropy(resident.model, one, settings) for one in scripts]
@@ -132,8 +128,16 @@ def entropy_landscape(
     for step in range(settings.steps):
         run.advance(stop)
         path.append(_pair(run))
-        tell(len(axis) ** 2 + step + 1, "steps of the optimiser")
+        tell(len(points) + step + 1, "steps of the optimiser")
     return known()
+
+
+def _check(recipe: MergeRecipe, axis: Sequence[float], settings: AdaMergeSettings) -> None:
+    if len(recipe.models) != 2 or not axis or settings.per != "model":
+        raise InvalidValue(
+            f"A landscape has two coefficients, one a model, and some points; got "
+            f"{len(recipe.models)} models, {len(axis)} points and per: {settings.per}."
+        )
 
 
 def _pair(run: Run) -> tuple[float, float]:
