@@ -113,7 +113,6 @@ class _Writer:
         self, target: str | MergeRecipe, question: Question, studio: Studio, stop: Stop
     ) -> Iterator[Changes]:
         from dppa_core.decode import rendered_prompt  # noqa: PLC0415  (torch)
-        from dppa_core.generate import stream_tokens  # noqa: PLC0415  (torch)
 
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
         with studio.lend(target, None, stop) as resident:
@@ -124,7 +123,8 @@ class _Writer:
                 "prompt": _shortened(rendered_prompt(resident, question.prompt)),
             }
             settings = _generation(question.settings)
-            yield from _growing(stream_tokens(resident, question.prompt, settings, stop))
+            tokens = studio.hardware.replies(resident, question.prompt, settings, stop)
+            yield from _growing(tokens)
         yield {"state": "done"}
 
 

@@ -112,11 +112,12 @@ class Outside:
         self._allowance.spend(_visitor(request), tokens)
 
         def work(stop: Stop) -> str:
-            from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415  (torch)
+            from dppa_core.generate import GenerationSettings  # noqa: PLC0415  (torch)
 
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:
-                *_, text = ("", *stream_reply(resident, question.strip(), settings, stop))
+                reply = self._studio.hardware.replies(resident, question.strip(), settings, stop)
+                *_, text = ("", *(token.text for token in reply if not token.last))
             return text
 
         return self._finished(work)

@@ -14,8 +14,10 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from components.gpu import hardware
 from components.recent import Recent
 from components.works import Works
 from dppa_core.calibrated import ranked_profile
@@ -69,7 +71,8 @@ class Job:
             with record:
                 work(self._events.put, self.stop)
 
-        self._future: Future[None] = executor.submit(recorded)
+        # In the context of its event: a Space lends a GPU to the visitor who asked.
+        self._future: Future[None] = executor.submit(copy_context().run, recorded)
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
         """Yield what has arrived, about every `every` seconds, until the work has ended.
@@ -122,6 +125,8 @@ class Studio:
         self.works = Works()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self._ending = threading.Event()
+        self.hardware = hardware()
+        """Computes replies."""
         self._pool: ModelPool | None = None
         self._warm: Future[None] | None = None
 

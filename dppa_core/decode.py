@@ -124,12 +124,18 @@ def token_steps(
         NonFiniteWeights: the model computes no numbers.
     """
     remembered = {cache_argument(model): DynamicCache(config=model.config)}
+    away = model.device.type == "meta"  # weights on disk: accelerate moves what they meet
     for _ in range(limit):
         check(stop)
         # Not around the yield: the caller's own code must not run in inference mode.
         with torch.inference_mode():
-            out = model(input_ids=ids, use_cache=True, logits_to_keep=1, **remembered)
-            logits = out.logits[:, -1].float()
+            out = model(
+                input_ids=ids if away else ids.to(model.device),
+                use_cache=True,
+                logits_to_keep=1,
+                **remembered,
+            )
+            logits = out.logits[:, -1].float().cpu()  # drawn there: a seed means the same
             check_logits(logits)
             ids = choose(logits)[:, None]
         yield ids[:, 0]

@@ -49,7 +49,8 @@ CORE_LAYERS = tuple(
         # models in memory
         """
         tasks zoo
-        pool spread resident loading places live decode generate evaluate
+        pool spread resident on_device handed loading places live decode generate evaluate
+        replying
         attribution shell cell_diff
         zoo
         outcome
@@ -75,7 +76,7 @@ SHARED = {
     *("recipe_session", "recent"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
-    *("conversation", "question", "settings", "operations", "doors"),
+    *("conversation", "question", "settings", "operations", "doors", "gpu"),
     *("glossary", "lessons", "learn_files"),
 }  # what views have in common
 COMPOSERS = {

@@ -1,0 +1,115 @@
+"""Where replies are computed: on the processor, on a GPU, or on one that a Space lends by the call.
+
+Knows models in memory and what the hardware is, no component. Merges are made on the processor
+everywhere, and so are the replies of small models: theirs come before a GPU has been asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dppa_core.errors import DppaError, InvalidValue, Unreachable
+from dppa_core.progress import Stop, check
+
+if TYPE_CHECKING:
+    from dppa_core.generate import GenerationSettings, ReplyToken
+    from dppa_core.replying import OwnDevices
+    from dppa_core.resident import Resident
+
+LARGE = 256 << 20
+"""Bytes of a model from which on a GPU computes its replies, where there is one."""
+_FIRST_SECONDS, _TOKENS_A_SECOND = 20, 8
+
+
+def on_zero() -> bool:
+    """Whether this is a Space that lends a GPU by the call (ZeroGPU)."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+class OwnHardware:
+    """The processor, and a GPU where PyTorch sees one."""
+
+    def __init__(self, large: int = LARGE) -> None:
+        self._large = large
+        self._own: OwnDevices | None = None
+
+    def replies(
+        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
+    ) -> Iterator[ReplyToken]:
+        """The reply after every token; see `generate.stream_tokens`."""
+        from dppa_core.replying import OwnDevices  # noqa: PLC0415  (torch)
+
+        if self._own is None:
+            self._own = OwnDevices(self._large)
+        yield from self._own.replies(resident, prompt, settings, stop)
+
+
+class LentGpu:
+    """The processor for small models; for large ones a GPU of the Space, asked for every reply.
+
+    Raises:
+        InvalidValue: the package `spaces` is not there.
+    """
+
+    def __init__(self, large: int = LARGE) -> None:
+        try:
+            import spaces  # noqa: PLC0415  (a Space's own; elsewhere it is not installed)
+        except ImportError as error:
+            raise InvalidValue(
+                "SPACES_ZERO_GPU is set, and the package spaces cannot be imported. A Space has "
+                "it; elsewhere unset the variable."
+            ) from error
+        self._large = large
+        self._lent = spaces.GPU(_tokens_there, duration=_seconds)
+
+    def replies(
+        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
+    ) -> Iterator[ReplyToken]:
+        """The reply after every token; see `generate.stream_tokens`.
+
+        Raises:
+            Unreachable: the Space lends no GPU now.
+        """
+        from dppa_core.generate import stream_tokens  # noqa: PLC0415  (torch)
+        from dppa_core.handed import handed_over  # noqa: PLC0415  (torch)
+
+        if resident.nbytes < self._large:
+            yield from stream_tokens(resident, prompt, settings, stop)
+            return
+        with handed_over(resident) as path:
+            tokens = self._lent(path, prompt, settings)
+            try:
+                for token in tokens:
+                    if isinstance(token, DppaError):
+                        raise token
+                    check(stop)
+                    yield token
+            except gr.Error as error:
+                raise Unreachable(
+                    f"The Space lends no GPU for this model ({error.message}). A quota that is "
+                    "used up is the usual cause: log in, wait, or ask a smaller model."
+                ) from error
+            finally:
+                tokens.close()
+
+
+def _seconds(path: Path, prompt: str, settings: GenerationSettings) -> int:
+    """How long a GPU is asked for; who asks for less is served sooner."""
+    return _FIRST_SECONDS + settings.max_new_tokens // _TOKENS_A_SECOND
+
+
+def _tokens_there(path: Path, prompt: str, settings: GenerationSettings) -> Iterator[Any]:
+    """Runs in a process that was forked for a GPU."""
+    from dppa_core.replying import replies_from  # noqa: PLC0415
+
+    yield from replies_from(path, prompt, settings)
+
+
+def hardware() -> OwnHardware | LentGpu:
+    """What computes replies here; nothing of CUDA is touched before the first."""
+    return LentGpu() if on_zero() else OwnHardware()

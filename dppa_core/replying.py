@@ -1,0 +1,61 @@
+"""Replies computed where it is fastest: small models by the processor, large ones by a GPU.
+
+Knows models in memory and devices; no page, and no host that lends GPUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from dppa_core.errors import DppaError
+from dppa_core.generate import GenerationSettings, ReplyToken, stream_tokens
+from dppa_core.handed import taken_over
+from dppa_core.on_device import DeviceCopies
+from dppa_core.progress import Stop
+from dppa_core.resident import Resident
+
+
+class OwnDevices:
+    """The processor, and the first GPU where PyTorch sees one.
+
+    Args:
+        large: Bytes of a model from which on the GPU replies, where it has room for a copy.
+    """
+
+    def __init__(self, large: int) -> None:
+        on_gpu = torch.cuda.is_available()
+        self._large = large
+        self._copies = DeviceCopies(torch.device("cuda")) if on_gpu else None
+
+    def replies(
+        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
+    ) -> Iterator[ReplyToken]:
+        """The reply after every token; see `stream_tokens`."""
+        if self._copies is None or resident.nbytes < self._large:
+            yield from stream_tokens(resident, prompt, settings, stop)
+            return
+        with self._copies.lend(resident) as there:
+            yield from stream_tokens(there or resident, prompt, settings, stop)
+
+
+def replies_from(
+    path: Path, prompt: str, settings: GenerationSettings
+) -> Iterator[ReplyToken | DppaError]:
+    """As `stream_tokens`, for a process that was forked for a GPU, by a model handed over.
+
+    Args:
+        path: Of `handed_over`.
+
+    Yields:
+        Tokens; an error that is foreseen as the last of them, since raised it would reach the
+        other process as the name of its class alone.
+    """
+    torch.set_num_threads(1)  # the threads of the process before the fork are not in this one
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        yield from stream_tokens(taken_over(path, device), prompt, settings)
+    except DppaError as error:
+        yield error

@@ -1,0 +1,99 @@
+"""A Space that lends GPUs, as far as a machine without one can be it: run by test_gpu.py.
+
+The package `spaces` is the real one, and so are its forked processes. What stands in is its
+service (it schedules and lets go), and PyTorch for CUDA, which the package would patch.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Service(BaseHTTPRequestHandler):
+    """Lends a GPU to everybody, or says that the quota is used up."""
+
+    calls: Sequence[str] = ()
+    refuses = False
+
+    def do_POST(self) -> None:
+        """Answer, and remember what was asked."""
+        what = self.path.partition("?")[0]
+        Service.calls = (*Service.calls, what)
+        lent = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "x", "allowToken": "t"}
+        refused = what == "/schedule" and Service.refuses
+        body = json.dumps({"left": 0, "wait": 60} if refused else lent).encode()
+        self.send_response(429 if refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def main() -> None:
+    """Ask a model as on such a Space; what came of it, as JSON in the last line."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["SPACES_ZERO_GPU"] = "true"
+    os.environ["SPACES_ZERO_DEVICE_API_URL"] = f"http://127.0.0.1:{server.server_port}"
+    import gradio as gr  # noqa: PLC0415  (after the variables)
+
+    assert gr.Blocks
+    sys.modules["torch"] = None  # type: ignore[assignment]  (the package then patches nothing)
+    import spaces  # noqa: PLC0415
+
+    assert spaces.GPU
+    del sys.modules["torch"]
+    sys.stdout.write(f"\n{json.dumps(asked())}\n")
+
+
+def asked() -> dict[str, Any]:
+    """A reply from another process, one that is stopped, one that is refused, one that fails."""
+    from components.gpu import LentGpu, hardware  # noqa: PLC0415
+    from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
+    from dppa_core.generate import GenerationSettings, stream_tokens  # noqa: PLC0415
+    from dppa_core.pool import ModelPool  # noqa: PLC0415
+
+    resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"
+    settings = GenerationSettings(temperature=1, seed=3)
+    expected = list(stream_tokens(resident, prompt, settings))
+    small = hardware()
+    assert isinstance(small, LentGpu)
+    told: dict[str, Any] = {
+        "small": list(small.replies(resident, prompt, settings, None)) == expected,
+        "small_calls": len(Service.calls),
+    }
+    lent = LentGpu(large=0)
+    told["same"] = list(lent.replies(resident, prompt, settings, None)) == expected
+    told["calls"] = list(Service.calls)
+    stop = threading.Event()
+    tokens = lent.replies(resident, prompt, settings, stop)
+    next(tokens)
+    stop.set()
+    for name, error, provoke in (
+        ("stopped", Cancelled, lambda: list(tokens)),
+        ("failed", DppaError, lambda: list(lent.replies(resident, " ", settings, None))),
+        ("refused", Unreachable, lambda: _refused(lent, resident, prompt, settings)),
+    ):
+        try:
+            provoke()
+        except error as found:
+            told[name] = str(found)
+    told["left"] = [path.name for path in Path(os.environ["TMPDIR"]).glob("dppa-handed-*")]
+    return told
+
+
+def _refused(lent: Any, *asked: Any) -> None:
+    Service.refuses = True
+    list(lent.replies(*asked, None))
+
+
+if __name__ == "__main__":
+    main()
