@@ -123,19 +123,24 @@ def answers(address: str) -> bool:
 
 
 def used(url: str) -> str:
-    """Open the page, move a slider, ask a question; the answer."""
+    """Open the page, move a slider, ask a question; the answer. Says how long each took."""
+    begun = time.monotonic()
     with sync_playwright() as playwright:
         program = find_chromium()
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         studio = Studio.visit(new_context(browser, 1440, 900), url)
         studio.wait_exact(80)
+        opened = time.monotonic()
         studio.set_rate(60)
         studio.ask(QUESTION)
         answer = studio.wait_answer().locator(".answer-text").inner_text()
+        answered = time.monotonic()
         browser.close()
     ours = [one for one in studio.complaints if not any(known in one for known in GRADIOS_OWN)]
     if ours:
         sys.exit("The browser complained:\n" + "\n".join(ours))
+    say(f"The page is drawn {opened - begun:.1f} s after a browser asked for it;")
+    say(f"another {answered - opened:.1f} s later a rate is set and a question answered.")
     return answer
 
 
