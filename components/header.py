@@ -16,7 +16,7 @@ from dppa_core import __version__
 _HASH = re.compile(r"[0-9a-f]{12}")
 
 TITLE = (
-    f'<div class="title" title="Version {__version__}"><h1>DPPA Studio</h1>'
+    f'<div class="title"><h1>DPPA Studio <small>{__version__}</small></h1>'
     '<button type="button" id="learn-open" aria-pressed="false">Learn</button>'
     "<p>Prune, amplify and merge fine-tuned language models, and see every layer.</p></div>"
 )
