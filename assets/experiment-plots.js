@@ -113,11 +113,15 @@
       tip(g, chart, series, i);
     }
   }
-  function drawChart(root, chart, width) {
+  // The least and the greatest value of some charts, intervals included.
+  dppa.resultBounds = (charts) => {
+    const all = there(charts.flatMap((chart) => chart.series.flatMap((one) => [...one.y, ...one.low, ...one.high])));
+    return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+  };
+  function drawChart(root, chart, width, bounds) {
     const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
     const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
-    const bounds = there(chart.series.flatMap((one) => [...one.y, ...one.low, ...one.high]));
-    const [least, most] = bounds.length ? [Math.min(...bounds), Math.max(...bounds)] : [0, 1];
+    const [least, most] = bounds ?? dppa.resultBounds([chart]);
     const marks = ticks(chart.kind === "bars" ? Math.min(least, 0) : least, chart.kind === "bars" ? Math.max(most, 0) : most);
     const [bottom, top] = [marks[0], marks[marks.length - 1]];
     const all = names ? [] : there(chart.series.flatMap((one) => one.x));
@@ -163,7 +167,7 @@
     svg("text", { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" }, root, axisText(map.z));
     svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
   }
-  dppa.resultPlot = (root, plot, width) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width);
+  dppa.resultPlot = (root, plot, width, bounds = null) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width, bounds);
 
   // The numbers of a plot, for a file.
   dppa.resultRows = (plot) => {

@@ -14,9 +14,22 @@
       html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
     }
   }
+  // What was found: the first two sentences, then the others with their figures, one a line.
+  function found(parent, text) {
+    const sentences = text.split(/(?<=\.) (?=\D)/);
+    prose(parent, "finding", sentences.slice(0, 2).join(" "));
+    if (sentences.length < 3) return;
+    const list = html("ul", { class: "findings-more" }, parent);
+    for (const one of sentences.slice(2)) prose(html("li", {}, list), "", one);
+  }
   const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
 
-  function plotOf(parent, plot, name) {
+  // Plots of one measure, side by side, have one scale.
+  function scaleOf(plots, plot) {
+    const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
+    return alike.length > 1 ? dppa.resultBounds(alike) : null;
+  }
+  function plotOf(parent, plot, name, bounds) {
     const box = html("section", { class: "plot plot-result" }, parent);
     html("h3", { class: "plot-title" }, box, tidy(plot.title));
     dppa.resultLegend(html("ul", { class: "legend" }, box), plot);
@@ -26,7 +39,7 @@
     let drawn = 0;
     return () => {
       const width = Math.floor(box.clientWidth);
-      if (width && width !== drawn) dppa.resultPlot(root, plot, (drawn = width));
+      if (width && width !== drawn) dppa.resultPlot(root, plot, (drawn = width), bounds);
     };
   }
 
@@ -110,9 +123,9 @@
       put(host, "data-shown", one.key);
       html("p", { class: "question" }, body, tidy(one.question));
       if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-      else prose(body, "finding", one.finding);
+      else found(body, one.finding);
       const plots = html("div", { class: "result-plots" }, body);
-      draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`));
+      draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot)));
       one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
       for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
       howOf(body, one, about);
