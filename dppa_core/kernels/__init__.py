@@ -42,9 +42,9 @@ class Tally:
     words: UInt64[ndarray, " words"] = field(default_factory=lambda: np.zeros(1 << 18, np.uint64))
     """2**40 times the count, plus the sum of the places; see `Kernels.histogram`."""
     quick: UInt32[ndarray, "keys two"] = field(
-        default_factory=lambda: np.zeros((1 << 16, 2), np.uint32)
+        default_factory=lambda: np.zeros((1 << 15, 2), np.uint32)
     )
-    """Counts of usual |d|, in two counters each."""
+    """Counts of usual |d| at the edge of their bin, in two counters each that wrap around."""
     span: UInt32[ndarray, " four"] = field(
         default_factory=lambda: np.array([0xFFFFFFFF, 0, 0xFFFFFFFF, 0], np.uint32)
     )

@@ -12,17 +12,18 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from dppa_core.deltas import OPEN_BITS
-from dppa_core.kernels.loops import _LOW, _OPEN, _compiled, _value
+from dppa_core.kernels.ahead import fetch
+from dppa_core.kernels.loops import _LOW, _ONE, _OPEN, _compiled, _value
 from dppa_core.kernels.loops import histogram as any_histogram
 
 _BLOCK = 2048
-# |d| from 2**-59 to 2**5, where nearly all deltas lie, has words enough for 16 bits: one of them
-# says whether an element is inside of its bin. The counters of so few stay in the first cache.
+# |d| from 2**-59 to 2**5, where nearly all deltas lie, has bins enough for 15 bits; a 16th says
+# whether an element is inside of its bin. The counters of so few stay in the first cache.
 _FIRST = np.uint32((127 - 59) << (23 - OPEN_BITS))
 _BINS = np.uint32(1 << 15)
-_QUAD, _INSIDE = np.uint64(0xFFFF), np.uint64(0x0001000100010001)
+_BIN, _INSIDE = np.uint64(0x7FFF), np.uint64(0x0001000100010001)
 _NONE, _BIT, _TWO, _THREE, _SEVEN = (np.uint64(n) for n in (0, 1, 2, 3, 7))
-_15, _16, _30, _32, _40, _45, _48 = (np.uint64(n) for n in (15, 16, 30, 32, 40, 45, 48))
+_15, _17, _30, _32, _33, _40, _45, _49 = (np.uint64(n) for n in (15, 17, 30, 32, 33, 40, 45, 49))
 _EMPTY = np.uint32(0xFFFFFFFF)
 
 
@@ -45,22 +46,28 @@ def histogram(base, tuned, words, quick, span, inside):
         lowest, highest = min(lowest, smallest), max(highest, largest)
         if old.size < _BLOCK:
             for i in range(old.size):
-                quick[keys[i], 0] += np.uint32(1)
+                quick[keys[i] >> np.uint16(1), 0] += np.uint32(1)
             keys[old.size :] = 0
         else:
-            _count(quads, quick)
+            _count(quads, quick, base, tuned, first + _BLOCK)
         live = _find_inside(quads, flags, some)
         groups = flags.view(np.uint64)
-        for k in range(live):
-            group, origin = groups[some[k]], np.uint64(32 * some[k])
-            while group != _NONE:  # nearly always once
+        while live > 0:  # one element of each group, then of those that have another
+            more = 0
+            for k in range(live):
+                here = some[k]
+                group, origin = groups[here], np.uint64(32 * here)
                 bit = np.uint64(trailing_zeros(group))
                 i = origin + (bit >> _THREE << _TWO) + (bit & _SEVEN)
                 bits = np.float32(abs(_value(new[i]) - _value(old[i]))).view(np.uint32)
-                words[2 * (bits >> _OPEN) + 1] += np.uint64(bits & _LOW)
+                words[2 * (bits >> _OPEN) + 1] += _ONE + np.uint64(bits & _LOW)
+                quick[(bits >> _OPEN) - _FIRST, 0] -= np.uint32(1)  # not at the edge
                 kept = min(kept + 1, most)
                 inside[min(kept, most - 1)] = bits
-                group &= group - _BIT
+                groups[here] = group & (group - _BIT)
+                some[more] = here
+                more += groups[here] != _NONE
+            live = more
     span[2], span[3], inside[0] = lowest, highest, np.uint32(kept)
 
 
@@ -80,14 +87,18 @@ def _assign(old, new, keys):
 
 @_compiled
 @no_type_check
-def _count(quads, quick):
-    # Four keys a load. Two counters take turns: neighbours are often equal, above all 0.
-    for i in range(quads.size):
-        quad = quads[i]
-        quick[quad & _QUAD, 0] += np.uint32(1)
-        quick[(quad >> _16) & _QUAD, 1] += np.uint32(1)
-        quick[(quad >> _32) & _QUAD, 0] += np.uint32(1)
-        quick[quad >> _48, 1] += np.uint32(1)
+def _count(quads, quick, base, tuned, after):
+    # Four keys a load. Two counters take turns: neighbours are often equal, above all 0. The block
+    # after this one is fetched meanwhile: 32 elements are a line of memory.
+    for line in range(quads.size >> 3):
+        fetch(base, after + 32 * line)
+        fetch(tuned, after + 32 * line)
+        for i in range(8 * line, 8 * line + 8):
+            quad = quads[i]
+            quick[(quad >> _BIT) & _BIN, 0] += np.uint32(1)
+            quick[(quad >> _17) & _BIN, 1] += np.uint32(1)
+            quick[(quad >> _33) & _BIN, 0] += np.uint32(1)
+            quick[quad >> _49, 1] += np.uint32(1)
 
 
 @_compiled
@@ -108,33 +119,34 @@ def _find_inside(quads, flags, some):
 @no_type_check
 def drain(words, quick, span, live, counts, places):
     """Write down what was counted where, and how many words that is; all is 0 afterwards."""
-    pairs, offset = quick.reshape(-1).view(np.uint64), 2 * np.int64(_FIRST)
-    low, high = np.int64(span[2] >> _OPEN) * 2 - offset, np.int64(span[3] >> _OPEN) * 2 + 2 - offset
+    pairs, offset = quick.reshape(-1).view(np.uint64), np.int64(_FIRST)
+    low, high = np.int64(span[2] >> _OPEN) - offset, np.int64(span[3] >> _OPEN) + 1 - offset
     mask, found, rare = (_BIT << _40) - _BIT, 0, span[0] != _EMPTY or words[0] != _NONE
+    words[0] += _both(pairs[0]) << _40
+    pairs[0] = _NONE
     if rare:  # all goes where the slower loop has counted
-        words[0] += _both(pairs[0]) << _40
-        pairs[0] = _NONE
         for k in range(low, high):
-            words[k + offset] += _both(pairs[k]) << _40
+            words[2 * (k + offset)] += _both(pairs[k]) << _40
             pairs[k] = _NONE
-        last = max(np.int64(span[1]), high + offset if span[3] > 0 else 0)
+        last = max(np.int64(span[1]), 2 * (high + offset) if span[3] > 0 else 0)
         for k in range(last + 1):
             live[found] = k
             found += words[k] != _NONE
         for k in range(found):
             word = words[live[k]]
             counts[k], places[k], words[live[k]] = word >> _40, word & mask, _NONE
-    else:
-        live[0], found = 0, np.int64(pairs[0] != _NONE)
-        counts[0], places[0], pairs[0] = _both(pairs[0]), 0, _NONE
-        begin = found
-        for k in range(low, high):
-            live[found] = k
-            found += pairs[k] != _NONE
-        for k in range(begin, found):
-            here = live[k] + offset
-            counts[k], places[k] = _both(pairs[live[k]]), words[here]
-            pairs[live[k]], words[here], live[k] = _NONE, _NONE, here
+        span[0], span[1], span[2], span[3] = _EMPTY, np.uint32(0), _EMPTY, np.uint32(0)
+        return found
+    found = 0
+    if words[0] != _NONE:
+        live[0], counts[0], places[0], words[0], found = 0, words[0] >> _40, 0, _NONE, 1
+    for k in range(low, high):
+        edge, word, here = _both(pairs[k]), words[2 * (k + offset) + 1], 2 * (k + offset)
+        live[found], counts[found], places[found] = here, edge, 0
+        found += edge != _NONE
+        live[found], counts[found], places[found] = here + 1, word >> _40, word & mask
+        found += word != _NONE
+        pairs[k], words[here + 1] = _NONE, _NONE
     span[0], span[1], span[2], span[3] = _EMPTY, np.uint32(0), _EMPTY, np.uint32(0)
     return found
 
@@ -142,4 +154,5 @@ def drain(words, quick, span, live, counts, places):
 @_compiled
 @no_type_check
 def _both(pair):
-    return (pair & np.uint64(_EMPTY)) + (pair >> _32)
+    """Two counters as one; the first of them may have gone below 0."""
+    return (pair + (pair >> _32)) & np.uint64(_EMPTY)

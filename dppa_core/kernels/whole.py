@@ -12,6 +12,7 @@ from typing import no_type_check
 import numpy as np
 
 # What is compiled here is not compiled anew when it changes there: these never change.
+from dppa_core.kernels.ahead import fetch
 from dppa_core.kernels.loops import _ZERO, _compiled, _value
 from dppa_core.kernels.paired import (
     blend_and_flag,
@@ -118,7 +119,8 @@ def _sweep(addresses, place, seed, given, taken, room, out):
         for level in between:
             border = lows[level >> 1, level & 1], highs[level >> 1, level & 1]
             _flag_between(base, new[level >> 1], border[0], border[1], flags)
-        after = found + _collect(flags, here, places[found:])
+        coming = old, one, two, three, first + _BLOCK
+        after = found + _collect(flags, here, places[found:], coming)
         span = slice(found, after)
         _gather(base, new, places[span], bases[span], deltas, found)
         for k in range(found, after):
@@ -150,15 +152,23 @@ def _flag_between(old, new, low, high, flags):
 
 @_compiled
 @no_type_check
-def _collect(flags, here, places):
+def _collect(flags, here, places, coming):
     """Write down where flags are set, and how many; there is room for 4 more.
 
-    Four flags at a time, and without a branch: how many are set is anybody's guess.
+    Four flags at a time, and without a branch: how many are set is anybody's guess. The weights of
+    the block after this one are fetched meanwhile.
     """
     words, live, found = flags.view(np.uint64), np.uint64(0), np.uint64(0)
-    for k in range(words.size):
-        here[live] = k
-        live += np.uint64(words[k] != _NONE)
+    old, one, two, three, after = coming
+    for line in range(words.size >> 3):  # 32 elements are a line of memory
+        place = after + 32 * line
+        fetch(old, place)
+        fetch(one, place)
+        fetch(two, place)
+        fetch(three, place)
+        for k in range(8 * line, 8 * line + 8):
+            here[live] = k
+            live += np.uint64(words[k] != _NONE)
     for k in range(live):
         origin, word = np.uint64(here[k]) << np.uint64(2), words[here[k]]
         for i in range(np.uint64(4)):

@@ -132,6 +132,35 @@ def test_a_histogram_counts_edges_and_insides(
             np.testing.assert_array_equal(found.places, np.bincount(index, weights=low)[wanted])
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_a_histogram_of_usual_weights(backends: tuple[Kernels, Kernels], rare: bool) -> None:
+    numel = 9 * 2048 + 7  # blocks that are counted fast, and one of some elements
+    base = RNG.normal(scale=0.02, size=numel).astype(np.float32)
+    tuned = base + (RNG.standard_t(4, numel) * 1e-3).astype(np.float32)
+    tuned[5000:5100] = base[5000:5100]
+    if rare:
+        tuned[7000] = 1e30  # a block of usual |d| but one, counted slowly beside the others
+    base, tuned = (from_float32(values, "BF16") for values in (base, tuned))
+    base.flags.writeable = tuned.flags.writeable = False
+    bits = delta_of(base, tuned).view(np.uint32)
+    low = bits & 0x3FFF
+    index = 2 * (bits >> 14) + (low > 0)
+    wanted, counts = np.unique(index, return_counts=True)
+    assert np.count_nonzero(low) > 50
+    for kernels in backends:
+        tally = Tally()
+        for _ in range(2):
+            kernels.histogram(base, tuned, tally)
+            found = kernels.drain(tally)
+            np.testing.assert_array_equal(found.words, wanted)
+            np.testing.assert_array_equal(found.counts, counts)
+            np.testing.assert_array_equal(found.places, np.bincount(index, weights=low)[wanted])
+            if found.inside is not None:
+                np.testing.assert_array_equal(np.sort(found.inside), np.sort(bits[low > 0]))
+            else:
+                assert rare or kernels is backends[1]
+
+
 def test_a_histogram_of_nothing_but_zeros(backends: tuple[Kernels, Kernels]) -> None:
     for kernels in backends:
         tally = Tally()
