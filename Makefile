@@ -9,7 +9,7 @@ KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.p
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search space-check experiments
+.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -74,6 +74,11 @@ test-cuda: ## The tests of the backend cuda; they need such a device
 fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (DPPA_FUZZ=300 draws fewer)
 	@sh scripts/environment.sh test
 	@$(PY) -m pytest -q tests/core/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
+
+fuzz: ## Try millions of bad headers, recipes, links and configurations (ARGS="recipe --runs 10000" tries less)
+	@sh scripts/environment.sh test
+	@sh scripts/atheris.sh
+	@$(PY) -m tests.fuzz $(ARGS)
 
 kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
 	@sh scripts/environment.sh test

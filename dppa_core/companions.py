@@ -16,10 +16,9 @@ from dppa_core.alignment import Alignment
 from dppa_core.chat_templates import read_template, without_template
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.checkpoint_files import COMPANIONS, read_file, read_object
-from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merge_record import Origins
 from dppa_core.token_ids import moved_ids, with_added
-from dppa_core.tokenizer_files import FAST, SETTINGS, tokenizer_folder
+from dppa_core.tokenizer_files import ADDED, FAST, SETTINGS, tokenizer_folder
 from dppa_core.vocabulary import examples
 from dppa_core.vocabulary_rows import BASE, Target
 
@@ -81,13 +80,7 @@ class _Sources:
     def gather(self) -> Companions:
         folder = self._folder(self._tokenizer)
         owner, why = self._template_of()
-        try:
-            files = self._tokenizer_files(folder, owner)
-        except ValueError as error:
-            raise DamagedCheckpoint(
-                f"{folder}: a file of its tokenizer is no JSON ({error}). An interrupted download "
-                "is the usual cause."
-            ) from error
+        files = self._tokenizer_files(folder, owner)
         speaker = self._generation(files, owner or 0)
         added = self._target.added if self._target is not None else ()
         whose = self._names[self._tokenizer]
@@ -107,6 +100,9 @@ class _Sources:
         """The files of a tokenizer, with the tokens of a union and the template of its owner."""
         files = {n: read_file(folder / n) for n in COMPANIONS if (folder / n).is_file()}
         files.pop(_GENERATION, None)
+        for name in (SETTINGS, ADDED):  # what is added to below must be what its name says
+            if name in files:
+                read_object(folder / name)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
         if owner is None:

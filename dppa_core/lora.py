@@ -48,6 +48,7 @@ class LoraCheckpoint:
         self.base, self.adapter = base, Path(adapter)
         self._settings = read_lora_config(self.adapter)
         parts = read_parts(self.adapter)
+        self._settings.check_effort((*parts.updates, *parts.biases), self.adapter)
         self._file = parts.file
         weights = {f"{module}.weight": module for module in parts.updates}
         biases = {f"{module}.bias": module for module in parts.biases}

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoint_files import read_object
-from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, shown
+from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, many, shown
 
 CONFIG = "adapter_config.json"
 _LONGEST_PATTERN, _MOST_REPEATS = 200, 3
+_LARGEST_RANK = 2**31 - 1
+_MOST_STEPS = 500_000_000
+"""Of all patterns on all names of an adapter; some seconds, and real ones take a thousandth."""
+_REPEATS = re.compile(r"[*+?{]")
 _NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # what makes a regular expression run away
 
 # Options that make the adapter something else than scale * B @ A, with what each of them is.
@@ -60,6 +65,36 @@ class LoraConfig:
         divisor = math.sqrt(rank) if self.use_rslora else rank
         return float(_lookup(self.alpha_pattern, module, self.lora_alpha)) / divisor
 
+    def check_effort(self, modules: Iterable[str], where: Path) -> None:
+        """Refuse patterns that would take long on the names of an adapter.
+
+        Raises:
+            DamagedCheckpoint: naming the pattern that takes longest.
+        """
+        patterns = (*self.rank_pattern, *self.alpha_pattern)
+        lengths = Counter(map(len, modules))
+        efforts = {
+            pattern: sum(_steps(pattern, length) * count for length, count in lengths.items())
+            for pattern in patterns
+        }
+        if sum(efforts.values()) > _MOST_STEPS:
+            worst = max(efforts, key=efforts.__getitem__)
+            raise DamagedCheckpoint(
+                f"{where / CONFIG}: patterns such as {shown(worst)} would take too long on the "
+                f"{many(sum(lengths.values()), 'module')} of this adapter. Patterns without "
+                "repetition (* + ?) are quick: write the names out."
+            )
+
+
+def _steps(pattern: str, length: int) -> int:
+    """At most so many ways to lay a pattern over a name: places of its repetitions, and branches.
+
+    One repetition more is what peft writes before it.
+    """
+    repeats = len(_REPEATS.findall(pattern)) + 1
+    branches = math.prod(part.count("|") + 1 for part in pattern.split("("))
+    return math.comb(length + repeats, repeats) * branches
+
 
 def _lookup(patterns: Mapping[str, float], module: str, otherwise: float) -> float:
     """The first pattern that matches the end of the name, at a dot, as peft looks it up."""
@@ -75,7 +110,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     Raises:
         ValueError: no regular expression, or one with more repetition than names need.
     """
-    repeats = len(re.findall(r"[*+?{]", pattern))
+    repeats = len(_REPEATS.findall(pattern))
     if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or _NESTED.search(pattern):
         raise ValueError(
             f"the pattern {shown(pattern)} repeats too much; allowed are {_LONGEST_PATTERN} "
@@ -115,10 +150,11 @@ def read_lora_config(folder: Path) -> LoraConfig:
         raise DamagedCheckpoint(f"{folder / CONFIG}: a value cannot be read ({error}).") from error
     least = min((config.r, *config.rank_pattern.values()))
     alphas = (config.lora_alpha, *config.alpha_pattern.values())
-    if least < 1 or not all(map(math.isfinite, alphas)):
+    most = max((config.r, *config.rank_pattern.values()))
+    if least < 1 or most > _LARGEST_RANK or not all(map(math.isfinite, alphas)):
         raise DamagedCheckpoint(
-            f"{folder / CONFIG}: r must be 1 or more and lora_alpha a number, got r "
-            f"{shown(least)} and lora_alpha {', '.join(map(str, alphas))}."
+            f"{folder / CONFIG}: r must be 1 to {_LARGEST_RANK} and lora_alpha a number, got r "
+            f"{shown(least if least < 1 else most)} and lora_alpha {shown(list(alphas))[1:-1]}."
         )
     return config
 

@@ -6,9 +6,12 @@ Knows no file and no meaning.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from dppa_core.errors import shown
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse_json(data: bytes, *, constants: bool = False) -> Any:
@@ -19,16 +22,22 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
         constants: Whether NaN and Infinity may stand for numbers, as Python writes them.
 
     Raises:
-        ValueError: in one line: no JSON, a key twice in one object, or an abyss of brackets.
+        ValueError: in one line: no JSON, a key twice in one object, half a character, or an
+            abyss of brackets.
     """
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=None if constants else _refuse_constant,
         )
+        if _SURROGATE.search(data):  # pairs of them are one character, halves can not be written
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("an escape that is half a character") from None
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

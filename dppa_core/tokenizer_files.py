@@ -5,7 +5,7 @@ Knows file names and formats; nothing is tokenised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +50,20 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
     else:
         return None
     added = read_object(folder / ADDED) if (folder / ADDED).is_file() else {}
-    return _within(folder, lambda: checked(ids, {**_settled(folder, ids), **added}))
+    return _within(folder, lambda: checked(ids, [*_settled(folder, ids), *added.items()]))
 
 
-def _settled(folder: Path, ids: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Tokens that tokenizer_config.json puts beside the tokenizer's own."""
+def _settled(folder: Path, ids: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """Tokens that tokenizer_config.json puts beside the tokenizer's own, with their rows."""
     if not (folder / SETTINGS).is_file():
-        return {}
+        return
     listed = read_object(folder / SETTINGS).get("added_tokens_decoder")
-    if not isinstance(listed, Mapping):
-        return {}
-    found = {}
-    for row, entry in listed.items():
-        if isinstance(entry, Mapping) and row.isdecimal() and entry.get("content") not in ids:
-            found[entry.get("content")] = int(row)
-    return found
+    for row, entry in listed.items() if isinstance(listed, Mapping) else ():
+        if not isinstance(entry, Mapping) or not row.isdecimal():
+            continue
+        token = entry.get("content")
+        if not isinstance(token, str) or token not in ids:
+            yield token, int(row)
 
 
 def _pieces(path: Path) -> dict[str, int]:

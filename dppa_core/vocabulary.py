@@ -98,17 +98,21 @@ def vocabulary_of_json(tokenizer: Any) -> Vocabulary:
     entries = tokenizer.get("added_tokens") or []
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"added_tokens must be a list of tables, got {shown(entries)}")
-    return checked(ids, {entry.get("content"): entry.get("id") for entry in entries})
+    return checked(ids, [(entry.get("content"), entry.get("id")) for entry in entries])
 
 
-def checked(ids: Mapping[Any, Any], added: Mapping[Any, Any]) -> Vocabulary:
+def checked(ids: Mapping[Any, Any], added: Iterable[tuple[Any, Any]]) -> Vocabulary:
     """A vocabulary of a tokenizer's own tokens and of those added to it.
+
+    Args:
+        ids: Token -> row.
+        added: Tokens and their rows; the last one of a token counts.
 
     Raises:
         ValueError: a token that is no text, or a row that is no number.
     """
-    together = {**ids, **added}
-    for token, row in together.items():
+    more = tuple(added)
+    for token, row in (*ids.items(), *more):
         if not isinstance(token, str) or type(row) is not int or not 0 <= row < 2**31:
             raise ValueError(f"the token {shown(token)} has the row {shown(row)}")
-    return Vocabulary(together, frozenset(added))
+    return Vocabulary({**ids, **dict(more)}, frozenset(token for token, _ in more))

@@ -148,9 +148,14 @@ def test_a_model_s_vocabulary_brings_its_tokenizer_and_special_tokens(
 def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) -> None:
     base, chat = folders
     (base / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    (base / "tokenizer_config.json").write_text("{")
-    with pytest.raises(DamagedCheckpoint, match=f"{base}: a file of its tokenizer is no JSON"):
-        beside(recipe(base, chat, chat_template=str(chat)))
+    for text, message in (
+        ("{", "cannot be read"),
+        ("[]", "not a JSON object"),
+        ("3", "not .*but 3"),
+    ):
+        (base / "tokenizer_config.json").write_text(text)
+        with pytest.raises(DamagedCheckpoint, match=f"{base}/tokenizer_config.json: {message}"):
+            beside(recipe(base, chat, chat_template=str(chat)))
 
 
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:

@@ -271,6 +271,8 @@ def refused(pair: tuple[Path, Path], error: type[DppaError], message: str) -> No
         '{"lora_alpha": 1' + "0" * 400 + "}",
         *('{"rank_pattern": {"(a*)*b": 4}}', '{"rank_pattern": {".*.*.*.*x": 4}}'),
         '{"rank_pattern": {"' + "a" * 201 + '": 4}}',
+        '{"rank_pattern": {"' + "(a|a)" * 39 + 'b": 4}}',
+        '{"r": 1' + "0" * 400 + "}",
     ],
 )
 def test_a_damaged_configuration_is_refused(pair: tuple[Path, Path], text: str) -> None:

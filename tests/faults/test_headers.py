@@ -61,7 +61,7 @@ def path(tmp_path: Path) -> Path:
         ({"w": {**W, "data_offsets": [8, 0]}}, "needs 8 bytes.*8 to 0"),
         ({"w": {**W, "data_offsets": [0, 2**63 - 1]}}, "needs 8 bytes"),
         ({"w\0": W}, r"name 'w\\x00'"),
-        ({"\ud800": W}, r"name '\\ud800'"),
+        ({"\ud800": W}, "half a character"),
         ({"w" * 5000: {**W, "shape": 1}}, "www…www"),
         ({"w": {**W, "data_offsets": [4, 12]}}, "hole of 4 bytes before 'w'"),
         ({"w": {**W, "shape": [1], "data_offsets": [0, 4]}}, "4 bytes after the last tensor"),

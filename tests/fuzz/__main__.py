@@ -1,0 +1,92 @@
+"""Try readers of foreign files with inputs nobody wrote; `make fuzz` runs it.
+
+    python -m tests.fuzz [TARGET …] [--runs N] [--seed N] [--write]
+
+Every target has a process of its own, one after another. What is a finding lies below out/fuzz with
+its traceback, and makes the command fail; once mended, its input belongs into
+tests/fuzz/regressions. --write puts the figures into docs/.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from benchmarks.measure import machine
+from tests.fuzz.report import RESULT, ROOT, write
+from tests.fuzz.seeds import seeds
+from tests.fuzz.targets import TARGETS, Target
+
+PACKAGES = ROOT / "out" / "fuzz-packages"
+"""Where scripts/atheris.sh puts the fuzzer: outside the environment of the app."""
+
+
+def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
+    """What a run of one target found out."""
+    folder = ROOT / "out" / "fuzz" / target.name
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "corpus").mkdir(parents=True)
+    for number, data in enumerate(seeds(target.name)):
+        (folder / "corpus" / f"seed-{number:03}").write_bytes(data)
+    paths = [str(ROOT), str(PACKAGES)]
+    command = [sys.executable, "-m", "tests.fuzz.child", target.name, str(folder)]
+    with (folder / "log").open("wb") as log:
+        subprocess.run(
+            [*command, str(runs), str(seed)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    try:
+        found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    except FileNotFoundError:
+        sys.exit(f"{target.name} did not begin; {folder / 'log'} says why.")
+    for path in (*folder.glob("timeout-*"), *folder.glob("oom-*"), *folder.glob("crash-*")):
+        found["findings"][path.name.partition("-")[0]] = path.name
+    if not found["done"] and not found["findings"]:
+        found["findings"]["ended early"] = "log"
+    return found | {"what": target.what, "largest": target.largest}
+
+
+def main() -> int:
+    """The exit code: 1 where there was a finding."""
+    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    names = [target.name for target in TARGETS]
+    asked.add_argument("targets", nargs="*", choices=[*names, []], metavar="TARGET")
+    asked.add_argument("--runs", type=int, help="inputs of each target, in place of its own")
+    asked.add_argument("--seed", type=int, default=1)
+    asked.add_argument("--write", action="store_true", help="into docs/fuzz.json and its table")
+    options = asked.parse_args()
+    sys.path.append(str(PACKAGES))
+    bad = 0
+    for target in TARGETS:
+        if options.targets and target.name not in options.targets:
+            continue
+        found = tried(target, options.runs or target.runs, options.seed)
+        bad += len(found["findings"])
+        line = {key: found[key] for key in ("inputs", "accepted", "seconds", "findings")}
+        sys.stdout.write(f"{target.name}: {json.dumps(line)}\n")
+        sys.stdout.flush()
+        if options.write:
+            keep(target.name, found)
+    return 1 if bad else 0
+
+
+def keep(name: str, found: dict[str, Any]) -> None:
+    """Put the run of one target beside those of the others."""
+    told = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"targets": {}}
+    told |= {"machine": machine(load=False), "atheris": version("atheris")}
+    order = [target.name for target in TARGETS]
+    runs = {**told["targets"], name: found}
+    told["targets"] = {key: runs[key] for key in order if key in runs}
+    write(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
