@@ -6,7 +6,7 @@ import sys
 gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
 
 from components.logs import start_log  # noqa: E402
-from components.settings import read_settings  # noqa: E402
+from components.settings import check_temporary_folder, read_settings  # noqa: E402
 from dppa_core.errors import DppaError  # noqa: E402
 from dppa_core.sources import open_checkpoint  # noqa: E402
 
@@ -15,6 +15,7 @@ def main() -> None:
     """Serve until interrupted or terminated; what is set wrongly ends it with one line."""
     try:
         settings = read_settings()
+        check_temporary_folder()
         open_checkpoint("zoo:base")  # nothing can be shown without it
         start_log(settings.log)
         # Gradio reads the environment too, and ends with a trace where it cannot.

@@ -31,7 +31,7 @@ def download_route(exports: Exports) -> Route:
 
     def send(request: Request) -> Response:
         offer = exports.fetch(request.path_params["word"], count=request.method == "GET")
-        if offer is None:
+        if offer is None or not offer.path.is_file():  # a system may clear its temporary files
             return PlainTextResponse(GONE, 404, headers=HEADERS)
         return FileResponse(
             offer.path,

@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dppa_core.errors import OutOfBudget
+from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.preflight.estimate import in_time
 from dppa_core.preflight.facts import in_bytes
 from dppa_core.preflight.machine import free_disk
 from dppa_core.scratch import Scratch
+from dppa_core.shortage import shortage
 
 PREFIX = "dppa-export-"
 HOUR = 3600.0
@@ -134,6 +135,7 @@ class Exports:
 
         Raises:
             OutOfBudget: more than one visitor, all of them, or the disk may have.
+            InvalidValue: the folder was removed by somebody else while the file was made.
         """
         with self._lock:
             self.sweep()
@@ -144,7 +146,8 @@ class Exports:
             self._rooms.append(room)
             self._made.entries.append((time.monotonic(), visitor, nbytes))
         try:
-            yield room
+            with _told_plainly(room):
+                yield room
         finally:
             with self._lock:
                 self._rooms.remove(room)
@@ -254,6 +257,23 @@ class Exports:
                 target=_keep_sweeping, args=(weakref.ref(self), every), daemon=True
             ).start()
         return self._root.path
+
+
+@contextmanager
+def _told_plainly(room: Room) -> Iterator[None]:
+    """What the disk refuses while a file is made, without a path of this computer."""
+    try:
+        yield
+    except (OSError, InvalidValue) as error:
+        lacking = shortage(error)
+        if lacking is not None:
+            raise lacking from error
+        if not room.folder.is_dir():
+            raise InvalidValue(
+                "The folder in which the file was made is gone. A system that clears its folder "
+                "for temporary files is the usual cause; make the file again."
+            ) from error
+        raise
 
 
 def _keep_sweeping(owner: weakref.ref[Exports], every: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import Cancelled, DppaError
+from dppa_core.shortage import shortage
 
 NEUTRAL = (
     "Something went wrong here, and it is not your doing. Nothing was changed; "
@@ -29,9 +30,13 @@ _log = logging.getLogger("dppa.page")
 
 
 def message(error: BaseException) -> str:
-    """What a person may read about an error; a bug goes to the log."""
+    """What a person may read about an error; a bug, or what this computer lacks, is logged."""
     if isinstance(error, DppaError):
         return str(error)
+    lacking = shortage(error)
+    if lacking is not None:
+        _log.error("%s", lacking)
+        return str(lacking)
     _log.error("a handler failed", exc_info=error)
     return NEUTRAL
 

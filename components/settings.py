@@ -6,6 +6,7 @@ Knows names and ranges, not what they are for. docs/running.md lists them with a
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -69,3 +70,18 @@ def read_settings() -> Settings:
         field = "_".join(map(str, first["loc"]))
         name = field if field.isupper() else PREFIX + field.upper()
         raise InvalidValue(f"{name}={first['input']}: {first['msg']}.") from None
+
+
+def check_temporary_folder() -> None:
+    """Whether there is a folder for temporary files; without one Gradio cannot even be imported.
+
+    Raises:
+        InvalidValue: none can be written to.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise InvalidValue(
+            "There is no folder for temporary files that can be written to. A full or a read-only "
+            "disk is the usual cause: free some space, or name a folder in TMPDIR."
+        ) from error

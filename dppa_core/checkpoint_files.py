@@ -6,6 +6,7 @@ transformers reads.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,7 +145,8 @@ def read_object(path: Path) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{path}: not a regular file.")
     try:
         with path.open("rb") as file:
-            data = file.read(_LARGEST_JSON + 1)
+            most = min(os.fstat(file.fileno()).st_size, _LARGEST_JSON)
+            data = file.read(most + 1)  # memory for as much is taken before anything is read
         if len(data) > _LARGEST_JSON:
             raise DamagedCheckpoint(
                 f"{path}: larger than {_LARGEST_JSON >> 20} MiB. Weights under a wrong name are "

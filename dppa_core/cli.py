@@ -42,6 +42,7 @@ from dppa_core.methods.registry import get_method
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import MergeRecipe, load_recipe
 from dppa_core.shards import parse_size
+from dppa_core.shortage import ToldShortage
 
 app = typer.Typer(
     name="dppa",
@@ -164,7 +165,8 @@ def main() -> None:
     with terminal():
         try:
             check_here()
-            app()
+            with ToldShortage():
+                app()
         except DppaError as error:
             sys.stderr.write("dppa: " + " ".join(str(error).split()) + "\n")
             sys.exit(1)

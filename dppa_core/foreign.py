@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from dppa_core.errors import DamagedCheckpoint, DppaError
+from dppa_core.shortage import shortage
 
 _LONGEST = 300
 
@@ -18,7 +19,8 @@ class ForeignCode:
     """A context in which every exception of another library turns into `DamagedCheckpoint`.
 
     Transformers, tokenizers and chat templates raise whatever they meet on a damaged file:
-    KeyError, ZeroDivisionError, a panic of Rust. Errors of this package pass unchanged.
+    KeyError, ZeroDivisionError, a panic of Rust. Errors of this package pass unchanged; memory
+    that ran out is told as that.
     """
 
     what: str
@@ -37,8 +39,11 @@ class ForeignCode:
     ) -> None:
         # A panic of Rust code is no Exception; memory that runs out is nobody's fault.
         theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"
-        if not theirs or isinstance(error, (DppaError, MemoryError)):
+        if error is None or not theirs or isinstance(error, (DppaError, MemoryError)):
             return
+        lacking = shortage(error)
+        if lacking is not None:
+            raise lacking from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
         raise DamagedCheckpoint(f"{self.what} ({reason}). {self.cause}") from error

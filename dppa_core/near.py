@@ -38,10 +38,13 @@ class Pages(mmap.mmap):
     """A file of its own to read from; None where there is none to be had."""
     address: int
     """Of its first byte in memory."""
+    _written: tuple[int, int]
+    """Size and time of the last change when it was opened."""
 
     def __new__(cls, handle: int, size: int, path: Path) -> Pages:
         self = super().__new__(cls, handle, size, access=mmap.ACCESS_READ)
         self.path, self.handle = path, _spare(handle)
+        self._written = _written(handle)
         self.address = np.frombuffer(self, np.uint8).ctypes.data
         if self.handle is not None:
             weakref.finalize(self, os.close, self.handle)
@@ -51,7 +54,7 @@ class Pages(mmap.mmap):
         """Fill an array with the bytes of the file from `start` on.
 
         Raises:
-            DamagedCheckpoint: the file is shorter by now, or cannot be read.
+            DamagedCheckpoint: the file was written to meanwhile, or cannot be read.
         """
         view, done = room.data, 0
         while self.handle is not None and done < room.size:
@@ -62,6 +65,28 @@ class Pages(mmap.mmap):
             if not got:
                 raise DamagedCheckpoint(f"{self.path}: became shorter while it was read.")
             done += got
+        self.check()  # afterwards: what was read by now is what was there when it was opened
+
+    def check(self) -> None:
+        """Whether the file still holds what it held; that it was deleted or replaced is no harm.
+
+        Raises:
+            DamagedCheckpoint: it was written to. A page that is gone would end the process.
+        """
+        if self.handle is None:
+            return
+        size, when = _written(self.handle)
+        if size < self._written[0]:
+            raise DamagedCheckpoint(f"{self.path}: became shorter while it was read.")
+        if (size, when) != self._written:
+            raise DamagedCheckpoint(
+                f"{self.path}: was changed while it was read. Start again once it is complete."
+            )
+
+
+def _written(handle: int) -> tuple[int, int]:
+    status = os.fstat(handle)
+    return status.st_size, status.st_mtime_ns
 
 
 def _spare(handle: int) -> int | None:

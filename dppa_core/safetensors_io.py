@@ -21,6 +21,7 @@ from numpy import ndarray
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
 from dppa_core.near import Pages
+from dppa_core.shortage import shortage
 from dppa_core.strict_json import parse_json
 
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
@@ -49,7 +50,7 @@ class SafetensorsFile:
 
     path: Path
     tensors: Mapping[str, TensorInfo]
-    pages: mmap.mmap
+    pages: Pages
     identity: str
     """Another text as soon as the file is written or replaced: its inode, size and times."""
     metadata: Mapping[str, str]
@@ -59,8 +60,10 @@ class SafetensorsFile:
         """The tensor's elements as stored, flat and read-only.
 
         Raises:
-            DamagedCheckpoint: a dtype that holds no plain numbers (quantised weights).
+            DamagedCheckpoint: a dtype that holds no plain numbers (quantised weights), or a file
+                that was written to since it was opened.
         """
+        self.pages.check()
         info = self.tensors[name]
         if info.dtype not in RAW_TYPES:
             raise DamagedCheckpoint(
@@ -83,6 +86,7 @@ def open_file(path: Path) -> SafetensorsFile:
     Raises:
         MissingCheckpoint: no such file.
         DamagedCheckpoint: truncated, overlapping, with holes, or not safetensors at all.
+        OutOfBudget: no memory to map it.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
@@ -96,6 +100,9 @@ def open_file(path: Path) -> SafetensorsFile:
             f"{path}: no such file. A shard that was never downloaded is the usual cause."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a name with NUL, a file that shrinks
+        lacking = shortage(error)
+        if lacking is not None:
+            raise lacking from error
         reason = getattr(error, "strerror", None) or error
         raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
     return SafetensorsFile(path, tensors, pages, _identity(status), metadata)

@@ -22,7 +22,7 @@ OURS = ("dppa_core", "components", "app", "benchmarks")
 CORE_LAYERS = tuple(
     set(names.split())
     for names in (
-        "errors progress foreign",
+        "errors progress foreign shortage",
         # pure math: numbers in, numbers out
         """
         parameters modules names coefficients

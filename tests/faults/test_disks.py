@@ -1,0 +1,205 @@
+"""Disks that are really full or really read-only: told in one line, nothing half-written, no end.
+
+Each test runs in a fork on a disk of its own; with room, or permission, the same work is then done.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.export import make_events
+from components.exports import OWN, Exports
+from components.studio import Studio
+from dppa_core.cache import cache_folder
+from dppa_core.calibration_cache import draft, open_stored
+from dppa_core.convert import convert_to_folder
+from dppa_core.errors import InvalidValue, OutOfBudget
+from dppa_core.evaluate import DomainScore
+from dppa_core.merge import merge_to_folder
+from dppa_core.pack import pack_models
+from dppa_core.profile import cached_profile
+from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.search_climb import climb
+from dppa_core.search_space import parse_knobs
+from dppa_core.search_studied import StudySettings
+from dppa_core.search_study import run_study
+from dppa_core.search_trial import Question
+from dppa_core.shortage import shortage
+from tests.faults.disks import Disk, contents, forked
+from tests.runs.scored import RECIPE as SEARCHED
+from tests.runs.scored import by_model, scored
+
+RECIPES = [MergeRecipe("zoo:base", (DomainModel("zoo:math", (rate,)),)) for rate in (0.8, 0.5)]
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = 1 << 20
+MakeDisk = Callable[[], Disk]
+WRITERS: dict[str, Callable[[int, Path], object]] = {
+    "merge": lambda which, out: merge_to_folder(RECIPES[which], out, overwrite=True),
+    "pack": lambda which, out: pack_models(RECIPES[which], out, overwrite=True),
+    "convert": lambda which, out: convert_to_folder(
+        ("zoo:math", "zoo:law")[which], out, overwrite=True
+    ),
+}
+
+
+pytestmark = pytest.mark.usefixtures("zoo_env")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm(tiny_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What forks need is imported, and its loops are loaded, before they begin."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPPA_ZOO", str(tiny_zoo))
+        for name, work in WRITERS.items():
+            work(0, tmp_path_factory.mktemp("warm") / name)
+
+
+@pytest.fixture(params=[True, False], ids=["disk", "limit"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> MakeDisk:
+    """A file system where that is allowed, and what needs no permission; made in the fork."""
+    return lambda: Disk(tmp_path / "disk", SIZE, mounted=request.param)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> MakeDisk:
+    """The better one of both."""
+    return lambda: Disk(tmp_path / "disk", SIZE)
+
+
+def test_a_full_disk_keeps_what_was_there_and_takes_the_next(either: MakeDisk) -> None:
+    def run() -> None:
+        place = either()
+        for name, work in WRITERS.items():
+            place.empty()
+            work(0, place.folder / name)
+            before = contents(place.folder)
+            place.fill()
+            with pytest.raises(InvalidValue, match=f"{name}: cannot be written: .*{place.full}"):
+                work(1, place.folder / name)
+            assert contents(place.folder) == before and len(before) > 1, name
+            place.empty()
+            work(1, place.folder / name)
+            after = contents(place.folder)
+            assert after.keys() == before.keys() and after != before, name
+
+    forked(run)
+
+
+def test_a_read_only_disk_is_told_before_the_work(either: MakeDisk) -> None:
+    def run() -> None:
+        place = either()
+        place.lock()
+        for name, work in WRITERS.items():
+            with pytest.raises(InvalidValue, match=f"{name}: .* cannot be written to. Choose"):
+                work(0, place.folder / name)
+        place.unlock()
+        place.empty()
+        for name, work in WRITERS.items():
+            work(0, place.folder / name)
+        assert {path.name for path in place.folder.iterdir()} == set(WRITERS)
+
+    forked(run)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_cache_that_takes_nothing_costs_time_and_nothing_else(
+    disk: MakeDisk, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def profiled() -> bytes:
+        found = cached_profile("zoo:base", "zoo:math")
+        return b"".join(one.magnitudes.tobytes() for one in found.modules)
+
+    def measured() -> bytes:
+        """As the statistics of a model are: in a mapped file."""
+        with draft(cache_folder("statistics") / "one", {"gram": (256, 256)}) as made:
+            made.arrays["gram"][:] = np.arange(256)
+            return made.finish({}).arrays["gram"].tobytes()
+
+    def run() -> None:
+        place = disk()
+        monkeypatch.setenv("DPPA_CACHE", str(place.folder))
+        place.fill() if fault == "full" else place.lock()
+        found = profiled(), measured()
+        assert contents(place.folder) == {}
+        place.empty() if fault == "full" else place.unlock()
+        assert (profiled(), measured()) == found and contents(place.folder)
+        kept = open_stored(cache_folder("statistics") / "one")
+        assert kept is not None and kept.arrays["gram"].tobytes() == found[1]
+
+    forked(run)
+
+
+def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -> None:
+    def run() -> None:
+        place = disk()
+        place.empty()
+        exports, studio = Exports(OWN, place.folder), Studio(public=True)
+
+        def make(emit: Callable[[Any], None]) -> None:
+            make_events(RECIPES[0], "packs", "ada", exports, studio, emit, threading.Event())
+
+        with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
+            make(lambda event: place.fill() if "Packing: 2 of" in event[1] else None)
+        assert str(place.folder) not in str(told.value)
+        assert contents(place.folder) == {} and exports.nbytes == 0
+        place.empty()
+        make(lambda event: None)
+        assert len(contents(place.folder)) == 1
+
+    forked(run)
+
+
+OWN_SCORES = {f"zoo:{domain}": scored(a=(8, 8)) for domain in ("math", "finance", "law")}
+
+
+def peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
+    """Best at a factor of 1.2."""
+    away = round(10 * abs(recipe.models[0].amplification[0] - 1.2))
+    return scored(a=(max(0, 8 - away), 8))
+
+
+def search(kind: str, folder: Path, ask: Callable[[Question], DomainScore]) -> Any:
+    """A search that keeps in a folder what it has scored."""
+    if kind == "climb":
+        return climb(SEARCHED, ask, state=folder / "state.json")
+    settings = StudySettings(parse_knobs(["rate=0.5:0.9"], SEARCHED), trials=6, sampler="random")
+    return run_study(SEARCHED, settings, ask, storage=f"sqlite:///{folder / 'study.db'}")
+
+
+@pytest.mark.parametrize("kind", ["climb", "study"])
+def test_a_search_whose_disk_is_full_goes_on_where_it_was(disk: MakeDisk, kind: str) -> None:
+    def run() -> None:
+        place = disk()
+        place.empty()
+        ask, asked = by_model(OWN_SCORES, peaked)
+
+        def filling(question: Question) -> DomainScore:
+            if len(asked) == 9:
+                place.fill()
+            return ask(question)
+
+        with pytest.raises(Exception, match=".") as told:
+            search(kind, place.folder, filling)
+        assert shortage(told.value), repr(told.value)
+        place.empty()
+        known = {one.target for one in asked[:9]}
+        again, asked_again = by_model(OWN_SCORES, peaked)
+        search(kind, place.folder, again)
+        merges = [one.target for one in asked_again if isinstance(one.target, MergeRecipe)]
+        assert merges and not known & set(merges)
+
+    forked(run)
+
+
+def test_a_page_that_finds_no_place_for_temporary_files_ends_with_one_line() -> None:
+    """Nothing may grow: as on a full disk every place is tried, and none takes a byte."""
+    command = f"ulimit -f 0; exec {sys.executable} app.py 2>&1 | cat"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("There is no folder for temporary files that can be written to.")
+    assert done.stdout.count("\n") == 1

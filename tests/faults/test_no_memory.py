@@ -1,0 +1,145 @@
+"""Memory that runs out in the middle of a merge: one line, nothing half-written, the next is made.
+
+A fork may take no more memory than it has, and has none left: whatever asks for some is refused.
+"""
+
+import io
+import resource
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import pytest
+
+from components.notices import message
+from dppa_core.cli import main
+from dppa_core.merge import merge_to_folder
+from dppa_core.pool import ModelPool
+from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from tests.faults.disks import forked
+
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.8,))))
+MARGIN = 3 << 20
+"""Bytes that stay, so that Python itself can say what is the matter."""
+LARGEST, SMALLEST = 26, 16
+"""Powers of two: blocks in which memory is taken."""
+SAID = "There is not enough memory for this now."
+
+
+class Hunger:
+    """Takes all memory that this process can still have, and gives it back."""
+
+    def __init__(self) -> None:
+        self._eaten: list[bytearray] = []
+
+    def begin(self, *_told: object) -> None:
+        """Take it, once; anything may call this to tell how far it is."""
+        if self._eaten:
+            return
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        _limit(pages * resource.getpagesize())
+        margin = bytearray(MARGIN)
+        for power in range(LARGEST, SMALLEST - 1, -1):
+            try:
+                while True:
+                    self._eaten.append(bytearray(1 << power))
+            except MemoryError:
+                continue
+        del margin
+
+    def end(self) -> None:
+        """Give it back."""
+        _limit(resource.RLIM_INFINITY)
+        self._eaten.clear()
+
+
+def _limit(nbytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (nbytes, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def refused(work: Callable[[Callable[..., None]], object], *, at_once: bool) -> None:
+    """Work has to end for lack of memory, and the page to say so; it tells how far it is."""
+    hunger, error = Hunger(), None
+    try:
+        if at_once:
+            hunger.begin()
+        work(hunger.begin)
+    except Exception as caught:
+        error = caught
+    finally:
+        hunger.end()
+    assert error is not None, "there was enough"
+    assert message(error).startswith(SAID), repr(error)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What forks need is imported, loaded and profiled before they begin."""
+    import torch  # noqa: PLC0415  (seconds)
+
+    torch.set_num_threads(1)
+    merge_to_folder(RECIPE, tmp_path_factory.mktemp("warm") / "out", workers=1)
+    with ModelPool().lend(RECIPE):
+        pass
+
+
+def test_a_merge_leaves_the_old_one_and_is_made_later(tmp_path: Path) -> None:
+    def run() -> None:
+        out = tmp_path / "out"
+        merge_to_folder(RECIPE, out)
+        weights = out / "model.safetensors"
+        before = weights.stat().st_ino
+
+        def merge(told: Callable[..., None] | None) -> None:
+            merge_to_folder(RECIPE, out, overwrite=True, workers=1, progress=told)
+
+        for at_once in (True, False):
+            refused(merge, at_once=at_once)
+            assert [path.name for path in tmp_path.iterdir()] == ["out"]
+            assert weights.stat().st_ino == before
+        merge(None)
+        assert weights.stat().st_ino != before
+
+    forked(run)
+
+
+def test_models_in_memory_stay_what_they_are(tmp_path: Path) -> None:
+    def run() -> None:
+        pool = ModelPool()
+        with pool.lend("zoo:math") as resident:
+            before = pool.loaded(), pool.nbytes
+            for at_once in (True, False):
+                refused(lambda told: pool.get(RECIPE, progress=told), at_once=at_once)
+                assert (pool.loaded(), pool.nbytes) == before
+            assert pool.get("zoo:math") is resident
+        assert pool.get(RECIPE).nbytes == resident.nbytes
+
+    forked(run)
+
+
+def test_the_command_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(RECIPE))
+    words = ["dppa", "merge", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+
+    def run() -> tuple[object, str]:
+        hunger, said = Hunger(), io.StringIO()
+        with redirect_stderr(said), pytest.raises(SystemExit) as ended:
+            monkeypatch.setattr("dppa_core.cli.merge_to_folder", starving(hunger))
+            main()
+        hunger.end()
+        return ended.value.code, said.getvalue()
+
+    def starving(hunger: Hunger) -> Callable[..., object]:
+        """The same merge, begun when there is nothing left."""
+
+        def merge(*given: object, **how: object) -> object:
+            hunger.begin()
+            return merge_to_folder(*given, **how)  # type: ignore[arg-type]
+
+        return merge
+
+    code, said = forked(run)
+    assert code == 1 and said.startswith(f"dppa: {SAID}") and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
