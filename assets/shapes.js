@@ -71,6 +71,11 @@
     if (element.getAttribute(name) !== text) element.setAttribute(name, text);
   }
   function say(element, text) {
+    if (element.linked) { // it holds terms as well: see linking.js
+      if (element.linked !== text) element.replaceChildren(text);
+      element.linked = element.linked === text ? text : "";
+      return;
+    }
     const node = element.firstChild;
     if (!node) { if (text) element.textContent = text; return; }
     if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object

@@ -45,13 +45,17 @@
   for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
 
   // The meaning of a term beside an element that shows it, which a key can then reach as well.
-  dppa.meaning = (element, term) => {
+  // holder: where the meaning is kept, if not there.
+  dppa.meaning = (element, term, holder = null) => {
     const id = `meaning-${++count}`;
     const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);
+    bubble.of = element;
     element.classList.add("term");
+    element.dataset.term = term;
     element.tabIndex = 0;
     element.setAttribute("aria-describedby", id);
-    element.after(bubble);
+    if (holder) holder.append(bubble);
+    else element.after(bubble);
     const { show, hide, leave } = opener(bubble, element);
     let entered = false; // what appears under a resting pointer opens nothing
     element.addEventListener("mouseenter", () => { entered = true; });

@@ -1,5 +1,5 @@
-// For a class: a link that fixes which lessons are listed, whether the workbench is there, and the settings of
-// the moment; and what one did, as a page to print. All of it in this browser.
+// For a class: a link that fixes which lessons are listed, which parts of the workbench are there, and the
+// settings of the moment; and what one did, as a page to print. All of it in this browser.
 (() => {
   "use strict";
   const dppa = window.dppa;
@@ -18,12 +18,22 @@
     const fold = html("details", { class: "for-class" }, parent);
     html("summary", {}, fold, "For a class");
     html("p", { class: "how" }, fold, "A link to the lessons you tick, with the settings the page has now.");
-    const boxes = [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]].map(([name, title]) => {
-      const label = html("label", { class: "check" }, fold);
+    const ticks = (parent, entries) => entries.map(([name, title]) => {
+      const label = html("label", { class: "check" }, parent);
       const box = html("input", { type: "checkbox", value: name, checked: "" }, label);
       html("span", {}, label, title);
       return box;
     });
+    const boxes = ticks(fold, [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]]);
+    const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
+    html("summary", {}, inside, "What of the workbench");
+    html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Presets, Undo and Search set hidden controls too.");
+    const parts = dppa.leavable.flatMap(([title, entries]) => {
+      const group = html("fieldset", {}, inside);
+      html("legend", {}, group, title);
+      return ticks(group, entries);
+    });
+    bench.addEventListener("change", () => { inside.hidden = !bench.checked; });
     const copy = html("button", { type: "button", class: "small" }, fold, "Copy link");
     const print = html("button", { type: "button", class: "small" }, fold, "Save what I did");
     const told = html("p", { class: "how", role: "status" }, fold);
@@ -35,6 +45,9 @@
       url.searchParams.delete("__theme");
       url.searchParams.set("learn", first);
       url.searchParams.set("class", chosen.join("."));
+      const hidden = parts.filter((box) => !box.checked).map((box) => box.value);
+      url.searchParams.delete("hide");
+      if (bench.checked && hidden.length) url.searchParams.set("hide", hidden.join("."));
       try {
         await navigator.clipboard.writeText(url.href);
         say(told, "Link copied.");

@@ -3,19 +3,20 @@
   "use strict";
   const { learn } = window.dppa;
   const { html, say, three } = window.dppa.shapes;
+  const { resultText: tidy, resultNumber: number } = window.dppa;
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"], DASHES = ["none", "7 4", "2 4", "8 3 2 3"];
 
   learn.block("open-question", ({ host, result, ask }) => {
     const bar = html("div", { class: "plot-bar" }, host);
     const asked = html("p", { class: "asked" }, host);
     const place = html("div", {}, host);
-    const found = html("p", { class: "found" }, host);
+    const found = html("p", { class: "finding" }, host);
     learn.select(bar, "Experiment", result.keys, result.key, async (key) => {
       try { draw(await ask({ key })); } catch (error) { say(found, error.message); }
     });
     function draw({ question, finding, plot }) {
-      say(asked, question);
-      say(found, finding);
+      say(asked, tidy(question));
+      say(found, tidy(finding).replaceAll("*", "")); // names stand between stars
       place.replaceChildren();
       if (plot.kind === "bars") ranges(plot);
       else curves(plot);
@@ -29,7 +30,7 @@
         label: title,
         title,
         x: { label: unit(x), low, high, text: three },
-        y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: three },
+        y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
         series: series.map((one, i) => {
           const rows = one.x.map((at, k) => [at, one.y[k], one.low[k], one.high[k]]).sort((a, b) => a[0] - b[0]);
           return { label: one.name, colour: COLOURS[i % 4], dash: DASHES[i % 4], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
@@ -44,7 +45,7 @@
         name: "open-question",
         label: title,
         title,
-        rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: three(one.y[k]) }))),
+        rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
         how: `${y.title} (${y.unit}), with 95 % intervals.`,
       });
     }

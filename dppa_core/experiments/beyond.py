@@ -182,7 +182,7 @@ def finding(found: Beyond) -> str:
         f"At {pruned(first)} it leaves {percent(starved[0])} of the matrices less than a tenth of "
         f"their even share, at {pruned(last)} {percent(starved[1])}: the strength moves densities "
         f"by up to ±{number(200 * PruningParameters().strength)} points, however little is left to "
-        "share out. That goes along with the loss; section 6d tests whether a smaller "
+        "share out. That goes along with the loss; *Strength against rate* tests whether a smaller "
         "strength at the same rate loses less."
     )
     return " ".join(lines)

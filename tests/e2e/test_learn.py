@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.test_looks import AXE
+from tests.e2e.test_terms import left
+from tests.e2e.told import hold_conflict, hold_deltas, hold_pruning, hold_surface
 
 WAIT_MS = 60_000
 
@@ -80,14 +82,45 @@ def saved(page: Page) -> str:
     """What the person did, as the page saves it."""
     if page.locator(".learn-fold").is_visible():
         page.locator(".learn-fold").click()
-    page.locator(".for-class summary").click()
+    page.locator(".for-class > summary").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save what I did").click()
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
-def see_class(page: Page) -> None:
-    """Open a class link: its lessons are there, and nothing else."""
+def class_link(page: Page) -> str:
+    """What *Copy link* gives for one lesson and a workbench without pruning rate and chat."""
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }"
+    )
+    inside = page.locator(".for-class")
+    for label in ("Pruning a delta", "Break it"):
+        inside.get_by_label(label, exact=True).uncheck()
+    inside.get_by_text("What of the workbench").click()
+    for label in ("Pruning rate", "Chat"):
+        inside.get_by_label(label, exact=True).uncheck()
+    page.get_by_role("button", name="Copy link").click()
+    expect(inside.get_by_role("status")).to_have_text("Link copied.")
+    return str(page.evaluate("() => window.copied"))
+
+
+def see_class(page: Page, link: str) -> None:
+    """Open a class link: what was ticked is there, and nothing else."""
+    page.goto(link, wait_until="commit")
+    wait_lesson(page, "delta")
+    listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
+        "all => all.map(one => one.dataset.lesson)"
+    )
+    assert not {"pruning", "break-it"} & set(listed) and {"by-hand", "glossary"} < set(listed)
+    page.locator("#learn-open").click()
+    expect(page.locator("#amplify")).to_be_visible()
+    expect(page.locator('#panes button[data-pane="score"]')).to_be_visible()
+    for hidden in ("#rate", '#panes button[data-pane="chat"]', "#chat-pane"):
+        expect(page.locator(hidden)).to_be_hidden()
+
+
+def see_lessons_alone(page: Page) -> None:
+    """Open a class link without the workbench: there is no way there."""
     page.goto(f"{page.url}&learn=delta&class=delta.matrices", wait_until="commit")
     wait_lesson(page, "delta")
     listed = page.locator(".learn-list a[data-lesson]").evaluate_all(
@@ -119,8 +152,15 @@ def test_every_lesson_is_read_and_its_questions_answered(
         wait_lesson(page, name)
         answer_all(page)
         assert not problems(page), (name, problems(page))
+        if name != "glossary":
+            assert not left(page.locator(".lesson")), name
     if theme == "light":
         see_surface(page)
+        told = page.evaluate("() => JSON.parse(localStorage.getItem('dppa-learn')).numbers")
+        hold_deltas(told)
+        hold_pruning(page, told)
+        hold_conflict(told)
+        hold_surface(page)
     done = page.evaluate("() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).done)")
     assert set(done) == {
         name for name in names if page.locator(f'a[data-lesson="{name}"] .sr').count()
@@ -133,9 +173,13 @@ def test_every_lesson_is_read_and_its_questions_answered(
             "() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).answers).length"
         )
     )
+    link = class_link(page)
     page.go_back()
     wait_lesson(page, names[-1] if theme == "light" else names[-2])
     page.locator("#learn-open").click()
     expect(page.locator("#work")).to_be_visible()
     assert "learn=" not in page.url
-    see_class(page)
+    if theme == "light":
+        see_lessons_alone(page)
+    else:
+        see_class(page, link)
