@@ -44,15 +44,25 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def python_of(version: str) -> str:
+    """The interpreter of a version where it is installed, else the one that runs this."""
+    named = f"python{version}"
+    found = subprocess.run(["sh", "-c", f"{named} --version"], capture_output=True, check=False)
+    if found.returncode:  # a shim may be there, and lead nowhere
+        say(f"A Space runs {named}, which is not here: checked with {sys.version.split()[0]}.")
+    return sys.executable if found.returncode else named
+
+
 def environment_of(folder: Path) -> Path:
     """A new virtual environment with what a Space installs; its interpreter."""
+    head = yaml.safe_load((ROOT / "README.md").read_text("utf-8").split("---")[1])
     venv = folder / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    subprocess.run(
+        [python_of(head["python_version"]), "-m", "venv", "--without-pip", venv], check=True
+    )
     python = venv / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    head = (ROOT / "README.md").read_text("utf-8").split("---")[1]
-    version = yaml.safe_load(head)["sdk_version"]
-    added = (f"gradio[oauth,mcp]=={version}", "spaces", "uvicorn>=0.14.0")
+    added = (f"gradio[oauth,mcp]=={head['sdk_version']}", "spaces", "uvicorn>=0.14.0")
     listed = ("-r", str(ROOT / "requirements.txt"))
     subprocess.run([*pip, "--disable-pip-version-check", *listed, *added], check=True)
     return python
