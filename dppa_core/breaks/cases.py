@@ -52,7 +52,9 @@ CASES = (
     Case(
         name="float16",
         title="float16 overflow",
-        setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16.",
+        setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16. To be asked, "
+        "the math model gets values as large in its first layer, and the matrix that takes them is "
+        "made smaller by the same factor: that alone changes no answer.",
         fault="The number does not fit",
         why="The largest float16 is 65,504; from 65,520 on, a number is rounded to infinity. "
         "Infinity minus infinity is no number.",
@@ -76,7 +78,7 @@ CASES = (
         name="vocabulary",
         title="Mismatched vocabulary",
         setting="The domain model has one word more, in row 1. All rows behind it have moved. Its "
-        "tokenizer's file is missing.",
+        "tokenizer's file is missing. The math model is asked with its own rows moved like that.",
         fault="Rows of different words are subtracted",
         why="An embedding has a row for each word. Which row belongs to which word stands only in "
         "the tokenizer's file.",

@@ -1,20 +1,23 @@
 """Failures of single weights: float16 overflows, a tied embedding merged twice, moved tokens.
 
 Knows models of a few numbers. The library refuses or repairs these; what would happen without is
-computed beside it, and said to be that.
+computed beside it, and said to be that; the math model is spoilt alike, and asked.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.alignment import Alignment, align
 from dppa_core.breaks.case import BAD, GOOD, Bar, Bars, Message, Shown, Task
+from dppa_core.breaks.spoken import as_it_was, large_values, moved_rows, spoken
 from dppa_core.checkpoint_memory import MemoryCheckpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.floats import from_float32, to_float32
@@ -29,8 +32,14 @@ LARGEST_HALF = 65504.0
 _WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
 
 
-def overflow(_task: Task, repaired: bool) -> Shown:
-    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16."""
+def overflow(task: Task, repaired: bool) -> Shown:
+    """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16.
+
+    And a chat with the math model, the largest values of whose first layer are made as large.
+    """
+    exact = _WEIGHT + _FACTOR * _CHANGE
+    kind = torch.bfloat16 if repaired else torch.float16
+    chat = spoken(task, large_values(exact, kind))
     tensor = "model.layers.0.self_attn.q_proj.weight"
     weight = np.array([[_WEIGHT, 1.0], [2.0, 3.0]], np.float32)
     change = np.array([[_CHANGE, 1.0], [1.0, 1.0]], np.float32)
@@ -40,7 +49,6 @@ def overflow(_task: Task, repaired: bool) -> Shown:
     dtype = "bfloat16" if repaired else "float16"
     model = DomainModel("A", coefficient=_FACTOR)
     recipe = MergeRecipe("base", (model,), "task_arithmetic", dtype=dtype)
-    exact = _WEIGHT + _FACTOR * _CHANGE
     bars = [
         Bar("base", _WEIGHT, f"{_WEIGHT:,.0f}"),
         Bar("domain model", _WEIGHT + _CHANGE, f"{_WEIGHT + _CHANGE:,.0f}"),
@@ -55,13 +63,18 @@ def overflow(_task: Task, repaired: bool) -> Shown:
             f"{exact:,.0f} is {_infinite(half)} in float16. The library refuses. Without that the "
             f"weight would be {_infinite(half)}, the next sum {_infinite(half)} minus "
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
-            "number."
+            f"number. In the math model below, {chat.done}"
         )
-        return Shown(said, (_range(bars),), (Message("refusal", str(error)),))
+        return Shown(
+            said, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
+        )
     stored = float(to_float32(raw[:1], code)[0])
     bars.append(Bar("merge", exact, f"{stored:,.0f}", GOOD))
-    said = f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room."
-    return Shown(said, (_range(bars),))
+    said = (
+        f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
+        f"math model below, {chat.done}"
+    )
+    return Shown(said, (_range(bars),), (), chat.prompt, chat.answers)
 
 
 def _infinite(value: float) -> str:
@@ -117,7 +130,10 @@ class _WordModel(MemoryCheckpoint):
 
 
 def vocabulary(task: Task, repaired: bool) -> Shown:
-    """A model with one word more, in the middle; with and without its tokenizer."""
+    """A model with one word more, in the middle; with and without its tokenizer.
+
+    And a chat with the math model, whose rows are moved alike.
+    """
     home = task.workshop.room("words-repaired" if repaired else "words-broken")
     folders = [home / name for name in ("base", "model")]
     for folder, words in zip(folders, (_BASE_WORDS, _MODEL_WORDS), strict=True):
@@ -128,6 +144,7 @@ def vocabulary(task: Task, repaired: bool) -> Shown:
     tuned = _WordModel(folders[1], _MODEL_WORDS, _LEARNED)
     mine, theirs = (one.raw(EMBEDDING).reshape(-1, 3) for one in (base, tuned))
     by_row = np.linalg.norm(theirs[: len(mine)] - mine, axis=1)
+    chat = spoken(task, as_it_was if repaired else moved_rows)
     try:
         aligned = align(base, (tuned,), ("the domain model",))
     except IncompatibleCheckpoints as error:
@@ -135,12 +152,16 @@ def vocabulary(task: Task, repaired: bool) -> Shown:
         said = (
             "The library refuses: it cannot tell which row is which word. Without that, row "
             f"{worst} would be “{_MODEL_WORDS[worst]}” minus “{_BASE_WORDS[worst]}”, a change of "
-            f"{by_row[worst]:.2f}. Training changed each row by {_LEARNED * 3**0.5:.2f}."
+            f"{by_row[worst]:.2f}. Training changed each row by {_LEARNED * 3**0.5:.2f}. In the "
+            f"math model below, {chat.done}"
         )
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)
-        return Shown(said, (bars,), (Message("refusal", str(error)),), rows=rows, columns=_COLUMNS)
-    return _matched(aligned, mine)
+        messages = (Message("refusal", str(error)),)
+        shown = Shown(said, (bars,), messages, columns=_COLUMNS, rows=rows)
+    else:
+        shown = _matched(aligned, mine)
+    return replace(shown, prompt=chat.prompt, answers=chat.answers)
 
 
 _COLUMNS = ("row", "word of the base", "word it is compared with", "length of the change")

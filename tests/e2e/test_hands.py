@@ -72,8 +72,11 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
         for act, state in (("break", "broken"), ("repair", "repaired")):
             box.locator(f'[data-act="{act}"]').click()
             page.locator(f'[data-case="{case}"][data-state="{state}"]').wait_for(timeout=RUN_MS)
-            if box.locator(".break-answer").count():
+            if case not in ("float16", "vocabulary"):  # these ask one question only
                 scores.setdefault(case, []).append(score(page, case, state))
+            answer = box.locator(f'[data-side="{state}"] .break-answer').last
+            right = "false" if act == "break" and case != "tied-twice" else "true"
+            expect(answer).to_have_attribute("data-right", right)
         assert box.locator(".break-shown:not(:empty)").count() == 2, case  # to compare
         assert page.evaluate(WIDER) <= 0, case
     merges = ("wrong-base", "one-percent", "factor-six", "opposite-signs")

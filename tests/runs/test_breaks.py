@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dppa_core.breaks.case import Task
 from dppa_core.breaks.cases import CASES
 from dppa_core.breaks.run import RUNS, run_case
+from dppa_core.breaks.spoken import moved_rows
 from dppa_core.breaks.workshop import Workshop
 from dppa_core.errors import UnknownName
 from dppa_core.floats import to_float32
@@ -30,22 +32,38 @@ def bars(found: dict[str, object], plot: int) -> dict[str, str]:
     return {bar["label"]: bar["shown"] for bar in found["bars"][plot]["bars"]}
 
 
-def test_a_weight_beyond_float16_is_refused_and_fits_bfloat16(shop: Workshop) -> None:
+def test_a_weight_beyond_float16_is_refused_and_fits_bfloat16(
+    zoo_env: Path, shop: Workshop
+) -> None:
     broken, whole = (shown(shop, "float16", repaired) for repaired in (False, True))
     assert broken["messages"][0]["kind"] == "refusal"
     assert "reach 68000, F16 holds less than 65520" in broken["messages"][0]["text"]
     assert "infinity minus infinity = NaN" in broken["said"]
     # bfloat16 has 8 bits: between 65536 and 131072 its numbers are 512 apart, and 133 * 512 it is.
     assert bars(whole, 0)["merge"] == "68,096" and not whole["messages"]
+    told = [answer["text"] for answer in (*broken["answers"], *whole["answers"])]
+    assert ["computes no numbers" in text for text in told] == [False, True, False, False]
+    assert ", 1 of " in broken["said"] and ", 0 of " in whole["said"]  # only the largest
 
 
-def test_words_in_other_rows_are_refused_or_matched(shop: Workshop) -> None:
+def test_words_in_other_rows_are_refused_or_matched(zoo_env: Path, shop: Workshop) -> None:
     broken, whole = (shown(shop, "vocabulary", repaired) for repaired in (False, True))
     assert "5 rows, the base's 4" in broken["messages"][0]["text"]
     # Row 1 is SELECT minus cat: (-1, -0.6, 0.7), and 0.05 more everywhere.
     assert bars(broken, 0)["cat"] == f"{(0.95**2 + 0.55**2 + 0.75**2) ** 0.5:.2f}" == "1.33"
     assert set(bars(whole, 0).values()) == {f"{0.05 * 3**0.5:.2f}"} == {"0.09"}
     assert "3 tokens stand in other rows ('cat', 'dog', 'seven')" in whole["messages"][1]["text"]
+
+
+def test_rows_that_move_take_the_next_word_along() -> None:
+    words = torch.nn.Embedding.from_pretrained(torch.tensor([[0.0], [1.0], [2.0], [5.0]]))
+
+    class Model:
+        def get_input_embeddings(self) -> torch.nn.Embedding:
+            return words
+
+    assert moved_rows(Model()) == "3 of 4 rows are another word's."
+    assert words.weight.flatten().tolist() == [0.0, 2.0, 1.0, 2.0]  # the mean, then 1 and 2
 
 
 def test_a_tied_matrix_gets_its_delta_twice_or_once(zoo_env: Path, shop: Workshop) -> None:
