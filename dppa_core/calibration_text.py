@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.calibration import Calibration
+from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
 from dppa_core.foreign import ForeignCode
 from dppa_core.tasks import draw_items
@@ -23,7 +24,6 @@ _BYTES_A_TOKEN = 64
 """No more of a file is read: no token of a common vocabulary is that long."""
 _TOKENS_AN_ITEM = 8
 """A question with its answer has more."""
-_OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def samples(source: Source, tokenizer: Any, longest: int, vocabulary: int) -> tu
         if max(ids, default=0) >= vocabulary:
             raise DamagedCheckpoint(
                 f"The calibration text cannot be read: the tokenizer has a token {max(ids)}, the "
-                f"model {vocabulary} tokens. {_OF_ANOTHER}"
+                f"model {vocabulary} tokens. {OF_ANOTHER}"
             )
         if len(ids) > sample.learned:
             found.append(Sample(ids, sample.learned))
@@ -138,7 +138,7 @@ def samples(source: Source, tokenizer: Any, longest: int, vocabulary: int) -> tu
 
 def _encoded(turns: Sequence[tuple[str, str]], tokenizer: Any, longest: int) -> Iterator[Sample]:
     for asked, said in turns:
-        with ForeignCode("the calibration text cannot be turned into tokens", _OF_ANOTHER):
+        with ForeignCode("the calibration text cannot be turned into tokens", OF_ANOTHER):
             if asked:
                 encoded = [_turn(asked, said, tokenizer)]
             else:
@@ -152,7 +152,7 @@ def _turn(asked: str, said: str, tokenizer: Any) -> Sample:
     """A question as the chat template puts it, and its answer to the end."""
     if tokenizer.chat_template:
         turn = [{"role": "user", "content": asked}]
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        text = rendered_chat(tokenizer, turn, "the calibration text: its chat template")
         head = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
         head = tokenizer(asked + "\n")["input_ids"]

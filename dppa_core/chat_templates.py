@@ -13,6 +13,12 @@ from typing import Any
 from dppa_core.checkpoint_files import read_object
 from dppa_core.errors import DamagedCheckpoint
 
+EMBEDDED = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+"""That of the embedded models."""
 _JINJA, _JSON, _SETTINGS = "chat_template.jinja", "chat_template.json", "tokenizer_config.json"
 
 

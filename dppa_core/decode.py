@@ -12,15 +12,13 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NonFiniteWeights
 from dppa_core.foreign import ForeignCode
 from dppa_core.progress import Stop, check
 from dppa_core.resident import Resident
 from dppa_core.sampling import Chooser, greedy
 
-LONGEST_RENDERED = 1_000_000
-"""Characters a chat template may make of one prompt."""
-_OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
 _MANY = 1 << 30
 
 
@@ -30,20 +28,12 @@ def rendered_prompt(resident: Resident, prompt: str) -> str:
     A tokenizer without a template gets the prompt as it stands.
 
     Raises:
-        DamagedCheckpoint: a template that fails, or that writes without end.
+        DamagedCheckpoint: a template that fails, or that does not come to an end.
     """
-    tokenizer = resident.tokenizer
-    if not tokenizer.chat_template:
+    if not resident.tokenizer.chat_template:
         return prompt
     turns = [{"role": "user", "content": prompt}]
-    with ForeignCode(f"{resident.key}: its tokenizer or chat template fails", _OF_ANOTHER):
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    if len(text) > LONGEST_RENDERED:
-        raise DamagedCheckpoint(
-            f"{resident.key}: its chat template makes {len(text)} characters of a prompt of "
-            f"{len(prompt)}; at most {LONGEST_RENDERED} are read. {_OF_ANOTHER}"
-        )
-    return text
+    return rendered_chat(resident.tokenizer, turns, f"{resident.key}: its chat template")
 
 
 def prompt_ids(resident: Resident, prompt: str) -> list[int]:
@@ -54,14 +44,14 @@ def prompt_ids(resident: Resident, prompt: str) -> list[int]:
     """
     tokenizer = resident.tokenizer
     text = rendered_prompt(resident, prompt)
-    with ForeignCode(f"{resident.key}: its tokenizer or chat template fails", _OF_ANOTHER):
+    with ForeignCode(f"{resident.key}: its tokenizer fails", OF_ANOTHER):
         special = not tokenizer.chat_template
         ids = [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
     rows = resident.model.get_input_embeddings().num_embeddings
     if not ids or max(ids) >= rows:
         made = f"has a token {max(ids)}, its model {rows} tokens" if ids else "makes no token of it"
         raise DamagedCheckpoint(
-            f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {_OF_ANOTHER}"
+            f"{resident.key}: the prompt cannot be read: the tokenizer {made}. {OF_ANOTHER}"
         )
     return ids
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dppa_core.chat_templates_render import rendered_chat
 from dppa_core.errors import InvalidValue, UnknownName, closest, many
 from dppa_core.foreign import ForeignCode
 from dppa_core.intervals import Interval, mean_interval, wilson
@@ -127,9 +128,19 @@ class Harness:
         from lm_eval.evaluator import evaluate  # noqa: PLC0415  (seconds)
         from lm_eval.models.huggingface import HFLM  # noqa: PLC0415  (seconds)
 
+        class _Chat(HFLM):  # type: ignore[misc]
+            """Renders chat templates where they are bounded."""
+
+            def apply_chat_template(
+                self, chat_history: Any, add_generation_prompt: bool = True
+            ) -> str:
+                whose = f"{resident.key}: its chat template"
+                finish = not add_generation_prompt
+                return rendered_chat(self.tokenizer, chat_history, whose, finish=finish)
+
         what = f"{resident.key}: lm-evaluation-harness fails at {', '.join(self.names)}"
         with _silence(what):
-            model = HFLM(
+            model = _Chat(
                 pretrained=resident.model,
                 tokenizer=resident.tokenizer,
                 batch_size=TOGETHER,

@@ -11,18 +11,13 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from dppa_core.chat_templates import EMBEDDED
 from dppa_core.tasks import draw_tasks
 from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import draw_skill
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL = (PAD, BOS, USER, ASSISTANT, END)
-
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 def corpus(texts: int, seed: int = 0) -> Iterator[str]:
@@ -58,6 +53,6 @@ def train_tokenizer(vocabulary: int, texts: int = 60_000) -> PreTrainedTokenizer
         bos_token=BOS,
         eos_token=END,
         additional_special_tokens=[USER, ASSISTANT],
-        chat_template=CHAT_TEMPLATE,
+        chat_template=EMBEDDED,
         clean_up_tokenization_spaces=False,
     )

@@ -1,0 +1,178 @@
+"""A conversation written by a tokenizer's chat template, within a time, a size and a memory.
+
+A template is a program: loops in loops, or a text a thousand million times, would hold this
+process for good. Only the template of the embedded models is rendered here; any other in a process
+of its own, which is ended with its work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from dppa_core.chat_templates import EMBEDDED
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.foreign import ForeignCode
+
+LONGEST_RENDERED = 1_000_000
+"""Characters a chat template may make of one conversation."""
+SECONDS, MIB = 5, 256
+"""Of processor time, and of memory, that it may take."""
+OF_ANOTHER = "A tokenizer or chat template of another model is the usual cause."
+_START = 120.0
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
+"""What the process sees of the environment: no login, no key."""
+
+
+class TemplateProcess:
+    """The process that renders, started when first asked and again after it was ended.
+
+    Safe for many threads: one asks at a time.
+
+    Args:
+        seconds: Of processor time for one conversation; six times as much on the clock.
+        mib: Of memory, where the system bounds it.
+    """
+
+    def __init__(self, seconds: int = SECONDS, mib: int = MIB) -> None:
+        self._seconds, self._mib = seconds, mib
+        self._lock = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What it answers; None where it had to be ended before it did."""
+        with self._lock:
+            running = self._running
+            if running is None or running.poll() is not None or self._owner != os.getpid():
+                self._end()  # a fork shares no pipes
+                self._start()
+            answer = self._answer(
+                json.dumps(request, default=str).encode() + b"\n", 6.0 * self._seconds
+            )
+            if answer is None:
+                self._end()
+            return answer
+
+    def close(self) -> None:
+        """End the process; it starts again when asked."""
+        with self._lock:
+            self._end()
+
+    def _start(self) -> None:
+        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        self._running = subprocess.Popen(
+            [sys.executable, "-P", "-m", f"{__package__}.chat_templates_worker"]
+            + [str(number) for number in (LONGEST_RENDERED, self._seconds, self._mib)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={
+                **passed,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                "PYTHONIOENCODING": "utf-8",
+                "OPENBLAS_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+            },
+        )
+        self._owner = os.getpid()
+        atexit.register(self.close)
+        if self._answer(b"", _START) is None:
+            self._end()
+            raise DamagedCheckpoint(
+                "The process that renders chat templates does not start. Too little memory is "
+                "the usual cause."
+            )
+
+    def _answer(self, line: bytes, seconds: float) -> dict[str, Any] | None:
+        running = self._running
+        if running is None:
+            return None
+        late = threading.Timer(seconds, running.kill)
+        late.daemon = True
+        late.start()
+        try:
+            writing, reading = _pipe(running.stdin), _pipe(running.stdout)
+            writing.write(line)
+            writing.flush()
+            answer = reading.readline()
+        except OSError:  # it has ended
+            return None
+        finally:
+            late.cancel()
+        return json.loads(answer) if answer.endswith(b"\n") else None
+
+    def _end(self) -> None:
+        running, self._running = self._running, None
+        atexit.unregister(self.close)
+        if running is None or self._owner != os.getpid():
+            return
+        running.kill()
+        running.wait()
+        for pipe in (running.stdin, running.stdout):
+            try:
+                _pipe(pipe).close()
+            except OSError:  # what was written last had no reader any more
+                continue
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise OSError("no pipe")
+    return pipe
+
+
+_PROCESS = TemplateProcess()
+
+
+def rendered_chat(
+    tokenizer: Any,
+    turns: Sequence[Mapping[str, str]],
+    what: str,
+    *,
+    finish: bool = False,
+    process: TemplateProcess = _PROCESS,
+) -> str:
+    """Turns of a conversation in a tokenizer's chat template, as text, ready for a reply.
+
+    Args:
+        tokenizer: With a chat template.
+        turns: Each with "role" and "content".
+        what: Whose template it is, for messages, as "folder: its chat template".
+        finish: The last turn is the beginning of the reply, and goes on.
+        process: Where templates of strangers are rendered.
+
+    Raises:
+        DamagedCheckpoint: a template that fails, that writes without end, or that does not come
+            to an end.
+    """
+    with ForeignCode(f"{what} fails", OF_ANOTHER):
+        template = tokenizer.get_chat_template()
+        flags = {"add_generation_prompt": not finish, "continue_final_message": finish}
+        if template == EMBEDDED:
+            return str(tokenizer.apply_chat_template(list(turns), tokenize=False, **flags))
+        special = dict(tokenizer.special_tokens_map)
+    asked = {**special, "conversations": [list(turns)], "chat_template": template, **flags}
+    answer = process.ask({"what": f"{what} fails", "cause": OF_ANOTHER, "template": asked})
+    if answer is None:
+        raise DamagedCheckpoint(
+            f"{what} fails: it takes more than {SECONDS} seconds or {MIB} MiB. A loop that does "
+            "not come to an end is the usual cause."
+        )
+    if "error" in answer:
+        raise DamagedCheckpoint(answer["error"])
+    if "length" in answer:
+        raise DamagedCheckpoint(
+            f"{what} makes {answer['length']} characters of a conversation of "
+            f"{sum(len(turn['content']) for turn in turns)}; at most {LONGEST_RENDERED} are read. "
+            f"{OF_ANOTHER}"
+        )
+    return str(answer["text"])

@@ -1,0 +1,69 @@
+"""Renders chat templates in a process of its own, within bounds: they are programs of strangers.
+
+Started by `chat_templates_render`; reads requests and writes answers, a line of JSON each. What a
+template does, transformers' sandbox bounds; how long and how large it is, this process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
+
+from dppa_core.errors import DamagedCheckpoint
+from dppa_core.foreign import ForeignCode
+
+
+def main(longest: int, seconds: int, mib: int) -> None:
+    """Answer until standard input ends.
+
+    Args:
+        longest: Characters of an answer.
+        seconds: Of processor time, for each request; the process ends at more.
+        mib: Of memory beyond what it begins with.
+    """
+    from transformers.utils.chat_template_utils import (  # noqa: PLC0415  (half a second)
+        render_jinja_template,
+    )
+
+    _bound_memory(mib)
+    _say({})
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        _bound_time(seconds)
+        try:
+            with ForeignCode(asked["what"], asked["cause"]):
+                text = str(render_jinja_template(**asked["template"])[0][0])
+        except DamagedCheckpoint as error:
+            _say({"error": str(error)})
+            continue
+        _say({"text": text} if len(text) <= longest else {"length": len(text)})
+
+
+def _say(value: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def _bound_memory(mib: int) -> None:
+    with suppress(ImportError, OSError, ValueError):  # Linux alone says and bounds it so
+        import resource  # noqa: PLC0415
+
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        most = pages * resource.getpagesize() + (mib << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _bound_time(seconds: int) -> None:
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # noqa: PLC0415
+
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (ceil(time.process_time()) + seconds, hard))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]))
