@@ -72,6 +72,15 @@ def machine(load: bool = True) -> str:
     return ", ".join([*parts, f"{platform.system()}, Python {platform.python_version()}"])
 
 
+def resident(pid: int) -> int:
+    """Bytes of a process, shared pages by their share; needs /proc (Linux)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def hand_over(measured: Iterable[Measurement], as_json: bool) -> None:
     """Say every measurement on standard error once it is there, and all of them at the end."""
     rows = []

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are impo
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.measure import Measurement, machine
+from benchmarks.measure import Measurement, machine, resident
 from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
 from benchmarks.ui_report import ROOT, Figure, text, write
 from tests.e2e.chromium import HELP, find_chromium
@@ -86,15 +86,6 @@ class Memory:
     browser: int
     heap: int
     """Of the page's scripts, after a collection."""
-
-
-def resident(pid: int) -> int:
-    """Bytes of a process, shared pages by their share; needs /proc (Linux)."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
-    except OSError:  # it has ended
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 class Watch:

@@ -86,7 +86,7 @@ def overrides_pairs(session: Session) -> list[list[Any]]:
 def exact_value(
     session: Session,
     sizes: Mapping[str, Mapping[str, int]],
-    plans: Mapping[str, PruningPlan],
+    plans: Mapping[str, dict[str, Any]],
     recipe: str,
     problem: str = "",
 ) -> dict[str, Any]:
@@ -94,13 +94,14 @@ def exact_value(
 
     Args:
         sizes: Reference -> module -> its elements, for each model of the session.
-        plans: Reference -> plan, for each model; empty where no plan is known before the merge.
+        plans: Reference -> `plan_value`, for each model; empty where no plan is known before the
+            merge.
         recipe: Hash of the recipe, 12 hex digits; empty where there is nothing to merge.
         problem: Why there is nothing to merge, for people.
     """
     shown = [model.reference for model in session.active] or list(sizes)
     numel = sum(sum(sizes[name].values()) for name in shown)
-    kept = sum(plans[n].kept if n in plans else _expected(session, sizes[n]) for n in shown)
+    kept = sum(plans[n]["kept"] if n in plans else _expected(session, sizes[n]) for n in shown)
     return {
         "recipe": recipe,
         "problem": problem,
@@ -110,7 +111,7 @@ def exact_value(
         "kept": kept,
         "numel": numel,
         "share": kept / numel if numel else 0.0,
-        "plans": {name: plan_value(plan) for name, plan in plans.items()},
+        "plans": dict(plans),
     }
 
 

@@ -13,14 +13,13 @@ from typing import Any
 import gradio as gr
 
 from components.drawing import drawn_with
-from components.figures import exact_value, outcome_value, plots_value, short_name
+from components.figures import exact_value, outcome_value, plan_value, plots_value, short_name
 from components.live import live, static
 from components.session import Session
 from components.studio import Emit, Job, Studio
 from components.theme import BASE_COLOUR, model_colours
 from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
-from dppa_core.plan import PruningPlan
 from dppa_core.recipe import recipe_hash
 
 SKELETON = (
@@ -100,14 +99,17 @@ def _sizes(session: Session, reference: str, studio: Studio) -> dict[str, int]:
     return {item.module.name: item.numel for item in modules}
 
 
-def _plans(session: Session, studio: Studio) -> dict[str, PruningPlan]:
-    """The plan of every model in the list; none where the method plans nothing."""
+def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
+    """The plan of every model in the list, as drawn; none where the method plans nothing."""
     pruning, levels = session.pruning, session.levels
     if pruning is None:
         return {}
     held = {name: Override(rate) for name, rate in session.held}
     names = [model.reference for model in session.models]
-    found = {name: studio.plan(session.base, name, levels, pruning, held) for name in names}
+    found = {
+        name: studio.shown_plan(session.base, name, levels, pruning, held, plan_value)
+        for name in names
+    }
     return {name: plan for name, plan in found.items() if plan is not None}
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.gpu import hardware
 from components.recent import Recent
@@ -40,12 +40,20 @@ if TYPE_CHECKING:
 
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
+SHOWN_PLANS = 2048
+"""Drawings of plans that are remembered: 8 kB each, of a model of 42 matrices."""
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
+T = TypeVar("T")
 Event = tuple[Any, ...]
 Emit = Callable[[Event], None]
 Work = Callable[[Emit, threading.Event], None]
+
+
+def ranked_by(pruning: Pruning) -> str:
+    """The significance that a pruning ranks elements by."""
+    return str(getattr(pruning.settings(), "significance", "magnitude"))
 
 
 def byte_budget(*, public: bool) -> int:
@@ -119,7 +127,7 @@ class Studio:
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
         self._profiles, self._tables, self._examiners = Recent(32), Recent(64), Recent(8)
-        self._outcomes = Recent(64)
+        self._outcomes, self._shown = Recent(64), Recent(SHOWN_PLANS)
         self._measuring, self._importing = threading.Lock(), threading.Lock()
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
         self.works = Works()
@@ -182,10 +190,32 @@ class Studio:
 
         None where it is not known before the merge which elements stay.
         """
-        method, settings = get_method(pruning.method), pruning.settings()
-        significance = getattr(settings, "significance", "magnitude")
-        profile = self.profile(base, finetuned, significance)
-        return method.plan(profile, levels, settings, overrides)
+        profile = self.profile(base, finetuned, ranked_by(pruning))
+        return get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
+
+    def shown_plan(
+        self,
+        base: str,
+        finetuned: str,
+        levels: tuple[float, ...],
+        pruning: Pruning,
+        overrides: Mapping[str, Override],
+        show: Callable[[PruningPlan], T],
+    ) -> T | None:
+        """What `show` makes of a plan, or has made of it before, for whomever; None of no plan.
+
+        A plan is worked out in a millisecond, which fifty visitors who drag ask for all the time;
+        of the same settings they get the same.
+        """
+        profile = self.profile(base, finetuned, ranked_by(pruning))
+        key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
+        found = self._shown.find(key)
+        if found is not None and found[0] is profile:
+            return found[1]  # type: ignore[no-any-return]
+        plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
+        value = None if plan is None else show(plan)
+        self._shown.keep(key, (profile, value))
+        return value
 
     def start(self, name: str, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set.
@@ -251,11 +281,14 @@ class Studio:
             return found
         with self.lend(recipe, None, stop) as resident:
             done = merge_outcome(recipe, resident.model, public=self.public, stop=stop)
-        return self._outcomes.keep(self._identity(recipe), done)  # type: ignore[no-any-return]
+        self._outcomes.keep(recipe_hash(recipe), (self._identity(recipe), done))
+        return done
 
     def known_outcome(self, recipe: MergeRecipe) -> Outcome | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
-        return self._outcomes.find(self._identity(recipe))
+        found = self._outcomes.find(recipe_hash(recipe))
+        # Files are opened for it: only where there is something to know, for sliders ask this.
+        return found[1] if found is not None and found[0] == self._identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
         """Load what the first visitor will ask for, once the first page has been drawn."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ui import many_layers, resident
+from benchmarks.measure import resident
+from benchmarks.ui import many_layers
 from benchmarks.ui_report import END, START, Figure, text, texts
 from dppa_core.sources import open_checkpoint
 

@@ -1,0 +1,83 @@
+"""`python -m benchmarks.load`: 1, 10, 50 and 100 visitors at the real page, beside its targets.
+
+The visitors are in one process of their own, over real connections, and share the cores with the
+server: what they use of them is told. `--long` adds 100,000 slider moves by visitors who come and go.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from benchmarks.load.phases import CROWDS, Load
+from benchmarks.load.report import ROOT, text, write
+from benchmarks.measure import machine
+from tests.e2e.server import Server
+
+LONG_MOVES = 100_000
+READY_SECONDS = 120.0
+
+
+def start(folder: Path) -> Server:
+    """The app as strangers use it, with its first models loaded."""
+    cache = str(folder / "cache")
+    server = Server.start(folder / "app.log", DPPA_PUBLIC="1", DPPA_CACHE=cache)
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        if httpx.get(f"{server.url}/healthz").json()["ready"]:
+            break
+        time.sleep(0.2)
+    return server
+
+
+async def measure(load: Load, crowds: tuple[int, ...], moves: int) -> None:
+    """Every phase, one after another."""
+    for count in crowds:
+        await load.drag(count)
+        _say(load.phases[-1])
+        await load.everything(count)
+        _say(load.phases[-1])
+    await load.greedy()
+    _say(load.phases[-1])
+    if moves:
+        await load.long(moves)
+        _say(load.phases[-1])
+
+
+def _say(phase: dict[str, Any]) -> None:
+    sys.stderr.write(json.dumps(phase) + "\n")
+
+
+def main() -> None:
+    """Read the arguments, measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("--crowds", type=int, nargs="*", default=CROWDS, help="how many visitors")
+    parser.add_argument("--long", action="store_true", help=f"and {LONG_MOVES:,} moves in a row")
+    parser.add_argument("--moves", type=int, default=LONG_MOVES, help="of the long run")
+    parser.add_argument("--write", action="store_true", help="into docs/, too")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    given = parser.parse_args()
+    about = machine()  # with the load before it adds its own
+    with TemporaryDirectory() as folder:
+        server = start(Path(folder))
+        load = Load(server)
+        try:
+            asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
+        finally:
+            server.stop()
+    versions = {name: version(name) for name in ("gradio", "torch", "transformers")}
+    found = {"machine": about, "versions": versions, "phases": load.phases}
+    if given.write:
+        write(ROOT, found)
+    print(json.dumps(found, indent=2) if given.json else text(found))
+
+
+if __name__ == "__main__":
+    main()

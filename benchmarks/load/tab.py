@@ -1,0 +1,217 @@
+"""One visitor's tab, as far as the server sees it: connections, values of controls, events.
+
+Sends what the page sends (the same requests to the same addresses, with all values that an event
+takes along), over connections of its own. Draws nothing.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from gradio_client.utils import apply_diff
+
+CONFIG = re.compile(r"window\.gradio_config\s*=\s*(\{.*?\});\s*</script>", re.DOTALL)
+PATIENCE = httpx.Timeout(300.0, connect=60.0)
+PROMISED = {"content-type": "application/json"}
+
+
+class Refused(RuntimeError):
+    """The server said in one line why it does not do what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a page is made of; every visitor's is alike."""
+
+    events: dict[str, dict[str, Any]]
+    """Handler -> its entry of the page's configuration."""
+    values: dict[int, Any]
+    """Component -> what it begins with."""
+    ids: dict[str, int]
+    """elem_id -> component."""
+
+    @staticmethod
+    def read(page: str) -> "Layout":
+        """The configuration that a page brings along.
+
+        Raises:
+            ValueError: it brings none.
+        """
+        found = CONFIG.search(page)
+        if found is None:
+            raise ValueError("The page has no configuration: not a page of Gradio.")
+        config = json.loads(found[1])
+        components = {one["id"]: one["props"] for one in config["components"]}
+        return Layout(
+            {one["api_name"]: one for one in config["dependencies"] if one["backend_fn"]},
+            {key: props.get("value") for key, props in components.items()},
+            {p["elem_id"]: key for key, p in components.items() if p.get("elem_id")},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message about an event that waits, runs or has ended."""
+
+    what: str
+    """estimation, process_starts, process_generating or process_completed."""
+    at: float
+    """Of the monotonic clock, in seconds."""
+    before: int | None = None
+    """How many are before it, where it waits."""
+
+
+@dataclass
+class Tab:
+    """A visitor's tab; `close` it as a visitor does, without a word."""
+
+    url: str
+    layout: Layout | None = None
+    session: str = field(default_factory=lambda: secrets.token_hex(6))
+    values: dict[int, Any] = field(default_factory=dict)
+    web: httpx.AsyncClient = field(init=False)
+    _alive: httpx.Response | None = None
+    """The connection that tells the server that the tab is open."""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        # The server is on this machine, without TLS: reading certificates would take longest.
+        self.web = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, verify=False)
+
+    async def open(self) -> None:
+        """Load the page, its theme and its first plots; say that the tab is open."""
+        page = await self.web.get("/")
+        page.raise_for_status()
+        self.layout = self.layout or Layout.read(page.text)
+        self.values = dict(self.layout.values)
+        alive = self.web.build_request("GET", f"/gradio_api/heartbeat/{self.session}")
+        self._alive = await self.web.send(alive, stream=True)
+        await self.call("on_open")
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        if self._alive is not None:
+            await self._alive.aclose()
+        await self.web.aclose()
+
+    def put(self, name: str, value: Any) -> None:
+        """What a move of the visitor sets: the value of a component, by its elem_id."""
+        self.values[self._known.ids[name]] = value
+
+    def value(self, name: str) -> Any:
+        """What a component holds; JSON where it is drawn by a script of ours."""
+        held = self.values[self._known.ids[name]]
+        return json.loads(held) if isinstance(held, str) and held[:1] in "{[" else held
+
+    async def call(self, name: str) -> float:
+        """One event that skips the queue, as those of sliders do.
+
+        Returns:
+            Milliseconds from asking to the whole answer.
+
+        Raises:
+            Refused: the server answered with an error.
+        """
+        body, begun = self._body(name), time.perf_counter()
+        answer = await self.web.post("/gradio_api/run/predict", content=body, headers=PROMISED)
+        milliseconds = 1000 * (time.perf_counter() - begun)
+        if answer.status_code != httpx.codes.OK:
+            raise Refused(f"{name}: {answer.status_code} {answer.text:.200}")
+        self._take(self._known.events[name], json.loads(answer.content)["data"])
+        return milliseconds
+
+    async def run(self, name: str) -> AsyncIterator[Told]:
+        """One event that waits for its turn; what it gives is in `values` as it comes.
+
+        Raises:
+            Refused: the queue is full, or the event failed.
+        """
+        async with self._turn:  # Gradio tells each message of a session once, to whoever listens
+            async for told in self._run(name):
+                yield told
+
+    async def _run(self, name: str) -> AsyncIterator[Told]:
+        event, data = self._known.events[name], list[Any]()
+        body = self._body(name)
+        join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
+        if join.status_code != httpx.codes.OK:
+            raise Refused(f"{name}: {join.status_code} {join.text:.200}")
+        number = join.json()["event_id"]
+        asked = {"session_hash": self.session}
+        async with self.web.stream("GET", "/gradio_api/queue/data", params=asked) as stream:
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                message = json.loads(line[6:])
+                if message.get("event_id") != number:
+                    continue
+                told = Told(message["msg"], time.monotonic(), message.get("rank"))
+                data = self._grown(event, data, message)
+                yield told
+                if told.what == "process_completed":
+                    if not message["success"]:
+                        raise Refused(f"{name}: {message['output'].get('error')}")
+                    return
+
+    async def flood(self, name: str, times: int) -> tuple[list[float], int]:
+        """One event many times at once, as no page asks for it.
+
+        Returns:
+            When each one that was let in ended, by the monotonic clock; and how many were not.
+        """
+        ends, let_in, body = list[float](), 0, self._body(name)
+        for _ in range(times):
+            join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
+            let_in += join.status_code == httpx.codes.OK
+        asked = {"session_hash": self.session}
+        async with self.web.stream("GET", "/gradio_api/queue/data", params=asked) as stream:
+            async for line in stream.aiter_lines():
+                if '"process_completed"' in line:
+                    ends.append(time.monotonic())
+        return ends, times - let_in
+
+    async def fetch(self, address: str) -> bytes:
+        """A file that was made for this visitor."""
+        answer = await self.web.get("/" + address)
+        answer.raise_for_status()
+        return answer.content
+
+    @property
+    def _known(self) -> Layout:
+        if self.layout is None:
+            raise RuntimeError("The page was not opened.")
+        return self.layout
+
+    def _body(self, name: str) -> bytes:
+        event = self._known.events[name]
+        body = {
+            "data": [self.values.get(key) for key in event["inputs"]],
+            "event_data": None,
+            "fn_index": event["id"],
+            "trigger_id": event["targets"][0][0] if event["targets"] else None,
+            "session_hash": self.session,
+        }
+        return json.dumps(body).encode()
+
+    def _grown(self, event: dict[str, Any], data: list[Any], message: dict[str, Any]) -> list[Any]:
+        """The outputs after a message: the first is whole, those after it are differences."""
+        given = (message.get("output") or {}).get("data")
+        if message["msg"] not in ("process_generating", "process_completed") or given is None:
+            return data
+        if message["msg"] == "process_generating" and data:
+            given = [apply_diff(old, change) for old, change in zip(data, given, strict=True)]
+        self._take(event, given)
+        return list(given)
+
+    def _take(self, event: dict[str, Any], data: list[Any]) -> None:
+        for key, value in zip(event["outputs"], data, strict=True):
+            if not isinstance(value, dict):
+                self.values[key] = value
+            elif "value" in value:  # an update of a component
+                self.values[key] = value["value"]

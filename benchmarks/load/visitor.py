@@ -1,0 +1,159 @@
+"""What visitors do: drag, ask, score, take away. Each notes what it saw.
+
+Knows the page's handlers by name; how requests travel is tab.py's.
+"""
+
+import asyncio
+import hashlib
+import json
+import random
+import time
+from dataclasses import dataclass, field
+
+import httpx
+
+from benchmarks.load.tab import Refused, Tab
+
+QUESTIONS = (
+    "Tom has 12 apples and buys 5 more. How many apples does Tom have?",
+    "Anna pays 4 coins for each of 3 books. How many coins does Anna pay?",
+    "What is 17 minus 9?",
+)
+REST = 0.5
+"""Seconds between two rests of a thumb that never stops playing: each rest asks the server."""
+
+
+@dataclass
+class Seen:
+    """What all visitors of one phase saw."""
+
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+    """What was waited for -> how long, of each time."""
+    errors: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Told in one line that the queue is full: no error, and no answer either."""
+    told: int = 0
+    """Questions that had to wait and were told their place."""
+    waited: int = 0
+
+    def note(self, what: str, milliseconds: float) -> None:
+        """One value more."""
+        self.milliseconds.setdefault(what, []).append(milliseconds)
+
+    def failed(self, error: Exception) -> None:
+        """An answer that did not come."""
+        text = f"{type(error).__name__}: {error}"
+        full = isinstance(error, Refused) and " 503 " in text
+        (self.refused if full else self.errors).append(text)
+
+
+class Visitor:
+    """One of many, each with settings of its own; `seed` says which."""
+
+    def __init__(self, tab: Tab, seen: Seen, seed: int) -> None:
+        self.tab, self._seen, self._rng = tab, seen, random.Random(seed)
+        self._rate = 30.0
+        self._factor = round(0.5 + self._rng.randrange(300) / 100, 2)
+
+    async def arrive(self) -> None:
+        """Open the page, and set factors that nobody else has."""
+        begun = time.perf_counter()
+        await self.tab.open()
+        self._seen.note("page opened", 1000 * (time.perf_counter() - begun))
+        factors = {"linked": True, "factors": [self._factor, 1.0], "own": {}}
+        self.tab.put("amplify", json.dumps(factors))
+        self.tab.put("partitions", self._rng.randint(1, 4))
+
+    async def drag(self, until: float, *, pause: float = REST, what: str = "slider answer") -> None:
+        """Move the pruning slider; whenever it rests, the server is asked for the exact plan."""
+        await asyncio.sleep(self._rng.random() * pause)
+        due = time.monotonic()
+        while (now := time.monotonic()) < until:
+            due = max(now, due + pause)
+            self._rate = float(self._rng.randrange(100))
+            await self._settled(what)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def moves(self, count: int) -> None:
+        """So many moves, each as soon as the one before was answered."""
+        for _ in range(count):
+            self._rate = float(self._rng.randrange(100))
+            await self._settled("slider answer")
+
+    async def _settled(self, what: str) -> None:
+        self.tab.put("rate", self._rate)
+        try:
+            self._seen.note(what, await self.tab.call("on_settle"))
+            told = self.tab.value("exact")
+            factors = told["choices"]["models"][0][2]
+            if told["rate"] != round(self._rate / 100, 4) or factors[0] != self._factor:
+                raise ValueError(f"asked for {self._rate} %, got {told['rate']}, {factors}")
+        except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+            self._seen.failed(error)
+
+    async def strengthen(self, until: float) -> None:
+        """Drag the strength: its tables are asked for at every step, one question at a time."""
+        while time.monotonic() < until:
+            self.tab.put("strength", self._rng.randrange(51) / 100)
+            try:
+                self._seen.note("tables of another strength", await self.tab.call("on_strength"))
+            except (httpx.HTTPError, Refused) as error:
+                self._seen.failed(error)
+            await asyncio.sleep(0.03)  # a key that is held down
+
+    async def ask(self, what: str = "first token") -> None:
+        """Ask the merge one question, and read the answer to its end."""
+        self.tab.put("prompt", self._rng.choice(QUESTIONS))
+        begun, first, places = time.monotonic(), None, list[int]()
+        try:
+            async for told in self.tab.run("on_ask"):
+                if told.before is not None:
+                    places.append(told.before)
+                if first is None and self._written():
+                    first = told.at
+                    self._seen.note(what, 1000 * (first - begun))
+            if first is None:
+                raise ValueError(f"no answer: {self.tab.value('transcript')!r:.200}")
+            self._seen.note("whole answer", 1000 * (time.monotonic() - begun))
+        except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+            self._seen.failed(error)
+        if len(places) > 1 or (places and places[0]):
+            self._seen.waited += 1
+            self._seen.told += places == sorted(places, reverse=True) and places[-1] == 0
+
+    def _written(self) -> bool:
+        turns = (self.tab.value("transcript") or {}).get("turns") or [{"answers": []}]
+        return any(answer["text"] for answer in turns[-1]["answers"])
+
+    async def score(self, limit: int = 4) -> None:
+        """Let all models answer the fewest test questions."""
+        self.tab.put("score-limit", limit)
+        begun = time.monotonic()
+        try:
+            async for _ in self.tab.run("on_score"):
+                pass
+            state = self.tab.value("score")["state"]
+            if state != "done":
+                raise ValueError(f"the score ended {state}: {self.tab.value('score')!r:.200}")
+            self._seen.note("score", 1000 * (time.monotonic() - begun))
+        except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+            self._seen.failed(error)
+
+    async def take_away(self) -> None:
+        """Have the merged checkpoint made, fetch it and look at its hash."""
+        self.tab.put("made", json.dumps({"make": "checkpoint"}))
+        begun = time.monotonic()
+        try:
+            async for _ in self.tab.run("on_make"):
+                pass
+            made = self.tab.value("made")
+            if made["state"] != "done":
+                raise ValueError(f"the export ended {made['state']}: {made.get('note')}")
+            file = made["rows"][0]
+            content = await self.tab.fetch(file["address"])
+            if hashlib.sha256(content).hexdigest() != file["sha256"]:
+                raise ValueError(f"{file['name']} arrived with other bytes")
+            self._seen.note("export", 1000 * (time.monotonic() - begun))
+        except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
+            self._seen.failed(error)
+
