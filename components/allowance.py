@@ -6,6 +6,7 @@ Knows visitors as words and amounts as numbers.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from components.studio import Recent
 from dppa_core.errors import OutOfBudget
@@ -32,3 +33,17 @@ class Allowance:
                 "are used up. Ask fewer models at once, choose shorter answers, or wait a while."
             )
         self._spent.keep(visitor, (*past, (now, tokens)))
+
+
+LONGEST_ADDRESS = 200
+"""Characters of it that tell callers apart."""
+
+
+def visitor_of(headers: Mapping[str, str], session: str | None) -> str:
+    """Who asks: one open tab; of agents, who share one session of Gradio's, from which address.
+
+    A public page stands behind a proxy that adds it: nobody can write all of another one's.
+    """
+    if headers.get("x-gradio-user") == "mcp":
+        return f"mcp {headers.get('x-forwarded-for', '')[:LONGEST_ADDRESS]}"
+    return f"tab {session}"

@@ -167,7 +167,7 @@ def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) 
         on_attribute,
         inputs=controls.inputs | {view.prompt, view.answer, view.by},
         outputs=[view.plot],
-        concurrency_id="model",
+        concurrency_id="exam",  # of its own: nobody's chat waits for it
         concurrency_limit=1,
         trigger_mode="always_last",
         **queued(view.place),

@@ -213,7 +213,7 @@ def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
         on_compare,
         inputs=controls.inputs | {view.choice},
         outputs=[view.plot],
-        concurrency_id="model",
+        concurrency_id="exam",  # of its own: nobody's chat waits for it
         concurrency_limit=1,
         trigger_mode="always_last",
         **queued(view.place),

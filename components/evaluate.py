@@ -301,7 +301,7 @@ def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
         on_score,
         inputs=controls.inputs | {view.limit, view.other},
         outputs=[view.table],
-        concurrency_id="model",
+        concurrency_id="exam",  # of its own: nobody's chat waits for it
         concurrency_limit=1,
         trigger_mode="always_last",
         **queued(view.place),

@@ -19,6 +19,7 @@ from components.doors import Doors
 from components.downloads import download_route
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
+from components.presence import Presence
 from components.presets import first_session
 from components.settings import Settings, read_settings
 from components.studio import Studio
@@ -64,7 +65,11 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     studio: Studio = page.studio
     own: dict[str, Any] = {
         "routes": [download_route(page.exports), health_route(studio), learn_route()],
-        "middleware": [Middleware(Doors), Middleware(CompressedPage)],
+        "middleware": [
+            Middleware(Doors),
+            Middleware(Presence, page=page),
+            Middleware(CompressedPage),
+        ],
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))

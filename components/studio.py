@@ -7,22 +7,22 @@ thread started after the page is up.
 
 from __future__ import annotations
 
-import queue
+import math
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.gpu import hardware
+from components.job import Emit, Job, Work
 from components.recent import Recent
 from components.works import Works
 from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters
+from dppa_core.errors import InvalidValue
 from dppa_core.marks import DomainScore, marked_score
 from dppa_core.methods.registry import get_method
 from dppa_core.plan import PruningPlan
@@ -40,15 +40,21 @@ if TYPE_CHECKING:
 
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
+SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
+"""How long a piece of work may take on a page for strangers, by its name. What a score or a search
+has found by then is remembered: whoever starts it again goes on from there."""
+SECONDS_ELSE = 120.0
+WORKERS = 12
+"""Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
+PLAIN = ("magnitude", "random")
+"""Significances that need no text; the others take a model seconds to measure, once."""
 SHOWN_PLANS = 2048
 """Drawings of plans that are remembered: 8 kB each, of a model of 42 matrices."""
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
 T = TypeVar("T")
-Event = tuple[Any, ...]
-Emit = Callable[[Event], None]
-Work = Callable[[Emit, threading.Event], None]
+__all__ = ["Emit", "Job", "Recent", "Studio"]
 
 
 def ranked_by(pruning: Pruning) -> str:
@@ -66,55 +72,6 @@ def byte_budget(*, public: bool) -> int:
     return max(BYTE_BUDGET, (left or 0) // 2)
 
 
-class Job:
-    """Work in a thread of its own that hands events over while it runs."""
-
-    def __init__(
-        self, executor: ThreadPoolExecutor, work: Work, record: AbstractContextManager[None]
-    ) -> None:
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.stop = threading.Event()
-
-        def recorded() -> None:
-            with record:
-                work(self._events.put, self.stop)
-
-        # In the context of its event: a Space lends a GPU to the visitor who asked.
-        self._future: Future[None] = executor.submit(copy_context().run, recorded)
-
-    def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
-        """Yield what has arrived, about every `every` seconds, until the work has ended.
-
-        Closing the iterator stops the work: an abandoned page costs nothing.
-        """
-        try:
-            while not self._future.done():
-                pause = time.monotonic() + every
-                batch = self._wait(every)
-                time.sleep(max(0.0, pause - time.monotonic()) if batch else 0.0)
-                yield batch + self._drain()
-            yield self._drain()
-        finally:
-            self.stop.set()
-
-    @property
-    def error(self) -> BaseException | None:
-        """What the work raised, once it has ended."""
-        return self._future.exception() if self._future.done() else None
-
-    def _wait(self, seconds: float) -> list[Event]:
-        try:
-            return [self._events.get(timeout=seconds)]
-        except queue.Empty:
-            return []
-
-    def _drain(self) -> list[Event]:
-        batch = []
-        while not self._events.empty():
-            batch.append(self._events.get())
-        return batch
-
-
 class Studio:
     """The services behind the page."""
 
@@ -126,10 +83,11 @@ class Studio:
         self.public = public
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
-        self._profiles, self._tables, self._examiners = Recent(32), Recent(64), Recent(8)
+        self._profiles, self._tables, self._examiners = Recent(32), Recent(256), Recent(8)
         self._outcomes, self._shown = Recent(64), Recent(SHOWN_PLANS)
-        self._measuring, self._importing = threading.Lock(), threading.Lock()
-        self._executor = ThreadPoolExecutor(4, thread_name_prefix="dppa")
+        self._measuring = {True: threading.Lock(), False: threading.Lock()}
+        self._importing = threading.Lock()
+        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
         self.works = Works()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self._ending = threading.Event()
@@ -156,13 +114,28 @@ class Studio:
         found = None if fresh else self._profiles.find(key)
         if found is not None:
             return found  # type: ignore[no-any-return]
-        with self._measuring:
+        with self._measuring[significance in PLAIN]:  # which waits for no model that reads text
             found = None if fresh else self._profiles.find(key)  # made while this one waited
             profile = found or ranked_profile(
                 base, finetuned, significance, public=self.public, progress=progress, stop=stop
             )
         self._profiles.keep(key, profile)
         return profile
+
+    def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
+        """Refuse what an answer to a slider would have to measure first, on a public page.
+
+        Raises:
+            InvalidValue: one of the pairs was not measured since the start.
+        """
+        if not self.public or significance in PLAIN:
+            return
+        for name in finetuned:
+            if not self.measured(base, name, significance):
+                raise InvalidValue(
+                    f"The significance {significance} of {name} is not measured yet: the page was "
+                    "started anew, perhaps. Choose it again under Advanced."
+                )
 
     def measured(self, base: str, finetuned: str, significance: str) -> bool:
         """Whether that profile is at hand; never waits for one."""
@@ -218,13 +191,14 @@ class Studio:
         return value
 
     def start(self, name: str, work: Work) -> Job:
-        """Run work in a thread; it ends soon after its `stop` is set.
+        """Run work in a thread; it ends soon after its `stop` is set, or its time is over.
 
         Args:
-            name: What it is, for the log and the counts; one of a few.
+            name: What it is, for the log, the counts and the time it has; one of a few.
             work: Gets a function to emit events with, and `stop`.
         """
-        job = Job(self._executor, work, self.works.timed(name))
+        seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
+        job = Job(self._executor, work, self.works.timed(name), seconds)
         self._going.add(job)
         return job
 

@@ -17,7 +17,7 @@ from components.live import live
 from components.session import Session
 from components.session_json import parsed
 from components.session_state import session_from_state, state_of
-from components.studio import Studio
+from components.studio import PLAIN, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
@@ -104,5 +104,5 @@ def is_at_hand(session: Session, studio: Studio) -> bool:
 def is_embedded(session: Session) -> bool:
     """Whether its models are small ones of our own, and ranked by what needs no text."""
     names = (session.base, *(model.reference for model in session.models))
-    plain = session.significance in ("magnitude", "random")
+    plain = session.significance in PLAIN
     return plain and all(name.startswith("zoo:") and "+" not in name for name in names)

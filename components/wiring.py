@@ -34,6 +34,18 @@ LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
 what is foreseen to fail there is told by the line of exact numbers."""
 
 
+def _moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
+    """The session of a slider that moved, where everything is at hand to answer at once.
+
+    Raises:
+        InvalidValue: see `Controls.session` and `Studio.check_at_hand`.
+    """
+    session = page.controls.session(values)
+    names = [model.reference for model in session.models]
+    studio.check_at_hand(session.base, names, session.ranked_by)
+    return session
+
+
 def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
     """Set up every event between views."""
     page.controls.tell_browser()
@@ -56,7 +68,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
     @show_errors
     def on_settle(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            return {page.see.exact: pack(exact_payload(controls.session(values), studio))}
+            return {page.see.exact: pack(exact_payload(_moved(page, values, studio), studio))}
         except DppaError as error:
             return {page.see.exact: pack({"trouble": str(error)})}
 
@@ -70,7 +82,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_partitions(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = with_partitions(controls.session(values))
+        session = with_partitions(_moved(page, values, studio))
         return {
             controls.shares: pack(list(session.shares)),
             page.pruning.levels: "",
@@ -91,7 +103,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_strength(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {page.see.plots: pack(plots_payload(controls.session(values), studio))}
+        return {page.see.plots: pack(plots_payload(_moved(page, values, studio), studio))}
 
     gr.on(
         [controls.strength.change, controls.k_layer.change, controls.k_module.change],
@@ -144,7 +156,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
     @show_errors
     def on_method(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            session = controls.session(values)
+            session = _moved(page, values, studio)
             return {
                 see.plots: pack(plots_payload(session, studio)),
                 see.exact: pack(exact_payload(session, studio)),
@@ -195,7 +207,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
 
     @show_errors
     def on_dragged(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = controls.session(values)
+        session = _moved(page, values, studio)
         return {
             controls.partitions: len(session.bands),
             pruning.levels: "",

@@ -36,13 +36,12 @@ from components.significance import build_significance
 from components.sparsity import build_losses
 from components.studio import Studio
 from components.tune import build_tune
+from components.turns import OF_ONE_VISITOR, Turns
 from components.views import build_views
 from components.wiring import wire
 from components.wiring_chat import wire_chat
 
 __all__ = ["build_page", "start"]
-
-QUEUE_SIZE = 24
 
 
 def build_page(studio: Studio | None = None) -> gr.Blocks:
@@ -56,7 +55,9 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
         add_api(studio, exports)
     hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
-    return blocks.queue(max_size=QUEUE_SIZE, api_open=False, default_concurrency_limit=4)
+    blocks.queue(api_open=False)
+    blocks._queue = Turns(blocks, OF_ONE_VISITOR if studio.public else None)
+    return blocks
 
 
 def _layout(session: Session, studio: Studio, exports: Exports) -> Page:

@@ -72,11 +72,11 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 # The parts of the interface that views share; every other file in components/ is a view.
 SHARED = {
     *("session", "session_json", "session_levels", "session_state", "curve", "link"),
-    *("studio", "works", "allowance", "running", "search_work", "presets", "method_choice"),
+    *("studio", "job", "works", "allowance", "running", "search_work", "presets", "method_choice"),
     *("recipe_session", "recent"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
-    *("conversation", "question", "settings", "operations", "doors", "gpu"),
+    *("conversation", "question", "settings", "operations", "doors", "gpu", "presence", "turns"),
     *("glossary", "lessons", "learn_files"),
 }  # what views have in common
 COMPOSERS = {

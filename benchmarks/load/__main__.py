@@ -1,7 +1,8 @@
 """`python -m benchmarks.load`: 1, 10, 50 and 100 visitors at the real page, beside its targets.
 
 The visitors are in one process of their own, over real connections, and share the cores with the
-server: what they use of them is told. `--long` adds 100,000 slider moves by visitors who come and go.
+server: what they use of them is told. `--long` adds 100,000 slider moves, by visitors who come and
+go.
 """
 
 import argparse

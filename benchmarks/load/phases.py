@@ -1,4 +1,4 @@
-"""What happens at the same time: everybody drags; everybody drags and some do all else; the long run.
+"""What happens at once: all drag; all drag and some do all else; the long run.
 
 Knows visitors and what is measured of them; nothing of how it is written down.
 """
@@ -18,7 +18,7 @@ CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
 ONE_IN = 5
 """Of so many visitors one scores, one exports, and one drags the strength instead."""
-GREEDY = 12
+GREEDY = 20
 """Questions that one visitor asks at once, while others ask one each."""
 STAYS = 50
 """Moves after which a visitor of the long run leaves, and another comes."""
@@ -108,7 +108,7 @@ class Load:
             await asyncio.gather(*acts)
 
     async def greedy(self, others: int = 9) -> None:
-        """One visitor asks a dozen questions at once; then others ask one each."""
+        """One visitor asks many questions at once; then others ask one each."""
         async with self.phase("greedy", others + 1) as (crowd, seen):
             first, *rest = crowd
             first.tab.put("prompt", QUESTIONS[0])

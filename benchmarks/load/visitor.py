@@ -156,4 +156,3 @@ class Visitor:
             self._seen.note("export", 1000 * (time.monotonic() - begun))
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
             self._seen.failed(error)
-

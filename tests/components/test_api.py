@@ -20,10 +20,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from components.api import Outside
-from components.exports import OWN, PUBLIC, Exports
+from components.exports import PUBLIC, Exports
 from components.presets import first_session
 from components.serving import launch_options, start
-from components.studio import Studio
+from components.studio import SECONDS, Studio
 from components.workbench import build_page
 from dppa_core import __version__
 from dppa_core.errors import (
@@ -172,17 +172,19 @@ def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
     one, other = (
         Request(x_gradio_user="mcp", x_forwarded_for=address) for address in ("1.2.3.4", "1.2.3.5")
     )
-    outside._allowance.spend("mcp 1.2.3.4", 30_000)
+    outside._allowance.spend("api mcp 1.2.3.4", 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
         outside.chat(RECIPE, "1 + 1?", one)  # type: ignore[arg-type]
     assert outside.chat(RECIPE, "1 + 1?", other, max_tokens=1) is not None  # type: ignore[arg-type]
 
 
-def test_a_strangers_tokens_and_time_have_an_end(outside: Outside) -> None:
-    outside._allowance.spend("api abc", 30_000)
+def test_a_strangers_tokens_and_time_have_an_end(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside._allowance.spend("api tab abc", 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
         outside.chat(RECIPE, "1 + 1?", ASKED)
-    outside._seconds = 0.05
+    monkeypatch.setitem(SECONDS, "api", 0.05)
     ended = threading.Event()
 
     def endless(stop: Stop) -> None:
@@ -210,7 +212,7 @@ def test_every_endpoint_is_named_and_told_and_nothing_else_is_public(zoo_env: Pa
     public = [event for event in page.fns.values() if event.api_visibility != "private"]
     assert {f"/{event.name}" for event in public} == ENDPOINTS
     queues = {event.name: (event.concurrency_id, event.concurrency_limit) for event in public}
-    assert queues["chat"] == queues["score"] == queues["merge"] == ("model", 1)
+    assert queues["chat"] == queues["merge"] == ("model", 1) and queues["score"] == ("exam", 1)
     assert queues["export"] == ("export", 1)
     assert all(event.queue is not False for event in public)
 
@@ -347,11 +349,6 @@ def test_the_page_travels_compressed_where_the_browser_can_read_it(address: str)
     assert (coding, plain_coding) == ("gzip", None)
     assert len(packed) < len(plain) / 3
     assert gzip.decompress(packed)[:100] == plain[:100]
-
-
-def test_own_pages_have_no_deadline(zoo_env: Path, tmp_path: Path) -> None:
-    assert Outside(Studio(public=False), Exports(OWN, tmp_path))._seconds == float("inf")
-    assert json.dumps(PUBLIC.seconds) and gr.__version__
 
 
 # for whoever runs it -----------------------------------------------------------------------

@@ -318,10 +318,12 @@ def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks
 
 
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
-    for name in ("on_ask", "on_score", "on_add", "on_base", "on_merge"):
+    kinds = {name: "model" for name in ("on_ask", "on_add", "on_base", "on_merge")}
+    kinds |= {name: "exam" for name in ("on_score", "on_compare", "on_attribute")}  # minutes, not s
+    for name, kind in kinds.items():
         (event,) = events(page, name)
         assert event.queue is not False
-        assert (event.concurrency_id, event.concurrency_limit) == ("model", 1)
+        assert (event.concurrency_id, event.concurrency_limit) == (kind, 1)
 
 
 def test_every_event_is_private_and_takes_its_inputs_by_name(page: gr.Blocks) -> None:
