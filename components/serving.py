@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.doors import Doors
 from components.downloads import download_route
+from components.express import Express
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
 from components.presence import Presence
@@ -25,6 +27,10 @@ from components.settings import Settings, read_settings
 from components.studio import Studio
 from components.theme import page_head, page_theme
 from dppa_core.errors import InvalidValue
+
+SWITCH = 0.001
+"""Seconds after which a thread that computes hands the interpreter on: an answer to a slider asks
+for it a few times, and waits that long each time."""
 
 
 def launch_options() -> dict[str, Any]:
@@ -37,7 +43,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": [],
         "ssr_mode": False,
         "state_session_capacity": 300,
-        "max_threads": 16,
+        "max_threads": 32,  # more than all queues together begin: sliders never wait for one
         "max_file_size": "1kb",
         "show_error": False,
         "mcp_server": find_spec("mcp") is not None,  # comes with the extra `mcp`
@@ -69,11 +75,12 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             Middleware(Doors),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),
+            Middleware(Express, page=page),
         ],
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
-        own["middleware"].append(measured(page, studio, page.exports))
+        own["middleware"].insert(0, measured(page, studio, page.exports))
     if settings.warm:
         studio.warm_up(first_session().recipe())
     given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
@@ -82,6 +89,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
             settings.port,
         )
+    sys.setswitchinterval(SWITCH)
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
 

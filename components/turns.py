@@ -1,18 +1,18 @@
 """Whose turn it is: Gradio's queue with a bound for each kind of work, and visitors who take turns.
 
-Knows events and who asked, not what they do. What comes in goes behind those of others who have had
-no turn since, however much one visitor has asked for before: nobody starves.
+Knows events and who asked, not what they do. What one visitor asks for again and again waits behind
+what others ask for once.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import PredictBodyInternal
-from gradio.queueing import Event, Queue
+from gradio.queueing import Queue
 from gradio.route_utils import get_fn
 
 from components.allowance import visitor_of
@@ -24,6 +24,8 @@ WAITING_ELSE = 48
 OF_ONE_VISITOR = 12
 """How much a stranger may have waiting or running at a time, of all kinds together: the page itself
 has one of each kind."""
+BEHIND = 60.0
+"""Seconds by which each further question of one visitor counts as having come later."""
 PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
@@ -31,8 +33,9 @@ PAUSE = 0.005
 class Turns(Queue):
     """Gradio's queue, bounded and fair; used on the event loop alone.
 
-    Every event has a turn: one more than the visitor's one before it, or that of now. They are
-    begun in the order of turns, and among equals in that of arrival.
+    Every event is due when it comes, or `BEHIND` after the visitor's one before it, and they are
+    begun in that order: who asks once is overtaken by nobody, and who asks a lot starves no more
+    than others do.
     """
 
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
@@ -52,7 +55,6 @@ class Turns(Queue):
         self.sleep_when_free = PAUSE
         self.ANALYTICS_MAX_EVENTS = 1  # nobody looks at them
         self._most = most
-        self._now: defaultdict[str, int] = defaultdict(int)
 
     async def push(
         self, body: PredictBodyInternal, request: Any, username: str | None
@@ -65,12 +67,12 @@ class Turns(Queue):
         problem = self._no_room(kind, who)
         if problem:
             return False, problem, "queue_full"
-        own = [one.turn + 1 for one in self._known(kind) if one.who == who]
-        turn = max([self._now[kind], *own])
+        own = [one.due + BEHIND for one in self._known(kind) if one.who == who]
+        due = max([time.monotonic(), *own])
         answer = await super().push(body, request, username)
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
-            event.who, event.turn = who, turn
+            event.who, event.due = who, due
             self._in_order(kind)
         return answer
 
@@ -94,10 +96,10 @@ class Turns(Queue):
             yield from (one for one in job or () if kind in (None, one.concurrency_id))
 
     def _in_order(self, kind: str) -> None:
-        """Put the events of a kind into the order of turns, and tell those that moved."""
+        """Put the events of a kind into the order they are due in, and tell those that moved."""
         waiting = self.event_queue_per_concurrency_id[kind].queue
         before = list(waiting)
-        waiting.sort(key=lambda one: one.turn)  # equals stay in the order of arrival
+        waiting.sort(key=lambda one: one.due)
         moved = [
             at
             for at, pair in enumerate(zip(before, waiting, strict=True))
@@ -105,13 +107,6 @@ class Turns(Queue):
         ]
         if moved:
             self.broadcast_estimations(kind, moved[0])
-
-    def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """What is begun next."""
-        found = super().get_events()
-        if found is not None:
-            self._now[found[2]] = max(one.turn for one in found[0])
-        return found
 
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
         """Nothing: Gradio would count all events anew after each, for a page that is off."""

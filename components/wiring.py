@@ -110,6 +110,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         on_strength,
         inputs=controls.inputs,
         outputs=[page.see.plots],
+        preprocess=False,  # as they are: see express.py
         **LIVE,
     )
 

@@ -76,7 +76,17 @@ SHARED = {
     *("recipe_session", "recent"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
-    *("conversation", "question", "settings", "operations", "doors", "gpu", "presence", "turns"),
+    *(
+        "conversation",
+        "question",
+        "settings",
+        "operations",
+        "doors",
+        "gpu",
+        "express",
+        "presence",
+        "turns",
+    ),
     *("glossary", "lessons", "learn_files"),
 }  # what views have in common
 COMPOSERS = {

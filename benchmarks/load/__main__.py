@@ -68,7 +68,7 @@ def main() -> None:
     about = machine()  # with the load before it adds its own
     with TemporaryDirectory() as folder:
         server = start(Path(folder))
-        load = Load(server)
+        load = Load(server.url, server.process.pid)
         try:
             asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
         finally:

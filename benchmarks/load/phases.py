@@ -12,7 +12,6 @@ from typing import Any
 from benchmarks.load.tab import Layout, Tab
 from benchmarks.load.visitor import QUESTIONS, Seen, Visitor
 from benchmarks.load.watch import Watch, cpu_seconds, peak
-from tests.e2e.server import Server
 
 CROWDS = (1, 10, 50, 100)
 DRAG_SECONDS, ALL_SECONDS = 12.0, 30.0
@@ -37,8 +36,13 @@ def quantiles(values: Iterable[float]) -> dict[str, float]:
 class Load:
     """Visitors of one server, and what each phase came to."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, url: str, pid: int) -> None:
+        """
+        Args:
+            url: Where the page is.
+            pid: The process that serves it.
+        """
+        self._url, self._pid = url, pid
         self._layout: Layout | None = None
         self.phases: list[dict[str, Any]] = []
         self._seed = 0
@@ -47,7 +51,7 @@ class Load:
         made = []
         for _ in range(count):
             self._seed += 1
-            tab = Tab(self._server.url, self._layout)
+            tab = Tab(self._url, self._layout)
             made.append(Visitor(tab, seen, self._seed))
         for begin in range(0, count, 5):  # they come in fives
             await asyncio.gather(*(one.arrive() for one in made[begin : begin + 5]))
@@ -57,7 +61,7 @@ class Load:
     @asynccontextmanager
     async def phase(self, name: str, count: int) -> AsyncIterator[tuple[list[Visitor], Seen]]:
         """A crowd that comes, does something, and goes; what it saw is noted at the end."""
-        seen, pid = Seen(), self._server.process.pid
+        seen, pid = Seen(), self._pid
         crowd = await self._crowd(count, seen)
         watch = Watch(pid)
         looking = asyncio.create_task(watch.look())

@@ -65,8 +65,8 @@ def targets(phases: list[Phase]) -> Iterator[str]:
             grown = phase["last_third"] - phase["first_third"]
             yield _told(
                 grown <= MOST_GROWTH and not phase["errors"],
-                f"{moves:,} slider moves in {phase['seconds'] / 60:.1f} minutes, by visitors who come "
-                f"and go: memory grew by {grown / MIB:.0f} MiB from the first third to the last "
+                f"{moves:,} slider moves in {phase['seconds'] / 60:.1f} minutes, by visitors who "
+                f"come and go: memory grew by {grown / MIB:.0f} MiB from first third to last "
                 f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors",
             )
 

@@ -123,7 +123,7 @@ class Visitor:
 
     def _written(self) -> bool:
         turns = (self.tab.value("transcript") or {}).get("turns") or [{"answers": []}]
-        return any(answer["text"] for answer in turns[-1]["answers"])
+        return any(one.get("tokens") or one.get("state") == "done" for one in turns[-1]["answers"])
 
     async def score(self, limit: int = 4) -> None:
         """Let all models answer the fewest test questions."""

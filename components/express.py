@@ -1,0 +1,112 @@
+"""The short way for sliders: their questions are answered before Gradio's own machinery.
+
+Knows Gradio's protocol of events without a queue, and nothing of what is asked. It checks logins,
+starts sessions, converts values and walks through threads, which takes three times as long as such
+an answer itself, and longest while others compute. What is not certainly such a question goes on to
+Gradio as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gradio as gr
+from gradio.utils import error_payload
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ADDRESS = "/gradio_api/run/predict"
+HANDLERS = ("on_settle", "on_strength")
+"""Of events that take values as they are, need no session, and give one text."""
+MOST_BYTES = 200_000
+"""Of a question: the page's own have 20 kB."""
+AT_ONCE = 8
+"""Threads; none but these answers ever has them."""
+
+
+class Express:
+    """Answers the questions of sliders by their handlers alone."""
+
+    def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
+        self._app = app
+        fns = page.fns.items()
+        self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        taken, body = await _taken(receive)
+        event, values = self._asked(body)
+        if event is None:
+            await self._app(scope, _again(taken, receive), send)
+            return
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, _answer, event, values)
+        await answer(scope, receive, send)
+
+    def _asked(self, body: bytes | None) -> tuple[Any, dict[Any, Any]]:
+        """The event of a question and its values by component; None where it is another one's."""
+        try:
+            asked = json.loads(body or b"")
+        except (ValueError, RecursionError):  # no JSON, no text, or far too deep
+            return None, {}
+        number = asked.get("fn_index") if isinstance(asked, dict) else None
+        event = self._events.get(number) if type(number) is int else None
+        data = asked.get("data") if event else None
+        if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
+            return None, {}
+        return event, dict(zip(event.inputs, data, strict=True))
+
+
+async def _taken(receive: Receive) -> tuple[list[Message], bytes | None]:
+    """The messages of a request, and their bytes; None where they are too many, or broke off."""
+    taken: list[Message] = []
+    size = 0
+    while True:
+        message = await receive()
+        taken.append(message)
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or size > MOST_BYTES:
+            return taken, None
+        if not message.get("more_body", False):
+            return taken, b"".join(one.get("body", b"") for one in taken)
+
+
+def _again(taken: list[Message], receive: Receive) -> Receive:
+    """What was taken once more, then what comes."""
+    left = iter(taken)
+
+    async def again() -> Message:
+        message = next(left, None)
+        return await receive() if message is None else message
+
+    return again
+
+
+def _answer(event: Any, values: dict[Any, Any]) -> Response:
+    begun = time.perf_counter()
+    try:
+        given = event.fn(values)
+    except gr.Error as error:
+        return _json(error_payload(error, False), 500)
+    seconds = time.perf_counter() - begun
+    return _json(
+        {
+            "data": [given[output] for output in event.outputs],
+            "is_generating": False,
+            "duration": seconds,
+            "average_duration": seconds,
+            "render_config": None,
+            "changed_state_ids": [],
+        }
+    )
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value), status, media_type="application/json")

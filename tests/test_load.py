@@ -1,0 +1,269 @@
+"""Many visitors at one page, on the tiny models: what `make bench-load` does at length."""
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+
+from benchmarks.load.phases import GREEDY, Load
+from benchmarks.load.report import END, START, text, write
+from benchmarks.load.tab import Refused, Tab
+from benchmarks.load.visitor import Seen, Visitor
+from components import presence
+from components.express import MOST_BYTES
+from components.serving import launch_options
+from components.studio import WORKERS, Studio
+from components.turns import OF_ONE_VISITOR
+from components.workbench import build_page, start
+
+
+@pytest.fixture(scope="module")
+def page(tiny_zoo: Any) -> Iterator[gr.Blocks]:
+    """A page for strangers, served."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DPPA_ZOO", str(tiny_zoo))
+    patch.setenv("DPPA_WARM", "0")
+    patch.setattr(presence, "STAYS", 0.3)
+    page = build_page(Studio(public=True))
+    start(page, server_name="127.0.0.1", quiet=True)
+    yield page
+    page.close()
+    patch.undo()
+
+
+def address(page: gr.Blocks) -> str:
+    return page.local_url.rstrip("/")
+
+
+def seen_by(page: gr.Blocks, doing: Any, count: int = 1) -> Seen:
+    """What visitors saw who came, did something and left."""
+
+    async def visit() -> Seen:
+        seen = Seen()
+        crowd = [Visitor(Tab(address(page)), seen, number) for number in range(count)]
+        for one in crowd:
+            await one.arrive()
+        await doing(crowd)
+        for one in crowd:
+            await one.tab.close()
+        return seen
+
+    return asyncio.run(visit())
+
+
+def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
+    page: gr.Blocks, one_torch_thread: None
+) -> None:
+    async def everything(crowd: list[Visitor]) -> None:
+        until = time.monotonic() + 1.5
+        asks = [one.ask() for one in crowd]
+        drags = [one.drag(until, pause=0.1) for one in crowd[1:]]
+        await asyncio.gather(*asks, *drags, crowd[0].strengthen(until))
+        await crowd[0].take_away()
+
+    seen = seen_by(page, everything, 4)
+    assert not seen.errors and not seen.refused  # the answers' factors and rates are looked at
+    counts = {what: len(found) for what, found in seen.milliseconds.items()}
+    assert counts["slider answer"] >= 6 and counts["tables of another strength"] >= 2
+    assert counts["first token"] == 4 and counts["export"] == 1
+    assert seen.waited == seen.told, "who waits is told how many are before them"
+
+
+def test_who_asks_many_questions_keeps_nobody_waiting(
+    page: gr.Blocks, one_torch_thread: None
+) -> None:
+    load = Load(address(page), os.getpid())
+    asyncio.run(load.greedy(others=3))
+    (phase,) = load.phases
+    assert phase["not_let_in"] >= GREEDY - OF_ONE_VISITOR and phase["before_the_others"] <= 3
+    assert not phase["errors"] and phase["seen"]["first token"]["count"] == 3
+
+
+@contextmanager
+def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every model and every export takes until the end of the block."""
+    free = threading.Event()
+
+    def never(*_: Any, **__: Any) -> Any:
+        free.wait(30)
+        raise gr.Error("held up")
+
+    monkeypatch.setattr(studio, "lend", never)
+    monkeypatch.setattr("components.export.make_events", never)
+    with studio.pool()._building:
+        try:
+            yield
+        finally:
+            free.set()
+
+
+def test_sliders_never_wait_for_merges_and_models(
+    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drag(crowd: list[Visitor]) -> None:
+        with held_up(page.studio, monkeypatch):
+            long = [asyncio.create_task(act) for one in crowd[:4] for act in heavy(one)]
+            await asyncio.sleep(0.5)
+            async with asyncio.timeout(5):
+                await asyncio.gather(crowd[4].moves(5), crowd[5].moves(5))
+                for name in ("on_strength", "on_method", "on_open", "on_status", "on_dragged"):
+                    await crowd[4].tab.call(name)
+        await asyncio.gather(*long)
+
+    def heavy(one: Visitor) -> Iterator[Coroutine[Any, Any, None]]:
+        # Of tabs of their own: one tab would wait for its first.
+        for name in ("ask", "score", "take_away"):
+            tab = Tab(one.tab.url, one.tab.layout)
+            tab.values = dict(one.tab.values)
+            yield getattr(Visitor(tab, Seen(), 0), name)()
+
+    seen = seen_by(page, drag, 6)
+    assert not seen.errors and len(seen.milliseconds["slider answer"]) == 10
+
+
+def test_there_are_more_threads_than_all_queues_begin_together(page: gr.Blocks) -> None:
+    kinds: dict[str, int] = {}
+    for event in page.fns.values():
+        if event.queue and event.fn:
+            limit = event.concurrency_limit
+            kinds[event.concurrency_id] = 4 if limit == "default" else int(limit)
+    assert sum(kinds.values()) + 8 <= launch_options()["max_threads"]
+    named = [limit for kind, limit in kinds.items() if not kind.isdigit() and kind != "tune"]
+    assert sum(named) <= WORKERS, "no work waits for a thread while its turn has come"
+
+
+def test_a_visitor_who_left_is_forgotten_and_one_who_comes_back_is_not(page: gr.Blocks) -> None:
+    async def come_and_go() -> tuple[str, str]:
+        gone, back = Tab(address(page)), Tab(address(page))
+        for tab in (gone, back):
+            await tab.open()
+            await tab.close()
+        again = Tab(address(page), session=back.session)
+        await again.open()
+        until = time.monotonic() + 5
+        while gone.session in page.state_holder.session_data and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
+        held = tuple(page.state_holder.session_data)
+        await again.close()
+        assert gone.session not in held, "its tab is closed"
+        assert back.session in held, "its tab was opened again in time"
+        return gone.session, back.session
+
+    gone, _ = asyncio.run(come_and_go())
+    assert gone not in page.state_holder.time_last_used
+
+
+def body_of(page: gr.Blocks, name: str, **more: Any) -> dict[str, Any]:
+    """A question of the page as it opens."""
+    (event,) = [one for one in page.fns.values() if one.fn and one.fn.__name__ == name]
+    data = [one.value for one in event.inputs]
+    return {"data": data, "fn_index": event._id, "session_hash": "short", **more}
+
+
+@pytest.mark.parametrize("name", ["on_settle", "on_strength"])
+def test_the_short_way_says_what_the_long_one_says(page: gr.Blocks, name: str) -> None:
+    body = body_of(page, name)
+    long = asyncio.run(page.process_api(body["fn_index"], body["data"]))
+    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
+    keys = ("data", "is_generating", "render_config", "changed_state_ids")
+    assert told["data"] == long["data"] and set(keys) <= set(told)
+    assert json.loads(told["data"][0]), "something was told at all"
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"data": None}, 422),
+        ({"data": []}, 500),
+        ({"fn_index": "none"}, 422),
+        ({"session_hash": "x" * MOST_BYTES}, 200),
+    ],
+)
+def test_what_no_slider_asks_goes_the_long_way(
+    page: gr.Blocks, changed: dict[str, Any], status: int
+) -> None:
+    body = body_of(page, "on_settle") | changed
+    answer = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body)
+    assert answer.status_code == status
+
+
+def test_what_cannot_be_is_told_on_the_short_way_as_well(page: gr.Blocks) -> None:
+    strange = body_of(page, "on_settle")
+    strange["data"] = ["x"] * len(strange["data"])
+    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
+    assert told.status_code == 200 and "trouble" in json.loads(told.json()["data"][0])
+    strange = body_of(page, "on_strength") | {"data": strange["data"]}
+    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=strange)
+    assert told.status_code == 500 and "Traceback" not in told.text
+
+
+def test_a_slider_measures_no_significance_of_strangers(page: gr.Blocks) -> None:
+    body = body_of(page, "on_settle")
+    body["data"] = ["fisher" if one == "magnitude" else one for one in body["data"]]
+    told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
+    assert "fisher of zoo:math is not measured yet" in json.loads(told["data"][0])["trouble"]
+
+
+def test_an_event_that_is_refused_says_so(page: gr.Blocks) -> None:
+    async def fail(crowd: list[Visitor]) -> None:
+        crowd[0].tab.put("prompt", "")
+        with pytest.raises(Refused, match="There is no question yet"):
+            async for _ in crowd[0].tab.run("on_ask"):
+                pass
+
+    seen_by(page, fail)
+
+
+def found(**changed: Any) -> dict[str, Any]:
+    """A result by hand."""
+    times = {"count": 1234, "p50": 12.0, "p95": 240.0, "p99": 1500.0}
+    phase = {
+        "name": "drag",
+        "visitors": 50,
+        "seconds": 12.0,
+        "seen": {"slider answer": times},
+        "answers": 98.0,
+        "errors": 0,
+        "first_errors": [],
+        "refused": 0,
+        "waited": 3,
+        "told": 3,
+        "server_cores": 0.5,
+        "own_cores": 0.1,
+        "bytes": 600 * 2**20,
+        "peak": 7 * 10**8,
+        "first_third": 100.0,
+        "last_third": 110.0,
+    }
+    return {"machine": "a machine", "versions": {"gradio": "6"}, "phases": [phase | changed]}
+
+
+def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None:
+    told = text(found())
+    assert "- 50 visitors who drag: 95 % of the answers to a slider come within 240 ms" in told
+    assert "| 50 | drag | slider answer | 1,234 | 12 ms | 240 ms | 1.5 s |" in told
+    assert "| 50 | drag | 98 | 0 | 0 | 3 of 3 | 0.50 | 0.10 | 600 MiB |" in told
+    assert "✗" not in told
+    assert "✗ 50 visitors" in text(found(errors=1))
+    assert "✗ The server never used more than 4.10 GB" in text(found(peak=4.1e9))
+
+
+def test_the_text_goes_between_its_markers(tmp_path: Any) -> None:
+    (tmp_path / "docs").mkdir()
+    path = tmp_path / "docs" / "reliability.md"
+    path.write_text(f"before\n{START}\nbefore it\n{END}\nafter\n", "utf-8")
+    write(tmp_path, found())
+    content = path.read_text("utf-8")
+    assert content.startswith("before\n") and content.endswith(f"{END}\nafter\n")
+    assert "before it" not in content and json.loads(
+        (tmp_path / "docs/bench-load.json").read_text()
+    )
