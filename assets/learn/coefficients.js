@@ -80,7 +80,7 @@
       say(title, whole
         ? `Step ${step}: ${names[0]} × ${three(now[0])}, ${names[1]} × ${three(now[1])}; entropy about ${three(at(now, surface))} nats`
         : `${numbers.length} of ${axis.length ** 2} points are computed; the others show their nearest`);
-      say(how, `Mean entropy of the merge's next token, over the answers of ${settings.prompts} questions of each domain; the logarithm is coloured, dark is low. `
+      say(how, `Mean entropy of the merge's next token, in nats (one is 1.44 bits), over the answers of ${settings.prompts} questions of each domain; colours follow its logarithm, dark is low. `
         + `Lowest of the grid: ${three(Math.min(...numbers))} at ${names[0]} × ${three(lowest[0])}, ${names[1]} × ${three(lowest[1])}. The optimiser starts at ${settings.start} for both, with steps of ${settings.lr}.`);
       if (width <= 0) return;
       root.replaceChildren();

@@ -35,7 +35,7 @@
       tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
       const [rows, columns] = shown.shape;
       said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
-        + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of ${shown.module}. All three share one colour scale; white is 0.`;
+        + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of the matrix ${shown.module}. All three share one colour scale; white is 0.`;
     }
     function draw() {
       specs().forEach((spec, i) => tables[i].update(spec));

@@ -66,7 +66,7 @@
         `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
         `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
         `Minus the mean of all u, weighted by size: c = ${u} − ${mean} = ${c}. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
-        `Density = (1 − ${three(at)}) ${signed(one.by_layer)} ${signed(one.by_module)} = ${three(plain)}. Inside the box and on budget: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
+        `Density = (1 − ${three(at)}) ${signed(one.by_layer)} ${signed(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
       ];
       texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
     }
