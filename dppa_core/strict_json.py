@@ -11,6 +11,8 @@ from typing import Any
 
 from dppa_core.errors import shown
 
+_MOST_VALUES = 5_000_000
+"""Commas and brackets; the largest tokenizers have two million, and each takes 100 bytes."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -22,9 +24,12 @@ def parse_json(data: bytes, *, constants: bool = False) -> Any:
         constants: Whether NaN and Infinity may stand for numbers, as Python writes them.
 
     Raises:
-        ValueError: in one line: no JSON, a key twice in one object, half a character, or an
-            abyss of brackets.
+        ValueError: in one line: no JSON, a key twice in one object, half a character, an abyss
+            of brackets, or so many values that they would fill the memory.
     """
+    values = sum(map(data.count, (b",", b"[", b"{")))
+    if values > _MOST_VALUES:
+        raise ValueError(f"{values} values, and {_MOST_VALUES} are read")
     try:
         value = json.loads(
             data.decode("utf-8"),

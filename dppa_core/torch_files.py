@@ -47,6 +47,8 @@ _CODES = {
 _LONGEST_NAME = 1000
 _REPEATED = 1 << 26
 """Bytes a tensor may take that repeats fewer elements, as an expanded mask does."""
+_MOST_TIMES, _SMALL = 16, 1 << 26
+"""How much more a compressed file may hold than it has bytes; zeros alone shrink further."""
 _ZIP = b"PK\x03\x04"
 _TRUNCATED = "An interrupted download or copy is the usual cause: fetch the file again."
 _REASON = re.compile(r".*WeightsUnpickler error:\s*", re.DOTALL)
@@ -73,6 +75,7 @@ class TorchFile:
         self._records = _records(path) if self.pages[:4] == _ZIP else ()
         # A compressed tensor does not lie in the file as it is.
         self._mapped = bool(self._records) and not any(r.compress_type for r in self._records)
+        _check_unpacked(path, self._records)
         self._lock = threading.Lock()
         self._loaded: Mapping[str, Tensor] | None = None
         state = self._state()
@@ -149,6 +152,16 @@ def _records(path: Path) -> tuple[zipfile.ZipInfo, ...]:
             return tuple(archive.infolist())
     except (zipfile.BadZipFile, OSError) as error:
         raise DamagedCheckpoint(f"{path}: cut short ({error}). {_TRUNCATED}") from error
+
+
+def _check_unpacked(path: Path, records: tuple[zipfile.ZipInfo, ...]) -> None:
+    """Refuse a zip file that would fill the memory; PyTorch itself compresses none."""
+    unpacked = sum(record.file_size for record in records if record.compress_type)
+    if unpacked > max(_SMALL, _MOST_TIMES * path.stat().st_size):
+        raise DamagedCheckpoint(
+            f"{path}: {many(path.stat().st_size, 'byte')} that unpack to {unpacked}. A file made "
+            "to fill the memory is the usual cause."
+        )
 
 
 def _check_storages(

@@ -1,0 +1,48 @@
+"""What is small and claims to be large is refused before memory is taken: it is measured."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.bombs import BOMBS
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB, TIMES = 48, 3
+"""Memory that a refusal may take: so much, or so many times the file."""
+SECONDS = 5.0
+SAYS = {
+    "claimed_length": "does not begin with",
+    "overlapping": "inside the tensor before it",
+    "absurd_shape": "needs 850705917302346158658",
+    "zip_bomb": r"bytes that unpack to 2684",
+    "legacy_claim": "memory",
+    "link_bomb": "cannot be read",
+    "laughing_recipe": "an alias",
+    "crowded_recipe": "must be a mapping",
+    "rank_of_many_digits": "r must be 1 to",
+    "json_bomb": "16000002 values",
+    "crowded_header": "20000002 values",
+}
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("bombs")
+    command = [sys.executable, "-m", "tests.faults.bombs", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {told["name"]: told for told in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", [bomb.__name__ for bomb in BOMBS])
+def test_a_bomb_is_refused_before_memory_is_taken(
+    tried: dict[str, dict[str, Any]], name: str
+) -> None:
+    told = tried[name]
+    assert re.search(SAYS[name], told["refusal"]), told
+    assert told["mib"] <= max(MIB, TIMES * told["size"]) and told["seconds"] < SECONDS, told
