@@ -18,6 +18,7 @@ from dppa_core.calibration import Calibration
 from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
 from dppa_core.foreign import ForeignCode
+from dppa_core.sources_roots import within_roots
 from dppa_core.tasks import draw_items
 
 _BYTES_A_TOKEN = 64
@@ -80,7 +81,7 @@ def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
 def _read_file(calibration: Calibration) -> str:
     place = shown(calibration.text)
     try:
-        with Path(calibration.text).expanduser().open("rb") as file:
+        with within_roots(Path(calibration.text).expanduser()).open("rb") as file:
             data = file.read(_BYTES_A_TOKEN * calibration.tokens)
             whole = not file.read(1)
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)

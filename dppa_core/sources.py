@@ -27,6 +27,7 @@ from dppa_core.pack_checkpoint import PackCheckpoint, find_pack
 from dppa_core.pack_format import SUFFIX
 from dppa_core.progress import Progress, Stop
 from dppa_core.references import checked_reference
+from dppa_core.sources_roots import within_roots
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
@@ -172,7 +173,7 @@ def _embedded(text: str) -> ModelRef:
 
 def _folder(ref: ModelRef, progress: Progress | None, stop: Stop | None) -> Path:
     if ref.source == "local":
-        return _path(ref.location)
+        return within_roots(_path(ref.location))
     if ref.source == "hub":
         commit = resolve(ref.location, ref.revision)
         adapter = ref.base is not None

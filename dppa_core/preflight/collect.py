@@ -17,6 +17,7 @@ from dppa_core.preflight.collect_local import Notes, look_at_folder, trouble
 from dppa_core.preflight.facts import AdapterFacts, Looked, ModelFacts
 from dppa_core.provenance import parent_of
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
+from dppa_core.sources_roots import within_roots
 from dppa_core.tokenizer_files import read_vocabulary
 
 
@@ -103,7 +104,7 @@ def local_folder(ref: ModelRef) -> Path:
             raise MissingCheckpoint(f"{ref}: no folder {folder}. `dppa zoo train` makes it.")
         return folder
     try:
-        return Path(ref.location).expanduser()
+        return within_roots(Path(ref.location).expanduser())
     except RuntimeError:
         raise MissingCheckpoint(f"{ref}: no user of that name, so no home folder.") from None
 

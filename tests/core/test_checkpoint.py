@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from dppa_core.calibration import Calibration
+from dppa_core.calibration_text import read_source
 from dppa_core.checkpoint import (
     SafetensorsCheckpoint,
     from_float32,
@@ -19,6 +21,7 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
+from dppa_core.preflight.run import preflight_models
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
 from tests.tiny import random_llama
 
@@ -172,3 +175,24 @@ def test_a_stranger_does_not_learn_what_this_computer_holds(
             open_checkpoint(text, public=True)
         told.add(str(caught.value))
     assert len(told) == 1
+
+
+def test_where_roots_are_named_nothing_else_is_opened(
+    zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, outside = tmp_path / "models" / "one", tmp_path / "other"
+    for folder in (inside, outside):
+        random_llama(0).save(folder)
+    (tmp_path / "models" / "link").symlink_to(outside)
+    (tmp_path / "models" / "loop").symlink_to(tmp_path / "models" / "loop")
+    monkeypatch.setenv("DPPA_ROOTS", f"/nowhere{os.pathsep}{tmp_path / 'models'}")
+    assert open_checkpoint(str(inside)).names() and open_checkpoint("zoo:math").names()
+    around = f"{inside}/../../other"
+    for text in (str(outside), around, f"{tmp_path}/models/link", f"zoo:math+{outside}", "~root"):
+        with pytest.raises(NotAllowed, match="DPPA_ROOTS"):
+            open_checkpoint(text)
+    with pytest.raises(NotAllowed, match="DPPA_ROOTS"):
+        read_source(Calibration(text="/etc/passwd"))
+    assert "DPPA_ROOTS" in str(preflight_models(str(outside), [str(inside)]).findings)
+    with pytest.raises((NotAllowed, DamagedCheckpoint)):
+        open_checkpoint(f"{tmp_path}/models/loop")
