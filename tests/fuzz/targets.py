@@ -215,7 +215,7 @@ TARGETS = (
         "header",
         "safetensors headers",
         read_header,
-        2_000_000,
+        1_500_000,
         ("dppa_core.safetensors_io", "dppa_core.strict_json"),
         largest=1_000_000,
         words=(*_JSON_WORDS, "__metadata__", "dtype", "shape", "data_offsets", "BF16", "F8_E4M3"),
@@ -239,7 +239,7 @@ TARGETS = (
         "mergekit",
         "mergekit's recipes",
         read_mergekit,
-        300_000,
+        100_000,
         ("dppa_core.mergekit_read", "dppa_core.mergekit_import", "dppa_core.mergekit_settings")
         + ("dppa_core.recipe", "dppa_core.recipe_checks", "dppa_core.coefficients"),
         words=(*_RECIPE_WORDS, "merge_method", "base_model", "slices", "layer_range", "filter")
@@ -249,7 +249,7 @@ TARGETS = (
         "link",
         "links to settings",
         read_link,
-        300_000,
+        100_000,
         ("components.link", "components.session_json", "components.session_state")
         + ("components.session", "components.curve", "components.method_choice"),
         words=(*_JSON_WORDS, "models", "ref", "curve", "amplify", "own", "factors", "overrides"),
@@ -258,7 +258,7 @@ TARGETS = (
         "lora",
         "LoRA configurations",
         read_lora,
-        200_000,
+        100_000,
         ("dppa_core.lora_config", "dppa_core.strict_json"),
         words=(*_JSON_WORDS, "rank_pattern", "alpha_pattern", "use_rslora", ".*", "\\\\.", "{1,9}"),
     ),
@@ -266,7 +266,7 @@ TARGETS = (
         "tokenizer",
         "tokenizer files and chat templates",
         read_tokenizer,
-        40_000,
+        10_000,
         ("dppa_core.tokenizer_files", "dppa_core.vocabulary", "dppa_core.vocabulary_rows")
         + ("dppa_core.token_ids", "dppa_core.chat_templates", "dppa_core.companions"),
         words=(*_JSON_WORDS, "added_tokens", "content", "vocab", "added_tokens_decoder", "model"),

@@ -37,7 +37,7 @@ def test_a_changed_file_is_read_or_refused_in_a_line(target: Target, tmp_path: P
     chance, found = Random(3), seeds(target.name)
     tried = [
         data
-        for _ in range(min(60, target.runs // 2000))
+        for _ in range(min(60, target.runs // 500))
         if (data := mutated(chance.choice(found), chance))
     ]
     tried += [stretched(data, target.largest, chance) for data in tried[:3]]
