@@ -144,10 +144,11 @@
     };
     root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); point(event); });
     root.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
+    const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // a number and its % stay in one line
     function words() {
-      say(title, spec.title ?? "");
+      say(title, together(spec.title));
       title.hidden = !spec.title;
-      say(how, (spec.how ?? "").replaceAll("\u2009", "\u202f")); // a number and its % stay in one line
+      say(how, together(spec.how));
       say(label, spec.slider ?? spec.x.label);
     }
     words();

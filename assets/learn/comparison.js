@@ -15,8 +15,13 @@
       } catch (error) { say(said, error.message); }
     });
     const last = shown.rows[shown.rows.length - 1][0];
+    let at = 50;
+    const title = () => {
+      const [n, low, high, right] = shown.rows.find(([items]) => items === at);
+      return `${right} of ${n} right: of all such questions it may be ${percent(low)} or ${percent(high)}, ${(100 * (high - low)).toFixed(1)} points apart`;
+    };
     const spec = () => ({
-      title: `${percent(shown.share)} of 50 questions may be ${percent(shown.rows.find(([n]) => n === 50)[1])} or ${percent(shown.rows.find(([n]) => n === 50)[2])}`,
+      title: title(),
       series: [
         { label: "upper end", colour: "#D55E00", dash: "7 4", points: shown.rows.map(([n, , high]) => [n, high]) },
         { label: "what was counted", colour: "var(--d-edge)", dash: "4 4", points: [[shown.rows[0][0], shown.share], [last, shown.share]] },
@@ -29,7 +34,8 @@
       x: { label: "questions", low: 10, high: last, step: 10, ticks: [10, 200, 400, 600, 800, 1000], text: String },
       y: { label: "right answers", low: 0.2, high: 1, text: percent1, tick: percent },
       slider: "Questions",
-      at: 50,
+      at,
+      onAt: (n) => { at = n; plot.update({ title: title() }); },
       how: `Wilson's interval: with 95${THIN}% confidence the share on all such questions lies inside.`,
       ...spec(),
     });

@@ -20,17 +20,25 @@
       overlap: `At ${percent(rate)} pruned, ${percent(value("overlap", rate))} of what ${pairs[0].first} keeps, ${pairs[0].second} keeps too`,
       conflict: `Where ${names} meet, ${percent(value("conflict", rate))} pull apart`,
     });
+    function moved(rate, other) { // both plots are read at one rate
+      if (rate === at) return;
+      at = rate;
+      overlap.update({ title: titles(rate).overlap });
+      conflict.update({ title: titles(rate).conflict });
+      other.at(rate);
+    }
     const overlap = learn.lines(host, {
       name: "overlap", label: "Overlap over the pruning rate", x, title: titles(at).overlap, at, slider: "Pruning rate",
       y: { label: "overlap", low: 0, high: 1, text: percent1, tick: percent },
       series: [...series("overlap"), { label: "by chance: 1 − p", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [0.99, 0.01]] }],
-      onAt: (rate) => { at = rate; overlap.update({ title: titles(rate).overlap }); conflict.update({ title: titles(rate).conflict }); conflict.at(rate); },
+      onAt: (rate) => moved(rate, conflict),
       how: "Of the changes that the first one keeps, the share that the other keeps too. Two masks drawn by chance would meet in 1 − p.",
     });
     const conflict = learn.lines(host, {
       name: "conflict", label: "Conflict over the pruning rate", x, title: titles(at).conflict, at, slider: "Pruning rate",
       y: { label: "conflict", low: 0, high: 0.6, text: percent1, tick: percent },
       series: [...series("conflict"), { label: "by chance: half", colour: "var(--d-edge)", dash: "4 4", points: [[0, 0.5], [0.99, 0.5]] }],
+      onAt: (rate) => moved(rate, overlap),
       how: "Of the changes that both keep, the share with opposite signs.",
     });
   });

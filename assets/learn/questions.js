@@ -10,13 +10,18 @@
     const bar = html("div", { class: "plot-bar" }, host);
     const asked = html("p", { class: "asked" }, host);
     const place = html("div", {}, host);
-    const found = html("p", { class: "finding" }, host);
+    const told = html("p", { class: "how", role: "status" }, host);
+    const fold = html("details", {}, host); // first one says what one expects
+    html("summary", {}, fold, "What was found, with all numbers");
+    const found = html("p", { class: "finding" }, fold);
     learn.select(bar, "Experiment", result.keys, result.key, async (key) => {
-      try { draw(await ask({ key })); } catch (error) { say(found, error.message); }
+      try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
     });
     function draw({ question, finding, plot }) {
       say(asked, tidy(question));
       say(found, tidy(finding).replaceAll("*", "")); // names stand between stars
+      fold.open = false;
+      say(told, "");
       place.replaceChildren();
       if (plot.kind === "bars") ranges(plot);
       else curves(plot);

@@ -15,7 +15,7 @@ from dppa_core.intervals import wilson
 from dppa_core.methods.registry import METHODS
 
 LEADERBOARD = Path(__file__).resolve().parents[2] / "docs" / "leaderboard.json"
-ITEMS = (10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000)
+ITEMS = range(10, 1001, 10)
 SHARE = 0.8
 """The share of right answers that the text speaks of."""
 
@@ -26,11 +26,11 @@ def interval_width(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
     Arguments: {"share"}: of right answers, in [0.5, 1]; without it four fifths.
     """
     share = number(arguments, "share", 0.5, 1.0, SHARE)
-    rows = [(n, *wilson(round(share * n), n)) for n in ITEMS]
+    rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
     few, many = (wilson(round(SHARE * n), n) for n in (50, 200))
     return {
         "share": share,
-        "rows": [[n, round(low, 5), round(high, 5)] for n, low, high in rows],
+        "rows": [[n, round(low, 5), round(high, 5), right] for n, right, low, high in rows],
         "figures": {
             "few-low": few[0],
             "few-high": few[1],

@@ -54,7 +54,7 @@ CASES = (
         title="float16 overflow",
         setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16. To be asked, "
         "the math model gets values as large in its first layer, and the matrix that takes them is "
-        "made smaller by the same factor: that alone changes no answer.",
+        "made as much smaller: that alone changes no answer.",
         fault="The number does not fit",
         why="The largest float16 is 65,504; from 65,520 on, a number is rounded to infinity. "
         "Infinity minus infinity is no number.",

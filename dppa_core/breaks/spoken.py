@@ -73,7 +73,7 @@ def large_values(largest: float, dtype: torch.dtype) -> Spoil:
         values.copy_(stored)
         out.div_(scale)
         many = int(torch.isinf(stored).sum())
-        return f"{many} of {stored.numel():,} weights are infinity."
+        return f"{many} of {stored.numel():,} weights {'is' if many == 1 else 'are'} infinity."
 
     return spoil
 

@@ -69,13 +69,13 @@ def step_significance(way: Trace, n: Numbers) -> Step:
         for x, far in zip(size, above, strict=True)
     )
     lines = tuple(
-        f"Layer {b}: mean |d| = {n(one.mean)}; of {one.numel} changes {_above(one.above)} "
+        f"Layer {b}: mean |d| = {n(one.mean)}; {_above(one.above, one.numel)} "
         f"{number(way.parameters.k_layer)} {TIMES} {n(one.mean)} = "
         f"{n(way.parameters.k_layer * one.mean)}. S = {one.above}/{one.numel} = {share(one.share)}"
         for b, one in zip(mine.significance.layers, layers, strict=True)
     )
     lines += (
-        f"This matrix: mean |d| = {n(module.mean)}; of {module.numel} {_above(module.above)} "
+        f"This matrix: mean |d| = {n(module.mean)}; {_above(module.above, module.numel)} "
         f"{number(k)} {TIMES} {n(module.mean)} = {n(border)}. "
         f"s = {module.above}/{module.numel} = {share(module.share)}",
     )
@@ -96,8 +96,8 @@ def step_significance(way: Trace, n: Numbers) -> Step:
     )
 
 
-def _above(count: int) -> str:
-    return f"{count} {'is' if count == 1 else 'are'} above"
+def _above(count: int, of: int) -> str:
+    return f"{count} of {of} changes {'is' if count == 1 else 'are'} above"
 
 
 def _ask_outlier(mine: Treated, n: Numbers, above: list[bool], border: float) -> Question | None:

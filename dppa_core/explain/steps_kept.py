@@ -151,8 +151,8 @@ def _ask_partition(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Questio
     first, last = (level.kept for level in mine.module.levels)
     options = ("in partition 1", "in partition 2", "nowhere: dropped")
     return ask(
-        f"{place(cell).capitalize()} has |d| = {n(size[cell])}. Of the 36, largest first, {first} "
-        f"stay at the higher rate and {last} at the lower one. Where is it?",
+        f"{place(cell).capitalize()} has |d| = {n(size[cell])}. Largest first, the higher "
+        f"rate keeps {first} of the 36 and the lower one {last}. Where is it?",
         options[(int(places[cell]) - 1) % 3],
         options,
         f"{cells[cell]}.",

@@ -155,7 +155,7 @@ def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) 
     """How TIES comes to its sum; a negative coefficient turns a model's delta round."""
     left = {m: float(np.sign(weights[m])) * d for m, d in parts.items() if weights[m] and d}
     if not left:
-        return "nothing is left after trimming"
+        return "nothing is left after pruning"
     said = " and ".join(
         f"{m} {n(d)}{' (turned round)' if weights[m] < 0 else ''}" for m, d in left.items()
     )
@@ -179,7 +179,7 @@ def _ask_ties(way: Trace, n: Numbers) -> Question | None:
         return None
     a, b = float(first[cell]), float(second[cell])
     return ask(
-        f"{place(cell).capitalize()}: after trimming A wants {n(a)} and B {n(b)}. What does TIES "
+        f"{place(cell).capitalize()}: after pruning A wants {n(a)} and B {n(b)}. What does TIES "
         "add?",
         n(merged.change.ravel()[cell]),
         (n(a + b), n((a + b) / 2), n(a), n(b), n(0)),
