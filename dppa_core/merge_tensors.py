@@ -188,14 +188,18 @@ class Fuser:
                 return False
             tuned.append(term.pair.finetuned)
             levels.append((bands.thresholds, bands.cuts, bands.weights))
-        seed, near = tensor_seed(fusion.name), self.loader.near
-        step = RUN if self.loader.copies(fusion.base, *tuned) else max(out.size, 1)
+        raws, seed = (fusion.base, *tuned), tensor_seed(fusion.name)
+        copied = self.loader.copies(*raws)
+        step = RUN if copied else max(out.size, 1)
         for first in range(0, out.size, step):
             part = out[first : first + step]
             here = slice(start + first, start + first + part.size)
-            base = near(0, fusion.base[here])
-            parts = [near(place, raw[here]) for place, raw in enumerate(tuned, start=1)]
-            if not self.loader.kernels.fuse(base, parts, here.start, seed, levels, part):
+            parts = [raw[here] for raw in raws]
+            if copied:
+                parts = [self.loader.near(place, raw) for place, raw in enumerate(parts)]
+            else:
+                self.loader.note(sum(raw.nbytes for raw in parts))
+            if not self.loader.kernels.fuse(parts[0], parts[1:], here.start, seed, levels, part):
                 return False
         return True
 

@@ -7,6 +7,7 @@ writes the same bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxtyping import Float32, Int64, UInt16, UInt64
 from numpy import ndarray
 
 from dppa_core.chunks import RUN, Loader
-from dppa_core.merge_tensors import Ingredient, weight_of
+from dppa_core.merge_tensors import Ingredient
 from dppa_core.methods.treatment import Banded, Dropped, Treatment, Whole
 from dppa_core.partition import Selection, settled_cut, tensor_seed
 
@@ -23,37 +24,49 @@ MODELS, LEVELS = 3, 2
 
 
 class _Bands:
-    """Levels of all models of one tensor, as `kernels.whole` takes them."""
+    """Levels of all models of one tensor, as `kernels.whole` takes them.
 
-    def __init__(self) -> None:
-        shape = MODELS, LEVELS
-        self.thresholds: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
-        self.lows: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
-        self.highs: Float32[ndarray, "three two"] = np.full(shape, np.inf, np.float32)
-        self.counts: Int64[ndarray, "three two three"] = np.zeros((*shape, 3), np.int64)
-        self.weights: Float32[ndarray, "three two"] = np.zeros(shape, np.float32)
+    They are collected in lists: to write single numbers into arrays takes longer than all the rest.
+    """
 
-    def put(self, model: int, treatment: Treatment, coefficient: float, numel: int) -> None:
+    def __init__(self, models: Sequence[Ingredient], numel: int) -> None:
+        shape, levels = (MODELS, LEVELS), MODELS * LEVELS
+        self._thresholds, self._weights = [math.inf] * levels, [0.0] * levels
+        self._lows, self._highs = [math.inf] * levels, [math.inf] * levels
+        self._counts = [(0, 0, 0)] * levels
+        for model, given in enumerate(models):
+            self._put(LEVELS * model, given.treatment, given.coefficient, numel)
+        self.room = sum(within for within, _, _ in self._counts)
+        """Elements that lie in open levels."""
+        self.counts: Int64[ndarray, "three two three"] = np.array(self._counts, np.int64).reshape(
+            *shape, 3
+        )
+        self.thresholds, self.lows, self.highs, self.weights = (
+            np.array(values, np.float32).reshape(shape)
+            for values in (self._thresholds, self._lows, self._highs, self._weights)
+        )
+
+    def _put(self, place: int, treatment: Treatment, coefficient: float, numel: int) -> None:
         """Write one model's levels down."""
         if isinstance(treatment, Whole):
-            self.thresholds[model, 0] = -1  # every element is inside
-            self.weights[model, 0] = weight_of(coefficient, treatment.factor)
+            self._thresholds[place] = -1.0  # every element is inside
+            self._weights[place] = coefficient * treatment.factor
         elif isinstance(treatment, Banded):
             levels = zip(treatment.selections, treatment.factors, strict=True)
-            for level, (selection, factor) in enumerate(levels):
-                self.weights[model, level] = weight_of(coefficient, factor)
-                self._select((model, level), selection, numel)
+            for level, (selection, factor) in enumerate(levels, start=place):
+                self._weights[level] = coefficient * factor
+                self._select(level, selection, numel)
 
-    def _select(self, place: tuple[int, int], selection: Selection, numel: int) -> None:
+    def _select(self, level: int, selection: Selection, numel: int) -> None:
         cut = settled_cut(selection)
         if cut is not None:
-            self.thresholds[place] = cut.threshold
+            self._thresholds[level] = cut.threshold
             return
-        self.thresholds[place] = self.lows[place] = selection.low
-        self.highs[place] = selection.high
+        self._thresholds[level] = self._lows[level] = selection.low
+        self._highs[level] = selection.high
         rank = selection.rank - (numel - selection.above - selection.within)
         share = selection.share if selection.ties == "exact" else 0
-        self.counts[place] = selection.within, rank, share
+        self._counts[level] = selection.within, rank, share
 
 
 Known = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"]]
@@ -115,10 +128,7 @@ def merge_whole(
         return False
     from dppa_core.kernels import fused, whole  # noqa: PLC0415  (numba, where it is used)
 
-    bands, weights = _Bands(), [base]
-    for index, model in enumerate(models):
-        bands.put(index, model.treatment, model.coefficient, base.size)
-        weights.append(model.finetuned)
+    bands, weights = _Bands(models, base.size), [base, *(model.finetuned for model in models)]
     weights += [base] * (1 + MODELS - len(weights))  # its delta is 0
     held = [np.ascontiguousarray(raw) for raw in weights]
     seed = np.uint64(tensor_seed(name))
@@ -144,7 +154,7 @@ def _read_once(
     """Merge and find the exact cuts; whether all was found as it was profiled, and is finite."""
     from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)
 
-    room, found, largest = int(bands.counts[:, :, 0].sum()), 0, 0
+    room, found, largest = bands.room, 0, 0
     if whole.SCRATCH * (room + whole.MARGIN) > scratch.most:
         return False
     words = scratch.words(whole.SCRATCH * (room + whole.MARGIN))

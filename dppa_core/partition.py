@@ -201,7 +201,7 @@ def refine(selection: Selection, numel: int, counts: Int64[ndarray, " low"]) -> 
 
 def settled_cut(selection: Selection) -> Cut | None:
     """The cut where counts alone decide it; None where the tensor must be asked."""
-    if selection.open and selection.ties == "prune":
+    if selection.ties == "prune" and selection.open:
         return None
     if selection.share == 0:
         return Cut(_before(selection.high), 0)

@@ -30,7 +30,8 @@ from dppa_core.partition import select
 from dppa_core.sources import open_checkpoint
 
 LEVELS, FACTORS = (0.9, 0.8), (1.6, 1.0)
-RATES = (0.8, 0.7, 0.75, 0.85, 0.65)
+RATES = (0.8, 0.7, 0.75, 0.85, 0.65, 0.78, 0.72, 0.82, 0.68, 0.74, 0.84, 0.66)
+"""Of the slider, one a round: plans of a rate it comes back to would be known already."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from dppa_core.methods.loops import Loops
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 stacked: Loops = elected
+_NEVER, _NO_WEIGHT = np.full((3, 2), np.inf, np.float32), np.zeros((3, 2), np.float32)
 
 
 def widen(raw: UInt16[ndarray, " n"], out: Float32[ndarray, " n"]) -> None:
@@ -121,16 +122,21 @@ def fuse(
 ) -> bool:
     """See `Kernels.fuse`."""
     # A model too few is the base itself, whose delta is 0; a level too few holds nothing.
-    thresholds, weights = np.full((3, 2), np.inf, np.float32), np.zeros((3, 2), np.float32)
-    cuts, addresses = np.zeros((3, 2), np.uint64), np.full(4, base.ctypes.data, np.uint64)
+    thresholds, cuts, weights = _NEVER.copy(), np.zeros((3, 2), np.uint64), _NO_WEIGHT.copy()
+    places = [_address(base)] * 4
     for model, (raw, (mine, ties, factors)) in enumerate(zip(tuned, levels, strict=True)):
         if not raw.size == base.size == out.size or not raw.flags.c_contiguous:
             raise ValueError(f"{raw.size} elements beside {base.size}, or not in one piece")
-        addresses[1 + model] = raw.ctypes.data
-        thresholds[model, : mine.size], cuts[model, : mine.size] = mine, ties
-        weights[model, : mine.size] = factors
+        places[1 + model], own = _address(raw), mine.size
+        thresholds[model, :own], cuts[model, :own], weights[model, :own] = mine, ties, factors
+    addresses = np.array(places, np.uint64)
     at = np.uint64(start), np.uint64(seed)
     return bool(fused.fuse(addresses, *at, thresholds, cuts, weights, out) < 0x7F80)
+
+
+def _address(raw: UInt16[ndarray, " n"]) -> int:
+    address: int = raw.__array_interface__["data"][0]  # `ctypes` makes objects to tell it
+    return address
 
 
 def histogram(base: Stored, tuned: Stored, tally: Tally) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 # What is compiled here is not compiled anew when it changes there: these never change.
-from dppa_core.kernels.loops import _ZERO, _compiled, _mix
+from dppa_core.kernels.loops import _ZERO, _compiled, _inlined, _mix
 from dppa_core.kernels.paired import extent, rounded, rows
 
 _ODD, _UPPER = np.uint32(1), np.uint32(16)
+_HIGH = np.uint32(0xFFFF0000)
 _NONE, _LAST, _HALF = np.uint64(0), np.uint64(2**64 - 1), np.uint64(32)
 
 
@@ -33,8 +34,8 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     """Merge the collected elements anew, with the exact cuts.
 
     Args:
-        taken: Where they lie in the tensor, the base's weights there, which become the sums, and
-            the deltas of three models.
+        taken: Where they lie in the tensor, and the weights there: of the base in the lowest 16
+            bits, of three models in those above.
         seed: Of the order among elements equal to a threshold.
         given: Thresholds, lows, highs and weights, as `whole.sweep` has them.
         counts: As `whole.finish` has them.
@@ -46,7 +47,7 @@ def settle(taken, seed, given, counts, exact, scratch, out):
         Whether as many elements lie in every level as `counts` has, without which nothing is
         written; and the bits of the largest magnitude.
     """
-    places, sums, deltas = taken
+    places, packed = taken
     _, lows, highs, weights = given
     n, total = places.size, counts[:, :, 0].sum()
     hashes, room, dealt = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 2 * n + total]
@@ -54,30 +55,54 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     codes, narrow = rest.view(np.uint8)[:n], rest.view(np.uint16)[:n]  # one after the other
     for k in range(places.size):
         hashes[k] = _mix(np.uint64(places[k]), seed)
-    _encode(deltas, rows(lows), rows(highs), codes)
+    _encode(packed, rows(lows), rows(highs), codes)
     if not _deal_out(codes, hashes, counts, dealt):
         return False, np.uint16(0)
     start = 0
-    for k in range(3):
-        borders, cuts = exact[0][k], exact[1][k]
-        for level in range(2):
-            within = counts[k, level, 0]
-            if within:
-                mine, one = dealt[start : start + within], single(lows[k, level], highs[k, level])
-                sizes = _sizes(deltas[k], codes, 2 * k + level, lows[k, level], within, one)
-                borders[level], cuts[level] = _border((sizes, mine), one, counts[k, level], room)
-            start += within
-        _add_inside(sums, deltas[k], hashes, borders, cuts, weights[k])
-    return True, _scatter(sums.view(np.uint32), places, narrow, out)
+    for level in range(6):
+        k, which = level >> 1, level & 1
+        within = counts[k, which, 0]
+        if within:
+            low, mine = lows[k, which], dealt[start : start + within]
+            one = single(low, highs[k, which])
+            sizes = _sizes(packed, codes, level, low, within, one)
+            found = _border((sizes, mine), one, counts[k, which], room)
+            exact[0][k, which], exact[1][k, which] = found
+        start += within
+    _blend(packed, hashes, exact, weights, narrow)
+    for i in range(places.size):
+        out[places[i]] = narrow[i]
+    return True, extent(narrow)[1]
+
+
+@_inlined
+@no_type_check
+def _low(half):
+    return np.uint32(half << _UPPER).view(np.float32)
+
+
+@_inlined
+@no_type_check
+def _high(half):
+    return np.uint32(half & _HIGH).view(np.float32)
+
+
+@_inlined
+@no_type_check
+def _deltas(weights):
+    """The base's weight, and the deltas of three models."""
+    first, second = np.uint32(weights), np.uint32(weights >> _HALF)
+    base = _low(first)
+    return base, _high(first) - base, _low(second) - base, _high(second) - base
 
 
 @_compiled
 @no_type_check
-def _encode(deltas, lows, highs, codes):
+def _encode(packed, lows, highs, codes):
     """One bit for each open level that an element lies in."""
-    one, two, three = deltas
     for k in range(codes.size):
-        a, b, c = abs(one[k]), abs(two[k]), abs(three[k])
+        _, one, two, three = _deltas(packed[k])
+        a, b, c = abs(one), abs(two), abs(three)
         code = np.uint8((a >= lows[0][0]) & (a < highs[0][0]))
         code |= np.uint8((a >= lows[0][1]) & (a < highs[0][1])) << np.uint8(1)
         code |= np.uint8((b >= lows[1][0]) & (b < highs[1][0])) << np.uint8(2)
@@ -110,40 +135,41 @@ def _deal_out(codes, hashes, counts, dealt):
 
 @_compiled
 @no_type_check
-def _sizes(deltas, codes, level, low, within, single):
+def _sizes(packed, codes, level, low, within, single):
     """|d| of the elements of a level, in the order their hashes were dealt out in."""
     if single:
         return np.full(1, low, np.float32)
-    sizes, found = np.empty(within, np.float32), 0
+    sizes, found, model = np.empty(within, np.float32), 0, level >> 1
     for k in range(codes.size):
         if (codes[k] >> level) & 1:
-            sizes[found] = abs(deltas[k])
+            _, one, two, three = _deltas(packed[k])
+            sizes[found] = abs(one if model == 0 else two if model == 1 else three)
             found += 1
     return sizes
 
 
-@_compiled
+@_inlined
 @no_type_check
-def _add_inside(sums, deltas, hashes, borders, cuts, weights):
-    first, second, inner, outer = borders[0], borders[1], weights[0], weights[1]
-    cut, next_cut = cuts[0], cuts[1]
-    for i in range(sums.size):
-        delta = deltas[i]
-        size = abs(delta)
-        weight = outer if (size > second) | ((size == second) & (hashes[i] < next_cut)) else _ZERO
-        weight = inner if (size > first) | ((size == first) & (hashes[i] < cut)) else weight
-        term = weight * delta
-        sums[i] = sums[i] + term if term != _ZERO else sums[i]
+def _inside(delta, own, edges, cuts, weights):
+    size = abs(delta)
+    weight = weights[1] if (size > edges[1]) | ((size == edges[1]) & (own < cuts[1])) else _ZERO
+    weight = weights[0] if (size > edges[0]) | ((size == edges[0]) & (own < cuts[0])) else weight
+    return weight * delta
 
 
 @_compiled
 @no_type_check
-def _scatter(bits, places, narrow, out):
-    for i in range(places.size):
-        narrow[i] = rounded(bits[i]) >> _UPPER
-    for i in range(places.size):
-        out[places[i]] = narrow[i]
-    return extent(narrow)[1]
+def _blend(packed, hashes, exact, weights, narrow):
+    edges, cuts, factors = rows(exact[0]), rows(exact[1]), rows(weights)
+    for i in range(narrow.size):
+        own, (total, a, b, c) = hashes[i], _deltas(packed[i])
+        one = _inside(a, own, edges[0], cuts[0], factors[0])
+        two = _inside(b, own, edges[1], cuts[1], factors[1])
+        three = _inside(c, own, edges[2], cuts[2], factors[2])
+        total = total + one if one != _ZERO else total
+        total = total + two if two != _ZERO else total
+        total = total + three if three != _ZERO else total
+        narrow[i] = rounded(np.float32(total).view(np.uint32)) >> _UPPER
 
 
 @_compiled

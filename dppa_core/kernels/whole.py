@@ -26,10 +26,11 @@ from dppa_core.kernels.settling import settle, single
 
 _BLOCK = 1024
 """So few that they are still in the first-level cache when those that are flagged are read."""
-MARGIN, SCRATCH = _BLOCK + 4, 7
+MARGIN, SCRATCH = _BLOCK + 4, 5
 """A block may hold too many elements; and the last ones of it are written four at a time."""
 
 INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
+_16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
 
 @_compiled
@@ -74,19 +75,17 @@ def finish(found, seed, given, counts, exact, room, scratch, out):
         scratch: As in `sweep`.
         out: uint16, the whole tensor.
     """
-    places, bases, deltas = _laid_out(scratch, room)
-    rest = scratch[5 * ((room + MARGIN + 1) >> 1) :]
-    return settle((places[:found], bases[:found], deltas), seed, given, counts, exact, rest, out)
+    places, packed = _laid_out(scratch, room)
+    rest = scratch[3 * ((room + MARGIN + 1) >> 1) :]
+    return settle((places[:found], packed[:found]), seed, given, counts, exact, rest, out)
 
 
 @_compiled
 @no_type_check
 def _laid_out(scratch, room):
-    """Where places, bases and deltas of collected elements go."""
+    """Where places and weights of collected elements go."""
     half = (room + MARGIN + 1) >> 1  # two of 32 bits in each
-    bases, places = scratch[:half].view(np.float32), scratch[half : 2 * half].view(np.uint32)
-    deltas = scratch[2 * half : 5 * half].view(np.float32)
-    return places, bases, (deltas[: 2 * half], deltas[2 * half : 4 * half], deltas[4 * half :])
+    return scratch[:half].view(np.uint32), scratch[half : 3 * half]
 
 
 @_compiled
@@ -104,7 +103,7 @@ def _sweep(addresses, place, seed, given, taken, room, out):
     pairs, here = flags.view(np.uint32), np.empty(_BLOCK // 4 + 1, np.uint32)
     singles = [single(lows[k >> 1, k & 1], highs[k >> 1, k & 1]) for k in range(6)]
     between = np.flatnonzero(~np.array(singles))
-    (places, bases, deltas), (start, found), largest = taken, place, np.uint16(0)
+    (places, packed), (start, found), largest = taken, place, np.uint16(0)
     for first in range(0, out.size, _BLOCK):
         wide, half = slice(first, first + _BLOCK), slice(first >> 1, (first + _BLOCK) >> 1)
         base, new, part = old[wide], (one[wide], two[wide], three[wide]), out[wide]
@@ -122,9 +121,7 @@ def _sweep(addresses, place, seed, given, taken, room, out):
         coming = old, one, two, three, first + _BLOCK
         after = found + _collect(flags, here, places[found:], coming)
         span = slice(found, after)
-        _gather(base, new, places[span], bases[span], deltas, found)
-        for k in range(found, after):
-            places[k] += np.uint32(start + first)
+        _gather(base, new, np.uint32(start + first), places[span], packed[span])
         found, largest = after, max(largest, most)
         if found > room:
             break
@@ -179,11 +176,11 @@ def _collect(flags, here, places, coming):
 
 @_compiled
 @no_type_check
-def _gather(old, new, places, bases, deltas, first):
-    one, two, three = deltas[0][first:], deltas[1][first:], deltas[2][first:]
+def _gather(old, new, start, places, packed):
+    one, two, three = new
     for k in range(places.size):
-        base = _value(old[places[k]])
-        bases[k] = base
-        one[k] = _value(new[0][places[k]]) - base
-        two[k] = _value(new[1][places[k]]) - base
-        three[k] = _value(new[2][places[k]]) - base
+        i = places[k]
+        low = np.uint64(old[i]) | (np.uint64(one[i]) << _16)
+        packed[k] = low | (np.uint64(two[i]) << _32) | (np.uint64(three[i]) << _48)
+    for k in range(places.size):
+        places[k] += start
