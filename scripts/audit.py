@@ -1,0 +1,105 @@
+"""Look up known weaknesses of what is installed, and of the oldest versions that are allowed.
+
+    python scripts/audit.py [--if-reachable]
+
+pip-audit, in an environment of its own (out/audit-venv), asks PyPI. An index that is only a copy
+of PyPI knows no weaknesses, and pip-audit finds none there: so the database is first asked for a
+version that is known to be bad. If it does not say so, nothing was audited, and that is what is
+printed; the exit code is 2 then, or 0 with --if-reachable. It is 1 where a weakness is known, and
+without --if-reachable also where a package could not be looked up.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from importlib.metadata import distributions
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / "out" / "audit-venv"
+TOOL = "pip-audit>=2.10,<3"
+KNOWN = "https://pypi.org/pypi/pyyaml/5.3/json"
+"""A version with known weaknesses: a database that has none for it is none."""
+ACCEPTED: dict[str, str] = {}
+"""Weakness -> why it does not matter here."""
+OURS = {"dppa-studio", "pip", "setuptools"}
+
+
+def is_reachable() -> bool:
+    """Whether the database answers, and knows what is bad."""
+    try:
+        with urllib.request.urlopen(KNOWN, timeout=8) as answer:
+            return bool(json.load(answer).get("vulnerabilities"))
+    except (OSError, ValueError):
+        return False
+
+
+def installed() -> dict[str, str]:
+    """Package -> version of this environment, without what only names a build, as +cpu."""
+    found = {one.name.lower().replace("_", "-"): one.version for one in distributions()}
+    return {name: v.partition("+")[0] for name, v in found.items() if name not in OURS}
+
+
+def oldest() -> dict[str, str]:
+    """Package -> the oldest version that requirements.txt allows."""
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    found = (re.match(r"([\w.-]+)>=([\w.]+)", line) for line in lines)
+    return {one[1].lower().replace("_", "-"): one[2] for one in found if one}
+
+
+def audited(versions: dict[str, str]) -> list[dict[str, object]]:
+    """What pip-audit says of each package."""
+    listed = VENV / "versions.txt"
+    listed.write_text("".join(f"{name}=={v}\n" for name, v in versions.items()), "utf-8")
+    command = [str(VENV / "bin" / "pip-audit"), "-r", str(listed), "--no-deps", "--disable-pip"]
+    done = subprocess.run(
+        [*command, "--format", "json", "--progress-spinner", "off"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not done.stdout.startswith("{"):
+        sys.exit(f"pip-audit failed: {done.stderr.strip()[-500:]}")
+    found: list[dict[str, object]] = json.loads(done.stdout)["dependencies"]
+    return found
+
+
+def told(what: str, found: list[dict[str, object]]) -> tuple[int, int]:
+    """Print what is known: how many weaknesses, and how many packages nobody could look up."""
+    skipped = [str(one["name"]) for one in found if "skip_reason" in one]
+    bad = [
+        f"{one['name']} {one['version']}: {weakness['id']}, mended in "
+        f"{', '.join(weakness['fix_versions']) or 'no version yet'}"
+        for one in found
+        for weakness in one.get("vulns", [])  # type: ignore[attr-defined]
+        if weakness["id"] not in ACCEPTED
+    ]
+    count = len(found) - len(skipped)
+    sys.stdout.write(f"{what}: {count} packages audited, {len(bad)} known weaknesses.\n")
+    if skipped:
+        sys.stdout.write(f"  NOT audited: {', '.join(skipped)}\n")
+    sys.stdout.write("".join(f"  {line}\n" for line in bad))
+    return len(bad), len(skipped)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code."""
+    if not is_reachable():
+        sys.stdout.write(
+            "NOT AUDITED: no database of weaknesses can be reached from here, so nothing is known "
+            "about the installed packages.\n"
+        )
+        return 0 if "--if-reachable" in arguments else 2
+    if not (VENV / "bin" / "pip-audit").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", TOOL]
+        subprocess.run(pip, check=True)
+    counts = [told("Installed", audited(installed())), told("Oldest allowed", audited(oldest()))]
+    bad, skipped = (sum(column) for column in zip(*counts, strict=True))
+    return 1 if bad or (skipped and "--if-reachable" not in arguments) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
