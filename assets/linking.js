@@ -8,7 +8,7 @@
     + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
   const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, .question, #exact span, .base-line, .take-note, .losses-line span, '
     + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
-  const REST_MS = 250; // after the last draw: while a slider moves, nothing is looked for
+  const REST_MS = 250; // from the first change to a look at all of them: four a second while a slider moves, of half a millisecond
   // Words that mostly mean what they mean everywhere; where they are terms, a script says so.
   const PLAIN = new Set(["exact", "input", "speed", "length", "loss"]);
   // Said for: the term it stands under.
@@ -34,6 +34,10 @@
     const link = html("span", {}, null, found.word);
     rest.replaceWith(link);
     dppa.meaning(link, found.term, holder);
+    link.addEventListener("click", (event) => { // in a label a tap would go to its control
+      event.preventDefault();
+      link.focus();
+    });
     known.add(found.term);
     wrap(after, known);
   }
@@ -54,11 +58,8 @@
       }
     }
   }
+  // Whoever writes words tells nobody, and Gradio mounts what is unfolded. A pass that finds nothing changes nothing.
   let timer = 0;
-  dppa.paint(() => {
-    clearTimeout(timer);
-    timer = setTimeout(pass, REST_MS);
-  });
-  // What Gradio mounts when it is unfolded is drawn by nobody here.
-  document.addEventListener("click", () => dppa.redraw());
+  new MutationObserver(() => { timer ||= setTimeout(() => { timer = 0; pass(); }, REST_MS); })
+    .observe(document.documentElement, { childList: true, subtree: true, characterData: true });
 })();

@@ -81,7 +81,6 @@
       retryButton(line, () => open(name, focus));
     }
     put(place.host, "data-lesson-state", "done");
-    dppa.redraw();
     put(place.host, "data-lesson", name);
     if (focus) place.main.querySelector("h2")?.focus({ preventScroll: true });
   }
@@ -168,7 +167,6 @@
         if (more) more(result);
         else more = builders[name]({ host: box, args, result, ask });
         put(box, "data-state", state);
-        dppa.redraw(); // its words may be terms
       };
       try {
         const result = await ask(args, (done, total, what, shown) => {
