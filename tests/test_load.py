@@ -77,6 +77,21 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
     assert seen.waited == seen.told, "who waits is told how many are before them"
 
 
+def test_equal_recipes_of_two_visitors_are_one_model(
+    page: gr.Blocks, one_torch_thread: None
+) -> None:
+    async def ask(crowd: list[Visitor]) -> None:
+        await crowd[0].ask()
+        held.append(set(page.studio.in_memory()[0]))
+        crowd[1].tab.values = dict(crowd[0].tab.values)
+        await crowd[1].ask()
+        held.append(set(page.studio.in_memory()[0]))
+
+    held: list[set[str]] = []
+    assert not seen_by(page, ask, 2).errors
+    assert held[0] == held[1] and held[0]
+
+
 def test_who_asks_many_questions_keeps_nobody_waiting(
     page: gr.Blocks, one_torch_thread: None
 ) -> None:

@@ -18,7 +18,7 @@ from components.export_work import MAKERS, Work, zip_folder
 from components.exports import OWN, Exports
 from components.method_choice import MethodChoice
 from components.presets import first_session
-from components.studio import Studio
+from components.studio import SECONDS, Studio
 from components.workbench import build_page
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merge import merge_to_folder
@@ -164,9 +164,9 @@ def test_stopped_anywhere_nothing_half_made_stays(
     assert exports.nbytes == sum(one.nbytes for one in exports.offers())
 
 
-def test_closing_the_stream_stops_the_work(
-    exports: Exports, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Checkpoints take until they are stopped; then this is set."""
     ended = threading.Event()
 
     def slow(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
@@ -178,6 +178,26 @@ def test_closing_the_stream_stops_the_work(
         raise Cancelled("stopped")
 
     monkeypatch.setitem(MAKERS, "checkpoint", slow)  # type: ignore[arg-type]
+    return ended
+
+
+def test_what_takes_too_long_is_stopped_says_so_and_leaves_nothing(
+    exports: Exports,
+    studio: Studio,
+    tmp_path: Path,
+    ended: threading.Event,  # what is made takes for ever
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SECONDS, "export", 0.1)
+    *_, last = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    assert last["state"] == "failed"
+    assert "longer than the 0 s that one piece of work may take" in last["note"]
+    assert left(tmp_path) == [] and exports.nbytes == 0
+
+
+def test_closing_the_stream_stops_the_work(
+    exports: Exports, studio: Studio, tmp_path: Path, ended: threading.Event
+) -> None:
     values = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
     while next(values)["what"] != "slow":
         pass

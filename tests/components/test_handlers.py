@@ -20,7 +20,7 @@ from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
 from components.serving import launch_options
-from components.studio import Recent, Studio
+from components.studio import SECONDS, Recent, Studio
 from components.workbench import build_page
 from dppa_core.errors import (
     Cancelled,
@@ -372,6 +372,21 @@ def test_closing_ends_the_work(studio: Studio) -> None:
         pass
     batches.close()  # type: ignore[attr-defined]
     assert ended.wait(2)
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_work_of_strangers_has_an_end_and_ones_own_has_none(
+    public: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECONDS, "wait", 0.05)
+
+    def work(_emit: Any, stop: threading.Event) -> None:
+        if stop.wait(0.5):
+            raise Cancelled("stopped")
+
+    job = Studio(public=public).start("wait", work)
+    list(job.batches(0.01))
+    assert isinstance(job.error, OutOfBudget) if public else job.error is None
 
 
 def test_an_error_in_a_job_is_kept_for_its_owner(studio: Studio) -> None:
