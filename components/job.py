@@ -36,7 +36,8 @@ class Job:
         Args:
             seconds: How long the work may take, from when it begins; then it is stopped.
         """
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self.stop = threading.Event()
         self._seconds, self._until, self._late = seconds, math.inf, False
 
@@ -47,18 +48,21 @@ class Job:
 
         # In the context of its event: a Space lends a GPU to the visitor who asked.
         self._future: Future[None] = executor.submit(copy_context().run, recorded)
+        self._future.add_done_callback(self._wake)
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
         """Yield what has arrived, about every `every` seconds, until the work has ended.
 
-        Closing the iterator stops the work: an abandoned page costs nothing.
+        The end is told at once: others wait for it. Closing the iterator stops the work: an
+        abandoned page costs nothing.
         """
         try:
-            while not self._future.done():
+            while not self._ended.is_set():
                 self._look_at_the_clock()
                 pause = time.monotonic() + every
                 batch = self._wait(every)
-                time.sleep(max(0.0, pause - time.monotonic()) if batch else 0.0)
+                if batch:
+                    self._ended.wait(max(0.0, pause - time.monotonic()))
                 yield batch + self._drain()
             yield self._drain()
         finally:
@@ -80,14 +84,21 @@ class Job:
             self._late = True
             self.stop.set()
 
+    def _wake(self, _future: Future[None]) -> None:
+        self._ended.set()
+        self._events.put(None)  # for who waits for an event
+
     def _wait(self, seconds: float) -> list[Event]:
         try:
-            return [self._events.get(timeout=seconds)]
+            found = self._events.get(timeout=seconds)
         except queue.Empty:
             return []
+        return [] if found is None else [found]
 
     def _drain(self) -> list[Event]:
         batch = []
         while not self._events.empty():
-            batch.append(self._events.get())
+            found = self._events.get()
+            if found is not None:
+                batch.append(found)
         return batch

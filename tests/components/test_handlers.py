@@ -359,6 +359,13 @@ def test_a_job_hands_over_everything_in_order(studio: Studio) -> None:
     assert job.error is None
 
 
+def test_the_end_of_a_job_is_told_at_once(studio: Studio) -> None:
+    begun = time.monotonic()
+    for work in (lambda emit, _stop: emit((1,)), lambda _emit, _stop: time.sleep(0.05)):
+        list(studio.start("count", work).batches(every=10))
+    assert time.monotonic() - begun < 5
+
+
 def test_closing_ends_the_work(studio: Studio) -> None:
     ended = threading.Event()
 
