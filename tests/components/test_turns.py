@@ -1,8 +1,9 @@
 """Who is begun next, and who is not let in: the queue of the page, without a server."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import pytest
@@ -14,20 +15,29 @@ from components.turns import OF_ONE_VISITOR, WAITING, Turns
 from components.workbench import build_page
 
 CHAT, SCORE = 0, 1
+T = TypeVar("T")
 
 
-@pytest.fixture(scope="module")
-def page() -> gr.Blocks:
-    """Two kinds of work that nobody begins."""
-    with gr.Blocks() as page:
-        for kind in ("model", "exam"):
-            gr.Button().click(lambda: None, concurrency_id=kind, concurrency_limit=1)
-    return page.queue()
+def made(make: Callable[[], T]) -> T:
+    """What is made while an event loop runs: without one, Gradio leaves loops of its own behind."""
+
+    async def inside() -> T:
+        return make()
+
+    return asyncio.run(inside())
 
 
 @pytest.fixture
-def queue(page: gr.Blocks) -> Turns:
-    return Turns(page, OF_ONE_VISITOR)
+def queue() -> Turns:
+    """Of two kinds of work that nobody begins."""
+
+    def empty() -> Turns:
+        with gr.Blocks() as page:
+            for kind in ("model", "exam"):
+                gr.Button().click(lambda: None, concurrency_id=kind, concurrency_limit=1)
+        return Turns(page.queue(), OF_ONE_VISITOR)
+
+    return made(empty)
 
 
 def ask(queue: Turns, who: str, work: int = CHAT) -> Any:
@@ -100,8 +110,8 @@ def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
 
 def test_strangers_are_bounded_and_ones_own_page_is_not() -> None:
     for public, most in ((True, OF_ONE_VISITOR), (False, None)):
-        made = build_page(Studio(public=public))
-        assert isinstance(made._queue, Turns) and made._queue._most == most
+        page = made(lambda public=public: build_page(Studio(public=public)))
+        assert isinstance(page._queue, Turns) and page._queue._most == most
 
 
 def test_events_are_not_counted_for_a_monitor_that_is_off(queue: Turns) -> None:
