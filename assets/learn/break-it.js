@@ -31,6 +31,7 @@
         place.replaceChildren();
         draw(place, one, found);
         put(box, "data-state", repaired ? "repaired" : "broken");
+        learn.did(`${one.name}/${repaired}`, `${one.title}${repaired ? `, repaired (${one.repair})` : ""}: ${found.said}`);
         say(news, "");
         repairs.hidden = false;
         say(breaks, "Break it again");

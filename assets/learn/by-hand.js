@@ -286,6 +286,10 @@
   function ask(panel, step, state, reveal) {
     const { text, options, answer, why } = step.question;
     const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
-    learn.quiz(panel, { html: escaped(text), choices }, step.key, undefined, () => { state.seen.add(step.key); reveal(); });
+    learn.quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
+      learn.did(step.key, `${step.title}. ${text} ${options[i]}: ${i === answer ? "right" : "not quite"}.`);
+      state.seen.add(step.key);
+      reveal();
+    });
   }
 })();

@@ -63,8 +63,8 @@
   };
 
   // --- what one did, as a page that stands alone ------------------------------------------------------
-  async function report(lessons, { answers, done, numbers = {} }) {
-    const begun = lessons.filter(({ name }) => done[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
+  async function report(lessons, { answers, done, acts, numbers = {} }) {
+    const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
     const read = await Promise.all(begun.map(({ name }) => learn.ask("lesson", name)));
     const page = document.implementation.createHTMLDocument("What I learned about merging models");
     page.documentElement.lang = "en";
@@ -75,6 +75,7 @@
     html("p", {}, page.body, `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons done.`);
     for (const lesson of read) {
       html("h2", {}, page.body, `${lesson.title}${done[lesson.name] ? " ✓" : ""}`);
+      for (const text of Object.values(acts[lesson.name] ?? {})) html("p", {}, page.body, text);
       lesson.segments.filter((one) => one.kind === "quiz").forEach((quiz, i) => {
         const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
         if (!choice) return;

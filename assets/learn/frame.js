@@ -21,14 +21,17 @@
   function progress() {
     try {
       const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-      return { answers: {}, done: {}, ...found };
-    } catch { return { answers: {}, done: {} }; }
+      return { answers: {}, done: {}, acts: {}, ...found };
+    } catch { return { answers: {}, done: {}, acts: {} }; }
   }
   function keep(change) {
     const now = progress();
     change(now);
     try { localStorage.setItem(KEPT, JSON.stringify(now)); } catch { /* a browser that keeps nothing */ }
   }
+
+  // What was done in the lesson that is open, beside its questions: told in one sentence, one for each key.
+  learn.did = (key, text) => keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
 
   // --- the place, built once ---------------------------------------------------------------------------
   let place = null, catalogue = null, leaving = null;
@@ -114,9 +117,9 @@
     item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
     html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
     learn.forClass(place.list, catalogue.lessons, progress);
-    if (finished || Object.keys(progress().answers).length) {
+    if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
       const forget = html("button", { type: "button", class: "small" }, place.list, "Forget it");
-      forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.done = {}; }); open(current, false); });
+      forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.done = {}; now.acts = {}; }); open(current, false); });
     }
   }
 

@@ -3,6 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.test_learn import saved
 
 RUN_MS = 120_000
 WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
@@ -83,3 +84,6 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
     for case in merges:
         assert scores[case][0] <= 3 and scores[case][1] >= 9, scores
     assert scores["tied-twice"][0] <= scores["tied-twice"][1]
+    report = saved(page)  # what one foretold, and each case twice
+    assert "Pruning: small changes go. Row" in report
+    assert report.count("Factor 6") == 2 and "Factor 6, repaired (Set the factor to 1): " in report
