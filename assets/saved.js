@@ -80,6 +80,8 @@
       for (const one of read()) row(one);
     }
     fill();
+    // Another tab has kept or removed something; what is being typed here stays.
+    window.addEventListener("storage", ({ key }) => { if (key === KEY && !list.querySelector("input")) fill(); });
     return fill;
   };
 

@@ -30,6 +30,7 @@
     } catch { /* it lasts as long as this page, then */ }
     dppa.redraw();
   }
+  window.addEventListener("storage", ({ key }) => { if (key === KEY) { rows = load(); dppa.redraw(); } }); // another tab voted
   const total = (row) => row.better + row.same + row.worse;
   const anecdote = (n) => (n < FEW ? `n = ${n}: an anecdote, no measurement` : `n = ${n}`);
   const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse (${anecdote(total(row))})`;

@@ -225,6 +225,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         on_levels,
         inputs=controls.inputs | {pruning.levels},
         outputs=[*set_by_text, pruning.levels_note, page.see.exact],
+        trigger_mode="always_last",  # what is typed while the last text is looked at counts, too
         **PRIVATE,
     )
 

@@ -184,6 +184,12 @@ def _unreachable(label: str, error: BaseException) -> Unreachable:
                 f"{label}: not on this disk, and offline mode is on (HF_HUB_OFFLINE)."
             )
         response = getattr(cause, "response", None)
+        if response is not None and response.status_code == 429:
+            return Unreachable(
+                f"{label}: the Hub takes no more requests for now (status 429). Wait a few "
+                "minutes; who is logged in (`hf auth login`) may ask more often. What was "
+                "fetched so far is kept."
+            )
         status = status or (f" (status {response.status_code})" if response is not None else "")
         cause = cause.__cause__
     return Unreachable(

@@ -7,6 +7,7 @@ off goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -66,7 +67,7 @@ def fetch(
     """
     known = _complete(name, commit, adapter)
     # What another program fetched may lack the card or the chat template, and nothing says so.
-    if known is not None and load(_whole(known)) is not None:
+    if known is not None and _is_whole(known):
         return known
     try:
         model = look_up(name, commit)
@@ -83,7 +84,8 @@ def fetch(
         _check_quantised(model, _Downloads(model, None, stop).get(["config.json"]))
         wanted += _weights(model, stop)
     folder = _Downloads(model, progress, stop).get(wanted)
-    store(_whole(folder), b"")
+    sizes = {file: _size(folder / file) for file in wanted}
+    store(_whole(folder), json.dumps(sizes).encode("ascii"))
     return folder
 
 
@@ -114,6 +116,23 @@ def needed_weights(model: HubModel, *, adapter: bool = False) -> list[str]:
 def _whole(folder: Path) -> Path:
     """The mark that a folder holds all the Hub has for it."""
     return cache_folder("fetched") / hashlib.sha256(str(folder).encode()).hexdigest()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all is there that was fetched, and no file was cut short since."""
+    try:
+        sizes = json.loads(load(_whole(folder)) or b"")
+        return all(_size(folder / file) == size for file, size in sizes.items())
+    except (ValueError, AttributeError):  # no mark, or that of an earlier version
+        return False
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def is_here(name: str, commit: str, *, adapter: bool = False) -> bool:
@@ -203,20 +222,28 @@ class _Downloads:
 
         name, commit = self._model.name, self._model.commit
         files = list(files)
-        missing = [file for file in files if cached_folder(name, commit, file) is None]
+        missing = [file for file in files if not self._is_good(file)]
         total = sum(self._model.sizes[file] for file in missing)
         _check_room(self._model, total, Path(constants.HF_HUB_CACHE))
         done, folder = 0, cached_folder(name, commit, files[0])
         for file in missing:
             check(self._stop)
             bar = _bar(self._heard(done, total, file))
+            damaged = cached_folder(name, commit, file) is not None
             with hub_errors(name, commit):
-                path = hf_hub_download(name, file, revision=commit, tqdm_class=bar)
+                path = hf_hub_download(
+                    name, file, revision=commit, force_download=damaged, tqdm_class=bar
+                )
             folder = Path(path).parent
             done += self._model.sizes[file]
         if folder is None:
             raise MissingCheckpoint(f"{self._model}: nothing was fetched.")
         return folder
+
+    def _is_good(self, file: str) -> bool:
+        """Whether a file lies here as long as the Hub says it is."""
+        folder = cached_folder(self._model.name, self._model.commit, file)
+        return folder is not None and _size(folder / file) == self._model.sizes[file]
 
     def _heard(self, before: int, total: int, file: str) -> Callable[[int], None]:
         def heard(count: int) -> None:

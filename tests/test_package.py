@@ -84,8 +84,9 @@ def test_the_commands_keep_byte_code_whatever_the_shell_says() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_every_test_that_a_document_names_is_there() -> None:
-    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text("utf-8"))
+@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
+def test_every_test_that_a_document_names_is_there(document: str) -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / document).read_text("utf-8"))
     assert len(named) > 20
     for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,15 +24,10 @@ from dppa_core.merge import merge_to_folder
 from dppa_core.pack import pack_models
 from dppa_core.profile import cached_profile
 from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search_climb import climb
-from dppa_core.search_space import parse_knobs
-from dppa_core.search_studied import StudySettings
-from dppa_core.search_study import run_study
 from dppa_core.search_trial import Question
 from dppa_core.shortage import shortage
 from tests.faults.disks import Disk, contents, forked
-from tests.runs.scored import RECIPE as SEARCHED
-from tests.runs.scored import by_model, scored
+from tests.faults.searches import ask_by_hand, search
 
 RECIPES = [MergeRecipe("zoo:base", (DomainModel("zoo:math", (rate,)),)) for rate in (0.8, 0.5)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,11 +135,11 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
         place.empty()
         exports, studio = Exports(OWN, place.folder), Studio(public=True)
 
-        def make(emit: Callable[[Any], None]) -> None:
+        def make(emit: Callable[[tuple[object, ...]], None]) -> None:
             make_events(RECIPES[0], "packs", "ada", exports, studio, emit, threading.Event())
 
         with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
-            make(lambda event: place.fill() if "Packing: 2 of" in event[1] else None)
+            make(lambda event: place.fill() if "Packing: 2 of" in str(event[1]) else None)
         assert str(place.folder) not in str(told.value)
         assert contents(place.folder) == {} and exports.nbytes == 0
         place.empty()
@@ -155,29 +149,12 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
     forked(run)
 
 
-OWN_SCORES = {f"zoo:{domain}": scored(a=(8, 8)) for domain in ("math", "finance", "law")}
-
-
-def peaked(recipe: MergeRecipe, domain: str) -> DomainScore:
-    """Best at a factor of 1.2."""
-    away = round(10 * abs(recipe.models[0].amplification[0] - 1.2))
-    return scored(a=(max(0, 8 - away), 8))
-
-
-def search(kind: str, folder: Path, ask: Callable[[Question], DomainScore]) -> Any:
-    """A search that keeps in a folder what it has scored."""
-    if kind == "climb":
-        return climb(SEARCHED, ask, state=folder / "state.json")
-    settings = StudySettings(parse_knobs(["rate=0.5:0.9"], SEARCHED), trials=6, sampler="random")
-    return run_study(SEARCHED, settings, ask, storage=f"sqlite:///{folder / 'study.db'}")
-
-
 @pytest.mark.parametrize("kind", ["climb", "study"])
 def test_a_search_whose_disk_is_full_goes_on_where_it_was(disk: MakeDisk, kind: str) -> None:
     def run() -> None:
         place = disk()
         place.empty()
-        ask, asked = by_model(OWN_SCORES, peaked)
+        ask, asked = ask_by_hand()
 
         def filling(question: Question) -> DomainScore:
             if len(asked) == 9:
@@ -189,7 +166,7 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(disk: MakeDisk, kind: 
         assert shortage(told.value), repr(told.value)
         place.empty()
         known = {one.target for one in asked[:9]}
-        again, asked_again = by_model(OWN_SCORES, peaked)
+        again, asked_again = ask_by_hand()
         search(kind, place.folder, again)
         merges = [one.target for one in asked_again if isinstance(one.target, MergeRecipe)]
         assert merges and not known & set(merges)

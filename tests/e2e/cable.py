@@ -1,0 +1,73 @@
+"""A cable between browser and server that can be cut: TCP, handed on byte by byte."""
+
+import selectors
+import socket
+import threading
+from contextlib import suppress
+
+BLOCK = 1 << 16
+
+
+class Cable:
+    """Listens on a port of its own and hands on what comes; `cut` breaks every connection.
+
+    Args:
+        port: Where the server listens, on the loopback.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port, self._whole = port, True
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self._lock = threading.Lock()
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break what is connected, and let nothing through until `mend`."""
+        with self._lock:
+            self._whole = False
+            pairs, self._pairs = self._pairs, set()
+        for one in (end for pair in pairs for end in pair):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Let connections through again; those that were cut stay lost."""
+        self._whole = True
+
+    def close(self) -> None:
+        """Cut it for good."""
+        self.cut()
+        self._listening.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                near, _ = self._listening.accept()
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        with near, suppress(OSError):
+            if not self._whole:
+                return
+            with socket.create_connection(("127.0.0.1", self._port)) as far:
+                with self._lock:
+                    if not self._whole:
+                        return
+                    self._pairs.add((near, far))
+                _hand_on(near, far)
+                with self._lock:
+                    self._pairs.discard((near, far))
+
+
+def _hand_on(near: socket.socket, far: socket.socket) -> None:
+    with selectors.DefaultSelector() as ready:
+        ready.register(near, selectors.EVENT_READ, far)
+        ready.register(far, selectors.EVENT_READ, near)
+        while True:
+            for key, _ in ready.select():
+                data = key.fileobj.recv(BLOCK)  # type: ignore[union-attr]
+                if not data:
+                    return
+                key.data.sendall(data)

@@ -1,0 +1,42 @@
+"""A search whose process is killed in the middle goes on where it was."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dppa_core.evaluate import DomainScore
+from dppa_core.recipe import MergeRecipe
+from dppa_core.search_trial import Question
+from tests.faults.disks import forked
+from tests.faults.searches import ask_by_hand, search
+
+pytestmark = pytest.mark.usefixtures("zoo_env", "one_torch_thread")
+
+
+@pytest.mark.parametrize("kind", ["climb", "study"])
+def test_a_killed_search_asks_again_at_most_what_it_was_asking(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "answered"  # a file outlives its process
+    log.touch()
+
+    def run() -> None:
+        ask, _ = ask_by_hand()
+
+        def dying(question: Question) -> DomainScore:
+            lines = log.read_text().splitlines()
+            if len(lines) == 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+            log.write_text("\n".join([*lines, repr(question)]))
+            return ask(question)
+
+        search(kind, tmp_path, dying)
+
+    with pytest.raises(AssertionError, match="died of SIGKILL"):
+        forked(run)
+    answered = set(log.read_text().splitlines())
+    ask, asked = ask_by_hand()
+    search(kind, tmp_path, ask)
+    merges = [one for one in asked if isinstance(one.target, MergeRecipe)]
+    again = {repr(one.target) for one in merges if repr(one) in answered}
+    assert merges and len(again) <= (0 if kind == "climb" else 1)  # a trial is three questions
