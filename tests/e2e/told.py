@@ -59,3 +59,12 @@ def hold_surface(page: Page) -> None:
     one, edge = axis.index(0.9), len(axis) - 1
     assert mean[0][0] > 50 * mean[one][one]  # "falls steeply as both coefficients rise"
     assert mean[edge][edge] > 2 * mean[one][one]  # "beyond 1 the entropy rises again"
+
+
+def hold_all(page: Page) -> None:
+    """All of it, once every lesson was read and its questions answered: that keeps the numbers."""
+    told = page.evaluate("() => JSON.parse(localStorage.getItem('dppa-learn')).numbers")
+    hold_deltas(told)
+    hold_pruning(page, told)
+    hold_conflict(told)
+    hold_surface(page)
