@@ -9,7 +9,7 @@ KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.p
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge audit kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-cluster search space-check experiments
+.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -87,6 +87,10 @@ fuzz: ## Try millions of bad headers, recipes, links and configurations (ARGS="r
 audit: ## Look up known weaknesses of the packages that are installed and of the oldest allowed
 	@sh scripts/environment.sh test
 	@$(PY) scripts/audit.py $(ARGS)
+
+defences: ## Take away each defence in turn, in a copy, and see its test fail (ARGS="template" picks some)
+	@sh scripts/environment.sh test
+	@$(PY) -m tests.defences $(ARGS)
 
 kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
 	@sh scripts/environment.sh test

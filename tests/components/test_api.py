@@ -315,6 +315,22 @@ def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:
         assert status == 404 and headers["content-type"].startswith("text/plain"), before
 
 
+@pytest.mark.parametrize("name", sorted(ENDPOINTS))
+def test_nobody_goes_around_the_queue(address: str, name: str) -> None:
+    asked = urllib.request.Request(
+        f"{address}/gradio_api/run{name}", b'{"data": []}', {"content-type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked)
+    with caught.value as answer:
+        assert answer.code == 404
+
+
+@pytest.mark.parametrize("path", ["monitoring", "monitoring/summary", "gradio_api/run_history"])
+def test_nobody_reads_what_others_did(address: str, path: str) -> None:
+    assert fetched_from(f"{address}/{path}")[0] in (403, 404)
+
+
 def test_browsers_take_nothing_for_what_it_is_not(address: str) -> None:
     for path in ("", "config", "healthz"):
         status, headers = fetched_from(f"{address}/{path}")

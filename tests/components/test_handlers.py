@@ -348,6 +348,7 @@ def test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere() -> None:
     options = launch_options()
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert options["footer_links"] == [] and options["ssr_mode"] is False
+    assert options["max_file_size"] == "1kb" and "allowed_paths" not in options
 
 
 # threads ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from dppa_core.errors import (
 )
 from dppa_core.preflight.run import preflight_models
 from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
+from tests.pickles import save_pickled
 from tests.tiny import random_llama
 
 
@@ -196,3 +197,13 @@ def test_where_roots_are_named_nothing_else_is_opened(
     assert "DPPA_ROOTS" in str(preflight_models(str(outside), [str(inside)]).findings)
     with pytest.raises((NotAllowed, DamagedCheckpoint)):
         open_checkpoint(f"{tmp_path}/models/loop")
+
+
+def test_no_pickle_is_read_on_a_public_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_pickled(random_llama(0), tmp_path / "math")
+    monkeypatch.setenv("DPPA_ZOO", str(tmp_path))
+    assert open_checkpoint("zoo:math").names()
+    with pytest.raises(NotAllowed, match="a pickle, which can hold code"):
+        open_checkpoint("zoo:math", public=True)

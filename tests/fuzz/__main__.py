@@ -1,19 +1,22 @@
 """Try readers of foreign files with inputs nobody wrote; `make fuzz` runs it.
 
-    python -m tests.fuzz [TARGET …] [--runs N] [--seed N] [--write]
+    python -m tests.fuzz [TARGET …] [--runs N] [--seed N] [--write [--add]] [--collect]
 
 Every target has a process of its own, one after another. What is a finding lies below out/fuzz with
 its traceback, and makes the command fail; once mended, its input belongs into
-tests/fuzz/regressions. --write puts the figures into docs/.
+tests/fuzz/regressions. --write puts the figures into docs/, --add beside those of runs with other
+seeds. A run that was told to end (SIGTERM) counts what it had tried; --collect reads it again.
 """
 
 import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import machine
@@ -35,7 +38,7 @@ def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
     paths = [str(ROOT), str(PACKAGES)]
     command = [sys.executable, "-m", "tests.fuzz.child", target.name, str(folder)]
     with (folder / "log").open("wb") as log:
-        subprocess.run(
+        ended = subprocess.run(
             [*command, str(runs), str(seed)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
@@ -43,13 +46,18 @@ def tried(target: Target, runs: int, seed: int) -> dict[str, Any]:
             stderr=subprocess.STDOUT,
             check=False,
         )
+    return seen(target, folder, told=ended.returncode == -signal.SIGTERM)
+
+
+def seen(target: Target, folder: Path, *, told: bool) -> dict[str, Any]:
+    """What a run has written; one that ended before its time without being told to is a finding."""
     try:
         found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
     except FileNotFoundError:
         sys.exit(f"{target.name} did not begin; {folder / 'log'} says why.")
     for path in (*folder.glob("timeout-*"), *folder.glob("oom-*"), *folder.glob("crash-*")):
         found["findings"][path.name.partition("-")[0]] = path.name
-    if not found["done"] and not found["findings"]:
+    if not found["done"] and not found["findings"] and not told:
         found["findings"]["ended early"] = "log"
     return found | {"what": target.what, "largest": target.largest}
 
@@ -62,30 +70,43 @@ def main() -> int:
     asked.add_argument("--runs", type=int, help="inputs of each target, in place of its own")
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--write", action="store_true", help="into docs/fuzz.json and its table")
+    asked.add_argument("--add", action="store_true", help="to the figures that are there")
+    asked.add_argument("--collect", action="store_true", help="of a run that was told to end")
     options = asked.parse_args()
     sys.path.append(str(PACKAGES))
     bad = 0
     for target in TARGETS:
         if options.targets and target.name not in options.targets:
             continue
-        found = tried(target, options.runs or target.runs, options.seed)
+        if options.collect:
+            found = seen(target, ROOT / "out" / "fuzz" / target.name, told=True)
+        else:
+            found = tried(target, options.runs or target.runs, options.seed)
         bad += len(found["findings"])
         line = {key: found[key] for key in ("inputs", "accepted", "seconds", "findings")}
         sys.stdout.write(f"{target.name}: {json.dumps(line)}\n")
         sys.stdout.flush()
         if options.write:
-            keep(target.name, found)
+            keep(target.name, found, add=options.add)
     return 1 if bad else 0
 
 
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Put the run of one target beside those of the others."""
+def keep(name: str, found: dict[str, Any], *, add: bool) -> None:
+    """Put the run of one target beside those of the others, and add it to its own."""
     told = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"targets": {}}
     told |= {"machine": machine(load=False), "atheris": version("atheris")}
     order = [target.name for target in TARGETS]
-    runs = {**told["targets"], name: found}
+    known = told["targets"].get(name) if add else None
+    runs = {**told["targets"], name: found if known is None else together(known, found)}
     told["targets"] = {key: runs[key] for key in order if key in runs}
     write(told)
+
+
+def together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two runs of a target as one."""
+    counts = {key: one[key] + other[key] for key in ("inputs", "accepted", "blown_up", "seconds")}
+    largest = {key: max(one[key], other[key]) for key in ("slowest", "slowest_blown_up", "memory")}
+    return {**other, **counts, **largest, "findings": one["findings"] | other["findings"]}
 
 
 if __name__ == "__main__":

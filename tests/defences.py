@@ -1,0 +1,358 @@
+"""Each defence taken away in turn, in a copy: the tests that stand for it must fail then.
+
+`make defences` runs it: `python -m tests.defences [--write] [WORD …]`, WORD being part of a title.
+tests/test_defences.py sees to it that what is taken away here is still there.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT, TEXT = ROOT / "docs" / "defences.json", ROOT / "docs" / "reliability.md"
+START, END = "<!-- defences:start -->", "<!-- defences:end -->"
+_LONGEST = 150.0
+"""Seconds; what takes longer without its defence does not come to an end, which is a failure."""
+_FAILED = (1, 3)
+"""Exit codes of pytest; the second one where a test has replaced what pytest itself uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defence:
+    """One line that keeps something out."""
+
+    title: str
+    file: str
+    text: str
+    """Stands there once."""
+    instead: str
+    test: str
+
+
+def _core(name: str) -> str:
+    return f"dppa_core/{name}.py"
+
+
+def _page(name: str) -> str:
+    return f"components/{name}.py"
+
+
+DEFENCES = (
+    Defence(
+        "strangers name embedded models alone",
+        _core("sources"),
+        "        if public:\n",
+        "        if public and text.startswith('zoo:'):\n",
+        "tests/core/test_checkpoint.py::test_a_public_page_opens_embedded_models_only",
+    ),
+    Defence(
+        "and learn nothing of this computer",
+        _core("sources"),
+        '"Folders of this computer and models',
+        'f"{text}: folders of this computer and models',
+        "tests/core/test_checkpoint.py::test_a_stranger_does_not_learn_what_this_computer_holds",
+    ),
+    Defence(
+        "paths lie below the roots, links followed",
+        _core("sources"),
+        "return within_roots(_path(ref.location))",
+        "return _path(ref.location)",
+        "tests/core/test_checkpoint.py::test_where_roots_are_named_nothing_else_is_opened",
+    ),
+    Defence(
+        "names and revisions of the Hub are checked",
+        _core("hub"),
+        "        validate_repo_id(name)\n",
+        "        pass\n",
+        "tests/core/test_hub.py::test_what_the_hub_cannot_have_is_never_asked_for",
+    ),
+    Defence(
+        "a public page asks the Hub for nothing",
+        _core("sources"),
+        "        if public:\n",
+        '        if public and "/" not in text:\n',
+        "tests/core/test_hub.py::test_a_public_page_asks_the_hub_for_nothing",
+    ),
+    Defence(
+        "no code of a model's own",
+        _core("loading"),
+        "source.folder, local_files_only=True, trust_remote_code=False",
+        "source.folder, local_files_only=True, trust_remote_code=True",
+        "tests/faults/test_odd_models.py::test_code_that_a_known_architecture_brings_along_is_not_run",
+    ),
+    Defence(
+        "no pickle on a public page",
+        _core("sources"),
+        "pickles=not public",
+        "pickles=True",
+        "tests/core/test_checkpoint.py::test_no_pickle_is_read_on_a_public_page",
+    ),
+    Defence(
+        "pickles by the restricted loader",
+        _core("torch_files"),
+        "weights_only=True",
+        "weights_only=False",
+        "tests/faults/test_pickles.py::test_code_in_a_pickle_never_runs",
+    ),
+    Defence(
+        "no tags in YAML",
+        _core("recipe"),
+        'if getattr(event, "tag", None) is not None:',
+        "if False:",
+        "tests/faults/test_bad_recipes.py::test_a_seed_that_is_none",
+    ),
+    Defence(
+        "no aliases in YAML",
+        _core("recipe"),
+        "if isinstance(event, yaml.AliasEvent):",
+        "if False:",
+        "tests/faults/test_bad_recipes.py::test_a_seed_that_is_none",
+    ),
+    Defence(
+        "templates of strangers have a time",
+        _core("chat_templates_render"),
+        "        if template == EMBEDDED:\n",
+        "        if True:\n",
+        "tests/faults/test_chat_templates.py::test_a_template_without_end_is_ended_and_the_next_one_is_not[time]",
+    ),
+    Defence(
+        "and a size",
+        "dppa_core/chat_templates_worker.py",
+        "if len(text) <= longest else",
+        "if True else",
+        "tests/faults/test_chat_templates.py::test_a_template_that_is_refused_says_why",
+    ),
+    Defence(
+        "and see no login",
+        _core("chat_templates_render"),
+        "                **passed,\n",
+        "                **os.environ,\n",
+        "tests/faults/test_chat_templates.py::test_the_process_knows_no_login_and_comes_back_when_it_was_killed",
+    ),
+    Defence(
+        "the sandbox is one that holds",
+        "requirements.txt",
+        "jinja2>=3.1.6",
+        "jinja2>=3.1.4",
+        "tests/test_audit.py::test_no_range_allows_a_version_that_is_known_to_be_bad",
+    ),
+    Defence(
+        "the server fetches no address (SSRF), takes no upload",
+        _page("doors"),
+        'if _CLOSED.fullmatch(unquote(scope["path"])):',
+        "if False:",
+        "tests/components/test_api.py::test_what_the_page_does_not_use_is_closed",
+    ),
+    Defence(
+        "uploads are bounded even so",
+        _page("serving"),
+        '        "max_file_size": "1kb",\n',
+        "",
+        "tests/components/test_handlers.py::test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere",
+    ),
+    Defence(
+        "a header longer than any",
+        _core("safetensors_io"),
+        "if length > min(size - 8, _LARGEST_HEADER):",
+        "if False:",
+        "tests/faults/test_headers.py::test_a_header_longer_than_any_is_not_read",
+    ),
+    Defence(
+        "overlapping tensors",
+        _core("safetensors_io"),
+        "if info.start < end:",
+        "if False:",
+        "tests/faults/test_headers.py::test_a_layout_is_read_exactly_where_safetensors_reads_it",
+    ),
+    Defence(
+        "absurd shapes",
+        _core("safetensors_io"),
+        "if last < first or wanted not in (None, last - first):",
+        "if False:",
+        "tests/faults/test_bombs.py::test_a_bomb_is_refused_before_memory_is_taken[absurd_shape]",
+    ),
+    Defence(
+        "millions of values in a header or an index",
+        _core("strict_json"),
+        "if values > _MOST_VALUES:",
+        "if False:",
+        "tests/faults/test_bombs.py::test_a_bomb_is_refused_before_memory_is_taken",
+    ),
+    Defence(
+        "zip bombs in .bin files",
+        _core("torch_files"),
+        "        _check_unpacked(path, self._records)\n",
+        "",
+        "tests/faults/test_bombs.py::test_a_bomb_is_refused_before_memory_is_taken[zip_bomb]",
+    ),
+    Defence(
+        "links are bounded",
+        _page("link"),
+        "if len(data) > LONGEST_TEXT or not unpacking.eof",
+        "if not unpacking.eof",
+        "tests/components/test_link.py::test_a_link_that_is_none_says_why",
+    ),
+    Defence(
+        "an adapter's rank is bounded",
+        _core("lora_config"),
+        "least < 1 or most > _LARGEST_RANK or not",
+        "least < 1 or not",
+        "tests/fuzz/test_regressions.py::test_what_once_was_a_finding_is_none",
+    ),
+    Defence(
+        "no value in a template of gr.HTML",
+        _page("live"),
+        "{skeleton}</div>'",
+        "{skeleton}</div>${{value}}'",
+        "tests/components/test_secrets.py::test_no_value_is_ever_part_of_a_template",
+    ),
+    Defence(
+        "Markdown is made safe",
+        _page("export"),
+        "sanitize_html=True",
+        "sanitize_html=False",
+        "tests/components/test_secrets.py::test_no_value_is_ever_part_of_a_template",
+    ),
+    Defence(
+        "reports hold no markup of others",
+        _page("report"),
+        "<h1>{escape(title)}</h1>",
+        "<h1>{title}</h1>",
+        "tests/components/test_report.py::test_no_text_of_people_or_models_is_markup",
+    ),
+    Defence(
+        "nobody goes around the queue",
+        _page("workbench"),
+        "queue(api_open=False)",
+        "queue(api_open=True)",
+        "tests/components/test_api.py::test_nobody_goes_around_the_queue",
+    ),
+    Defence(
+        "no history of runs",
+        _page("serving"),
+        '"run_history": False',
+        '"run_history": True',
+        "tests/components/test_handlers.py::test_the_page_keeps_no_history_and_loads_nothing_from_elsewhere",
+    ),
+    Defence(
+        "no monitoring",
+        _page("serving"),
+        '"enable_monitoring": False',
+        '"enable_monitoring": True',
+        "tests/components/test_api.py::test_nobody_reads_what_others_did",
+    ),
+    Defence(
+        "an allowance for each visitor",
+        _page("allowance"),
+        "if sum(count for _, count in past) + tokens > self._tokens:",
+        "if False:",
+        "tests/components/test_handlers.py::test_an_allowance_is_per_visitor_and_comes_back",
+    ),
+    Defence(
+        "a stranger pushes with a login of their own",
+        _page("push"),
+        "if token is None and studio.public:",
+        "if False:",
+        "tests/components/test_push.py::test_a_stranger_never_pushes_with_the_login_of_the_machine",
+    ),
+    Defence(
+        "tokens are cut out of what the Hub says",
+        _core("hub_refusals"),
+        '_TOKEN.sub("…", text.replace(token, "…"))',
+        "text",
+        "tests/core/test_push.py",
+    ),
+    Defence(
+        "and out of what is printed of a push",
+        _page("push"),
+        "token: str | None = field(repr=False)",
+        "token: str | None",
+        "tests/components/test_secrets.py::test_no_login_stands_in_a_log_a_link_a_report_or_a_file",
+    ),
+    Defence(
+        "handlers check what they are sent",
+        _page("session_json"),
+        "if not isinstance(rows, list) or len(rows) > MOST_MODELS:",
+        "if False:",
+        "tests/components/test_raw_calls.py::test_no_value_of_a_strange_client_is_a_bug",
+    ),
+)
+
+
+def fails_without(defence: Defence, copy: Path) -> bool:
+    """Whether its test fails in a copy of the project that lacks it."""
+    path = copy / defence.file
+    whole = path.read_text("utf-8")
+    path.write_text(whole.replace(defence.text, defence.instead), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", defence.test]
+    try:
+        running = subprocess.Popen(
+            command,
+            cwd=copy,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            said = running.communicate(timeout=_LONGEST)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+            return True
+        if running.returncode not in (0, *_FAILED):  # no such test: nothing was shown
+            raise SystemExit(f"{defence.title}: {said.decode(errors='replace')[-800:]}")
+        return running.returncode in _FAILED
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def table(found: dict[str, bool]) -> str:
+    """A row for each defence."""
+    rows = ["| taken away | in | fails then |", "| --- | --- | --- |"]
+    for defence in DEFENCES:
+        if defence.title in found:
+            test = f"`{defence.test.partition('::')[2] or defence.test}`"
+            shown = test if found[defence.title] else "nothing ✗"
+            rows.append(f"| {defence.title} | `{defence.file}` | {shown} |")
+    return "\n".join(rows)
+
+
+def write(found: dict[str, bool]) -> None:
+    """Keep a result, and say it where people read."""
+    from benchmarks.engine.write import filled  # noqa: PLC0415  (numba)
+
+    RESULT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    text = TEXT.read_text("utf-8")
+    TEXT.write_text(filled(text, table(found), START, END), "utf-8")
+
+
+def main() -> int:
+    """The exit code: 1 where a defence can go and no test notices."""
+    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    asked.add_argument("words", nargs="*")
+    asked.add_argument("--write", action="store_true", help="into docs/defences.json and its table")
+    options = asked.parse_args()
+    chosen = [d for d in DEFENCES if not options.words or any(w in d.title for w in options.words)]
+    found = json.loads(RESULT.read_text("utf-8")) if options.words and RESULT.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="dppa-defences-") as folder:
+        copy = Path(folder) / "copy"
+        unwanted = shutil.ignore_patterns(".git", ".venv", "out", "pictures", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=unwanted)
+        for defence in chosen:
+            found[defence.title] = fails_without(defence, copy)
+            sys.stdout.write(f"{'ok ' if found[defence.title] else 'BAD'} {defence.title}\n")
+            sys.stdout.flush()
+    if options.write:
+        write(found)
+    return 0 if all(found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
