@@ -125,16 +125,18 @@
     const filled = html("div", {}, bar);
     const over = new Set(); // runs that have ended
     const stop = button(host, "Stop", "Stop making", () => {
+      early = pressed; // the server has not begun: it can be told once it has
       if (value?.id) over.add(value.id);
       dppa.makingRests();
-      trigger("stop");
+      if (!early) trigger("stop");
     });
     const list = html("ul", { class: "made" }, host);
     stop.id = "made-stop";
-    let value = null, pressed = false;
+    let value = null, pressed = false, early = false;
     dppa.makeExport = (kind) => {
       if (dppa.activity.export !== "idle") return;
       pressed = true;
+      early = false;
       dppa.busy("export", "waiting");
       put({ make: kind });
       trigger("make");
@@ -179,6 +181,11 @@
     }
     function take(next) {
       if (!next || !Array.isArray(next.rows)) return; // what this list itself has put there
+      if (early && next.state === "working") {
+        over.add(next.id);
+        trigger("stop");
+      }
+      early = false;
       if (next.state !== "working") over.add(next.id);
       else if (over.has(next.id)) return; // sent before the server heard of Stop
       value = next;

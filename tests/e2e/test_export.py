@@ -110,6 +110,7 @@ STOP_AT_ONCE = """() => {
         if (!line.textContent.includes(': ')) return;
         watch.disconnect();
         document.querySelector('#made-stop').click();
+        window.stopped = true;
     });
     watch.observe(line, {childList: true, characterData: true, subtree: true});
 }"""
@@ -118,10 +119,17 @@ STOP_AT_ONCE = """() => {
 def test_making_is_stopped_and_leaves_nothing_to_fetch(studio: Studio) -> None:
     open_export(studio)
     row = studio.page.locator('.take-row[data-kind="packs"]')
+    make = row.locator("button", has_text="Make")
+    line = studio.page.locator(".made-line")
+    # Before the server has heard of anything; and once it has.
+    make.evaluate("make => { make.click(); document.querySelector('#made-stop').click(); }")
+    expect(line).to_have_text("Stopped. Nothing half-made was kept.")
+    expect(make).to_be_enabled()
     studio.page.evaluate(STOP_AT_ONCE)
-    row.locator("button", has_text="Make").click()
-    expect(studio.page.locator(".made-line")).to_have_text("Stopped. Nothing half-made was kept.")
-    expect(row.locator("button", has_text="Make")).to_be_enabled()
+    make.click()
+    studio.page.wait_for_function("() => window.stopped")
+    expect(line).to_have_text("Stopped. Nothing half-made was kept.")
+    expect(make).to_be_enabled()
     assert studio.page.locator(".made-row").count() == 0
 
 
