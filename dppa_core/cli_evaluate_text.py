@@ -49,8 +49,9 @@ def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for row in rows:
         found = row["perplexity"]
-        low, high = found["ci95"]
-        shown = f"{found['value']:.3f} ({low:.3f}-{high:.3f})"
+        low, high = found["ci95"] or (None, None)
+        interval = "one window, no interval" if low is None else f"{low:.3f}-{high:.3f}"
+        shown = f"{found['value']:.3f} ({interval})"
         lines.append([row["label"], shown, f"{row['bits_per_byte']:.4f}", str(row["tokens"])])
     window, stride, dtype = (rows[0][name] for name in ("window", "stride", "dtype"))
     return (

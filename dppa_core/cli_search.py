@@ -6,6 +6,8 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,9 +22,10 @@ from dppa_core.errors import InvalidValue
 from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dppa_core.search import Trial
+    from dppa_core.search_rivals import Rival
     from dppa_core.search_verdict import DomainVerdict
 
 
@@ -109,12 +112,22 @@ def search(
     say = _teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is told before any model is read
-    with asking(ray) as asked:
+    kept = wanted.study if studies else waits
+    with asking(ray) as asked, _told_if_stopped(kept):
         if studies:
             value, text = _study(given, wanted, chosen, out, test_limit, say, asked)
         else:
             value, text = _climb(given, chosen, limit, waits, out, test_limit, say, asked)
     emit(value, text, as_json=as_json)
+
+
+@contextmanager
+def _told_if_stopped(kept: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
+        sys.stderr.write(f"\nStopped. What was scored is in {kept}: the same command goes on.\n")
+        raise
 
 
 def _beside(out: Path, end: str) -> Path:
@@ -146,11 +159,10 @@ def _study(
 
     found = run_wanted(recipe, wanted, asked.ask, tasks, say, asked.beside)
     best = found.recipe
-    verdict = _verdict(asked, best, domains_for(best, tasks), test_limit)
+    verdict, beside = _verdict(asked, best, recipe, domains_for(best, tasks), test_limit)
     replace_file(out, dump_recipe(best))
     value = {"out": str(out), "study": str(wanted.study), **found.to_json()}
-    value["test"] = [one.to_json() for one in verdict]
-    return value, study_text(found, verdict, out)
+    return value | _tested(verdict, beside), study_text(found, verdict, beside, out)
 
 
 def _climb(
@@ -178,27 +190,45 @@ def _climb(
         watch=watch,
         beside=asked.beside,
     )
-    verdict = _verdict(asked, found.recipe, found.domains, test_limit)
+    verdict, rivals = _verdict(asked, found.recipe, recipe, found.domains, test_limit)
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)
-    value = {"out": str(out), **found.to_json(), "test": [one.to_json() for one in verdict]}
-    return value, climb_text(found, verdict, out)
+    value = {"out": str(out), **found.to_json(), **_tested(verdict, rivals)}
+    return value, climb_text(found, verdict, rivals, out)
+
+
+def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[str, Any]:
+    from dppa_core.evaluate_report import interval_json  # noqa: PLC0415  (torch)
+    from dppa_core.search_rivals import mean_retention  # noqa: PLC0415
+
+    return {
+        "test": [one.to_json() for one in verdict],
+        "retention": interval_json(mean_retention(verdict)) if verdict else None,
+        "beside": [one.to_json() for one in beside],
+    }
 
 
 def _verdict(
-    asked: Asked, recipe: MergeRecipe, domains: tuple[str, ...], limit: int | None
-) -> tuple[DomainVerdict, ...]:
-    from dppa_core.search_verdict import verdicts  # noqa: PLC0415  (torch)
+    asked: Asked,
+    recipe: MergeRecipe,
+    given: MergeRecipe,
+    domains: tuple[str, ...],
+    limit: int | None,
+) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
+    """What was found on the test split, and what stands beside it."""
+    from dppa_core.search_rivals import rivals  # noqa: PLC0415  (torch)
+    from dppa_core.search_verdict import verdicts  # noqa: PLC0415
 
     if limit == 0:
-        return ()
+        return (), ()
     with progress_line() as progress:
 
         def watch(what: str) -> None:
             if progress:
                 progress(0, 0, what)
 
-        return verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
+        found = verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
+        return found, rivals(recipe, given, found, asked.ask, limit=limit, watch=watch)
 
 
 def _listed(tasks: str | None) -> list[str] | None:

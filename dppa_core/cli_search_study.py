@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +135,13 @@ def run_wanted(
     """Run the study, telling each trial; `beside` of them at a time."""
     from dppa_core.search_study import run_study  # noqa: PLC0415  (torch, Optuna)
 
-    settings = study_settings(recipe, wanted)
+    settings, done = study_settings(recipe, wanted), count(1)
 
-    def watch(one: Tried) -> None:
-        say(f"{one.number + 1}/{settings.trials} {trial_line(one)}")
+    def known(one: Tried) -> None:
+        next(done)
+
+    def watch(one: Tried) -> None:  # of trials that were broken off the study keeps a number
+        say(f"{next(done)}/{settings.trials} {trial_line(one)}")
 
     return run_study(
         recipe,
@@ -147,6 +151,7 @@ def run_wanted(
         storage=wanted.address if wanted.study else None,
         name=wanted.name,
         watch=watch,
+        known=known,
         beside=beside,
     )
 

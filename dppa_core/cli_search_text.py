@@ -6,6 +6,7 @@ Knows results, no model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from dppa_core.cli_output import table
 
 if TYPE_CHECKING:
     from dppa_core.evaluate import DomainScore
+    from dppa_core.intervals import Interval
     from dppa_core.search_climb import Climbed
+    from dppa_core.search_rivals import Rival
     from dppa_core.search_studied import Studied
     from dppa_core.search_verdict import DomainVerdict
 
@@ -23,7 +26,9 @@ def factors_text(factors: Sequence[float]) -> str:
     return " / ".join(f"{factor:g}" for factor in factors)
 
 
-def climb_text(found: Climbed, verdict: Sequence[DomainVerdict], out: Path) -> str:
+def climb_text(
+    found: Climbed, verdict: Sequence[DomainVerdict], beside: Sequence[Rival], out: Path
+) -> str:
     """Factors by model, then the test split and the paper's claim."""
     rows = [
         [
@@ -39,10 +44,12 @@ def climb_text(found: Climbed, verdict: Sequence[DomainVerdict], out: Path) -> s
         f"{out}: factors found on {found.limit} search items a domain",
         table(["model", "levels", "factors", "score", "settings tried"], rows),
     ]
-    return "\n".join([*lines, *verdict_lines(verdict)])
+    return "\n".join([*lines, *merge_lines(verdict, beside), *claim_lines(verdict)])
 
 
-def study_text(found: Studied, verdict: Sequence[DomainVerdict], out: Path) -> str:
+def study_text(
+    found: Studied, verdict: Sequence[DomainVerdict], beside: Sequence[Rival], out: Path
+) -> str:
     """What nothing else beats, or the grid as a table; then the test split."""
     best = found.best
     if found.settings.every:
@@ -50,30 +57,44 @@ def study_text(found: Studied, verdict: Sequence[DomainVerdict], out: Path) -> s
     else:
         rows = [
             [
-                str(one.number + 1),
+                str(place + 1),
                 ", ".join(f"{name} {_plain(value)}" for name, value in one.values.items()),
                 *(f"{value:.3f}" for value in one.goals),
                 f"{100 * one.density:.0f}",
             ]
-            for one in found.trials
+            for place, one in enumerate(found.trials)
             if one.number in found.front
         ]
         body = table(["trial", "settings", *found.settings.goals, "kept %"], rows)
     ends = [one.state for one in found.trials]
     told = f"{len(ends)} trials on {found.settings.limit} search items a domain"
     lost = [f"{ends.count(state)} {word}" for state, word in _ENDS.items() if state in ends]
-    head = f"{out}: the best of {', '.join([told, *lost])}: trial {best.number + 1}"
-    return "\n".join([head, body, *verdict_lines(verdict)])
+    place = found.trials.index(best) + 1
+    head = f"{out}: the best of {', '.join([told, *lost])}: trial {place}"
+    claim = claim_lines(verdict) if len(verdict) == 1 else []  # it is about a model alone
+    return "\n".join([head, body, _chance(found), *merge_lines(verdict, beside), *claim])
+
+
+def _chance(found: Studied) -> str:
+    """How far apart two settings must be to differ by more than the draw of the items."""
+    shares = [min(share, 1.0) for share in found.best.retentions.values()]
+    spread = sum(share * (1 - share) for share in shares) / len(shares)
+    apart = 196 * sqrt(2 * spread / (len(shares) * found.settings.limit))
+    return (
+        f"Two settings less than about {max(apart, 1):.0f} points apart may differ by chance: "
+        f"{found.settings.limit} items a domain are few."
+    )
 
 
 _ENDS = {"pruned": "given up early", "failed": "failed"}
 
 
 def grid_table(found: Studied) -> str:
-    """Retention, in per cent, by two settings: the first one down, the second across."""
+    """Retention of the merge, in %, by two settings: the first one down, the second across."""
     down, across = found.settings.knobs
     cells = {(one.values.get(down.name), one.values.get(across.name)): one for one in found.trials}
-    head = [f"{down.name} \\ {across.name}", *map(_plain, across.values())]
+    goal = found.settings.goals[0]
+    head = [f"{goal} % by {down.name} \\ {across.name}", *map(_plain, across.values())]
     rows = []
     for first in down.values():
         marks = [cells.get((first, second)) for second in across.values()]
@@ -86,24 +107,47 @@ def _plain(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def verdict_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
-    """The table of the test split and the sentence about the claim; nothing if it was not asked."""
-    from dppa_core.search_verdict import claim_sentence  # noqa: PLC0415  (torch)
+def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> list[str]:
+    """The merge that was found on the test split, beside others; nothing if it was not asked."""
+    from dppa_core.search_rivals import mean_retention  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []
-    head = ["test items", "n", "base %", "domain model %", "alone, pruned %"]
-    head += ["retention % (95 %)", "kept %", "merge %"]
+    head = ["test items", "n", "base %", "domain model %", *(f"{one.name} %" for one in beside)]
     rows = [
         [
             one.domain,
             str(one.own.n),
-            _share(one.base),
-            _share(one.own),
+            *map(_share, (one.base, one.own, *(other.scores[one.domain] for other in beside))),
+            _share(one.merged),
+        ]
+        for one in verdict
+    ]
+    kept = [other.retention for other in beside], mean_retention(verdict)
+    means = [*map(_kept, kept[0]), _kept(kept[1])]
+    lines = [table([*head, "what was found %"], [*rows, ["mean retention", "", "", "", *means]])]
+    return [*lines, *(told for one in beside if (told := one.told()))]
+
+
+def _kept(one: Interval | None) -> str:
+    return (
+        "" if one is None else f"{100 * one.value:.1f} ({100 * one.low:.1f}-{100 * one.high:.1f})"
+    )
+
+
+def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
+    """Each model alone, which is what the paper's claim is about; nothing if it was not asked."""
+    from dppa_core.search_verdict import claim_sentence  # noqa: PLC0415  (torch)
+
+    if not verdict:
+        return []
+    head = ["each alone, pruned", "accuracy %", "retention % (95 %)", "kept %"]
+    rows = [
+        [
+            one.domain,
             _share(one.alone),
             f"{100 * one.retention:.1f} ({100 * one.ci95[0]:.1f}-{100 * one.ci95[1]:.1f})",
             f"{100 * one.density:.1f}",
-            _share(one.merged),
         ]
         for one in verdict
     ]

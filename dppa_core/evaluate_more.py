@@ -16,11 +16,12 @@ from dppa_core.evaluate_report import interval_json
 from dppa_core.evaluate_rows import Entrant
 from dppa_core.examiner import Examiner, threads_for
 from dppa_core.harness import Harness, TaskResult
+from dppa_core.intervals import Interval
 from dppa_core.perplexity import perplexity
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.resident import Resident
 
-_FORMAT = 1  # a new number where the same text or task would be told otherwise
+_FORMAT = 2  # a new number where the same text or task would be told otherwise
 
 
 def text_rows(
@@ -40,12 +41,13 @@ def text_rows(
     def ask(resident: Resident) -> dict[str, Any]:
         found = perplexity(resident, text, window=window, stride=stride, stop=stop)
         return {
-            "perplexity": interval_json(found.perplexity),
-            "loss": interval_json(found.loss),
+            "perplexity": _figure(found.perplexity, found.windows),
+            "loss": _figure(found.loss, found.windows),
             "bits_per_byte": found.bits_per_byte,
             "tokens": found.tokens,
             "window": found.window,
             "stride": found.stride,
+            "windows": found.windows,
             "dtype": str(resident.model.dtype).removeprefix("torch."),
         }
 
@@ -67,6 +69,11 @@ def harness_rows(
         return {"results": [_result(one) for one in harness.ask(resident)]}
 
     return _rows(examiner, who, asked, ask, progress, stop)
+
+
+def _figure(one: Interval, windows: int) -> dict[str, Any] | None:
+    """With its interval, which the bootstrap draws from windows; of one alone there is none."""
+    return interval_json(one) if windows > 1 else {"value": one.value, "ci95": None}
 
 
 def _result(one: TaskResult) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dppa_core.errors import many
 from dppa_core.evaluate_rows import AGAINST, RECIPE, Comparison, Entrant, SideBySide
 from dppa_core.intervals import Interval
 from dppa_core.marks import Evaluation
@@ -99,8 +100,8 @@ def sentence(one: Comparison, name: str, other: str) -> str:
         better, worse = (name, other) if gap.value > 0 else (other, name)
         return f"{better} is better than {worse}: {figures}."
     return (
-        f"No difference seen between {name} and {other}: {figures}. So many items do not show "
-        f"differences below about {100 * one.visible:.1f} points."
+        f"No difference seen between {name} and {other}: {figures}. With {many(one.n, 'item')} a "
+        f"difference is seen from about {100 * one.visible:.1f} points on."
     )
 
 

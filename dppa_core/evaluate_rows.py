@@ -55,7 +55,7 @@ def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[E
     mean = replace(arithmetic, models=equal, method=LINEAR)
     given = [(RECIPE, recipe), (AGAINST, against)] if against else [(RECIPE, recipe)]
     made = [(LINEAR, mean), (ARITHMETIC, arithmetic)]
-    names = {RECIPE: "recipe", AGAINST: "against", LINEAR: "linear", ARITHMETIC: "task arithmetic"}
+    names = {RECIPE: "recipe", AGAINST: "against", LINEAR: "linear", ARITHMETIC: _named(recipe)}
     single = dict.fromkeys(one.model for _, each in given if each for one in each.models)
     bases = dict.fromkeys(each.base for _, each in given if each)
     return (
@@ -67,6 +67,16 @@ def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[E
             if one is not None
         ),
     )
+
+
+def _named(recipe: MergeRecipe) -> str:
+    """Task arithmetic, with the recipe's coefficients where they are not all 1."""
+    numbers = [one.coefficient for one in recipe.models]
+    if all(one == 1 for one in numbers):
+        return "task arithmetic"
+    simple = all(isinstance(one, int | float) for one in numbers)
+    told = ", ".join(f"{one:g}" for one in numbers) if simple else "the recipe's coefficients"
+    return f"task arithmetic × {told}"
 
 
 def _domains(references: Sequence[str]) -> tuple[str, ...]:
@@ -143,9 +153,7 @@ class SideBySide:
         both = {each: pair for each, pair in pairs.items() if pair is not None}
         if len(both) < len(pairs):
             return None
-        differs = sum(one != two for pair in both.values() for one, two in zip(*pair, strict=True))
-        n = sum(len(one) for one, _ in both.values())
-        return Comparison(difference(both), sign_test(both), differs, n)
+        return compared(both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +178,20 @@ class Comparison:
     def visible(self) -> float:
         """About the least difference that so many items would have told apart, as a fraction.
 
-        Half the interval; of answers that hardly differ the rule of three: what was not seen in n
-        items is with 95 % rarer than 3 / n.
+        Half the interval, and no less than a difference that was not seen; of answers that hardly
+        differ the rule of three: what was not seen in n items is with 95 % rarer than 3 / n.
         """
         half = (self.difference.high - self.difference.low) / 2
-        return min(1.0, max(half, 3 / self.n))
+        missed = 0.0 if self.seen else abs(self.difference.value)
+        return min(1.0, max(half, missed, 3 / self.n))
+
+
+def compared(pairs: Mapping[str, Pair]) -> Comparison:
+    """Two models on the same items.
+
+    Args:
+        pairs: Domain -> hits of both; at least one domain.
+    """
+    differs = sum(one != two for pair in pairs.values() for one, two in zip(*pair, strict=True))
+    n = sum(len(one) for one, _ in pairs.values())
+    return Comparison(difference(pairs), sign_test(pairs), differs, n)

@@ -6,7 +6,7 @@ Knows items; no model. Needs no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from typing import Any
 
@@ -48,6 +48,18 @@ class DomainScore:
     tasks: Mapping[str, TaskScore]
     loss: float | None = None
     """Mean negative log-likelihood of the right answers, a token, in nats."""
+    hits: tuple[bool, ...] = field(default=(), compare=False, repr=False)
+    """Answered exactly right, item by item; empty where only the counts are known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy, without the single items; accuracies are fractions."""
+        return {
+            "accuracy": self.accuracy,
+            "ci95": list(self.ci95),
+            "n": self.n,
+            "tasks": {name: asdict(one) for name, one in self.tasks.items()},
+            "loss": self.loss,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy; accuracies are fractions."""
-        return {**asdict(self), "mean": self.mean}
+        domains = {name: one.to_json() for name, one in self.domains.items()}
+        return {"target": self.target, "split": self.split, "domains": domains, "mean": self.mean}
 
 
 def domain_score(asked: Sequence[Item], replies: Sequence[str]) -> DomainScore:
@@ -95,7 +108,7 @@ def _score(asked: Sequence[Item], right: Sequence[bool], loss: float | None = No
         of_task = [hit for item, hit in zip(asked, right, strict=True) if item.task == name]
         tasks[name] = TaskScore(sum(of_task) / len(of_task), len(of_task))
     share, interval = sum(right) / len(right), wilson(sum(right), len(right))
-    return DomainScore(share, interval, len(right), tasks, loss)
+    return DomainScore(share, interval, len(right), tasks, loss, tuple(right))
 
 
 def retention(merged: Evaluation, own: Mapping[str, float]) -> dict[str, float]:

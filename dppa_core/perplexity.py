@@ -41,6 +41,8 @@ class Perplexity:
     """Of the text in UTF-8."""
     window: int
     stride: int
+    windows: int
+    """How many were read; of one alone no interval can be told."""
 
     @property
     def perplexity(self) -> Interval:
@@ -120,7 +122,8 @@ def perplexity(
         losses = _losses(resident.model, ids[start:end])
         sums.append(float(losses[first - start - 1 :].double().sum()))
         counts.append(end - first)
-    return Perplexity(mean_interval(sums, counts), sum(counts), len(text.encode()), window, stride)
+    loss, nbytes = mean_interval(sums, counts), len(text.encode())
+    return Perplexity(loss, sum(counts), nbytes, window, stride, len(spans))
 
 
 def windows(n: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:

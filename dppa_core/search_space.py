@@ -88,7 +88,7 @@ def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[Knob, ...]:
 
 def _expanded(name: str, recipe: MergeRecipe, split: Sequence[tuple[str, str]]) -> list[str]:
     if name == "coefficients":
-        return [f"coefficient.{_short(model)}" for model in recipe.models]
+        return [f"coefficient.{short_name(model)}" for model in recipe.models]
     if name != "factors":
         return [name]
     most = max(len(model.levels) for model in recipe.models)
@@ -98,19 +98,20 @@ def _expanded(name: str, recipe: MergeRecipe, split: Sequence[tuple[str, str]]) 
     return [f"factor{place + 1}" for place in range(min(most, MOST_LEVELS))]
 
 
-def _short(model: DomainModel) -> str:
+def short_name(model: DomainModel) -> str:
+    """The last part of a model's reference."""
     return model.model.rpartition("/")[2].rpartition(":")[2]
 
 
 def _known(recipe: MergeRecipe, methods: Sequence[str]) -> dict[str, Knob]:
     """Everything that may be varied, with its whole range."""
     knobs = [
-        Knob("rate", 0.0, 0.99),
+        Knob("rate", 0.0, 0.99, 0.0001),  # as finely as the page sets one
         Knob("levels", 1, MOST_LEVELS, 1, whole=True),
         Knob("factor", 0.0, 4.0, 0.1),
         *(Knob(f"factor{place}", 0.0, 4.0, 0.1) for place in range(1, MOST_LEVELS + 1)),
         Knob("coefficient", 0.0, 2.0, 0.05),
-        *(Knob(f"coefficient.{_short(model)}", 0.0, 2.0, 0.05) for model in recipe.models),
+        *(Knob(f"coefficient.{short_name(model)}", 0.0, 2.0, 0.05) for model in recipe.models),
         Knob("method", choices=_USUAL_METHODS),
     ]
     stages = [get_method(name) for name in methods] or [get_method(recipe.method)]
@@ -248,7 +249,7 @@ def _model(model: DomainModel, values: Mapping[str, Value], pruner: Method | Non
     elif pruner is not None:
         levels = _levels(model, rate, values.get("levels"))
         factors = _factors(model, len(levels), values)
-    coefficient = values.get(f"coefficient.{_short(model)}", values.get("coefficient"))
+    coefficient = values.get(f"coefficient.{short_name(model)}", values.get("coefficient"))
     chosen = model.coefficient if coefficient is None else float(coefficient)
     return replace(model, levels=levels, amplification=factors, coefficient=chosen)
 

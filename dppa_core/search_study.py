@@ -23,6 +23,7 @@ from dppa_core.progress import Stop, check
 from dppa_core.recipe import MergeRecipe, dump_recipe
 from dppa_core.search_climb import made_by
 from dppa_core.search_density import ProfileOf, density_of, remembered_profiles
+from dppa_core.search_given import settings_of
 from dppa_core.search_goals import Outcome, check_goals, direction, dominates
 from dppa_core.search_space import Knob, Value, applies, settled
 from dppa_core.search_studied import WHY, Studied, StudySettings, Tried, is_over, studied, tried
@@ -154,14 +155,26 @@ def _opened(
     if known is None:
         study.set_user_attr(_MADE_BY, facts)
     elif known != json.loads(json.dumps(facts)):
-        other = ", ".join(key for key in facts if known.get(key) != facts[key])
+        other = ", ".join(
+            f"{key} {_told(known.get(key))}, now {_told(facts[key])}"
+            for key in facts
+            if known.get(key) != json.loads(json.dumps(facts[key]))
+        )
         raise InvalidValue(
-            f"The study is that of another search: other {other}. Name another one (--name), or "
+            f"The study is that of another search ({other}). Name another one (--name), or "
             "another file (--study)."
         )
     if settings.every:
         _enqueue_all(study, settings.knobs)
+    elif known is None:  # first of all, so that what is found is on these items no worse
+        as_given = settings_of(recipe, settings.knobs)
+        if as_given:
+            study.enqueue_trial(as_given)
     return study
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def take_up_killed(study: optuna.Study) -> None:

@@ -6,11 +6,12 @@ Knows recipes and a way to ask; not how the recipe was found.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
 
 from dppa_core.evaluate import DomainScore
+from dppa_core.intervals import ratio
 from dppa_core.recipe import MergeRecipe
 from dppa_core.search_climb import alone
 from dppa_core.search_density import density_of, remembered_profiles
@@ -46,24 +47,36 @@ class DomainVerdict:
 
     @property
     def ci95(self) -> Interval:
-        """Of the retention."""
-        return ratio_interval(self.alone, self.own)
+        """Of the retention: by the same items, or by counts where only they are known."""
+        paired = ratio({self.domain: (self.alone.hits, self.own.hits)}) if self._items else None
+        return ratio_interval(self.alone, self.own) if paired is None else (paired.low, paired.high)
 
     @property
-    def reached(self) -> bool:
-        """Whether the paper's claim holds here, by the estimate."""
-        kept = self.density <= CLAIM_DENSITY + ROUNDING
-        return kept and self.retention >= CLAIM_RETENTION
+    def _items(self) -> bool:
+        return bool(self.alone.hits and self.own.hits)
+
+    @property
+    def claim(self) -> str:
+        """Whether the paper's claim holds here by the interval: reached, open or not reached."""
+        if self.density > CLAIM_DENSITY + ROUNDING:
+            return "not reached"
+        low, high = self.ci95
+        if low >= CLAIM_RETENTION:
+            return "reached"
+        return "open" if high >= CLAIM_RETENTION else "not reached"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
         retained = self.merged.accuracy / self.own.accuracy if self.own.accuracy else None
         return {
-            **asdict(self),
+            "domain": self.domain,
+            "model": self.model,
+            **{name: getattr(self, name).to_json() for name in ("base", "own", "alone", "merged")},
+            "density": self.density,
             "retention": self.retention,
             "retention_ci95": [end if isfinite(end) else None for end in self.ci95],
             "merged_retention": retained,
-            "reached": self.reached,
+            "claim": self.claim,
         }
 
 
@@ -126,27 +139,23 @@ def _root(product: float, bounds: float, one: float, other: float) -> float:
 
 
 def claim_sentence(found: Sequence[DomainVerdict]) -> str:
-    """Whether the paper's claim was reached, in words, and where it was not."""
-    claim = f"≥ {CLAIM_RETENTION:.0%} of the performance with {CLAIM_DENSITY:.0%} of the parameters"
+    """Where the paper's claim was reached, where not, and where its interval leaves it open."""
+    claim_text = (
+        f"≥ {CLAIM_RETENTION:.0%} of the performance with {CLAIM_DENSITY:.0%} of the parameters"
+    )
     dense = [one for one in found if one.density > CLAIM_DENSITY + ROUNDING]
     if dense:
         kept = ", ".join(f"{one.domain} {one.density:.0%}" for one in dense)
-        return f"The paper's claim ({claim}) is about fewer parameters than were kept: {kept}."
-    missed = [one for one in found if not one.reached]
-    if not missed:
-        unsure = [one.domain for one in found if one.ci95[0] < CLAIM_RETENTION]
-        tail = f" The intervals of {', '.join(unsure)} begin below." if unsure else ""
-        return f"The paper's claim ({claim}) is reached in {_all(found)}.{tail}"
-    kept = ", ".join(
-        f"{one.domain} {one.retention:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%})"
-        for one in missed
-    )
-    open_ = [one.domain for one in missed if one.ci95[1] >= CLAIM_RETENTION]
-    tail = f" The intervals of {', '.join(open_)} reach 90 %." if open_ else ""
-    others = [one.domain for one in found if one.reached]
-    reached = f" It is reached in {', '.join(others)}." if others else ""
-    return f"The paper's claim ({claim}) is not reached in {kept}.{tail}{reached}"
+        return f"The paper's claim ({claim_text}) is about fewer parameters than were kept: {kept}."
+    told = []
+    for claim, words in _CLAIMS.items():
+        those = [one for one in found if one.claim == claim]
+        kept = ", ".join(
+            f"{one.domain} {one.retention:.1%} ({one.ci95[0]:.1%} to {one.ci95[1]:.1%})"
+            for one in those
+        )
+        told += [f"{words} {kept}"] if those else []
+    return f"The paper's claim ({claim_text}) is, by the intervals, {'; '.join(told)}."
 
 
-def _all(found: Sequence[DomainVerdict]) -> str:
-    return ", ".join(one.domain for one in found)
+_CLAIMS = {"reached": "reached in", "open": "open in", "not reached": "not reached in"}

@@ -15,7 +15,8 @@ def scored(**tasks: tuple[int, int]) -> DomainScore:
     """A domain's score from right answers and items of each task."""
     right, n = (sum(column) for column in zip(*tasks.values(), strict=True))
     parts = {name: TaskScore(hits / of, of) for name, (hits, of) in tasks.items()}
-    return DomainScore(right / n, wilson(right, n), n, parts)
+    hits = tuple(place < right for place in range(n))
+    return DomainScore(right / n, wilson(right, n), n, parts, hits=hits)
 
 
 def by_model(

@@ -12,7 +12,14 @@ import dppa_core.search_trial as search_trial
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
 from dppa_core.evaluate import DomainScore
 from dppa_core.methods.registry import METHODS
-from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
+from dppa_core.recipe import (
+    MergeRecipe,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_hash,
+)
+from dppa_core.search_given import settings_of
 from dppa_core.search_goals import Outcome, check_goals, dominates
 from dppa_core.search_space import Knob, parse_knobs, settled
 from dppa_core.search_studied import StudySettings
@@ -29,7 +36,7 @@ OWN = {f"zoo:{domain}": scored(a=(100, 100)) for domain in ("math", "finance", "
 def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
     """Best at a rate of 0.7; math suffers most."""
     away = abs(recipe.models[0].levels[-1] - 0.7)
-    return scored(a=(round(100 - (200 if domain == "math" else 50) * away), 100))
+    return scored(a=(max(0, round(100 - (200 if domain == "math" else 50) * away)), 100))
 
 
 def studied(*vary: str, ask: Callable[[Question], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
@@ -215,8 +222,26 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
     asks, asked = by_model(OWN, by_rate)
     assert studied("rate=0.5:0.95", trials=8, storage=url, ask=asks) == again
     assert not [one for one in asked if isinstance(one.target, MergeRecipe)]
-    with pytest.raises(InvalidValue, match="another search: other vary"):
+    with pytest.raises(
+        InvalidValue, match=r"\(vary rate=0.5:0.95:0.0001, now rate=0.5:0.9:0.0001\)"
+    ):
         studied("rate=0.5:0.9", trials=8, storage=url)
+
+
+def test_the_recipe_given_is_tried_first_where_the_ranges_hold_it() -> None:
+    vary = ["rate=0.5:0.95", "factors=0.5:1.5", "coefficient.law", "method=dppa,ties"]
+    first = studied(*vary, trials=1).trials[0]
+    given = {"rate": 0.8, "factor1": 1.0, "factor2": 1.0, "coefficient.law": 1.0, "method": "dppa"}
+    assert first.values == given and recipe_hash(parse_recipe(first.recipe)) == recipe_hash(RECIPE)
+    knobs = parse_knobs(["rate=0.5:0.7"], RECIPE)
+    assert settings_of(RECIPE, knobs) == {}, "out of the range"
+    uneven = replace(
+        RECIPE, models=(replace(RECIPE.models[0], coefficient=0.5), *RECIPE.models[1:])
+    )
+    assert settings_of(uneven, parse_knobs(["coefficient"], RECIPE)) == {}, "not one number"
+    assert settings_of(uneven, parse_knobs(["coefficient.math"], RECIPE)) == {
+        "coefficient.math": 0.5
+    }
 
 
 def test_what_a_killed_process_was_trying_comes_first() -> None:
@@ -254,6 +279,9 @@ def test_the_command_stores_the_study_and_writes_the_winner(dppa: Command, recip
     best = dppa.json["best"]
     assert load_recipe(out).models[0].levels[-1] == pytest.approx(best["values"]["rate"])
     assert dppa.json["test"][0]["domain"] == "math" and out.with_name("best.study.db").exists()
+    names = [one["name"] for one in dppa.json["beside"]]
+    assert names == ["the recipe given", "task arithmetic"]
+    assert "seen" in dppa.json["beside"][0]["comparison"] and dppa.json["retention"]["ci95"]
     assert dppa("search", recipe, "--out", out, *wanted, "--trials", 9, "--overwrite") == 0
     assert dppa.err.count("\n") == 1 and dppa.err.startswith("9/9 rate ")
 
@@ -263,7 +291,7 @@ def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recip
     space.write_text('search: {grid: {rate: [0.6, 0.7], factor: "1:1.2:0.1"}}')
     assert dppa("search", recipe, "--out", out, "--space", space, "--test-limit", 0) == 0
     lines = dppa.out.splitlines()
-    assert lines[1].split() == ["rate", "\\", "factor", "1", "1.1", "1.2"]
+    assert lines[1].split() == ["retention", "%", "by", "rate", "\\", "factor", "1", "1.1", "1.2"]
     assert lines[3].split() == ["0.7", "100", "100", "100"]
 
 

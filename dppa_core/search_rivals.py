@@ -1,0 +1,95 @@
+"""What was found beside what one had before: the recipe given, and plain task arithmetic.
+
+Knows recipes and a way to ask; not how the recipe was found. Both stand on the same test items, so
+that they are compared item by item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from dppa_core.evaluate import DomainScore
+from dppa_core.evaluate_report import interval_json, sentence
+from dppa_core.evaluate_rows import ARITHMETIC, Comparison, compared, entrants
+from dppa_core.intervals import Interval, ratio
+from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.search_trial import TEST, Ask, Question
+from dppa_core.search_verdict import DomainVerdict
+
+FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A merge of the same models that was not searched for."""
+
+    name: str
+    scores: Mapping[str, DomainScore]
+    """By domain."""
+    retention: Interval | None
+    """Geometric mean over the domains, beside the domain models; None where that is not known."""
+    comparison: Comparison | None
+    """Of what was found with it; above 0 what was found is better."""
+
+    def told(self) -> str:
+        """What the comparison says; empty where single items are not known."""
+        return "" if self.comparison is None else sentence(self.comparison, FOUND, self.name)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        gap = self.comparison
+        return {
+            "name": self.name,
+            "domains": {domain: one.to_json() for domain, one in self.scores.items()},
+            "retention": interval_json(self.retention),
+            "comparison": None if gap is None else {**asdict(gap), "seen": gap.seen},
+            "sentence": self.told(),
+        }
+
+
+def rivals(
+    found: MergeRecipe,
+    given: MergeRecipe,
+    verdict: Sequence[DomainVerdict],
+    ask: Ask,
+    *,
+    limit: int | None = None,
+    watch: Callable[[str], None] | None = None,
+) -> tuple[Rival, ...]:
+    """The recipe given, and whole deltas added up with coefficient 1, on the test items.
+
+    Args:
+        verdict: Of what was found; those that are the very same merge do not stand beside it.
+        limit: Test items a domain, as for the verdict.
+        watch: Told what is asked now.
+    """
+    ones = tuple(replace(one, coefficient=1.0) for one in given.models)
+    added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
+    named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
+    seen, beside = {recipe_hash(found)}, list[Rival]()
+    for name, target in named:
+        if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:
+            continue
+        seen.add(recipe_hash(target))
+        scores = {}
+        for one in verdict:
+            if watch:
+                watch(f"{name} about {one.domain}, test")
+            scores[one.domain] = ask(Question(target, one.domain, TEST, limit))
+        beside.append(_rival(name, scores, verdict))
+    return tuple(beside)
+
+
+def _rival(name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]) -> Rival:
+    pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
+    known = all(first and second for first, second in pairs.values())
+    kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
+    return Rival(name, scores, ratio(kept) if known else None, compared(pairs) if known else None)
+
+
+def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
+    """Geometric mean over the domains of what the merge keeps; None where it is not known."""
+    pairs = {one.domain: (one.merged.hits, one.own.hits) for one in verdict}
+    return ratio(pairs) if all(first and second for first, second in pairs.values()) else None
