@@ -256,6 +256,7 @@ def found(**changed: Any) -> dict[str, Any]:
         "own_cores": 0.1,
         "bytes": 600 * 2**20,
         "peak": 7 * 10**8,
+        "course": [2**20, 2**21],
         "first_third": 100.0,
         "last_third": 110.0,
     }
@@ -269,6 +270,7 @@ def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None
     assert "| 50 | drag | 98 | 0 | 0 | 3 of 3 | 0.50 | 0.10 | 600 MiB |" in told
     assert "✗" not in told
     assert "✗ 50 visitors" in text(found(errors=1))
+    assert "it was 1, 2 MiB" in text(found(name="long"))
     assert "✗ The server never used more than 4.10 GB" in text(found(peak=4.1e9))
 
 

@@ -89,6 +89,7 @@ class Load:
                 "own_cores": round((time.process_time() - own) / seconds, 2),
                 "bytes": max(size for _, size in watch.sizes),
                 "peak": peak(pid),
+                "course": watch.course(begun),
                 "first_third": first,
                 "last_third": last,
             }

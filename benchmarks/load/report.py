@@ -63,11 +63,13 @@ def targets(phases: list[Phase]) -> Iterator[str]:
         if phase["name"] == "long":
             moves = phase["seen"]["slider answer"]["count"]
             grown = phase["last_third"] - phase["first_third"]
+            course = ", ".join(f"{size / MIB:.0f}" for size in phase["course"])
             yield _told(
                 grown <= MOST_GROWTH and not phase["errors"],
                 f"{moves:,} slider moves in {phase['seconds'] / 60:.1f} minutes, by visitors who "
                 f"come and go: memory grew by {grown / MIB:.0f} MiB from first third to last "
-                f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors",
+                f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors; in each tenth "
+                f"of the time it was {course} MiB",
             )
 
 

@@ -41,6 +41,12 @@ class Watch:
             self.sizes.append((time.monotonic(), resident(self.pid)))
             await asyncio.sleep(EVERY)
 
+    def course(self, since: float, parts: int = 10) -> list[int]:
+        """Bytes at the middle of equally long parts of what was seen since a time."""
+        counted = [size for at, size in self.sizes if at >= since]
+        places = [int((part + 0.5) * len(counted) / parts) for part in range(parts)]
+        return [counted[place] for place in places] if counted else []
+
     def growth(self, since: float) -> tuple[float, float]:
         """Bytes at the median of the first and of the last third of what was seen since a time."""
         counted = [size for at, size in self.sizes if at >= since] or [resident(self.pid)]
