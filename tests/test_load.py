@@ -260,7 +260,9 @@ def found(**changed: Any) -> dict[str, Any]:
         "first_third": 100.0,
         "last_third": 110.0,
     }
-    return {"machine": "a machine", "versions": {"gradio": "6"}, "phases": [phase | changed]}
+    versions = {"gradio": "6"}
+    phases = [phase | changed]
+    return {"machine": "a machine", "load_after": 2.0, "versions": versions, "phases": phases}
 
 
 def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None:

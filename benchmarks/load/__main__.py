@@ -8,6 +8,7 @@ go.
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from importlib.metadata import version
@@ -74,7 +75,8 @@ def main() -> None:
         finally:
             server.stop()
     versions = {name: version(name) for name in ("gradio", "torch", "transformers")}
-    found = {"machine": about, "versions": versions, "phases": load.phases}
+    found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions}
+    found["phases"] = load.phases
     if given.write:
         write(ROOT, found)
     print(json.dumps(found, indent=2) if given.json else text(found))

@@ -146,6 +146,7 @@ class Load:
                     await one.tab.close()
 
             await asyncio.gather(*(seat() for _ in range(at_once)))
+        self.phases[-1]["visitors"] = at_once
 
 
 async def _busy(one: Visitor, number: int, seconds: float) -> None:

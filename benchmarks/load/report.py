@@ -32,7 +32,8 @@ def text(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     phases = found["phases"]
     parts = [
-        f"{found['machine']}; {versions}. Load is that of the machine before the start.",
+        f"{found['machine']}; {versions}. "
+        f"The load was that before the start, and {found['load_after']:.1f} at the end.",
         "\n".join(f"- {line}" for line in targets(phases)),
         "\n".join(_speed(phases)),
         "\n".join(_cost(phases)),
@@ -64,12 +65,12 @@ def targets(phases: list[Phase]) -> Iterator[str]:
             moves = phase["seen"]["slider answer"]["count"]
             grown = phase["last_third"] - phase["first_third"]
             course = ", ".join(f"{size / MIB:.0f}" for size in phase["course"])
+            tenths = f"; in each tenth of the time it was {course} MiB" if course else ""
             yield _told(
                 grown <= MOST_GROWTH and not phase["errors"],
                 f"{moves:,} slider moves in {phase['seconds'] / 60:.1f} minutes, by visitors who "
                 f"come and go: memory grew by {grown / MIB:.0f} MiB from first third to last "
-                f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors; in each tenth "
-                f"of the time it was {course} MiB",
+                f"(at most {MOST_GROWTH / MIB:.0f}), {phase['errors']} errors{tenths}",
             )
 
 
