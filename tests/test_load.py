@@ -23,6 +23,7 @@ from components.serving import launch_options
 from components.studio import WORKERS, Studio
 from components.turns import OF_ONE_VISITOR
 from components.workbench import build_page, start
+from tests.e2e.server import free_port
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,8 @@ def page(tiny_zoo: Any) -> Iterator[gr.Blocks]:
     patch.setenv("DPPA_WARM", "0")
     patch.setattr(presence, "STAYS", 0.3)
     page = build_page(Studio(public=True))
-    start(page, server_name="127.0.0.1", quiet=True)
+    # A free port at once: Gradio leaves a socket open for each one it finds taken.
+    start(page, server_name="127.0.0.1", server_port=free_port(), quiet=True)
     yield page
     page.close()
     patch.undo()
