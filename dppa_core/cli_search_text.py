@@ -126,7 +126,7 @@ def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> li
     kept = [other.retention for other in beside], mean_retention(verdict)
     means = [*map(_kept, kept[0]), _kept(kept[1])]
     lines = [table([*head, "what was found %"], [*rows, ["mean retention", "", "", "", *means]])]
-    return [*lines, *(told for one in beside if (told := one.told()))]
+    return [*lines, *(one.told() for one in beside)]
 
 
 def _kept(one: Interval | None) -> str:

@@ -29,13 +29,14 @@ class Rival:
     scores: Mapping[str, DomainScore]
     """By domain."""
     retention: Interval | None
-    """Geometric mean over the domains, beside the domain models; None where that is not known."""
-    comparison: Comparison | None
+    """Geometric mean over the domains; None where a domain model itself answers nothing."""
+    comparison: Comparison
     """Of what was found with it; above 0 what was found is better."""
 
     def told(self) -> str:
-        """What the comparison says; empty where single items are not known."""
-        return "" if self.comparison is None else sentence(self.comparison, FOUND, self.name)
+        """What the comparison says."""
+        text = sentence(self.comparison, FOUND, self.name)
+        return text[0].upper() + text[1:]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -44,7 +45,7 @@ class Rival:
             "name": self.name,
             "domains": {domain: one.to_json() for domain, one in self.scores.items()},
             "retention": interval_json(self.retention),
-            "comparison": None if gap is None else {**asdict(gap), "seen": gap.seen},
+            "comparison": {**asdict(gap), "seen": gap.seen},
             "sentence": self.told(),
         }
 
@@ -84,12 +85,10 @@ def rivals(
 
 def _rival(name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]) -> Rival:
     pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
-    known = all(first and second for first, second in pairs.values())
     kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
-    return Rival(name, scores, ratio(kept) if known else None, compared(pairs) if known else None)
+    return Rival(name, scores, ratio(kept), compared(pairs))
 
 
 def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
-    """Geometric mean over the domains of what the merge keeps; None where it is not known."""
-    pairs = {one.domain: (one.merged.hits, one.own.hits) for one in verdict}
-    return ratio(pairs) if all(first and second for first, second in pairs.values()) else None
+    """What the merge keeps: geometric mean over the domains; None where one has nothing to keep."""
+    return ratio({one.domain: (one.merged.hits, one.own.hits) for one in verdict})

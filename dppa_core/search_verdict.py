@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import inf, isfinite
 from typing import Any
 
 from dppa_core.evaluate import DomainScore
@@ -47,13 +47,9 @@ class DomainVerdict:
 
     @property
     def ci95(self) -> Interval:
-        """Of the retention: by the same items, or by counts where only they are known."""
-        paired = ratio({self.domain: (self.alone.hits, self.own.hits)}) if self._items else None
-        return ratio_interval(self.alone, self.own) if paired is None else (paired.low, paired.high)
-
-    @property
-    def _items(self) -> bool:
-        return bool(self.alone.hits and self.own.hits)
+        """Of the retention, item by item; without an end where the domain model has none right."""
+        found = ratio({self.domain: (self.alone.hits, self.own.hits)})
+        return (0.0, inf) if found is None else (found.low, found.high)
 
     @property
     def claim(self) -> str:
@@ -118,24 +114,6 @@ def verdicts(
         kept = density_of(single, profiles)
         found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))
     return tuple(found)
-
-
-def ratio_interval(above: DomainScore, below: DomainScore) -> Interval:
-    """95 % interval of one accuracy ÷ another, from their own Wilson intervals.
-
-    MOVER for ratios (Donner and Zou, Statistical Methods in Medical Research 21, 2012). It takes
-    the two for independent; they answer the same items, so it is rather too wide.
-    """
-    (a, (la, ua)), (b, (lb, ub)) = (above.accuracy, above.ci95), (below.accuracy, below.ci95)
-    low = (a * b - _root(a * b, la * ub, 2 * a - la, 2 * b - ub)) / (ub * (2 * b - ub))
-    if not lb:
-        return max(0.0, low), float("inf")
-    high = (a * b + _root(a * b, ua * lb, 2 * a - ua, 2 * b - lb)) / (lb * (2 * b - lb))
-    return max(0.0, low), high
-
-
-def _root(product: float, bounds: float, one: float, other: float) -> float:
-    return sqrt(max(0.0, product**2 - bounds * one * other))
 
 
 def claim_sentence(found: Sequence[DomainVerdict]) -> str:
