@@ -19,7 +19,7 @@
     const below = word.bottom + GAP;
     const top = below + height + EDGE <= window.innerHeight ? below : Math.max(word.top - GAP - height, EDGE);
     bubble.style.top = `${top}px`;
-    bubble.style.left = `${Math.max(Math.min(word.left, window.innerWidth - EDGE - width), EDGE)}px`;
+    bubble.style.left = `${Math.max(Math.min(word.left, document.documentElement.clientWidth - EDGE - width), EDGE)}px`;
   }
   function opener(bubble, element) {
     const hide = () => { if (bubble.matches(":popover-open")) bubble.hidePopover(); };

@@ -82,7 +82,7 @@
       tellInside("");
       const { left, bottom } = keep.getBoundingClientRect();
       panel.style.top = `${bottom + GAP}px`;
-      panel.style.left = `${Math.max(EDGE, Math.min(left, window.innerWidth - panel.offsetWidth - EDGE))}px`;
+      panel.style.left = `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`; // beside a scroll bar, not below it
     });
 
     // --- the link ---------------------------------------------------------------------------------
