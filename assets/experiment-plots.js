@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, put, px, amounts, signs } = dppa.shapes;
+  const { html, svg, put, px, amounts, signs, ticks, axis } = dppa.shapes;
   const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
   const LETTER = 6.6, FEW = 8; // pixels; so many values on an axis are marked one by one
   const SERIES = 8; // colours and marks that are told apart
@@ -15,13 +15,6 @@
   const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
   dppa.resultAxis = axisText;
 
-  // Round numbers from below `low` to above `high`, about five.
-  function ticks(low, high) {
-    const rough = ((high > low ? high - low : 1) / 5), power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
-    const first = Math.floor(low / step + 1e-9), last = Math.max(Math.ceil(high / step - 1e-9), first + 1);
-    return Array.from({ length: last - first + 1 }, (_, i) => +((first + i) * step).toPrecision(10));
-  }
   const there = (values) => values.filter((x) => typeof x === "number");
   function size(root, width, height) {
     root.replaceChildren();
@@ -76,7 +69,7 @@
   // Values that were chosen, where they are few; else round ones within the plot.
   function marksOf(chart) {
     const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
-    return own.length <= FEW ? own : ticks(low, high).filter((x) => x >= low && x <= high);
+    return own.length <= FEW ? own : ticks(low, high);
   }
   const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
   const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (width - LEFT - RIGHT) / names.length;
@@ -122,8 +115,7 @@
     const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
     const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
     const [least, most] = bounds ?? dppa.resultBounds([chart]);
-    const marks = ticks(chart.kind === "bars" ? Math.min(least, 0) : least, chart.kind === "bars" ? Math.max(most, 0) : most);
-    const [bottom, top] = [marks[0], marks[marks.length - 1]];
+    const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0)) : axis(least, most);
     const all = names ? [] : there(chart.series.flatMap((one) => one.x));
     const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
     const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole

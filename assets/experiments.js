@@ -14,13 +14,19 @@
       html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
     }
   }
-  // What was found: the first two sentences, then the others with their figures, one a line.
+  // What was found: a sentence or two that are read in one go, then the others with their figures, one a line.
+  const MANY = 6, LONG = 18; // figures, rows
+  dppa.findings = (text) => {
+    const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
+    const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
+    return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
+  };
   function found(parent, text) {
-    const sentences = text.split(/(?<=\.) (?=\D)/);
-    prose(parent, "finding", sentences.slice(0, 2).join(" "));
-    if (sentences.length < 3) return;
+    const [first, ...others] = dppa.findings(text);
+    prose(parent, "finding", first);
+    if (!others.length) return;
     const list = html("ul", { class: "findings-more" }, parent);
-    for (const one of sentences.slice(2)) prose(html("li", {}, list), "", one);
+    for (const one of others) prose(html("li", {}, list), "", one);
   }
   const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
 
@@ -29,12 +35,14 @@
     const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
     return alike.length > 1 ? dppa.resultBounds(alike) : null;
   }
+  // Whether an interval is lacking where others have one.
+  const bare = ({ series }) => series.some(({ y, low }) => low.length && y.some((value, i) => typeof value === "number" && typeof low[i] !== "number"));
   function plotOf(parent, plot, name, bounds) {
     const box = html("section", { class: "plot plot-result" }, parent);
     html("h3", { class: "plot-title" }, box, tidy(plot.title));
     dppa.resultLegend(html("ul", { class: "legend" }, box), plot);
     const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-    if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u2009% intervals.");
+    if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, `Whiskers: 95\u2009% intervals.${bare(plot) ? " A value without them is a mean over several draws; the table tells their range." : ""}`);
     dppa.saveable(box, name, () => dppa.resultRows(plot), () => root);
     let drawn = 0;
     return () => {
@@ -48,8 +56,8 @@
   function cellOf(tr, cell, first, every) {
     const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
     html("span", {}, td, worded(cell.value));
-    if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low)} to ${number(cell.high)})`);
-    if (cell.note) html("span", { class: "muted note" }, td, cell.note);
+    if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low)}\u00a0to ${number(cell.high)})`); // breaks after "to" in a narrow column
+    if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
     if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
   }
   // What a row is about: its first cells, up to the first that was measured.
@@ -62,13 +70,13 @@
   }
   function tableOf(parent, table, place, name, set) {
     const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title }, box);
+    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title, "data-long": table.rows.length > LONG }, box);
     const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
     say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u2009% intervals.`);
     const head = html("tr", {}, html("thead", {}, root));
     table.columns.forEach((column, k) => {
-      html("th", { scope: "col" }, head, axis(column));
-      if (some && !k) html("th", { scope: "col" }, head, "merge"); // in sight on a phone too
+      html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient")); // the longest word of all heads
+      if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set"); // in sight on a phone too
     });
     const body = html("tbody", {}, root);
     table.rows.forEach((row, i) => {

@@ -8,16 +8,18 @@
   const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
   const superscript = (n) =>
     (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
-  function three(x) { // three significant digits
+  const minus = (text) => text.replace("-", "−"); // a hyphen is no sign
+  function digits(x, count) { // so many significant ones
     if (x === 0) return "0";
     const power = Math.floor(Math.log10(Math.abs(x)));
-    if (power >= -3 && power < 4) return String(+x.toPrecision(3));
-    return `${+(x / 10 ** power).toPrecision(3)}${THIN}×${THIN}10${superscript(power)}`;
+    if (power >= -3 && power < 4) return minus(String(+x.toPrecision(count)));
+    return `${minus(String(+(x / 10 ** power).toPrecision(count)))}${THIN}×${THIN}10${superscript(power)}`;
   }
+  const three = (x) => digits(x, 3), two = (x) => digits(x, 2);
   function percent(share) {
     const p = 100 * share;
     if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
-    return `${Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)}${THIN}%`;
+    return `${minus(String(Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)))}${THIN}%`;
   }
   // Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
   function level(share) {
@@ -80,6 +82,24 @@
     if (!node) { if (text) element.textContent = text; return; }
     if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
   }
+  // Round numbers.
+  function step(low, high, wanted) {
+    const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
+    return [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
+  }
+  const multiples = (first, last, size) => Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
+  // Those from `low` to `high`, about `wanted`.
+  function ticks(low, high, wanted = 5) {
+    const size = step(low, high, wanted);
+    return multiples(Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9), size);
+  }
+  // An axis that holds both: {low, high, marks}. Its ends are marks too, unless one is only just missed.
+  function axis(low, high, wanted = 5) {
+    const size = step(low, high, wanted), just = 0.3;
+    const first = Math.ceil(low / size - just), last = Math.max(Math.floor(high / size + just), first + 1);
+    const marks = multiples(first, last, size);
+    return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
+  }
   // Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
   const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
   // Where labels are written whose places may be too near: in their order, apart, inside where they fit.
@@ -92,7 +112,7 @@
   const px = (x) => (Math.round(x * 100) / 100).toString();
 
   dppa.shapes = {
-    THIN, superscript, three, percent, percent1, level, count, amounts, signs, put, say, niceTop, px, spread,
+    THIN, superscript, three, two, percent, percent1, level, count, amounts, signs, put, say, niceTop, ticks, axis, px, spread,
     svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
     html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
   };

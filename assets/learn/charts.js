@@ -3,18 +3,10 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { svg, html, say, put, px, three, signs } = dppa.shapes;
+  const { svg, html, say, put, px, three, signs, ticks } = dppa.shapes;
   const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;
   let made = 0;
 
-  // Round numbers between two ends, about `wanted` of them.
-  function ticks(low, high, wanted) {
-    const raw = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= raw - 1e-12);
-    const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(+(i * step).toPrecision(12));
-    return found;
-  }
   const decades = (low, high) => {
     const found = [];
     for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p);

@@ -94,6 +94,32 @@ def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> 
     assert spread([]) == []
 
 
+def test_marks_of_an_axis_are_round(page: Page) -> None:
+    load(page, "shapes", "{}")
+    ask = lambda name, *of: page.evaluate(f"(of) => dppa.shapes.{name}(...of)", list(of))  # noqa: E731
+    assert ask("ticks", 1, 10) == [2, 4, 6, 8, 10]
+    assert ask("ticks", 1, 1.5) == [1, 1.1, 1.2, 1.3, 1.4, 1.5]
+    assert ask("ticks", 0, 9.16, 4) == [0, 2.5, 5, 7.5]
+    assert ask("ticks", 0.3, 0.3) == []
+    tenths = [0.6, 0.7, 0.8, 0.9, 1]
+    assert ask("axis", 0.63, 1) == {"low": 0.6, "high": 1, "marks": tenths}
+    # An interval that is a little more than all makes no axis of 125 %.
+    assert ask("axis", 0, 102.3) == {"low": 0, "high": 102.3, "marks": [0, 25, 50, 75, 100]}
+    assert ask("axis", 5, 5)["marks"] == [5, 5.2]
+    assert (ask("three", -1.7), ask("percent", -0.3)) == ("−1.7", "−30\u2009%")  # no hyphens
+
+
+def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -> None:
+    part = "part: () => {}, shapes: { put() {} }"
+    load(page, "experiments", f"{{ {part} }}")
+    ask = lambda text: page.evaluate("(text) => dppa.findings(text)", text)  # noqa: E731
+    few, many = "It adds at 95 %.", "At 80 %: DPPA 90 %, TIES 88.5 %, DARE 88 %."
+    assert ask(f"{few} It is worse at 80 %. More.") == [f"{few} It is worse at 80 %.", "More."]
+    assert ask(f"{many} At 90 %: DPPA 80 %, DARE 70 %. More.") == [
+        *(many, "At 90 %: DPPA 80 %, DARE 70 %.", "More.")
+    ]
+
+
 def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
     """Chromium drops it where the page's language writes a point: 0,5 would be 05."""
     page.set_content('<input type="number" step="any"><input id="text">')
