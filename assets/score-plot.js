@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { svg, put, px, percent, three } = dppa.shapes;
+  const { svg, put, px, percent, three, two, ticks } = dppa.shapes;
   const whole = (share) => String(Math.round(100 * share));
   const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)}`;
   const range = ({ value, ci95 }) => ({ value, low: ci95[0], high: ci95[1] });
@@ -13,13 +13,13 @@
       cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
       of: (row) => row.mean !== null && { value: row.mean, low: row.mean_ci95[0], high: row.mean_ci95[1] },
       how: "Share of unseen test questions answered exactly right, in percent; in brackets and as a bar, the 95 % interval. More questions make it narrower." },
-    { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean",
+    { name: "retention", title: "retention", text: percent, brackets: whole, unit: "% of the own model's", last: "mean", few: "Without a row: base and domain models, which keep nothing of another.",
       cell: (one) => one.retention && range(one.retention), of: (row) => row.mean_retention && range(row.mean_retention),
       how: "Accuracy divided by that of the domain's own model on the same questions; last the geometric mean. 95 % intervals by drawing the questions anew." },
-    { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null,
+    { name: "forgetting", title: "forgetting", text: signed, brackets: signed, unit: "points", last: null, few: "Without a row: the base itself, and merges made for every domain.",
       cell: (one) => one.forgetting && range(one.forgetting), of: () => null,
       how: "Accuracy of the base minus the model's own, in points, on domains the model was not made for. Below 0 it knows more than the base." },
-    { name: "loss", title: "loss of the right answers", text: three, brackets: three, unit: "nats per token", last: null,
+    { name: "loss", title: "loss of the right answers", text: three, brackets: two, unit: "nats per token", last: null,
       cell: (one) => ({ value: one.loss, low: one.loss_ci95[0], high: one.loss_ci95[1] }), of: () => null,
       how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It tells models apart that answer nothing exactly right." },
   ];
@@ -30,7 +30,7 @@
     return { low: Math.min(0, ...cells.map(({ low }) => low)), high: Math.max(measure.name === "accuracy" ? 1 : 0.001, ...cells.map(({ high }) => high)) };
   };
 
-  const LEFT = 158, RIGHT = 12, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42;
+  const LEFT = 158, RIGHT = 16, TOP = 8, LINE = 13, GAP = 9, BOTTOM = 42, ROOM = 38; // the last one for a number on the axis
   dppa.scorePlot = (root, rows, domains, measure, colour, width) => {
     const shown = rows.filter(({ detail }) => Object.values(detail.domains).some((one) => one && measure.cell(one)));
     const { low, high } = dppa.scoreReach(shown.map(({ detail }) => detail), measure);
@@ -38,9 +38,9 @@
     const bottom = TOP + shown.length * (LINE * domains.length + GAP);
     root.replaceChildren();
     for (const [name, value] of [["viewBox", `0 0 ${width} ${bottom + BOTTOM}`], ["width", width], ["height", bottom + BOTTOM]]) put(root, name, value);
-    for (const value of low < 0 ? [low, 0, high] : [0, high / 2, high]) {
+    for (const value of ticks(low, high, Math.min(Math.floor((width - LEFT - RIGHT) / ROOM), 5))) {
       svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
-      svg("text", { x: px(x(value)), y: bottom + 15, class: `tick ${value === high ? "end" : "middle"}` }, root, measure.text(value) || "0");
+      svg("text", { x: px(x(value)), y: bottom + 15, class: "tick middle" }, root, measure.text(value) || "0");
     }
     shown.forEach(({ label, target, detail }, i) => {
       const top = TOP + i * (LINE * domains.length + GAP);
@@ -53,7 +53,7 @@
         svg("circle", { cx: px(x(one.value)), cy: y, r: 3.5, fill: colour(target), "data-value": +one.value.toPrecision(6), "data-domain": domain, "data-target": target }, root);
       });
     });
-    svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 34, class: "axis middle" }, root, `${measure.title}, ${measure.unit}`);
+    svg("text", { x: width, y: bottom + 34, class: "axis end" }, root, `${measure.title}, ${measure.unit}`);
   };
 
   // The slot that is not shown travels along: what it holds is known to the browser alone.

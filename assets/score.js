@@ -3,8 +3,9 @@
   "use strict";
   const dppa = window.dppa;
   const { html, svg, say, put, percent } = dppa.shapes;
+  const tidy = dppa.resultText;
   const MEASURES = dppa.scoreMeasures;
-  const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions; the merge in the other slot too, where it is another one.";
+  const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions; A and B both, where they are two merges.";
   const about = (seconds) => (seconds === null ? "" : dppa.about(seconds));
   function stopped(cells) {
     const finished = cells.filter(Boolean).length;
@@ -18,8 +19,7 @@
       return parts.filter(Boolean).join(" · ");
     }
     if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-    const compared = (value.comparison ?? "").replace("recipe and against", "the merge and the other slot").replace("recipe is better than against", "The merge is better than the other slot").replace("against is better than recipe", "The other slot is better than the merge");
-    return value.note || [value.sentence, compared].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
+    return value.note || [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
   }
 
   dppa.part("score", ({ host, get, watch }) => {
@@ -64,7 +64,9 @@
     }
     function figures(td, shown, one, reach) {
       html("span", { class: "score-number" }, td, shown.text(one.value));
-      html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)} – ${shown.brackets(one.high)})`.replace(" – ", shown.name === "forgetting" ? " to " : "–"));
+      const between = html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
+      html("wbr", {}, between); // a narrow column has it in two lines
+      between.append(`${shown.brackets(one.high)})`);
       const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
       for (const [name, at] of [["--low", one.low], ["--high", one.high], ["--at", one.value]]) {
         bar.style.setProperty(name, `${(100 * (at - reach.low)) / (reach.high - reach.low)}%`);
@@ -83,12 +85,14 @@
       built = key;
       const reach = value.details ? dppa.scoreReach(value.details, shown) : { low: 0, high: 1 };
       table.replaceChildren();
-      say(how, shown.how);
       html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain` : `Test ${shown.title}`);
       head(value.domains, shown.last);
       const body = html("tbody", {}, table);
+      const none = (detail) => detail && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
+      say(how, value.details?.some(none) ? `${shown.how} ${shown.few}` : shown.how);
       value.rows.forEach((row, index) => {
         const detail = value.details?.[index];
+        if (none(detail)) return;
         const tr = html("tr", { "data-target": row.target }, body);
         tr.style.setProperty("--model", colour(row.target));
         const name = html("th", { scope: "row" }, tr);

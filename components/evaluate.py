@@ -19,7 +19,7 @@ from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session import Session
 from components.session_json import parsed
-from components.session_state import session_from_state
+from components.slots import other_session, slot_names
 from components.studio import Emit, Studio
 from components.tables import Row, Standing, retention_sentence, score_value
 from dppa_core.errors import Cancelled, InvalidValue, shown
@@ -106,9 +106,11 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> E
             f"Questions come in fours, so that every task is asked equally often; got "
             f"{shown(values[view.limit])}."
         )
-    other = other_session(values.get(view.other), session)
+    given = values.get(view.other)
+    other = other_session(given, session)
+    slots = slot_names(given) if other else ("merged", "")
     who = sorted(entrants(session.recipe(), other and other.recipe()), key=_place)
-    rows = tuple(_row(one, session) for one in who)
+    rows = tuple(_row(one, session, slots) for one in who)
     targets = {
         (row.target, domain): one.target
         for row, one in zip(rows, who, strict=True)
@@ -129,24 +131,15 @@ def _place(one: Entrant) -> int:
     return len(order) + 1 if one.key == BASE else len(order)
 
 
-def _row(one: Entrant, session: Session) -> Row:
+def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> Row:
     if one.key == RECIPE:
-        label = "merged, by domain" if session.method.names_domain else "merged"
+        label = slots[0] + (", by domain" if session.method.names_domain else "")
         return Row("merged", label, recipe_hash(session.recipe()))
     if one.key == AGAINST and isinstance(one.target, MergeRecipe):
-        return Row("other", "other slot", recipe_hash(one.target))
+        return Row("other", slots[1], recipe_hash(one.target))
     if isinstance(one.target, str):
         return Row(one.target, short_name(one.target))
     return Row(one.key, one.label)
-
-
-def other_session(value: object, session: Session) -> Session | None:
-    """The slot that is not shown, where it holds another merge of the same base."""
-    given = None if value is None else parsed(value)
-    if not isinstance(given, Mapping) or given.get("state") is None:
-        return None
-    other = session_from_state(given["state"])
-    return None if other.recipe() == session.recipe() or other.base != session.base else other
 
 
 def first_standing(exam: Exam, studio: Studio) -> Standing:
@@ -269,10 +262,12 @@ def exam_value(
 def compared(exam: Exam, asked: Mapping[str, tuple[Item, ...]], marks: Known) -> dict[str, Any]:
     """Retention, loss and forgetting of every row, and the comparison with the other slot."""
     keys = {row.target: one.key for row, one in zip(exam.rows, exam.who, strict=True)}
+    who = tuple(replace(one, label=row.label) for row, one in zip(exam.rows, exam.who, strict=True))
     known = {(keys[target], domain): one for (target, domain), one in marks.items()}
-    found = as_json(SideBySide("test", exam.who, asked, known))
+    found = as_json(SideBySide("test", who, asked, known))
     comparison = found["comparison"] or {}
-    return {"details": found["rows"], "comparison": comparison.get("sentence", "")}
+    sentence = comparison.get("sentence", "")
+    return {"details": found["rows"], "comparison": sentence[:1].upper() + sentence[1:]}
 
 
 def stopped_value(value: object) -> dict[str, Any]:

@@ -73,7 +73,7 @@ IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetens
 SHARED = {
     *("session", "session_json", "session_levels", "session_state", "curve", "link"),
     *("studio", "job", "works", "allowance", "running", "search_work", "presets", "method_choice"),
-    *("recipe_session", "recent"),
+    *("recipe_session", "recent", "slots", "search_words"),
     *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
     *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
     *(

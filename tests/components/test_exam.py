@@ -174,4 +174,5 @@ def test_a_finished_exam_tells_retention_and_compares_the_slots(
     assert [row["key"] for row in last["details"]][:2] == ["recipe", "against"]
     assert len(last["details"]) == len(last["rows"]) == 8
     assert last["details"][0]["domains"]["law"]["loss"] > 0
-    assert last["comparison"].startswith("No difference seen between recipe and against")
+    assert [row["label"] for row in last["rows"]][:2] == ["merge A", "merge B"]
+    assert last["comparison"].startswith("No difference seen between merge A and merge B")

@@ -63,6 +63,14 @@ def measures(studio: Studio) -> None:
             float(cell.get_attribute("data-retention") or "nan"), abs=1e-5
         )
     expect(page.locator("#score .score-line")).to_contain_text("geometric mean")
+    fits = "table => table.scrollWidth <= table.parentElement.clientWidth"
+    for measure, rows in (("loss", 7), ("forgetting", 3)):  # merges forget nothing: no row of "–"
+        page.locator("#score-measure").select_option(measure)
+        expect(page.locator("#score tbody tr")).to_have_count(rows)
+        assert page.locator("#score table").evaluate(fits), measure
+        marks = page.locator("#score .plot-score text.axis").last
+        assert marks.evaluate("(e) => e.getBBox().x >= 0"), measure
+    expect(page.locator("#score .how").first).to_contain_text("Without a row: the base itself")
 
 
 def test_scoring_can_be_stopped(studio: Studio) -> None:
