@@ -3,13 +3,16 @@
 (() => {
   "use strict";
   const dppa = window.dppa;
-  const { html, svg, say, put, px, three, percent, level, amounts } = dppa.shapes;
+  const { html, svg, say, put, px, three, percent, level, amounts, ticks, axis } = dppa.shapes;
   const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
   const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
+  const BEFORE = "Score what you take over, in the Score tab, before you believe it: the test asks other questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
+  const WAYS = { climb: "the climb", optuna: "Optuna", grid: "the grid" };
   const named = (ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, "");
   const plain = (value) => (typeof value === "number" ? three(value) : String(value));
   const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
-  const settings = (values) => Object.entries(values).map(([name, value]) => `${name} ${said(name, value)}`).join(", ");
+  // By what the sliders call it: the server sends the words.
+  const settings = (value, trial) => Object.entries(trial.values).map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
   const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
   const isClimb = (value) => value.way === "climb";
   const goalOf = (trial) => trial.goals[0];
@@ -21,15 +24,16 @@
   // --- words ----------------------------------------------------------------------------------
   function title(value) {
     const first = value.state === "done" ? "Best" : "Best so far";
-    if (isClimb(value)) {
-      const best = value.trials.reduce((a, b) => (a && a.score >= b.score ? a : b), null);
-      return best ? `${first}: ${named(best.model)} keeps ${percent(best.score)} at × ${best.factors.map(plain).join(" / ")}` : "";
+    if (isClimb(value)) { // each model by itself: one best of all would mean nothing
+      const best = new Map();
+      for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
+      return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at × ${one.factors.map(plain).join(" / ")}`).join(", ")}`;
     }
     const best = bestOf(value);
     if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
     const others = equals(value, best).length - 1;
     const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
-    return `${first}: ${percent(goalOf(best))} kept at ${settings(best.values)}${ties}`;
+    return `${first}: ${percent(goalOf(best))} kept at ${settings(value, best)}${ties}`;
   }
   const HOW = {
     climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
@@ -40,12 +44,13 @@
     grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
   };
   const kindOf = (value) => (value.way === "optuna" && value.goals?.length > 1 ? "front" : value.way);
-  function told(trial) {
+  function told(value, trial) {
     const kept = Object.entries(trial.retentions).map(([domain, share]) => `${domain} ${percent(share)}`).join(", ");
-    return `${settings(trial.values)}: ${kept || "not scored"}; ${percent(trial.density)} of the changes kept${trial.take ? "" : "; cannot be taken over"}`;
+    return `${settings(value, trial)}: ${kept || "not scored"}; ${percent(trial.density)} of the changes kept${trial.take ? "" : "; cannot be taken over"}`;
   }
 
   // --- the plots ---------------------------------------------------------------------------------
+  // x: {low, high, text, title, whole?}; y: {low, high, marks, title}.
   function frame(root, width, height, x, y) {
     root.replaceChildren();
     put(root, "viewBox", `0 0 ${width} ${height}`);
@@ -55,11 +60,12 @@
       x: (value) => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (width - LEFT - RIGHT),
       y: (value) => TOP + (1 - (value - y.low) / (y.high - y.low || 1)) * HEIGHT,
     };
-    for (const share of [0, 0.5, 1]) {
-      const v = y.low + share * (y.high - y.low), h = x.low + share * (x.high - x.low);
+    for (const v of y.marks) {
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at.y(v)), y2: px(at.y(v)), class: "grid" }, root);
       svg("text", { x: LEFT - 6, y: px(at.y(v) + 4), class: "tick end" }, root, percent(v));
-      svg("text", { x: px(at.x(h)), y: TOP + HEIGHT + 17, class: `tick ${share === 1 ? "end" : share ? "middle" : ""}` }, root, x.text(h));
+    }
+    for (const h of ticks(x.low, x.high).filter((one) => !x.whole || Number.isInteger(one))) {
+      svg("text", { x: px(at.x(h)), y: TOP + HEIGHT + 17, class: "tick middle" }, root, x.text(h));
     }
     svg("text", { x: 0, y: 12, class: "axis" }, root, y.title);
     svg("text", { x: px((LEFT + width - RIGHT) / 2), y: TOP + HEIGHT + 36, class: "axis middle" }, root, x.title);
@@ -70,11 +76,15 @@
     const more = Math.max(least - (high - low), 0) / 2;
     return { low: Math.max(low - more, 0), high: high + more };
   }
+  const scoreAxis = (scores, title) => {
+    const { low, high } = span(scores, 0.2);
+    return { ...axis(low, high), title };
+  };
   const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${px(x)} ${px(y)}`).join("");
 
   function climb(root, value, width) {
     const factors = value.trials.map((t) => t.factors[t.band]), scores = value.trials.map((t) => t.score);
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(factors, 0.5), text: three, title: "factor of the band (×)" }, { ...span(scores, 0.2), title: "kept of the score" });
+    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(factors, 0.5), text: three, title: "factor of the band (×)" }, scoreAxis(scores, "kept of the score"));
     const lines = new Map();
     for (const trial of value.trials) {
       const key = `${trial.model}/${trial.band}`;
@@ -101,19 +111,19 @@
       const done = trial.state === "complete";
       const g = svg("g", {
         class: `trial${done ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state,
-        tabindex: "0", role: "button", "aria-label": told(trial),
+        tabindex: "0", role: "button", "aria-label": told(value, trial),
       }, root);
       const [x, y] = place(trial);
       svg("circle", { class: "mark-trial", cx: px(at.x(x)), cy: px(at.y(y)), r: 5.5, fill: "var(--d-accent)" }, g);
-      svg("title", {}, g, told(trial));
+      svg("title", {}, g, told(value, trial));
       pick(g, trial);
     }
   }
   const shownScore = (trial) => (trial.goals.length ? goalOf(trial) : geometric(Object.values(trial.retentions)));
   function trialPlot(root, value, width, pick) {
     const scores = value.trials.map(shownScore);
-    const x = { low: 1, high: Math.max(value.total ?? 0, value.trials.length, 2), text: (n) => String(Math.round(n)), title: "trial" };
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, x, { ...span(scores, 0.2), title: "kept of the scores" });
+    const x = { low: 1, high: Math.max(value.total ?? 0, value.trials.length, 2), text: String, whole: true, title: "trial" };
+    const at = frame(root, width, TOP + HEIGHT + BOTTOM, x, scoreAxis(scores, "kept of the scores"));
     let most = 0;
     const best = whole(value).map((trial) => [at.x(value.trials.indexOf(trial) + 1), at.y((most = Math.max(most, goalOf(trial))))]);
     svg("path", { class: "way", d: path(best), stroke: "var(--d-accent)" }, root);
@@ -121,7 +131,7 @@
   }
   function frontPlot(root, value, width, pick) {
     const kept = value.trials.map((t) => t.density), scores = value.trials.map(shownScore);
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(kept, 0.2), text: percent, title: "changes kept" }, { ...span(scores, 0.2), title: "kept of the scores" });
+    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(kept, 0.2), text: percent, title: "changes kept" }, scoreAxis(scores, "kept of the scores"));
     const beats = (a, b) => goalOf(a) >= goalOf(b) && a.density <= b.density && (goalOf(a) > goalOf(b) || a.density < b.density);
     const front = whole(value).filter((one) => !whole(value).some((other) => beats(other, one))).sort((a, b) => a.density - b.density);
     svg("path", { class: "way front", d: path(front.map((t) => [at.x(t.density), at.y(goalOf(t))])), stroke: "var(--d-accent)", "data-front": front.length }, root);
@@ -135,8 +145,8 @@
     put(root, "viewBox", `0 0 ${width} ${height}`);
     put(root, "width", width);
     put(root, "height", height);
-    svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: 12, class: "axis middle" }, root, across.name);
-    svg("text", { x: 0, y: top - 6, class: "axis" }, root, down.name);
+    svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: 12, class: "axis middle" }, root, value.words[across.name]);
+    svg("text", { x: 0, y: 12, class: "axis" }, root, value.words[down.name]);
     across.values.forEach((v, i) => svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, said(across.name, v)));
     down.values.forEach((v, i) => svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, said(down.name, v)));
     const scores = whole(value).map(goalOf), low = Math.min(...scores), high = Math.max(...scores);
@@ -145,7 +155,7 @@
       const i = down.values.indexOf(trial.values[down.name]), j = across.values.indexOf(trial.values[across.name]);
       const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
       const g = svg("g", {
-        class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(trial),
+        class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(value, trial),
       }, root);
       svg("rect", { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: done ? amounts.colour(share) : "var(--d-sunk)" }, g);
       if (best.has(trial.number)) {
@@ -153,7 +163,7 @@
         svg("path", { class: "corner", d: `M${px(x - 11)} ${px(y)}H${px(x)}V${px(y + 11)}Z` }, g);
       }
       svg("text", { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share) : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
-      svg("title", {}, g, told(trial));
+      svg("title", {}, g, told(value, trial));
       pick(g, trial);
     }
   }
@@ -161,6 +171,7 @@
   dppa.part("search", ({ host, get, watch, trigger }) => {
     document.body.dataset.search ??= "climb";
     host.replaceChildren();
+    const earlier = html("p", { class: "how", hidden: "" }, host); // whose result it is, once another way was chosen
     const runs = dppa.runs(host, "search", { label: "Searching", idle: IDLE });
     const box = html("section", { class: "plot plot-search" }, host);
     const heading = html("h3", { class: "plot-title" }, box);
@@ -191,7 +202,7 @@
       say(sentence, "");
     });
     const pick = (g, trial) => {
-      const go = () => over(trial.take, settings(trial.values));
+      const go = () => over(trial.take, settings(value, trial));
       g.addEventListener("click", go);
       g.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
@@ -230,9 +241,8 @@
     function finished(value) {
       if (value.state === "stopped" && value.trials.length) return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
       if (value.state !== "done") return "";
-      if (!isClimb(value)) return `${value.trials.length} settings tried. Score what you take over: the test asks other questions.`;
-      const found = value.result.best.map((one) => `${named(one.model)} × ${one.factors.map(plain).join(" / ")} keeps ${percent(one.score)}`);
-      return `Found: ${found.join("; ")}. Score what you take over: the test asks other questions.`;
+      const what = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first" : `${value.trials.length} settings tried`;
+      return `${what}. ${BEFORE}`;
     }
     function accept(next) {
       // Cancel may overtake the first word of a run: nobody waits for it any more.
@@ -252,6 +262,12 @@
     watch(accept);
     accept(get());
     new ResizeObserver(draw).observe(host);
-    dppa.paint(() => { runs.paint(""); draw(); });
+    dppa.paint(() => {
+      const way = document.body.dataset.search, other = Boolean(value?.trials.length) && value.way !== way;
+      earlier.hidden = !other;
+      if (other) say(earlier, `Below: what ${WAYS[value.way]} found before. Start searches by ${WAYS[way]}.`);
+      runs.paint("");
+      draw();
+    });
   });
 })();

@@ -15,6 +15,7 @@ from components.forms import PRIVATE, Controls, activity_script, failed_script, 
 from components.live import live, pack, static
 from components.notices import show_errors
 from components.running import stopped_value
+from components.search_words import knob_words, range_words
 from components.search_work import ITEMS, RANGES, TRIALS, VALUES, read_hunt, stream_hunt
 from components.session_json import parsed
 from components.studio import Recent, Studio
@@ -59,7 +60,10 @@ def build_search() -> SearchView:
     )
     with gr.Column(elem_id="search-optuna"):
         vary = gr.CheckboxGroup(
-            list(RANGES), value=["rate", "factors"], label="Vary", elem_id="search-vary"
+            [(range_words(text), name) for name, text in RANGES.items()],
+            value=["rate", "factors"],
+            label="Vary",
+            elem_id="search-vary",
         )
         goals = gr.Radio(
             [("what is kept", "retention"), ("what is kept, and fewer parameters", "both")],
@@ -71,7 +75,7 @@ def build_search() -> SearchView:
             *TRIALS, value=20, step=1, label="Trials", elem_id="search-trials", buttons=[]
         )
     with gr.Row(elem_id="search-grid"):
-        sides = list(VALUES)
+        sides = [(knob_words(name), name) for name in VALUES]
         down = gr.Dropdown(sides, value="rate", label="Down", elem_id="search-down")
         across = gr.Dropdown(sides, value="factor", label="Across", elem_id="search-across")
     limit = gr.Slider(
@@ -107,7 +111,7 @@ def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
     def on_search_stop(values: dict[Any, Any]) -> dict[Any, Any]:
         return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
 
-    show = "(way) => { document.body.dataset.search = way; return []; }"
+    show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
     view.way.change(None, [view.way], js=show, **PRIVATE)
     # The button asks the browser's part, which starts a search only where none runs: Gradio itself
     # takes no second click until it has heard that the first one's work was cancelled.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.notices import message
 from components.recipe_session import session_from_recipe
+from components.search_words import knob_words, value_text
 from components.session import Session
 from components.session_state import state_of
 from components.studio import Emit, Recent, Studio
@@ -267,7 +268,11 @@ def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str,
     sides = [{"name": k.name, "values": list(k.values())} for k in knobs] if grid else []
     total = len(sides[0]["values"]) * len(sides[1]["values"]) if sides else hunt.trials
     about = {"id": secrets.token_hex(4), "way": hunt.way, "goals": hunt.goals, "sides": sides}
-    about |= {"limit": hunt.limit, "result": None}
+    about |= {
+        "limit": hunt.limit,
+        "result": None,
+        "words": {k.name: knob_words(k.name) for k in knobs},
+    }
     told = ("told", replace(hunt, trials=0))
     before: list[dict[str, Any]] = known.find(told) or []
     trials: list[dict[str, Any]] = []
@@ -303,11 +308,5 @@ def _what(hunt: Hunt, trials: list[dict[str, Any]]) -> str:
     if hunt.way == "climb":
         factors = " / ".join(f"{factor:g}" for factor in last["factors"])
         return f"{len(trials)} settings tried, the last × {factors}"
-    return ", ".join(f"{name} {value_text(name, value)}" for name, value in last["values"].items())
-
-
-def value_text(name: str, value: float | str) -> str:
-    """A setting as the sliders say it: a rate in percent."""
-    if isinstance(value, str):
-        return value
-    return f"{100 * value:g}\u2009%" if name == "rate" else f"{value:g}"
+    values = last["values"].items()
+    return ", ".join(f"{knob_words(name)} {value_text(name, value)}" for name, value in values)

@@ -10,7 +10,8 @@ import pytest
 import components.search_work as search_work
 import dppa_core.search_trial as search_trial
 from components.presets import first_session
-from components.search_work import Bounded, hunted, read_hunt, stream_hunt, taken_over, value_text
+from components.search_words import knob_words, range_words, value_text
+from components.search_work import RANGES, Bounded, hunted, read_hunt, stream_hunt, taken_over
 from components.session_state import session_from_state
 from components.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -86,6 +87,7 @@ def test_a_grid_has_a_cell_for_every_pair_that_can_be_taken_over(studio: Studio)
         assert session.rate == pytest.approx(trial["values"]["rate"])
         assert set(session.factors) == {trial["values"]["factor"]}
     assert last["result"]["best"]["values"]["rate"] == 0.7
+    assert last["words"] == {"rate": "rate", "factor": "every band ×"}
     assert value_text("rate", 0.7) == "70\u2009%" and value_text("factor", 1.2) == "1.2"
 
 
@@ -137,3 +139,16 @@ def test_what_is_taken_over_is_that_merge_and_models_that_are_off_stay() -> None
     assert recipe_hash(found.recipe()) == recipe_hash(wanted)
     assert [model.reference for model in found.models] == [m.reference for m in session.models]
     assert taken_over(session, replace(wanted, seed=3)) is None
+
+
+def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
+    assert [range_words(text) for text in RANGES.values()] == [
+        "rate 50–95\u2009%",
+        *("factors × 0–2", "coefficients × 0.3–1.5", "strength 0–0.3", "levels 1–4"),
+        "method: dppa, magnitude, dare, ties",
+    ]
+    names = ("factor", "factor1", "factor2", "factor3", "coefficient.law", "rate")
+    assert [knob_words(name) for name in names] == [
+        *("every band ×", "strongest band ×", "next band ×", "band 3 ×", "coefficient of law ×"),
+        "rate",
+    ]

@@ -37,7 +37,13 @@ def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studi
     wait_trials(page, page.locator('#search-plot g.point[data-model="zoo:math"][data-band="0"]'))
     cancel(page)
 
+    expect(page.locator("#search .plot-title")).to_contain_text("of each: math")
+    note = page.locator("#search .how").first
+    expect(note).to_be_hidden()
+    page.locator('#search-way input[value="grid"]').check()
+    expect(note).to_have_text("Below: what the climb found before. Start searches by the grid.")
     start(studio, "grid")
+    expect(note).to_be_hidden()
     wait_trials(page, page.locator("#search-plot g.trial[data-state=complete]"))
     cancel(page)
     expect(page.locator("#search .standing")).to_contain_text("Start goes on from there")
@@ -64,3 +70,7 @@ def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studi
     assert tried < 5
     page.locator("#search-take").click()
     expect(page.locator("#search .said")).to_contain_text("Taken over: the best setting")
+    expect(page.locator("#search .plot-title")).to_contain_text("strongest band × ")
+    ticks = page.locator("#search-plot text.tick.middle").all_text_contents()
+    assert ticks == ["1", "2", "3", "4", "5"]  # trials are whole
+    expect(page.locator("#search .standing")).to_contain_text("Task arithmetic")
