@@ -304,15 +304,16 @@ def test_one_who_fails_says_why_and_the_others_go_on(studio: Studio, tmp_path: P
 
 def test_who_waits_is_told_how_many_are_before(visit: Visit) -> None:
     first, second, third = visit(), visit(), visit()
-    first.wait_models()
-    run(first, 400)  # one at a time: whoever asks now has to wait
+    run(first, 400)  # one at a time: whoever scores now has to wait, and whoever asks does not
     wait_state(first, "running")
+    lines = [studio.page.locator("#score .score-line") for studio in (second, third)]
+    run(second, 4)
+    expect(lines[0]).to_contain_text("waiting, 1 before it")
+    run(third, 4)
+    expect(lines[1]).to_contain_text("waiting, 2 before it")
+    second.open_pane("chat")
     second.ask("1 + 1 = ?")
-    waits = ".waits:visible"
-    second.page.locator(waits, has_text="waiting, 1 before it").wait_for()
-    third.ask("2 + 2 = ?")
-    third.page.locator(waits, has_text="waiting, 2 before it").wait_for()
-    first.page.locator("#score-stop").click()
     second.wait_answer("merged")
-    third.wait_answer("merged")
-    assert third.page.locator(waits).count() == 0
+    first.page.locator("#score-stop").click()
+    wait_state(second, "done")
+    wait_state(third, "done")
