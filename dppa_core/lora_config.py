@@ -19,8 +19,8 @@ from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed, m
 CONFIG = "adapter_config.json"
 _LONGEST_PATTERN, _MOST_REPEATS = 200, 3
 _LARGEST_RANK = 2**31 - 1
-_MOST_STEPS = 500_000_000
-"""Of all patterns on all names of an adapter; some seconds, and real ones take a thousandth."""
+_MOST_STEPS = 100_000_000
+"""Of all patterns on all names of an adapter; half a second, and real ones take a thousandth."""
 _REPEATS = re.compile(r"[*+?{]")
 _NESTED = re.compile(r"\)[*+?{]|\\[1-9]|\(\?")  # what makes a regular expression run away
 

@@ -195,8 +195,8 @@ DEFENCES = (
     Defence(
         "links are bounded",
         _page("link"),
-        "if len(data) > LONGEST_TEXT or not unpacking.eof",
-        "if not unpacking.eof",
+        "    if len(text) > LONGEST_LINK:\n",
+        "    if False:\n",
         "tests/components/test_link.py::test_a_link_that_is_none_says_why",
     ),
     Defence(
@@ -279,7 +279,7 @@ DEFENCES = (
     Defence(
         "handlers check what they are sent",
         _page("session_json"),
-        "if not isinstance(rows, list) or len(rows) > MOST_MODELS:",
+        "if not isinstance(value, str) or len(value) > LONGEST_TEXT:",
         "if False:",
         "tests/components/test_raw_calls.py::test_no_value_of_a_strange_client_is_a_bug",
     ),
