@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from components.notices import message
@@ -39,6 +40,7 @@ class Hunger:
             return
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         _limit(pages * resource.getpagesize())
+        jaxtyping.config.update("jaxtyping_disable", True)  # tests alone have it
         margin = bytearray(MARGIN)
         for power in range(LARGEST, SMALLEST - 1, -1):
             try:
@@ -94,10 +96,9 @@ def test_a_merge_leaves_the_old_one_and_is_made_later(tmp_path: Path) -> None:
         def merge(told: Callable[..., None] | None) -> None:
             merge_to_folder(RECIPE, out, overwrite=True, workers=1, progress=told)
 
-        for at_once in (True, False):
-            refused(merge, at_once=at_once)
-            assert [path.name for path in tmp_path.iterdir()] == ["out"]
-            assert weights.stat().st_ino == before
+        refused(merge, at_once=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert weights.stat().st_ino == before
         merge(None)
         assert weights.stat().st_ino != before
 
