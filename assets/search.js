@@ -27,7 +27,7 @@
     if (isClimb(value)) { // each model by itself: one best of all would mean nothing
       const best = new Map();
       for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
-      return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at × ${one.factors.map(plain).join(" / ")}`).join(", ")}`;
+      return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at ×\u00a0${one.factors.map(plain).join("\u00a0/\u00a0")}`).join(", ")}`;
     }
     const best = bestOf(value);
     if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
