@@ -59,7 +59,7 @@ def begin_export(tab: Studio) -> None:
     tab.open_pane("export")
     tab.page.locator(READY).first.wait_for(state="attached")
     tab.page.locator('.take-row[data-kind="report"] button', has_text="Make").click()
-    tab.page.locator('[data-made="working"]').first.wait_for(state="attached")
+    expect(tab.page.locator(".made-line")).to_contain_text(": ")  # it has begun
 
 
 def begin_score(tab: Studio) -> None:
