@@ -206,7 +206,7 @@ def _checked_zoo_name(name: str) -> str:
     if not _ZOO_NAME.fullmatch(name) or (
         name not in zoo_names() and not (zoo_root() / name / "config.json").is_file()
     ):
-        hint = did_you_mean(name, zoo_names())
+        hint = did_you_mean(f"zoo:{name}", [f"zoo:{known}" for known in zoo_names()])
         raise UnknownName(f"{shown('zoo:' + name)}: no embedded model of that name. {hint}")
     return name
 

@@ -204,7 +204,8 @@ def _chance(found: Recovered) -> str:
     return (
         f"At {pruned(rate)} the factors were chosen by search items, of which they keep "
         f"{percent(sum(chosen) / len(chosen))} (mean of the domains); of the test items they keep "
-        f"{percent(sum(kept) / len(kept))}. A difference is chance that the climb took for a gain."
+        f"{percent(sum(kept) / len(kept))}. What is kept of the search items alone was chance, "
+        "which the climb took for a gain."
     )
 
 
@@ -214,9 +215,10 @@ def _lost(found: Recovered) -> str:
     own = mean_share(found.own)
     lost = own - mean_share(found.at(found.before, rate))
     back = mean_share(found.at(found.after, rate)) - mean_share(found.at(found.before, rate))
+    does = "brings {:+.1f} of them back" if back >= 0 else "takes another {:.1f} away"
     return (
         f"At {pruned(rate)} DP loses {100 * lost:.0f} points of accuracy on average, "
-        f"amplification brings {100 * back:+.1f} of them back."
+        f"amplification {does.format(100 * abs(back))}."
     )
 
 
