@@ -125,7 +125,7 @@ def test_references(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("zoo:maht", UnknownName, "Did you mean 'math'"),
+        ("zoo:maht", UnknownName, "Did you mean 'zoo:math'"),
         ("zoo:../math", UnknownName, "no embedded model"),
         ("", InvalidValue, "must be a text such as zoo:math, or a folder, got ''"),
         (" ", InvalidValue, "must be a text"),
