@@ -110,7 +110,7 @@ def test_what_was_kept_is_told_where_something_was_pruned(
         (["plan", "zoo:math", "--levels", "0.8,0.9"], "fall strictly"),
         (["plan", "zoo:math", "--strength", "0.9"], "strength"),
         (["plan", "zoo:math", "--ties", "some"], "ties must be one of"),
-        (["plan", "zoo:maht"], "Did you mean 'math'"),
+        (["plan", "zoo:maht"], "Did you mean 'zoo:math'"),
         (["plan", "/nowhere"], "no such folder"),
         (["profile", "meta/llama"], "offline mode is on"),
         (["merge", "nowhere.yaml", "--out", "x"], "nowhere.yaml: cannot be read"),

@@ -160,7 +160,7 @@ def test_base_and_models_are_enough_and_unknown_domains_are_only_profiled(
         (["zoo:base"], 2, "the base and then at least one"),
         (["a.yaml", "b.yaml"], 2, "one recipe"),
         (["nowhere.yaml"], 1, "nowhere.yaml: cannot be read"),
-        (["zoo:base", "zoo:maht"], 1, "Did you mean 'math'"),
+        (["zoo:base", "zoo:maht"], 1, "Did you mean 'zoo:math'"),
         (["zoo:base", "zoo:math", "--tasks", ","], 1, "--tasks names no domain"),
         (["zoo:base", "zoo:math", "--tasks", "maths"], 1, "Did you mean 'math'"),
         (["zoo:base", "zoo:math", "--tasks", "math,law"], 1, "1 domain model"),

@@ -61,7 +61,7 @@ def test_a_recipe_stands_beside_its_models_and_two_plain_merges(
         (["zoo:math", "--tasks", "maths"], "Did you mean 'math'"),
         (["zoo:math", "--tasks", ","], "--tasks names no domain"),
         (["zoo:math", "--split", "tset"], "tset"),
-        (["zoo:maht"], "Did you mean 'math'"),
+        (["zoo:maht"], "Did you mean 'zoo:math'"),
         (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["zoo:math", "--text", "nowhere.txt"], "'nowhere.txt' cannot be read"),
         (["zoo:math", "--lm-eval", ","], "--lm-eval names no task"),
