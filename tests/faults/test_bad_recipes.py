@@ -33,7 +33,10 @@ def refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("!!python/object/apply:os.system ['touch /tmp/x']", r"a tag .*os.system\) in line 4"),
+        (
+            "!!python/object/apply:os.system ['touch /tmp/dppa-tag']",
+            r"a tag .*os.system\) in line 4",
+        ),
         ("!!python/name:os.system ''", "a tag"),
         ("!foo 3", "a tag .!foo. in line 4; leave it out"),
         ("! 3", "a tag"),
@@ -56,7 +59,7 @@ def refused(text: str, message: str) -> None:
 )
 def test_a_seed_that_is_none(text: str, message: str) -> None:
     refused(f"{TEXT}seed: {text}\n", message)
-    assert not Path("/tmp/x").exists()
+    assert not Path("/tmp/dppa-tag").exists()
 
 
 @pytest.mark.parametrize("key", ["parameters", "overrides"])

@@ -84,13 +84,14 @@ def test_equal_answers_are_no_difference_and_the_sentence_says_how_little_is_see
     assert (same.n, same.differs, same.p, same.visible) == (20, 0, 1.0, 0.15)
     text = sentence(same, "recipe", "against")
     assert text.startswith("No difference seen between recipe and against: +0.0 points")
-    assert text.endswith("differences below about 15.0 points.")
+    assert text.endswith("With 20 items a difference is seen from about 15.0 points on.")
 
 
 def test_a_clear_difference_names_the_better_one() -> None:
     clear = WHOLE.comparison(RECIPE, "zoo:law")
     assert clear is not None and not clear.seen  # 6 more in math, 1 fewer in law: p = 0.125
     assert clear.differs == 7 and clear.p == pytest.approx(2 * (7 + 1) / 2**7)
+    assert clear.visible >= abs(clear.difference.value)  # what was not seen was too small to see
     math = WHOLE.comparison("zoo:law", RECIPE, "math")
     assert math is not None and math.seen and math.p == pytest.approx(2 / 2**6)
     assert sentence(math, "law", "recipe").startswith("recipe is better than law: -60.0 points")
