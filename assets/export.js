@@ -118,6 +118,7 @@
   function within(seconds) {
     return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
   }
+  const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see runs.js
   dppa.part("made", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();
     const line = html("p", { class: "made-line", role: "status" }, host);
@@ -125,6 +126,7 @@
     const filled = html("div", {}, bar);
     const over = new Set(); // runs that have ended
     const stop = button(host, "Stop", "Stop making", () => {
+      if (held) { clearTimeout(held); held = 0; dppa.makingRests(); return; }
       early = pressed; // the server has not begun: it can be told once it has
       if (value?.id) over.add(value.id);
       dppa.makingRests();
@@ -132,14 +134,16 @@
     });
     const list = html("ul", { class: "made" }, host);
     stop.id = "made-stop";
-    let value = null, pressed = false, early = false;
+    let value = null, pressed = false, early = false, held = 0, quiet = 0;
     dppa.makeExport = (kind) => {
       if (dppa.activity.export !== "idle") return;
       pressed = true;
       early = false;
       dppa.busy("export", "waiting");
-      put({ make: kind });
-      trigger("make");
+      const begin = () => { held = 0; put({ make: kind }); trigger("make"); };
+      const wait = quiet - performance.now();
+      if (wait > 0) held = setTimeout(begin, wait);
+      else begin();
       fill();
     };
     dppa.makingRests = () => { pressed = false; dppa.busy("export", "idle"); fill(); };
@@ -186,6 +190,7 @@
         trigger("stop");
       }
       early = false;
+      if (next.state === "stopped") quiet = performance.now() + ENDING_MS;
       if (next.state !== "working") over.add(next.id);
       else if (over.has(next.id)) return; // sent before the server heard of Stop
       value = next;

@@ -118,7 +118,7 @@ STOP_AT_ONCE = """() => {
 
 def test_making_is_stopped_and_leaves_nothing_to_fetch(studio: Studio) -> None:
     open_export(studio)
-    row = studio.page.locator('.take-row[data-kind="packs"]')
+    row = studio.page.locator('.take-row[data-kind="report"]')
     make = row.locator("button", has_text="Make")
     line = studio.page.locator(".made-line")
     # Before the server has heard of anything; and once it has.
