@@ -180,7 +180,7 @@
     const { steps } = state.value, step = steps[state.step];
     panel.replaceChildren();
     html("h3", { class: "plot-title", tabindex: "-1" }, panel, `${state.step + 1} of ${steps.length}. ${step.title}`);
-    html("p", {}, panel, step.text);
+    html("p", {}, panel, learn.tied(step.text));
     html("p", { class: "hand-formula" }, panel, step.formula);
     const grids = html("div", { class: "hand-grids", "data-count": step.grids.length }, panel);
     const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
@@ -223,7 +223,7 @@
     drawLegend(box, step);
     if (step.lines.length) {
       const list = html("ul", { class: "hand-lines" }, box);
-      for (const line of step.lines) html("li", {}, list, line);
+      for (const line of step.lines) html("li", {}, list, learn.tied(line));
     }
     if (step.table) drawTable(box, step.table, step.title);
   }
@@ -286,8 +286,10 @@
   function ask(panel, step, state, reveal) {
     const { text, options, answer, why } = step.question;
     const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
+    const given = []; // until the right one: the others may be read after
     learn.quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
-      learn.did(step.key, `${step.title}. ${text} ${options[i]}: ${i === answer ? "right" : "not quite"}.`);
+      if (!given.includes(answer)) given.push(i);
+      learn.did(step.key, `${step.title}. ${text} ${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
       state.seen.add(step.key);
       reveal();
     });

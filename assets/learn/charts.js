@@ -202,7 +202,8 @@
     return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
   };
 
-  // Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong}]}
+  // Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong, hollow}]}
+  // Where it is narrow, name and text stand above their interval, without its bracket: it has the whole width.
   dppa.learn.ranges = (host, spec) => {
     const { box, title, root } = figure(host, spec.name, spec.label);
     say(title, spec.title);
@@ -210,17 +211,18 @@
     let width = 0;
     function draw() {
       root.replaceChildren();
-      const height = spec.rows.length * ROW + 4, names = width < 480 ? 104 : 150, texts = width < 480 ? 62 : 150;
+      const narrow = width < 480, step = narrow ? 38 : ROW, height = spec.rows.length * step + 4;
+      const names = narrow ? 6 : 150, texts = narrow ? 0 : 150;
       for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
       const low = Math.min(0, ...spec.rows.map((row) => row.low)), high = Math.max(0, ...spec.rows.map((row) => row.high));
       const x = (value) => names + ((value - low) / (high - low || 1)) * Math.max(width - names - texts - 12, 40);
       svg("line", { x1: px(x(0)), x2: px(x(0)), y1: 0, y2: height, class: "rule" }, root);
-      spec.rows.forEach(({ label, value, low: from, high: to, text, strong }, i) => {
-        const y = i * ROW + ROW / 2;
-        svg("text", { x: 0, y: y + 4, style: strong ? "font-weight:700" : "" }, root, label);
-        svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: "stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55" }, root);
-        svg("circle", { cx: px(x(value)), cy: y, r: 4.5, style: `fill:var(${strong ? "--d-ink" : "--d-accent"})` }, root);
-        svg("text", { x: width - texts, y: y + 4, class: "tick" }, root, width < 480 ? text.replace(/ \(.*/, " ≈") : text);
+      spec.rows.forEach(({ label, value, low: from, high: to, text, strong, hollow }, i) => {
+        const words = i * step + (narrow ? 14 : ROW / 2 + 4), y = i * step + (narrow ? 27 : ROW / 2), colour = `var(${strong ? "--d-ink" : "--d-accent"})`;
+        svg("text", { x: 0, y: words, style: strong ? "font-weight:700" : "" }, root, label);
+        svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: `stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55` }, root);
+        svg("circle", { cx: px(x(value)), cy: y, r: narrow ? 3 : 4.5, style: `fill:${hollow ? "var(--d-card)" : colour};stroke:${colour};stroke-width:1.5` }, root);
+        svg("text", { x: width - texts, y: words, class: narrow ? "tick end" : "tick" }, root, narrow ? text.replace(/ \(.*/, "") : text);
       });
     }
     dppa.saveable(box, spec.name, () => ({

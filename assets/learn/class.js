@@ -1,5 +1,5 @@
 // For a class: a link that fixes which lessons are listed, which parts of the workbench are there, and the
-// settings of the moment; and what one did, as a page to print. All of it in this browser.
+// settings of the moment. For everybody: what one did, as a page to print. All of it in this browser.
 (() => {
   "use strict";
   const dppa = window.dppa;
@@ -9,12 +9,13 @@
 
   // The lessons a class link lists, or null where everything is there.
   const fixed = () => new URL(window.location.href).searchParams.get("class")?.split(".") ?? null;
+  learn.ofClass = () => fixed() !== null;
   learn.listed = (lessons) => {
     const names = fixed(), kept = names ? lessons.filter((one) => names.includes(one.name)) : lessons;
     return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
   };
 
-  learn.forClass = (parent, lessons, progress) => {
+  learn.forClass = (parent, lessons) => {
     const fold = html("details", { class: "for-class" }, parent);
     html("summary", {}, fold, "For a class");
     html("p", { class: "how" }, fold, "A link to the lessons you tick, with the settings the page has now.");
@@ -35,7 +36,6 @@
     });
     bench.addEventListener("change", () => { inside.hidden = !bench.checked; });
     const copy = html("button", { type: "button", class: "small" }, fold, "Copy link");
-    const print = html("button", { type: "button", class: "small" }, fold, "Save what I did");
     const told = html("p", { class: "how", role: "status" }, fold);
     copy.addEventListener("click", async () => {
       const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -53,6 +53,10 @@
         say(told, "Link copied.");
       } catch { say(told, url.href); }
     });
+  };
+  learn.forSave = (parent, lessons, progress) => {
+    const print = html("button", { type: "button", class: "small" }, parent, "Save what I did");
+    const told = html("p", { class: "how", role: "status" }, parent);
     print.addEventListener("click", async () => {
       say(told, "Gathering …");
       try {
@@ -63,7 +67,7 @@
   };
 
   // --- what one did, as a page that stands alone ------------------------------------------------------
-  async function report(lessons, { answers, done, acts, numbers = {} }) {
+  async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
     const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
     const read = await Promise.all(begun.map(({ name }) => learn.ask("lesson", name)));
     const page = document.implementation.createHTMLDocument("What I learned about merging models");
@@ -74,20 +78,28 @@
     html("h1", {}, page.body, "What I learned about merging models");
     html("p", {}, page.body, `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons done.`);
     for (const lesson of read) {
-      html("h2", {}, page.body, `${lesson.title}${done[lesson.name] ? " ✓" : ""}`);
-      for (const text of Object.values(acts[lesson.name] ?? {})) html("p", {}, page.body, text);
+      html("h2", {}, page.body, `${learn.numbered(lesson)}${done[lesson.name] ? " ✓" : ""}`);
+      for (const text of byCase(acts[lesson.name] ?? {})) html("p", {}, page.body, learn.tied(text));
       lesson.segments.filter((one) => one.kind === "quiz").forEach((quiz, i) => {
         const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
         if (!choice) return;
         const box = html("section", {}, page.body);
         const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; }; // the lesson's own, safe
         said("p", quiz.html);
+        const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k]).filter((one) => one && one !== choice);
+        for (const one of before) said("p", `Tried first: ${one.html}`, "wrong");
         said("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
         said("p", choice.why);
       });
     }
     learn.fill(page.body, numbers); // as they were when the question was answered
     return `<!doctype html>\n${page.documentElement.outerHTML}`;
+  }
+  // A case beside its repair, in the order in which cases were first met.
+  function byCase(acts) {
+    const keys = Object.keys(acts), caseOf = (key) => key.split("/")[0];
+    const cases = [...new Set(keys.map(caseOf))];
+    return cases.flatMap((one) => keys.filter((key) => caseOf(key) === one).map((key) => acts[key]));
   }
   function give(text) {
     const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "text/html" })), download: "dppa-lessons.html" });

@@ -81,7 +81,7 @@
         ? `Step ${step}: ${names[0]} × ${three(now[0])}, ${names[1]} × ${three(now[1])}; entropy about ${three(at(now, surface))} nats`
         : `${numbers.length} of ${axis.length ** 2} points are computed; the others show their nearest`);
       say(how, `Mean entropy of the merge's next token, in nats (one is 1.44 bits), over the answers of ${settings.prompts} questions of each domain; colours follow its logarithm, dark is low. `
-        + `Lowest of the grid: ${three(Math.min(...numbers))} at ${names[0]} × ${three(lowest[0])}, ${names[1]} × ${three(lowest[1])}. The optimiser starts at ${settings.start} for both, with steps of ${settings.lr}.`);
+        + `Lowest of the grid: ${three(Math.min(...numbers))} at ${names[0]} × ${three(lowest[0])}, ${names[1]} × ${three(lowest[1])}. The optimiser starts at ${settings.start} for both, with steps of at most about ${settings.lr}; each dot is one.`);
       if (width <= 0) return;
       root.replaceChildren();
       const side = Math.min(width - LEFT - RIGHT, LARGEST), size = side / axis.length, height = TOP + side + FOOT;
@@ -104,6 +104,7 @@
       const points = path.slice(0, step + 1).map(([a, b]) => `${px(x(a))},${px(y(b))}`).join(" ");
       svg("polyline", { points, class: "way under" }, root);
       svg("polyline", { points, class: "way" }, root);
+      for (const [a, b] of path.slice(0, step)) svg("circle", { cx: px(x(a)), cy: px(y(b)), r: 3, class: "way-step" }, root);
       svg("circle", { cx: px(x(now[0])), cy: px(y(now[1])), r: 6, class: "way-end" }, root);
     }
     new ResizeObserver(() => {

@@ -18,7 +18,9 @@
     let at = 50;
     const title = () => {
       const [n, low, high, right] = shown.rows.find(([items]) => items === at);
-      return `${right} of ${n} right: of all such questions it may be ${percent(low)} or ${percent(high)}, ${(100 * (high - low)).toFixed(1)} points apart`;
+      // of 10 questions no count is 95 %
+      const nearest = Math.abs(right / n - shown.share) < 1e-9 ? "" : `, the nearest to ${percent(shown.share)}`;
+      return `${right} of ${n} right${nearest}: of all such questions it is between ${percent(low)} and ${percent(high)}, ${(100 * (high - low)).toFixed(1)} points apart`;
     };
     const spec = () => ({
       title: title(),
@@ -43,15 +45,24 @@
 
   learn.block("leaderboard", ({ host, result }) => {
     const points = (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)}`;
+    const own = result.rows.find((row) => row.method === "dppa");
     learn.ranges(host, {
       name: "leaderboard",
       label: "Retention of every method beside DPPA's",
       title: `DPPA stands at place ${result.figures.place} of ${result.figures.methods}`,
       rows: result.rows.map((row) => ({
         label: row.title, value: row.mean, low: row.low, high: row.high, strong: row.method === "dppa",
-        text: row.method === "dppa" ? percent1(row.retention) : `${points(row.mean)}${row.significant ? "" : " (not told apart)"}`,
+        hollow: row.method !== "dppa" && !row.significant,
+        text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (not told apart)"}`,
       })),
-      how: "Points of accuracy more or less than DPPA, mean of the three domains, with 95 % intervals of the paired differences. Right of the line: better.",
+      how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot is not told apart from DPPA.`,
     });
+    const fold = html("details", {}, host);
+    html("summary", {}, fold, "What each method does");
+    const list = html("dl", { class: "glossary" }, fold);
+    for (const row of result.rows) {
+      html("dt", {}, list, row.title);
+      html("dd", {}, list, row.summary);
+    }
   });
 })();

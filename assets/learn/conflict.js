@@ -32,7 +32,7 @@
       y: { label: "overlap", low: 0, high: 1, text: percent1, tick: percent },
       series: [...series("overlap"), { label: "by chance: 1 − p", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [0.99, 0.01]] }],
       onAt: (rate) => moved(rate, conflict),
-      how: "Of the changes that the first one keeps, the share that the other keeps too. Two masks drawn by chance would meet in 1 − p.",
+      how: "Of the changes that the first one keeps, the share that the other keeps too. Two masks drawn by chance would meet in 1 − p. All curves lie nearly on that one: that is the finding.",
     });
     const conflict = learn.lines(host, {
       name: "conflict", label: "Conflict over the pruning rate", x, title: titles(at).conflict, at, slider: "Pruning rate",

@@ -35,7 +35,7 @@
       tables.forEach((table) => table.update({ marked: (row, column) => row === r && column === c }));
       const [rows, columns] = shown.shape;
       said.textContent = `Row ${r + 1}, column ${c + 1}: ${shown.sums[r][c]}. `
-        + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of the matrix ${shown.module}. All three share one colour scale; white is 0.`;
+        + `These are ${shown.base.length}${THIN}×${THIN}${shown.base[0].length} of the ${rows}${THIN}×${THIN}${columns} entries of the matrix ${shown.module}. All three share one colour scale; the palest is 0.`;
     }
     function draw() {
       specs().forEach((spec, i) => tables[i].update(spec));
@@ -73,13 +73,16 @@
       title: told(0.2),
       x: { label: "share of the weights, largest |d| first", low: 0, high: 1, step: 0.01, text: percent },
       y: { label: "share of Σ d²", low: 0, high: 1, text: percent1, tick: percent },
-      series: models.map(({ label, colour, energy }, i) => ({
-        label, colour, dash: ["none", "7 4", "2 4"][i % 3], points: energy.map((y, k) => [k / (energy.length - 1), y]),
-      })),
+      series: [
+        ...models.map(({ label, colour, energy }, i) => ({
+          label, colour, dash: ["none", "7 4", "2 4"][i % 3], points: energy.map((y, k) => [k / (energy.length - 1), y]),
+        })),
+        { label: "if all were equally large", colour: "var(--d-edge)", dash: "4 4", points: [[0, 0], [1, 1]] },
+      ],
       slider: "Weights kept",
       at: 0.2,
       onAt: (share) => plot.update({ title: told(share) }),
-      how: "If every change were as large as every other, the curve would be the diagonal.",
+      how: "If every change were as large as every other, the curve would be the dashed diagonal.",
     });
   });
 })();

@@ -7,6 +7,9 @@
   const { html, say, put, three, percent, percent1, count, THIN } = dppa.shapes;
   const KEPT = "dppa-learn", GLOSSARY = "glossary";
   const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
+  // What belongs together stays in one line, on the page and in print: a number and its %, × and its number.
+  const tied = (text) => text.replace(/(\d)[ \u2009]%/g, "$1\u202f%").replaceAll(THIN, "\u202f");
+  const numbered = ({ number, title }) => (number ? `${number}. ${title}` : title);
   const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String,
     points: (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)} points` };
 
@@ -21,8 +24,8 @@
   function progress() {
     try {
       const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-      return { answers: {}, done: {}, acts: {}, ...found };
-    } catch { return { answers: {}, done: {}, acts: {} }; }
+      return { answers: {}, tried: {}, done: {}, acts: {}, ...found };
+    } catch { return { answers: {}, tried: {}, done: {}, acts: {} }; }
   }
   function keep(change) {
     const now = progress();
@@ -31,7 +34,10 @@
   }
 
   // What was done in the lesson that is open, beside its questions: told in one sentence, one for each key.
-  learn.did = (key, text) => keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
+  learn.did = (key, text) => {
+    keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
+    offer(learn.open);
+  };
 
   // --- the place, built once ---------------------------------------------------------------------------
   let place = null, catalogue = null, leaving = null;
@@ -111,16 +117,17 @@
     for (const part of new Set(lessons.map((one) => one.part))) {
       html("h3", { class: "learn-part" }, place.list, part);
       const list = html("ol", {}, place.list);
-      for (const one of lessons) if (one.part === part) item(list, one.name, one.title, `${one.minutes}${THIN}min`, done[one.name]);
+      for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
     }
     html("h3", { class: "learn-part" }, place.list, "To look up");
     item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
     html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
-    learn.forClass(place.list, catalogue.lessons, progress);
     if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
-      const forget = html("button", { type: "button", class: "small" }, place.list, "Forget it");
-      forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.done = {}; now.acts = {}; }); open(current, false); });
+      learn.forSave(place.list, catalogue.lessons, progress);
+      const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
+      forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
     }
+    if (!learn.ofClass()) learn.forClass(place.list, catalogue.lessons);
   }
 
   // --- one lesson --------------------------------------------------------------------------------------
@@ -129,8 +136,8 @@
     main.replaceChildren();
     numbers = {};
     const index = catalogue.lessons.findIndex((one) => one.name === lesson.name);
-    const { part, about } = catalogue.lessons[index];
-    html("p", { class: "eyebrow" }, main, `${part} · ${lesson.minutes}${THIN}min`);
+    const { part, about, number } = catalogue.lessons[index];
+    html("p", { class: "eyebrow" }, main, `${number ? `Lesson ${number}` : part} · ${lesson.minutes}${THIN}min`);
     html("h2", { class: "lesson-title", tabindex: "-1" }, main, lesson.title);
     html("p", { class: "lesson-about" }, main, about);
     let quizzes = 0;
@@ -154,7 +161,7 @@
     fill(box);
     return box;
   }
-  learn.prose = prose;
+  Object.assign(learn, { prose, tied, numbered });
   learn.fill = fill;
   function block(segment, main, signal) {
     const { name, arguments: args, seen } = segment;
@@ -196,7 +203,7 @@
     for (const span of root.querySelectorAll("[data-figure]")) {
       const value = values[span.dataset.figure];
       if (value === undefined) continue;
-      say(span, FORMATS[span.dataset.as](value));
+      say(span, tied(FORMATS[span.dataset.as](value)));
       put(span, "data-filled", true);
     }
   }
@@ -211,12 +218,23 @@
   function quiz(lesson, segment, number, main) {
     const key = `${lesson.name}/${number}`;
     dppa.learn.quiz(main, segment, number, progress().answers[key], (chosen) => {
-      keep((now) => { now.answers[key] = chosen; now.numbers = { ...now.numbers, ...numbers }; });
-      const { answers } = progress();
       const all = lesson.segments.filter((one) => one.kind === "quiz");
-      const right = all.every((one, i) => one.choices[answers[`${lesson.name}/${i}`]]?.right);
+      const rightly = (answers, i) => all[i].choices[answers[`${lesson.name}/${i}`]]?.right;
+      keep((now) => {
+        now.numbers = { ...now.numbers, ...numbers };
+        if (rightly(now.answers, number)) return; // right once stays right: the others may be read after
+        now.answers[key] = chosen;
+        now.tried[key] = [...new Set([...(now.tried[key] ?? []), chosen])];
+      });
+      offer(lesson.name);
+      const { answers } = progress();
+      const right = all.every((_, i) => rightly(answers, i));
       if (right) done(lesson.name);
     });
+  }
+  // What was done can be saved and forgotten from the first answer on.
+  function offer(name) {
+    if (!place.list.querySelector(".did")) drawList(name);
   }
   function done(name) {
     keep((now) => { now.done[name] = true; });
@@ -239,7 +257,7 @@
     const bar = html("div", { class: "lesson-end" }, main);
     const step = (one, text) => {
       if (!one) return;
-      html("a", { href: `?learn=${one.name}`, "data-lesson": one.name, class: "step" }, bar, `${text}: ${one.title}`);
+      html("a", { href: `?learn=${one.name}`, "data-lesson": one.name, class: "step" }, bar, `${text}: ${numbered(one)}`);
     };
     if (!quizzes && !progress().done[lesson.name]) {
       const button = html("button", { type: "button", class: "small" }, bar, "I have read this");

@@ -33,9 +33,9 @@
           { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
           { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
           { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4", points: curve((one) => one.drawn.best) },
-          { label: "weights instead of delta, largest kept", colour: "var(--d-edge)", dash: "4 4", points: curve((one) => one.weights) },
+          { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6", points: curve((one) => one.weights) },
         ],
-        how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain.`,
+        how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. A curve that leaves the plot above is still read below it.`,
       };
     }
     function factorSpec() {
@@ -49,7 +49,7 @@
           { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(one.drawn) },
         ],
         notes: [
-          ...(dare <= last ? [{ x: dare, text: "1/(1−p)" }] : []),
+          { x: Math.min(dare, last), text: dare <= last ? "1/(1−p)" : `1/(1−p) = ${times(dare)}: beyond this edge` },
           { x: Math.min(one.drawn.factor, last), text: "1/q", row: 1 },
           { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
           { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },

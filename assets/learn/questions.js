@@ -13,13 +13,15 @@
     const told = html("p", { class: "how", role: "status" }, host);
     const fold = html("details", {}, host); // first one says what one expects
     html("summary", {}, fold, "What was found, with all numbers");
-    const found = html("p", { class: "finding" }, fold);
+    const found = html("ul", { class: "finding" }, fold);
+    html("p", { class: "how" }, fold, "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one model whose delta was made shorter or longer. Large by the advice: as long as the page's advice calls a large delta.");
     learn.select(bar, "Experiment", result.keys, result.key, async (key) => {
       try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
     });
     function draw({ question, finding, plot }) {
       say(asked, tidy(question));
-      say(found, tidy(finding).replaceAll("*", "")); // names stand between stars
+      found.replaceChildren(); // names stand between stars
+      for (const one of tidy(finding).replaceAll("*", "").split(/(?<=[.?]) (?=[A-Z‖])/)) html("li", {}, found, one);
       fold.open = false;
       say(told, "");
       place.replaceChildren();

@@ -1,4 +1,5 @@
-// One question: every answer says why it is right or wrong, and one may try again.
+// One question: every answer says why it is right or wrong, and one may try again. The right one, once found,
+// stays marked while the others are read.
 (() => {
   "use strict";
   const { html, say, put } = window.dppa.shapes;
@@ -15,11 +16,13 @@
       return button;
     });
     box.append(said);
+    let found = false;
     function show(i) {
       const { right, why } = choices[i];
+      found ||= right;
       buttons.forEach((button, k) => {
         put(button, "aria-pressed", k === i);
-        put(button, "data-verdict", k === i ? (right ? "right" : "wrong") : "");
+        put(button, "data-verdict", found && choices[k].right ? "right" : k === i ? "wrong" : "");
       });
       put(box, "data-verdict", right ? "right" : "wrong");
       said.replaceChildren();

@@ -3,7 +3,8 @@
   "use strict";
   const { learn } = window.dppa;
   const { html, say, three, percent1, percent, THIN } = window.dppa.shapes;
-  const signed = (x) => `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`;
+  const signed = (x) => (x === 0 ? "0" : `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`);
+  const added = (x) => (x === 0 ? "+ 0" : signed(x)); // within a sum
   const count = (n) => n.toLocaleString("en-US");
   // a, b and a − b with as few digits as leave the difference true of what is written.
   function written(a, b) {
@@ -35,8 +36,10 @@
         title: `At ${percent(at)} pruned, ${one.name} keeps ${percent1(one.density[Math.round(100 * at)])}`,
         series: [
           { label: `chosen: ${one.name}`, colour: "#0072B2", points: curve(one) },
-          { label: `most: ${most.name}`, colour: "#D55E00", dash: "7 4", points: curve(most) },
-          { label: `least: ${least.name}`, colour: "#009E73", dash: "2 4", points: curve(least) },
+          ...(least.density[80] < most.density[80] ? [ // at strength 0 all keep the same
+            { label: `most: ${most.name}`, colour: "#D55E00", dash: "7 4", points: curve(most) },
+            { label: `least: ${least.name}`, colour: "#009E73", dash: "2 4", points: curve(least) },
+          ] : []),
           { label: "all alike: 1 − p", colour: "var(--d-edge)", points: [[0, 1], [0.99, 0.01]] },
         ],
         how: "The weighted mean of all densities is 1 − p at every rate. Curves that reach 0 or 1 stay there, and the others make up for it.",
@@ -65,8 +68,8 @@
         `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above ${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
         `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
         `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
-        `Minus the mean of all u, weighted by size: c = ${u} − ${mean} = ${c}. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
-        `Density = (1 − ${three(at)}) ${signed(one.by_layer)} ${signed(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
+        `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
+        `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
       ];
       texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
     }

@@ -17,6 +17,8 @@ from components.lessons.text import Attempt, Lesson, Placed, Prose, Segment, rea
 from dppa_core.errors import UnknownName, did_you_mean
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "lessons"
+NUMBERED = "Lessons"
+"""The part of the list whose entries have numbers."""
 _FILE = re.compile(r"\d\d-(.+)")
 
 
@@ -34,11 +36,18 @@ def lessons() -> dict[str, Lesson]:
     return found
 
 
+def number(name: str) -> int | None:
+    """What the page calls it by: "lesson 3". None for what is no lesson to read, as Break it."""
+    counted = [one.name for one in lessons().values() if one.part == NUMBERED]
+    return counted.index(name) + 1 if name in counted else None
+
+
 def catalogue_json() -> dict[str, Any]:
     """What the list shows, and all terms."""
     listed = [
         {
             "name": one.name,
+            "number": number(one.name),
             "title": one.title,
             "about": one.about,
             "minutes": one.minutes,
@@ -62,6 +71,7 @@ def lesson_json(name: object) -> dict[str, Any]:
         raise UnknownName(f"There is no lesson {str(name)[:80]!r}. {known}")
     return {
         "name": found.name,
+        "number": number(found.name),
         "title": found.title,
         "minutes": found.minutes,
         "sources": list(found.sources),

@@ -48,11 +48,12 @@ def _leaderboard() -> dict[str, Any]:
 
 def leaderboard(_arguments: Arguments, _bench: Bench) -> dict[str, Any]:
     """All methods on the embedded models, as measured: retention, and the distance to DPPA."""
-    titles = {method.name: method.title for method in METHODS}
+    known = {method.name: method for method in METHODS}
     rows = [
         {
             "method": row["method"],
-            "title": titles.get(row["method"], row["method"]),
+            "title": known[row["method"]].title,
+            "summary": known[row["method"]].summary,
             "retention": row["retention"],
             "mean": row["against_dppa"]["mean"],
             "low": row["against_dppa"]["ci95"][0],

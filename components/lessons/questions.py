@@ -6,6 +6,7 @@ Knows the results that `dppa reproduce` wrote; drawn by assets/learn/questions.j
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from components.lessons.bench import Arguments, Bench, choice
 RESULTS = Path(__file__).resolve().parents[2] / "assets" / "experiments.json"
 PLOTS = {"beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> its plot that is shown."""
+AXES = {"minus magnitude": "accuracy minus magnitude's"}
+"""Title of an upright axis -> a longer one."""
+Series = Mapping[str, Mapping[Any, float]]
+"""Of a plot: name of a curve -> across -> up."""
 
 
 @cache
@@ -35,9 +40,54 @@ def open_question(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
         "key": key,
         "question": found["question"],
         "finding": found["finding"],
-        "plot": found["plots"][PLOTS[key]],
+        "plot": _plot(key),
         "figures": _figures(),
     }
+
+
+def _plot(key: str) -> dict[str, Any]:
+    """Its plot, with what it shows as title, and an upright axis that says of what it is."""
+    plot = _experiments()[key]["plots"][PLOTS[key]]
+    of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
+    y = {**plot["y"], "title": AXES.get(plot["y"]["title"], plot["y"]["title"])}
+    return {**plot, "title": HEADLINES[key](of), "y": y}
+
+
+def _beyond(of: Series) -> str:
+    gaps = of["DP minus magnitude"]
+    return f"DP minus magnitude: {_points(gaps[80])} at 80\u202f%, {_points(gaps[95])} at 95\u202f%"
+
+
+def _sizes(of: Series) -> str:
+    parts = [f"{_points(gap)} at {size:g}\u202fM" for size, gap in of["DPPA"].items()]
+    return f"At 90\u202f% pruned, DPPA minus magnitude: {', '.join(parts)}"
+
+
+def _offsets(of: Series) -> str:
+    (best, most), (worst, least) = (
+        pick(of["DARE"].items(), key=lambda one: one[1]) for pick in (max, min)
+    )
+    return (
+        f"DARE minus magnitude: {_points(most)} at ‖d‖/‖W‖ {best:.2f}, "
+        f"{_points(least)} at {worst:.2f}"
+    )
+
+
+def _ranked(of: Series) -> str:
+    kept = ", ".join(f"by {name} {share:.0f}\u202f%" for name, share in of["90 %"].items())
+    return f"Pruned at 90\u202f%, mean retention is {kept}"
+
+
+HEADLINES: dict[str, Callable[[Series], str]] = {
+    "beyond": _beyond,
+    "sizes": _sizes,
+    "offsets": _offsets,
+    "significance": _ranked,
+}
+
+
+def _points(x: float) -> str:
+    return f"{x:+.1f} points".replace("-", "−")
 
 
 def _figures() -> dict[str, Any]:

@@ -24,6 +24,8 @@ from dppa_core.errors import InvalidValue, shown
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _FIGURE = re.compile(r"=\s*([\w-]+)\.([\w-]+)\s*(?:\|\s*(\w+)\s*)?")
+_PERCENT = re.compile(r"(?<=\d) %")
+"""A number and its % stay in one line."""
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
 """How a number is written; assets/learn/frame.js holds them."""
@@ -100,7 +102,10 @@ class Lesson:
 
 
 class _Links(RendererHTML):
-    """Terms as buttons, numbers as places to fill, other links to a window of their own."""
+    """Terms as buttons, numbers as places to fill; other links to a window of their own."""
+
+    def text(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return escapeHtml(_PERCENT.sub("\u202f%", tokens[idx].content))
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         address = str(tokens[idx].attrGet("href"))

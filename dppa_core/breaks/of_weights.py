@@ -63,7 +63,7 @@ def overflow(task: Task, repaired: bool) -> Shown:
             f"{exact:,.0f} is {_infinite(half)} in float16. The library refuses. Without that the "
             f"weight would be {_infinite(half)}, the next sum {_infinite(half)} minus "
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
-            f"number. In the math model below, {chat.done}"
+            f"number. In the math model itself, {chat.done}"
         )
         return Shown(
             said, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
@@ -72,7 +72,7 @@ def overflow(task: Task, repaired: bool) -> Shown:
     bars.append(Bar("merge", exact, f"{stored:,.0f}", GOOD))
     said = (
         f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
-        f"math model below, {chat.done}"
+        f"math model itself, {chat.done}"
     )
     return Shown(said, (_range(bars),), (), chat.prompt, chat.answers)
 
@@ -153,7 +153,7 @@ def vocabulary(task: Task, repaired: bool) -> Shown:
             "The library refuses: it cannot tell which row is which word. Without that, row "
             f"{worst} would be “{_MODEL_WORDS[worst]}” minus “{_BASE_WORDS[worst]}”, a change of "
             f"{by_row[worst]:.2f}. Training changed each row by {_LEARNED * 3**0.5:.2f}. In the "
-            f"math model below, {chat.done}"
+            f"math model itself, {chat.done}"
         )
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)

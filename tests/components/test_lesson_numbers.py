@@ -13,6 +13,7 @@ import pytest
 from components.lessons.bench import Bench
 from components.lessons.catalogue import FOLDER, lessons
 from components.lessons.coefficients import RUN
+from components.lessons.questions import PLOTS
 from components.lessons.registry import answer
 from components.presets import first_session
 from components.studio import Studio
@@ -32,7 +33,7 @@ EXAMPLES = {
     "conflict": "0 80",
     "coefficients": "0 1 100",
     "comparison": "92 90 80 95 50 1 2 3 200 41 39",
-    "open": "0 1 2 7 13 80 90 8 95",
+    "open": "0 1 2 7 13 80 90 8 95 99",
     "by-hand": "95 50 1 3 0",
     "break-it": "",
 }
@@ -83,6 +84,7 @@ def test_examples_of_a_delta_and_of_lengths() -> None:
     assert 2**2 * 0.5 + 1**2 * 0.2 == pytest.approx(2.2)
     assert round(2.2**0.5, 2) == 1.48 and 2 * 0.5 + 1 * 0.2 == 1.2 and round(0.7**0.5, 2) == 0.84
     assert 1 / (1 - 0.9) == pytest.approx(10) and 1 / (1 - 0.8) == pytest.approx(5)  # of DARE
+    assert 1 - 2 * 0.5**3 == 3 / 4  # three signs by chance that are not all alike
     assert 0.2 * 0.2 == pytest.approx(4 / 100) == pytest.approx(1 / 25)  # both keep it by chance
 
 
@@ -123,6 +125,21 @@ def test_a_smaller_strength_loses_less(block: Callable[..., dict[str, Any]]) -> 
     figures = block("open-question")["figures"]
     assert figures["strong-last"] < figures["weak-last"] < 0
     assert figures["dp-last"] < figures["dp-first"] < 0
+    beyond, sizes = (block("open-question", key=key) for key in ("beyond", "sizes"))
+    assert "At 99 % magnitude itself answers less than 10 %" in beyond["finding"]
+    assert max(sizes["plot"]["series"][0]["x"]) < 5  # million parameters: "a few"
+
+
+def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[str, Any]]) -> None:
+    titles = {key: block("open-question", key=key)["plot"]["title"] for key in PLOTS}
+    assert titles["beyond"] == (
+        "DP minus magnitude: −0.3 points at 80\u202f%, −23.8 points at 95\u202f%"
+    )
+    assert titles["offsets"] == (
+        "DARE minus magnitude: +62.0 points at ‖d‖/‖W‖ 0.08, −72.8 points at 0.38"
+    )
+    assert titles["sizes"].endswith("−9.5 points at 1.3\u202fM, −3.8 points at 4.2\u202fM")
+    assert "by magnitude 82\u202f%, by fisher 47\u202f%" in titles["significance"]
 
 
 def test_matrices_by_hand(block: Callable[..., dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from components.glossary import glossary
 from components.learn import Teacher, asked
 from components.learn_files import KINDS, SCRIPTS, bundle
 from components.lessons import desk as desks
-from components.lessons.catalogue import FOLDER, catalogue_json, lesson_json, lessons
+from components.lessons.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
 from components.lessons.deltas import difference
 from components.lessons.desk import Desk
 from components.lessons.registry import BLOCKS
@@ -53,6 +53,15 @@ def test_the_catalogue_names_every_file_once() -> None:
     assert listed["glossary"]["delta"]
 
 
+def test_lessons_are_called_by_the_numbers_they_have() -> None:
+    assert [number(name) for name in ("delta", "open", "by-hand")] == [1, 9, None]
+    for path in FOLDER.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        for told, name in re.findall(r"\[lesson (\d+)\]\(lesson:([\w-]+)\)", text):
+            assert number(name) == int(told), path
+    assert number("comparison") == 8 and number("delta") == 1  # told of without a link
+
+
 def test_every_script_of_the_lessons_is_fetched() -> None:
     folder = Path(bundle.__code__.co_filename).parents[1] / "assets" / "learn"
     files = {path.name for path in folder.iterdir()}
@@ -65,6 +74,7 @@ def test_markup_in_a_lesson_stays_text() -> None:
         "x", FRONT + "a <b onclick=x> [t](term:delta) [u](javascript:x) `=b.k`\n" + NUMBERS
     )
     html = lesson.segments[0].html  # type: ignore[union-attr]
+    assert "80\u202f%" in read_lesson("x", FRONT + "At 80 %").segments[0].html  # type: ignore[union-attr]
     assert "<b " not in html and "href" not in html and 'data-term="delta"' in html
     assert 'data-figure="b.k"' in html
 

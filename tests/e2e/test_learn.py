@@ -42,7 +42,7 @@ def problems(page: Page) -> list[object]:
 
 
 def answer_all(page: Page) -> None:
-    """Give every answer of every question, the right one last, and read what is said to each."""
+    """Give every answer of every question, at last a wrong one, and read all replies."""
     said = page.evaluate(
         """() => [...document.querySelectorAll('.quiz')].map((quiz) => {
             const buttons = [...quiz.querySelectorAll('button.choice-button')];
@@ -52,6 +52,7 @@ def answer_all(page: Page) -> None:
             };
             const found = buttons.map((button) => [button, ...give(button)]);
             give(found.find(([, verdict]) => verdict === 'right')[0]);
+            give(found.find(([, verdict]) => verdict === 'wrong')[0]);
             return found.map(([, ...told]) => told);
         })"""
     )
@@ -82,7 +83,6 @@ def saved(page: Page) -> str:
     """What the person did, as the page saves it."""
     if page.locator(".learn-fold").is_visible():
         page.locator(".learn-fold").click()
-    page.locator(".for-class > summary").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save what I did").click()
     return Path(download.value.path()).read_text(encoding="utf-8")
@@ -94,6 +94,7 @@ def class_link(page: Page) -> str:
         "() => { navigator.clipboard.writeText = async (text) => { window.copied = text } }"
     )
     inside = page.locator(".for-class")
+    inside.locator("> summary").click()
     for label in ("Pruning a delta", "Break it"):
         inside.get_by_label(label, exact=True).uncheck()
     inside.get_by_text("What of the workbench").click()
@@ -129,6 +130,7 @@ def see_lessons_alone(page: Page, url: str) -> None:
         "all => all.map(one => one.dataset.lesson)"
     )
     assert listed == ["delta", "matrices", "glossary"]
+    assert not page.locator(".for-class").count()
     expect(page.locator("#learn-open")).to_be_hidden()
     page.evaluate("() => dppa.learn.go('')")
     expect(page.locator("#work")).to_be_hidden()
@@ -171,6 +173,7 @@ def test_every_lesson_is_read_and_its_questions_answered(
             "() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).answers).length"
         )
     )
+    assert "Tried first: " in report and "Not quite: " not in report
     link = class_link(page)
     page.go_back()
     wait_lesson(page, names[-1])

@@ -42,12 +42,15 @@ def hold_pruning(page: Page, told: dict[str, Any]) -> None:
     )  # "bad at every rate"
 
 
-def hold_conflict(told: dict[str, Any]) -> None:
+def hold_conflict(page: Page, told: dict[str, Any]) -> None:
     """Of lesson 6: two masks meet a little more often than by chance, and pull apart less."""
     for pair in ("math-finance", "math-law", "finance-law"):
         of = {key: told[f"conflict-rates.{pair}-{key}"] for key in ("overlap", "conflict")}
         assert 0.2 < of["overlap"] < 0.25
         assert of["conflict"] < told[f"conflict-rates.{pair}-conflict-all"] < 0.5
+    for pair in asked(page, "conflict-rates")["pairs"]:
+        assert pair["conflict"][99] > min(pair["conflict"][:99])  # "it rises again"
+    assert told["sign-election.opposed"] > told["sign-election.entries"] / 2  # three may differ
 
 
 def hold_surface(page: Page) -> None:
@@ -58,6 +61,7 @@ def hold_surface(page: Page) -> None:
     assert 0.8 < first < 1.3 and 0.8 < second < 1.3  # "a flat valley around 1"
     one, edge = axis.index(0.9), len(axis) - 1
     assert mean[0][0] > 50 * mean[one][one]  # "falls steeply as both coefficients rise"
+    assert min(row[0] for row in mean) > min(mean[0])  # never as sure without law as without math
     assert mean[edge][edge] > 2 * mean[one][one]  # "beyond 1 the entropy rises again"
 
 
@@ -66,5 +70,5 @@ def hold_all(page: Page) -> None:
     told = page.evaluate("() => JSON.parse(localStorage.getItem('dppa-learn')).numbers")
     hold_deltas(told)
     hold_pruning(page, told)
-    hold_conflict(told)
+    hold_conflict(page, told)
     hold_surface(page)
