@@ -25,6 +25,8 @@ from dppa_core.explain.step import (
 from dppa_core.explain.trace import Trace, Treated
 
 _PLACE = TENSORS.index(YOURS)
+_EQUAL = 1e-9
+"""Densities nearer to each other are the same: they are rounded."""
 
 
 def step_delta(way: Trace, n: Numbers) -> Step:
@@ -141,14 +143,16 @@ def step_rate(way: Trace, n: Numbers) -> Step:
     mine, strength, even = way.models[FIRST], way.parameters.strength, 1 - way.settings.rate
     found, density = mine.significance, mine.module.density
     a_b, a_l = float(found.by_layer[_PLACE]), float(found.by_module[_PLACE])
-    shift = density - even - a_b - a_l
+    shift = _shift(mine, even)
+    told = even + a_b + a_l + shift
+    held = f", held at {number(density)}" if abs(told - density) > _EQUAL else ""
     lines = (
         *_rate_lines(way),
         f"density = {number(even)} {_plus(a_b)} {_plus(a_l)}"
-        + (f" {_plus(shift)}" if abs(shift) > 1e-9 else "")
-        + f" = {number(density)}, so the pruning rate is {share(1 - density)}",
+        + (f" {_plus(shift)}" if abs(shift) > _EQUAL else "")
+        + f" = {number(told)}{held}, so the pruning rate is {share(1 - density)}",
     )
-    if abs(shift) > 1e-9:
+    if abs(shift) > _EQUAL:
         lines += (
             f"The last {signed(shift)} is the same for all four: a density cannot leave 0 to 1, "
             f"and together they are to keep {share(even)}.",
@@ -157,17 +161,28 @@ def step_rate(way: Trace, n: Numbers) -> Step:
         "rate",
         "The rate: significant matrices are pruned less",
         f"Each matrix starts at the even share of {share(even)} and moves by at most "
-        f"{number(strength)} for its layer and as much for itself. Distances are measured beside "
-        f"the farthest one: it moves by the whole {number(strength)}, however small it is. All "
-        f"four together still keep {share(even)}.",
+        f"{number(strength)} for its layer and as much for itself. Each distance to the mean is "
+        f"divided by the largest one. So what is farthest moves by the whole {number(strength)}, "
+        f"even where all are nearly alike. All four together still keep {share(even)}.",
         f"density = (1 {MINUS} p) + a(layer) + a(matrix);  rate = 1 {MINUS} density",
         (),
         (),
         lines,
         {},
         _rates(mine, way.settings.levels),
-        _ask_rate(mine, even, lines[-1] if abs(shift) <= 1e-9 else lines[-2]),
+        _ask_rate(mine, even, lines[-1] if abs(shift) <= _EQUAL else lines[-2]),
     )
+
+
+def _shift(mine: Treated, even: float) -> float:
+    """What is added to all four densities, so that they keep the even share once held in 0 to 1.
+
+    Read off the largest one: at rates of `Settings` it is never held.
+    """
+    density = np.array([one.density for one in mine.plan.modules])
+    moved = even + mine.significance.by_layer + mine.significance.by_module
+    largest = int(density.argmax())
+    return float(density[largest] - moved[largest])
 
 
 def _plus(value: float) -> str:
@@ -226,7 +241,7 @@ def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
 def _ask_rate(mine: Treated, even: float, why: str) -> Question | None:
     more, less, same = "more", "less", "exactly that"
     density, layer, module = mine.module.density, mine.significance.layer, mine.significance.module
-    close = abs(density - even) < 1e-9
+    close = abs(density - even) <= _EQUAL
     right = same if close else more if density > even else less
     return ask(
         f"S of your layer is {share(layer[0])}, of both layers {share(layer.mean())} on average; s "

@@ -14,6 +14,7 @@ from dppa_core.explain.mini import FIRST, NUMEL
 from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place, share
 from dppa_core.explain.trace import Trace, Treated
 from dppa_core.partition import Selection
+from dppa_core.plan import LevelPlan
 
 MARKS = {1: "p1", 2: "p2", 0: "out"}
 """Partition of a cell -> its mark."""
@@ -35,19 +36,29 @@ def step_pruned(way: Trace, n: Numbers) -> Step:
         f"t = |d| at place int(36 {TIMES} {number(level.rate)}) = {rank} of the rising order, "
         f"counted from 0: {n(level.threshold)}",
         f"|d| in rising order: {', '.join(ordered)}",
+        *_none_left(level),
     )
     return Step(
         "pruned",
         "Pruning: small changes go",
         "The changes with the largest |d| stay, as many as the density says. All others become 0: "
         "there the merge keeps the base.",
-        "keep d where |d| > t, else 0",
+        "keep d where |d| > t, else 0;  where |d| = t, keep as many as are still due",
         (grid("pruned", "What stays of D", mine.delta, n, ("kept" if x else "out" for x in kept)),),
         cells,
         lines,
         {"kept": "kept", "out": "dropped"},
         question=_ask_kept(mine, n, cells),
     )
+
+
+def _none_left(level: LevelPlan) -> tuple[str, ...]:
+    """A line where nothing stays."""
+    if level.kept:
+        return ()
+    full = round(NUMEL * level.density) > 0
+    why = "all its changes are 0" if full else "its density, from step 3, is too small for one cell"
+    return (f"This matrix keeps nothing here: {why}.",)
 
 
 def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
@@ -105,7 +116,7 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
     """Which partition each kept cell is in."""
     mine = way.models[FIRST]
     places, levels = mine.partitions.ravel(), mine.module.levels
-    borders = [n(level.threshold) for level in levels]
+    borders = [level.selection for level in levels]
     cells = tuple(
         _which(float(x), int(p), borders, n)
         for x, p in zip(np.abs(mine.delta).ravel(), places, strict=True)
@@ -116,15 +127,18 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
         f"(t = {n(level.threshold)})"
         for rate, level in zip(way.settings.levels, levels, strict=True)
     ) + (
-        f"partition 1: {many(levels[0].kept, 'cell')};  partition 2: the other "
-        f"{levels[-1].kept - levels[0].kept} of {levels[-1].kept}",
+        _none_left(levels[-1])
+        or (
+            f"partition 1: {many(levels[0].kept, 'cell')};  partition 2: the other "
+            f"{levels[-1].kept - levels[0].kept} of {levels[-1].kept}",
+        )
     )
     marks = [MARKS[int(p)] for p in places]
     return Step(
         "partitions",
         "Partitions: the strongest of what stays",
         "The same rule at a higher rate keeps fewer changes. They are partition 1; what only the "
-        "lower rate keeps is partition 2. The first always lies inside the second's level.",
+        "lower rate keeps is partition 2. What the higher rate keeps, the lower one keeps, too.",
         "partition 1 = kept at p1;  partition 2 = kept at p2, but not at p1",
         (grid("partitions", "Partitions of D", mine.delta, n, marks),),
         cells,
@@ -134,13 +148,29 @@ def step_partitions(way: Trace, n: Numbers) -> Step:
     )
 
 
-def _which(size: float, partition: int, borders: list[str], n: Numbers) -> str:
+def _which(size: float, partition: int, borders: list[Selection], n: Numbers) -> str:
+    """Which partition a cell is in, and what became of it where it is a threshold itself."""
+    first, second = (n(border.threshold) for border in borders)
     told = {
-        1: f"inside both levels (t = {borders[0]}): partition 1",
-        2: f"inside the second level only (t = {borders[1]}): partition 2",
-        0: f"outside of both (t = {borders[1]}): dropped",
+        1: f"inside both levels (t = {first}): partition 1",
+        2: f"inside the second level only (t = {second}): partition 2",
+        0: f"outside of both (t = {second}): dropped",
     }
-    return f"|d| = {n(size)}, {told[partition]}"
+    # Of a cell that is dropped the second level decides, else the first whose threshold it equals.
+    order = (1,) if partition == 0 else (0, 1)
+    level = next((k for k in order if size == borders[k].threshold), None)
+    tie = "" if level is None else f". {_tie(borders[level], ('first', 'second')[level], n)}"
+    return f"|d| = {n(size)}, {told[partition]}{tie}"
+
+
+def _tie(border: Selection, level: str, n: Numbers) -> str:
+    """How many of the cells that are as large as the threshold lie inside."""
+    said = f"{n(border.threshold)} is the threshold of the {level} level"
+    inside = {0: "none", border.within: "all"}.get(border.share, str(border.share))
+    if border.within == 1:
+        return f"{said} itself: {'inside' if border.share else 'outside'}, to keep {border.kept}"
+    order = "" if border.share in (0, border.within) else ", chosen by a fixed order"
+    return f"{said}, as in {border.within} cells: {inside} of them inside{order}"
 
 
 def _ask_partition(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | None:

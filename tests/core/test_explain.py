@@ -61,6 +61,14 @@ def test_tied_changes_are_told_apart_as_a_merge_does(way: Trace) -> None:
     mine = way.models[FIRST]
     tied = np.flatnonzero(np.abs(mine.delta.ravel()) == 11)
     assert sorted(mine.partitions.ravel()[tied]) == [1, 2]
+    cells = step({"start": "heavy"}, "partitions")["cells"]
+    told = {mine.partitions.flat[cell]: cells[cell] for cell in tied}
+    tie = "11 is the threshold of the first level, as in 2 cells: 1 of them inside, chosen by a "
+    assert told[1] == f"|d| = 11, inside both levels (t = 11): partition 1. {tie}fixed order"
+    assert (
+        told[2] == f"|d| = 11, inside the second level only (t = 7): partition 2. {tie}fixed order"
+    )
+    assert cells[2] == "|d| = 3, outside of both (t = 7): dropped"
 
 
 @pytest.mark.parametrize("name", STARTS)
@@ -93,6 +101,25 @@ def saved(mini: Mini, model: str, folder: Path) -> Path:
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     write_file(folder / "model.safetensors", mini.weights[model], "F32")
     return folder
+
+
+def test_the_shift_is_that_of_all_four_where_mine_is_held() -> None:
+    """Cut out of the models, at 95 %: S is 2/72 and 3/72, so 0.05 - 0.08 is held at 0."""
+    steps = {one["key"]: one for one in explain({"start": "real", "rate": 0.95})["steps"]}
+    found = steps["rate"]
+    assert [row[1:3] + row[4:5] for row in found["table"]["rows"]] == [
+        ("−0.08", "0", "0"),
+        ("−0.08", "0", "0"),
+        ("+0.08", "0", "0.1"),  # all four keep 0.05, so these two keep 0.1 = 0.05 + 0.08 - 0.03
+        ("+0.08", "0", "0.1"),
+    ]
+    worked, why = found["lines"][-2:]
+    assert worked.startswith("density = 0.05 − 0.08 + 0 − 0.03 = −0.06, held at 0, so the ")
+    assert why.startswith("The last −0.03 is the same for all four")
+    for key in ("pruned", "partitions"):
+        assert steps[key]["lines"][-1] == (
+            "This matrix keeps nothing here: its density, from step 3, is too small for one cell."
+        )
 
 
 def test_the_other_methods_by_hand(way: Trace) -> None:
@@ -147,6 +174,9 @@ def test_an_edited_matrix_with_nothing_to_ask_still_goes_all_the_way() -> None:
     same = [0.0] * 36
     found = explain({"start": "random", "weights": dict.fromkeys(MODELS, same)})
     assert found["steps"][-1]["grids"][-1]["values"] == tuple(same)
+    assert found["steps"][3]["lines"][-1] == (
+        "This matrix keeps nothing here: all its changes are 0."
+    )
     asked = {one["key"] for one in found["steps"] if one["question"]}
     assert asked == {"significance", "rate"}
     assert step({"start": "random"}, "rate")["lines"][1] == (
