@@ -52,9 +52,10 @@ CASES = (
     Case(
         name="float16",
         title="float16 overflow",
-        setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16. To be asked, "
-        "the math model gets values as large in its first layer, and the matrix that takes them is "
-        "made as much smaller: that alone changes no answer.",
+        setting="A weight of 60,000 and a delta of 4,000, times 2, stored as float16. The math "
+        "model has no weight that large, so one is made: a matrix of its first layer is multiplied "
+        "until its largest weight is 68,000. The next matrix is divided by the same factor. That "
+        "alone changes no answer.",
         fault="The number does not fit",
         why="The largest float16 is 65,504; from 65,520 on, a number is rounded to infinity. "
         "Infinity minus infinity is no number.",

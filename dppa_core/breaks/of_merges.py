@@ -158,6 +158,13 @@ def _left_of_math(recipe: MergeRecipe) -> float:
     return along / whole
 
 
+_DONE_ONCE = "The two are merged as one. The scores here are of that merge."
+_DONE_TWICE = (
+    "The library merges the two as one, and makes no such mistake. It is made here on purpose: the "
+    "scores here are of a merge with the delta of the embedding counted twice."
+)
+
+
 def tied_twice(task: Task, repaired: bool) -> Shown:
     """An embedding that is the head too, merged once for each name."""
     merger, weight, delta = tied_weights()
@@ -178,7 +185,7 @@ def tied_twice(task: Task, repaired: bool) -> Shown:
     twice = [Part("embed_tokens", 1.0 if repaired else 2.0), Part(None, 1.0)]
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
-    note = Message("note", f"{told}. The two are merged as one.")
+    note = Message("note", f"{told}. {_DONE_ONCE if repaired else _DONE_TWICE}")
     return _asked(task, recipe, tone, (), (note,), (columns, rows))
 
 

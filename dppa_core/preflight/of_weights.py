@@ -89,8 +89,8 @@ def about_distance(model: str, found: Distance) -> Finding:
             "base",
             model,
             f"{what}{f'; {cosine}' if found.ratio < 1 else ''}.",
-            "Two unrelated models are at 1 to 1.4: this is another base, or a training from "
-            "scratch.",
+            "Two unrelated models are at about 1.4 where their weights are equally large, and not "
+            "below 1: this is another base, or a training from scratch.",
             "Choose the base it was made from; a merge with this one gives gibberish.",
         )
     if found.ratio > FAR:

@@ -6,6 +6,9 @@ from tests.e2e.conftest import Visit
 from tests.e2e.test_learn import saved
 
 RUN_MS = 120_000
+# Of each plot the widths of its bars' tracks: lengths compare only where these are equal.
+TRACKS = """(box) => [...box.querySelectorAll('.break-bars')].map((bars) =>
+    [...bars.querySelectorAll('.break-track')].map((track) => Math.round(track.clientWidth)))"""
 WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
 
 
@@ -79,6 +82,7 @@ def test_by_hand_and_every_failure_with_its_repair(visit: Visit) -> None:
             right = "false" if act == "break" and case != "tied-twice" else "true"
             expect(answer).to_have_attribute("data-right", right)
         assert box.locator(".break-shown:not(:empty)").count() == 2, case  # to compare
+        assert all(len(set(widths)) == 1 for widths in box.evaluate(TRACKS)), case
         assert page.evaluate(WIDER) <= 0, case
     merges = ("wrong-base", "one-percent", "factor-six", "opposite-signs")
     for case in merges:

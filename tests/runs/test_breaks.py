@@ -71,6 +71,8 @@ def test_a_tied_matrix_gets_its_delta_twice_or_once(zoo_env: Path, shop: Worksho
     first = broken["rows"][0]
     assert first == ("0.5", "+0.25", "0.75", "1", "0.75, 0.75")  # 0.5 + 0.25 + 0.25
     assert "lm_head.weight is model.embed_tokens.weight" in broken["messages"][0]["text"]
+    # Which merge was asked is said: the box is no longer the same in both.
+    assert "counted twice" in broken["messages"][0]["text"]
     assert broken["bars"][0]["high"] == 2 and len(broken["answers"]) == 2
 
 
