@@ -18,14 +18,14 @@
     learn.select(bar, "Experiment", result.keys, result.key, async (key) => {
       try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
     });
-    function draw({ question, finding, plot }) {
+    function draw({ question, finding, plot, note }) {
       say(asked, tidy(question));
       found.replaceChildren(); // names stand between stars
       for (const one of tidy(finding).replaceAll("*", "").split(/(?<=[.?]) (?=[A-Z‖])/)) html("li", {}, found, one);
       fold.open = false;
       say(told, "");
       place.replaceChildren();
-      if (plot.kind === "bars") ranges(plot);
+      if (plot.kind === "bars") ranges(plot, note);
       else curves(plot);
     }
     function curves({ title, x, y, series }) {
@@ -47,13 +47,13 @@
         how: `Across: ${unit(x)}. Up: ${unit(y)}. Upright strokes: 95 % intervals.`,
       });
     }
-    function ranges({ title, y, series }) {
+    function ranges({ title, y, series }, note) {
       learn.ranges(place, {
         name: "open-question",
         label: title,
         title,
         rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
-        how: `${y.title} (${y.unit}), with 95 % intervals.`,
+        how: `${y.title} (${y.unit}), with 95 % intervals. ${note}`.trim(),
       });
     }
     draw(result);

@@ -20,6 +20,11 @@ AXES = {"minus magnitude": "accuracy minus magnitude's"}
 """Title of an upright axis -> a longer one."""
 Series = Mapping[str, Mapping[Any, float]]
 """Of a plot: name of a curve -> across -> up."""
+NOTES = {
+    "mean retention": "Mean retention is the geometric mean of the three models' retentions: it is "
+    "0 as soon as one of them is."
+}
+"""Title of a plot's upright axis -> what has to be known of it."""
 
 
 @cache
@@ -35,12 +40,14 @@ def open_question(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
     """
     key = choice(arguments, "key", tuple(PLOTS))
     found = _experiments()[key]
+    plot = _plot(key)
     return {
         "keys": [[one, _experiments()[one]["title"]] for one in PLOTS],
         "key": key,
         "question": found["question"],
         "finding": found["finding"],
-        "plot": _plot(key),
+        "plot": plot,
+        "note": NOTES.get(plot["y"]["title"], ""),
         "figures": _figures(),
     }
 
@@ -99,6 +106,24 @@ def _figures() -> dict[str, Any]:
         "last-rate": dp["x"][3] / 100,
         "weak-last": _against_none("0.04"),
         "strong-last": _against_none("0.08"),
+        **_by_chance(),
+    }
+
+
+def _by_chance() -> dict[str, float]:
+    """Ranked at random, 90 % pruned: finance's share right, that of all three, mean retention.
+
+    That of all three in whole per cent, as the finding has it.
+    """
+    (table,) = _experiments()["significance"]["tables"]
+    rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
+    (row,) = (one for one in rows if one[:2] == ["random", 90.0])
+    titles = [column["title"] for column in table["columns"]]
+    of = {name: row[titles.index(name)] / 100 for name in ("math", "finance", "law")}
+    return {
+        "chance-finance": of["finance"],
+        "chance-right": round(sum(of.values()) / len(of), 2),
+        "chance-retention": row[titles.index("mean retention")] / 100,
     }
 
 
