@@ -5,7 +5,8 @@
   const { html, say, three, percent, percent1, THIN } = window.dppa.shapes;
   const times = (x) => `×${THIN}${three(x)}`;
   const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"], ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
-  const LARGEST = 4;
+  const LARGEST = 4, STEP = 0.01;
+  const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2)); // each that a slider can be at
 
   learn.block("partitions-by-hand", ({ host, result, ask }) => {
     let shown = result, first = 1, second = 1;
@@ -27,8 +28,8 @@
     const spec = () => ({
       title: `With ${times(first)} for the strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is ${percent(length(first, second))} as long as before`,
       series: [
-        { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2", points: Array.from({ length: 41 }, (_, i) => [i / 10, length(i / 10, second)]) },
-        ...(shown.partitions.length > 1 ? [{ label: "all with the same factor", colour: "#009E73", dash: "7 4", points: Array.from({ length: 41 }, (_, i) => [i / 10, length(i / 10, i / 10)]) }] : []),
+        { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2", points: FACTORS.map((one) => [one, length(one, second)]) },
+        ...(shown.partitions.length > 1 ? [{ label: "all with the same factor", colour: "#009E73", dash: "7 4", points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
         { label: "as long as the whole delta", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [LARGEST, 1]] },
       ],
       how: "Length is ‖D’‖ / ‖d‖, over all matrices. It is no score: a delta may be as long as before and answer worse.",
@@ -36,7 +37,7 @@
     const plot = learn.lines(host, {
       name: "amplified-length",
       label: "Length of the amplified delta over the factor of the strongest partition",
-      x: { label: "factor of the strongest partition", low: 0, high: LARGEST, step: 0.1, text: times },
+      x: { label: "factor of the strongest partition", low: 0, high: LARGEST, step: STEP, text: times },
       y: { label: "‖D’‖ / ‖d‖", low: 0, high: 2.5, text: percent1, tick: percent },
       slider: "Strongest",
       at: first,
@@ -45,7 +46,7 @@
     });
     const slide = html("div", { class: "learn-slide" }, host);
     const name = html("label", { for: "rest-factor" }, slide, "The rest");
-    const range = html("input", { type: "range", id: "rest-factor", min: 0, max: LARGEST, step: 0.1, value: 1 }, slide);
+    const range = html("input", { type: "range", id: "rest-factor", min: 0, max: LARGEST, step: STEP, value: 1 }, slide);
     const read = html("output", { for: "rest-factor" }, slide);
     range.addEventListener("input", () => { second = +range.value; draw(); });
     const note = html("p", { class: "how", role: "status" }, host);

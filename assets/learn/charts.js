@@ -22,6 +22,8 @@
     return first === null || last === null ? null : first + ((x - low) / (high - low)) * (last - first);
   }
 
+  dppa.learn.valueAt = valueAt;
+
   // What a plot stands in: a title and a drawing.
   function figure(host, name, label) {
     const box = html("div", { class: "plot learn-plot" }, host);

@@ -24,9 +24,9 @@
 
     const curve = (pick) => shown.rates.map((one) => [one.rate, pick(one)]);
     function rateSpec() {
-      const near = shown.rates.find((one) => one.rate === 0.9);
+      const here = (pick) => percent(learn.valueAt(curve(pick), at));
       return {
-        title: `At 90${THIN}% pruned, the largest changes lose ${percent(near.largest.plain)} of the effect; a rescaled draw misses by ${percent(near.dare)}`,
+        title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a rescaled draw misses by ${here((one) => one.dare)}`,
         series: [
           { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
           { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
@@ -54,7 +54,7 @@
           { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
           { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
         ],
-        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above.",
+        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the nearest one computed.",
       };
     }
     const overRate = learn.lines(host, {
@@ -64,7 +64,7 @@
       y: { label: "‖d x − d̂ x‖ / ‖d x‖", low: 0, high: 1.6, text: percent1, tick: percent },
       slider: "Pruning rate",
       at,
-      onAt: (rate) => { at = rate; overFactor.update(factorSpec()); },
+      onAt: (rate) => { at = rate; overRate.update({ title: rateSpec().title }); overFactor.update(factorSpec()); },
       ...rateSpec(),
     });
     const overFactor = learn.lines(host, {

@@ -34,7 +34,7 @@ EXAMPLES = {
     "coefficients": "0 1 100",
     "comparison": "92 90 80 95 50 1 2 3 200 41 39",
     "open": "0 1 2 7 13 80 90 8 95 99",
-    "by-hand": "95 50 1 3 0",
+    "by-hand": "95 50 3 5 0",
     "break-it": "",
 }
 """Settings, examples of questions, places in formulas, names of models and lessons, and two
@@ -142,6 +142,17 @@ def test_titles_of_open_questions_say_what_was_found(block: Callable[..., dict[s
     assert "by magnitude 82\u202f%, by fisher 47\u202f%" in titles["significance"]
 
 
+def test_no_answer_of_one_domain_makes_the_mean_retention_0(
+    block: Callable[..., dict[str, Any]],
+) -> None:
+    found = block("open-question", key="significance")
+    figures = found["figures"]
+    assert figures["chance-finance"] == figures["chance-retention"] == 0 < figures["chance-right"]
+    right = f"{100 * figures['chance-right']:g} % of the answers are right at 90 %"
+    assert right in found["finding"]
+    assert found["note"] and not block("open-question", key="beyond")["note"]
+
+
 def test_matrices_by_hand(block: Callable[..., dict[str, Any]]) -> None:
     assert SIDE == 6 and len(TENSORS) == 4 and 2 * SIDE**2 == 72
     steps = {step["key"]: step for step in block("by-hand", start="random")["steps"]}
@@ -150,6 +161,17 @@ def test_matrices_by_hand(block: Callable[..., dict[str, Any]]) -> None:
     assert {row[2] for row in rows} == {"0/36"}  # "no change is above five times the mean"
     moves = {(row[1], row[2]) for row in steps["rate"]["table"]["rows"]}
     assert moves == {("+0.08", "0"), ("−0.08", "0")}  # "by the whole 0.08", and a(matrix) is 0
+
+
+def test_masks_by_hand_nest(block: Callable[..., dict[str, Any]]) -> None:
+    kept = []
+    for rate in (0.95, 0.8, 0.5):
+        steps = {s["key"]: s for s in block("by-hand", start="real", rate=rate)["steps"]}
+        (grid,) = steps["partitions"]["grids"]
+        kept.append({cell for cell, mark in enumerate(grid["marks"]) if mark != "out"})
+        if rate == 0.95:
+            assert ", held at 0," in steps["rate"]["lines"][-2] and not kept[0]  # "keeps nothing"
+    assert all(fewer < more for fewer, more in zip(kept[:-1], kept[1:], strict=True))
 
 
 def test_failures_and_questions_are_as_many_as_said(block: Callable[..., dict[str, Any]]) -> None:

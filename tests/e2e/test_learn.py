@@ -79,6 +79,18 @@ def see_surface(page: Page) -> None:
     )
 
 
+def see_pruning(page: Page) -> None:
+    """The title tells of the rate that the slider is at, and so does the legend."""
+    page.evaluate("() => dppa.learn.go('pruning')")
+    wait_lesson(page, "pruning")
+    plot = page.locator(".learn-plot").first
+    plot.get_by_role("slider", name="Pruning rate").press("End")
+    expect(plot.locator(".plot-title")).to_have_text(re.compile(r"^At 98.% pruned, the largest"))
+    largest = float(plot.locator(".learn-legend output").first.inner_text()[:-2])
+    told = re.search(r"lose (\d+)", plot.locator(".plot-title").inner_text())
+    assert told and abs(float(told[1]) - largest) <= 0.5
+
+
 def saved(page: Page) -> str:
     """What the person did, as the page saves it."""
     if page.locator(".learn-fold").is_visible():
@@ -160,6 +172,7 @@ def test_every_lesson_is_read_and_its_questions_answered(
         if name != "glossary":
             assert not left(page.locator(".lesson")), name
     see_surface(page)
+    see_pruning(page)
     hold_all(page)
     done = page.evaluate("() => Object.keys(JSON.parse(localStorage.getItem('dppa-learn')).done)")
     assert set(done) == {

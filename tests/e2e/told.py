@@ -17,10 +17,14 @@ def asked(page: Page, block: str, **arguments: object) -> Any:
 
 
 def hold_deltas(told: dict[str, Any]) -> None:
-    """Of lessons 1 and 3."""
+    """Of lessons 1, 3 and 5."""
     assert (
         0.49 < told["delta-energy.math-tenth"] < 0.52
     )  # "a tenth with half of the squared change"
+    # "Each matrix keeps its own largest, and so they hold a little less"
+    first, rest = (told[f"partitions-by-hand.{part}-energy"] for part in ("first", "rest"))
+    assert 0 < told["delta-energy.math-tenth"] - first < 0.05
+    assert 0 < told["delta-energy.math-held"] - (first + rest) < 0.05
     assert told["delta-sizes.math-changed"] > 0.95  # "nearly every weight"
     assert told["delta-sizes.math-mean"] > 5 * 0.002  # "too large for that"
 
