@@ -119,13 +119,14 @@ class Load:
             first.tab.put("prompt", QUESTIONS[0])
             flood = asyncio.create_task(first.tab.flood("on_ask", GREEDY))
             await asyncio.sleep(0.3)
+            asked = time.monotonic()  # what was answered by now, nobody else waited for
             await asyncio.gather(*(one.ask() for one in rest))
             served = time.monotonic()
             ends, refused = await flood
         self.phases[-1] |= {
             "asked_at_once": GREEDY,
             "not_let_in": refused,
-            "before_the_others": sum(end < served for end in ends),
+            "before_the_others": sum(asked < end < served for end in ends),
         }
 
     async def long(self, moves: int, at_once: int = 20) -> None:
