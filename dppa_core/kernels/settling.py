@@ -13,10 +13,9 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 # What is compiled here is not compiled anew when it changes there: these never change.
 from dppa_core.kernels.loops import _ZERO, _compiled, _inlined, _mix
-from dppa_core.kernels.paired import extent, rounded, rows
+from dppa_core.kernels.paired import _high, _low, extent, rounded, rows
 
 _ODD, _UPPER = np.uint32(1), np.uint32(16)
-_HIGH = np.uint32(0xFFFF0000)
 _NONE, _LAST, _HALF = np.uint64(0), np.uint64(2**64 - 1), np.uint64(32)
 
 
@@ -73,18 +72,6 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     for i in range(places.size):
         out[places[i]] = narrow[i]
     return True, extent(narrow)[1]
-
-
-@_inlined
-@no_type_check
-def _low(half):
-    return np.uint32(half << _UPPER).view(np.float32)
-
-
-@_inlined
-@no_type_check
-def _high(half):
-    return np.uint32(half & _HIGH).view(np.float32)
 
 
 @_inlined
