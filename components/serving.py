@@ -12,8 +12,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.doors import Doors
@@ -77,6 +80,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             Middleware(CompressedPage),
             Middleware(Express, page=page),
         ],
+        "exception_handlers": {RequestValidationError: _refused},
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
@@ -92,6 +96,11 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     sys.setswitchinterval(SWITCH)
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """No question of the page: told without what was sent, which FastAPI would repeat and log."""
+    return PlainTextResponse("Not a question of this page", 422)
 
 
 def _check_port(name: str, port: int) -> None:

@@ -36,6 +36,7 @@ from dppa_core.errors import (
 )
 from dppa_core.progress import Stop, check
 from dppa_core.recipe import dump_recipe, recipe_hash
+from tests.e2e.server import free_port
 
 RECIPE = dump_recipe(first_session().recipe())
 ENDPOINTS = {"/example", "/plan", "/merge", "/chat", "/score", "/export"}
@@ -243,7 +244,7 @@ def address(tiny_zoo: Path) -> Iterator[str]:
     patch.setenv("DPPA_WARM", "0")
     patch.setenv("DPPA_METRICS", "1")
     page = build_page(Studio(public=True))
-    url = start(page, server_name="127.0.0.1", quiet=True)
+    url = start(page, server_name="127.0.0.1", server_port=free_port(), quiet=True)
     yield url
     page.close()
     patch.undo()
@@ -313,6 +314,17 @@ def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:
     for before in ("gradio_api/", ""):
         status, headers = fetched_from(f"{address}/{before}{path}")
         assert status == 404 and headers["content-type"].startswith("text/plain"), before
+
+
+@pytest.mark.parametrize("where", ["run/predict", "queue/join"])
+def test_what_is_no_question_is_refused_without_being_repeated(address: str, where: str) -> None:
+    sent = b'{"fn_index": 1e400, "data": {"secret": 1}}'
+    asked = urllib.request.Request(
+        f"{address}/gradio_api/{where}", sent, {"content-type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=10)
+    assert (caught.value.code, caught.value.read()) == (422, b"Not a question of this page")
 
 
 @pytest.mark.parametrize("name", sorted(ENDPOINTS))
