@@ -3,7 +3,17 @@
 import re
 
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import ANSWER_MS, Studio
+from tests.e2e.studio import Studio
+from tests.e2e.test_chat import ask_at_length
+
+WATCH = """() => {  // what the head says, from now on: "activity: words"
+    const status = document.querySelector('#status [data-status]');
+    window.told = [];
+    new MutationObserver(() => {
+        const now = `${status.dataset.activity}: ${status.querySelector('.activity').innerText}`;
+        if (status.dataset.activity !== 'idle' && now !== window.told.at(-1)) window.told.push(now);
+    }).observe(status, {subtree: true, childList: true, attributes: true, characterData: true});
+}"""
 
 
 def test_a_stale_answer_names_the_recipe_it_was_made_with(studio: Studio) -> None:
@@ -33,16 +43,16 @@ def test_what_is_in_memory_is_counted_after_each_run(studio: Studio) -> None:
 
 def test_who_waits_for_a_merge_is_told_so_and_not_that_it_runs(visit: Visit) -> None:
     first, second = visit(), visit()
-    first.wait_models()
-    first.open_pane("score")
-    first.page.locator("#score-run").click()
-    first.page.locator('#status [data-activity="scoring"]').first.wait_for(
-        state="attached", timeout=ANSWER_MS
-    )
+    for studio in (first, second):
+        studio.wait_models()
     second.page.locator("#method-choice").select_option("ties")
+    second.page.locator("#merge-now").wait_for()
+    second.page.evaluate(WATCH)
+    ask_at_length(first)  # models answer, and merges are made, for one at a time
+    first.page.locator('#transcript .answer[data-state="writing"]').first.wait_for()
     second.page.locator("#merge-now").click()
-    second.page.get_by_text(re.compile("waiting")).first.wait_for()
-    assert second.status.get_attribute("data-activity") == "waiting"
-    first.page.locator("#score-stop").click()
     second.page.locator("#status .merged", has_text=re.compile("^merged$")).wait_for()
     second.page.locator('#status [data-activity="idle"]').first.wait_for(state="attached")
+    told = second.page.evaluate("() => window.told")
+    assert told[0] == "waiting: waiting for its turn …"
+    assert "waiting: waiting, 1 before it …" in told, "the server itself had it wait"

@@ -9,6 +9,8 @@ from dppa_core.cell_diff import diff_cells
 from dppa_core.sources import open_checkpoint
 from tests.e2e.conftest import Visit
 from tests.e2e.studio import ANSWER_MS, Studio
+from tests.e2e.test_score import run as score
+from tests.e2e.test_score import wait_state as wait_scoring
 
 
 def open_view(studio: Studio) -> Page:
@@ -94,9 +96,8 @@ def test_it_can_be_cancelled_and_bad_choices_are_refused(studio: Studio) -> None
     page.locator("#compare-run").click()
     expect(page.locator(".field-note")).to_contain_text("You chose math twice")
     assert json.loads(page.evaluate("() => JSON.stringify(window.dppa.activity.compare)")) == "idle"
-    studio.open_pane("score")  # so that a comparison has to wait
-    page.locator("#score-run").click()
-    page.locator('#status [data-activity="scoring"]').first.wait_for(state="attached")
+    score(studio, 400)  # so that a comparison has to wait, whatever was scored before
+    wait_scoring(studio, "running")
     page.locator("#compare-second").select_option("zoo:law")
     page.locator("#compare-run").click()
     standing = page.locator("#compare .standing")
