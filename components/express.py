@@ -17,7 +17,9 @@ from typing import Any
 import gradio as gr
 from gradio.utils import error_payload
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from components.bodies import again, taken_of
 
 ADDRESS = "/gradio_api/run/predict"
 HANDLERS = ("on_settle", "on_strength")
@@ -41,10 +43,10 @@ class Express:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        taken, body = await _taken(receive)
+        taken, body = await taken_of(receive, MOST_BYTES)
         event, values = self._asked(body)
         if event is None:
-            await self._app(scope, _again(taken, receive), send)
+            await self._app(scope, again(taken, receive), send)
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, _answer, event, values)
@@ -62,31 +64,6 @@ class Express:
         if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
             return None, {}
         return event, dict(zip(event.inputs, data, strict=True))
-
-
-async def _taken(receive: Receive) -> tuple[list[Message], bytes | None]:
-    """The messages of a request, and their bytes; None where they are too many, or broke off."""
-    taken: list[Message] = []
-    size = 0
-    while True:
-        message = await receive()
-        taken.append(message)
-        size += len(message.get("body", b""))
-        if message["type"] != "http.request" or size > MOST_BYTES:
-            return taken, None
-        if not message.get("more_body", False):
-            return taken, b"".join(one.get("body", b"") for one in taken)
-
-
-def _again(taken: list[Message], receive: Receive) -> Receive:
-    """What was taken once more, then what comes."""
-    left = iter(taken)
-
-    async def again() -> Message:
-        message = next(left, None)
-        return await receive() if message is None else message
-
-    return again
 
 
 def _answer(event: Any, values: dict[Any, Any]) -> Response:

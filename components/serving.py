@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.bodies import Bodies
 from components.doors import Doors
 from components.downloads import download_route
 from components.express import Express
@@ -76,11 +77,12 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         "routes": [download_route(page.exports), health_route(studio), learn_route()],
         "middleware": [
             Middleware(Doors),
+            Middleware(Bodies),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),
             Middleware(Express, page=page),
         ],
-        "exception_handlers": {RequestValidationError: _refused},
+        "exception_handlers": {RequestValidationError: _refused, KeyError: _unknown},
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
@@ -101,6 +103,11 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
 def _refused(request: Request, error: Exception) -> Response:
     """No question of the page: told without what was sent, which FastAPI would repeat and log."""
     return PlainTextResponse("Not a question of this page", 422)
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    """A handler that is none: Gradio looks for its number, and would log a trace."""
+    return PlainTextResponse("Nobody lives here", 404)
 
 
 def _check_port(name: str, port: int) -> None:

@@ -17,6 +17,7 @@ from components.experiments import RESULTS, build_experiments, wire_experiments
 from components.export import ExportView, build_export, wire_export
 from components.exports import OWN, PUBLIC, Exports
 from components.forms import Controls
+from components.guarded import GuardedBlocks
 from components.header import EXPLAIN, build_panes, build_status, build_title
 from components.learn import build_learn, wire_learn
 from components.live import static
@@ -49,7 +50,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     studio = studio or Studio(public=read_settings().public)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)
-    with gr.Blocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
+    with GuardedBlocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
         page = _layout(session, studio, exports)
         wire(blocks, page, studio)
         add_api(studio, exports)

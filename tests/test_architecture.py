@@ -82,6 +82,8 @@ SHARED = {
         "settings",
         "operations",
         "doors",
+        "bodies",
+        "guarded",
         "gpu",
         "express",
         "presence",

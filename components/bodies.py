@@ -1,0 +1,55 @@
+"""What is sent to the server, read up to the longest that a page of ours sends.
+
+Knows messages of ASGI, nothing of what they say. Gradio and FastAPI read a body of any length into
+memory, several times over.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BYTES = 500_000
+"""Of a request: the page's own have 20 kB, and a recipe 100 kB at most."""
+
+
+class Bodies:
+    """Answers 413 to what is longer, without reading on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        taken, body = await taken_of(receive, MOST_BYTES)
+        if body is None:
+            await PlainTextResponse("Too long", 413)(scope, receive, send)
+        else:
+            await self._app(scope, again(taken, receive), send)
+
+
+async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | None]:
+    """The messages of a request, and their bytes; None where they are too many, or broke off."""
+    taken: list[Message] = []
+    size = 0
+    while True:
+        message = await receive()
+        taken.append(message)
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or size > most:
+            return taken, None
+        if not message.get("more_body", False):
+            return taken, b"".join(one.get("body", b"") for one in taken)
+
+
+def again(taken: list[Message], receive: Receive) -> Receive:
+    """What was taken once more, then what comes."""
+    left = iter(taken)
+
+    async def once_more() -> Message:
+        message = next(left, None)
+        return await receive() if message is None else message
+
+    return once_more

@@ -1,0 +1,130 @@
+"""What no page of ours sends: read no further than it has to be, fetched from nowhere, and not
+written down."""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio import processing_utils
+from gradio.state_holder import SessionState
+
+from components.bodies import MOST_BYTES
+from components.serving import start
+from components.studio import Studio
+from components.workbench import build_page
+from tests.components.test_raw_calls import ANYBODY
+from tests.e2e.server import free_port
+
+SECRET = "what only this visitor knows"
+ELSEWHERE = {"path": "https://example.org/x", "meta": {"_type": "gradio.FileData"}}
+HERE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+ODD = (ELSEWHERE, HERE, [ELSEWHERE], {"a": [HERE]}, [[[[[[1]]]]]])
+Refused = Callable[[Any, list[Any]], gr.Error]
+
+
+@pytest.fixture(scope="module")
+def port(tiny_zoo: Path) -> Iterator[int]:
+    """Of a page that is served."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DPPA_ZOO", str(tiny_zoo))
+        environment.setenv("DPPA_WARM", "0")
+        page = build_page(Studio(public=True))
+        port = free_port()
+        start(page, server_name="127.0.0.1", server_port=port, quiet=True)
+        yield port
+        page.close()
+
+
+def posted(port: int, path: str, body: Any, **headers: str) -> int:
+    """The status of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", path, body, {"content-type": "application/json"} | headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def question(size: int) -> bytes:
+    """Of so many bytes, to a handler that there is."""
+    asked = {"fn_index": 1, "session_hash": "long", "data": [""]}
+    short = json.dumps(asked).encode()
+    return json.dumps(asked | {"data": ["x" * (size - len(short))]}).encode()
+
+
+@pytest.mark.parametrize("where", ["queue/join", "run/predict", "call/plan", "cancel"])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, told: bool) -> None:
+    """Its length may be told beforehand, or not."""
+    sent = question(MOST_BYTES + 1)
+    parts = sent if told else iter([sent[: MOST_BYTES // 2], sent[MOST_BYTES // 2 :]])
+    assert posted(port, f"/gradio_api/{where}", parts) == 413
+    assert posted(port, "/login", parts if told else iter([sent])) == 413
+
+
+def test_a_body_as_long_as_it_may_be_is_read(port: int) -> None:
+    assert posted(port, "/gradio_api/queue/join", question(MOST_BYTES)) == 200
+
+
+def test_a_handler_that_is_none_is_no_bug(port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    for number in (-1, 10**9):
+        asked = json.dumps({"fn_index": number, "session_hash": "a", "data": []})
+        assert posted(port, "/gradio_api/queue/join", asked) == 404
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.fixture
+def refused(page: gr.Blocks) -> Refused:
+    """Sends values to a handler, and gives the reason why they are refused."""
+    state = SessionState(page)
+
+    def send(event: Any, values: list[Any]) -> gr.Error:
+        asked = page.process_api(event, values, state, request=ANYBODY, session_hash="odd")
+        with pytest.raises(gr.Error) as caught:
+            asyncio.run(asked)
+        return caught.value
+
+    return send
+
+
+def usual(event: Any) -> list[Any]:
+    return [one.get_config().get("value") for one in event.inputs]
+
+
+def test_no_value_has_the_server_open_or_fetch_a_file(
+    page: gr.Blocks, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any handler, in any place: Gradio looks for files in all of them."""
+    asked: list[Any] = []
+
+    async def fetched(url: str, *_args: Any, **_more: Any) -> None:
+        asked.append(url)
+        raise ValueError(url)
+
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", fetched)
+    odd = cycle(ODD)
+    for event in page.fns.values():
+        for place in range(len(event.inputs) if event.fn else 0):
+            values = usual(event)
+            values[place] = next(odd)
+            refused(event, values)
+    assert not asked
+
+
+def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: Refused) -> None:
+    """What is printed of an error is in the log, and may be a visitor's own question."""
+    for event in page.fns.values():
+        if event.inputs:
+            error = refused(event, [SECRET] * (len(event.inputs) - 1))
+            assert not error.print_exception and SECRET not in str(error), event.name
+        for place, one in enumerate(event.inputs if event.fn and event.preprocess else ()):
+            if isinstance(one, gr.Slider | gr.Number | gr.Radio):
+                values = usual(event)
+                values[place] = SECRET
+                assert not refused(event, values).print_exception, event.name
