@@ -26,6 +26,8 @@ OF_ONE_VISITOR = 12
 has one of each kind."""
 BEHIND = 60.0
 """Seconds by which each further question of one visitor counts as having come later."""
+UNREAD = 5000
+"""Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
 PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
@@ -60,6 +62,7 @@ class Turns(Queue):
         self, body: PredictBodyInternal, request: Any, username: str | None
     ) -> tuple[bool, Any, Any]:
         """Let an event in, or say why not."""
+        self._drop_unread()
         if body.fn_index is None:
             return await super().push(body, request, username)
         kind = get_fn(self.blocks, None, body).concurrency_id
@@ -111,6 +114,19 @@ class Turns(Queue):
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
         """Nothing: Gradio would count all events anew after each, for a page that is off."""
         return self.cached_event_analytics_summary
+
+    def _drop_unread(self) -> None:
+        """Let go of answers that nobody reads, first those of whoever left most of them."""
+        waiting = self.pending_messages_per_session
+        unread = {session: messages.qsize() for session, messages in waiting.items()}
+        left = sum(unread.values())
+        while left > UNREAD:
+            session = max(unread, key=lambda one: unread[one])
+            left -= unread.pop(session)
+            while not waiting[session].empty():
+                waiting[session].get_nowait()
+        for session in [one for one in self.pending_event_ids_session if one not in waiting]:
+            self.forget(session)
 
     def forget(self, session: str) -> None:
         """Let go of what was never read by a session that has gone."""

@@ -108,6 +108,27 @@ def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
     assert "gone" not in queue.pending_event_ids_session
 
 
+def test_answers_that_nobody_reads_are_bounded(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever left most of them loses them; what others wait for stays."""
+    monkeypatch.setattr(turns, "UNREAD", 30)
+    waiting = queue.pending_messages_per_session
+    ask(queue, "other")
+    assert begun(queue) == "other"
+    queue.active_jobs.clear()
+    for _ in range(100):
+        assert ask(queue, "deaf") is True
+        queue.get_events()
+        assert sum(one.qsize() for one in waiting.values()) <= 33
+    assert not waiting["other"].empty()
+    waiting.max_size = 10
+    for number in range(50):  # more than Gradio keeps messages of
+        ask(queue, f"visitor {number}")
+        queue.get_events()
+    assert len(queue.pending_event_ids_session) <= 11
+
+
 def test_strangers_are_bounded_and_ones_own_page_is_not() -> None:
     for public, most in ((True, OF_ONE_VISITOR), (False, None)):
         page = made(lambda public=public: build_page(Studio(public=public)))
