@@ -13,6 +13,10 @@
   const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
   // By what the sliders call it: the server sends the words.
   const settings = (value, trial) => Object.entries(trial.values).map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
+  // What a search is after: the mean, the domain that keeps least, or one domain.
+  const after = (value) => value.goals?.[0] ?? "retention";
+  const domainOf = (value) => after(value).split(".")[1];
+  const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the domain that keeps least" : "");
   const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
   const isClimb = (value) => value.way === "climb";
   const goalOf = (trial) => trial.goals[0];
@@ -31,14 +35,14 @@
     }
     const best = bestOf(value);
     if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
-    const others = equals(value, best).length - 1;
+    const others = new Set(equals(value, best).map((one) => JSON.stringify(one.values))).size - 1; // some are tried twice
     const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
-    return `${first}: ${percent(goalOf(best))} kept at ${settings(value, best)}${ties}`;
+    return `${first}: ${percent(goalOf(best))} kept${whose(value)} at ${settings(value, best)}${ties}`;
   }
   const HOW = {
     climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
       + "(geometric mean), on the search questions. Solid: the strongest band; dashed: the next.",
-    optuna: "One mark per trial: what is kept of the domain models' scores (geometric mean). Hollow: given up after a domain. A click, or Enter, takes one over.",
+    optuna: "One mark per trial: what is kept of the domain models' scores ({whose}). Hollow: given up after a domain. A click, or Enter, takes one over.",
     front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
       + "Hollow: given up after a domain. A click, or Enter, takes one over.",
     grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
@@ -119,23 +123,28 @@
       pick(g, trial);
     }
   }
-  const shownScore = (trial) => (trial.goals.length ? goalOf(trial) : geometric(Object.values(trial.retentions)));
+  function shownScore(value, trial) { // of one that was given up: of the domains it was asked
+    const shares = Object.values(trial.retentions);
+    if (trial.goals.length) return goalOf(trial);
+    if (after(value) === "worst") return shares.length ? Math.min(...shares) : 0;
+    return domainOf(value) ? trial.retentions[domainOf(value)] ?? 0 : geometric(shares);
+  }
   function trialPlot(root, value, width, pick) {
-    const scores = value.trials.map(shownScore);
+    const scores = value.trials.map((t) => shownScore(value, t));
     const x = { low: 1, high: Math.max(value.total ?? 0, value.trials.length, 2), text: String, whole: true, title: "trial" };
     const at = frame(root, width, TOP + HEIGHT + BOTTOM, x, scoreAxis(scores, "kept of the scores"));
     let most = 0;
     const best = whole(value).map((trial) => [at.x(value.trials.indexOf(trial) + 1), at.y((most = Math.max(most, goalOf(trial))))]);
     svg("path", { class: "way", d: path(best), stroke: "var(--d-accent)" }, root);
-    marks(root, value, at, (trial) => [value.trials.indexOf(trial) + 1, shownScore(trial)], pick);
+    marks(root, value, at, (trial) => [value.trials.indexOf(trial) + 1, shownScore(value, trial)], pick);
   }
   function frontPlot(root, value, width, pick) {
-    const kept = value.trials.map((t) => t.density), scores = value.trials.map(shownScore);
+    const kept = value.trials.map((t) => t.density), scores = value.trials.map((t) => shownScore(value, t));
     const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(kept, 0.2), text: percent, title: "changes kept" }, scoreAxis(scores, "kept of the scores"));
     const beats = (a, b) => goalOf(a) >= goalOf(b) && a.density <= b.density && (goalOf(a) > goalOf(b) || a.density < b.density);
     const front = whole(value).filter((one) => !whole(value).some((other) => beats(other, one))).sort((a, b) => a.density - b.density);
     svg("path", { class: "way front", d: path(front.map((t) => [at.x(t.density), at.y(goalOf(t))])), stroke: "var(--d-accent)", "data-front": front.length }, root);
-    marks(root, value, at, (trial) => [trial.density, shownScore(trial)], pick);
+    marks(root, value, at, (trial) => [trial.density, shownScore(value, trial)], pick);
   }
   function gridPlot(root, value, width, pick) {
     const [down, across] = value.sides;
@@ -224,7 +233,7 @@
       ({ climb, optuna: trialPlot, front: frontPlot, grid: gridPlot })[kind](root, value, width, pick);
       if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
       say(heading, title(value));
-      say(how, HOW[kind]);
+      say(how, HOW[kind].replace("{whose}", whose(value) ? `here${whose(value)}` : "geometric mean"));
     }
     function rows() {
       if (!value?.trials.length) return null;
@@ -234,7 +243,7 @@
       const names = [...new Set(value.trials.flatMap((t) => Object.keys(t.values)))];
       const domains = [...new Set(value.trials.flatMap((t) => Object.keys(t.retentions)))];
       return {
-        columns: ["trial", ...names, "state", "retention (share)", ...domains.map((d) => `${d}: retention (share)`), "changes kept (share)"],
+        columns: ["trial", ...names, "state", `${domainOf(value) ?? (after(value) === "worst" ? "least" : "mean")} retention (share)`, ...domains.map((d) => `${d}: retention (share)`), "changes kept (share)"],
         rows: value.trials.map((t) => [t.number + 1, ...names.map((n) => t.values[n] ?? null), t.state, t.goals[0] ?? null, ...domains.map((d) => t.retentions[d] ?? null), t.density]),
       };
     }

@@ -15,8 +15,8 @@ from components.forms import PRIVATE, Controls, activity_script, failed_script, 
 from components.live import live, pack, static
 from components.notices import show_errors
 from components.running import stopped_value
-from components.search_words import knob_words, range_words
-from components.search_work import ITEMS, RANGES, TRIALS, VALUES, read_hunt, stream_hunt
+from components.search_words import goal_words, knob_words, range_words
+from components.search_work import GOALS, ITEMS, RANGES, TRIALS, VALUES, read_hunt, stream_hunt
 from components.session_json import parsed
 from components.studio import Recent, Studio
 
@@ -32,7 +32,7 @@ class SearchView:
     way: gr.Radio
     limit: gr.Slider
     vary: gr.CheckboxGroup
-    goals: gr.Radio
+    goals: gr.Dropdown
     trials: gr.Slider
     down: gr.Dropdown
     across: gr.Dropdown
@@ -65,8 +65,8 @@ def build_search() -> SearchView:
             label="Vary",
             elem_id="search-vary",
         )
-        goals = gr.Radio(
-            [("what is kept", "retention"), ("what is kept, and fewer parameters", "both")],
+        goals = gr.Dropdown(
+            [(goal_words(name), name) for name in GOALS],
             value="retention",
             label="Search for",
             elem_id="search-goals",

@@ -15,6 +15,18 @@ _WORDS = {
 }
 
 
+_GOALS = {
+    "retention": "what is kept, mean of the domains",
+    "both": "what is kept, and fewer parameters",
+    "worst": "the domain that keeps least",
+}
+
+
+def goal_words(name: str) -> str:
+    """What a search is after; a domain's name is what that one keeps."""
+    return _GOALS.get(name, f"what {name} keeps")
+
+
 def knob_words(name: str) -> str:
     """A setting by the name of its slider; a number follows it."""
     what, _, whose = name.partition(".")

@@ -25,6 +25,7 @@ from dppa_core.parameters import check_number
 from dppa_core.progress import Stop, check
 from dppa_core.recipe import MergeRecipe, recipe_hash
 from dppa_core.search_space import parse_knobs
+from dppa_core.tasks import DOMAINS
 
 if TYPE_CHECKING:
     from dppa_core.search import Trial
@@ -38,6 +39,7 @@ RANGES: Mapping[str, str] = {
     "strength": "strength=0:0.3:0.01",
     "levels": "levels=1:4",
     "method": "method=dppa,magnitude,dare,ties",
+    "significance": "significance=magnitude,fisher,activation",
 }
 """What Optuna may vary here, and within which ranges."""
 VALUES: Mapping[str, str] = {
@@ -52,6 +54,8 @@ VALUES: Mapping[str, str] = {
 GOALS: Mapping[str, tuple[str, ...]] = {
     "retention": ("retention",),
     "both": ("retention", "density"),
+    "worst": ("worst",),
+    **{domain: (f"retention.{domain}",) for domain in DOMAINS},
 }
 ITEMS, TRIALS = (8, 96), (5, 60)
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0

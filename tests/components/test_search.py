@@ -10,8 +10,16 @@ import pytest
 import components.search_work as search_work
 import dppa_core.search_trial as search_trial
 from components.presets import first_session
-from components.search_words import knob_words, range_words, value_text
-from components.search_work import RANGES, Bounded, hunted, read_hunt, stream_hunt, taken_over
+from components.search_words import goal_words, knob_words, range_words, value_text
+from components.search_work import (
+    GOALS,
+    RANGES,
+    Bounded,
+    hunted,
+    read_hunt,
+    stream_hunt,
+    taken_over,
+)
 from components.session_state import session_from_state
 from components.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -115,6 +123,19 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
     assert not [q for q in asked[before:] if isinstance(q.target, MergeRecipe)]
 
 
+@pytest.mark.parametrize("goal", ["worst", "math"])
+def test_what_ranks_the_changes_is_searched_for_what_one_domain_keeps(
+    studio: Studio, goal: str
+) -> None:
+    last = told(studio, Recent(4), way="optuna", vary=["significance", "rate"], goals=goal)[-1]
+    assert last["goals"] == GOALS[goal] and last["state"] == "done"
+    each = {trial["values"]["significance"] for trial in last["trials"]}
+    assert each <= {"magnitude", "fisher", "activation"} and len(each) > 1
+    best = last["result"]["best"]
+    assert session_from_state(best["take"]).significance == best["values"]["significance"]
+    assert best["goals"] == (max(t["goals"][0] for t in last["trials"] if t["goals"]),)
+
+
 def test_one_run_ends_after_a_time_and_says_how_to_go_on(
     zoo_env: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +167,10 @@ def test_what_is_varied_is_told_in_the_words_of_the_sliders() -> None:
         "rate 50–95\u2009%",
         *("factors × 0–2", "coefficients × 0.3–1.5", "strength 0–0.3", "levels 1–4"),
         "method: dppa, magnitude, dare, ties",
+        "significance: magnitude, fisher, activation",
     ]
+    assert goal_words("worst") == "the domain that keeps least"
+    assert goal_words("law") == "what law keeps"
     names = ("factor", "factor1", "factor2", "factor3", "coefficient.law", "rate")
     assert [knob_words(name) for name in names] == [
         *("every band ×", "strongest band ×", "next band ×", "band 3 ×", "coefficient of law ×"),
