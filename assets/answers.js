@@ -42,6 +42,7 @@
     setTimeout(() => button.show("copy"), 1500);
   };
 
+  talk.running = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
   talk.rate = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
   function speed(answer) {
     const rate = talk.rate(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
@@ -131,7 +132,7 @@
       say(name, secret || answer.label);
       say(recipe, answer.recipe && !secret ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
       put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
-      const running = !["done", "stopped", "failed"].includes(answer.state);
+      const running = talk.running(answer);
       const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
       write(secret ? { ...answer, ends: [] } : answer, plain);
       text.hidden = !plain && !running;
@@ -145,7 +146,7 @@
       say(surprise, `loss ${three(+answer.loss.toFixed(6))}${THIN}nats/token`);
       const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
       say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
-      if (!secret && answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
+      if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
     }
     return { fill };
   };

@@ -5,7 +5,7 @@
   const dppa = window.dppa;
   const { html, say, put } = dppa.shapes;
   const talk = dppa.talk;
-  const RUNNING = ["waiting", "loading", "merging", "writing"];
+  const MOST_TURNS = 20;
 
   dppa.part("transcript", ({ host, get, watch, trigger }) => {
     host.replaceChildren();
@@ -16,6 +16,7 @@
       redraw: () => paint(),
       forget: () => {
         for (const { id } of value.turns) forgotten.add(id);
+        before = [];
         dppa.stops("chat");
         take({ order: [], turns: [], activity: "idle" });
         document.querySelector("#prompt textarea")?.focus();
@@ -28,6 +29,7 @@
     const told = html("output", { class: "sr", "aria-live": "polite" }, host);
     let turns = [];
     let value = { turns: [] };
+    let before = talk.recall(); // asked before this page was loaded anew; the server does not know of them
 
     function turnOf(turn) {
       const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
@@ -55,7 +57,7 @@
       value.turns.forEach((turn, i) => fillTurn(turns[i], turn, current));
     }
     // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
-    const running = (turn) => turn.answers.some(({ state }) => RUNNING.includes(state));
+    const running = (turn) => turn.answers.some(talk.running);
     const ended = new Map(), forgotten = new Set();
     function settled(turn) {
       if (!running(turn)) ended.set(turn.id, turn);
@@ -64,7 +66,8 @@
     // While a turn is written only that one is sent; the others are here.
     function whole(next) {
       const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
-      return next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
+      const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
+      return [...before.filter(({ id }) => !next.order.includes(id)), ...now].slice(-MOST_TURNS);
     }
     // A new turn is shown from its question on, until it ends or the reader scrolls.
     let pinned = null;
@@ -88,11 +91,12 @@
       for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); talk.votes.delete(id); }
       const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
       dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
-      talk.earlier = [...new Set(merged.map((answer) => answer.recipe).reverse())].slice(0, 8);
+      talk.earlier = [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
       if (dppa.activity.chat !== value.activity && value.activity === "idle") {
         say(told, "The answers are complete.");
       }
       dppa.activity.chat = value.activity || "idle";
+      if (dppa.activity.chat === "idle") talk.remember(value.turns);
       put(host, "aria-busy", dppa.activity.chat !== "idle");
       paint();
       follow();
@@ -100,6 +104,7 @@
     }
     watch(take);
     take(get());
+    window.addEventListener("pagehide", () => talk.remember(value.turns));
     let last;
     dppa.paint(() => {
       const waiting = dppa.activity.chat === "waiting";

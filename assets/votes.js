@@ -52,6 +52,7 @@
   talk.votes = new Map(); // turn -> {choice: left, right or same; row of the tally}
   const countable = (turn) => turn.answers.every((answer) => answer.state === "done");
   const over = (turn) => turn.answers.every((answer) => ["done", "stopped", "failed"].includes(answer.state));
+  talk.fineVote = (vote) => Boolean(vote) && [...SIDES, "same"].includes(vote.choice) && Boolean(fine(vote.row));
   talk.secretOf = (turn) => {
     if (!turn.blind || talk.votes.has(turn.id)) return null;
     return over(turn) && !countable(turn) ? null : SIDES;

@@ -59,6 +59,7 @@ SCRIPTS = (
     "answers.js",
     "votes.js",
     "conversation.js",
+    "recalled.js",
     "chat.js",
     "export.js",
     "views.js",

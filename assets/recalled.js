@@ -1,0 +1,42 @@
+// The conversation over a reload: kept in this tab's own storage, bounded, and checked when it comes back.
+// The server keeps nothing for it, and what it holds goes into the page as text, as all answers do.
+(() => {
+  "use strict";
+  const talk = window.dppa.talk;
+  const KEY = "dppa.talk.1";
+  const MOST_TURNS = 20, MOST_ANSWERS = 20, LONGEST = 50_000, MOST_LETTERS = 1_000_000;
+  const NOTE = "stopped: the page was loaded anew";
+
+  // Storage may be full, off, or anybody's text.
+  const text = (value) => typeof value === "string" && value.length <= LONGEST;
+  const list = (value, most) => Array.isArray(value) && value.length <= most;
+  const numbers = (value) => list(value, LONGEST) && value.every(Number.isFinite);
+  const fineAnswer = (answer) => answer && ["target", "label", "recipe", "state", "text", "note", "prompt"].every((key) => text(answer[key]))
+    && ["tokens", "seconds", "loss"].every((key) => Number.isFinite(answer[key]))
+    && numbers(answer.ends) && numbers(answer.entropy) && answer.ends.length === answer.entropy.length;
+  const fineTurn = (turn) => turn && text(turn.id) && text(turn.prompt) && typeof turn.blind === "boolean"
+    && ["max_tokens", "temperature", "top_p", "seed"].every((key) => Number.isFinite(turn.settings?.[key]))
+    && list(turn.answers, MOST_ANSWERS) && turn.answers.length > 0 && turn.answers.every(fineAnswer)
+    && (!turn.blind || turn.answers.length === 2);
+
+  // What was still being written has ended: the server stops for whoever leaves.
+  const ended = (answer) => ({ ...answer, before: true, ...(talk.running(answer) && { state: "stopped", note: NOTE }) });
+  talk.recall = () => {
+    try {
+      const { turns, votes } = JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {};
+      if (!list(turns, MOST_TURNS) || !turns.every(fineTurn)) return [];
+      for (const { id } of turns) if (talk.fineVote(votes?.[id])) talk.votes.set(id, votes[id]);
+      return turns.map((turn) => ({ ...turn, answers: turn.answers.map(ended) }));
+    } catch { return []; }
+  };
+  // The oldest questions go where all of them are too much.
+  talk.remember = (turns) => {
+    let kept = turns.slice(-MOST_TURNS), data = "";
+    const packed = () => JSON.stringify({ turns: kept, votes: Object.fromEntries(kept.map(({ id }) => [id, talk.votes.get(id)])) });
+    while (kept.length && (data = packed()).length > MOST_LETTERS) kept = kept.slice(1);
+    try {
+      if (kept.length) sessionStorage.setItem(KEY, data);
+      else sessionStorage.removeItem(KEY);
+    } catch { /* this tab remembers nothing */ }
+  };
+})();
