@@ -4,7 +4,7 @@
   const dppa = window.dppa;
   const { html, say } = dppa.shapes;
   // Part -> the button that starts it: what went wrong is told below its row.
-  const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", adding: "add-model" };
+  const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", adding: "add-model" };
   const CLAIMED_MS = 600; // Gradio shows its notice of an error, and then tells that the run has failed
   const READ_MS = 1500;
   let newest = { text: "", at: -Infinity };

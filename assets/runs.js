@@ -9,6 +9,7 @@
     ["compare", "compare-run", "compare-stop"],
     ["attribution", "attribution-run", "attribution-stop"],
     ["advice", "advice-run", "advice-stop"],
+    ["perplexity", "perplexity-run", "perplexity-stop"],
   ];
   const QUIET_MS = 150; // Gradio tells the end of what was stopped twice, and is ready after the second time
   const PATIENCE_MS = 3000; // of what ended by itself as Stop was pressed, it tells nothing

@@ -132,13 +132,14 @@ def _seed(value: object) -> int:
     return int(value)  # type: ignore[call-overload]
 
 
-def checked_text(what: str, text: object, least: int = 1) -> str:
+def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
     """A text that somebody wrote, without the space around it.
 
     Args:
-        what: question or answer.
+        what: question, answer or text.
         text: As the page gives it; anything but a text counts as none.
         least: Characters it must have.
+        most: Characters it may have.
 
     Raises:
         InvalidValue: it has none, or too many.
@@ -146,8 +147,6 @@ def checked_text(what: str, text: object, least: int = 1) -> str:
     said = text.strip() if isinstance(text, str) else ""
     if len(said) < least:
         raise InvalidValue(f"There is no {what} yet: type one, or take an example.")
-    if len(said) > LONGEST_PROMPT:
-        raise InvalidValue(
-            f"The {what} has {len(said)} characters, and at most {LONGEST_PROMPT} fit."
-        )
+    if len(said) > most:
+        raise InvalidValue(f"The {what} has {len(said)} characters, and at most {most} fit.")
     return said

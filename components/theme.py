@@ -72,6 +72,7 @@ SCRIPTS = (
     "experiments.js",
     "search.js",
     "push.js",
+    "perplexity.js",
     "score-plot.js",
     "score.js",
 )

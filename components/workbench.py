@@ -25,6 +25,7 @@ from components.methods import build_method
 from components.models import ModelsView, build_adding, build_models, build_preset
 from components.offer import build_offer
 from components.page import Page
+from components.perplexity import PerplexityView, build_perplexity, wire_perplexity
 from components.presets import first_session
 from components.prune import build_advanced, build_overrides, build_rate
 from components.push import PushView, build_push, hide_login, wire_push
@@ -87,7 +88,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
             losses = build_losses()
         with gr.Column(elem_id="side-column"):
             build_panes()
-            chat, score, search, export, push = _build_panes(session, studio)
+            chat, score, perplexity, search, export, push = _build_panes(session, studio)
     learn = build_learn()
     controls = Controls(
         models=models,
@@ -105,6 +106,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_advice(advice, controls, studio)
     wire_chat(chat, controls, studio)
     wire_score(score, controls, studio)
+    wire_perplexity(perplexity, score.other, controls, studio)
     wire_search(search, controls, studio)
     wire_export(export, controls, studio, exports)
     wire_compare(compare, controls, studio)
@@ -121,20 +123,20 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
 
 def _build_panes(
     session: Session, studio: Studio
-) -> tuple[ChatView, ScoreView, SearchView, ExportView, PushView]:
+) -> tuple[ChatView, ScoreView, PerplexityView, SearchView, ExportView, PushView]:
     with gr.Column(elem_id="chat-pane", elem_classes="pane"):
         gr.HTML("<h2>Chat</h2>", js_on_load=None)
         chat = build_chat(session)
     with gr.Column(elem_id="score-pane", elem_classes="pane"):
         gr.HTML("<h2>Score</h2>", js_on_load=None)
-        score = build_score()
+        score, perplexity = build_score(), build_perplexity()
     with gr.Column(elem_id="search-pane", elem_classes="pane"):
         gr.HTML("<h2>Search</h2>", js_on_load=None)
         search = build_search()
     with gr.Column(elem_id="export-pane", elem_classes="pane"):
         gr.HTML("<h2>Export</h2>", js_on_load=None)
         export, push = build_export(), build_push(studio)
-    return chat, score, search, export, push
+    return chat, score, perplexity, search, export, push
 
 
 def _build_shape(

@@ -44,6 +44,7 @@ def test_every_model_gets_a_score_in_every_domain(studio: Studio) -> None:
         assert {d for t, d in found if t == target} >= set(DOMAINS)
     assert all(0 <= accuracy <= 1 for accuracy in found.values())
     measures(studio)
+    reads_a_text(studio)
 
 
 def measures(studio: Studio) -> None:
@@ -71,6 +72,29 @@ def measures(studio: Studio) -> None:
         marks = page.locator("#score .plot-score text.axis").last
         assert marks.evaluate("(e) => e.getBBox().x >= 0"), measure
     expect(page.locator("#score .how").first).to_contain_text("Without a row: the base itself")
+
+
+def reads_a_text(studio: Studio) -> None:
+    """Nothing, then forty sentences: a row for everybody, one of them the least."""
+    page = studio.page
+    studio.unfold("perplexity-box", "#perplexity-text")
+    page.locator("#perplexity-run").click()
+    expect(page.locator("#perplexity-box .field-note")).to_contain_text("no text yet")
+    page.locator("#perplexity-text textarea").fill("Tom has 12 apples and buys 5 more. " * 40)
+    page.locator("#perplexity-run").click()
+    rows = page.locator("#perplexity tbody tr")
+    expect(rows).to_have_count(7, timeout=ANSWER_MS)
+    expect(rows.first.locator("th")).to_have_text("merged")
+    expect(rows.last.locator("th")).to_have_text("base")
+    expect(page.locator('#perplexity tr[data-best="true"]')).to_have_count(1)
+    assert all(
+        float(one) > 1
+        for one in page.locator("#perplexity td[data-perplexity]").evaluate_all(
+            "all => all.map(one => one.dataset.perplexity)"
+        )
+    )
+    expect(page.locator("#perplexity .how .term")).to_have_count(2)  # perplexity, token
+    assert page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
 def test_scoring_can_be_stopped(studio: Studio) -> None:

@@ -61,6 +61,8 @@ def test_every_term_leads_to_its_meaning(studio: Studio) -> None:
         found[view] = left(page.locator("#see-column"))
     for pane in ("score", "search", "export", "chat"):
         studio.open_pane(pane)
+        if pane == "score":
+            studio.unfold("perplexity-box", "#perplexity-text")
         found[pane] = left(page.locator(f"#{pane}-pane"))
     for box in BOXES:
         found[box] = left(page.locator(f"#{box}"))

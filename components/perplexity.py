@@ -1,0 +1,163 @@
+"""Perplexity of a text of one's own: everybody the score asks reads it, on a button.
+
+Knows sessions and the studio's models; how the numbers look is assets/perplexity.js.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from components.figures import short_name
+from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
+from components.live import live, pack, static
+from components.notices import show_errors
+from components.question import checked_text
+from components.running import IDLE, stopped_value, stream_run
+from components.session import Session
+from components.session_json import parsed
+from components.slots import other_session, slot_names
+from components.studio import Emit, Studio
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluate_rows import AGAINST, ARITHMETIC, LINEAR, RECIPE, Entrant, entrants
+from dppa_core.progress import Stop
+from dppa_core.recipe import MergeRecipe, recipe_hash
+
+LONGEST_TEXT = 20_000
+WINDOW = 512
+ANY_ITEMS = 20
+"""Whose examiner reads: it remembers what was read, and asks no items for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerplexityView:
+    """The components of the fold."""
+
+    text: gr.Textbox
+    run: gr.Button
+    stop: gr.Button
+    place: gr.HTML
+    table: gr.HTML
+
+
+def build_perplexity() -> PerplexityView:
+    """A fold: the text, the buttons, the table."""
+    with gr.Accordion("Perplexity of a text", open=False, elem_id="perplexity-box"):
+        text = gr.Textbox(
+            label="Text",
+            info="How well each model foresees a text of yours: the lower, the better. It needs no "
+            "questions, so it works for models of any domain. A page or more tells most.",
+            placeholder="Paste a text of the domain you care for",
+            lines=4,
+            max_lines=10,
+            max_length=LONGEST_TEXT,
+            elem_id="perplexity-text",
+        )
+        with gr.Row(elem_classes="buttons"):
+            run = gr.Button("Measure", variant="primary", elem_id="perplexity-run")
+            stop = gr.Button("Cancel", elem_id="perplexity-stop")
+        place = static("", "perplexity-place")
+        table = live("perplexity", IDLE)
+    return PerplexityView(text, run, stop, place, table)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is to be read, and by whom, checked."""
+
+    text: str
+    who: tuple[Entrant, ...]
+    recipe: str
+    """Hash of the merge."""
+
+
+def read_reading(text: object, other: object, session: Session) -> Reading:
+    """Check what a handler was given.
+
+    Args:
+        other: The slot that is not shown, as the browser sends it.
+
+    Raises:
+        InvalidValue: no text, or too long a one.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidValue("There is no text yet: type or paste one.")
+    checked = checked_text("text", text, most=LONGEST_TEXT)
+    second = other_session(other, session)
+    names = slot_names(other) if second else ("merged", "")
+    found = entrants(session.recipe(), second and second.recipe())
+    labels = dict(zip((RECIPE, AGAINST), names, strict=True))
+    labels |= {one.key: one.label for one in found if one.key in (LINEAR, ARITHMETIC)}
+    order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)
+    merges = [one for key in order for one in found if one.key == key]
+    models = [one for one in found if isinstance(one.target, str)]
+    models = [*models[1:], models[0]]  # the base, the first of them, last
+    who = (
+        replace(one, label=labels.get(one.key) or short_name(str(one.target)))
+        for one in (*merges, *models)
+    )
+    return Reading(checked, tuple(who), recipe_hash(session.recipe()))
+
+
+def measured(reading: Reading, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
+    """Everybody reads the text; runs in a thread of its own."""
+    from dppa_core.evaluate_more import text_rows  # noqa: PLC0415  (torch)
+
+    rows = text_rows(
+        studio.examiner(ANY_ITEMS),
+        reading.who,
+        reading.text,
+        window=WINDOW,
+        stride=None,
+        progress=lambda done, total, what: emit((done, total, f"{what} reads")),
+        stop=stop,
+    )
+    for row, one in zip(rows, reading.who, strict=True):
+        merge = isinstance(one.target, MergeRecipe)
+        row["model"] = None if merge else one.target
+    return {"rows": rows, "recipe": reading.recipe}
+
+
+def wire_perplexity(
+    view: PerplexityView, other: gr.HTML, controls: Controls, studio: Studio
+) -> None:
+    """Measure, and Cancel.
+
+    Args:
+        other: Where the browser puts the slot that is not shown.
+    """
+
+    @show_errors
+    def on_measure(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        reading = read_reading(values[view.text], values.get(other), controls.session(values))
+        run = stream_run(studio, "perplexity", lambda *told: measured(reading, studio, *told))
+        for value in run:
+            yield {view.table: pack(value)}
+
+    @show_errors
+    def on_cancel(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {view.table: pack(stopped_value(parsed(values[view.table])))}
+
+    view.run.click(None, js=activity_script("perplexity", "waiting"), **PRIVATE)
+    running = view.run.click(
+        on_measure,
+        inputs=controls.inputs | {view.text, other},
+        outputs=[view.table],
+        concurrency_id="exam",  # of its own: nobody's chat waits for it
+        concurrency_limit=1,
+        trigger_mode="always_last",
+        **queued(view.place),
+    )
+    running.failure(None, js=ended_script("perplexity"), **PRIVATE)
+    view.stop.click(None, js=activity_script("perplexity", "idle"), **PRIVATE)
+    view.stop.click(
+        on_cancel,
+        inputs={view.table},
+        outputs=[view.table],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )

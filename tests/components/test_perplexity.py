@@ -1,0 +1,71 @@
+"""Perplexity of a text on the page, without a browser: what is checked, who reads, what is told."""
+
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.perplexity import LONGEST_TEXT, measured, read_reading
+from components.presets import first_session
+from components.running import stream_run
+from components.session_state import state_of
+from components.studio import Studio
+from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.recipe import recipe_hash
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SESSION = first_session()
+TEXT = "Tom has 12 apples and buys 5 more. " * 60
+
+
+@pytest.fixture
+def studio(zoo_env: object) -> Studio:
+    return Studio(public=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (" ", "no text yet: type or paste one"),
+        (None, "no text yet"),
+        ("x" * (LONGEST_TEXT + 1), "The text has 20001 characters, and at most 20000 fit"),
+    ],
+)
+def test_what_a_browser_sends_is_checked(text: object, says: str) -> None:
+    with pytest.raises(InvalidValue, match=says):
+        read_reading(text, None, SESSION)
+
+
+def test_the_merge_is_first_and_the_base_last_by_their_names_on_the_page() -> None:
+    found = read_reading(TEXT, None, SESSION)
+    labels = [one.label for one in found.who]
+    assert labels == ["merged", "task arithmetic", "linear", "math", "finance", "law", "base"]
+    assert found.recipe == recipe_hash(SESSION.recipe()) and found.text == TEXT.strip()
+    other = json.dumps({"slot": "B", "state": state_of(replace(SESSION, rate=0.5))})
+    second = read_reading(TEXT, other, SESSION)
+    assert [one.label for one in second.who][:2] == ["merge A", "merge B"]
+
+
+def test_everybody_reads_the_same_text_and_it_is_read_once(studio: Studio) -> None:
+    reading = read_reading(TEXT, None, SESSION)
+    told: list[dict[str, Any]] = []
+    for _ in range(2):
+        told += stream_run(studio, "perplexity", lambda *given: measured(reading, studio, *given))
+    done = [value for value in told if value["state"] == "done"]
+    assert len(done) == 2 and done[0]["result"] == done[1]["result"]
+    rows = done[0]["result"]["rows"]
+    assert [row["model"] for row in rows[3:]] == ["zoo:math", "zoo:finance", "zoo:law", "zoo:base"]
+    assert len({row["tokens"] for row in rows}) == 1 and rows[0]["windows"] > 1
+    for row in rows:
+        low, high = row["perplexity"]["ci95"]
+        assert 1 < low <= row["perplexity"]["value"] <= high
+
+
+def test_reading_can_be_stopped(studio: Studio) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        measured(read_reading(TEXT, None, SESSION), studio, lambda told: None, stop)
