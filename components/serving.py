@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
+from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -82,7 +83,10 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             Middleware(CompressedPage),
             Middleware(Express, page=page),
         ],
-        "exception_handlers": {RequestValidationError: _refused, KeyError: _unknown},
+        "exception_handlers": {
+            RequestValidationError: _refused,
+            **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
+        },
     }
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
@@ -106,7 +110,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """A handler that is none: Gradio looks for its number, and would log a trace."""
+    """A handler that is none: Gradio looks for its number or name, and would log a trace."""
     return PlainTextResponse("Nobody lives here", 404)
 
 

@@ -76,7 +76,20 @@ def test_a_handler_that_is_none_is_no_bug(port: int, capfd: pytest.CaptureFixtur
     for number in (-1, 10**9):
         asked = json.dumps({"fn_index": number, "session_hash": "a", "data": []})
         assert posted(port, "/gradio_api/queue/join", asked) == 404
+    for path in ("run/predict", "run/nobody", "call/nobody", "call/v2/nobody"):
+        assert posted(port, f"/gradio_api/{path}", '{"data": []}') == 404
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_event_of_the_browser_alone_is_no_bug(
+    page: gr.Blocks, port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    alone = [event._id for event in page.fns.values() if event.fn is None]
+    for number in alone[:3]:
+        asked = json.dumps({"fn_index": number, "session_hash": "a", "data": []})
+        assert posted(port, "/gradio_api/run/predict", asked) == 500, "told as a notice"
+        assert posted(port, "/gradio_api/queue/join", asked) == 200
+    assert alone and "Traceback" not in capfd.readouterr().err
 
 
 @pytest.fixture
