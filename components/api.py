@@ -20,6 +20,7 @@ from components.exports import Exports
 from components.figures import outcome_value
 from components.notices import show_errors
 from components.presets import first_session
+from components.question import whole
 from components.session import MOST_MODELS
 from components.studio import Studio
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
@@ -101,6 +102,7 @@ class Outside:
         target = self._target(self._recipe(recipe), model)
         if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
             raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
+        prompt = whole(question.strip())
         tokens = _whole("max_tokens", max_tokens, 1, 256)
         warmth = check_number("temperature", temperature, 0, 2)
         start = _whole("seed", seed, 0, 2**31 - 1)
@@ -111,7 +113,7 @@ class Outside:
 
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:
-                reply = self._studio.hardware.replies(resident, question.strip(), settings, stop)
+                reply = self._studio.hardware.replies(resident, prompt, settings, stop)
                 *_, text = ("", *(token.text for token in reply if not token.last))
             return text
 

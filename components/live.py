@@ -22,8 +22,9 @@ else window.addEventListener("dppa:complete", go, {once: true});
 
 
 def pack(value: Any) -> str:
-    """A value as it travels."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """A value as it travels; half a character, which cannot, becomes a question mark."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def live(

@@ -132,6 +132,11 @@ def _seed(value: object) -> int:
     return int(value)  # type: ignore[call-overload]
 
 
+def whole(text: str) -> str:
+    """The text, with U+FFFD for halves of characters, which browsers may cut and UTF-8 lacks."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
     """A text that somebody wrote, without the space around it.
 
@@ -144,7 +149,7 @@ def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PR
     Raises:
         InvalidValue: it has none, or too many.
     """
-    said = text.strip() if isinstance(text, str) else ""
+    said = whole(text.strip()) if isinstance(text, str) else ""
     if len(said) < least:
         raise InvalidValue(f"There is no {what} yet: type one, or take an example.")
     if len(said) > most:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from components.curve import MOST_POINTS
@@ -31,9 +32,16 @@ def parsed(value: object) -> object:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
     try:
-        return json.loads(value)
+        return json.loads(value, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:

@@ -80,6 +80,7 @@ def test_a_merge_an_answer_and_a_score(outside: Outside) -> None:
     assert merged["models"] == ["zoo:math", "zoo:finance", "zoo:law"] and merged["cells"]
     answer = outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
     assert isinstance(answer, str)
+    assert isinstance(outside.chat(RECIPE, "half \ud83d", ASKED, max_tokens=3), str)
     assert answer == outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
     score = outside.score(RECIPE, "math", "zoo:math", 4)
     assert score["questions"] == 4 and 0 <= score["low"] <= score["accuracy"] <= score["high"] <= 1

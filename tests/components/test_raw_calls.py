@@ -14,7 +14,21 @@ from starlette.requests import Request
 from components.notices import show_errors
 
 ODD: tuple[Any, ...] = (
-    *(None, "", "null", "[]", "[[1,2]]", '{"a":1}', '{"prompt":5}', "x" * 5000, "${x}" * 50),
+    *(
+        '{"a":NaN}',
+        '{"a":1e999}',
+        '"\\ud83d"',
+        "\ud83d",
+        None,
+        "",
+        "null",
+        "[]",
+        "[[1,2]]",
+        '{"a":1}',
+        '{"prompt":5}',
+        "x" * 5000,
+        "${x}" * 50,
+    ),
     *(True, 0, -1, 1e308, float("nan"), [], [[1, 2], [3]], {}, {"a": [1]}),
 )
 ANYBODY = gr.Request(

@@ -15,9 +15,13 @@ from gradio import processing_utils
 from gradio.state_holder import SessionState
 
 from components.bodies import MOST_BYTES
+from components.live import pack
+from components.question import checked_text
 from components.serving import start
+from components.session_json import parsed
 from components.studio import Studio
 from components.workbench import build_page
+from dppa_core.errors import InvalidValue
 from tests.components.test_raw_calls import ANYBODY
 from tests.e2e.server import free_port
 
@@ -141,3 +145,17 @@ def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: R
                 values = usual(event)
                 values[place] = SECRET
                 assert not refused(event, values).print_exception, event.name
+
+
+@pytest.mark.parametrize("text", ['{"a":NaN}', "[-Infinity]", "1e999", '{"a":[-1e999]}'])
+def test_a_number_that_is_none_is_unreadable(text: str) -> None:
+    """What a handler tells the page again would be no JSON."""
+    with pytest.raises(InvalidValue, match="unreadable"):
+        parsed(text)
+
+
+def test_half_a_character_is_replaced() -> None:
+    """A browser may cut one; what holds a half can neither be read by a model nor sent back."""
+    assert checked_text("question", " half \ud83d ") == "half \ufffd"
+    assert checked_text("question", "whole \U0001f600") == "whole \U0001f600"
+    assert json.loads(pack({"of a client": "\ude00"}).encode()) == {"of a client": "?"}
