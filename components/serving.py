@@ -9,10 +9,12 @@ import os
 import socket
 import sys
 from importlib.util import find_spec
+from traceback import walk_tb
 from typing import Any
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
+from gradio import route_utils, routes
 from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -110,7 +112,13 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """A handler that is none: Gradio looks for its number or name, and would log a trace."""
+    """A handler that is none: Gradio looks for its number or name, and would log a trace.
+
+    An error of this kind from anywhere else is a bug, and goes on to the log.
+    """
+    *_, (last, _line) = walk_tb(error.__traceback__)
+    if last.f_globals["__name__"] not in (routes.__name__, route_utils.__name__):
+        raise error
     return PlainTextResponse("Nobody lives here", 404)
 
 

@@ -4,7 +4,9 @@ written down."""
 import asyncio
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -47,12 +49,9 @@ def port(tiny_zoo: Path) -> Iterator[int]:
 
 def posted(port: int, path: str, body: Any, **headers: str) -> int:
     """The status of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         connection.request("POST", path, body, {"content-type": "application/json"} | headers)
         return connection.getresponse().status
-    finally:
-        connection.close()
 
 
 def question(size: int) -> bytes:
@@ -83,6 +82,19 @@ def test_a_handler_that_is_none_is_no_bug(port: int, capfd: pytest.CaptureFixtur
     for path in ("run/predict", "run/nobody", "call/nobody", "call/v2/nobody"):
         assert posted(port, f"/gradio_api/{path}", '{"data": []}') == 404
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_bug_of_ours_is_not_taken_for_a_handler_that_is_none(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Studio, "ready", property(lambda _self: {}["nothing"]))
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 500
+    logged, late = "", time.monotonic() + 10
+    while "KeyError: 'nothing'" not in logged and time.monotonic() < late:
+        logged += capfd.readouterr().err  # it is logged once the answer is sent
+    assert "KeyError: 'nothing'" in logged
 
 
 def test_an_event_of_the_browser_alone_is_no_bug(
