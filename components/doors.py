@@ -1,8 +1,8 @@
 """Ways into the server that Gradio opens and this page does not use: closed.
 
-Knows paths, nothing behind them. Gradio fetches any address a visitor writes after `file=` or
-`proxy=` and hands on what it finds there; it takes uploads, though the page reads the files that
-people open in their browser.
+Knows paths, nothing behind them. Gradio fetches any address a visitor writes after `file=`,
+`file/` or `proxy=` and hands on what it finds there; it takes uploads and recordings, though the
+page reads the files that people open in their browser.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _CLOSED = re.compile(
-    r"/+(gradio_api/+)?(file=/*[a-z][a-z0-9+.-]*:.*|proxy=.*|upload.*|deep_link.*"
-    r"|component_server.*|stream/.*|custom_component/.*)",
+    r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"
+    r"|custom_component/.*|process_recording.*|(undo-)?vibe-.*|dev/.*|runs.*|run-history.*"
+    r"|monitoring.*|profiling.*|login/*)",
     re.IGNORECASE | re.DOTALL,
 )
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))

@@ -307,7 +307,14 @@ def test_files_leave_by_their_word_alone(client: Client, address: str) -> None:
         *("file=http://127.0.0.1:1/x", "file=HTTPS://example.org/x", "file=%68ttp://127.0.0.1:1/"),
         *("file=/http:/127.0.0.1:1/", "/file=ftp://x/", "proxy=https://example.org/", "upload"),
         *("upload_progress?upload_id=1", "deep_link?session_hash=1", "component_server"),
-        "stream/a/b/1/playlist.m3u8",
+        *("file/https://example.org/x", "file//etc/passwd", "file=/etc/passwd", "dev/reload"),
+        *(
+            "stream/a/b/1/playlist.m3u8",
+            "process_recording",
+            "vibe-code/",
+            "undo-vibe-edit",
+            "runs",
+        ),
     ],
 )
 def test_what_the_page_does_not_use_is_closed(address: str, path: str) -> None:

@@ -17,6 +17,7 @@ from gradio import processing_utils
 from gradio.state_holder import SessionState
 
 from components.bodies import MOST_BYTES
+from components.doors import Doors
 from components.live import pack
 from components.question import checked_text
 from components.serving import start
@@ -35,16 +36,64 @@ Refused = Callable[[Any, list[Any]], gr.Error]
 
 
 @pytest.fixture(scope="module")
-def port(tiny_zoo: Path) -> Iterator[int]:
-    """Of a page that is served."""
+def served(tiny_zoo: Path) -> Iterator[gr.Blocks]:
+    """A page of strangers."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DPPA_ZOO", str(tiny_zoo))
         environment.setenv("DPPA_WARM", "0")
         page = build_page(Studio(public=True))
-        port = free_port()
-        start(page, server_name="127.0.0.1", server_port=port, quiet=True)
-        yield port
+        start(page, server_name="127.0.0.1", server_port=free_port(), quiet=True)
+        yield page
         page.close()
+
+
+@pytest.fixture
+def port(served: gr.Blocks) -> int:
+    return int(served.server_port)
+
+
+OPEN = """
+/ /config /config/ /theme.css /manifest.json /robots.txt /favicon.ico /openapi.json /logout
+/pwa_icon /pwa_icon/{size} /assets/{path:path} /static/{path:path} /svelte/{path:path}
+/healthz /metrics /export/{word} /learn/{name}
+app_id app_id/ info info/ openapi.json login_check login_check/ startup-events theme.css
+token token/ user user/ heartbeat/{session_hash} cancel reset reset/
+queue/data queue/join queue/status run/{api_name} run/{api_name}/ api/{api_name} api/{api_name}/
+call/{api_name} call/{api_name}/ call/{api_name}/{event_id}
+call/v2/{api_name} call/v2/{api_name}/ call/v2/{api_name}/{event_id}
+""".split()
+"""What is looked at, and left open; all else that Gradio offers is closed."""
+
+
+def routes(known: Any, before: str = "") -> Iterator[str]:
+    """The path of every route, those of routers in it, too."""
+    for one in known:
+        inner = getattr(one, "original_router", None)
+        if inner is None:
+            yield before + one.path
+        else:
+            yield from routes(inner.routes, before)
+
+
+def is_open(path: str) -> bool:
+    """Whether what is asked for there gets past the doors."""
+    passed = []
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["path"])
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 404) == 404
+
+    asyncio.run(Doors(inside)({"type": "http", "path": path}, None, send))  # type: ignore[arg-type]
+    return bool(passed)
+
+
+def test_every_route_is_one_of_the_page_or_closed(served: gr.Blocks) -> None:
+    """A newer Gradio may bring others."""
+    found = {path for path in routes(served.app.routes) if is_open(path)}
+    assert found <= {one if one[0] == "/" else f"/gradio_api/{one}" for one in OPEN}
+    assert {"/", "/gradio_api/queue/join", "/gradio_api/run/{api_name}", "/export/{word}"} <= found
 
 
 def posted(port: int, path: str, body: Any, **headers: str) -> int:
@@ -68,7 +117,7 @@ def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, to
     sent = question(MOST_BYTES + 1)
     parts = sent if told else iter([sent[: MOST_BYTES // 2], sent[MOST_BYTES // 2 :]])
     assert posted(port, f"/gradio_api/{where}", parts) == 413
-    assert posted(port, "/login", parts if told else iter([sent])) == 413
+    assert posted(port, "/nowhere", parts if told else iter([sent])) == 413
 
 
 def test_a_body_as_long_as_it_may_be_is_read(port: int) -> None:
