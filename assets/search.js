@@ -260,13 +260,12 @@
       if (!next || !Array.isArray(next.trials)) return;
       const told = finished(next);
       if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;
+      if (next.id !== value?.id) { taken = ""; say(sentence, ""); } // what is taken over of a run stays said while it goes on
       value = next;
       if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
       put(host, "data-trials", value.trials.length);
       box.hidden = saves.hidden = value.trials.length === 0;
       take.hidden = !bestState();
-      taken = "";
-      say(sentence, "");
     }
     watch(accept);
     accept(get());

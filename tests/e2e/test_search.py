@@ -45,11 +45,14 @@ def test_a_search_is_watched_cancelled_gone_on_with_and_taken_over(studio: Studi
     start(studio, "grid")
     expect(note).to_be_hidden()
     wait_trials(page, page.locator("#search-plot g.trial[data-state=complete]"))
-    cancel(page)
-    expect(page.locator("#search .standing")).to_contain_text("Start goes on from there")
     before = page.locator("#plots [data-rate]").first.get_attribute("data-rate")
     page.locator("#search-plot g.trial").first.focus()
-    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # while it goes on
+    expect(page.locator("#search .said")).to_contain_text("Taken over: rate 60")
+    more = "tried => +document.querySelector('#search [data-trials]').dataset.trials > tried"
+    page.wait_for_function(more, arg=page.locator("#search-plot g.trial").count())
+    cancel(page)
+    expect(page.locator("#search .standing")).to_contain_text("Start goes on from there")
     expect(page.locator("#search .said")).to_contain_text("Taken over: rate 60")
     expect(studio.rate).to_have_value("60")
     page.locator('#tune [data-restoring="false"]').wait_for(state="attached")
