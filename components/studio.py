@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from components.floor import Floor
 from components.gpu import hardware
 from components.job import Emit, Job, Work
 from components.recent import Recent
@@ -89,6 +90,7 @@ class Studio:
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
         self.works = Works()
+        self.floor = Floor()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self._ending = threading.Event()
         self.hardware = hardware()

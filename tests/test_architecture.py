@@ -86,6 +86,7 @@ SHARED = {
         "guarded",
         "gpu",
         "express",
+        "floor",
         "presence",
         "turns",
     ),
