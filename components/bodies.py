@@ -1,11 +1,13 @@
-"""What is sent to the server, read up to the longest that a page of ours sends.
+"""What is sent to the server: JSON, read up to the longest that a page of ours sends.
 
 Knows messages of ASGI, nothing of what they say. Gradio and FastAPI read a body of any length into
-memory, several times over.
+memory, several times over, and older ones what is not said to be JSON: any page that is open in a
+browser may send that to a copy on its computer, while of JSON the browser asks first.
 """
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,7 +16,7 @@ MOST_BYTES = 500_000
 
 
 class Bodies:
-    """Answers 413 to what is longer, without reading on."""
+    """Answers 413 to what is longer, without reading on, and 415 to what is no JSON."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,6 +24,10 @@ class Bodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
+            return
+        kind = Headers(scope=scope).get("content-type", "")
+        if scope["method"] == "POST" and kind.partition(";")[0].strip() != "application/json":
+            await PlainTextResponse("Not JSON", 415)(scope, receive, send)
             return
         taken, body = await taken_of(receive, MOST_BYTES)
         if body is None:

@@ -172,6 +172,13 @@ DEFENCES = (
         "tests/components/test_strange_clients.py::test_a_body_longer_than_any_of_the_page_is_refused",
     ),
     Defence(
+        "only JSON is read",
+        _page("bodies"),
+        'if scope["method"] == "POST" and kind',
+        'if scope["method"] == "PAST" and kind',
+        "tests/components/test_strange_clients.py::test_only_json_is_read_which_no_page_of_others_sends_unasked",
+    ),
+    Defence(
         "answers that nobody reads are bounded",
         _page("turns"),
         "        self._drop_unread()\n",

@@ -131,6 +131,15 @@ def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, to
     assert posted(port, "/nowhere", parts if told else iter([sent])) == 413
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
+def test_only_json_is_read_which_no_page_of_others_sends_unasked(port: int, kind: str) -> None:
+    """A browser sends what is none to one's own copy, too, for any page that is open in it."""
+    asked = json.dumps({"fn_index": 1, "session_hash": "a", "data": [""]})
+    for where in ("queue/join", "run/predict", "call/plan", "cancel"):
+        status = posted(port, f"/gradio_api/{where}", asked, **{"content-type": kind})
+        assert status == 415, where
+
+
 def test_a_body_as_long_as_it_may_be_is_read(port: int) -> None:
     assert posted(port, "/gradio_api/queue/join", question(MOST_BYTES)) == 200
 
