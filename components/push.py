@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -208,6 +208,15 @@ def _told(error: BaseException, asked: Wanted) -> str:
     return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
 
 
+def _check_asker(headers: Mapping[str, str]) -> None:
+    """Refuse what a page of somebody else sends with the login of whoever has it open.
+
+    Gradio's cookie of a login goes along from anywhere; browsers say where a request is from.
+    """
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise NotAllowed("A page of somebody else asked for this push. Push from this page itself.")
+
+
 def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Exports) -> None:
     """Push and Stop."""
 
@@ -215,6 +224,7 @@ def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Expor
     def on_push(
         values: dict[Any, Any], request: gr.Request, token: gr.OAuthToken | None
     ) -> Iterator[dict[Any, Any]]:
+        _check_asker(request.headers)
         recipe, who = controls.session(values).recipe(), str(request.session_hash)
         asked = wanted(recipe, values[view.name], values[view.private], who, token, studio)
         for value in stream_push(asked, exports, studio):

@@ -298,6 +298,13 @@ DEFENCES = (
         "tests/components/test_push.py::test_a_stranger_never_pushes_with_the_login_of_the_machine",
     ),
     Defence(
+        "and from this page alone",
+        _page("push"),
+        "        _check_asker(request.headers)\n",
+        "",
+        "tests/components/test_push.py::test_no_page_of_others_pushes_with_the_login_of_who_has_it_open",
+    ),
+    Defence(
         "tokens are cut out of what the Hub says",
         _core("hub_refusals"),
         '_TOKEN.sub("…", text.replace(token, "…"))',

@@ -4,10 +4,12 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from starlette.datastructures import Headers
 
 from components.exports import OWN, Exports
 from components.presets import first_session
@@ -172,3 +174,19 @@ def test_the_handler_takes_the_login_and_waits_with_the_other_exports(zoo_env: P
     assert (event.concurrency_id, event.concurrency_limit) == ("export", 1)
     assert event.queue is not False and event.api_visibility == "private"
     assert "OAuthToken" in str(event.fn.__annotations__["token"])
+
+
+@pytest.mark.parametrize(
+    ("site", "refused"), [("cross-site", True), ("same-site", True), ("same-origin", False)]
+)
+def test_no_page_of_others_pushes_with_the_login_of_who_has_it_open(
+    zoo_env: Path, site: str, refused: bool
+) -> None:
+    """The cookie of a Space's login is sent along from anywhere; the browser says from where."""
+    page = build_page(Studio(public=True))
+    (event,) = [fn for fn in page.fns.values() if fn.name == "on_push"]
+    asked = SimpleNamespace(headers=Headers({"sec-fetch-site": site}), session_hash="a")
+    usual = {one: one.get_config().get("value") for one in event.inputs}
+    with pytest.raises(gr.Error) as caught:
+        next(event.fn(usual, asked, None))
+    assert ("page of somebody else" in str(caught.value)) is refused
