@@ -47,6 +47,15 @@ def test_a_lesson_has_a_plot_a_trial_and_questions(name: str) -> None:
     assert 2 <= len(lesson.quizzes) <= 4
 
 
+@pytest.mark.parametrize("name", [one.name for one in lessons().values() if one.part == "Lessons"])
+def test_a_lesson_takes_as_long_as_it_says(name: str) -> None:
+    """Its words, trials and questions included, at 230 a minute; plots are looked at meanwhile."""
+    (path,) = FOLDER.glob(f"*-{name}.md")
+    text = path.read_text(encoding="utf-8").split("---\n", 2)[2]
+    told = re.sub(r"```(block|numbers).*?```", "", text, flags=re.DOTALL)
+    assert abs(len(told.split()) / 230 - lessons()[name].minutes) < 0.75, name
+
+
 def test_the_catalogue_names_every_file_once() -> None:
     listed = catalogue_json()
     assert len(listed["lessons"]) == len(list(FOLDER.glob("*.md")))
