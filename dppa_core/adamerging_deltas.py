@@ -6,6 +6,7 @@ those that are kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -18,11 +19,15 @@ from dppa_core.errors import InvalidRecipe
 from dppa_core.merge_stacked import Layers
 from dppa_core.merge_tensors import add_treated
 from dppa_core.merger import Merger
+from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe
 
 BYTE_BUDGET = 512 << 20
 """Bytes of deltas that are kept, not worked out again at every step."""
+LEAST_VOTE = 0.001
+"""Where signs are elected: a model with a coefficient of 0 votes no more, and one below 0 votes the
+other way round."""
 
 
 class PreparedDeltas:
@@ -37,6 +42,7 @@ class PreparedDeltas:
     Attributes:
         merger: Of the recipe with coefficients of 1.
         names: Of all tensors that have a delta; a tied head is its embedding.
+        least: The smallest coefficient for which the merge is this sum.
 
     Raises:
         CheckpointError: see `Merger`.
@@ -53,9 +59,11 @@ class PreparedDeltas:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
         given = replace(recipe, models=models)
         self.merger = Merger(given, often=True, progress=progress, stop=stop)
-        if self.merger.combines:
+        combination = get_method(recipe.method).combination
+        if combination is not None and not combination.adds(recipe.settings()):
             raise InvalidRecipe(f"method {recipe.method}: it adds no deltas one by one.")
         self.models = len(models)
+        self.least = -math.inf if combination is None else LEAST_VOTE
         self._loader: Loader = self.merger.loader()
         self.names = tuple(name for name in self.merger.names() if self._is_own(name))
         self._room = byte_budget
@@ -76,7 +84,10 @@ class PreparedDeltas:
         kept = self._kept.get(name)
         if kept is None and 4 * self.models * numel <= self._room:
             self._room -= 4 * self.models * numel
-            kept = self._kept[name] = self._treated(layers, 0, numel)
+            kept = self._kept[name] = self._whole(layers)
+        if kept is None and self.merger.combines:
+            yield from self.merger.stacks.parts(layers)
+            return
         base = np.empty(min(CHUNK, numel), np.float32)
         for start in range(0, numel, CHUNK):
             stop = min(start + CHUNK, numel)
@@ -94,6 +105,15 @@ class PreparedDeltas:
     def _is_own(self, name: str) -> bool:
         layers = self.merger.layers(name, self._loader)
         return layers is not None and layers.fusion.name == name
+
+    def _whole(self, layers: Layers) -> Float32[ndarray, "K n"]:
+        numel = layers.fusion.base.size
+        if not self.merger.combines:
+            return self._treated(layers, 0, numel)
+        deltas: Float32[ndarray, "K n"] = np.empty((self.models, numel), np.float32)
+        for start, _, parts in self.merger.stacks.parts(layers):
+            deltas[:, start : start + parts.shape[1]] = parts
+        return deltas
 
     def _treated(self, layers: Layers, start: int, stop: int) -> Float32[ndarray, "K n"]:
         deltas: Float32[ndarray, "K n"] = np.zeros((self.models, stop - start), np.float32)

@@ -46,6 +46,7 @@ class TunableModel:
         self._spots = find_spots(model, base, deltas.names)
         self._blocks = max(layer_count(base.names()), 1)
         self.columns = self._blocks if per_layer else 1
+        self.least = deltas.least
 
     def start(self, value: float) -> Coefficients:
         """Coefficients that are all the same."""

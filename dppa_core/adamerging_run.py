@@ -113,7 +113,7 @@ class Run:
         self._coefficients.grad = torch.from_numpy(gradient)
         self._adam.step()
         low, high = (0.0, 1.0) if self._settings.project else _BOUNDS
-        self._coefficients.clamp_(low, high)
+        self._coefficients.clamp_(max(low, self._weights.least), high)
         self.objectives.append(sum(value for value, _ in found) / len(found))
         self.step += 1
         self.state = self._described()

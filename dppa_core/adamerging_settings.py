@@ -155,10 +155,12 @@ def check_additive(recipe: MergeRecipe) -> None:
     Raises:
         InvalidRecipe: the method combines deltas, so that its coefficients mean something else.
     """
-    if get_method(recipe.method).combination is None:
+    combination = get_method(recipe.method).combination
+    if combination is None or combination.adds(recipe.settings()):
         return
     allowed = ", ".join(method.name for method in METHODS if method.combination is None)
     raise InvalidRecipe(
         f"method {recipe.method}: AdaMerging finds coefficients of a sum of deltas, base + sum of "
-        f"coefficient x delta; {recipe.method} combines deltas in another way. Allowed: {allowed}."
+        f"coefficient x delta; {recipe.method} combines deltas in another way. Allowed: {allowed}; "
+        "ties with divide: nothing, which adds up what agrees."
     )

@@ -111,6 +111,22 @@ class StackMerger:
             round_into(self._kernels, layers.fusion, merged, part)
             yield stack.start, part
 
+    def parts(
+        self, layers: Layers
+    ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
+        """(first element, base, each model's part of the merged delta), some rows at a time.
+
+        Of a combination that adds them up. Base and parts are good until the next ones are asked
+        for.
+        """
+        chosen, statistic = self._known(layers)
+        for stack in self._stacks(layers, chosen):
+            found = np.zeros((len(self._models), stack.base.size), np.float32)
+            if chosen and self._combination.parts:
+                parts = self._combination.parts(stack, self._parameters, statistic)
+                found[list(chosen)] = parts.reshape(len(chosen), -1)
+            yield stack.start, stack.base.reshape(-1), found
+
     def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the statistic."""
         if self._whole:

@@ -120,3 +120,8 @@ class Combination:
     """Whether no model at all makes a delta too; else the base stays where none takes part."""
     statistics: Literal["", "fisher", "gram"] = ""
     """What of each model on its calibration text a stack must bring along; nothing if empty."""
+    adds: Callable[[Any], bool] = lambda parameters: False
+    """Whether the merged delta is a sum of parts, one a model, each times its coefficient, as long
+    as that is positive."""
+    parts: Callable[[Stack, Any, Any], Deltas] | None = None
+    """Stack, parameters, statistic -> those parts; needed where it adds."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.ballot import ballot_of
+from dppa_core.methods.ballot import Ballot, ballot_of
 from dppa_core.methods.fields import density, ranked_in, scale, semantics
 from dppa_core.methods.method import Method
 from dppa_core.methods.ranking import find_cuts
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
 from dppa_core.partition import Cut
 
@@ -103,6 +103,17 @@ def ties(stack: Stack, parameters: TiesParameters, trim: Trim) -> Rows:
     return merged
 
 
+def agreeing(stack: Stack, parameters: TiesParameters, trim: Trim) -> Deltas:
+    """What is left of each delta after trim and election: what its coefficient multiplies."""
+    cuts, votes = trim.cuts.get(stack.name, ()), (1.0,) * len(stack.models)
+    alone = np.eye(len(stack.models)).tolist()
+    parts: Deltas = np.stack(
+        [stack.agree(cuts, Ballot(votes, (*own,), (*own,), trim.majority, False)) for own in alone]
+    )
+    parts *= np.float32(parameters.scale)
+    return parts
+
+
 METHOD = Method(
     name="ties",
     title="TIES",
@@ -114,5 +125,7 @@ METHOD = Method(
         ties,
         survey_ties,
         lambda parameters: parameters.semantics == "paper",
+        adds=lambda parameters: parameters.divide == "nothing" and parameters.semantics == "paper",
+        parts=agreeing,
     ),
 )

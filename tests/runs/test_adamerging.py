@@ -14,11 +14,11 @@ import torch
 from torch.func import functional_call
 
 from dppa_core.adamerging import AdaMergeResult, adamerge
-from dppa_core.adamerging_deltas import PreparedDeltas
+from dppa_core.adamerging_deltas import LEAST_VOTE, PreparedDeltas
 from dppa_core.adamerging_entropy import Exchange, entropy, own_replies, reply_logits
 from dppa_core.adamerging_model import TunableModel, find_spots
 from dppa_core.adamerging_replies import encode, teach
-from dppa_core.adamerging_settings import AdaMergeSettings
+from dppa_core.adamerging_settings import AdaMergeSettings, with_coefficients
 from dppa_core.adamerging_texts import task_domains
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.chunks import CHUNK
@@ -380,6 +380,34 @@ def test_a_method_that_combines_deltas_is_refused() -> None:
     given = MergeRecipe("zoo:base", models, method="ties")
     with pytest.raises(InvalidRecipe, match="ties combines deltas.*Allowed: dppa, magnitude"):
         adamerge(given, task_domains(DOMAINS, SETTINGS), SETTINGS)
+
+
+def summed() -> MergeRecipe:
+    """TIES that adds up what agrees."""
+    models = tuple(DomainModel(f"zoo:{domain}") for domain in DOMAINS)
+    parameters = {"divide": "nothing", "density": 0.3, "scale": 0.5}
+    return MergeRecipe("zoo:base", models, "ties", parameters, dtype="float32")
+
+
+@pytest.mark.parametrize("budget", [0, 1 << 30])
+def test_ties_that_adds_up_is_a_sum_of_what_agrees(budget: int) -> None:
+    weights, model, _ = tunable(summed(), "layer", budget)
+    coefficients = np.abs(uneven(weights)) + 0.1
+    weights.write(coefficients)
+    merger = Merger(with_coefficients(summed(), coefficients.tolist()))
+    written = model.state_dict()
+    assert {name for name in merger.names() if name in written}
+    for name in merger.names():
+        dtype, shape, raw = merger.tensor(name)
+        found = written[name].numpy()
+        np.testing.assert_allclose(found, to_float32(raw, dtype).reshape(shape), atol=1e-6)
+
+
+def test_a_model_of_an_election_never_loses_its_vote() -> None:
+    """A step of 1 would take its coefficient below 0, where it votes the other way round."""
+    found = adamerge(summed(), task_domains(DOMAINS, SETTINGS), replace(SETTINGS, lr=1.0))
+    all_of_them = [one.coefficients for one in found.snapshots]
+    assert np.min(all_of_them) == LEAST_VOTE
 
 
 def test_there_is_one_domain_for_each_model() -> None:
