@@ -35,6 +35,24 @@ class Allowance:
         self._spent.keep(visitor, (*past, (now, tokens)))
 
 
+class Bucket:
+    """How often one visitor may ask: so many times at once, and then so many a second."""
+
+    def __init__(self, most: float, a_second: float) -> None:
+        self._most, self._a_second = most, a_second
+        self._left = Recent(1000)
+
+    def take(self, visitor: str) -> bool:
+        """Take one out of a visitor's; False where it is empty."""
+        now = time.monotonic()
+        left, since = self._left.find(visitor) or (self._most, now)
+        left = min(self._most, left + (now - since) * self._a_second)
+        if left < 1:
+            return False
+        self._left.keep(visitor, (left - 1, now))
+        return True
+
+
 LONGEST_ADDRESS = 200
 """Characters of it that tell callers apart."""
 

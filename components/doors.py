@@ -2,7 +2,8 @@
 
 Knows paths, nothing behind them. Gradio fetches any address a visitor writes after `file=`,
 `file/` or `proxy=` and hands on what it finds there; it takes uploads and recordings, though the
-page reads the files that people open in their browser.
+page reads the files that people open in their browser. Beside the queue
+there is one way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"
     r"|custom_component/.*|process_recording.*|(undo-)?vibe-.*|dev/.*|runs.*|run-history.*"
-    r"|monitoring.*|profiling.*|login/*)",
+    r"|monitoring.*|profiling.*|login/*|api/.*|run/(?!predict$).*)",
     re.IGNORECASE | re.DOTALL,
 )
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))

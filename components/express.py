@@ -19,6 +19,7 @@ from gradio.utils import error_payload
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.allowance import Bucket
 from components.bodies import again, taken_of
 
 ADDRESS = "/gradio_api/run/predict"
@@ -29,6 +30,11 @@ MOST_BYTES = 200_000
 AT_ONCE = 8
 """Threads; none but these answers ever has them."""
 
+LONGEST_NAME = 100
+"""Characters of a session that tell visitors apart."""
+MOST_IN_A_ROW, A_SECOND = 300, 60
+"""Questions of one visitor of a public page: a thumb and a key held down ask 20 times a second."""
+
 
 class Express:
     """Answers the questions of sliders by their handlers alone."""
@@ -37,6 +43,7 @@ class Express:
         self._app = app
         fns = page.fns.items()
         self._floor = page.studio.floor
+        self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
 
@@ -45,7 +52,12 @@ class Express:
             await self._app(scope, receive, send)
             return
         taken, body = await taken_of(receive, MOST_BYTES)
-        event, values = self._asked(body)
+        asked = _read(body)
+        visitor = str(asked.get("session_hash"))[:LONGEST_NAME]
+        if self._bucket and not self._bucket.take(visitor):
+            await _too_often()(scope, receive, send)
+            return
+        event, values = self._asked(asked)
         if event is None:
             await self._app(scope, again(taken, receive), send)
             return
@@ -57,18 +69,23 @@ class Express:
         with self._floor.turn("slider"):
             return _answer(event, values)
 
-    def _asked(self, body: bytes | None) -> tuple[Any, dict[Any, Any]]:
+    def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
         """The event of a question and its values by component; None where it is another one's."""
-        try:
-            asked = json.loads(body or b"")
-        except (ValueError, RecursionError):  # no JSON, no text, or far too deep
-            return None, {}
-        number = asked.get("fn_index") if isinstance(asked, dict) else None
+        number = asked.get("fn_index")
         event = self._events.get(number) if type(number) is int else None
         data = asked.get("data") if event else None
         if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
             return None, {}
         return event, dict(zip(event.inputs, data, strict=True))
+
+
+def _read(body: bytes | None) -> dict[str, Any]:
+    """What is asked; empty where it is no question, or too long to be a slider's."""
+    try:
+        asked = json.loads(body or b"")
+    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
+        return {}
+    return asked if isinstance(asked, dict) else {}
 
 
 def _answer(event: Any, values: dict[Any, Any]) -> Response:
@@ -88,6 +105,10 @@ def _answer(event: Any, values: dict[Any, Any]) -> Response:
             "changed_state_ids": [],
         }
     )
+
+
+def _too_often() -> Response:
+    return _json(error_payload(gr.Error("Too many questions at once: wait a moment."), False), 429)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -18,6 +18,7 @@ from benchmarks.load.report import END, START, text, write
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Seen, Visitor
 from components import floor, presence
+from components.allowance import Bucket
 from components.express import MOST_BYTES
 from components.serving import launch_options
 from components.studio import WORKERS, Studio
@@ -249,6 +250,24 @@ def test_a_slider_measures_no_significance_of_strangers(page: gr.Blocks) -> None
     body["data"] = ["fisher" if one == "magnitude" else one for one in body["data"]]
     told = httpx.post(f"{address(page)}/gradio_api/run/predict", json=body).json()
     assert "fisher of zoo:math is not measured yet" in json.loads(told["data"][0])["trouble"]
+
+
+def test_who_asks_without_end_is_told_to_wait(
+    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked beside the queue; more often than any page does."""
+    where, asked = f"{address(page)}/gradio_api/run/predict", list[str]()
+    monkeypatch.setattr(Bucket, "take", lambda _, who: asked.append(who))
+    for name in ("on_settle", "on_strength", "on_status"):
+        told = httpx.post(where, json=body_of(page, name))
+        assert told.status_code == 429 and "a moment" in told.json()["error"], name
+    assert set(asked) == {"short"}
+
+
+def test_there_is_one_way_beside_the_queue(page: gr.Blocks) -> None:
+    for path in ("run/predict/", "run/x", "api/predict", "api/x/"):
+        told = httpx.post(f"{address(page)}/gradio_api/{path}", json=body_of(page, "on_settle"))
+        assert told.status_code == 404, path
 
 
 def test_an_event_that_is_refused_says_so(page: gr.Blocks) -> None:

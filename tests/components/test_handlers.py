@@ -13,7 +13,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.allowance import Allowance
+from components import allowance
+from components.allowance import Allowance, Bucket
 from components.figures import settings_json, whole_json
 from components.models import chosen_reference, chosen_references, with_base, with_model
 from components.notices import NEUTRAL, message, show_errors
@@ -422,14 +423,26 @@ def test_the_least_recently_used_leaves_first() -> None:
     assert [recent.find(key) for key in ("a", "b", "c")] == ["a", None, "c"]
 
 
+def test_a_bucket_is_per_visitor_and_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(allowance, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    bucket = Bucket(most=5, a_second=2)
+    assert [bucket.take("one") for _ in range(7)] == [True] * 5 + [False] * 2
+    assert bucket.take("other")
+    now[0] += 1.1
+    assert [bucket.take("one") for _ in range(3)] == [True, True, False]
+    now[0] += 3600
+    assert [bucket.take("one") for _ in range(7)] == [True] * 5 + [False] * 2
+
+
 def test_an_allowance_is_per_visitor_and_comes_back() -> None:
-    allowance = Allowance(100, seconds=0.05)
-    allowance.spend("one", 100)
-    allowance.spend("two", 100)
+    left = Allowance(100, seconds=0.05)
+    left.spend("one", 100)
+    left.spend("two", 100)
     with pytest.raises(OutOfBudget):
-        allowance.spend("one", 1)
+        left.spend("one", 1)
     time.sleep(0.06)
-    allowance.spend("one", 1)
+    left.spend("one", 1)
 
 
 # conflict is counted on request
