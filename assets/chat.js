@@ -16,7 +16,6 @@
       redraw: () => paint(),
       forget: () => {
         for (const { id } of value.turns) forgotten.add(id);
-        before = [];
         dppa.stops("chat");
         take({ order: [], turns: [], activity: "idle" });
         document.querySelector("#prompt textarea")?.focus();
@@ -28,8 +27,7 @@
     const stage = host.closest("#chat-stage");
     const told = html("output", { class: "sr", "aria-live": "polite" }, host);
     let turns = [];
-    let value = { turns: [] };
-    let before = talk.recall(); // asked before this page was loaded anew; the server does not know of them
+    let value = { turns: talk.recall() }; // asked before this page was loaded anew
 
     function turnOf(turn) {
       const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
@@ -63,11 +61,13 @@
       if (!running(turn)) ended.set(turn.id, turn);
       return ended.get(turn.id) ?? turn;
     }
-    // While a turn is written only that one is sent; the others are here.
+    // While a turn is written only that one is sent; the others are here. What the server has forgotten stays:
+    // it knows nothing of what was asked before a reload, and of the latest visitors alone.
     function whole(next) {
       const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
       const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
-      return [...before.filter(({ id }) => !next.order.includes(id)), ...now].slice(-MOST_TURNS);
+      const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
+      return [...rest.map((turn) => talk.ended(turn, "stopped")), ...now].slice(-MOST_TURNS);
     }
     // A new turn is shown from its question on, until it ends or the reader scrolls.
     let pinned = null;

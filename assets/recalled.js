@@ -19,14 +19,15 @@
     && list(turn.answers, MOST_ANSWERS) && turn.answers.length > 0 && turn.answers.every(fineAnswer)
     && (!turn.blind || turn.answers.length === 2);
 
-  // What was still being written has ended: the server stops for whoever leaves.
-  const ended = (answer) => ({ ...answer, before: true, ...(talk.running(answer) && { state: "stopped", note: NOTE }) });
+  // What was still being written has ended: the server stops for whoever leaves, and knows of it no more.
+  talk.ended = (turn, note) => ({ ...turn,
+    answers: turn.answers.map((answer) => ({ ...answer, before: true, ...(talk.running(answer) && { state: "stopped", note }) })) });
   talk.recall = () => {
     try {
       const { turns, votes } = JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {};
       if (!list(turns, MOST_TURNS) || !turns.every(fineTurn)) return [];
       for (const { id } of turns) if (talk.fineVote(votes?.[id])) talk.votes.set(id, votes[id]);
-      return turns.map((turn) => ({ ...turn, answers: turn.answers.map(ended) }));
+      return turns.map((turn) => talk.ended(turn, NOTE));
     } catch { return []; }
   };
   // The oldest questions go where all of them are too much.

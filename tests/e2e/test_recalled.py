@@ -79,6 +79,20 @@ def test_a_vote_stays_given_and_names_stay_hidden_until_then(studio: Studio) -> 
     assert stored(studio)["votes"]
 
 
+def test_a_server_that_forgot_who_this_is_costs_no_word(studio: Studio) -> None:
+    """It remembers the latest sessions alone: a crowd, or anybody, can drive one out."""
+    studio.wait_models()
+    ask_example(studio)
+    before = shown(studio)
+    for number in range(301):
+        asked = {"fn_index": -1, "session_hash": f"crowd {number}", "data": []}
+        answer = studio.page.request.post(f"{studio.url}/gradio_api/queue/join", data=asked)
+        assert answer.status == 404
+    ask_example(studio, "law")
+    after = shown(studio)
+    assert after[0] == before[0] and len(after) == 2
+
+
 def kept(**changes: Any) -> str:
     """What a tab keeps of one answer."""
     numbers = {"max_tokens": 9, "temperature": 0, "top_p": 1, "seed": 0}
