@@ -35,14 +35,12 @@
     const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
     return alike.length > 1 ? dppa.resultBounds(alike) : null;
   }
-  // Whether an interval is lacking where others have one.
-  const bare = ({ series }) => series.some(({ y, low }) => low.length && y.some((value, i) => typeof value === "number" && typeof low[i] !== "number"));
   function plotOf(parent, plot, name, bounds) {
     const box = html("section", { class: "plot plot-result" }, parent);
     html("h3", { class: "plot-title" }, box, tidy(plot.title));
     dppa.resultLegend(html("ul", { class: "legend" }, box), plot);
     const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-    if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, `Whiskers: 95\u2009% intervals.${bare(plot) ? " A value without them is a mean over several draws; the table tells their range." : ""}`);
+    if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u2009% intervals.");
     dppa.saveable(box, name, () => dppa.resultRows(plot), () => root);
     let drawn = 0;
     return () => {
@@ -101,6 +99,7 @@
     prose(box, "", one.measured);
     const { title, base, models, test_items: test, search_items: search } = about.setting;
     html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
+    if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
     const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
     html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, on ${about.machine} (${versions})`
       + `${one.known ? `; ${one.known} answers were known before` : ""}.`);

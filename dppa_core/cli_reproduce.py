@@ -116,6 +116,7 @@ def _run(
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_core.experiments.text import write_page  # noqa: PLC0415
+    from dppa_core.experiments.words import lasting  # noqa: PLC0415
     from dppa_core.experiments.workers import Nobody, workers  # noqa: PLC0415
     from dppa_core.workers import worker_count  # noqa: PLC0415
 
@@ -133,8 +134,8 @@ def _run(
             except StopIteration as end:
                 report: Report = end.value
                 break
-            why = "not run" if done.not_run else f"{done.cost.processor:.0f} s"
-            say(f"{done.number} {done.title}: {why}")
+            took = f"done, {lasting(done.cost.processor)} of processor"
+            say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
     write_page(report, out)
     return report
 

@@ -1,14 +1,15 @@
 """How sure a share, a ratio or a difference is: 95 % intervals, and the test of paired answers.
 
 Pure: hits in, numbers out. Wilson's interval for shares; for ratios and differences the percentile
-bootstrap over items, both sides drawn together, since both were asked the same questions.
+bootstrap over items, both sides drawn together, since both were asked the same questions; for
+means over several random draws Student's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import comb, pi, sqrt, tan
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -36,12 +37,44 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a figure's variance, independent of the others."""
+
+    variance: float
+    freedom: float
+    """Values it was estimated from, less one; at least 1."""
+
+
+def reach(parts: Sequence[Part]) -> float:
+    """Half of the 95 % interval of a figure whose variance is the sum of some parts.
+
+    Student's, with the degrees of freedom of Welch and Satterthwaite: what three draws tell of
+    their variance is little, and two standard errors are too few then.
+    """
+    whole = sum(part.variance for part in parts)
+    if whole == 0:
+        return 0.0
+    freedom = whole**2 / sum(part.variance**2 / part.freedom for part in parts)
+    return student(freedom) * sqrt(whole)
+
+
+def student(freedom: float) -> float:
+    """Standard errors on either side of a 95 % interval by Student's t; `freedom` at least 1."""
+    if freedom > 100:  # the first term of its expansion about the normal distribution
+        return Z95 + (Z95**3 + Z95) / (4 * freedom)
+    angles = np.linspace(0, pi / 2, 20_001)  # t = sqrt(freedom) · tan(angle)
+    heights = np.cos(angles) ** (freedom - 1)
+    area = np.concatenate(([0.0], np.cumsum((heights[1:] + heights[:-1]) / 2)))
+    return sqrt(freedom) * tan(float(np.interp(0.95 * area[-1], area, angles)))
+
+
 def wilson(right: int, n: int) -> tuple[float, float]:
     """The 95 % Wilson score interval of `right` successes in `n` >= 1 trials, as fractions."""
     share, spread = right / n, Z95**2 / n
     middle = (share + spread / 2) / (1 + spread)
     half = Z95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return middle - half if right else 0.0, middle + half if right < n else 1.0
 
 
 def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int = SEED) -> Interval:

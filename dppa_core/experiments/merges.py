@@ -6,11 +6,10 @@ Each with one coefficient for all, chosen on search items, and with AdaMerging's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
-from dppa_core.errors import InvalidRecipe
+from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.experiments.asking import (
     BANDS,
     COEFFICIENTS,
@@ -21,7 +20,7 @@ from dppa_core.experiments.asking import (
     own_marks,
 )
 from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges_text import TITLES, Merge, Merged, findings
+from dppa_core.experiments.merges_text import Merge, Merged, findings
 from dppa_core.experiments.questions import Tuning
 from dppa_core.experiments.scores import Draws
 from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -49,17 +48,27 @@ class Plan:
     """0 where nothing is pruned."""
     factors: tuple[tuple[float, ...], ...] = ()
     """Of each model, from its climb; empty but for DPPA."""
+    summed: bool = False
+    """Of TIES: whether what agrees is added up, each times its coefficient, not averaged."""
 
     @property
     def draws(self) -> int:
         """Seeds that are tested."""
         return DRAWS if self.method == "dare" else 1
 
+    @property
+    def tunable(self) -> Plan:
+        """What AdaMerging starts from: of TIES its sum, as AdaMerging++ has it."""
+        return replace(self, summed=True) if self.method == "ties" else self
+
     def recipe(self, setting: Setting, coefficient: float, seed: int = 0) -> MergeRecipe:
-        """With one coefficient for all; of TIES, whose equal ones cancel, its scale."""
+        """With one coefficient for all; of TIES that averages its scale: equal ones cancel."""
         if self.method == "ties":
-            parameters = (("density", round(1 - self.rate, 9)), ("scale", coefficient))
-            return merged(setting, self.subjects, Treatment("ties", 0.0, parameters))
+            density = ("density", round(1 - self.rate, 9))
+            how = ("divide", "nothing") if self.summed else ("scale", coefficient)
+            treatment = Treatment("ties", 0.0, (density, how))
+            own = coefficient if self.summed else 1.0
+            return merged(setting, self.subjects, treatment, coefficients=own)
         treatment = Treatment(self.method, self.rate, seed=seed)
         levels = [even_levels(self.rate, BANDS)] * len(self.subjects) if self.factors else None
         return merged(
@@ -83,6 +92,7 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     )
     found = {place: search.best.amplification for place, search in climbs.items()}
     plans = _plans(group, found)
+    tunable = [plan.tunable for plan in plans if not _refusal(plan)]
     own = yield from own_marks(setting, "search")
     best = yield from together(
         {
@@ -92,14 +102,13 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
                 partial(plan.recipe, setting),
                 own,
             )
-            for plan in plans
+            for plan in dict.fromkeys((*plans, *tunable))
         }
     )
     plain = yield from together({plan: _tested(setting, plan, best[plan]) for plan in plans})
-    able = [plan for plan in plans if not _refusal(setting, plan)]
-    tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in able})
+    tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in tunable})
     of_own = yield from own_marks(setting)
-    missing = dict.fromkeys(why for plan in plans if (why := _refusal(setting, plan)))
+    missing = dict.fromkeys(why for plan in plans if (why := _refusal(plan)))
     return findings(Merged(of_own, (*plain.values(), *tuned.values())), tuple(missing))
 
 
@@ -163,15 +172,10 @@ def _settings(setting: Setting, best: Best) -> AdaMergeSettings:
     )
 
 
-def _refusal(setting: Setting, plan: Plan) -> str:
-    """Why AdaMerging has no coefficients for a merge; empty where it has."""
+def _refusal(plan: Plan) -> str:
+    """Why AdaMerging finds no coefficients for a merge; empty where it does."""
     if any(one.domain.startswith(HARNESS) for one in plan.subjects):
         return "AdaMerging: no unlabelled prompts are known for tasks of lm-evaluation-harness"
-    try:
-        check_additive(plan.recipe(setting, 1.0))
-    except InvalidRecipe as error:
-        why = str(error).partition(": ")[2].partition(" Allowed:")[0]
-        return f"{TITLES[plan.method]} with AdaMerging: {why}"
     return ""
 
 
@@ -193,8 +197,9 @@ _MEASURED = (
     f"every layer and model has its own: from there {STEPS} steps of {LR:g} by the entropy of "
     f"{PROMPTS} unlabelled prompts a domain; of its checkpoints every {EVERY} steps, the start "
     f"included, the best on the search items. DARE is drawn {DRAWS} times, with AdaMerging once, "
-    "which is compared with the same draw. Rows with AdaMerging are compared with DPPA with it, "
-    "the others with DPPA without. "
+    "which is compared with the same draw. TIES averages what agrees; with AdaMerging it adds it "
+    "up, as AdaMerging++ does, from the best coefficient of that sum. Rows with AdaMerging are "
+    "compared with DPPA with it, the others with DPPA without. "
     "TIES trims every tensor, as in its paper; DPPA and DARE keep the whole delta of embeddings "
     "and norms. Retention is the geometric mean over the domains. Other pages tell of the same "
     "merge with other items, factors or coefficients, so their figures differ."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.scores import Draws, against_draws, compared, retained
+from dppa_core.experiments.scores import Draws, against_draws, compared, mean_retained
 from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
 from dppa_core.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
 from dppa_core.intervals import Interval
@@ -20,6 +20,7 @@ TITLES = {
     "task_arithmetic": "task arithmetic",
 }
 REFERENCE = "dppa"
+RANDOM = "dare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Merge:
         All of its own draws count where it has several and the other is not random.
         """
         if self.drawn > 1 and other.method != self.method:
-            return flipped(against_draws(other.first, self.draws))
+            return flipped(against_draws(other.first, self.draws, together=True))
         return compared(self.first, other.first)
 
 
@@ -93,18 +94,11 @@ class Merged:
 
     def kept(self, one: Merge) -> Cell:
         """Mean retention in per cent; of several draws the mean of theirs."""
-        cells = [
-            retained(
-                {domain: draws.marks[place] for domain, draws in one.draws.items()},
-                {domain: self.own[domain] for domain in one.domains},
-            )
+        each = [
+            {domain: draws.marks[place] for domain, draws in one.draws.items()}
             for place in range(one.drawn)
         ]
-        if len(cells) == 1 or any(not isinstance(cell.value, float) for cell in cells):
-            return cells[0]
-        values = [float(cell.value) for cell in cells]  # type: ignore[arg-type]
-        spread = f"{len(values)} draws: {min(values):.1f}–{max(values):.1f}"
-        return Cell(sum(values) / len(values), n=cells[0].n, note=spread)
+        return mean_retained(each, {domain: self.own[domain] for domain in one.domains})
 
 
 def findings(found: Merged, missing: tuple[str, ...]) -> Findings:
@@ -242,8 +236,13 @@ def _verdicts(
             continue
         against = other.against(reference)
         interval = against.difference if isinstance(against, Comparison) else against
-        groups[verdict(against)][title] = interval
+        groups[verdict(against)][title + _once(other)] = interval
     return groups
+
+
+def _once(one: Merge) -> str:
+    """Another draw would be another merge: of a single one that is said."""
+    return " (one draw)" if one.method == RANDOM and one.drawn == 1 else ""
 
 
 def short(found: Merged) -> str:
@@ -293,7 +292,7 @@ def _papers_way(found: Merged, group: tuple[str, ...], rate: float) -> str:
     if reference is None:
         return ""
     gaps = [
-        f"{TITLES[method]} {told(other.against(reference))}"
+        f"{TITLES[method]}{_once(other)} {told(other.against(reference))}"
         for method in TITLES
         if method != REFERENCE and (other := found.of(group, method, rate, True)) is not None
     ]

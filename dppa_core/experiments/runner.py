@@ -23,6 +23,7 @@ from dppa_core.experiments.questions import Answers, Desk, Question
 from dppa_core.experiments.setting import Setting
 from dppa_core.experiments.steps import Steps
 from dppa_core.experiments.values import Experiment, Findings, Report, report_json
+from dppa_core.experiments.words import lasting
 from dppa_core.experiments.workers import Workers
 from dppa_core.workers import available_cores
 
@@ -103,12 +104,15 @@ class Runner:
                     wanted.append(question)
                 else:
                     self._known[question] = kept
-        done = 0
-        for one in self._workers.answers(wanted):
+        begun = time.monotonic()
+        for done, one in enumerate(self._workers.answers(wanted), 1):
             self._known[one.question] = one.answer
             self._journal.answered(name, self._key(one.question), one.processor)
-            done += 1
-            self._say(f"{name} {done}/{len(wanted)}: {one.question.told()}, {one.processor:.1f} s")
+            left = (time.monotonic() - begun) / done * (len(wanted) - done)
+            self._say(
+                f"{name} {done}/{len(wanted)}: {one.question.told()}, {one.processor:.1f} s"
+                + (f"; {lasting(left)} left of these {len(wanted)}" if left >= 1 else "")
+            )
         return {question: self._known[question] for question in questions}
 
     def _key(self, question: Question[Any]) -> str:
@@ -143,7 +147,8 @@ def run_all(
         raise unwritable(out, error) from error
     runner, done = Runner(setting, out, workers, say), list[Experiment]()
     report = Report(command, machine(), versions(), setting.to_json(), ())
-    for one in chosen:
+    for place, one in enumerate(chosen, 1):
+        say(f"{place} of {len(chosen)}: {one.number} {one.title}")
         done.append(runner.run(one))
         report = Report(command, machine(), versions(), setting.to_json(), tuple(done))
         write(report, out)

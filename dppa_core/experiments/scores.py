@@ -5,8 +5,7 @@ Knows marks and intervals; no model.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,7 +14,7 @@ import numpy as np
 from dppa_core.evaluate_rows import Comparison
 from dppa_core.experiments.setting import HARNESS, Setting
 from dppa_core.experiments.values import Cell, Column
-from dppa_core.intervals import Z95, Interval, difference, ratio, sign_test, wilson
+from dppa_core.intervals import Z95, Interval, Part, difference, ratio, reach, sign_test, wilson
 from dppa_core.marks import DomainScore, Marks, TaskScore, marked_score
 from dppa_core.tasks import Item, items
 
@@ -110,29 +109,63 @@ class Draws:
         """
         if len(self.marks) == 1:
             return accuracy(self.marks[0])
-        half = Z95 * math.sqrt(self.variance())
+        half = reach(self.parts())
         low, high = (100 * max(0.0, self.mean - half), 100 * min(1.0, self.mean + half))
-        spread = f"{100 * min(self.shares):.1f}–{100 * max(self.shares):.1f}"
-        n = len(self.marks[0].hits)
-        return Cell(100 * self.mean, low, high, n, f"{len(self.marks)} draws: {spread}")
+        note = _spread([100 * one for one in self.shares])
+        return Cell(100 * self.mean, low, high, len(self.marks[0].hits), note)
 
-    def variance(self, other: Marks | None = None) -> float:
-        """Of the mean, or of the difference from another's: that of items and that of draws."""
-        each = np.array([one.hits for one in self.marks], np.float64)
-        by_item = each.mean(0) - (0.0 if other is None else np.array(other.hits, np.float64))
-        found = float(by_item.var(ddof=1)) / by_item.size if by_item.size > 1 else 0.0
-        shares = each.mean(1)
-        if shares.size > 1:
-            found += float(shares.var(ddof=1)) / shares.size
-        return found
+    def parts(self, other: Marks | None = None) -> list[Part]:
+        """The variance of the mean, or of the difference from another's: of items, of draws."""
+        return [*self.of_items(other), *_of_draws(self.shares)]
+
+    def of_items(self, other: Marks | None = None) -> list[Part]:
+        """The part of the items alone: others would have been answered in another way."""
+        by_item = np.array([one.hits for one in self.marks], np.float64).mean(0)
+        by_item -= 0.0 if other is None else np.array(other.hits, np.float64)
+        n = by_item.size
+        return [Part(float(by_item.var(ddof=1)) / n, n - 1)] if n > 1 else []
 
 
-def against_draws(one: ByDomain, draws: Mapping[str, Draws]) -> Interval:
+def _of_draws(values: Sequence[float]) -> list[Part]:
+    """The part of the draws: as many others would have another mean."""
+    n = len(values)
+    return [Part(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{len(values)} draws: {min(values):.1f}–{max(values):.1f}"
+
+
+def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool = False) -> Interval:
     """Mean accuracy of a merge minus that of random draws, as a fraction.
 
     The interval is that of the mean of the items' differences, with the variance between draws
-    added: another five draws would have another mean.
+    added: as many other draws would have another mean.
+
+    Args:
+        together: A draw is one merge that was asked all domains, not one for each domain.
     """
     value = sum(share(one[d]) - draws[d].mean for d in one) / len(one)
-    half = Z95 * math.sqrt(sum(draws[d].variance(one[d]) for d in one)) / len(one)
+    found = [part for d in one for part in draws[d].of_items(one[d])]
+    if not together:
+        found += [part for d in one for part in _of_draws(draws[d].shares)]
+    parts = [Part(part.variance / len(one) ** 2, part.freedom) for part in found]
+    if together:
+        each = zip(*(draws[d].shares for d in one), strict=True)
+        parts += _of_draws([sum(shares) / len(one) for shares in each])
+    half = reach(parts)
     return Interval(value, value - half, value + half)
+
+
+def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
+    """What a merge retains, in per cent; of several draws their mean, their spread in the note."""
+    cells = [retained(marks, own) for marks in each]
+    known = [cell for cell in cells if isinstance(cell.value, float)]
+    if len(cells) == 1 or len(known) < len(cells):
+        return cells[0]
+    values = [float(cell.value or 0.0) for cell in known]
+    errors = [((cell.high or 0.0) - (cell.low or 0.0)) / (2 * Z95) for cell in known]
+    n = cells[0].n or 0
+    items = Part(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
+    half, value = reach([items, *_of_draws(values)]), sum(values) / len(values)
+    return Cell(value, max(0.0, value - half), value + half, n, _spread(values))

@@ -12,9 +12,16 @@ from dppa_core.atomic import replace_file, unwritable
 from dppa_core.experiments.svg_chart import chart_svg
 from dppa_core.experiments.svg_heatmap import heatmap_svg
 from dppa_core.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
+from dppa_core.experiments.words import lasting
 
 TENTHS = ("%", "points")
 PAGE, PLOTS = "experiments.md", "experiments"
+ZOO = "zoo:"
+OTHERS = (
+    "Not run: the sets of the Hub that `dppa presets` lists, the paper's Llama 2 7B among them. "
+    "`dppa reproduce --preset NAME` asks them the same."
+)
+"""Said where the models are the embedded ones."""
 
 
 def write_page(report: Report, folder: Path) -> None:
@@ -78,22 +85,21 @@ def _head(report: Report) -> list[str]:
     lines = [
         f"{given['title']}: {models} on {given['base']}. {test} test items a domain; settings are "
         f"chosen on {given['search_items']} search items a domain, which are others. In brackets: "
-        "95 % intervals. Mean retention is the geometric mean of the domains': low where one of "
-        "them is. Each comparison stands alone: of twenty without a real difference, one is "
-        "expected to look like one. An answer, as they are counted below, is one model or merge "
-        "asked all its items of a domain, or one run of AdaMerging.",
-        f"Made by `{report.command}` on {report.machine} ({versions}): {_minutes(processor)} of "
-        f"processor, {_minutes(wall)} by the clock, added up over experiments and runs; other work "
+        "95 % intervals; of means over random draws Student's, of items and draws. Mean retention "
+        "is the geometric mean of the domains': low where one of them is. Each comparison stands "
+        "alone: of twenty without a real difference, one is expected to look like one. An answer, "
+        "as they are counted below, is one model or merge asked all its items of a domain, or one "
+        "run of AdaMerging.",
+        f"Made by `{report.command}` on {report.machine} ({versions}): {lasting(processor)} of "
+        f"processor, {lasting(wall)} by the clock, added up over experiments and runs; other work "
         "may have been beside them."
         + (f" {known} answers were known before and are not in these times." if known else ""),
     ]
+    if given["base"].startswith(ZOO):
+        lines.append(OTHERS)
     if left:
         lines.append(f"Not run: {'; '.join(left)}.")
     return lines
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _experiment(one: Experiment) -> list[str]:
@@ -110,8 +116,8 @@ def _experiment(one: Experiment) -> list[str]:
         parts += [f"**{table.title}**", markdown(table)]
     parts += [f"**Left out.** {what}" for what in found.missing]
     parts.append(
-        f"`{one.key}`: {one.cost.answers} answers, {_minutes(one.cost.processor)} of processor, "
-        f"{_minutes(one.cost.wall)} by the clock."
+        f"`{one.key}`: {one.cost.answers} answers, {lasting(one.cost.processor)} of processor, "
+        f"{lasting(one.cost.wall)} by the clock."
     )
     return parts
 

@@ -60,6 +60,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def lasting(seconds: float) -> str:
+    """A time in minutes from 90 seconds on, in seconds below."""
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
+
+
 def capital(text: str) -> str:
     """With a capital first letter."""
     return text[:1].upper() + text[1:]

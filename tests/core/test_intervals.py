@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.intervals import difference, mean_interval, ratio, sign_test, wilson
+from dppa_core.intervals import (
+    Part,
+    difference,
+    mean_interval,
+    ratio,
+    reach,
+    sign_test,
+    student,
+    wilson,
+)
 
 
 def hits(right: int, n: int) -> tuple[bool, ...]:
@@ -14,6 +23,10 @@ def hits(right: int, n: int) -> tuple[bool, ...]:
 def test_the_wilson_interval_of_9_in_10() -> None:
     low, high = wilson(9, 10)
     assert (low, high) == pytest.approx((0.59585, 0.98212), abs=1e-5)
+
+
+def test_none_and_all_are_the_ends_themselves() -> None:
+    assert wilson(0, 64)[0] == 0.0 and wilson(64, 64)[1] == 1.0
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 20), (20, 20), (1, 1)])
@@ -79,3 +92,25 @@ def test_a_mean_weighs_items_by_their_tokens_and_is_the_same_twice() -> None:
     assert found.value == 2.0 and found.low < 2 < found.high
     assert found == mean_interval((1.0, 8.0, 3.0), (1, 4, 1))
     assert mean_interval((2.0, 2.0), (1, 1)).high == 2.0
+
+
+@pytest.mark.parametrize(
+    ("freedom", "errors"),  # printed tables of Student's t, two-sided 5 %
+    [(1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (100, 1.984), (120, 1.980), (1e9, 1.960)],
+)
+def test_students_t_is_that_of_the_tables(freedom: float, errors: float) -> None:
+    assert student(freedom) == pytest.approx(errors, abs=6e-4)
+
+
+def test_a_variance_that_few_values_tell_reaches_further() -> None:
+    """Three values alone: 4.303 errors. Beside a known part as large: (1 + 1)² / (1/2) = 8."""
+    assert reach([Part(1.0, 2)]) == pytest.approx(4.303, abs=1e-3)
+    assert reach([Part(1.0, 2), Part(1.0, 1e12)]) == pytest.approx(student(8) * 2**0.5)
+    assert reach([]) == reach([Part(0.0, 2)]) == 0.0
+
+
+def test_three_draws_hold_the_mean_in_95_of_100() -> None:
+    rng = np.random.default_rng(3)
+    drawn = rng.normal(size=(1_500, 3))
+    half = np.array([reach([Part(one.var(ddof=1) / 3, 2)]) for one in drawn])
+    assert (abs(drawn.mean(1)) <= half).mean() == pytest.approx(0.95, abs=0.015)

@@ -1,5 +1,6 @@
 """The experiments' frame: steps, the runner and its journal, the format, the page, the plots."""
 
+import itertools
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,15 @@ from dppa_core.experiments.declared import Declared
 from dppa_core.experiments.presets import preset_setting
 from dppa_core.experiments.questions import Desk, Question
 from dppa_core.experiments.runner import JOURNAL, RESULT, run_all
-from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, retained, scored
+from dppa_core.experiments.scores import (
+    Draws,
+    accuracy,
+    against_draws,
+    compared,
+    mean_retained,
+    retained,
+    scored,
+)
 from dppa_core.experiments.setting import Setting, Subject, Treatment, embedded, merged
 from dppa_core.experiments.steps import Ask, Steps, asked, one_by_one, together
 from dppa_core.experiments.svg import ticks
@@ -42,6 +51,7 @@ from dppa_core.experiments.values import (
 )
 from dppa_core.experiments.workers import Answered, Processes
 from dppa_core.harness import TaskResult
+from dppa_core.intervals import Part, reach, student
 from dppa_core.marks import Marks
 from tests.command import Command
 
@@ -182,6 +192,30 @@ def test_a_question_of_two_experiments_is_asked_and_counted_once(tmp_path: Path)
     assert (one.cost.processor, two.cost.processor, two.cost.answers) == (6.0, 3.0, 2)
 
 
+def test_it_tells_which_of_how_many_and_how_long_the_answers_wanted_now_still_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at the clock is half a minute after the one before."""
+    clock = itertools.count(0, 30)
+    monkeypatch.setattr("dppa_core.experiments.runner.time.monotonic", lambda: next(clock))
+
+    def steps(setting: Setting) -> Steps[Findings]:
+        yield DOUBLES
+        return Findings((), (), "Done.")
+
+    told: list[str] = []
+    chosen = [replace(declared(), steps=steps), declared(9, key="more")]
+    list(run_all(chosen, embedded(), tmp_path, Counting(), "dppa reproduce --all", told.append))
+    assert told == [
+        "1 of 2: 1 Doubles",
+        "doubles 1/3: twice 1, 3.0 s; 60 s left of these 3",
+        "doubles 2/3: twice 2, 3.0 s; 30 s left of these 3",
+        "doubles 3/3: twice 3, 3.0 s",
+        "2 of 2: 1 Doubles",
+        "more 1/1: twice 9, 3.0 s",
+    ]
+
+
 def test_what_stands_in_the_way_is_told_and_the_next_is_run(tmp_path: Path) -> None:
     refused = replace(declared(key="refused"), wants=lambda setting: "no such domain")
     chosen = [refused, declared(1, key="fails", fails=True), declared(1)]
@@ -253,12 +287,38 @@ def test_draws_have_the_variance_of_items_and_of_draws() -> None:
     """Two draws of four items, 1/2 and 0 right: by hand."""
     draws = Draws((marks(1, 1, 0, 0), marks(0, 0, 0, 0)))
     assert draws.mean == 0.25
-    items, seeds = (4 * 0.25**2 / 3) / 4, (2 * 0.25**2 / 1) / 2
-    assert draws.variance() == pytest.approx(items + seeds)
+    parts = [Part((4 * 0.25**2 / 3) / 4, 3), Part((2 * 0.25**2 / 1) / 2, 1)]
+    for found, wanted in zip(draws.parts(), parts, strict=True):
+        assert (found.variance, found.freedom) == (pytest.approx(wanted.variance), wanted.freedom)
     found = against_draws({"law": marks(1, 1, 1, 1)}, {"law": draws})
-    half = 1.959963984540054 * (items + seeds) ** 0.5
-    assert (found.value, found.low) == (0.75, pytest.approx(0.75 - half))
+    assert (found.value, found.low) == (0.75, pytest.approx(0.75 - reach(parts)))
     assert draws.cell().note == "2 draws: 0.0–50.0"
+
+
+def test_a_draw_that_is_asked_two_domains_varies_in_both_together() -> None:
+    """One draw has all of both, the other none: their mean varies as much as each of them."""
+    draws = Draws((marks(1, 1), marks(0, 0)))
+    none = {"math": marks(0, 0), "law": marks(0, 0)}
+    apart = against_draws(none, {"math": draws, "law": draws})
+    joint = against_draws(none, {"math": draws, "law": draws}, together=True)
+    assert apart.value == joint.value == -0.5
+    assert -0.5 - joint.low == pytest.approx(student(1) * 0.5)
+    assert -0.5 - apart.low == pytest.approx(student(2) * 0.5**1.5)
+
+
+def test_what_several_draws_retain_has_an_interval_of_items_and_of_draws() -> None:
+    own = {"law": marks(*(1,) * 40)}
+    half, most = {"law": marks(*(1, 0) * 20)}, {"law": marks(*(1,) * 36, *(0,) * 4)}
+    one, other = retained(half, own), retained(most, own)
+    assert mean_retained([half], own) == one
+    found = mean_retained([half, most, half], own)
+    assert found.value == pytest.approx((50 + 90 + 50) / 3) and found.n == 40
+    errors = [(cell.high - cell.low) / 2 / 1.96 for cell in (one, other, one)]  # type: ignore[operator]
+    parts = [Part(sum(e * e for e in errors) / 3, 39), Part((2 * 40**2 / 3 / 2) / 3, 2)]
+    assert found.high == pytest.approx(found.value + reach(parts), abs=0.01)
+    assert found.low == pytest.approx(found.value - reach(parts), abs=0.01)
+    assert found.note == "3 draws: 50.0–90.0"
+    assert mean_retained([half, half], {"law": marks(*(0,) * 40)}).value is None
 
 
 def coefficients(hits: dict[float, tuple[int, int]], *tried: float) -> tuple[float, list[float]]:

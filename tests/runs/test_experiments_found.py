@@ -127,7 +127,7 @@ def test_recovery_climbs_on_search_items_and_is_told_on_test_items() -> None:
     assert "DP loses 40 points of accuracy on average, amplification brings +25.0" in result.finding
 
 
-def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
+def test_merges_are_compared_with_dppa_and_ties_is_added_up_for_adamerging() -> None:
     def shares(recipe: MergeRecipe, domain: str, split: str) -> float:
         tuned = isinstance(recipe.models[0].coefficient, dict)
         if split == "search":  # 0.85 is the best of all coefficients
@@ -143,14 +143,18 @@ def test_merges_are_compared_with_dppa_and_ties_has_no_adamerging() -> None:
     assert values(result, "DARE", 90.0)[-3:-1] == [None, pytest.approx(-30)]
     assert values(result, "DARE, AdaMerging", 90.0)[-1] == pytest.approx(0)
     assert result.short.startswith("At 80 % DPPA is ahead of DARE, behind task arithmetic")
-    assert len(result.missing) == 1 and "ties" in result.missing[0]
+    assert values(result, "TIES, AdaMerging", 90.0)[-1] == pytest.approx(0)
+    (row,) = [row for row in result.tables[0].rows if row.cells[0].value == "TIES, AdaMerging"][1:]
+    assert dict(parse_recipe(row.recipe or "").parameters)["divide"] == "nothing"
+    assert not result.missing
+    assert all(None not in one.low for plot in result.plots for one in plot.series)
     for sentence in (
         "math + finance at 80 %, mean retention with one coefficient: task arithmetic 94 %",
         "ahead of DPPA task arithmetic +25.0 points",
         "behind DPPA DARE -30.0 points",
         "not told apart TIES",
-        "With AdaMerging DPPA at 90 % keeps 67 %. Minus that: DARE -30.0 points",
-        "AdaMerging made 0 of 5 merges better and 0 worse",
+        "With AdaMerging DPPA at 90 % keeps 67 %. Minus that: DARE (one draw) -30.0 points",
+        "AdaMerging made 0 of 7 merges better and 0 worse",
     ):
         assert sentence in result.finding
 

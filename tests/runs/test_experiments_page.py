@@ -1,10 +1,11 @@
 """The page in docs/ and its plots are what the shipped result makes of itself."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.experiments.registry import EXPERIMENTS
-from dppa_core.experiments.text import PAGE, PLOTS, page, pictures_of
+from dppa_core.experiments.text import OTHERS, PAGE, PLOTS, page, pictures_of
 from dppa_core.experiments.values import report_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,12 @@ def test_the_page_and_its_plots_are_made_of_the_shipped_result() -> None:
     assert (ROOT / "docs" / PAGE).read_text("utf-8") == page(REPORT)
     shipped = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / PLOTS).iterdir()}
     assert shipped == dict(pictures_of(REPORT))
+
+
+def test_what_was_not_run_is_marked() -> None:
+    assert OTHERS in page(REPORT)
+    of_ones_own = replace(REPORT, setting={**REPORT.setting, "base": "models/base"})
+    assert OTHERS not in page(of_ones_own)
 
 
 def test_every_experiment_is_on_the_page_run_or_with_its_reason() -> None:
