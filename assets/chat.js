@@ -151,6 +151,7 @@
 
   dppa.part("examples", ({ host, get, trigger }) => {
     host.replaceChildren();
+    if (talk.typed) { dppa.picked = talk.typed; trigger("pick"); }
     for (const { domain, colour, prompts } of get() || []) {
       const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
       group.style.setProperty("--model", colour);

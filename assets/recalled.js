@@ -1,4 +1,5 @@
-// The conversation over a reload: kept in this tab's own storage, bounded, and checked when it comes back.
+// The conversation and the question being typed, over a reload: kept in this tab's own storage, bounded, and
+// checked when they come back.
 // The server keeps nothing for it, and what it holds goes into the page as text, as all answers do.
 (() => {
   "use strict";
@@ -22,21 +23,23 @@
   // What was still being written has ended: the server stops for whoever leaves, and knows of it no more.
   talk.ended = (turn, note) => ({ ...turn,
     answers: turn.answers.map((answer) => ({ ...answer, before: true, ...(talk.running(answer) && { state: "stopped", note }) })) });
+  const stored = () => { try { return JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {}; } catch { return {}; } };
+  const { typed } = stored();
+  talk.typed = text(typed) ? typed : "";
   talk.recall = () => {
-    try {
-      const { turns, votes } = JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {};
-      if (!list(turns, MOST_TURNS) || !turns.every(fineTurn)) return [];
-      for (const { id } of turns) if (talk.fineVote(votes?.[id])) talk.votes.set(id, votes[id]);
-      return turns.map((turn) => talk.ended(turn, NOTE));
-    } catch { return []; }
+    const { turns, votes } = stored();
+    if (!list(turns, MOST_TURNS) || !turns.every(fineTurn)) return [];
+    for (const { id } of turns) if (talk.fineVote(votes?.[id])) talk.votes.set(id, votes[id]);
+    return turns.map((turn) => talk.ended(turn, NOTE));
   };
   // The oldest questions go where all of them are too much.
   talk.remember = (turns) => {
     let kept = turns.slice(-MOST_TURNS), data = "";
-    const packed = () => JSON.stringify({ turns: kept, votes: Object.fromEntries(kept.map(({ id }) => [id, talk.votes.get(id)])) });
-    while (kept.length && (data = packed()).length > MOST_LETTERS) kept = kept.slice(1);
+    const box = document.querySelector("#prompt textarea")?.value ?? "";
+    const packed = () => JSON.stringify({ typed: box, turns: kept, votes: Object.fromEntries(kept.map(({ id }) => [id, talk.votes.get(id)])) });
+    while ((data = packed()).length > MOST_LETTERS && kept.length) kept = kept.slice(1);
     try {
-      if (kept.length) sessionStorage.setItem(KEY, data);
+      if (kept.length || box) sessionStorage.setItem(KEY, data);
       else sessionStorage.removeItem(KEY);
     } catch { /* this tab remembers nothing */ }
   };

@@ -65,6 +65,19 @@ def test_what_was_being_written_is_kept_up_to_there(studio: Studio) -> None:
     assert any("the page was loaded anew" in text and len(text) > 60 for _, _, text in answers)
 
 
+def test_a_question_that_was_not_sent_stays_in_its_box(studio: Studio) -> None:
+    studio.open_pane("chat")
+    box = studio.page.locator("#prompt textarea")
+    box.fill(EVIL)
+    reload(studio)
+    expect(box).to_have_value(EVIL)
+    assert studio.page.evaluate("() => window.pwned === undefined")
+    box.fill("")
+    reload(studio)
+    expect(box).to_have_value("")
+    assert stored(studio) is None
+
+
 def test_a_vote_stays_given_and_names_stay_hidden_until_then(studio: Studio) -> None:
     studio.wait_models()
     compare_with(studio, "zoo:math")
