@@ -26,11 +26,12 @@ from components.bodies import Bodies
 from components.doors import Doors
 from components.downloads import download_route
 from components.express import Express
+from components.hosts import Hosts
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
 from components.presence import Presence
 from components.presets import first_session
-from components.settings import Settings, read_settings
+from components.settings import Settings, on_space, read_settings
 from components.studio import Studio
 from components.theme import page_head, page_theme
 from dppa_core.errors import InvalidValue
@@ -90,6 +91,8 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
         },
     }
+    if not (studio.public or on_space()):
+        own["middleware"].insert(0, Middleware(Hosts, known=settings.hosts))
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
         own["middleware"].insert(0, measured(page, studio, page.exports))

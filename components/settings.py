@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         description="A file of `dppa reproduce` to show instead of the one that came along.",
     )
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
+    hosts: str = Field(
+        default="",
+        description="Names under which one's own copy is used, besides this computer's own.",
+    )
     port: int | None = Field(
         default=None,
         ge=1,

@@ -172,6 +172,13 @@ DEFENCES = (
         "tests/components/test_strange_clients.py::test_a_body_longer_than_any_of_the_page_is_refused",
     ),
     Defence(
+        "one's own copy answers under its own names",
+        _page("hosts"),
+        "if is_at_home(name) or name in self._known:",
+        "if True:",
+        "tests/components/test_hosts.py::test_no_page_of_others_makes_this_computer_a_part_of_itself",
+    ),
+    Defence(
         "only JSON is read",
         _page("bodies"),
         'if scope["method"] == "POST" and kind',

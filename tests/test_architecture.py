@@ -83,6 +83,7 @@ SHARED = {
         "operations",
         "doors",
         "bodies",
+        "hosts",
         "guarded",
         "gpu",
         "express",
