@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,9 +57,9 @@ def side_by_side(tasks: Iterable[Callable[[], T]], workers: int) -> Generator[T,
     executor = ThreadPoolExecutor(workers, thread_name_prefix="dppa")
     failed = _FirstFailure()
     try:
-        futures = [executor.submit(failed.watch, n, task) for n, task in enumerate(tasks)]
-        for future in futures:
-            yield future.result()
+        waiting = deque(executor.submit(failed.watch, n, task) for n, task in enumerate(tasks))
+        while waiting:  # a result that was handed out is not held here
+            yield waiting.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -1,6 +1,7 @@
 """Tasks side by side: results and errors in the order of tasks, whatever the number of workers."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_the_first_error_in_the_order_of_tasks_is_raised_and_no_more_begin(worke
         list(side_by_side(map(task, range(10_000)), workers))
     assert len(begun) <= 4 + 2 * workers
     assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("dppa")]
+
+
+class _Result:
+    """Something that can be seen to go."""
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_results_that_were_handed_out_are_let_go_of(workers: int) -> None:
+    seen: list[weakref.ref[_Result]] = []
+    for result in side_by_side([_Result] * 20, workers):
+        seen.append(weakref.ref(result))
+        alive = [each for each in seen[:-1] if each() is not None]
+        assert len(alive) <= 1 + workers  # one has a name here, threads are about to drop theirs
+    del result
+    assert not [each for each in seen if each() is not None]
 
 
 def test_a_shared_value_is_made_once_and_let_go_of() -> None:
