@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt32
@@ -115,23 +116,24 @@ def _folded(lanes: Float64[ndarray, " L"]) -> float:
 
 def joined(parts: Sequence[Bins]) -> Bins:
     """The bins of a whole tensor from those of its parts, in their order."""
-    if len(parts) == 1:
-        return parts[0]
-    first = min(int(part.words[part.words > 0].min(initial=1 << 18)) for part in parts)
-    last = max(int(part.words[-1]) for part in parts)
-    room = max(last - first, 0) + 2  # word 0 is far from all others: it comes right before them
-    counts, places = np.zeros((2, room), np.int64)
-    sums = None if parts[0].sums is None else np.zeros((room, 2))
-    for part in parts:
-        here = np.maximum(part.words - first + 1, 0)
-        counts[here] += part.counts
-        places[here] += part.places
-        if sums is not None and part.sums is not None:
-            sums[here] += part.sums
-    live = np.flatnonzero(counts)
-    words = np.where(live > 0, live + first - 1, 0)
-    square = sum(part.base_square for part in parts)
-    return Bins(words, counts[live], places[live], square, None if sums is None else sums[live])
+    return reduce(_join, parts)
+
+
+def _join(one: Bins, other: Bins) -> Bins:
+    from dppa_core.kernels import binned  # noqa: PLC0415  (numba, where it is used)
+
+    room, none = one.words.size + other.words.size, np.empty((0, 2))
+    scored = one.sums is not None and other.sums is not None
+    words, counts, places = (np.empty(room, np.int64) for _ in range(3))
+    sums = np.empty((room, 2)) if scored else none
+    parts = (
+        (part.words, part.counts, part.places, none if part.sums is None else part.sums)
+        for part in (one, other)
+    )
+    found = binned.join(*parts, words, counts, places, sums)
+    square, summed = one.base_square + other.base_square, sums[:found] if scored else None
+    kept = counts[:found].copy()  # for long: without the room for more
+    return Bins(words[:found], kept, places[:found], square, summed)
 
 
 def profile_tensor(
@@ -174,19 +176,23 @@ def profile_of_bins(
         raise_not_finite(pair, names)
     if scoring is not None and bins.sums is not None:
         return _profile_of_scores(module, pair, bins, bins.sums, scoring)
-    opened = (bins.words & 1).astype(np.uint32)
-    bits = (bins.words >> 1).astype(np.uint32) << OPEN_BITS | opened
-    if opened.any() and pair.numel <= EXACT_NUMEL:
-        inside = _inside(pair) if bins.inside is None else bins.inside
-        exact = _split(inside, bits[opened == 0], bins.counts[opened == 0])
+    bits, excess = np.empty(bins.words.size, np.uint32), np.empty(bins.words.size, np.float32)
+    from dppa_core.kernels import binned  # noqa: PLC0415  (numba, where it is used)
+
+    counts = bins.counts
+    binned.unpack(bins.words, counts, bins.places, bits, excess)
+    if pair.numel <= EXACT_NUMEL and (bits & 1).any():
+        inside, closed = _inside(pair) if bins.inside is None else bins.inside, bits & 1 == 0
+        exact = _split(inside, bits[closed], counts[closed])
         if exact[0].size <= EXACT_VALUES:
-            magnitudes, counts = exact
-            none = np.zeros(counts.size, np.float32)
-            return ModuleProfile(
-                module, magnitudes.view(np.float32), counts, none, bins.base_square
-            )
-    excess = (bins.places / bins.counts - opened).astype(np.float32)
-    return ModuleProfile(module, bits.view(np.float32), bins.counts, excess, bins.base_square)
+            bits, counts = exact
+            excess = np.zeros(counts.size, np.float32)
+    below, energy = np.empty(counts.size + 1, np.int64), np.empty(counts.size + 1)
+    products = np.empty(counts.size)
+    binned.sum_up(bits, counts, excess, below, energy, products)
+    sums = below, energy, float(products.sum())
+    magnitudes = bits.view(np.float32)
+    return ModuleProfile(module, magnitudes, counts, excess, bins.base_square, sums=sums)
 
 
 def _inside(pair: TensorPair) -> UInt32[ndarray, " n"]:

@@ -5,7 +5,7 @@ Knows no weights: these are the values everything adaptive is computed from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -35,6 +35,10 @@ class Bin:
     """Sum of d² of all larger elements."""
 
 
+Sums = tuple[Int64[ndarray, " edges"], Float64[ndarray, " edges"], float]
+"""Of a profile's bins: its `below`, `energy_from` and `total`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModuleProfile:
     """The distribution of |d| in one tensor, d = finetuned - base in float32.
@@ -59,6 +63,8 @@ class ModuleProfile:
     of |d| here is then said of the score, but for the sums of d² and `mean_magnitude`."""
     delta_total: float | None = None
     """Sum of |d|, where elements are ranked by another score."""
+    sums: InitVar[Sums | None] = None
+    """Where they are known already."""
     below: Int64[ndarray, " edges"] = field(init=False)
     """Elements in the bins before each bin, and all of them at the end."""
     energy_from: Float64[ndarray, " edges"] = field(init=False)
@@ -66,16 +72,17 @@ class ModuleProfile:
     total: float = field(init=False)
     """Sum of |d|."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, sums: Sums | None) -> None:
+        names = "below", "energy_from", "total"  # asked for at every plan: not summed up there
+        for name, value in zip(names, sums or self._sums(), strict=True):
+            object.__setattr__(self, name, value)
+
+    def _sums(self) -> Sums:
         below, energy = np.zeros(self.counts.size + 1, np.int64), np.zeros(self.counts.size + 1)
         np.cumsum(self.counts, out=below[1:])
         means = self.means
-        squares = self._squares(means)
-        np.cumsum(squares[::-1], out=energy[:-1][::-1])
-        object.__setattr__(self, "below", below)
-        object.__setattr__(self, "energy_from", energy)
-        # Asked for at every plan, so it is not summed up there.
-        object.__setattr__(self, "total", float((means * self.counts).sum()))
+        np.cumsum(self._squares(means)[::-1], out=energy[:-1][::-1])
+        return below, energy, float((means * self.counts).sum())
 
     @property
     def numel(self) -> int:

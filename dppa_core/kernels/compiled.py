@@ -153,7 +153,7 @@ def drain(tally: Tally) -> Drained:
     found = counting.drain(tally.words, tally.quick, tally.span, *tally.room)
     kept, tally.inside[0] = int(tally.inside[0]), 0
     inside = tally.inside[1 : 1 + kept].copy() if kept <= KEPT else None
-    words, counts, places = tally.room[:, :found].copy()
+    words, counts, places = (row[:found].copy() for row in tally.room)  # counts are kept for long
     return Drained(words, counts, places, inside)
 
 

@@ -1,0 +1,90 @@
+"""The compiled loops that turn bins into what a profile remembers of them.
+
+Knows bins of one tensor. Thousands of small modules have some thousand bins each: as steps of
+numpy, each of which makes an array, this took a quarter of a profile.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+
+# What is compiled here is not compiled anew when it changes there: these never change.
+from dppa_core.kernels.loops import _OPEN, _ZERO, _compiled
+
+_ODD, _EXPONENT, _SMALLEST = np.uint32(1), np.uint32(0x7F800000), np.uint32(0x00800000)
+_STEP = 2.0**-23
+
+
+@_compiled
+@no_type_check
+def unpack(words, counts, places, bits, excess):
+    """Bits of the smallest |d| of each word's bin, and how far above it is the mean of them.
+
+    Args:
+        words: Indices, see `Kernels.histogram`.
+        counts: Elements of each; none is 0.
+        places: Sums of their places.
+        bits: uint32, written.
+        excess: float32, written; in steps between float32 numbers.
+    """
+    for k in range(words.size):
+        word = np.uint32(words[k])
+        opened = word & _ODD
+        bits[k] = (word >> _ODD << _OPEN) | opened
+        inside = np.float64(places[k]) / np.float64(counts[k]) - 1.0 if opened else 0.0
+        excess[k] = np.float32(inside)
+
+
+@_compiled
+@no_type_check
+def sum_up(bits, counts, excess, below, energy, products):
+    """Running sums of a profile's bins: what `ModuleProfile` sums up without them.
+
+    Args:
+        bits: Of the smallest magnitude of each bin, uint32.
+        counts: Elements of each.
+        excess: As in `unpack`.
+        below: Elements before each bin, and all of them at the end; written.
+        energy: Sum of squares from each bin on, and 0 at the end; written.
+        products: Sum of magnitudes in each bin; written.
+    """
+    last, total = counts.size, np.int64(0)
+    for k in range(last):
+        low = np.uint32(bits[k])
+        step = np.uint32(max(low & _EXPONENT, _SMALLEST)).view(np.float32)
+        mean = np.float64(low.view(np.float32)) + np.float64(excess[k]) * (np.float64(step) * _STEP)
+        below[k], energy[k], products[k] = total, mean * mean * counts[k], mean * counts[k]
+        total += counts[k]
+    below[last], energy[last], larger = total, 0.0, np.float64(_ZERO)
+    for k in range(last - 1, -1, -1):
+        larger += energy[k]
+        energy[k] = larger
+
+
+@_compiled
+@no_type_check
+def join(one, other, words, counts, places, sums):
+    """Write down the bins of two parts of a tensor as one; how many they are.
+
+    Args:
+        one: Words, counts, places and sums of a part, its words ascending; there may be no sums.
+        other: Of another part.
+        words: Written, as are the next three; there is room for the bins of both.
+        counts: As in `unpack`.
+        places: As in `unpack`.
+        sums: Two for each bin; written where there are any.
+    """
+    (mine, more, far, own), (theirs, others, away, apart) = one, other
+    i, j, found, scored = 0, 0, 0, own.size > 0
+    while i < mine.size or j < theirs.size:
+        left = j == theirs.size or (i < mine.size and mine[i] <= theirs[j])
+        right = i == mine.size or (j < theirs.size and theirs[j] <= mine[i])
+        words[found] = mine[i] if left else theirs[j]
+        counts[found] = (more[i] if left else 0) + (others[j] if right else 0)
+        places[found] = (far[i] if left else 0) + (away[j] if right else 0)
+        for n in range(2 if scored else 0):
+            sums[found, n] = (own[i, n] if left else 0.0) + (apart[j, n] if right else 0.0)
+        i, j, found = i + left, j + right, found + 1
+    return found
