@@ -18,8 +18,9 @@ from dppa_core.near import Heard, Near, origin
 CHUNK = 1 << 16
 """Elements worked on at a time: they stay in a core's own cache in float32."""
 
-RUN = 1 << 17
-"""Elements handed out at a time where they need no widening: fewer calls, and still in a cache."""
+RUN = 1 << 19
+"""Elements handed out at a time where they need no widening: fewer calls, and still in a cache. A
+multiple of `CHUNK`."""
 
 SLICE = 1 << 21
 """Elements of a tensor that one worker takes at a time; a multiple of `CHUNK`. It is the same for

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from dppa_core import merge_at_once
+from dppa_core import chunks, merge_at_once, merge_whole
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe
@@ -74,6 +74,8 @@ class Case:
     backend: str
     at_once: bool
     """Whether whole tensors are merged in one reading, as those of large models are."""
+    run: int
+    """Elements read at a time where that is so."""
 
 
 @st.composite
@@ -115,6 +117,7 @@ def cases(draw: st.DrawFn, family: str) -> Case:
         workers=one_of([1, 2, 3]),
         backend=one_of(["numba", "torch"]),
         at_once=one_of([True, False]),
+        run=one_of([128, chunks.RUN]),
     )
 
 
@@ -201,6 +204,7 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
     config, arrays = template(case)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge_at_once, "AT_ONCE", 0 if case.at_once else math.inf)
+        patch.setattr(merge_whole, "RUN", case.run)
         root = Path(folder)
         write(root / "base", config, arrays, case.base)
         for number, one in enumerate(case.domains):

@@ -119,7 +119,8 @@ def test_a_profile_is_kilobytes() -> None:
     assert sum(a.nbytes for a in (item.magnitudes, item.counts, item.excess)) < 250_000
 
 
-def test_both_backends_make_the_same_profile() -> None:
+def test_both_backends_make_the_same_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "RUN", 1 << 17)
     pair, size = weights_of("BF16", 300_000)
     one, other = (
         profile_tensor(Loader(get_backend(name)), module(0, size.size), pair) for name in BACKENDS
