@@ -39,7 +39,7 @@ def settle(taken, seed, given, counts, exact, scratch, out):
         given: Thresholds, lows, highs and weights, as `whole.sweep` has them.
         counts: As `whole.finish` has them.
         exact: As `whole.finish` has them.
-        scratch: uint64, four for each element of an open level and some more.
+        scratch: uint64, two and a quarter for each element of an open level, and some more.
         out: uint16, the tensor.
 
     Returns:
@@ -49,8 +49,7 @@ def settle(taken, seed, given, counts, exact, scratch, out):
     places, packed = taken
     _, lows, highs, weights = given
     n, total = places.size, counts[:, :, 0].sum()
-    hashes, room, dealt = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 2 * n + total]
-    rest = scratch[2 * n + total :]
+    hashes, dealt, rest = scratch[:n], scratch[n : n + total], scratch[n + total :]
     codes, narrow = rest.view(np.uint8)[:n], rest.view(np.uint16)[:n]  # one after the other
     for k in range(places.size):
         hashes[k] = _mix(np.uint64(places[k]), seed)
@@ -65,7 +64,7 @@ def settle(taken, seed, given, counts, exact, scratch, out):
             low, mine = lows[k, which], dealt[start : start + within]
             one = single(low, highs[k, which])
             sizes = _sizes(packed, codes, level, low, within, one)
-            found = _border((sizes, mine), one, counts[k, which], room)
+            found = _border((sizes, mine), one, counts[k, which])
             exact[0][k, which], exact[1][k, which] = found
         start += within
     _blend(packed, hashes, exact, weights, narrow)
@@ -161,7 +160,7 @@ def _blend(packed, hashes, exact, weights, narrow):
 
 @_compiled
 @no_type_check
-def _border(elements, single, counts, room):
+def _border(elements, single, counts):
     """Threshold and tie cut of an open level, from the |d| and hashes in it; see `Cut`."""
     sizes, hashes = elements
     within, share, border = hashes.size, counts[2], sizes[0]
@@ -177,11 +176,7 @@ def _border(elements, single, counts, room):
         return np.uint32(np.float32(border).view(np.uint32) - _ODD).view(np.float32), np.uint64(0)
     if single:
         return border, _tie_cut(hashes, share)
-    tied = 0
-    for i in range(sizes.size):
-        room[tied] = hashes[i]
-        tied += sizes[i] == border
-    return border, _tie_cut(room[:tied], share)
+    return border, _tie_cut(hashes[sizes == border], share)
 
 
 @_compiled

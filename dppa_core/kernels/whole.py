@@ -26,7 +26,7 @@ from dppa_core.kernels.settling import settle, single
 
 _BLOCK = 1024
 """So few that they are still in the first-level cache when those that are flagged are read."""
-MARGIN, SCRATCH = _BLOCK + 4, 5
+MARGIN, SCRATCH = _BLOCK + 4, 4
 """A block may hold too many elements; and the last ones of it are written four at a time."""
 
 INFINITE, _NONE = np.uint16(0x7F80), np.uint64(0)
