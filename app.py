@@ -6,6 +6,7 @@ import sys
 gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
 
 from components.logs import start_log  # noqa: E402
+from components.memory import few_heaps, keep_what_is_there  # noqa: E402
 from components.settings import check_temporary_folder, read_settings  # noqa: E402
 from dppa_core.errors import DppaError  # noqa: E402
 from dppa_core.sources import open_checkpoint  # noqa: E402
@@ -13,6 +14,7 @@ from dppa_core.sources import open_checkpoint  # noqa: E402
 
 def main() -> None:
     """Serve until interrupted or terminated; what is set wrongly ends it with one line."""
+    few_heaps()
     try:
         settings = read_settings()
         check_temporary_folder()
@@ -26,8 +28,7 @@ def main() -> None:
         start(page, settings)
     except DppaError as error:
         sys.exit(str(error))
-    gc.freeze()
-    gc.enable()
+    keep_what_is_there()
     until_told(page)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components.floor import Floor
 from components.gpu import hardware
 from components.job import Emit, Job, Work
+from components.memory import keep_what_is_there
 from components.recent import Recent
 from components.works import Works
 from dppa_core.calibrated import ranked_profile
@@ -277,6 +278,7 @@ class Studio:
 
                 # The first token of a process is slow: let it be this one.
                 list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
+            keep_what_is_there()
 
         if self._warm is None:
             self._warm = self._executor.submit(work)

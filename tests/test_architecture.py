@@ -88,6 +88,7 @@ SHARED = {
         "gpu",
         "express",
         "floor",
+        "memory",
         "presence",
         "turns",
     ),

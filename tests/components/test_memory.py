@@ -1,0 +1,45 @@
+"""How the process keeps memory, in processes of their own."""
+
+import subprocess
+import sys
+
+HEAPS = """
+import ctypes, sys, threading
+from components.memory import few_heaps
+if sys.argv[1] == "few":
+    few_heaps()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+together = threading.Barrier(8)
+def work():
+    libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+KEPT = """
+import gc
+from components.memory import keep_what_is_there
+gc.disable()
+before = len(gc.get_objects())
+keep_what_is_there()
+print(gc.isenabled(), gc.get_freeze_count() >= before, len(gc.get_objects()) < before / 10)
+"""
+
+
+def told(program: str, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_threads_share_two_heaps() -> None:
+    assert told(HEAPS, "few").count("<heap nr=") <= 2 < told(HEAPS, "many").count("<heap nr=")
+
+
+def test_what_was_made_is_not_looked_through_again() -> None:
+    assert told(KEPT) == "True True True\n"
