@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.floor import Floor
@@ -43,11 +44,12 @@ if TYPE_CHECKING:
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
 SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
-"""How long a piece of work may take on a page for strangers, by its name. What a score or a search
-has found by then is remembered: whoever starts it again goes on from there."""
+"""What strangers' work may take, by name; what a score or search found by then is remembered."""
 SECONDS_ELSE = 120.0
 WORKERS = 12
 """Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
+WITHOUT_MODELS = ("sparsity", "conflict", "drill", "fetch")
+"""Without torch. Other work waits until one thread has imported it: two may see halves of it."""
 PLAIN = ("magnitude", "random")
 """Significances that need no text; the others take a model seconds to measure, once."""
 SHOWN_PLANS = 2048
@@ -201,9 +203,14 @@ class Studio:
             work: Gets a function to emit events with, and `stop`.
         """
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
-        job = Job(self._executor, work, self.works.timed(name), seconds)
+        begun = work if name in WITHOUT_MODELS else partial(self._imported, work)
+        job = Job(self._executor, begun, self.works.timed(name), seconds)
         self._going.add(job)
         return job
+
+    def _imported(self, work: Work, emit: Emit, stop: threading.Event) -> None:
+        self.pool()
+        work(emit, stop)
 
     @property
     def ending(self) -> Stop:

@@ -29,6 +29,7 @@ def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
 
     Arguments: {"first", "second"}; without them math and law.
     """
+    bench.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.adamerging_landscape import entropy_landscape  # noqa: PLC0415  (torch)
     from dppa_core.adamerging_settings import AdaMergeSettings  # noqa: PLC0415
     from dppa_core.adamerging_texts import task_domains  # noqa: PLC0415

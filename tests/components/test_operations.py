@@ -98,6 +98,17 @@ def test_work_is_logged_by_name_end_and_time_alone(log: io.StringIO) -> None:
     assert all(line["seconds"] >= 0 for line in lines) and "secret" not in log.getvalue()
 
 
+def test_work_that_wants_models_waits_until_one_thread_has_imported_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two that import torch at a time see halves of it: "cannot import name"."""
+    studio, order = Studio(public=False), list[str]()
+    monkeypatch.setattr(Studio, "pool", lambda _self: order.append("imported"))
+    for name in ("perplexity", "conflict"):
+        list(studio.start(name, lambda _emit, _stop: order.append("work")).batches(0.01))
+    assert order == ["imported", "work", "work"]
+
+
 def test_closing_stops_the_work_that_goes_on(log: io.StringIO) -> None:
     studio, begun = Studio(public=True), threading.Event()
 
