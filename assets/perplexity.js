@@ -15,8 +15,28 @@
       : "Of one window no interval can be told: a longer text has more."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
   }
 
+  // A text file is read here, into the box; the server only gets what stands there when somebody presses Measure.
+  function opener(host) {
+    const pick = html("button", { type: "button", class: "small", id: "perplexity-pick" }, host, "Open a text file …");
+    const file = html("input", { type: "file", id: "perplexity-file", accept: ".txt,.md,text/*", hidden: "", tabindex: -1, "aria-label": "Text file" }, host);
+    const note = html("p", { class: "how", role: "status" }, host);
+    pick.addEventListener("click", () => file.click());
+    file.addEventListener("change", async () => {
+      const [chosen] = file.files;
+      if (!chosen) return;
+      const box = document.querySelector("#perplexity-text textarea"), most = box.maxLength;
+      const text = (await chosen.slice(0, 4 * most).text()).replace(/^\ufeff/, "");
+      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text.slice(0, most));
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+      const cut = chosen.size > 4 * most || text.length > most;
+      say(note, `${cut ? `The first ${most.toLocaleString("en")} characters of ${chosen.name} stand` : `${chosen.name} stands`} above.`);
+      file.value = "";
+    });
+  }
+
   dppa.part("perplexity", ({ host, get, watch }) => {
     host.replaceChildren();
+    opener(host);
     const runs = dppa.runs(host, "perplexity", { label: "Reading", idle: IDLE });
     const scroll = html("div", { class: "scroll", hidden: "", tabindex: "0", role: "region", "aria-label": "Table of perplexities" }, host);
     const table = html("table", { class: "scores" }, scroll);

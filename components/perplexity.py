@@ -50,7 +50,7 @@ def build_perplexity() -> PerplexityView:
             label="Text",
             info="How well each model foresees a text of yours: the lower, the better. It needs no "
             "questions, so it works for models of any domain. A page or more tells most.",
-            placeholder="Paste a text of the domain you care for",
+            placeholder="Paste a text of the domain you care for, or open a file below",
             lines=4,
             max_lines=10,
             max_length=LONGEST_TEXT,

@@ -80,6 +80,13 @@ def reads_a_text(studio: Studio) -> None:
     studio.unfold("perplexity-box", "#perplexity-text")
     page.locator("#perplexity-run").click()
     expect(page.locator("#perplexity-box .field-note")).to_contain_text("no text yet")
+    long = b"Tom has 12 apples and buys 5 more. " * 1000
+    page.locator("#perplexity-file").set_input_files(
+        {"name": "tom.txt", "mimeType": "text/plain", "buffer": long}
+    )
+    told = "The first 20,000 characters of tom.txt stand above."
+    expect(page.locator("#perplexity .how").first).to_have_text(told)
+    assert len(page.locator("#perplexity-text textarea").input_value()) == 20_000
     page.locator("#perplexity-text textarea").fill("Tom has 12 apples and buys 5 more. " * 40)
     page.locator("#perplexity-run").click()
     rows = page.locator("#perplexity tbody tr")
