@@ -26,7 +26,7 @@ OF_ONE_VISITOR = 12
 has one of each kind."""
 BEHIND = 60.0
 """Seconds by which each further question of one visitor counts as having come later."""
-UNREAD = 5000
+UNREAD = 2000
 """Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
 PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
