@@ -7,11 +7,15 @@ session. A tab that comes back in time, as after a lost connection, finds everyt
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import OrderedDict
 from typing import Any
 
 import gradio as gr
+from gradio.server_messages import UnexpectedErrorMessage
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 STAYS = 900.0
@@ -19,6 +23,7 @@ STAYS = 900.0
 MOST_LEFT = 500
 """Sessions that are remembered after that at most; the first to leave makes room."""
 
+_ANSWERS = re.compile(r"/+(?:gradio_api/+)?(?:queue/+data|call/+(?:v2/+)?[^/]+/+([^/]+))")
 _ALIVE = re.compile(r"/+(?:gradio_api/+)?heartbeat/+([^/]+)")
 
 
@@ -31,6 +36,11 @@ class Presence:
         self._left: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reads = scope["type"] == "http" and scope["method"] == "GET"
+        listens = _ANSWERS.fullmatch(scope["path"]) if reads else None
+        if listens is not None and not self._asked(listens[1], scope):
+            await _nobody(listens[1])(scope, receive, send)
+            return
         found = _ALIVE.fullmatch(scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
@@ -41,6 +51,15 @@ class Presence:
             await self._app(scope, receive, send)
         finally:
             self._goes(session)
+
+    def _asked(self, event: str | None, scope: Scope) -> bool:
+        """Whether answers wait for who listens: of one event, or of a session."""
+        queue: Any = self._page._queue
+        if event is None:
+            session = QueryParams(scope["query_string"]).get("session_hash", "")
+            return session in queue.pending_messages_per_session
+        asked = queue.pending_event_ids_session.values()
+        return event in queue.event_ids_to_events or any(event in ids for ids in asked)
 
     def _comes(self, session: str) -> None:
         waiting = self._left.pop(session, None)
@@ -67,3 +86,11 @@ class Presence:
             holder.session_data.pop(session, None)
             holder.time_last_used.pop(session, None)
         self._page._queue.forget(session)
+
+
+def _nobody(event: str | None) -> Response:
+    """For who listens without having asked: what Gradio tells them, which logs a trace for each."""
+    told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
+    text = told.model_dump_json() if event is None else json.dumps(told.message)
+    before = "" if event is None else "event: error\n"
+    return Response(f"{before}data: {text}\n\n", media_type="text/event-stream")

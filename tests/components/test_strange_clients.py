@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio import processing_utils
+from gradio.server_messages import UnexpectedErrorMessage
 from gradio.state_holder import SessionState
 
 from components.bodies import MOST_BYTES
@@ -151,6 +152,24 @@ def test_a_handler_that_is_none_is_no_bug(port: int, log: Log) -> None:
         assert posted(port, "/gradio_api/queue/join", asked) == 404
     for path in ("run/predict", "run/nobody", "call/nobody", "call/v2/nobody"):
         assert posted(port, f"/gradio_api/{path}", '{"data": []}') == 404
+    assert "Traceback" not in log()
+
+
+def test_who_listens_without_having_asked_is_told_and_no_bug(port: int, log: Log) -> None:
+    """As Gradio tells it, which logs sixty lines for each."""
+    wanted = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
+    for where, told in (
+        ("queue/data?session_hash=nobody", f"data: {wanted.model_dump_json()}\n\n"),
+        ("queue/data", f"data: {wanted.model_dump_json()}\n\n"),
+        ("call/plan/nobody", 'event: error\ndata: "404: Not Found"\n\n'),
+        ("call/v2/plan/nobody", 'event: error\ndata: "404: Not Found"\n\n'),
+    ):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("GET", f"/gradio_api/{where}")
+            answer = connection.getresponse()
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.read().decode() == told
+    time.sleep(0.2)  # it would be logged once the answer is sent
     assert "Traceback" not in log()
 
 
