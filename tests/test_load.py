@@ -77,6 +77,10 @@ def test_a_few_visitors_drag_ask_and_export_and_get_what_is_theirs(
     counts = {what: len(found) for what, found in seen.milliseconds.items()}
     assert counts["slider answer"] >= 6 and counts["tables of another strength"] >= 2
     assert counts["first token"] == 4 and counts["export"] == 1
+    turns, answers = (
+        seen.milliseconds[of] for of in ("question, from its turn on", "whole answer")
+    )
+    assert len(turns) == 4 and 0 < sum(turns) < sum(answers)
     assert seen.waited == seen.told, "who waits is told how many are before them"
 
 

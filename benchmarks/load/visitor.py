@@ -105,8 +105,11 @@ class Visitor:
         """Ask the merge one question, and read the answer to its end."""
         self.tab.put("prompt", self._rng.choice(QUESTIONS))
         begun, first, places = time.monotonic(), None, list[int]()
+        started = begun
         try:
             async for told in self.tab.run("on_ask"):
+                if told.what == "process_starts":
+                    started = told.at
                 if told.before is not None:
                     places.append(told.before)
                 if first is None and self._written():
@@ -114,7 +117,9 @@ class Visitor:
                     self._seen.note(what, 1000 * (first - begun))
             if first is None:
                 raise ValueError(f"no answer: {self.tab.value('transcript')!r:.200}")
-            self._seen.note("whole answer", 1000 * (time.monotonic() - begun))
+            ended = time.monotonic()
+            self._seen.note("whole answer", 1000 * (ended - begun))
+            self._seen.note("question, from its turn on", 1000 * (ended - started))
         except (httpx.HTTPError, Refused, ValueError, KeyError) as error:
             self._seen.failed(error)
         if len(places) > 1 or (places and places[0]):
