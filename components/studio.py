@@ -21,7 +21,7 @@ from components.gpu import hardware
 from components.job import Emit, Job, Work
 from components.memory import keep_what_is_there
 from components.recent import Recent
-from components.works import Works
+from components.works import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
 from dppa_core.calibrated import ranked_profile
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import Override, PruningParameters
@@ -43,13 +43,8 @@ if TYPE_CHECKING:
 
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
-SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
-"""What strangers' work may take, by name; what a score or search found by then is remembered."""
-SECONDS_ELSE = 120.0
 WORKERS = 12
 """Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
-WITHOUT_MODELS = ("sparsity", "conflict", "drill", "fetch")
-"""Without torch. Other work waits until one thread has imported it: two may see halves of it."""
 PLAIN = ("magnitude", "random")
 """Significances that need no text; the others take a model seconds to measure, once."""
 SHOWN_PLANS = 2048

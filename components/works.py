@@ -15,6 +15,13 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from dppa_core.errors import Cancelled, DppaError
 
+SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
+"""How long a piece of work may take on a page for strangers, by its name. What a score or a search
+has found by then is remembered: whoever starts it again goes on from there."""
+SECONDS_ELSE = 120.0
+WITHOUT_MODELS = ("sparsity", "conflict", "drill", "fetch")
+"""Work that imports nothing of torch. All other waits until one thread has imported it: two that do
+at a time may see halves of it."""
 DONE, STOPPED, REFUSED, FAILED = "done", "stopped", "refused", "failed"
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 

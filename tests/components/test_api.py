@@ -23,8 +23,9 @@ from components.api import Outside
 from components.exports import PUBLIC, Exports
 from components.presets import first_session
 from components.serving import launch_options, start
-from components.studio import SECONDS, Studio
+from components.studio import Studio
 from components.workbench import build_page
+from components.works import SECONDS
 from dppa_core import __version__
 from dppa_core.errors import (
     DppaError,

@@ -18,8 +18,9 @@ from components.export_work import MAKERS, Work, zip_folder
 from components.exports import OWN, Exports
 from components.method_choice import MethodChoice
 from components.presets import first_session
-from components.studio import SECONDS, Studio
+from components.studio import Studio
 from components.workbench import build_page
+from components.works import SECONDS
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe, recipe_hash

@@ -21,8 +21,9 @@ from components.notices import NEUTRAL, message, show_errors
 from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
 from components.serving import launch_options
-from components.studio import SECONDS, Recent, Studio
+from components.studio import Recent, Studio
 from components.workbench import build_page
+from components.works import SECONDS
 from dppa_core.errors import (
     Cancelled,
     DppaError,
