@@ -17,8 +17,9 @@ from typing import Literal, TypeVar
 T = TypeVar("T")
 Kind = Literal["slider", "token"]
 
-SLIDERS = 2
-"""Answers to sliders between two tokens at most, while both wait."""
+SLIDERS = 0.005
+"""Seconds of answers to sliders between two tokens, while both wait: about what a token takes. One
+answer at least: there are some of 0.5 ms, and some of 50."""
 PATIENCE = 0.02
 """Seconds after which one who computes has to share: the token of a large model takes longer."""
 
@@ -32,8 +33,8 @@ class Floor:
         self._holder: threading.Event | None = None
         self._until = 0.0
         """When it goes to the next one even so."""
-        self._sliders = 0
-        """Answers to sliders since the last token."""
+        self._sliders: float | None = None
+        """When the first answer to a slider since the last token was begun."""
 
     @contextmanager
     def turn(self, kind: Kind) -> Iterator[None]:
@@ -65,10 +66,12 @@ class Floor:
 
     def _pass_on(self) -> None:
         sliders, tokens = self._waiting["slider"], self._waiting["token"]
-        token = tokens and (not sliders or self._sliders >= SLIDERS)
+        now = time.monotonic()
+        had = self._sliders is not None and now >= self._sliders + SLIDERS
+        token = tokens and (had or not sliders)
         queue = tokens if token else sliders
         self._holder = queue.popleft() if queue else None
         if self._holder is not None:
-            self._sliders = 0 if token else self._sliders + 1
-            self._until = time.monotonic() + PATIENCE
+            self._sliders = None if token else self._sliders or now
+            self._until = now + PATIENCE
             self._holder.set()

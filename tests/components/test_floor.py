@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from components import floor
-from components.floor import SLIDERS, Floor, Kind
+from components.floor import Floor, Kind
 
 
 class Crowd:
@@ -47,18 +47,23 @@ def patience(seconds: float) -> Iterator[None]:
         yield
 
 
-def test_a_token_waits_for_a_few_answers_and_these_for_one_token() -> None:
+@pytest.mark.parametrize(("seconds", "few"), [(0.0, 1), (30.0, 5)])
+def test_a_token_waits_for_some_answers_and_these_for_one_token(
+    seconds: float, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer at least, and as many as there are while their time lasts."""
     crowd = Crowd(Floor())
+    monkeypatch.setattr(floor, "SLIDERS", seconds)
     with patience(30):
         with crowd.floor.turn("token"):
-            for _ in range(2 * SLIDERS + 1):
+            for _ in range(5):
                 crowd.comes("slider")
-            for _ in range(3):
+            for _ in range(2):
                 crowd.comes("token")
             assert crowd.order == []
         order = crowd.ends()
-    few = ["slider"] * SLIDERS
-    assert order == [*few, "token", *few, "token", "slider", "token"]
+    by_turns = [*["slider"] * few, "token", *["slider"] * min(few, 5 - few), "token"]
+    assert order == by_turns + ["slider"] * (7 - len(by_turns))
     with crowd.floor.turn("slider"):  # and it is free again
         pass
 
