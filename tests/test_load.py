@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from benchmarks.load.phases import GREEDY, Load
-from benchmarks.load.report import END, START, text, write
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Seen, Visitor
 from components import floor, presence
@@ -282,53 +281,3 @@ def test_an_event_that_is_refused_says_so(page: gr.Blocks) -> None:
                 pass
 
     seen_by(page, fail)
-
-
-def found(**changed: Any) -> dict[str, Any]:
-    """A result by hand."""
-    times = {"count": 1234, "p50": 12.0, "p95": 240.0, "p99": 1500.0}
-    phase = {
-        "name": "drag",
-        "visitors": 50,
-        "seconds": 12.0,
-        "seen": {"slider answer": times},
-        "answers": 98.0,
-        "errors": 0,
-        "first_errors": [],
-        "refused": 0,
-        "waited": 3,
-        "told": 3,
-        "server_cores": 0.5,
-        "own_cores": 0.1,
-        "bytes": 600 * 2**20,
-        "peak": 7 * 10**8,
-        "course": [2**20, 2**21],
-        "first_third": 100.0,
-        "last_third": 110.0,
-    }
-    versions = {"gradio": "6"}
-    phases = [phase | changed]
-    return {"machine": "a machine", "load_after": 2.0, "versions": versions, "phases": phases}
-
-
-def test_figures_stand_beside_their_targets_and_missed_ones_are_marked() -> None:
-    told = text(found())
-    assert "- 50 visitors who drag: 95 % of the answers to a slider come within 240 ms" in told
-    assert "| 50 | drag | slider answer | 1,234 | 12 ms | 240 ms | 1.5 s |" in told
-    assert "| 50 | drag | 98 | 0 | 0 | 3 of 3 | 0.50 | 0.10 | 600 MiB |" in told
-    assert "✗" not in told
-    assert "✗ 50 visitors" in text(found(errors=1))
-    assert "it was 1, 2 MiB" in text(found(name="long"))
-    assert "✗ The server never used more than 4.10 GB" in text(found(peak=4.1e9))
-
-
-def test_the_text_goes_between_its_markers(tmp_path: Any) -> None:
-    (tmp_path / "docs").mkdir()
-    path = tmp_path / "docs" / "reliability.md"
-    path.write_text(f"before\n{START}\nbefore it\n{END}\nafter\n", "utf-8")
-    write(tmp_path, found())
-    content = path.read_text("utf-8")
-    assert content.startswith("before\n") and content.endswith(f"{END}\nafter\n")
-    assert "before it" not in content and json.loads(
-        (tmp_path / "docs/bench-load.json").read_text()
-    )
