@@ -124,7 +124,7 @@ class _Writer:
             }
             settings = _generation(question.settings)
             tokens = studio.hardware.replies(resident, question.prompt, settings, stop)
-            yield from _growing(studio.floor.tokens(tokens))
+            yield from _growing(tokens)
         yield {"state": "done"}
 
 

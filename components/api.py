@@ -114,8 +114,7 @@ class Outside:
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:
                 reply = self._studio.hardware.replies(resident, prompt, settings, stop)
-                spoken = self._studio.floor.tokens(reply)
-                *_, text = ("", *(token.text for token in spoken if not token.last))
+                *_, text = ("", *(token.text for token in reply if not token.last))
             return text
 
         return self._finished(work)

@@ -42,7 +42,6 @@ class Express:
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app = app
         fns = page.fns.items()
-        self._floor = page.studio.floor
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
@@ -62,12 +61,8 @@ class Express:
             await self._app(scope, again(taken, receive), send)
             return
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, self._answer, event, values)
+        answer = await loop.run_in_executor(self._threads, _answer, event, values)
         await answer(scope, receive, send)
-
-    def _answer(self, event: Any, values: dict[Any, Any]) -> Response:
-        with self._floor.turn("slider"):
-            return _answer(event, values)
 
     def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
         """The event of a question and its values by component; None where it is another one's."""

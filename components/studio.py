@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.floor import Floor
 from components.gpu import hardware
 from components.job import Emit, Job, Work
 from components.memory import keep_what_is_there
@@ -88,7 +87,6 @@ class Studio:
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
         self.works = Works()
-        self.floor = Floor()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self._ending = threading.Event()
         self.hardware = hardware()

@@ -87,7 +87,6 @@ SHARED = {
         "guarded",
         "gpu",
         "express",
-        "floor",
         "memory",
         "presence",
         "turns",

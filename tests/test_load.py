@@ -16,7 +16,7 @@ import pytest
 from benchmarks.load.phases import GREEDY, Load
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Seen, Visitor
-from components import floor, presence
+from components import presence
 from components.allowance import Bucket
 from components.express import MOST_BYTES
 from components.serving import launch_options
@@ -148,27 +148,6 @@ def test_sliders_never_wait_for_merges_and_models(
 
     seen = seen_by(page, drag, 6)
     assert not seen.errors and len(seen.milliseconds["slider answer"]) == 10
-
-
-def test_answers_to_sliders_and_tokens_take_turns(
-    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch, one_torch_thread: None
-) -> None:
-    """Side by side each would wait for the other again and again: see floor.py."""
-    taken = list[str]()
-    turn = page.studio.floor.turn
-    monkeypatch.setattr(floor, "PATIENCE", 30.0)
-    monkeypatch.setattr(page.studio.floor, "turn", lambda kind: (taken.append(kind), turn(kind))[1])
-
-    async def wait(crowd: list[Visitor]) -> None:
-        with turn("token"):
-            asked = asyncio.create_task(crowd[0].moves(1))
-            await asyncio.sleep(0.3)
-            assert not asked.done() and taken == ["slider"]
-        await asked
-        await crowd[0].ask()
-        assert taken.count("token") > 1
-
-    assert not seen_by(page, wait).errors
 
 
 def test_there_are_more_threads_than_all_queues_begin_together(page: gr.Blocks) -> None:

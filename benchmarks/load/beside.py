@@ -1,9 +1,8 @@
-"""`python -m benchmarks.load.floor`: a chat beside sliders that ask without a pause.
+"""`python -m benchmarks.load.beside`: a chat beside sliders that ask without a pause.
 
-In this process and without a server: alone, with everybody at once, and by turns (see
-components/floor.py). Each question goes to a merge of its own. Told are medians, and of each
-chat how much the processor worked for it and how long it waited for a core that others had; the
-rest it waited for the interpreter.
+In this process and without a server: alone, and with everybody at once. Each question goes to a
+merge of its own. Told are medians, and of each chat how much the processor worked for it and how
+long it waited for a core that others had; the rest it waited for the interpreter.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,21 +82,15 @@ def measure(seconds: float, threads: int) -> Iterator[str]:
     studio, rng = Studio(public=True), random.Random(0)
     page = build_page(studio)
     (event,) = (one for one in page.fns.values() if one.fn and one.fn.__name__ == "on_strength")
-    usual, turn = {one: one.value for one in event.inputs}, studio.floor.turn
+    usual = {one: one.value for one in event.inputs}
     (strength,) = (one for one in event.inputs if one.elem_id == "strength")
 
     def ask(rng: random.Random) -> None:
-        with studio.floor.turn("slider"):
-            event.fn(usual | {strength: rng.randrange(20) / 100})
+        event.fn(usual | {strength: rng.randrange(20) / 100})
 
     for _ in range(3):  # what is slow only once
         chat(studio, rng)
-    for name, count, by_turns in (
-        ("alone", 0, True),
-        ("all at once", threads, False),
-        ("by turns", threads, True),
-    ):
-        studio.floor.turn = turn if by_turns else lambda kind: nullcontext()  # type: ignore[method-assign]
+    for name, count in (("alone", 0), ("all at once", threads)):
         with sliders(ask, count) as took:
             began, rows = time.perf_counter(), list[Row]()
             while time.perf_counter() - began < seconds:
@@ -117,7 +110,7 @@ def measure(seconds: float, threads: int) -> Iterator[str]:
 
 def main() -> None:
     """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.floor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.beside", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each way")
     parser.add_argument("--threads", type=int, default=THREADS, help="that answer sliders")
     given = parser.parse_args()
