@@ -62,7 +62,7 @@
         const shown = html("td", { "data-perplexity": row.perplexity.value }, tr);
         html("span", { class: "score-number" }, shown, three(row.perplexity.value));
         if (row.perplexity.ci95) html("span", { class: "muted" }, shown, ` (${row.perplexity.ci95.map(three).join("–")})`);
-        html("td", {}, tr, `${three(row.bits_per_byte)}${row.bits_per_byte === least ? " · least" : ""}`);
+        html("td", {}, tr, `${row.bits_per_byte.toFixed(2)}${row.bits_per_byte === least ? " · least" : ""}`);
       }
       say(note, how(result.rows));
     }
