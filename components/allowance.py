@@ -1,15 +1,18 @@
-"""How much one visitor may still ask for.
+"""How much one visitor may still ask for: tokens an hour, and questions a second.
 
-Knows visitors as words and amounts as numbers.
+Each tab has a limit, and each party a few times as much: a browser can make up tabs without end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
-from components.studio import Recent
+from components.recent import Recent
+from components.visitor import Visitor
 from dppa_core.errors import OutOfBudget
+
+OF_A_PARTY = 4
+"""Times as much as one tab has, for all tabs of a party: a class behind one address has some."""
 
 
 class Allowance:
@@ -19,20 +22,25 @@ class Allowance:
         self._tokens, self._seconds = tokens, seconds
         self._spent = Recent(1000)
 
-    def spend(self, visitor: str, tokens: int) -> None:
-        """Take tokens off a visitor's allowance.
+    def spend(self, visitor: Visitor, tokens: int) -> None:
+        """Take tokens off the allowance of a visitor's tab and party.
 
         Raises:
             OutOfBudget: more than is left this hour.
         """
         now = time.monotonic()
-        past = [item for item in self._spent.find(visitor) or () if item[0] > now - self._seconds]
-        if sum(count for _, count in past) + tokens > self._tokens:
+        limits = {visitor.party: OF_A_PARTY * self._tokens, visitor.tab: self._tokens}
+        past = {name: self._since(name, now - self._seconds) for name in limits}
+        if any(sum(n for _, n in past[name]) + tokens > limits[name] for name in limits):
             raise OutOfBudget(
                 f"This page answers up to {self._tokens:,} tokens an hour per visitor, and yours "
                 "are used up. Ask fewer models at once, choose shorter answers, or wait a while."
             )
-        self._spent.keep(visitor, (*past, (now, tokens)))
+        for name, spent in past.items():
+            self._spent.keep(name, (*spent, (now, tokens)))
+
+    def _since(self, name: str, begin: float) -> tuple[tuple[float, int], ...]:
+        return tuple(one for one in self._spent.find(name) or () if one[0] > begin)
 
 
 class Bucket:
@@ -42,26 +50,17 @@ class Bucket:
         self._most, self._a_second = most, a_second
         self._left = Recent(1000)
 
-    def take(self, visitor: str) -> bool:
-        """Take one out of a visitor's; False where it is empty."""
+    def take(self, visitor: Visitor) -> bool:
+        """Take one out of the buckets of a visitor's tab and party; False where one is empty."""
         now = time.monotonic()
-        left, since = self._left.find(visitor) or (self._most, now)
-        left = min(self._most, left + (now - since) * self._a_second)
-        if left < 1:
+        factors = {visitor.party: OF_A_PARTY, visitor.tab: 1}
+        left = {name: self._filled(name, factor, now) for name, factor in factors.items()}
+        if min(left.values()) < 1:
             return False
-        self._left.keep(visitor, (left - 1, now))
+        for name, amount in left.items():
+            self._left.keep(name, (amount - 1, now))
         return True
 
-
-LONGEST_ADDRESS = 200
-"""Characters of it that tell callers apart."""
-
-
-def visitor_of(headers: Mapping[str, str], session: str | None) -> str:
-    """Who asks: one open tab; of agents, who share one session of Gradio's, from which address.
-
-    A public page stands behind a proxy that adds it: nobody can write all of another one's.
-    """
-    if headers.get("x-gradio-user") == "mcp":
-        return f"mcp {headers.get('x-forwarded-for', '')[:LONGEST_ADDRESS]}"
-    return f"tab {session}"
+    def _filled(self, name: str, factor: int, now: float) -> float:
+        left, since = self._left.find(name) or (factor * self._most, now)
+        return min(factor * self._most, left + (now - since) * factor * self._a_second)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
-from components.allowance import Allowance, visitor_of
+from components.allowance import Allowance
 from components.downloads import address_of
 from components.export_values import export_value, look, needed_bytes
 from components.export_work import Work, find_maker, sha256_of
@@ -23,6 +23,7 @@ from components.presets import first_session
 from components.question import whole
 from components.session import MOST_MODELS
 from components.studio import Studio
+from components.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.merger import Merger
 from dppa_core.parameters import check_number
@@ -106,7 +107,7 @@ class Outside:
         tokens = _whole("max_tokens", max_tokens, 1, 256)
         warmth = check_number("temperature", temperature, 0, 2)
         start = _whole("seed", seed, 0, 2**31 - 1)
-        self._allowance.spend(_visitor(request), tokens)
+        self._allowance.spend(asker(request), tokens)
 
         def work(stop: Stop) -> str:
             from dppa_core.generate import GenerationSettings  # noqa: PLC0415  (torch)
@@ -154,7 +155,7 @@ class Outside:
         given = self._recipe(recipe)
         if kind in ("recipe", "mergekit", "card"):
             return self._text(given, kind)
-        make, visitor = find_maker(kind), _visitor(request)
+        make, visitor = find_maker(kind), asker(request)
 
         def work(stop: Stop) -> dict[str, Any]:
             known = look(given, public=self._studio.public, stop=stop)
@@ -241,8 +242,3 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
     if number != int(number):
         raise InvalidValue(f"{name} must be a whole number, got {shown(value)}.")
     return int(number)
-
-
-def _visitor(request: gr.Request) -> str:
-    """Who asks; what the page itself asks for in the same tab is counted apart."""
-    return f"api {visitor_of(request.headers, request.session_hash)}"

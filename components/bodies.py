@@ -7,6 +7,9 @@ browser may send that to a copy on its computer, while of JSON the browser asks 
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,3 +62,12 @@ def again(taken: list[Message], receive: Receive) -> Receive:
         return await receive() if message is None else message
 
     return once_more
+
+
+def json_object(body: bytes | None) -> dict[str, Any]:
+    """The JSON object of a body; empty where it holds none, or was too long to be read."""
+    try:
+        found = json.loads(body or b"")
+    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -22,6 +22,7 @@ from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.session_json import parsed
 from components.studio import Emit, Studio
+from components.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, DppaError
 from dppa_core.preflight.facts import in_bytes
 from dppa_core.progress import Stop
@@ -88,7 +89,7 @@ def _kind(name: str) -> str:
 def make_events(
     recipe: MergeRecipe,
     kind: str,
-    visitor: str,
+    visitor: Visitor,
     exports: Exports,
     studio: Studio,
     emit: Emit,
@@ -108,7 +109,7 @@ def make_events(
 
 
 def stream_making(
-    recipe: MergeRecipe, kind: str, visitor: str, exports: Exports, studio: Studio
+    recipe: MergeRecipe, kind: str, visitor: Visitor, exports: Exports, studio: Studio
 ) -> Iterator[dict[str, Any]]:
     """Yield what the pane shows while a file is made, a few times a second."""
     about = {"kind": kind, "recipe": recipe_hash(recipe), "id": secrets.token_hex(4)}
@@ -165,16 +166,16 @@ def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: E
         kind = asked_for(values, view, "make")
         find_maker(kind)
         recipe = controls.session(values).recipe()
-        for value in stream_making(recipe, kind, visitor(request), exports, studio):
+        for value in stream_making(recipe, kind, asker(request), exports, studio):
             yield {view.made: pack(value)}
 
     @show_errors
     def on_stop_making(request: gr.Request) -> dict[Any, Any]:
-        return {view.made: pack(made_value(exports.offers(visitor(request)), "stopped"))}
+        return {view.made: pack(made_value(exports.offers(asker(request)), "stopped"))}
 
     @show_errors
     def on_forget(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
-        who = visitor(request)
+        who = asker(request)
         exports.forget(who, asked_for(values, view, "forget"))
         return {view.made: pack(made_value(exports.offers(who), "idle"))}
 
@@ -199,8 +200,3 @@ def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: E
     making.failure(None, js="() => { window.dppa.makingRests(); return []; }", **PRIVATE)
     view.made.stop(on_stop_making, None, [view.made], cancels=[making], queue=False, **PRIVATE)
     view.made.forget(on_forget, inputs={view.made}, outputs=[view.made], queue=False, **PRIVATE)
-
-
-def visitor(request: gr.Request) -> str:
-    """Who asks, as far as this page knows: one open tab."""
-    return str(request.session_hash)

@@ -1,8 +1,7 @@
 """Files made for visitors to download: one folder of this process, bounded, emptied after a time.
 
-Knows files and who asked for them, not what is in them. A file is found by a word that nobody can
-guess and by nothing else: no path ever comes from outside. The folder is locked by its process;
-what a killed one left is removed by the next.
+A file is found by a word that nobody can guess and by nothing else: no path ever comes from
+outside. The folder is locked by its process; what a killed one left is removed by the next.
 """
 
 from __future__ import annotations
@@ -13,11 +12,15 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from components.allowance import OF_A_PARTY
+from components.export_limits import Limits, MadeInAnHour
+from components.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
 from dppa_core.preflight.estimate import in_time
 from dppa_core.preflight.facts import in_bytes
@@ -26,43 +29,6 @@ from dppa_core.scratch import Scratch
 from dppa_core.shortage import shortage
 
 PREFIX = "dppa-export-"
-HOUR = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What visitors may have made for them."""
-
-    files: int
-    """Of one visitor at a time; the oldest makes room."""
-    total: int
-    """Bytes of all files of all visitors, and of what is being made."""
-    hourly: int
-    """Bytes made for one visitor in an hour."""
-    hourly_total: int
-    """Bytes made for all visitors in an hour."""
-    seconds: float
-    """How long a file stays."""
-    downloads: int
-    """How often one file can be fetched."""
-
-
-PUBLIC = Limits(
-    files=3,
-    total=1_000_000_000,
-    hourly=200_000_000,
-    hourly_total=5_000_000_000,
-    seconds=1800.0,
-    downloads=5,
-)
-OWN = Limits(
-    files=20,
-    total=200_000_000_000,
-    hourly=10**15,
-    hourly_total=10**15,
-    seconds=6 * HOUR,
-    downloads=1000,
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +37,7 @@ class Offer:
 
     word: str
     """What it is found by; nobody can guess it."""
-    visitor: str
+    visitor: Visitor
     path: Path
     nbytes: int
     sha256: str
@@ -95,25 +61,13 @@ class Room:
     """Bytes, until it is closed."""
 
 
-@dataclass(slots=True)
-class _Made:
-    """When how much was made for whom, over the last hour."""
-
-    entries: list[tuple[float, str, int]] = field(default_factory=list)
-
-    def bytes_of(self, visitor: str | None) -> int:
-        """Of one visitor, or of all."""
-        self.entries = [one for one in self.entries if one[0] > time.monotonic() - HOUR]
-        return sum(size for _, who, size in self.entries if visitor in (None, who))
-
-
 class Exports:
     """The files of one process. Safe for many threads."""
 
     def __init__(self, limits: Limits, parent: Path | None = None) -> None:
         """
         Args:
-            limits: See `PUBLIC` and `OWN`.
+            limits: PUBLIC or OWN of export_limits.
             parent: Where the folder lies, once it is needed; the system's place if unset.
         """
         self.limits = limits
@@ -122,10 +76,10 @@ class Exports:
         self._lock = threading.RLock()
         self._offers: dict[str, Offer] = {}
         self._rooms: list[Room] = []
-        self._made = _Made()
+        self._made = MadeInAnHour(limits)
 
     @contextmanager
-    def room(self, visitor: str, nbytes: int, *, keeps: bool = True) -> Iterator[Room]:
+    def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[Room]:
         """A folder to make one file in; gone afterwards, but for the file that `offer` took.
 
         Args:
@@ -141,10 +95,11 @@ class Exports:
             self.sweep()
             if keeps:
                 self._make_way(visitor)
-            self._check(visitor, nbytes)
+            self._made.check(visitor, nbytes)
+            self._make_room(nbytes)
             room = Room(Path(tempfile.mkdtemp(dir=self._folder())), nbytes)
             self._rooms.append(room)
-            self._made.entries.append((time.monotonic(), visitor, nbytes))
+            self._made.add(visitor, nbytes)
         try:
             with _told_plainly(room):
                 yield room
@@ -154,7 +109,7 @@ class Exports:
             if not any(one.path.parent == room.folder for one in self.offers()):
                 shutil.rmtree(room.folder, ignore_errors=True)
 
-    def offer(self, visitor: str, room: Room, path: Path, sha256: str) -> Offer:
+    def offer(self, visitor: Visitor, room: Room, path: Path, sha256: str) -> Offer:
         """Let a file of a room be fetched; everything else in the room goes."""
         for other in room.folder.iterdir():
             if other != path:
@@ -172,12 +127,14 @@ class Exports:
             self._offers[made.word] = made
         return made
 
-    def offers(self, visitor: str | None = None) -> tuple[Offer, ...]:
-        """What one visitor, or anybody, can fetch now; the newest first."""
+    def offers(self, visitor: Visitor | None = None) -> tuple[Offer, ...]:
+        """What one tab, or anybody, can fetch now; the newest first."""
         with self._lock:
             self.sweep()
-            found = [one for one in self._offers.values() if visitor in (None, one.visitor)]
-        return tuple(reversed(found))
+            found = tuple(self._offers.values())
+        return tuple(
+            one for one in reversed(found) if visitor is None or one.visitor.tab == visitor.tab
+        )
 
     def fetch(self, word: str, *, count: bool = True) -> Offer | None:
         """The file of a word; None where there is none, or it was fetched too often."""
@@ -189,11 +146,11 @@ class Exports:
             found.downloads -= count
             return found
 
-    def forget(self, visitor: str, word: str) -> None:
+    def forget(self, visitor: Visitor, word: str) -> None:
         """Remove a visitor's own file; another's stays."""
         with self._lock:
             found = self._offers.get(word)
-            if found is not None and found.visitor == visitor:
+            if found is not None and found.visitor.tab == visitor.tab:
                 self._remove(found)
 
     def sweep(self) -> None:
@@ -221,20 +178,37 @@ class Exports:
         del self._offers[offer.word]
         shutil.rmtree(offer.path.parent, ignore_errors=True)
 
-    def _make_way(self, visitor: str) -> None:
-        mine = [one for one in self._offers.values() if one.visitor == visitor]
-        for one in mine[: max(0, len(mine) - self.limits.files + 1)]:
-            self._remove(one)
+    def _make_way(self, visitor: Visitor) -> None:
+        """Remove the oldest files of a tab, and of its party, that has as many as it may."""
+        for name, most in (
+            (visitor.tab, self.limits.files),
+            (visitor.party, OF_A_PARTY * self.limits.files),
+        ):
+            held = [o for o in self._offers.values() if name in (o.visitor.tab, o.visitor.party)]
+            for one in held[: max(0, len(held) - most + 1)]:
+                self._remove(one)
 
-    def _check(self, visitor: str, nbytes: int) -> None:
+    def _make_room(self, nbytes: int) -> None:
+        """Remove what was never fetched, of whoever holds most, until so many bytes fit.
+
+        Raises:
+            OutOfBudget: all visitors, or the disk, have no room even so.
+        """
+        while self.nbytes + nbytes > self.limits.total:
+            unfetched = [
+                one for one in self._offers.values() if one.downloads == self.limits.downloads
+            ]
+            if not unfetched:
+                break
+            held = Counter[str]()
+            for one in unfetched:
+                held[one.visitor.party] += one.nbytes
+            most = held.most_common(1)[0][0]
+            self._remove(next(one for one in unfetched if one.visitor.party == most))
+        self._check_room(nbytes)
+
+    def _check_room(self, nbytes: int) -> None:
         limits = self.limits
-        for who, most in ((visitor, limits.hourly), (None, limits.hourly_total)):
-            if self._made.bytes_of(who) + nbytes > most:
-                whose = "a visitor" if who else "all visitors together"
-                raise OutOfBudget(
-                    f"This page makes up to {in_bytes(most)} of files an hour for {whose}, and "
-                    f"{in_bytes(nbytes)} more are too much. Wait a while, or use your own copy."
-                )
         if self.nbytes + nbytes > limits.total:
             raise OutOfBudget(
                 f"There is no room for {in_bytes(nbytes)} now: files of this page may take "

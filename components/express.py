@@ -16,11 +16,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import error_payload
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.allowance import Bucket
-from components.bodies import again, taken_of
+from components.bodies import again, json_object, taken_of
+from components.visitor import visitor_of
 
 ADDRESS = "/gradio_api/run/predict"
 HANDLERS = ("on_settle", "on_strength")
@@ -33,7 +35,7 @@ AT_ONCE = 8
 LONGEST_NAME = 100
 """Characters of a session that tell visitors apart."""
 MOST_IN_A_ROW, A_SECOND = 300, 60
-"""Questions of one visitor of a public page: a thumb and a key held down ask 20 times a second."""
+"""Questions of one tab of a public page: a thumb and a key held down ask 20 times a second."""
 
 
 class Express:
@@ -51,8 +53,9 @@ class Express:
             await self._app(scope, receive, send)
             return
         taken, body = await taken_of(receive, MOST_BYTES)
-        asked = _read(body)
-        visitor = str(asked.get("session_hash"))[:LONGEST_NAME]
+        asked = json_object(body)
+        session = str(asked.get("session_hash"))[:LONGEST_NAME]
+        visitor = visitor_of(Request(scope), session)
         if self._bucket and not self._bucket.take(visitor):
             await _too_often()(scope, receive, send)
             return
@@ -72,15 +75,6 @@ class Express:
         if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
             return None, {}
         return event, dict(zip(event.inputs, data, strict=True))
-
-
-def _read(body: bytes | None) -> dict[str, Any]:
-    """What is asked; empty where it is no question, or too long to be a slider's."""
-    try:
-        asked = json.loads(body or b"")
-    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
-        return {}
-    return asked if isinstance(asked, dict) else {}
 
 
 def _answer(event: Any, values: dict[Any, Any]) -> Response:

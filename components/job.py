@@ -1,6 +1,6 @@
 """Work in a thread of its own: hands over what happens while it runs, can be stopped, has an end.
 
-Knows threads and time, not what is worked on.
+`EventJobs` holds the jobs of one event of the queue, which end with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from dppa_core.errors import Cancelled, OutOfBudget
@@ -20,6 +20,39 @@ from dppa_core.errors import Cancelled, OutOfBudget
 Event = tuple[Any, ...]
 Emit = Callable[[Event], None]
 Work = Callable[[Emit, threading.Event], None]
+
+
+class EventJobs:
+    """The jobs that one event of the queue has started. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def add(self, job: Job) -> None:
+        """Hold one more job; it is stopped at once where the event has ended before."""
+        with self._lock:
+            self._jobs = [one for one in self._jobs if not one.over] + [job]
+            stopped = self._stopped
+        if stopped:
+            job.stop.set()
+
+    def stop(self) -> None:
+        """Stop all jobs, those to come included."""
+        with self._lock:
+            self._stopped, jobs = True, self._jobs
+        for job in jobs:
+            job.stop.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether one has not ended yet, stopped or not."""
+        return any(not job.over for job in self._jobs)
+
+
+jobs_of_event: ContextVar[EventJobs | None] = ContextVar("jobs_of_event", default=None)
+"""Of the event that the current task or thread handles; None outside of the queue."""
 
 
 class Job:
@@ -67,6 +100,11 @@ class Job:
             yield self._drain()
         finally:
             self.stop.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether the work has ended, or will never begin."""
+        return self._future.done()
 
     @property
     def error(self) -> BaseException | None:

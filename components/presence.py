@@ -38,8 +38,8 @@ class Presence:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reads = scope["type"] == "http" and scope["method"] == "GET"
         listens = _ANSWERS.fullmatch(scope["path"]) if reads else None
-        if listens is not None and not self._asked(listens[1], scope):
-            await _nobody(listens[1])(scope, receive, send)
+        if listens is not None:
+            await self._answers(listens[1], scope, receive, send)
             return
         found = _ALIVE.fullmatch(scope["path"]) if scope["type"] == "http" else None
         if found is None:
@@ -52,14 +52,30 @@ class Presence:
         finally:
             self._goes(session)
 
-    def _asked(self, event: str | None, scope: Scope) -> bool:
-        """Whether answers wait for who listens: of one event, or of a session."""
+    async def _answers(self, event: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream of the answers to one event, or to a session."""
+        session = self._session(event, scope)
+        if session is None:
+            await _nobody(event)(scope, receive, send)
+            return
+        queue: Any = self._page._queue
+        queue.listens(session)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            queue.hangs_up(session)
+
+    def _session(self, event: str | None, scope: Scope) -> str | None:
+        """Whose answers a stream gives; None where nothing was asked."""
         queue: Any = self._page._queue
         if event is None:
             session = QueryParams(scope["query_string"]).get("session_hash", "")
-            return session in queue.pending_messages_per_session
-        asked = queue.pending_event_ids_session.values()
-        return event in queue.event_ids_to_events or any(event in ids for ids in asked)
+            return session if session in queue.pending_messages_per_session else None
+        known = queue.event_ids_to_events.get(event)
+        if known is not None:
+            return str(known.session_hash)
+        asked = queue.pending_event_ids_session.items()
+        return next((session for session, ids in asked if event in ids), None)
 
     def _comes(self, session: str) -> None:
         waiting = self._left.pop(session, None)

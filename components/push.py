@@ -21,6 +21,7 @@ from components.forms import PRIVATE, Controls, queued
 from components.live import live, pack, static
 from components.notices import message, show_errors
 from components.studio import Emit, Studio
+from components.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
 from dppa_core.merge import merge_to_folder
 from dppa_core.progress import Progress, Stop
@@ -115,7 +116,7 @@ class Wanted:
     recipe: MergeRecipe
     name: str
     private: bool
-    visitor: str
+    visitor: Visitor
     token: str | None = field(repr=False)
     """The visitor's; None for this computer's own login."""
 
@@ -124,7 +125,7 @@ def wanted(
     recipe: MergeRecipe,
     name: object,
     private: object,
-    visitor: str,
+    visitor: Visitor,
     token: gr.OAuthToken | None,
     studio: Studio,
 ) -> Wanted:
@@ -225,7 +226,7 @@ def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Expor
         values: dict[Any, Any], request: gr.Request, token: gr.OAuthToken | None
     ) -> Iterator[dict[Any, Any]]:
         _check_asker(request.headers)
-        recipe, who = controls.session(values).recipe(), str(request.session_hash)
+        recipe, who = controls.session(values).recipe(), asker(request)
         asked = wanted(recipe, values[view.name], values[view.private], who, token, studio)
         for value in stream_push(asked, exports, studio):
             yield {view.told: pack(value)}

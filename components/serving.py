@@ -21,10 +21,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from components.bodies import Bodies
 from components.doors import Doors
 from components.downloads import download_route
+from components.event_owner import EventOwner
 from components.express import Express
 from components.hosts import Hosts
 from components.learn_files import learn_route
@@ -34,6 +36,7 @@ from components.presets import first_session
 from components.settings import Settings, on_space, read_settings
 from components.studio import Studio
 from components.theme import page_head, page_theme
+from components.visitor import Callers
 from dppa_core.errors import InvalidValue
 
 SWITCH = 0.001
@@ -80,8 +83,11 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     own: dict[str, Any] = {
         "routes": [download_route(page.exports), health_route(studio), learn_route()],
         "middleware": [
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),
+            Middleware(Callers),
             Middleware(Doors),
             Middleware(Bodies),
+            Middleware(EventOwner, page=page),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),
             Middleware(Express, page=page),

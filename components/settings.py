@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dppa_core.errors import InvalidValue
 
 PREFIX = "DPPA_"
+LOOPBACK = "127.0.0.1,::1"
+PRIVATE_NETWORKS = f"{LOOPBACK},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 
 
 def on_space() -> bool:
@@ -52,6 +55,11 @@ class Settings(BaseSettings):
         default="",
         description="Names under which one's own copy is used, besides this computer's own.",
     )
+    proxies: str = Field(
+        default_factory=lambda: PRIVATE_NETWORKS if on_space() else LOOPBACK,
+        description="Addresses and networks, with `,` between them, whose X-Forwarded-For says who "
+        "asks. Unset, this computer; on a Space, private networks.",
+    )
     port: int | None = Field(
         default=None,
         ge=1,
@@ -59,6 +67,13 @@ class Settings(BaseSettings):
         validation_alias="GRADIO_SERVER_PORT",
         description="Where the page listens, and nowhere else; unset, the first free from 7860.",
     )
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            ip_network(one)  # its error names the value
+        return value
 
 
 def read_settings() -> Settings:

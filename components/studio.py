@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.gpu import hardware
-from components.job import Emit, Job, Work
+from components.job import Emit, Job, Work, jobs_of_event
 from components.memory import keep_what_is_there
 from components.recent import Recent
 from components.works import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
@@ -189,7 +189,7 @@ class Studio:
         return value
 
     def start(self, name: str, work: Work) -> Job:
-        """Run work in a thread; it ends soon after its `stop` is set, or its time is over.
+        """Run work in a thread; it ends soon after its `stop` is set, its event ends, or its time.
 
         Args:
             name: What it is, for the log, the counts and the time it has; one of a few.
@@ -199,6 +199,9 @@ class Studio:
         begun = work if name in WITHOUT_MODELS else partial(self._imported, work)
         job = Job(self._executor, begun, self.works.timed(name), seconds)
         self._going.add(job)
+        event = jobs_of_event.get()
+        if event is not None:
+            event.add(job)
         return job
 
     def _imported(self, work: Work, emit: Emit, stop: threading.Event) -> None:

@@ -1,12 +1,15 @@
 """Whose turn it is: Gradio's queue with a bound for each kind of work, and visitors who take turns.
 
-Knows events and who asked, not what they do. What one visitor asks for again and again waits behind
-what others ask for once.
+An event that is cancelled stops its jobs, and its place is free once they have ended. What nobody
+listens to ends by itself.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,18 +17,23 @@ import gradio as gr
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 from gradio.route_utils import get_fn
+from gradio.utils import run_coro_in_background
 
-from components.allowance import visitor_of
+from components.fair_order import fair_order
+from components.job import EventJobs, jobs_of_event
+from components.visitor import Visitor, handled_for, visitor_of
 
 WAITING = {"model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
-"""Kind of work (a `concurrency_id`) -> how many may wait for it at most."""
+"""Kind of work (a `concurrency_id`) -> how many may wait for it at most; a party has half."""
 WAITING_ELSE = 48
 """Of every other kind."""
-OF_ONE_VISITOR = 12
-"""How much a stranger may have waiting or running at a time, of all kinds together: the page itself
-has one of each kind."""
-BEHIND = 60.0
-"""Seconds by which each further question of one visitor counts as having come later."""
+OF_ONE_TAB = 12
+"""How much a stranger's tab may have waiting or running at a time, of all kinds together: the page
+itself has one of each kind."""
+UNHEARD = 10.0
+"""Seconds for which a stranger's event goes on though no stream of its session is open."""
+LOOK = 1.0
+"""Seconds between two looks for such events."""
 UNREAD = 2000
 """Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
 PAUSE = 0.005
@@ -35,16 +43,15 @@ PAUSE = 0.005
 class Turns(Queue):
     """Gradio's queue, bounded and fair; used on the event loop alone.
 
-    Every event is due when it comes, or `BEHIND` after the visitor's one before it, and they are
-    begun in that order: who asks once is overtaken by nobody, and who asks a lot starves no more
-    than others do.
+    A first request is never delayed by another visitor's repeats; heavy users slow down but do
+    not starve (`fair_order`).
     """
 
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
         """
         Args:
             page: Whose queue it is.
-            most: How much one visitor may have waiting or running; None where it does not matter.
+            most: How much one tab may have waiting or running; None where nobody is bounded.
         """
         super().__init__(
             live_updates=True,
@@ -57,6 +64,19 @@ class Turns(Queue):
         self.sleep_when_free = PAUSE
         self.ANALYTICS_MAX_EVENTS = 1  # nobody looks at them
         self._most = most
+        self._begun: list[Any] = []
+        """Events that run, or whose jobs do."""
+        self._streams: Counter[str] = Counter()
+        """Session -> its open streams of answers."""
+        self._unheard_since: dict[str, float] = {}
+        self._ended: dict[str, dict[str, float]] = defaultdict(dict)
+        """Kind -> tab or party -> when the last event of theirs ended."""
+
+    def start(self) -> None:
+        """Begin to process events."""
+        super().start()
+        if self._most is not None:
+            run_coro_in_background(self._end_unheard)
 
     async def push(
         self, body: PredictBodyInternal, request: Any, username: str | None
@@ -66,43 +86,79 @@ class Turns(Queue):
         if body.fn_index is None:
             return await super().push(body, request, username)
         kind = get_fn(self.blocks, None, body).concurrency_id
-        who = visitor_of(request.headers, body.session_hash)
-        problem = self._no_room(kind, who)
+        visitor = visitor_of(request, body.session_hash)
+        problem = self._no_room(kind, visitor)
         if problem:
             return False, problem, "queue_full"
-        own = [one.due + BEHIND for one in self._known(kind) if one.who == who]
-        due = max([time.monotonic(), *own])
         answer = await super().push(body, request, username)
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
-            event.who, event.due = who, due
+            event.visitor, event.jobs = visitor, EventJobs()
             self._in_order(kind)
         return answer
 
-    def _no_room(self, kind: str, who: str) -> str:
+    def _no_room(self, kind: str, visitor: Visitor) -> str:
         """Why nothing more is let in; empty where there is room."""
-        mine = sum(one.who == who for one in self._known())
-        if self._most is not None and mine >= self._most:
-            return f"Queue is full: {mine} things that you asked for wait or run already."
         waiting = self.event_queue_per_concurrency_id.get(kind)
+        queue = [] if waiting is None else waiting.queue
         most = WAITING.get(kind, WAITING_ELSE)
-        if waiting is not None and len(waiting.queue) >= most:
+        if self._most is not None:
+            mine = sum(one.visitor.tab == visitor.tab for one in self._known())
+            if mine >= self._most:
+                return f"Queue is full: {mine} things that you asked for wait or run already."
+            near = sum(one.visitor.party == visitor.party for one in queue)
+            if near >= most // 2:
+                return f"Queue is full: {near} things wait for this that were asked for from here."
+        if len(queue) >= most:
             return f"Queue is full: {most} others wait for this. Try again in a minute."
         return ""
 
-    def _known(self, kind: str | None = None) -> Iterator[Any]:
-        """Events that wait or run, of one kind or of all."""
-        for name, waiting in self.event_queue_per_concurrency_id.items():
-            if kind in (None, name):
-                yield from waiting.queue
-        for job in self.active_jobs:
-            yield from (one for one in job or () if kind in (None, one.concurrency_id))
+    def _known(self) -> Iterator[Any]:
+        """Events that wait or run."""
+        for waiting in self.event_queue_per_concurrency_id.values():
+            yield from waiting.queue
+        yield from self._running()
+
+    def _active(self) -> list[Any]:
+        """Events that Gradio processes."""
+        return [one for job in self.active_jobs for one in job or ()]
+
+    def _running(self) -> list[Any]:
+        """Events that Gradio processes, and those whose jobs have not ended since."""
+        active = self._active()
+        for one in self._begun:
+            if one not in active and one.jobs.running:
+                active.append(one)
+            elif one not in active:
+                ended = self._ended[one.concurrency_id]
+                ended[one.visitor.tab] = ended[one.visitor.party] = time.monotonic()
+        self._begun = active
+        return active
+
+    def get_events(self) -> tuple[list[Any], bool, str] | None:
+        """The event to begin next: of a kind of which, jobs included, less runs than may."""
+        kinds = [name for name, one in self.event_queue_per_concurrency_id.items() if one.queue]
+        random.shuffle(kinds)
+        running = Counter(one.concurrency_id for one in self._running()) if kinds else Counter()
+        for kind in kinds:
+            waiting = self.event_queue_per_concurrency_id[kind]
+            limit = waiting.concurrency_limit
+            if limit is None or running[kind] < limit:
+                self._in_order(kind)
+                self._begun.append(waiting.queue.pop(0))
+                return self._begun[-1:], False, kind
+        return None
 
     def _in_order(self, kind: str) -> None:
-        """Put the events of a kind into the order they are due in, and tell those that moved."""
+        """Put the events of a kind into the order of their turns, and tell those that moved."""
         waiting = self.event_queue_per_concurrency_id[kind].queue
-        before = list(waiting)
-        waiting.sort(key=lambda one: one.due)
+        before, now = list(waiting), time.monotonic()
+        first = min((one.enqueue_time for one in before), default=now)
+        ended = {name: at for name, at in self._ended[kind].items() if at > first}
+        self._ended[kind] = ended
+        running = [one.visitor for one in self._running() if one.concurrency_id == kind]
+        served = {name: now for one in running for name in (one.tab, one.party)}
+        waiting[:] = fair_order(sorted(before, key=lambda one: one.enqueue_time), ended | served)
         moved = [
             at
             for at, pair in enumerate(zip(before, waiting, strict=True))
@@ -110,6 +166,60 @@ class Turns(Queue):
         ]
         if moved:
             self.broadcast_estimations(kind, moved[0])
+
+    async def process_events(
+        self, events: list[Any], batch: bool, begin_time: float, fn: Any
+    ) -> None:
+        """Run an event; all that it starts knows whose it is."""
+        handled_for(events[0].visitor)
+        jobs_of_event.set(events[0].jobs)
+        await super().process_events(events, batch, begin_time, fn)
+
+    async def reset_iterators(self, event_id: str) -> None:
+        """Let go of what an event that has ended was computed by, and stop its jobs."""
+        event = self.event_ids_to_events.get(event_id)
+        if event is not None:
+            event.jobs.stop()
+        await super().reset_iterators(event_id)
+
+    async def clean_events(
+        self, *, session_hash: str | None = None, event_id: str | None = None
+    ) -> None:
+        """End the events of a session that has left, or one of them, with their jobs."""
+        for event in list(self._known()):
+            if event.session_hash == session_hash or event._id == event_id:
+                event.jobs.stop()
+        await super().clean_events(session_hash=session_hash, event_id=event_id)
+
+    def listens(self, session: str) -> None:
+        """Note that a stream of the answers to a session was opened."""
+        self._streams[session] += 1
+        self._unheard_since.pop(session, None)
+
+    def hangs_up(self, session: str) -> None:
+        """Note that it was closed."""
+        self._streams[session] -= 1
+        if self._streams[session] < 1:
+            del self._streams[session]
+            self._unheard_since[session] = time.monotonic()
+
+    async def _end_unheard(self) -> None:
+        while not self.stopped:
+            await asyncio.sleep(LOOK)
+            await self.end_unheard()
+
+    async def end_unheard(self) -> None:
+        """End what no stream has been open for, for `UNHEARD` seconds."""
+        known = list(self._known())
+        sessions = {one.session_hash for one in known}
+        self._unheard_since = {
+            one: since for one, since in self._unheard_since.items() if one in sessions
+        }
+        late = time.monotonic() - UNHEARD
+        for event in known:
+            since = max(event.enqueue_time, self._unheard_since.get(event.session_hash, 0.0))
+            if event.session_hash not in self._streams and since < late:
+                await self.clean_events(event_id=event._id)
 
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
         """Nothing: Gradio would count all events anew after each, for a page that is off."""

@@ -25,6 +25,7 @@ from components.question import (
 from components.session import Session
 from components.session_json import parsed
 from components.studio import Studio
+from components.visitor import asker
 from dppa_core.errors import InvalidValue
 from dppa_core.recipe import MergeRecipe
 
@@ -47,7 +48,7 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio) -> Any:
     def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
         question = question_of(values, view, controls.session(values))
         tokens = question.settings.max_tokens * len(question.targets)
-        allowance.spend(visitor(request), tokens)
+        allowance.spend(asker(request), tokens)
         before = stopped_turns(values[view.turns])[1 - MOST_TURNS :]
         recipes = with_recipe(values[view.recipes], question.recipes.get(MERGED))
         for turn, activity in stream_turn(question, studio):
@@ -118,8 +119,3 @@ def with_recipe(recipes: Recipes, newest: MergeRecipe | None) -> Recipes:
         return recipes
     others = tuple(recipe for recipe in recipes if recipe != newest)
     return (newest, *others)[:MOST_RECIPES]
-
-
-def visitor(request: gr.Request) -> str:
-    """Who asks, as far as this page knows: one open tab."""
-    return str(request.session_hash)

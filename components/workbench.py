@@ -15,7 +15,8 @@ from components.drill import build_drill
 from components.evaluate import ScoreView, build_score, wire_score
 from components.experiments import RESULTS, build_experiments, wire_experiments
 from components.export import ExportView, build_export, wire_export
-from components.exports import OWN, PUBLIC, Exports
+from components.export_limits import OWN, PUBLIC
+from components.exports import Exports
 from components.forms import Controls
 from components.guarded import GuardedBlocks
 from components.header import EXPLAIN, build_panes, build_status, build_title
@@ -38,7 +39,7 @@ from components.significance import build_significance
 from components.sparsity import build_losses
 from components.studio import Studio
 from components.tune import build_tune
-from components.turns import OF_ONE_VISITOR, Turns
+from components.turns import OF_ONE_TAB, Turns
 from components.views import build_views
 from components.wiring import wire
 from components.wiring_chat import wire_chat
@@ -58,7 +59,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
     blocks.queue(api_open=False)
-    blocks._queue = Turns(blocks, OF_ONE_VISITOR if studio.public else None)
+    blocks._queue = Turns(blocks, OF_ONE_TAB if studio.public else None)
     return blocks
 
 

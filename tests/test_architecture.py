@@ -90,6 +90,10 @@ SHARED = {
         "memory",
         "presence",
         "turns",
+        "visitor",
+        "fair_order",
+        "event_owner",
+        "export_limits",
     ),
     *("glossary", "lessons", "learn_files"),
 }  # what views have in common

@@ -21,7 +21,8 @@ from components.allowance import Bucket
 from components.express import MOST_BYTES
 from components.serving import launch_options
 from components.studio import WORKERS, Studio
-from components.turns import OF_ONE_VISITOR
+from components.turns import OF_ONE_TAB
+from components.visitor import Visitor as Asker
 from components.workbench import build_page, start
 from tests.e2e.server import free_port
 
@@ -104,7 +105,7 @@ def test_who_asks_many_questions_keeps_nobody_waiting(
     load = Load(address(page), os.getpid())
     asyncio.run(load.greedy(others=3))
     (phase,) = load.phases
-    assert phase["not_let_in"] >= GREEDY - OF_ONE_VISITOR and phase["before_the_others"] <= 3
+    assert phase["not_let_in"] >= GREEDY - OF_ONE_TAB and phase["before_the_others"] <= 3
     assert not phase["errors"] and phase["seen"]["first token"]["count"] == 3
 
 
@@ -238,12 +239,12 @@ def test_who_asks_without_end_is_told_to_wait(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is asked beside the queue; more often than any page does."""
-    where, asked = f"{address(page)}/gradio_api/run/predict", list[str]()
+    where, asked = f"{address(page)}/gradio_api/run/predict", list[Asker]()
     monkeypatch.setattr(Bucket, "take", lambda _, who: asked.append(who))
     for name in ("on_settle", "on_strength", "on_status"):
         told = httpx.post(where, json=body_of(page, name))
         assert told.status_code == 429 and "a moment" in told.json()["error"], name
-    assert set(asked) == {"short"}
+    assert {one.session for one in asked} == {"short"}
 
 
 def test_there_is_one_way_beside_the_queue(page: gr.Blocks) -> None:

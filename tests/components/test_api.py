@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -20,10 +21,12 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from components.api import Outside
-from components.exports import PUBLIC, Exports
+from components.export_limits import PUBLIC
+from components.exports import Exports
 from components.presets import first_session
 from components.serving import launch_options, start
 from components.studio import Studio
+from components.visitor import Visitor
 from components.workbench import build_page
 from components.works import SECONDS
 from dppa_core import __version__
@@ -48,7 +51,8 @@ class Request:
 
     session_hash = "abc"
 
-    def __init__(self, **headers: str) -> None:
+    def __init__(self, address: str = "", **headers: str) -> None:
+        self.client = SimpleNamespace(host=address)
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
@@ -172,10 +176,8 @@ def test_domains_numbers_and_kinds_are_checked(outside: Outside) -> None:
 def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
     outside: Outside,
 ) -> None:
-    one, other = (
-        Request(x_gradio_user="mcp", x_forwarded_for=address) for address in ("1.2.3.4", "1.2.3.5")
-    )
-    outside._allowance.spend("api mcp 1.2.3.4", 30_000)
+    one, other = (Request(address, x_dppa_caller="1") for address in ("1.2.3.4", "1.2.3.5"))
+    outside._allowance.spend(Visitor("", "1.2.3.4"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
         outside.chat(RECIPE, "1 + 1?", one)  # type: ignore[arg-type]
     assert outside.chat(RECIPE, "1 + 1?", other, max_tokens=1) is not None  # type: ignore[arg-type]
@@ -184,7 +186,7 @@ def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
 def test_a_strangers_tokens_and_time_have_an_end(
     outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside._allowance.spend("api tab abc", 30_000)
+    outside._allowance.spend(Visitor("abc"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):
         outside.chat(RECIPE, "1 + 1?", ASKED)
     monkeypatch.setitem(SECONDS, "api", 0.05)

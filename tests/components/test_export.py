@@ -13,18 +13,22 @@ import gradio as gr
 import pytest
 
 from components.export import card_preview, made_value, make_events, stream_making
+from components.export_limits import OWN
 from components.export_values import bytes_of, export_value, look, mergekit_value, needed_bytes
 from components.export_work import MAKERS, Work, zip_folder
-from components.exports import OWN, Exports
+from components.exports import Exports
 from components.method_choice import MethodChoice
 from components.presets import first_session
 from components.studio import Studio
+from components.visitor import Visitor
 from components.workbench import build_page
 from components.works import SECONDS
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
 from dppa_core.merge import merge_to_folder
 from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe, recipe_hash
 from tests.command import Command
+
+ADA = Visitor("ada")
 
 
 @pytest.fixture
@@ -47,8 +51,8 @@ def make(
 ) -> tuple[Path, list[Any]]:
     """Make a kind of file; where it lies, and what was told."""
     told: list[Any] = []
-    make_events(recipe, kind, "ada", exports, studio, told.append, threading.Event())
-    return exports.offers("ada")[0].path, told
+    make_events(recipe, kind, ADA, exports, studio, told.append, threading.Event())
+    return exports.offers(ADA)[0].path, told
 
 
 def test_a_checkpoint_is_what_dppa_merge_writes(
@@ -73,7 +77,7 @@ def test_the_same_recipe_gives_the_same_zip(exports: Exports, studio: Studio) ->
         one, _ = make(recipe, kind, exports, studio)
         two, _ = make(recipe, kind, exports, studio)
         assert one != two and one.read_bytes() == two.read_bytes()
-        assert len({o.sha256 for o in exports.offers("ada") if o.name == one.name}) == 1
+        assert len({o.sha256 for o in exports.offers(ADA) if o.name == one.name}) == 1
 
 
 def test_packs_are_those_of_dppa_pack(
@@ -155,7 +159,7 @@ def test_stopped_anywhere_nothing_half_made_stays(
     stopped = 0
     for looks in (0, 3, 20, 40, 60, 70):
         try:
-            make_events(recipe, kind, "ada", exports, studio, lambda _: None, After(looks))
+            make_events(recipe, kind, ADA, exports, studio, lambda _: None, After(looks))
         except Cancelled:
             stopped += 1
             assert left(tmp_path) == [] and exports.offers() == ()
@@ -190,7 +194,7 @@ def test_what_takes_too_long_is_stopped_says_so_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(SECONDS, "export", 0.1)
-    *_, last = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    *_, last = stream_making(first_session().recipe(), "checkpoint", ADA, exports, studio)
     assert last["state"] == "failed"
     assert "longer than the 0 s that one piece of work may take" in last["note"]
     assert left(tmp_path) == [] and exports.nbytes == 0
@@ -199,7 +203,7 @@ def test_what_takes_too_long_is_stopped_says_so_and_leaves_nothing(
 def test_closing_the_stream_stops_the_work(
     exports: Exports, studio: Studio, tmp_path: Path, ended: threading.Event
 ) -> None:
-    values = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    values = stream_making(first_session().recipe(), "checkpoint", ADA, exports, studio)
     while next(values)["what"] != "slow":
         pass
     values.close()  # type: ignore[attr-defined]
@@ -213,7 +217,7 @@ def test_closing_the_stream_stops_the_work(
 
 def test_what_fails_is_told_and_leaves_nothing(studio: Studio, tmp_path: Path) -> None:
     exports = Exports(replace(OWN, total=10), tmp_path)
-    *_, last = stream_making(first_session().recipe(), "checkpoint", "ada", exports, studio)
+    *_, last = stream_making(first_session().recipe(), "checkpoint", ADA, exports, studio)
     assert last["state"] == "failed" and "no room" in last["note"] and last["rows"] == []
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -301,7 +305,7 @@ def test_an_odd_word_removes_nothing(page: gr.Blocks, value: Any) -> None:
         press(page, "on_forget", "ada", made=value)
     except gr.Error:
         pass
-    assert len(page.exports.offers("ada")) == 1
+    assert len(page.exports.offers(ADA)) == 1
 
 
 def test_a_merge_that_cannot_be_is_told_instead(page: gr.Blocks) -> None:

@@ -10,8 +10,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from components.downloads import address_of, download_route
-from components.exports import OWN, PREFIX, PUBLIC, Exports, Limits, Offer
+from components.export_limits import OWN, PUBLIC, Limits
+from components.exports import PREFIX, Exports, Offer
+from components.visitor import Visitor
 from dppa_core.errors import OutOfBudget
+
+ADA, EVE, BOB = Visitor("ada"), Visitor("eve"), Visitor("bob")
 
 SMALL = Limits(files=2, total=1000, hourly=2000, hourly_total=3000, seconds=60, downloads=2)
 
@@ -21,7 +25,7 @@ def exports(tmp_path: Path) -> Exports:
     return Exports(SMALL, tmp_path)
 
 
-def put(exports: Exports, visitor: str, size: int = 100, name: str = "a.zip") -> Offer:
+def put(exports: Exports, visitor: Visitor, size: int = 100, name: str = "a.zip") -> Offer:
     """Make one file, with something half-made beside it."""
     with exports.room(visitor, size) as room:
         path = room.folder / name
@@ -41,69 +45,85 @@ def test_nothing_is_made_before_something_is_asked_for(exports: Exports, tmp_pat
 
 
 def test_what_was_made_stays_and_what_lay_beside_it_goes(exports: Exports, tmp_path: Path) -> None:
-    offer = put(exports, "ada")
+    offer = put(exports, ADA)
     assert left(tmp_path) == ["a.zip"]
-    assert exports.offers("ada") == (offer,) and exports.offers("eve") == ()
+    assert exports.offers(ADA) == (offer,) and exports.offers(EVE) == ()
     assert offer.nbytes == 100 and exports.nbytes == 100
 
 
 def test_closing_leaves_no_folder(exports: Exports, tmp_path: Path) -> None:
     exports.close()
-    put(exports, "ada")
+    put(exports, ADA)
     exports.close()
     assert list(tmp_path.iterdir()) == [] and exports.offers() == ()
 
 
 def test_a_room_that_made_nothing_leaves_nothing(exports: Exports, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), exports.room("ada", 10) as room:
+    with pytest.raises(ZeroDivisionError), exports.room(ADA, 10) as room:
         (room.folder / "half").write_bytes(b"x")
         raise ZeroDivisionError
     assert left(tmp_path) == [] and exports.nbytes == 0
 
 
 def test_the_oldest_file_of_a_visitor_makes_room(exports: Exports, tmp_path: Path) -> None:
-    first = put(exports, "ada", name="1.zip")
-    other = put(exports, "eve", name="eve.zip")
-    put(exports, "ada", name="2.zip")
-    put(exports, "ada", name="3.zip")
-    assert [one.name for one in exports.offers("ada")] == ["3.zip", "2.zip"]
+    first = put(exports, ADA, name="1.zip")
+    other = put(exports, EVE, name="eve.zip")
+    put(exports, ADA, name="2.zip")
+    put(exports, ADA, name="3.zip")
+    assert [one.name for one in exports.offers(ADA)] == ["3.zip", "2.zip"]
     assert exports.fetch(first.word) is None and exports.fetch(other.word) is other
     assert left(tmp_path) == ["2.zip", "3.zip", "eve.zip"]
 
 
 def test_all_files_together_stay_below_the_limit(exports: Exports) -> None:
-    put(exports, "ada", 600)
+    exports.fetch(put(exports, ADA, 600).word)
     with pytest.raises(OutOfBudget, match="no room for 500 bytes now"):
-        put(exports, "eve", 500)
-    with exports.room("eve", 400), pytest.raises(OutOfBudget, match="no room"):
-        put(exports, "bob", 10)  # what is being made counts as well
-    put(exports, "bob", 10)
+        put(exports, EVE, 500)
+    with exports.room(EVE, 400), pytest.raises(OutOfBudget, match="no room"):
+        put(exports, BOB, 10)  # what is being made counts as well
+    put(exports, BOB, 10)
+
+
+def test_where_all_is_full_goes_what_was_never_fetched_of_who_has_most(tmp_path: Path) -> None:
+    exports = Exports(replace(SMALL, files=9, hourly=9000, hourly_total=9000), tmp_path)
+    first = put(exports, BOB, 200)
+    fetched = put(exports, Visitor("1", "203.0.113.7"), 200)
+    exports.fetch(fetched.word)
+    vanished = [put(exports, Visitor(f"{n}", "203.0.113.7"), 200) for n in (2, 3, 4)]
+    newest = put(exports, EVE, 200)
+    assert set(exports.offers()) == {first, fetched, *vanished[1:], newest}
+
+
+def test_a_party_has_four_times_as_many_files_as_a_tab(tmp_path: Path) -> None:
+    exports = Exports(replace(SMALL, total=9000, hourly=9000, hourly_total=9000), tmp_path)
+    made = [put(exports, Visitor(f"{n}", "203.0.113.7")) for n in range(9)]
+    assert set(exports.offers()) == set(made[1:])
 
 
 def test_an_hour_has_an_end_for_one_visitor_and_for_all(tmp_path: Path) -> None:
     exports = Exports(replace(SMALL, files=1, total=5000), tmp_path)
     for _ in range(2):
-        put(exports, "ada", 900)
+        put(exports, ADA, 900)
     with pytest.raises(OutOfBudget, match="for a visitor"):
-        put(exports, "ada", 900)
-    put(exports, "eve", 900)
+        put(exports, ADA, 900)
+    put(exports, EVE, 900)
     with pytest.raises(OutOfBudget, match="all visitors together"):
-        put(exports, "bob", 900)
+        put(exports, BOB, 900)
 
 
 def test_files_go_after_their_time_though_nobody_asks(tmp_path: Path) -> None:
     exports = Exports(replace(SMALL, seconds=0.05), tmp_path)
-    word = put(exports, "ada").word
+    word = put(exports, ADA).word
     time.sleep(0.4)
     assert left(tmp_path) == []
     assert exports.fetch(word) is None
 
 
 def test_only_its_owner_removes_a_file(exports: Exports, tmp_path: Path) -> None:
-    word = put(exports, "ada").word
-    exports.forget("eve", word)
+    word = put(exports, ADA).word
+    exports.forget(EVE, word)
     assert left(tmp_path) == ["a.zip"]
-    exports.forget("ada", word)
+    exports.forget(ADA, word)
     assert left(tmp_path) == []
 
 
@@ -113,16 +133,16 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_kept
     dead = tmp_path / f"{PREFIX}dead"
     dead.mkdir()
     (dead / "big.zip").write_bytes(b"x")
-    put(exports, "ada")
+    put(exports, ADA)
     assert not dead.exists()
     other = Exports(SMALL, tmp_path)
-    put(other, "eve", name="eve.zip")
+    put(other, EVE, name="eve.zip")
     assert left(tmp_path) == ["a.zip", "eve.zip"]
 
 
 def test_the_folder_goes_with_its_owner_and_is_nobody_elses(tmp_path: Path) -> None:
     exports = Exports(SMALL, tmp_path)
-    put(exports, "ada")
+    put(exports, ADA)
     (folder,) = tmp_path.iterdir()
     assert os.stat(folder).st_mode & 0o077 == 0
     del exports  # as when the process ends
@@ -146,7 +166,7 @@ def client(exports: Exports) -> TestClient:
 def test_a_file_is_fetched_by_its_word_and_saved_not_shown(
     exports: Exports, client: TestClient
 ) -> None:
-    offer = put(exports, "ada", name="report.html")
+    offer = put(exports, ADA, name="report.html")
     answer = client.get("/" + address_of(offer.word))
     assert answer.status_code == 200 and answer.content == b"x" * 100
     assert answer.headers["content-disposition"] == 'attachment; filename="report.html"'
@@ -159,7 +179,7 @@ def test_a_file_is_fetched_by_its_word_and_saved_not_shown(
 def test_a_file_is_fetched_a_few_times_and_asking_for_its_size_is_none(
     exports: Exports, client: TestClient
 ) -> None:
-    address = "/" + address_of(put(exports, "ada").word)
+    address = "/" + address_of(put(exports, ADA).word)
     assert [client.head(address).status_code for _ in range(5)] == [200] * 5
     assert [client.get(address).status_code for _ in range(3)] == [200, 200, 404]
 
@@ -170,6 +190,6 @@ def test_a_file_is_fetched_a_few_times_and_asking_for_its_size_is_none(
 def test_no_other_word_and_no_path_gives_anything(
     exports: Exports, client: TestClient, word: str
 ) -> None:
-    put(exports, "ada")
+    put(exports, ADA)
     answer = client.get("/export/" + word)
     assert answer.status_code == 404 and b"import" not in answer.content

@@ -22,6 +22,7 @@ from components.presets import first_session, presets
 from components.prune import with_levels, with_partitions
 from components.serving import launch_options
 from components.studio import Recent, Studio
+from components.visitor import Visitor
 from components.workbench import build_page
 from components.works import SECONDS
 from dppa_core.errors import (
@@ -428,22 +429,35 @@ def test_a_bucket_is_per_visitor_and_fills_again(monkeypatch: pytest.MonkeyPatch
     now = [100.0]
     monkeypatch.setattr(allowance, "time", SimpleNamespace(monotonic=lambda: now[0]))
     bucket = Bucket(most=5, a_second=2)
-    assert [bucket.take("one") for _ in range(7)] == [True] * 5 + [False] * 2
-    assert bucket.take("other")
+    one, other = Visitor("one"), Visitor("other")
+    assert [bucket.take(one) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert bucket.take(other)
     now[0] += 1.1
-    assert [bucket.take("one") for _ in range(3)] == [True, True, False]
+    assert [bucket.take(one) for _ in range(3)] == [True, True, False]
     now[0] += 3600
-    assert [bucket.take("one") for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [bucket.take(one) for _ in range(7)] == [True] * 5 + [False] * 2
+    made_up = [bucket.take(Visitor(f"{number}", "203.0.113.7")) for number in range(25)]
+    assert made_up == [True] * 20 + [False] * 5, "tabs of one address share four times as many"
 
 
 def test_an_allowance_is_per_visitor_and_comes_back() -> None:
     left = Allowance(100, seconds=0.05)
-    left.spend("one", 100)
-    left.spend("two", 100)
+    one, two = Visitor("one"), Visitor("two")
+    left.spend(one, 100)
+    left.spend(two, 100)
     with pytest.raises(OutOfBudget):
-        left.spend("one", 1)
+        left.spend(one, 1)
     time.sleep(0.06)
-    left.spend("one", 1)
+    left.spend(one, 1)
+
+
+def test_tabs_of_one_address_share_an_allowance() -> None:
+    left = Allowance(100)
+    for number in range(4):
+        left.spend(Visitor(f"{number}", "203.0.113.7"), 100)
+    with pytest.raises(OutOfBudget):
+        left.spend(Visitor("made up", "203.0.113.7"), 1)
+    left.spend(Visitor("honest", "198.51.100.9"), 100)
 
 
 # conflict is counted on request

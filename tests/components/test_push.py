@@ -11,14 +11,18 @@ import gradio as gr
 import pytest
 from starlette.datastructures import Headers
 
-from components.exports import OWN, Exports
+from components.export_limits import OWN
+from components.exports import Exports
 from components.presets import first_session
 from components.push import SIGN_IN, build_push, offers_login, stream_push, wanted
 from components.studio import Studio
+from components.visitor import Visitor
 from components.workbench import build_page
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merge import merge_to_folder
 from tests.hub_writing import TOKEN, WritableHub, writable_hub
+
+ADA = Visitor("ada")
 
 # huggingface_hub (2.4) hands files to its client in a way that one calls old
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -48,7 +52,7 @@ def push(
     exports: Exports, *, public: bool, token: gr.OAuthToken | None, name: str = NAME
 ) -> list[dict[str, Any]]:
     studio = Studio(public=public)
-    asked = wanted(first_session().recipe(), name, True, "ada", token, studio)
+    asked = wanted(first_session().recipe(), name, True, ADA, token, studio)
     assert TOKEN not in repr(asked)
     return list(stream_push(asked, exports, studio))
 
@@ -135,7 +139,7 @@ def test_stopped_in_the_middle_the_repository_is_taken_back(
         def is_set(self) -> bool:
             return "POST /api/repos/create" in hub.asked
 
-    asked = wanted(first_session().recipe(), NAME, True, "ada", login(), Studio(public=True))
+    asked = wanted(first_session().recipe(), NAME, True, ADA, login(), Studio(public=True))
     with pytest.raises(Exception, match="Stopped"):
         push_events(asked, exports, Studio(public=True), lambda event: None, WhenMade())
     assert hub.models == {} and files(exports) == [] and not stop.is_set()
@@ -144,7 +148,7 @@ def test_stopped_in_the_middle_the_repository_is_taken_back(
 @pytest.mark.parametrize("name", ["", "  ", None, 3, ["a/b"], "x" * 300])
 def test_odd_names_are_refused_before_anything(name: Any, zoo_env: Path) -> None:
     with pytest.raises(InvalidValue, match="Repository"):
-        wanted(first_session().recipe(), name, True, "ada", login(), Studio(public=True))
+        wanted(first_session().recipe(), name, True, ADA, login(), Studio(public=True))
 
 
 def test_the_button_to_sign_in_is_there_on_a_space_with_login_alone(

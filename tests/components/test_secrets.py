@@ -13,16 +13,20 @@ import gradio as gr
 import pytest
 
 from components.export import make_events
+from components.export_limits import OWN
 from components.export_values import export_value, look
 from components.export_work import MAKERS
-from components.exports import OWN, Exports
+from components.exports import Exports
 from components.link import link_of
 from components.logs import start_log
 from components.presets import first_session
 from components.push import stream_push, wanted
 from components.studio import Studio
+from components.visitor import Visitor
 from components.workbench import build_page
 from tests.hub_writing import TOKEN, WritableHub, writable_hub
+
+ADA = Visitor("ada")
 
 HOST = "hf_theLoginOfThisComputer"
 EVE = "hf_aLoginThatIsRefused"
@@ -72,11 +76,11 @@ def test_no_login_stands_in_a_log_a_link_a_report_or_a_file(
     exports, said = Exports(OWN, tmp_path / "made"), list[Any]()
     for token in (TOKEN, EVE):
         login = gr.OAuthToken(token=token, scope="contribute-repos", expires_at=2**40)
-        asked = wanted(session.recipe(), f"ada/{token[3:8]}", True, "ada", login, studio)
+        asked = wanted(session.recipe(), f"ada/{token[3:8]}", True, ADA, login, studio)
         said += [repr(asked), *stream_push(asked, exports, studio)]
     assert [one["state"] for one in said if isinstance(one, dict)].count("done") == 1
     for kind in MAKERS:
-        make_events(session.recipe(), kind, "ada", exports, studio, said.append, threading.Event())
+        make_events(session.recipe(), kind, ADA, exports, studio, said.append, threading.Event())
     texts = export_value(look(session.recipe(), public=True), session.recipe(), public=True)
     page = json.dumps(build_page(studio).get_config_file(), default=str)
     said += [texts, link_of(session), page, written.getvalue()]

@@ -1,7 +1,10 @@
 """Who is begun next, and who is not let in: the queue of the page, without a server."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -10,9 +13,11 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 
 from components import turns
+from components.job import jobs_of_event
 from components.studio import Studio
-from components.turns import OF_ONE_VISITOR, WAITING, Turns
+from components.turns import OF_ONE_TAB, WAITING, Turns
 from components.workbench import build_page
+from dppa_core.errors import Cancelled
 
 CHAT, SCORE = 0, 1
 T = TypeVar("T")
@@ -35,20 +40,22 @@ def queue() -> Turns:
         with gr.Blocks() as page:
             for kind in ("model", "exam"):
                 gr.Button().click(lambda: None, concurrency_id=kind, concurrency_limit=1)
-        return Turns(page.queue(), OF_ONE_VISITOR)
+        return Turns(page.queue(), OF_ONE_TAB)
 
     return made(empty)
 
 
-def ask(queue: Turns, who: str, work: int = CHAT) -> Any:
+def ask(queue: Turns, who: str | None, work: int = CHAT, address: str = "") -> Any:
     """Whether one question is let in, or why not."""
     body = PredictBodyInternal(session_hash=who, fn_index=work, data=[])
-    let_in, told, state = asyncio.run(queue.push(body, SimpleNamespace(headers={}), None))
+    request = SimpleNamespace(headers={}, client=SimpleNamespace(host=address))
+    let_in, told, state = asyncio.run(queue.push(body, request, None))
     return True if let_in else (state, told)
 
 
 def begun(queue: Turns) -> str:
-    """Who is begun next; what they asked for runs from then on."""
+    """Who is begun next; what they asked for runs from then on, and what ran before has ended."""
+    queue.active_jobs.clear()
     found = queue.get_events()
     assert found is not None
     queue.active_jobs.append(found[0])
@@ -73,13 +80,22 @@ def test_who_asks_once_waits_for_one_question_of_who_asks_many_times(queue: Turn
     assert [begun(queue) for _ in range(5)] == ["one", "two", "greedy", "greedy", "greedy"]
 
 
-def test_who_asks_many_times_does_not_starve(queue: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now))
-    assert ask(queue, "greedy") is True and ask(queue, "greedy") is True
-    now += turns.BEHIND + 1
-    assert ask(queue, "late") is True
-    assert [begun(queue) for _ in range(3)] == ["greedy", "greedy", "late"]
+def test_who_asks_many_times_does_not_starve(queue: Turns) -> None:
+    for _ in range(3):
+        ask(queue, "greedy")
+    order = []
+    for number in range(8):
+        order.append(begun(queue))
+        ask(queue, f"newcomer {number}")  # there is always one who was never served
+    assert order[:3] == ["greedy", "newcomer 0", "greedy"] and order.count("greedy") == 3
+
+
+def test_tabs_of_one_address_take_turns_among_themselves(queue: Turns) -> None:
+    for who in ("greedy", "greedy", "greedy", "neighbour"):
+        ask(queue, who, address="203.0.113.7")
+    ask(queue, "elsewhere", address="198.51.100.9")
+    assert begun(queue) == "greedy"
+    assert [begun(queue) for _ in range(4)] == ["elsewhere", "neighbour", "greedy", "greedy"]
 
 
 def test_a_kind_that_is_full_leaves_room_for_others(queue: Turns) -> None:
@@ -91,11 +107,104 @@ def test_a_kind_that_is_full_leaves_room_for_others(queue: Turns) -> None:
 
 
 def test_one_visitor_has_so_much_waiting_and_no_more(queue: Turns) -> None:
-    for number in range(OF_ONE_VISITOR):
+    for number in range(OF_ONE_TAB):
         assert ask(queue, "greedy", number % 2) is True
     begun(queue)  # what runs counts as well
-    assert ask(queue, "greedy")[1].startswith(f"Queue is full: {OF_ONE_VISITOR} things")
+    assert ask(queue, "greedy")[1].startswith(f"Queue is full: {OF_ONE_TAB} things")
     assert ask(queue, "other") is True
+
+
+def test_tabs_of_one_address_have_half_the_room_and_go_after_others(queue: Turns) -> None:
+    """Session names are made up by clients."""
+    for number in range(WAITING["model"] // 2):
+        assert ask(queue, f"made up {number}", address="203.0.113.7") is True
+    assert ask(queue, "one more", address="203.0.113.7")[1].startswith("Queue is full: 50 things")
+    begun(queue)
+    assert ask(queue, "honest", address="198.51.100.9") is True
+    assert begun(queue) == "honest"
+
+
+def test_calls_without_a_session_are_those_of_one_visitor(queue: Turns) -> None:
+    for _ in range(OF_ONE_TAB):
+        assert ask(queue, None, address="203.0.113.7") is True
+    assert "12 things that you asked for" in ask(queue, None, address="203.0.113.7")[1]
+    assert ask(queue, None, address="198.51.100.9") is True
+
+
+def started(queue: Turns, studio: Studio, work: Any) -> Any:
+    """The next event, and a job that it has started; Gradio has let go of the event since."""
+    assert begun(queue)
+    event = queue.active_jobs.pop()[0]
+
+    def handler() -> Any:
+        jobs_of_event.set(event.jobs)
+        return studio.start("wait", work)
+
+    return event, copy_context().run(handler)
+
+
+def until_over(job: Any) -> None:
+    late = time.monotonic() + 5
+    while not job.over:
+        assert time.monotonic() < late
+        time.sleep(0.01)
+
+
+def test_a_place_is_free_when_the_work_has_ended_and_not_before(queue: Turns) -> None:
+    """Cancelling an event gives Gradio's place back at once."""
+    may_end, studio = threading.Event(), Studio(public=True)
+    ask(queue, "hasty")
+    _, job = started(queue, studio, lambda _emit, _stop: may_end.wait(5))
+    for _ in range(OF_ONE_TAB - 1):
+        assert ask(queue, "hasty") is True
+    assert ask(queue, "hasty")[0] == "queue_full", "what runs on is counted for its visitor"
+    assert queue.get_events() is None, "one of this kind runs at a time"
+    may_end.set()
+    until_over(job)
+    assert queue.get_events() is not None
+
+
+def test_what_a_session_that_left_has_started_is_stopped(queue: Turns) -> None:
+    studio = Studio(public=True)
+    ask(queue, "gone")
+    event, job = started(queue, studio, lambda _emit, stop: check_until(stop))
+    asyncio.run(queue.clean_events(session_hash="somebody else"))
+    assert not job.stop.is_set()
+    asyncio.run(queue.clean_events(session_hash="gone"))
+    until_over(job)
+    late = copy_context()
+    late.run(jobs_of_event.set, event.jobs)
+    assert late.run(studio.start, "wait", lambda _emit, _stop: None).stop.is_set(), (
+        "nor begins more"
+    )
+
+
+def check_until(stop: threading.Event) -> None:
+    if stop.wait(5):
+        raise Cancelled("stopped")
+
+
+def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for who in ("deaf", "hung up", "listens"):
+        ask(queue, who)
+    for event in queue.event_ids_to_events.values():
+        event.enqueue_time = now[0]
+    queue.listens("listens")
+    queue.listens("hung up")
+
+    def left() -> set[str]:
+        asyncio.run(queue.end_unheard())
+        return {one.session_hash for one in queue._known()}
+
+    now[0] += turns.UNHEARD - 1
+    queue.hangs_up("hung up")
+    assert left() == {"deaf", "hung up", "listens"}
+    now[0] += 2
+    assert left() == {"hung up", "listens"}
+    now[0] += turns.UNHEARD
+    assert left() == {"listens"}
 
 
 def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
@@ -130,7 +239,7 @@ def test_answers_that_nobody_reads_are_bounded(
 
 
 def test_strangers_are_bounded_and_ones_own_page_is_not() -> None:
-    for public, most in ((True, OF_ONE_VISITOR), (False, None)):
+    for public, most in ((True, OF_ONE_TAB), (False, None)):
         page = made(lambda public=public: build_page(Studio(public=public)))
         assert isinstance(page._queue, Turns) and page._queue._most == most
 

@@ -13,7 +13,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from components.downloads import address_of, download_route
-from components.exports import OWN, Exports
+from components.export_limits import OWN
+from components.exports import Exports
+from components.visitor import Visitor
 from dppa_core.cache import cache_folder
 from dppa_core.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, MissingCheckpoint
@@ -23,6 +25,8 @@ from dppa_core.progress import Progress
 from dppa_core.recipe import DomainModel, MergeRecipe
 from tests.faults.disks import contents, forked
 from tests.tiny import random_llama, tuned_llama
+
+ADA = Visitor("ada")
 
 WEIGHTS = Path("math", "model.safetensors")
 
@@ -134,10 +138,10 @@ def exports(tmp_path: Path) -> Iterator[Exports]:
 
 def offered(exports: Exports) -> str:
     """The word of a file that was made."""
-    with exports.room("ada", 10) as room:
+    with exports.room(ADA, 10) as room:
         path = room.folder / "file.zip"
         path.write_bytes(b"x" * 10)
-        return exports.offer("ada", room, path, "hash").word
+        return exports.offer(ADA, room, path, "hash").word
 
 
 def test_a_file_on_offer_that_a_system_cleared_away_is_said_to_be_gone(
@@ -157,7 +161,7 @@ def test_a_folder_cleared_away_while_a_file_is_made_is_told(
     exports: Exports, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidValue, match="folder in which the file was made is gone") as told:
-        with exports.room("ada", 10) as room:
+        with exports.room(ADA, 10) as room:
             shutil.rmtree(room.folder.parent)
             (room.folder / "file.zip").write_bytes(b"x")
     assert str(tmp_path) not in str(told.value) and exports.nbytes == 0

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from components.export import make_events
-from components.exports import OWN, Exports
+from components.export_limits import OWN
+from components.exports import Exports
 from components.studio import Studio
+from components.visitor import Visitor
 from dppa_core.cache import cache_folder
 from dppa_core.calibration_cache import draft, open_stored
 from dppa_core.convert import convert_to_folder
@@ -28,6 +30,8 @@ from dppa_core.search_trial import Question
 from dppa_core.shortage import shortage
 from tests.faults.disks import Disk, contents, forked
 from tests.faults.searches import ask_by_hand, search
+
+ADA = Visitor("ada")
 
 RECIPES = [MergeRecipe("zoo:base", (DomainModel("zoo:math", (rate,)),)) for rate in (0.8, 0.5)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +140,7 @@ def test_a_file_for_a_visitor_goes_and_the_page_makes_the_next(disk: MakeDisk) -
         exports, studio = Exports(OWN, place.folder), Studio(public=True)
 
         def make(emit: Callable[[tuple[object, ...]], None]) -> None:
-            make_events(RECIPES[0], "packs", "ada", exports, studio, emit, threading.Event())
+            make_events(RECIPES[0], "packs", ADA, exports, studio, emit, threading.Event())
 
         with pytest.raises(OutOfBudget, match="disk is full|may not grow") as told:
             make(lambda event: place.fill() if "Packing: 2 of" in str(event[1]) else None)

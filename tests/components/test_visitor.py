@@ -1,0 +1,68 @@
+"""Who asks: what a client can make up of itself, and what it cannot."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from components.visitor import CALLER, Callers, Visitor, visitor_of
+
+
+def request(address: str, headers: dict[str, str] | None = None, **more: Any) -> Request:
+    pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    scope = {"type": "http", "path": "/", "headers": pairs, "client": (address, 1)}
+    return Request(scope | more)
+
+
+def passed(asked: Request, callers: Callers | None = None) -> Request:
+    """A request as it is behind the middleware."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope)
+
+    middleware = callers or Callers(app)
+    middleware._app = app
+    asyncio.run(middleware(asked.scope, None, None))  # type: ignore[arg-type]
+    return Request(seen[0])
+
+
+def test_tabs_of_one_address_are_one_party() -> None:
+    one, other = (visitor_of(request("203.0.113.7"), name) for name in ("a", "b"))
+    assert one.party == other.party == "address 203.0.113.7" and one.tab != other.tab
+    assert visitor_of(request("203.0.113.7")).tab == "calls of address 203.0.113.7"
+
+
+def test_who_is_signed_in_is_a_party_wherever_they_are() -> None:
+    cookie = {"oauth_info": {"userinfo": {"preferred_username": "ada"}}}
+    found = visitor_of(request("203.0.113.7", session=cookie), "a")
+    assert found.party == "login ada" and found.tab == "tab a"
+
+
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("not an address", "not an address"),
+        ("", ""),
+    ],
+)
+def test_all_addresses_of_one_customer_are_one(address: str, known: str) -> None:
+    assert visitor_of(request(address), "a").address == known
+
+
+def test_the_bridge_names_its_callers_and_nobody_else_does() -> None:
+    forged = passed(request("203.0.113.7", {CALLER: "1", "x-gradio-user": "mcp"}))
+    assert visitor_of(forged, "a") == Visitor("a", "203.0.113.7")
+    guessed = passed(request("203.0.113.7", {CALLER: "0" * 32 + " 198.51.100.9"}))
+    assert visitor_of(guessed, "a") == Visitor("a", "203.0.113.7")
+
+    callers = Callers(None)  # type: ignore[arg-type]
+    asked = passed(request("198.51.100.9", path="/gradio_api/mcp/"), callers)
+    own = passed(request("127.0.0.1", dict(asked.headers)), callers)
+    assert visitor_of(own, "shared by all callers") == Visitor("", "198.51.100.9")
+    assert asked.headers[CALLER] not in own.headers.values(), "handlers do not see the secret"
