@@ -42,7 +42,7 @@ class Express:
     """Answers the questions of sliders by their handlers alone."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
-        self._app = app
+        self._app, self._page = app, page
         fns = page.fns.items()
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
@@ -61,6 +61,8 @@ class Express:
             return
         event, values = self._asked(asked)
         if event is None:
+            if self._bucket:
+                self._page._queue.sessions.seen(visitor)
             await self._app(scope, again(taken, receive), send)
             return
         loop = asyncio.get_running_loop()

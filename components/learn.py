@@ -19,6 +19,7 @@ from components.notices import message, show_errors
 from components.session import Session
 from components.session_json import parsed
 from components.studio import Studio
+from components.visitor import asker
 from dppa_core.errors import DppaError, InvalidValue
 
 MOST_ASKS = 24
@@ -72,18 +73,22 @@ class Teacher:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
-    def payload(self, value: object, session: Session) -> dict[str, Any]:
+    def payload(self, value: object, session: Session, party: str = "") -> dict[str, Any]:
         """Answer everything that was asked.
 
         Args:
             value: What the page sent; see `asked`.
             session: The visitor's models.
+            party: Who asks (`Visitor.party`), where one party is bounded.
 
         Returns:
             {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"} (see `Desk`)}.
         """
         number, asks = asked(value)
-        return {"id": number, "answers": {ask.key: self._answer(ask, session) for ask in asks}}
+        return {
+            "id": number,
+            "answers": {ask.key: self._answer(ask, session, party) for ask in asks},
+        }
 
     @cached_property
     def _desk(self) -> Any:
@@ -91,7 +96,7 @@ class Teacher:
 
         return Desk(self._studio.ending)
 
-    def _answer(self, ask: Ask, session: Session) -> dict[str, Any]:
+    def _answer(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
         from components.lessons.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
 
         try:
@@ -99,11 +104,11 @@ class Teacher:
                 return {"value": catalogue_json()}
             if ask.what == "lesson":
                 return {"value": lesson_json(ask.name)}
-            return self._block(ask, session)
+            return self._block(ask, session, party)
         except DppaError as error:  # the other answers still come
             return {"error": message(error)}
 
-    def _block(self, ask: Ask, session: Session) -> dict[str, Any]:
+    def _block(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
         from components.lessons.bench import Bench  # noqa: PLC0415
         from components.lessons.registry import answer  # noqa: PLC0415
 
@@ -118,6 +123,7 @@ class Teacher:
             lambda tell, work: answer(
                 ask.name, arguments, Bench(self._studio, session, tell, work, work.show)
             ),
+            party=party,
         )
         return found
 
@@ -127,8 +133,9 @@ def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:
     teacher = Teacher(studio)
 
     @show_errors
-    def on_learn(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {learn: pack(teacher.payload(values[learn], controls.session(values)))}
+    def on_learn(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        party = asker(request).party if studio.public else ""
+        return {learn: pack(teacher.payload(values[learn], controls.session(values), party))}
 
     told = learn.ask(
         on_learn,

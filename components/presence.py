@@ -88,6 +88,8 @@ class Presence:
         if self._open[session]:
             return
         del self._open[session]
+        if session not in self._page.state_holder:
+            return  # nothing is remembered
         later = asyncio.get_running_loop().call_later(STAYS, self._forget, session)
         self._left[session] = later
         while len(self._left) > MOST_LEFT:
@@ -97,11 +99,7 @@ class Presence:
 
     def _forget(self, session: str) -> None:
         self._left.pop(session, None)
-        holder: Any = self._page.state_holder
-        with holder.lock:
-            holder.session_data.pop(session, None)
-            holder.time_last_used.pop(session, None)
-        self._page._queue.forget(session)
+        self._page._queue.sessions.forget(session)
 
 
 def _nobody(event: str | None) -> Response:

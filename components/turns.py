@@ -21,6 +21,7 @@ from gradio.utils import run_coro_in_background
 
 from components.fair_order import fair_order
 from components.job import EventJobs, jobs_of_event
+from components.sessions import Sessions
 from components.visitor import Visitor, handled_for, visitor_of
 
 WAITING = {"model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
@@ -64,6 +65,8 @@ class Turns(Queue):
         self.sleep_when_free = PAUSE
         self.ANALYTICS_MAX_EVENTS = 1  # nobody looks at them
         self._most = most
+        self.sessions = Sessions(page)
+        """What is remembered of them."""
         self._begun: list[Any] = []
         """Events that run, or whose jobs do."""
         self._streams: Counter[str] = Counter()
@@ -85,8 +88,10 @@ class Turns(Queue):
         self._drop_unread()
         if body.fn_index is None:
             return await super().push(body, request, username)
-        kind = get_fn(self.blocks, None, body).concurrency_id
         visitor = visitor_of(request, body.session_hash)
+        if self._most is not None:
+            self.sessions.seen(visitor)
+        kind = get_fn(self.blocks, None, body).concurrency_id
         problem = self._no_room(kind, visitor)
         if problem:
             return False, problem, "queue_full"

@@ -91,6 +91,7 @@ SHARED = {
         "presence",
         "turns",
         "visitor",
+        "sessions",
         "fair_order",
         "event_owner",
         "export_limits",

@@ -127,6 +127,38 @@ def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             free.set()
 
 
+def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
+    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio's place is free as soon as an event is cancelled, though its work runs on."""
+    running, most = list[int](), list[int]()
+
+    def score(_exam: Any, _studio: Any, _emit: Any, stop: threading.Event) -> None:
+        running.append(1)
+        most.append(len(running))
+        stop.wait(20)
+        time.sleep(0.2)  # the rest of the item that is being asked
+        running.pop()
+
+    page.studio.pool()  # imports torch
+    monkeypatch.setattr("components.evaluate.exam_events", score)
+
+    async def hasty() -> None:
+        async with httpx.AsyncClient(base_url=f"{address(page)}/gradio_api") as web:
+            body = body_of(page, "on_score", session_hash="hasty")
+            for _ in range(12):
+                join = (await web.post("/queue/join", json=body)).json()
+                await asyncio.sleep(0.1)
+                ended = {"session_hash": "hasty", "fn_index": body["fn_index"], **join}
+                assert (await web.post("/cancel", json={"event_id": "", **ended})).is_success
+
+    asyncio.run(hasty())
+    until = time.monotonic() + 5
+    while running and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not running and max(most) == 1
+
+
 def test_sliders_never_wait_for_merges_and_models(
     page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ class Work:
     """Of the whole process."""
     future: Future[Any] = field(default_factory=Future)
     """What comes out; set as soon as it is handed to a thread."""
+    party: str = ""
+    """Who asked first."""
     wanted: float = field(default_factory=time.monotonic)
     standing: tuple[int, int, str] = (0, 0, "Waiting for its turn")
     shown: Any = None
@@ -64,13 +66,16 @@ class Desk:
         self._results, self._running = Recent(KEPT), dict[Hashable, Work]()
         self._lock = threading.Lock()
 
-    def ask(self, key: Hashable, make: Make, patience: float = PATIENCE) -> dict[str, Any]:
+    def ask(
+        self, key: Hashable, make: Make, patience: float = PATIENCE, *, party: str = ""
+    ) -> dict[str, Any]:
         """The result, or how far it is: then ask again.
 
         Args:
             key: Equal keys are one computation.
             make: Computes it; told how to report progress, and when to stop.
             patience: Seconds to wait.
+            party: Who asks; one party may have half of what waits.
 
         Returns:
             {"value": result}, or {"pending": [done, total, what], "shown": what is there already}.
@@ -82,22 +87,24 @@ class Desk:
         found = self._results.find(key)
         if found is not None:
             return {"value": found}
-        work = self._begin(key, make)
+        work = self._begin(key, make, party)
         if not wait([work.future], timeout=patience).done:
             return {"pending": list(work.standing), "shown": work.shown}
         self._forget(key, work)
         return {"value": self._results.keep(key, work.future.result())}
 
-    def _begin(self, key: Hashable, make: Make) -> Work:
+    def _begin(self, key: Hashable, make: Make, party: str) -> Work:
         with self._lock:
             work = self._running.get(key)
             if work is None:
                 self._sweep()
-                if len(self._running) >= MOST_WAITING:
+                own = sum(one.party == party for one in self._running.values())
+                full = len(self._running) >= MOST_WAITING
+                if full or (party and own >= MOST_WAITING // 2):
                     raise OutOfBudget(
                         "Too many lessons compute at the same time. Try again in a minute."
                     )
-                work = self._running[key] = Work(self._ending)
+                work = self._running[key] = Work(self._ending, party=party)
                 work.future = self._pool.submit(make, work.tell, work)
             work.wanted = time.monotonic()
             return work

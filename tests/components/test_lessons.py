@@ -214,6 +214,21 @@ def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     go.set()
 
 
+def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "MOST_WAITING", 4)
+    desk, go = Desk(threading.Event(), 1), threading.Event()
+
+    def ask(key: str, party: str) -> None:
+        desk.ask(key, lambda _tell, _work: go.wait(10), 0.01, party=party)
+
+    ask("a", "hostile")
+    ask("b", "hostile")
+    with pytest.raises(OutOfBudget):
+        ask("c", "hostile")
+    ask("d", "honest")
+    go.set()
+
+
 # --- blocks ---
 
 

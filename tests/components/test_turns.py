@@ -12,14 +12,17 @@ import gradio as gr
 import pytest
 from gradio.data_classes import PredictBodyInternal
 
-from components import turns
+from components import sessions, turns
 from components.job import jobs_of_event
 from components.studio import Studio
 from components.turns import OF_ONE_TAB, WAITING, Turns
+from components.visitor import Visitor
 from components.workbench import build_page
 from dppa_core.errors import Cancelled
 
 CHAT, SCORE = 0, 1
+LIGHT = "drill"
+"""Work that waits for no import of torch."""
 T = TypeVar("T")
 
 
@@ -40,7 +43,8 @@ def queue() -> Turns:
         with gr.Blocks() as page:
             for kind in ("model", "exam"):
                 gr.Button().click(lambda: None, concurrency_id=kind, concurrency_limit=1)
-        return Turns(page.queue(), OF_ONE_TAB)
+        page.queue()._queue = Turns(page, OF_ONE_TAB)
+        return page._queue
 
     return made(empty)
 
@@ -138,7 +142,7 @@ def started(queue: Turns, studio: Studio, work: Any) -> Any:
 
     def handler() -> Any:
         jobs_of_event.set(event.jobs)
-        return studio.start("wait", work)
+        return studio.start(LIGHT, work)
 
     return event, copy_context().run(handler)
 
@@ -174,9 +178,7 @@ def test_what_a_session_that_left_has_started_is_stopped(queue: Turns) -> None:
     until_over(job)
     late = copy_context()
     late.run(jobs_of_event.set, event.jobs)
-    assert late.run(studio.start, "wait", lambda _emit, _stop: None).stop.is_set(), (
-        "nor begins more"
-    )
+    assert late.run(studio.start, LIGHT, lambda _emit, _stop: None).stop.is_set(), "nor begins more"
 
 
 def check_until(stop: threading.Event) -> None:
@@ -205,6 +207,17 @@ def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPat
     assert left() == {"hung up", "listens"}
     now[0] += turns.UNHEARD
     assert left() == {"listens"}
+
+
+def test_a_party_is_remembered_with_so_many_sessions_and_no_more(queue: Turns) -> None:
+    """Gradio remembers 300: made-up ones would push out everybody's conversation."""
+    for number in range(sessions.OF_A_PARTY + 5):
+        queue.sessions.seen(Visitor(f"made up {number}", "203.0.113.7"))
+        queue.blocks.state_holder[f"made up {number}"]
+    queue.sessions.seen(Visitor("honest", "198.51.100.9"))
+    queue.blocks.state_holder["honest"]
+    held = list(queue.blocks.state_holder.session_data)
+    assert len(held) == sessions.OF_A_PARTY + 1 and held[0] == "made up 5" and held[-1] == "honest"
 
 
 def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:

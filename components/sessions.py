@@ -1,0 +1,44 @@
+"""What the server remembers of sessions, bounded for each party, since clients make up sessions."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import gradio as gr
+
+from components.visitor import Visitor
+
+OF_A_PARTY = 60
+"""Sessions of one party that are remembered; Gradio remembers 300 in all (serving.py)."""
+PARTIES = 1000
+"""Parties whose sessions are counted; the one unused for longest leaves."""
+
+
+class Sessions:
+    """Which sessions each party has, the least recently used first; for the event loop alone."""
+
+    def __init__(self, page: gr.Blocks) -> None:
+        self._page = page
+        self._of: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+
+    def seen(self, visitor: Visitor) -> None:
+        """Note that a session is used; its party's oldest is forgotten where it has too many."""
+        if not visitor.session:
+            return
+        own = self._of.setdefault(visitor.party, OrderedDict())
+        self._of.move_to_end(visitor.party)
+        own[visitor.session] = None
+        own.move_to_end(visitor.session)
+        if len(own) > OF_A_PARTY:
+            self.forget(own.popitem(last=False)[0])
+        if len(self._of) > PARTIES:
+            self._of.popitem(last=False)
+
+    def forget(self, session: str) -> None:
+        """Let go of all that Gradio holds of a session."""
+        holder: Any = self._page.state_holder
+        with holder.lock:
+            holder.session_data.pop(session, None)
+            holder.time_last_used.pop(session, None)
+        self._page._queue.forget(session)
