@@ -6,6 +6,7 @@ its browser makes up and can change, and that of the party, which it cannot.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 CALLER = "x-dppa-caller"
 """Header in which the MCP bridge of this process names the address of its caller."""
 BRIDGE = "/gradio_api/mcp"
+
+_log = logging.getLogger("dppa.page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Callers:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._secret = secrets.token_hex(16)
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -114,8 +118,26 @@ class Callers:
         name = CALLER.encode()
         kept = [pair for pair in scope["headers"] if pair[0] != name]
         address = (scope.get("client") or ("", 0))[0]
+        self._look_for_proxy(address, Headers(scope=scope).get("x-forwarded-for", ""))
         if secrets.compare_digest(secret.encode(), self._secret.encode()):
             return {**scope, "headers": [*kept, (name, b"1")], "client": (told, 0)}
         if scope["path"].startswith(BRIDGE):
             kept.append((name, f"{self._secret} {address}".encode()))
         return {**scope, "headers": kept}
+
+    def _look_for_proxy(self, address: str, forwarded: str) -> None:
+        """Warn once of a proxy that is not trusted: all visitors behind it are taken for one."""
+        if self._warned or not forwarded or address in forwarded or not _is_private(address):
+            return
+        self._warned = True
+        _log.warning(
+            "a proxy that DPPA_PROXIES does not name forwards requests: all visitors behind it "
+            "share the bounds of one address"
+        )
+
+
+def _is_private(address: str) -> bool:
+    try:
+        return ip_address(address).is_private
+    except ValueError:
+        return False

@@ -1,6 +1,7 @@
 """Who asks: what a client can make up of itself, and what it cannot."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -53,6 +54,28 @@ def test_who_is_signed_in_is_a_party_wherever_they_are() -> None:
 )
 def test_all_addresses_of_one_customer_are_one(address: str, known: str) -> None:
     assert visitor_of(request(address), "a").address == known
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "warns"),
+    [
+        ("172.17.0.1", "198.51.100.9", True),
+        ("198.51.100.9", "forged, 198.51.100.9", False),  # as a trusted proxy leaves it
+        ("93.184.216.34", "forged", False),
+        ("172.17.0.1", "", False),
+    ],
+)
+def test_a_proxy_that_is_not_trusted_is_told_once(
+    peer: str, forwarded: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    callers = Callers(None)  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING, "dppa.page"):
+        logging.getLogger("dppa.page").addHandler(caplog.handler)
+        for _ in range(2):
+            passed(request(peer, {"x-forwarded-for": forwarded} if forwarded else {}), callers)
+        logging.getLogger("dppa.page").removeHandler(caplog.handler)
+    told = {record.getMessage() for record in caplog.records}
+    assert bool(told) == warns and peer not in str(told) and callers._warned == warns
 
 
 def test_the_bridge_names_its_callers_and_nobody_else_does() -> None:
