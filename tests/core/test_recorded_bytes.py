@@ -1,0 +1,18 @@
+"""Merges, packs, plans and hashes are what they were when they were recorded."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.reference.recorded_bytes import known, recipes, recorded
+
+
+@pytest.mark.parametrize("about", recipes())
+def test_the_same_recipe_gives_the_same_bytes_as_ever(
+    about: str, zoo_env: Path, tmp_path: Path
+) -> None:
+    assert recorded(recipes()[about], tmp_path) == known()[about]
+
+
+def test_all_that_is_recorded_is_looked_at() -> None:
+    assert set(known()) == set(recipes()) and len(known()) >= 20

@@ -1,0 +1,114 @@
+"""Recipes whose bytes are recorded: merges, packs, plans and hashes that no change may touch.
+
+`python -m tests.reference.recorded_bytes` writes them anew, for a change that means to. Methods
+that run a model first (fisher, regmean) have their recipe's hash alone: PyTorch's sums differ from
+processor to processor.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dppa_core.merge import merge_to_folder
+from dppa_core.merger import Merger
+from dppa_core.methods.registry import METHODS
+from dppa_core.pack import pack_models
+from dppa_core.recipe import dump_recipe, parse_recipe, recipe_hash
+from tests.tiny import random_llama, tuned_llama
+
+FILE = Path(__file__).with_name("recorded_bytes.json")
+TWO_LEVELS = "levels: [0.9, 0.8], amplification: [1.6, 0.8]"
+SPECIAL = {
+    "dppa of two levels": ("dppa", "{}", TWO_LEVELS, ""),
+    "dppa at random": ("dppa", "{significance: random, strength: 0.2}", TWO_LEVELS, "seed: 7\n"),
+    "dppa into float32": ("dppa", "{}", TWO_LEVELS, "dtype: float32\n"),
+    "dppa that prunes all": ("dppa", "{other_tensors: prune}", TWO_LEVELS, ""),
+    "dppa of one rate": (
+        "dppa",
+        "{}",
+        TWO_LEVELS,
+        "overrides: {layers.1.mlp.down_proj: {rate: 0.5}}\n",
+    ),
+    "coefficients by layer": ("magnitude", "{}", "coefficient: {0: 0.3, 1: 1.2}", ""),
+    "ties of mergekit": ("ties", "{semantics: mergekit}", "coefficient: 0.4", ""),
+}
+"""What is recorded -> method, its parameters, settings of each model, and what follows."""
+
+
+def recipes() -> dict[str, str]:
+    """Every method as it begins, and the special cases, as YAML."""
+    found = {}
+    for method in METHODS:
+        names = ("math", "finance") if method.name == "slerp" else ("math", "finance", "law")
+        each = "coefficient: 1.0" if method.name in ("slerp", "emr") else "coefficient: 0.7"
+        levels = "" if method.levels == "none" else ", levels: [0.9]"
+        parameters = "{domain: zoo:math}" if method.name == "emr" else "{}"
+        found[method.name] = _recipe(names, method.name, parameters, each + levels, "")
+    for name, (method, parameters, each, more) in SPECIAL.items():
+        found[name] = _recipe(("math", "law"), method, parameters, each, more)
+    return found
+
+
+def _recipe(names: tuple[str, ...], method: str, parameters: str, each: str, more: str) -> str:
+    models = "".join(f"- {{model: zoo:{name}, {each}}}\n" for name in names)
+    return (
+        f"dppa: 1\nbase: zoo:base\nmodels:\n{models}method: {method}\n"
+        f"parameters: {parameters}\n{more}"
+    )
+
+
+def recorded(text: str, folder: Path) -> dict[str, Any]:
+    """The hashes of one recipe: of itself, its YAML, its plans, its merge and its packs."""
+    recipe = parse_recipe(text)
+    found: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
+    if recipe.method in ("fisher", "regmean"):
+        return found
+    plans = [plan.to_json() for plan in Merger(recipe).plans]
+    found["plans"] = _hash(json.dumps(plans, sort_keys=True))
+    made = merge_to_folder(recipe, folder / "merge", sync=False)
+    found |= {"merge": made.sha256, "digest": made.digest}
+    if METHODS_OF_PACKS & {recipe.method}:
+        packs = pack_models(recipe, folder / "packs", sync=False)
+        found["packs"] = {one.file: one.sha256 for one in packs}
+    return found
+
+
+METHODS_OF_PACKS = {method.name for method in METHODS if method.combination is None}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_zoo(root: Path) -> None:
+    """The tiny models of the tests, as the embedded ones."""
+    base = random_llama(seed=0)
+    base.save(root / "base")
+    for number, name in enumerate(("math", "finance", "law")):
+        tuned_llama(base, seed=number + 1).save(root / name)
+
+
+def known() -> Mapping[str, dict[str, Any]]:
+    """What is recorded."""
+    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
+    return found
+
+
+def main() -> None:
+    """Record all of them."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["DPPA_ZOO"], os.environ["DPPA_CACHE"] = str(folder / "zoo"), str(folder / "c")
+        save_zoo(folder / "zoo")
+        for number, (about, text) in enumerate(recipes().items()):
+            found[about] = recorded(text, folder / str(number))
+    FILE.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
