@@ -80,7 +80,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     own: dict[str, Any] = {
         "routes": [download_route(page.exports), health_route(studio), learn_route()],
         "middleware": [
-            Middleware(Doors),
+            Middleware(Doors, frames=settings.frame_sites),
             Middleware(Bodies),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),

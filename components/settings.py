@@ -6,16 +6,24 @@ Knows names and ranges, not what they are for. docs/running.md lists them with a
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
 
 PREFIX = "DPPA_"
+SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")
+_HOST = r"[\w.\-\[\]:]+"
+_FORMS = {
+    "hosts": (_HOST, "studio.example.org or studio.example.org:8443"),
+    "frames": (rf"https?://(\*\.)?{_HOST}", "https://example.org or https://*.example.org"),
+}
+"""Field -> form of one entry, and examples of it."""
 
 
 def on_space() -> bool:
@@ -52,6 +60,11 @@ class Settings(BaseSettings):
         default="",
         description="Names under which one's own copy is used, besides this computer's own.",
     )
+    frames: str = Field(
+        default="",
+        description="Sites (https://name, https://*.name) that may show the page in a frame, with "
+        "`,` between them. Without, none; on a Space, Hugging Face.",
+    )
     port: int | None = Field(
         default=None,
         ge=1,
@@ -59,6 +72,24 @@ class Settings(BaseSettings):
         validation_alias="GRADIO_SERVER_PORT",
         description="Where the page listens, and nowhere else; unset, the first free from 7860.",
     )
+
+    @field_validator("hosts", "frames")
+    @classmethod
+    def _check_list(cls, value: str, info: ValidationInfo) -> str:
+        form, examples = _FORMS[str(info.field_name)]
+        for one in _listed(value):
+            if not re.fullmatch(form, one, re.ASCII):
+                raise ValueError(f"{shown(one)} is not of the form {examples}")
+        return value
+
+    @property
+    def frame_sites(self) -> tuple[str, ...]:
+        """Sites that may show the page in a frame, as a Content-Security-Policy names them."""
+        return (*(SPACE_FRAMES if on_space() else ()), *_listed(self.frames))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def read_settings() -> Settings:
