@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
     hosts: str = Field(
         default="",
-        description="Names under which one's own copy is used, besides this computer's own.",
+        description="Further hosts (name or name:port) under which the page is used, as behind a "
+        "proxy, with `,` between them. Pages of these hosts may send requests to it.",
     )
     frames: str = Field(
         default="",
@@ -81,6 +82,12 @@ class Settings(BaseSettings):
             if not re.fullmatch(form, one, re.ASCII):
                 raise ValueError(f"{shown(one)} is not of the form {examples}")
         return value
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Hosts under which the page is used, besides that of a request: name or name:port."""
+        own = os.environ.get("SPACE_HOST", "") if on_space() else ""
+        return _listed(f"{self.hosts},{own}")
 
     @property
     def frame_sites(self) -> tuple[str, ...]:
