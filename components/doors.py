@@ -9,6 +9,7 @@ there is one way.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from starlette.responses import PlainTextResponse
@@ -21,13 +22,22 @@ _CLOSED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
+NO_STORE = ((b"cache-control", b"no-store"),)
+NOT_STORED = ("/", "/config", "/config/")
+"""Paths whose answers repeat the Host header; a cache would give them to other visitors."""
 
 
 class Doors:
-    """Answers 404 where nobody lives, and tells browsers to take nothing for what it is not."""
+    """Answers 404 for routes the page does not use, and adds headers that protect the page."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
+        """
+        Args:
+            frames: Sites that may show the page in a frame, besides itself.
+        """
         self._app = app
+        policy = " ".join(("frame-ancestors 'self'", *frames)).encode()
+        self._headers = (*HEADERS, (b"content-security-policy", policy))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,11 +46,12 @@ class Doors:
         if _CLOSED.fullmatch(unquote(scope["path"])):
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
+        headers = self._headers + (NO_STORE if scope["path"] in NOT_STORED else ())
 
         async def guarded(message: dict) -> None:
             if message["type"] == "http.response.start":
                 known = {name.lower() for name, _ in message["headers"]}
-                added = [pair for pair in HEADERS if pair[0] not in known]
+                added = [pair for pair in headers if pair[0] not in known]
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 

@@ -1,53 +1,142 @@
-"""Under which names one's own copy answers.
+"""Checks for which host a request is, and which web page sends it.
 
-Knows names. A page of somebody else may have its own name lead to this computer (DNS rebinding):
-to a browser that has it open, this server then is a part of that page, which may ask everything of
-it. A name that nobody outside can give to an address, or the address itself, is no such name.
+Reads the headers Host, X-Forwarded-Host, Origin and Sec-Fetch-Site; knows no routes.
+
+A browser sends requests of any web page to this server, and gives that page the answers if CORS
+allows it, or if the page's own name was made to resolve to this computer (DNS rebinding). A page
+of another origin cannot set these headers: the browser and the proxies do.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import socket
+from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
-AT_HOME = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+from dppa_core.errors import shown
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+USUAL_PORTS = {"http": "80", "https": "443"}
 
 
 class Hosts:
-    """Answers 403 where a request is for another name."""
+    """Answers 403 to requests for other hosts and to requests of other web pages.
 
-    def __init__(self, app: ASGIApp, known: str) -> None:
+    Must wrap the whole application: Gradio's own CORS answers preflights of any page. WebSocket
+    connections are closed, since the page uses none.
+    """
+
+    def __init__(
+        self, app: ASGIApp, known: Sequence[str] = (), own: frozenset[str] | None = None
+    ) -> None:
         """
         Args:
-            known: Further names, with `,` between them.
+            known: Further hosts of the page, each a name or name:port.
+            own: Names of one's own copy; None accepts every Host, as a public page does.
         """
-        self._app = app
-        self._known = {name.strip().lower() for name in known.split(",")}
+        self._app, self._known, self._own = app, known, own
+        self._names = (own or frozenset()) | {split_host(host)[0] for host in known}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = name_of(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else ""
-        if is_at_home(name) or name in self._known:
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await WebSocketClose(1008)(scope, receive, send)
             return
-        told = "This copy is not known by that name. To use it under one, set DPPA_HOSTS."
-        await PlainTextResponse(told, 403)(scope, receive, send)
+        refusal = self._refusal(scope) if scope["type"] == "http" else ""
+        if refusal:
+            headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+            await PlainTextResponse(refusal, 403, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str:
+        """Why a request is refused; empty if it is not."""
+        headers = Headers(scope=scope)
+        accepted = self._names | _address(scope)
+        for host in _hosts(headers) if self._own is not None else ():
+            if split_host(host)[0] not in accepted:
+                return (
+                    f"This copy does not answer requests for the host {shown(host)}, only for "
+                    "this computer's own names (localhost, 127.0.0.1, [::1]) and hosts listed in "
+                    "DPPA_HOSTS. A proxy, a container or another name of this computer is the "
+                    "usual cause: list the host in DPPA_HOSTS."
+                )
+        if is_foreign(headers, self._known):
+            return (
+                f"A page at {shown(headers.get('origin', 'another site'))} may not send requests "
+                f"to the host {shown(headers.get('host', ''))}: only pages of that host and of "
+                "hosts listed in DPPA_HOSTS may. If it is the same page, a proxy that changes the "
+                "Host header is the usual cause: let it pass the first one on as "
+                "X-Forwarded-Host, or list the host in DPPA_HOSTS."
+            )
+        return ""
 
 
-def name_of(host: str) -> str:
-    """A Host header without its port."""
-    name, colon, port = host.strip().lower().rpartition(":")
-    whole = name if colon and port.isdigit() and (":" not in name or "]" in name) else host
-    return whole.strip().lower().removeprefix("[").removesuffix("]").removesuffix(".")
+def is_foreign(headers: Headers, known: Iterable[str]) -> bool:
+    """Whether a browser sent this request for a web page that is not this one.
 
+    Schemes are not compared, since a server behind a TLS proxy does not see the browser's. A page
+    of the same host and another scheme is recognised by Sec-Fetch-Site, which browsers send to
+    every https address. Clients that are no browser send neither header and are not foreign.
 
-def is_at_home(name: str) -> bool:
-    """Whether no name server of somebody else decides where the name leads to."""
-    if "." not in name or name.endswith(AT_HOME):
-        return True
-    try:
-        return bool(ip_address(name))
-    except ValueError:
+    Args:
+        known: Further hosts whose pages are not foreign, each a name or name:port.
+    """
+    origins = headers.getlist("origin")
+    if origins and all(is_from(origin, known) for origin in origins):
         return False
+    opened = headers.get("sec-fetch-mode") == "navigate"  # a link, or an address typed in
+    if not opened and headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return True
+    return not all(is_from(origin, _hosts(headers)) for origin in origins)
+
+
+def is_from(origin: str, hosts: Iterable[str]) -> bool:
+    """Whether an Origin header names one of `hosts`; one without a port means the usual port."""
+    scheme, _, host = origin.partition("://")
+    usual = USUAL_PORTS.get(scheme)
+    if usual is None:  # also "null"
+        return False
+    name, port = split_host(host)
+    return any(
+        (name, port or usual) == (known, given or usual) for known, given in map(split_host, hosts)
+    )
+
+
+def split_host(host: str) -> tuple[str, str]:
+    """Name and port of a Host header; the port is empty if the header has none."""
+    whole = host.strip().lower()
+    name, _, port = whole.rpartition(":")
+    if not port.isdigit() or (":" in name and not name.endswith("]")):
+        name, port = whole, ""
+    return name.removeprefix("[").removesuffix("]").removesuffix("."), port
+
+
+def own_names(listens: str) -> frozenset[str]:
+    """Names of one's own copy: of the loopback interface and, if it listens wider, its hostname.
+
+    Addresses of this computer are not among them: `Hosts` takes that at which a request arrived.
+
+    Args:
+        listens: The address or name where the server listens, such as 127.0.0.1 or 0.0.0.0.
+    """
+    name, _ = split_host(listens)
+    if name in LOOPBACK:
+        return LOOPBACK
+    machine = socket.gethostname().lower()
+    return LOOPBACK | {name, machine, f"{machine.partition('.')[0]}.local"}
+
+
+def _hosts(headers: Headers) -> list[str]:
+    """Hosts a request is for: as the server sees it, and as each proxy before it saw it."""
+    forwarded = ",".join(headers.getlist("x-forwarded-host"))
+    return [*(headers.getlist("host") or [""]), *filter(None, map(str.strip, forwarded.split(",")))]
+
+
+def _address(scope: Scope) -> set[str]:
+    """The address of this computer at which a request arrived."""
+    address, *_ = scope.get("server") or ("",)
+    return {str(address).removeprefix("::ffff:")} - {""}

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from starlette.datastructures import Headers
 
 from components.export_values import look, needed_bytes
 from components.exports import Exports
 from components.forms import PRIVATE, Controls, queued
+from components.hosts import is_foreign
 from components.live import live, pack, static
 from components.notices import message, show_errors
+from components.settings import read_settings
 from components.studio import Emit, Studio
 from components.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
@@ -209,13 +212,25 @@ def _told(error: BaseException, asked: Wanted) -> str:
     return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
 
 
-def _check_asker(headers: Mapping[str, str]) -> None:
-    """Refuse what a page of somebody else sends with the login of whoever has it open.
+def _check_asker(headers: Headers) -> None:
+    """Refuse a push that another web page, or a program, asks for with the login of the user.
 
-    Gradio's cookie of a login goes along from anywhere; browsers say where a request is from.
+    Browsers send the cookie of a login with requests of any page, and Origin with every POST.
+
+    Raises:
+        NotAllowed: the request has no Origin header, or that of another page.
     """
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise NotAllowed("A page of somebody else asked for this push. Push from this page itself.")
+    if "origin" not in headers:
+        raise NotAllowed(
+            "This push has no Origin header, which browsers send with every request of the page. "
+            "A program or a proxy that removes the header is the usual cause: a program pushes "
+            "with `dppa push`."
+        )
+    if is_foreign(headers, read_settings().known_hosts):
+        raise NotAllowed(
+            f"A page at {shown(headers['origin'])} asked for this push. Push from this page "
+            f"itself ({shown(headers.get('host', ''))}) or from a host listed in DPPA_HOSTS."
+        )
 
 
 def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Exports) -> None:

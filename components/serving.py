@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from traceback import walk_tb
 from typing import Any
@@ -16,11 +18,12 @@ import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from gradio import route_utils, routes
 from gradio.route_utils import FnIndexInferError
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from components.bodies import Bodies
@@ -28,7 +31,7 @@ from components.doors import Doors
 from components.downloads import download_route
 from components.event_owner import EventOwner
 from components.express import Express
-from components.hosts import Hosts
+from components.hosts import Hosts, own_names
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
 from components.presence import Presence
@@ -85,7 +88,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         "middleware": [
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),
             Middleware(Callers),
-            Middleware(Doors),
+            Middleware(Doors, frames=settings.frame_sites),
             Middleware(Bodies),
             Middleware(EventOwner, page=page),
             Middleware(Presence, page=page),
@@ -97,22 +100,34 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
         },
     }
-    if not (studio.public or on_space()):
-        own["middleware"].insert(0, Middleware(Hosts, known=settings.hosts))
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
         own["middleware"].insert(0, measured(page, studio, page.exports))
     if settings.warm:
         studio.warm_up(first_session().recipe())
     given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
+    listens = given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    names = None if studio.public or on_space() else own_names(listens)
+    own["lifespan"] = _behind_hosts(settings.known_hosts, names)
     if settings.port:
-        _check_port(
-            given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-            settings.port,
-        )
+        _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
+
+
+def _behind_hosts(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
+    """Wraps the finished application in `Hosts` before the server accepts a connection.
+
+    Gradio adds its CORS around the middleware of `app_kwargs`, where `Hosts` would come too late.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.middleware_stack = Hosts(app.middleware_stack, known, own)
+        yield
+
+    return lifespan
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -6,19 +6,27 @@ Knows names and ranges, not what they are for. docs/running.md lists them with a
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dppa_core.errors import InvalidValue
+from dppa_core.errors import InvalidValue, shown
 
 PREFIX = "DPPA_"
 LOOPBACK = "127.0.0.1,::1"
 PRIVATE_NETWORKS = f"{LOOPBACK},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")
+_HOST = r"[\w.\-\[\]:]+"
+_FORMS = {
+    "hosts": (_HOST, "studio.example.org or studio.example.org:8443"),
+    "frames": (rf"https?://(\*\.)?{_HOST}", "https://example.org or https://*.example.org"),
+}
+"""Field -> form of one entry, and examples of it."""
 
 
 def on_space() -> bool:
@@ -53,7 +61,13 @@ class Settings(BaseSettings):
     metrics: bool = Field(default=False, description="Whether /metrics answers, for Prometheus.")
     hosts: str = Field(
         default="",
-        description="Names under which one's own copy is used, besides this computer's own.",
+        description="Further hosts (name or name:port) under which the page is used, as behind a "
+        "proxy, with `,` between them. Pages of these hosts may send requests to it.",
+    )
+    frames: str = Field(
+        default="",
+        description="Sites (https://name, https://*.name) that may show the page in a frame, with "
+        "`,` between them. Without, none; on a Space, Hugging Face.",
     )
     proxies: str = Field(
         default_factory=lambda: PRIVATE_NETWORKS if on_space() else LOOPBACK,
@@ -74,6 +88,30 @@ class Settings(BaseSettings):
         for one in filter(None, (part.strip() for part in value.split(","))):
             ip_network(one)  # its error names the value
         return value
+
+    @field_validator("hosts", "frames")
+    @classmethod
+    def _check_list(cls, value: str, info: ValidationInfo) -> str:
+        form, examples = _FORMS[str(info.field_name)]
+        for one in _listed(value):
+            if not re.fullmatch(form, one, re.ASCII):
+                raise ValueError(f"{shown(one)} is not of the form {examples}")
+        return value
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Hosts under which the page is used, besides that of a request: name or name:port."""
+        own = os.environ.get("SPACE_HOST", "") if on_space() else ""
+        return _listed(f"{self.hosts},{own}")
+
+    @property
+    def frame_sites(self) -> tuple[str, ...]:
+        """Sites that may show the page in a frame, as a Content-Security-Policy names them."""
+        return (*(SPACE_FRAMES if on_space() else ()), *_listed(self.frames))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def read_settings() -> Settings:

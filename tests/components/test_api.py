@@ -247,6 +247,7 @@ def address(tiny_zoo: Path) -> Iterator[str]:
     patch.setenv("DPPA_ZOO", str(tiny_zoo))
     patch.setenv("DPPA_WARM", "0")
     patch.setenv("DPPA_METRICS", "1")
+    patch.setenv("DPPA_FRAMES", "https://a.example, https://*.b.example")
     page = build_page(Studio(public=True))
     url = start(page, server_name="127.0.0.1", server_port=free_port(), quiet=True)
     yield url
@@ -359,6 +360,15 @@ def test_browsers_take_nothing_for_what_it_is_not(address: str) -> None:
         status, headers = fetched_from(f"{address}/{path}")
         assert status == 200 and headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
+
+
+def test_listed_sites_alone_show_the_page_in_a_frame_and_no_cache_keeps_it(address: str) -> None:
+    """The page repeats the Host header of a request as its own address."""
+    sites = "frame-ancestors 'self' https://a.example https://*.b.example"
+    for path in ("", "config"):
+        _, headers = fetched_from(f"{address}/{path}")
+        assert headers["cache-control"] == "no-store", path
+        assert headers["content-security-policy"] == sites, path
 
 
 def fetched_from(url: str) -> tuple[int, Message]:

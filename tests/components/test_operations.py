@@ -42,6 +42,38 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DPPA_HOSTS", "https://studio.example.org"),
+        ("DPPA_HOSTS", "a.example b.example"),
+        ("DPPA_FRAMES", "example.org"),
+        ("DPPA_FRAMES", "https://example.org; script-src *"),
+        ("DPPA_FRAMES", "https://example.org/page"),
+        ("DPPA_FRAMES", "*"),
+    ],
+)
+def test_a_list_of_hosts_or_sites_holds_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidValue, match=f"^{name}=.* is not of the form "):
+        read_settings()
+
+
+def test_a_space_is_shown_in_frames_of_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setenv("DPPA_FRAMES", "https://a.example, https://*.b.example:8443")
+    listed = ("https://a.example", "https://*.b.example:8443")
+    assert read_settings().frame_sites == listed
+    monkeypatch.setenv("SPACE_ID", "acme/studio")
+    assert read_settings().frame_sites == (
+        "https://huggingface.co",
+        "https://*.hf.space",
+        *listed,
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "value", "says"),
     [
         ("GRADIO_SERVER_PORT", "high", "GRADIO_SERVER_PORT=high: Input should be a valid integer"),

@@ -1,6 +1,7 @@
 """The push: a repository with the login of who asks, last of all; the token stands nowhere."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from starlette.datastructures import Headers
 from components.export_limits import OWN
 from components.exports import Exports
 from components.presets import first_session
-from components.push import SIGN_IN, build_push, offers_login, stream_push, wanted
+from components.push import NO_LOGIN_HERE, SIGN_IN, build_push, offers_login, stream_push, wanted
 from components.studio import Studio
 from components.visitor import Visitor
 from components.workbench import build_page
@@ -180,17 +181,31 @@ def test_the_handler_takes_the_login_and_waits_with_the_other_exports(zoo_env: P
     assert "OAuthToken" in str(event.fn.__annotations__["token"])
 
 
-@pytest.mark.parametrize(
-    ("site", "refused"), [("cross-site", True), ("same-site", True), ("same-origin", False)]
+HERE = {"host": "ada-studio.hf.space", "origin": "https://ada-studio.hf.space"}
+
+
+ASKED = (
+    ({"host": HERE["host"]}, "no Origin header"),
+    ({"host": HERE["host"], "sec-fetch-site": "same-origin"}, "no Origin header"),
+    (HERE | {"origin": "http://evil.example"}, "A page at 'http://evil.example' asked"),
+    (HERE | {"origin": "null"}, "A page at 'null' asked"),
+    (HERE | {"sec-fetch-site": "cross-site"}, "A page at 'https://ada-studio.hf.space' asked"),
+    (HERE, NO_LOGIN_HERE),
+    (HERE | {"sec-fetch-site": "same-origin"}, NO_LOGIN_HERE),
+    ({"host": "10.0.0.1", "origin": "https://studio.example.org"}, NO_LOGIN_HERE),
 )
+"""Headers of a push without a login, and why it is refused."""
+
+
 def test_no_page_of_others_pushes_with_the_login_of_who_has_it_open(
-    zoo_env: Path, site: str, refused: bool
+    zoo_env: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cookie of a Space's login is sent along from anywhere; the browser says from where."""
+    """A login's cookie is sent with requests of any page; Origin says which page it is."""
+    monkeypatch.setenv("DPPA_HOSTS", "studio.example.org")
     page = build_page(Studio(public=True))
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_push"]
-    asked = SimpleNamespace(headers=Headers({"sec-fetch-site": site}), session_hash="a")
     usual = {one: one.get_config().get("value") for one in event.inputs}
-    with pytest.raises(gr.Error) as caught:
-        next(event.fn(usual, asked, None))
-    assert ("page of somebody else" in str(caught.value)) is refused
+    for headers, refusal in ASKED:
+        asked = SimpleNamespace(headers=Headers(headers), session_hash="a")
+        with pytest.raises(gr.Error, match=re.escape(refusal)):
+            next(event.fn(usual, asked, None))
