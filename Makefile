@@ -9,7 +9,7 @@ KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.p
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-cluster search space-check experiments
+.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -61,6 +61,10 @@ bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS
 bench-load: ## Simulate 1, 10, 50 and 100 visitors, into docs/ (ARGS=--long adds 100,000 slider moves)
 	@sh scripts/environment.sh test
 	@$(PY) -m benchmarks.load --write $(ARGS)
+
+bench-abuse: ## Attack the page with 20 connections beside an honest visitor, into docs/ (ARGS="--seconds 10" attacks less)
+	@sh scripts/environment.sh test
+	@$(PY) -m benchmarks.abuse --write $(ARGS)
 
 bench-cluster: ## Merge on Ray clusters of one and two nodes, and foretell large ones (5 minutes)
 	@sh scripts/environment.sh test

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-from benchmarks.load.report import END, START, text, write
+from benchmarks.load.report import text, write
+
+START, END = "<!-- load:start -->", "<!-- load:end -->"
 
 
 def found(**changed: Any) -> dict[str, Any]:

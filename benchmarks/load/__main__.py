@@ -27,16 +27,21 @@ LONG_MOVES = 100_000
 READY_SECONDS = 120.0
 
 
-def start(folder: Path) -> Server:
+def start(folder: Path, **environment: str) -> Server:
     """The app as strangers use it, with its first models loaded."""
-    cache = str(folder / "cache")
-    server = Server.start(folder / "app.log", DPPA_PUBLIC="1", DPPA_CACHE=cache)
+    settings = {"DPPA_PUBLIC": "1", "DPPA_CACHE": str(folder / "cache")} | environment
+    server = Server.start(folder / "app.log", **settings)
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         if httpx.get(f"{server.url}/healthz").json()["ready"]:
             break
         time.sleep(0.2)
     return server
+
+
+def versions() -> dict[str, str]:
+    """Of what a page is made of."""
+    return {name: version(name) for name in ("gradio", "torch", "transformers")}
 
 
 async def measure(load: Load, crowds: tuple[int, ...], moves: int) -> None:
@@ -74,8 +79,7 @@ def main() -> None:
             asyncio.run(measure(load, tuple(given.crowds), given.moves if given.long else 0))
         finally:
             server.stop()
-    versions = {name: version(name) for name in ("gradio", "torch", "transformers")}
-    found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions}
+    found = {"machine": about, "load_after": os.getloadavg()[0], "versions": versions()}
     found["phases"] = load.phases
     if given.write:
         write(ROOT, found)

@@ -4,15 +4,14 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.journal import ROOT
 from benchmarks.engine.write import filled
 
-START, END = "<!-- load:start -->", "<!-- load:end -->"
-RESULT, TEXT = Path("docs") / "bench-load.json", Path("docs") / "reliability.md"
+TEXT = Path("docs") / "reliability.md"
 MIB = 2**20
 SLIDER_MS, MOST_BYTES, MOST_GROWTH = 250.0, 4 * 10**9, 100 * MIB
 CROWD = 50
@@ -91,7 +90,7 @@ def _speed(phases: list[Phase]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for phase in phases:
         for what, found in phase["seen"].items():
-            cells = [_time(found[name]) for name in ("p50", "p95", "p99")]
+            cells = [time_text(found[name]) for name in ("p50", "p95", "p99")]
             who = f"{phase['visitors']} | {KINDS[phase['name']]}"
             yield f"| {who} | {what} | {found['count']:,} | {' | '.join(cells)} |"
 
@@ -117,22 +116,29 @@ def _cost(phases: list[Phase]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _time(milliseconds: float) -> str:
+def time_text(milliseconds: float) -> str:
+    """A time with its unit."""
     if milliseconds < 1000:  # noqa: PLR2004
         return f"{milliseconds:.0f} ms"
     return f"{milliseconds / 1000:.1f} s"
 
 
-def write(root: Path, found: dict[str, Any]) -> None:
-    """Keep a result, and say it where people read."""
-    (root / RESULT).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    path = root / TEXT
-    path.write_text(filled(path.read_text("utf-8"), text(found), START, END), "utf-8")
+def write(
+    root: Path,
+    found: dict[str, Any],
+    name: str = "load",
+    say: Callable[[dict[str, Any]], str] = text,
+) -> None:
+    """Keep a result in docs/bench-NAME.json, and its text between the markers of that name."""
+    kept = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    (root / "docs" / f"bench-{name}.json").write_text(kept, "utf-8")
+    path, marks = root / TEXT, (f"<!-- {name}:{place} -->" for place in ("start", "end"))
+    path.write_text(filled(path.read_text("utf-8"), say(found), *marks), "utf-8")
 
 
 def main() -> None:
     """Write the text of the result that is kept."""
-    write(ROOT, json.loads((ROOT / RESULT).read_text("utf-8")))
+    write(ROOT, json.loads((ROOT / "docs" / "bench-load.json").read_text("utf-8")))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,18 @@ class Tab:
         held = self.values[self._known.ids[name]]
         return json.loads(held) if isinstance(held, str) and held[:1] in "{[" else held
 
+    def body(self, name: str) -> bytes:
+        """What is sent to ask for an event, with the values that it takes along."""
+        event = self._known.events[name]
+        body = {
+            "data": [self.values.get(key) for key in event["inputs"]],
+            "event_data": None,
+            "fn_index": event["id"],
+            "trigger_id": event["targets"][0][0] if event["targets"] else None,
+            "session_hash": self.session,
+        }
+        return json.dumps(body).encode()
+
     async def call(self, name: str) -> float:
         """One event that skips the queue, as those of sliders do.
 
@@ -118,7 +130,7 @@ class Tab:
         Raises:
             Refused: the server answered with an error.
         """
-        body, begun = self._body(name), time.perf_counter()
+        body, begun = self.body(name), time.perf_counter()
         answer = await self.web.post("/gradio_api/run/predict", content=body, headers=PROMISED)
         milliseconds = 1000 * (time.perf_counter() - begun)
         if answer.status_code != httpx.codes.OK:
@@ -138,7 +150,7 @@ class Tab:
 
     async def _run(self, name: str) -> AsyncIterator[Told]:
         event, data = self._known.events[name], list[Any]()
-        body = self._body(name)
+        body = self.body(name)
         join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
         if join.status_code != httpx.codes.OK:
             raise Refused(f"{name}: {join.status_code} {join.text:.200}")
@@ -165,7 +177,7 @@ class Tab:
         Returns:
             When each one that was let in ended, by the monotonic clock; and how many were not.
         """
-        ends, let_in, body = list[float](), 0, self._body(name)
+        ends, let_in, body = list[float](), 0, self.body(name)
         for _ in range(times):
             join = await self.web.post("/gradio_api/queue/join", content=body, headers=PROMISED)
             let_in += join.status_code == httpx.codes.OK
@@ -187,17 +199,6 @@ class Tab:
         if self.layout is None:
             raise RuntimeError("The page was not opened.")
         return self.layout
-
-    def _body(self, name: str) -> bytes:
-        event = self._known.events[name]
-        body = {
-            "data": [self.values.get(key) for key in event["inputs"]],
-            "event_data": None,
-            "fn_index": event["id"],
-            "trigger_id": event["targets"][0][0] if event["targets"] else None,
-            "session_hash": self.session,
-        }
-        return json.dumps(body).encode()
 
     def _grown(self, event: dict[str, Any], data: list[Any], message: dict[str, Any]) -> list[Any]:
         """The outputs after a message: the first is whole, those after it are differences."""

@@ -9,6 +9,7 @@ import json
 import random
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -105,14 +106,14 @@ class Visitor:
         """Ask the merge one question, and read the answer to its end."""
         self.tab.put("prompt", self._rng.choice(QUESTIONS))
         begun, first, places = time.monotonic(), None, list[int]()
-        started = begun
+        started, before = begun, self._last_turn().get("id")
         try:
             async for told in self.tab.run("on_ask"):
                 if told.what == "process_starts":
                     started = told.at
                 if told.before is not None:
                     places.append(told.before)
-                if first is None and self._written():
+                if first is None and self.answered_since(before):
                     first = told.at
                     self._seen.note(what, 1000 * (first - begun))
             if first is None:
@@ -126,9 +127,16 @@ class Visitor:
             self._seen.waited += 1
             self._seen.told += places == sorted(places, reverse=True) and places[-1] == 0
 
-    def _written(self) -> bool:
-        turns = (self.tab.value("transcript") or {}).get("turns") or [{"answers": []}]
-        return any(one.get("tokens") or one.get("state") == "done" for one in turns[-1]["answers"])
+    def answered_since(self, turn: str | None) -> bool:
+        """Whether a turn of the conversation after that one has a token."""
+        last = self._last_turn()
+        return last.get("id") != turn and any(
+            one.get("tokens") or one.get("state") == "done" for one in last["answers"]
+        )
+
+    def _last_turn(self) -> dict[str, Any]:
+        turns = (self.tab.value("transcript") or {}).get("turns") or [{}]
+        return dict(turns[-1])
 
     async def score(self, limit: int = 4) -> None:
         """Let all models answer the fewest test questions."""

@@ -17,8 +17,22 @@ EVERY = 1.0
 
 def peak(pid: int) -> int:
     """The largest resident memory that a process has ever had, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return 1024 * _status(pid, "VmHWM")
+
+
+def reset_peak(pid: int) -> None:
+    """Let `peak` begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
+
+
+def threads(pid: int) -> int:
+    """How many threads a process has now."""
+    return _status(pid, "Threads")
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,0 +1,160 @@
+"""An honest visitor at a server that is attacked, and the server before and after.
+
+Knows visitors and what is measured of them; the attacks run in a process of their own.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from benchmarks.abuse.attacks import HEAVY
+from benchmarks.abuse.client import CHOICES, PROXIED
+from benchmarks.load.phases import quantiles
+from benchmarks.load.tab import Refused, Tab
+from benchmarks.load.visitor import Seen, Visitor
+from benchmarks.load.watch import peak, reset_peak, threads
+from benchmarks.measure import resident
+
+NETWORK, HOST = "198.51.100", 9
+"""What the proxy says of where the honest visitor is."""
+WARM_SECONDS, START_SECONDS, SETTLE_SECONDS = 20.0, 2.0, 30.0
+"""Of the warm-up, of an attack before the first question, and after an attack."""
+ASK_EVERY, PAUSE = 10.0, 0.2
+"""Seconds between two questions, and between two rests of the thumb."""
+
+
+class Trial:
+    """One server, attacked several times."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        """
+        Args:
+            url: Where the page is.
+            pid: The process that serves it.
+        """
+        self._url, self._pid = url, pid
+        self._before: dict[str, Any] = {}
+        self._came = 0
+
+    async def warm_up(self) -> None:
+        """Do everything once, at the same time: threads that stay are there before the attacks."""
+        events = ("on_ask", "on_score", "on_make", *HEAVY)
+        crowd = [await self._visitor(Seen(), HOST + 1 + at) for at in range(len(events))]
+
+        async def work(one: Visitor, event: str) -> None:
+            for name, value in CHOICES.items():
+                one.tab.put(name, value)
+            await one.moves(10)
+            with suppress(Refused, httpx.HTTPError):
+                async for _ in one.tab.run(event):
+                    pass
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WARM_SECONDS):
+                await asyncio.gather(*map(work, crowd, events))
+        await asyncio.gather(*(one.tab.close() for one in crowd))
+        await asyncio.sleep(SETTLE_SECONDS)
+        self._before = await self._standing()
+
+    async def attack(self, name: str, seconds: float) -> dict[str, Any]:
+        """One attack, and the time after it, as a row of the report."""
+        seen = Seen(), Seen(), Seen()
+        crowd = [await self._visitor(one) for one in seen]
+        command = (sys.executable, "-m", "benchmarks.abuse.attacks", name, self._url, str(seconds))
+        client = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+        await client.stdout.readline()
+        reset_peak(self._pid)
+        settled = time.monotonic() + seconds + SETTLE_SECONDS
+        asked, dragged = await _use(crowd, seconds)
+        if not dragged:
+            seen[0].failed(TimeoutError("a slider was not answered"))
+        answers = json.loads(await client.stdout.read())
+        row = {
+            "attack": name,
+            "seconds": seconds,
+            "requests": sum(answers.values()),
+            "answers": answers,
+            "asked": asked,
+            **_summary(*seen),
+            "peak": peak(self._pid),
+            "before": self._before,
+        }
+        await asyncio.sleep(max(0.0, settled - time.monotonic()))
+        return row | {"after": await self._standing()}
+
+    async def _standing(self) -> dict[str, Any]:
+        """Threads and memory, and the first token of three questions (the median)."""
+        seen = Seen()
+        one = await self._visitor(seen)
+        await one.tab.call("on_status")  # Gradio ends its idle threads when it needs one
+        await asyncio.sleep(1)
+        found = {"threads": threads(self._pid), "bytes": resident(self._pid)}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                for rate in range(50, 80, 10):
+                    one.tab.put("rate", rate)
+                    await one.ask()
+        await one.tab.close()
+        firsts = seen.milliseconds.get("first token", [])
+        return found | {"first_token": round(statistics.median(firsts), 1) if firsts else None}
+
+    async def _visitor(self, seen: Seen, host: int = HOST) -> Visitor:
+        self._came += 1
+        one = Visitor(Tab(self._url), seen, self._came)
+        one.tab.web.headers[PROXIED] = f"{NETWORK}.{host}"
+        await one.arrive()
+        return one
+
+
+async def _use(crowd: list[Visitor], seconds: float) -> tuple[int, bool]:
+    """Drag, ask and export in three tabs; what is not answered soon after that is given up.
+
+    Returns:
+        How many questions were asked, and whether the last slider was answered.
+    """
+    until, asked = time.monotonic() + seconds, list[float]()
+    acts = (crowd[0].drag(until, pause=PAUSE), _ask(crowd[1], until, asked), _export(crowd[2]))
+    tasks = [asyncio.create_task(act) for act in acts]
+    done, late = await asyncio.wait(tasks, timeout=seconds + SETTLE_SECONDS - 1)
+    for one in late:
+        one.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.gather(*done, *(one.tab.close() for one in crowd))
+    return len(asked), tasks[0] in done
+
+
+async def _ask(one: Visitor, until: float, asked: list[float]) -> None:
+    await asyncio.sleep(START_SECONDS)
+    while (begun := time.monotonic()) < until:
+        asked.append(begun)
+        one.tab.put("rate", 40 + len(asked))  # each is a merge of its own
+        await one.ask()
+        await asyncio.sleep(max(0.0, begun + ASK_EVERY - time.monotonic()))
+
+
+async def _export(one: Visitor) -> None:
+    await asyncio.sleep(2 * START_SECONDS)
+    await one.take_away()
+
+
+def _summary(sliders: Seen, questions: Seen, files: Seen) -> dict[str, Any]:
+    times = sliders.milliseconds.get("slider answer", [])
+    firsts = questions.milliseconds.get("first token", [])
+    failed = [one.errors + one.refused for one in (sliders, questions, files)]
+    return {
+        "slider": quantiles(times),
+        "slowest": round(max(times, default=0.0), 1),
+        "slider_failed": len(failed[0]),
+        "answered": len(firsts),
+        "first_token": round(max(firsts, default=0.0), 1),
+        "exported": "export" in files.milliseconds,
+        "full": sum(len(one.refused) for one in (sliders, questions, files)),
+        "first_errors": [error for errors in failed for error in errors[:2]],
+    }

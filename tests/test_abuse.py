@@ -1,0 +1,102 @@
+"""What `make bench-abuse` measures and writes; the attacks themselves need a server and minutes."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.abuse import attacks
+from benchmarks.abuse.report import HEADS, text, write
+from benchmarks.load.tab import Layout, Tab
+from benchmarks.load.visitor import Seen, Visitor
+
+STANDING = {"threads": 20, "bytes": 800 * 2**20, "first_token": 100.0}
+
+
+def found(**changed: Any) -> dict[str, Any]:
+    """A result by hand, of every attack; the first one's row is changed."""
+    row = {
+        "seconds": 33.0,
+        "requests": 1200,
+        "answers": {"200": 1000, "429": 200},
+        "slider": {"count": 100, "p50": 9.0, "p95": 240.0, "p99": 900.0},
+        "slowest": 1500.0,
+        "slider_failed": 0,
+        "asked": 3,
+        "answered": 3,
+        "first_token": 9000.0,
+        "exported": True,
+        "full": 0,
+        "peak": 1.5e9,
+        "before": STANDING,
+        "after": STANDING | {"first_token": 120.0},
+    }
+    rows = [row | {"attack": name} for name in attacks.ATTACKS]
+    rows[0] |= changed
+    return {"machine": "a machine", "versions": {"gradio": "6"}, "rows": rows}
+
+
+def test_every_attack_has_a_row_and_every_row_a_cell_of_each_column() -> None:
+    source = ast.parse(Path(attacks.__file__).read_text("utf-8"))
+    rounds = {
+        one.name
+        for one in source.body
+        if isinstance(one, ast.AsyncFunctionDef) and one.args.args[0].arg == "client"
+    }
+    assert rounds == set(attacks.ATTACKS) and len(rounds) == 9
+    lines = [line for line in text(found()).splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {len(HEADS) + 1}
+    for attack, line in zip(attacks.ATTACKS.values(), lines[2:], strict=True):
+        assert line.startswith(
+            f"| {attack.__doc__} | 1,200 (200) | 240 ms (1.5 s) | 9.0 s | made |"
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "cell"),
+    [
+        ({"slider": {"p95": 251.0}}, "251 ms (1.5 s)"),
+        ({"slider_failed": 2}, "240 ms (1.5 s), 2 failed"),
+        ({"first_token": 10_001.0}, "10.0 s"),
+        ({"answered": 1}, "2 of 3 questions unanswered"),
+        ({"exported": False}, "not made"),
+        ({"peak": 2.01e9}, "2.01 GB"),
+        ({"after": STANDING | {"threads": 21}}, "21 (+1)"),
+        ({"after": STANDING | {"bytes": 951 * 2**20}}, "951 MiB (+151)"),
+        ({"after": STANDING | {"first_token": 351.0}}, "351 ms (before: 100 ms)"),
+        ({"after": STANDING | {"first_token": None}}, "none (before: 100 ms)"),
+    ],
+)
+def test_a_target_that_is_missed_is_marked(changed: dict[str, Any], cell: str) -> None:
+    assert "9 of 9 attacks miss no target" in text(found()) and "✗" not in text(found())
+    told = text(found(**changed))
+    assert told.count("✗") == 1 and f"| ✗ {cell} |" in told and "8 of 9 attacks" in told
+
+
+def test_the_text_goes_between_its_own_markers(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    path, start, end = (
+        tmp_path / "docs/reliability.md",
+        "<!-- abuse:start -->",
+        "<!-- abuse:end -->",
+    )
+    path.write_text(f"before\n{start}\nold\n{end}\nafter\n", "utf-8")
+    write(tmp_path, found())
+    assert path.read_text("utf-8") == f"before\n{start}\n{text(found())}\n{end}\nafter\n"
+    assert (tmp_path / "docs" / "bench-abuse.json").exists()
+
+
+def test_the_first_token_of_a_question_is_not_one_of_the_question_before() -> None:
+    turns = [{"id": "first", "answers": [{"state": "done"}]}]
+    tab = Tab("http://127.0.0.1", Layout({}, {}, {"transcript": 1}))
+    one = Visitor(tab, Seen(), 0)
+    tab.values[1] = json.dumps({"turns": turns})
+    assert one.answered_since(None) and not one.answered_since("first")
+    turns.append({"id": "second", "answers": [{"state": "waiting", "tokens": 0}]})
+    tab.values[1] = json.dumps({"turns": turns})
+    assert not one.answered_since("first")
+    turns[-1]["answers"][0]["tokens"] = 1
+    tab.values[1] = json.dumps({"turns": turns})
+    assert one.answered_since("first")
