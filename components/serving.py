@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.bodies import Bodies
+from components.connections import use_deadlines
 from components.doors import Doors
 from components.downloads import download_route
 from components.express import Express
@@ -105,6 +106,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             settings.port,
         )
     sys.setswitchinterval(SWITCH)
+    use_deadlines()
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
 

@@ -83,6 +83,7 @@ SHARED = {
         "operations",
         "doors",
         "bodies",
+        "connections",
         "hosts",
         "guarded",
         "gpu",
