@@ -20,18 +20,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.allowance import Bucket
-from components.bodies import again, taken_of
+from components.bodies import PARSED
 
 ADDRESS = "/gradio_api/run/predict"
 HANDLERS = ("on_settle", "on_strength")
 """Of events that take values as they are, need no session, and give one text."""
-MOST_BYTES = 200_000
-"""Of a question: the page's own have 20 kB."""
 AT_ONCE = 8
 """Threads; none but these answers ever has them."""
 
-LONGEST_NAME = 100
-"""Characters of a session that tell visitors apart."""
 MOST_IN_A_ROW, A_SECOND = 300, 60
 """Questions of one visitor of a public page: a thumb and a key held down ask 20 times a second."""
 
@@ -50,15 +46,15 @@ class Express:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        taken, body = await taken_of(receive, MOST_BYTES)
-        asked = _read(body)
-        visitor = str(asked.get("session_hash"))[:LONGEST_NAME]
+        parsed = scope[PARSED]
+        asked = parsed if isinstance(parsed, dict) else {}
+        visitor = str(asked.get("session_hash"))
         if self._bucket and not self._bucket.take(visitor):
             await _too_often()(scope, receive, send)
             return
         event, values = self._asked(asked)
         if event is None:
-            await self._app(scope, again(taken, receive), send)
+            await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, _answer, event, values)
@@ -72,15 +68,6 @@ class Express:
         if event is None or not isinstance(data, list) or len(data) != len(event.inputs):
             return None, {}
         return event, dict(zip(event.inputs, data, strict=True))
-
-
-def _read(body: bytes | None) -> dict[str, Any]:
-    """What is asked; empty where it is no question, or too long to be a slider's."""
-    try:
-        asked = json.loads(body or b"")
-    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
-        return {}
-    return asked if isinstance(asked, dict) else {}
 
 
 def _answer(event: Any, values: dict[Any, Any]) -> Response:

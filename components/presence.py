@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.server_messages import UnexpectedErrorMessage
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,8 +39,10 @@ class Presence:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reads = scope["type"] == "http" and scope["method"] == "GET"
         listens = _ANSWERS.fullmatch(scope["path"]) if reads else None
-        if listens is not None and not self._asked(listens[1], scope):
-            await _nobody(listens[1])(scope, receive, send)
+        if listens is not None:
+            known = self._asked(listens[1], scope)
+            answer = self._listen if known else _nobody(listens[1])
+            await answer(scope, receive, send)
             return
         found = _ALIVE.fullmatch(scope["path"]) if scope["type"] == "http" else None
         if found is None:
@@ -51,6 +54,18 @@ class Presence:
             await self._app(scope, receive, send)
         finally:
             self._goes(session)
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream answers, and end without a trace if another stream took the session's last one.
+
+        Gradio fails on a session that is gone, with its name in the error.
+        """
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, KeyError | HTTPException):
+                raise
+            await send({"type": "http.response.body"})
 
     def _asked(self, event: str | None, scope: Scope) -> bool:
         """Whether answers wait for who listens: of one event, or of a session."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from traceback import walk_tb
 from typing import Any
@@ -16,6 +18,8 @@ import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from gradio import route_utils, routes
 from gradio.route_utils import FnIndexInferError
+from gradio_client.utils import construct_args
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -27,6 +31,7 @@ from components.connections import use_deadlines
 from components.doors import Doors
 from components.downloads import download_route
 from components.express import Express
+from components.heads import Heads
 from components.hosts import Hosts
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
@@ -90,7 +95,9 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         "exception_handlers": {
             RequestValidationError: _refused,
             **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
+            TypeError: _misfit,
         },
+        "lifespan": _behind_heads,
     }
     if not (studio.public or on_space()):
         own["middleware"].insert(0, Middleware(Hosts, known=settings.hosts))
@@ -111,6 +118,16 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     return url.rstrip("/")
 
 
+@asynccontextmanager
+async def _behind_heads(app: Starlette) -> AsyncIterator[None]:
+    """Wraps the finished application in `Heads` before the server accepts a connection.
+
+    Gradio adds its CORS around the middleware of `app_kwargs`, where `Heads` would come too late.
+    """
+    app.middleware_stack = Heads(app.middleware_stack)
+    yield
+
+
 def _refused(request: Request, error: Exception) -> Response:
     """No question of the page: told without what was sent, which FastAPI would repeat and log."""
     return PlainTextResponse("Not a question of this page", 422)
@@ -125,6 +142,17 @@ def _unknown(request: Request, error: Exception) -> Response:
     if last.f_globals["__name__"] not in (routes.__name__, route_utils.__name__):
         raise error
     return PlainTextResponse("Nobody lives here", 404)
+
+
+def _misfit(request: Request, error: Exception) -> Response:
+    """Answers 422 to a body of call/v2 whose keys are not the endpoint's parameters.
+
+    Gradio's error repeats the key. An error of this kind from anywhere else is a bug.
+    """
+    *_, (last, _line) = walk_tb(error.__traceback__)
+    if last.f_code is not construct_args.__code__:
+        raise error
+    return _refused(request, error)
 
 
 def _check_port(name: str, port: int) -> None:

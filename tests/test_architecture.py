@@ -84,6 +84,7 @@ SHARED = {
         "doors",
         "bodies",
         "connections",
+        "heads",
         "hosts",
         "guarded",
         "gpu",
