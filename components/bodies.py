@@ -1,12 +1,14 @@
-"""What is sent to the server: JSON, read up to the longest that a page of ours sends.
+"""The body of a request: JSON, of a bounded length, that arrives in time.
 
-Knows messages of ASGI, nothing of what they say. Gradio and FastAPI read a body of any length into
-memory, several times over, and older ones what is not said to be JSON: any page that is open in a
-browser may send that to a copy on its computer, while of JSON the browser asks first.
+Knows messages of ASGI and names of sessions, nothing else of what a body says. Gradio and FastAPI
+read a body of any length into memory, several times over, and older ones what is not said to be
+JSON: any page that is open in a browser may send that to a copy on its computer, while of JSON the
+browser asks first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -14,12 +16,19 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from components.heads import BAD_SESSION, SESSION_FIELD, is_session_name
+
 MOST_BYTES = 500_000
 """Of a request: the page's own have 20 kB, and a recipe 100 kB at most."""
+SECONDS = 20.0
+"""For a whole body to arrive."""
+NAMES = (SESSION_FIELD, "event_id")
+PARSED = "dppa.parsed"
+"""Key of the scope with what a body of JSON says, so that it is parsed once."""
 
 
 class Bodies:
-    """Answers 413 to what is longer, without reading on, and 415 to what is no JSON."""
+    """Refuses other bodies: 408 too slow, 413 too long, 415 or 422 no JSON, 422 odd names."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,11 +41,22 @@ class Bodies:
         if scope["method"] == "POST" and kind.partition(";")[0].strip() != "application/json":
             await PlainTextResponse("Not JSON", 415)(scope, receive, send)
             return
-        taken, body = await taken_of(receive, MOST_BYTES)
+        try:
+            async with asyncio.timeout(SECONDS):
+                taken, body = await taken_of(receive, MOST_BYTES)
+        except TimeoutError:
+            late = f"The body did not arrive within {SECONDS:g} s"
+            await PlainTextResponse(late, 408, {"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             await PlainTextResponse("Too long", 413)(scope, receive, send)
-        else:
-            await self._app(scope, again(taken, receive), send)
+            return
+        if scope["method"] == "POST":
+            scope[PARSED], refusal = parsed(body)
+            if refusal:
+                await PlainTextResponse(refusal, 422)(scope, receive, send)
+                return
+        await self._app(scope, again(taken, receive), send)
 
 
 async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | None]:
@@ -53,6 +73,18 @@ async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | 
             return taken, b"".join(one.get("body", b"") for one in taken)
 
 
+def parsed(body: bytes) -> tuple[Any, str]:
+    """What a body says, and why it is refused if it is; the reason repeats nothing of it."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
+        return None, "Not JSON"
+    names = [said.get(name) for name in NAMES] if isinstance(said, dict) else []
+    if all(name is None or is_session_name(name) for name in names):
+        return said, ""
+    return None, BAD_SESSION
+
+
 def again(taken: list[Message], receive: Receive) -> Receive:
     """What was taken once more, then what comes."""
     left = iter(taken)
@@ -62,12 +94,3 @@ def again(taken: list[Message], receive: Receive) -> Receive:
         return await receive() if message is None else message
 
     return once_more
-
-
-def json_object(body: bytes | None) -> dict[str, Any]:
-    """The JSON object of a body; empty where it holds none, or was too long to be read."""
-    try:
-        found = json.loads(body or b"")
-    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ import gradio as gr
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.bodies import MOST_BYTES, again, json_object, taken_of
+from components.bodies import PARSED
 
 _CANCEL = re.compile(r"/+(?:gradio_api/+)?cancel/*")
 _CALL = re.compile(r"/+(?:gradio_api/+)?call/+(?:v2/+)?([^/]+)/*")
@@ -33,16 +33,15 @@ class EventOwner:
         if call and call[1] not in self._public:
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
-        if posts and _CANCEL.fullmatch(scope["path"]):
-            taken, body = await taken_of(receive, MOST_BYTES)
-            receive = again(taken, receive)
-            if not self._may_cancel(json_object(body)):
-                await PlainTextResponse("Not found", 404)(scope, receive, send)
-                return
+        if posts and _CANCEL.fullmatch(scope["path"]) and not self._may_cancel(scope[PARSED]):
+            await PlainTextResponse("Not found", 404)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
-    def _may_cancel(self, asked: dict[str, Any]) -> bool:
+    def _may_cancel(self, asked: Any) -> bool:
         """Whether the event is unknown, over, or of the session that asks."""
+        if not isinstance(asked, dict):
+            return True  # Gradio says what is wrong with it
         queue: Any = self._page._queue
         event = queue.event_ids_to_events.get(str(asked.get("event_id")))
         return event is None or event.session_hash == asked.get("session_hash")

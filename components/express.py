@@ -21,19 +21,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.allowance import Bucket
-from components.bodies import again, json_object, taken_of
+from components.bodies import PARSED
 from components.visitor import visitor_of
 
 ADDRESS = "/gradio_api/run/predict"
 HANDLERS = ("on_settle", "on_strength")
 """Of events that take values as they are, need no session, and give one text."""
-MOST_BYTES = 200_000
-"""Of a question: the page's own have 20 kB."""
 AT_ONCE = 8
 """Threads; none but these answers ever has them."""
 
-LONGEST_NAME = 100
-"""Characters of a session that tell visitors apart."""
 MOST_IN_A_ROW, A_SECOND = 300, 60
 """Questions of one tab of a public page: a thumb and a key held down ask 20 times a second."""
 
@@ -52,18 +48,18 @@ class Express:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        taken, body = await taken_of(receive, MOST_BYTES)
-        asked = json_object(body)
-        session = str(asked.get("session_hash"))[:LONGEST_NAME]
-        visitor = visitor_of(Request(scope), session)
+        parsed = scope[PARSED]
+        asked = parsed if isinstance(parsed, dict) else {}
+        visitor = visitor_of(Request(scope), asked.get("session_hash"))
         if self._bucket and not self._bucket.take(visitor):
             await _too_often()(scope, receive, send)
             return
         event, values = self._asked(asked)
         if event is None:
-            if self._bucket:
-                self._page._queue.sessions.seen(visitor)
-            await self._app(scope, again(taken, receive), send)
+            if self._bucket and not self._page._queue.sessions.let_in(visitor):
+                await _too_often()(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, _answer, event, values)

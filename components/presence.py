@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 from gradio.server_messages import UnexpectedErrorMessage
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -61,9 +62,21 @@ class Presence:
         queue: Any = self._page._queue
         queue.listens(session)
         try:
-            await self._app(scope, receive, send)
+            await self._listen(scope, receive, send)
         finally:
             queue.hangs_up(session)
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream answers, and end without a trace if another stream took the session's last one.
+
+        Gradio fails on a session that is gone, with its name in the error.
+        """
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, KeyError | HTTPException):
+                raise
+            await send({"type": "http.response.body"})
 
     def _session(self, event: str | None, scope: Scope) -> str | None:
         """Whose answers a stream gives; None where nothing was asked."""

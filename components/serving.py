@@ -18,6 +18,7 @@ import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from gradio import route_utils, routes
 from gradio.route_utils import FnIndexInferError
+from gradio_client.utils import construct_args
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -27,10 +28,12 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from components.bodies import Bodies
+from components.connections import use_deadlines
 from components.doors import Doors
 from components.downloads import download_route
 from components.event_owner import EventOwner
 from components.express import Express
+from components.heads import Heads
 from components.hosts import Hosts, own_names
 from components.learn_files import learn_route
 from components.operations import health_route, measured, metrics_route
@@ -98,6 +101,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         "exception_handlers": {
             RequestValidationError: _refused,
             **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
+            TypeError: _misfit,
         },
     }
     if settings.metrics:
@@ -108,23 +112,24 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
     listens = given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     names = None if studio.public or on_space() else own_names(listens)
-    own["lifespan"] = _behind_hosts(settings.known_hosts, names)
+    own["lifespan"] = _checked(settings.known_hosts, names)
     if settings.port:
         _check_port(listens, settings.port)
     sys.setswitchinterval(SWITCH)
+    use_deadlines()
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
     return url.rstrip("/")
 
 
-def _behind_hosts(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
-    """Wraps the finished application in `Hosts` before the server accepts a connection.
+def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
+    """Wraps the finished application in `Heads` and `Hosts` before a connection is accepted.
 
-    Gradio adds its CORS around the middleware of `app_kwargs`, where `Hosts` would come too late.
+    Gradio adds its CORS around the middleware of `app_kwargs`, where both would come too late.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.middleware_stack = Hosts(app.middleware_stack, known, own)
+        app.middleware_stack = Heads(Hosts(app.middleware_stack, known, own))
         yield
 
     return lifespan
@@ -144,6 +149,17 @@ def _unknown(request: Request, error: Exception) -> Response:
     if last.f_globals["__name__"] not in (routes.__name__, route_utils.__name__):
         raise error
     return PlainTextResponse("Nobody lives here", 404)
+
+
+def _misfit(request: Request, error: Exception) -> Response:
+    """Answers 422 to a body of call/v2 whose keys are not the endpoint's parameters.
+
+    Gradio's error repeats the key. An error of this kind from anywhere else is a bug.
+    """
+    *_, (last, _line) = walk_tb(error.__traceback__)
+    if last.f_code is not construct_args.__code__:
+        raise error
+    return _refused(request, error)
 
 
 def _check_port(name: str, port: int) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
-from gradio.route_utils import get_fn
 from gradio.utils import run_coro_in_background
 
 from components.fair_order import fair_order
@@ -86,15 +85,16 @@ class Turns(Queue):
     ) -> tuple[bool, Any, Any]:
         """Let an event in, or say why not."""
         self._drop_unread()
-        if body.fn_index is None:
+        # Gradio's own look at the event builds the page anew for each session it does not know.
+        found = self.blocks.fns.get(body.fn_index)
+        if found is None:
             return await super().push(body, request, username)
-        visitor = visitor_of(request, body.session_hash)
-        if self._most is not None:
-            self.sessions.seen(visitor)
-        kind = get_fn(self.blocks, None, body).concurrency_id
+        kind, visitor = found.concurrency_id, visitor_of(request, body.session_hash)
         problem = self._no_room(kind, visitor)
         if problem:
             return False, problem, "queue_full"
+        if self._most is not None and not self.sessions.let_in(visitor):
+            return False, "Queue is full: too many new tabs from here. Wait a moment.", "queue_full"
         answer = await super().push(body, request, username)
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
@@ -178,7 +178,11 @@ class Turns(Queue):
         """Run an event; all that it starts knows whose it is."""
         handled_for(events[0].visitor)
         jobs_of_event.set(events[0].jobs)
-        await super().process_events(events, batch, begin_time, fn)
+        try:
+            await super().process_events(events, batch, begin_time, fn)
+        finally:
+            if not events[0].visitor.session:  # named by the event alone
+                self.sessions.forget_values(events[0].session_hash)
 
     async def reset_iterators(self, event_id: str) -> None:
         """Let go of what an event that has ended was computed by, and stop its jobs."""

@@ -188,8 +188,8 @@ DEFENCES = (
     Defence(
         "before Gradio's CORS answers",
         _page("serving"),
-        "        app.middleware_stack = Hosts(app.middleware_stack, known, own)\n",
-        "",
+        "Heads(Hosts(app.middleware_stack, known, own))",
+        "Heads(app.middleware_stack)",
         "tests/components/test_hosts.py::test_a_public_page_and_a_space_answer_under_any_name_and_to_their_own_pages",
     ),
     Defence(
@@ -293,8 +293,8 @@ DEFENCES = (
     Defence(
         "a session cancels its own events alone",
         _page("event_owner"),
-        "if not self._may_cancel(json_object(body)):",
-        "if False:",
+        "and not self._may_cancel(scope[PARSED]):",
+        "and False:",
         "tests/components/test_event_owner.py::test_a_session_cancels_its_own_event_and_no_other",
     ),
     Defence(

@@ -83,6 +83,8 @@ SHARED = {
         "operations",
         "doors",
         "bodies",
+        "connections",
+        "heads",
         "hosts",
         "guarded",
         "gpu",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.logs import start_log
+from components.logs import SELDOM, SERVER, start_log
 from components.settings import PREFIX, Settings, read_settings
 from components.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -112,6 +112,7 @@ def log() -> io.StringIO:
     yield written
     root.handlers.clear()
     root.propagate = True
+    logging.getLogger(SERVER).filters.clear()
 
 
 def test_work_is_logged_by_name_end_and_time_alone(log: io.StringIO) -> None:
@@ -128,6 +129,22 @@ def test_work_is_logged_by_name_end_and_time_alone(log: io.StringIO) -> None:
         ("dppa.work", "chat done"),
     ]
     assert all(line["seconds"] >= 0 for line in lines) and "secret" not in log.getvalue()
+
+
+def test_a_warning_of_the_server_is_logged_once_a_minute(log: io.StringIO) -> None:
+    """Any client can cause thousands; an error is never left out."""
+    server = logging.getLogger(SERVER)
+    (seldom,) = server.filters
+
+    def logged(level: int, text: str, at: float) -> bool:
+        record = server.makeRecord(SERVER, level, "", 0, text, (), None)
+        record.created = at
+        return bool(seldom.filter(record))  # type: ignore[union-attr]
+
+    assert logged(logging.WARNING, "Invalid", 0) and not logged(logging.WARNING, "Invalid", 1)
+    assert logged(logging.WARNING, "Another", 1)
+    assert logged(logging.WARNING, "Invalid", SELDOM)
+    assert all(logged(logging.ERROR, "Bug", at) for at in (0, 1))
 
 
 def test_work_that_wants_models_waits_until_one_thread_has_imported_them(

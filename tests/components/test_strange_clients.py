@@ -4,12 +4,10 @@ written down."""
 import asyncio
 import http.client
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,37 +20,17 @@ from components.bodies import MOST_BYTES
 from components.doors import Doors
 from components.live import pack
 from components.question import checked_text
-from components.serving import start
 from components.session_json import parsed
 from components.studio import Studio
-from components.workbench import build_page
 from dppa_core.errors import InvalidValue
+from tests.components.conftest import Log
 from tests.components.test_raw_calls import ANYBODY
-from tests.e2e.server import free_port
 
 SECRET = "what only this visitor knows"
 ELSEWHERE = {"path": "https://example.org/x", "meta": {"_type": "gradio.FileData"}}
 HERE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
 ODD = (ELSEWHERE, HERE, [ELSEWHERE], {"a": [HERE]}, [[[[[[1]]]]]])
-Log = Callable[[], str]
 Refused = Callable[[Any, list[Any]], gr.Error]
-
-
-@pytest.fixture(scope="module")
-def served(tiny_zoo: Path) -> Iterator[gr.Blocks]:
-    """A page of strangers."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DPPA_ZOO", str(tiny_zoo))
-        environment.setenv("DPPA_WARM", "0")
-        page = build_page(Studio(public=True))
-        start(page, server_name="127.0.0.1", server_port=free_port(), quiet=True)
-        yield page
-        page.close()
-
-
-@pytest.fixture
-def port(served: gr.Blocks) -> int:
-    return int(served.server_port)
 
 
 OPEN = """
@@ -112,15 +90,6 @@ def question(size: int) -> bytes:
     asked = {"fn_index": 1, "session_hash": "long", "data": [""]}
     short = json.dumps(asked).encode()
     return json.dumps(asked | {"data": ["x" * (size - len(short))]}).encode()
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Log]:
-    """What Gradio has printed by now, and what the server logged, in a stream of its own."""
-    server = logging.getLogger("uvicorn.error")
-    server.addHandler(caplog.handler)
-    yield lambda: capfd.readouterr().err + caplog.text
-    server.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize("where", ["queue/join", "run/predict", "call/plan", "cancel"])

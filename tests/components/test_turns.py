@@ -13,6 +13,7 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 
 from components import sessions, turns
+from components.allowance import Bucket
 from components.job import jobs_of_event
 from components.studio import Studio
 from components.turns import OF_ONE_TAB, WAITING, Turns
@@ -118,8 +119,11 @@ def test_one_visitor_has_so_much_waiting_and_no_more(queue: Turns) -> None:
     assert ask(queue, "other") is True
 
 
-def test_tabs_of_one_address_have_half_the_room_and_go_after_others(queue: Turns) -> None:
+def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Session names are made up by clients."""
+    monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
     for number in range(WAITING["model"] // 2):
         assert ask(queue, f"made up {number}", address="203.0.113.7") is True
     assert ask(queue, "one more", address="203.0.113.7")[1].startswith("Queue is full: 50 things")
@@ -209,15 +213,38 @@ def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPat
     assert left() == {"listens"}
 
 
-def test_a_party_is_remembered_with_so_many_sessions_and_no_more(queue: Turns) -> None:
+def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Gradio remembers 300: made-up ones would push out everybody's conversation."""
+    monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
     for number in range(sessions.OF_A_PARTY + 5):
-        queue.sessions.seen(Visitor(f"made up {number}", "203.0.113.7"))
+        queue.sessions.let_in(Visitor(f"made up {number}", "203.0.113.7"))
         queue.blocks.state_holder[f"made up {number}"]
-    queue.sessions.seen(Visitor("honest", "198.51.100.9"))
+    queue.sessions.let_in(Visitor("honest", "198.51.100.9"))
     queue.blocks.state_holder["honest"]
     held = list(queue.blocks.state_holder.session_data)
     assert len(held) == sessions.OF_A_PARTY + 1 and held[0] == "made up 5" and held[-1] == "honest"
+
+
+def test_a_party_begins_so_many_sessions_at_once_and_no_more(queue: Turns) -> None:
+    """Gradio builds the page anew for each session, which holds everybody up."""
+    for number in range(sessions.MOST_NEW):
+        assert queue.sessions.let_in(Visitor(f"made up {number}", "203.0.113.7"))
+    assert not queue.sessions.let_in(Visitor("one more", "203.0.113.7"))
+    assert "too many new tabs" in ask(queue, "one more", address="203.0.113.7")[1]
+    assert "one more" not in queue.blocks.state_holder
+    assert ask(queue, "made up 0", address="203.0.113.7") is True
+    assert ask(queue, "honest", address="198.51.100.9") is True
+
+
+def test_a_call_without_a_session_leaves_none_behind(queue: Turns) -> None:
+    ask(queue, None, address="203.0.113.7")
+    (event,) = queue._known()
+    assert queue.blocks.state_holder[event.session_hash], "Gradio makes one when it runs the event"
+    with pytest.raises(Exception, match="Server app"):
+        asyncio.run(queue.process_events([event], False, 0.0, event.fn))
+    assert event.session_hash not in queue.blocks.state_holder
 
 
 def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:

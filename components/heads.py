@@ -1,0 +1,88 @@
+"""Checks the head of a request before anything else reads it: path, host, names of sessions.
+
+Knows the forms of these values, nothing of what they lead to. Gradio and Starlette fail on some
+other values with a trace that repeats them; an answer of this module does not.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+SESSION_FIELD = "session_hash"
+BAD_SESSION = (
+    "session_hash is 1 to 64 ASCII letters, digits, - or _. A client that makes such names itself "
+    "is the usual cause."
+)
+BAD_HOST = (
+    "The host (Host, or X-Forwarded-Host of a proxy) is missing or is not of the form name or "
+    "name:port, or X-Gradio-Server names another. A proxy that changes headers is the usual cause."
+)
+_PATH = re.compile(r"/[ -~]{0,254}")
+_SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
+_HEARTBEAT = re.compile(r"/+(?:gradio_api/+)?heartbeat/+(.*)")
+_HOST = re.compile(
+    r"(?:(?P<four>\d+(?:\.\d+){3})|[\w.-]{1,253}|\[(?P<six>[^\]]+)\])(?::\d{1,5})?", re.ASCII
+)
+
+
+class Heads:
+    """Answers 404 to paths that no page has, 400 to malformed hosts, 422 to other session names.
+
+    Must wrap the whole application: Gradio's CORS fails where there is an Origin and no Host.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, text = _refusal(scope) if scope["type"] == "http" else (0, "")
+        if status:
+            headers = {"X-Content-Type-Options": "nosniff"}
+            await PlainTextResponse(text, status, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def is_session_name(value: object) -> bool:
+    """Whether a value is of the form that names of sessions and events have."""
+    return isinstance(value, str) and _SESSION.fullmatch(value) is not None
+
+
+def _refusal(scope: Scope) -> tuple[int, str]:
+    """Status and text of the answer to a malformed head; 0 for others."""
+    if not _PATH.fullmatch(scope["path"]):
+        return 404, "Not found"
+    if not _are_hosts(Headers(scope=scope)):
+        return 400, BAD_HOST
+    alive = _HEARTBEAT.fullmatch(scope["path"])
+    query = QueryParams(scope["query_string"]).getlist(SESSION_FIELD)
+    if not all(map(is_session_name, [*query, *(alive.groups() if alive else ())])):
+        return 422, BAD_SESSION
+    return 0, ""
+
+
+def _are_hosts(headers: Headers) -> bool:
+    """Whether Gradio can read the host in the headers; HTTP/1.0 may name none, as probes do."""
+    forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
+    nameless = "host" not in headers and "origin" not in headers
+    named = [*(() if nameless else [headers.get("host", "")]), *filter(None, [forwarded])]
+    return all(map(_is_host, named)) and "x-gradio-server" not in headers
+
+
+def _is_host(text: str) -> bool:
+    """Whether a host is a name or an address, with or without a port."""
+    found = _HOST.fullmatch(text)
+    if found is None:
+        return False
+    try:
+        for address, form in ((found["four"], IPv4Address), (found["six"], IPv6Address)):
+            if address is not None:
+                form(address)
+    except ValueError:
+        return False
+    return True
