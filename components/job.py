@@ -106,6 +106,10 @@ class Job:
         """Whether the work has ended, or will never begin."""
         return self._future.done()
 
+    def when_over(self, call: Callable[[object], None]) -> None:
+        """Call something once the work has ended."""
+        self._future.add_done_callback(call)
+
     @property
     def error(self) -> BaseException | None:
         """What the work raised, once it has ended; OutOfBudget where it took too long."""

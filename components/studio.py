@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.gpu import hardware
 from components.job import Emit, Job, Work, jobs_of_event
-from components.memory import keep_what_is_there
+from components.memory import Trimmer, keep_what_is_there
 from components.recent import Recent
 from components.works import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
 from dppa_core.calibrated import ranked_profile
@@ -87,6 +87,7 @@ class Studio:
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
         self.works = Works()
+        self._trimmer = Trimmer()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self._ending = threading.Event()
         self.hardware = hardware()
@@ -199,6 +200,7 @@ class Studio:
         begun = work if name in WITHOUT_MODELS else partial(self._imported, work)
         job = Job(self._executor, begun, self.works.timed(name), seconds)
         self._going.add(job)
+        job.when_over(self._trimmer.work_ended)
         event = jobs_of_event.get()
         if event is not None:
             event.add(job)

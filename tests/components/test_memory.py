@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+
+from components.memory import Trimmer
 
 HEAPS = """
 import ctypes, sys, threading
@@ -28,6 +31,24 @@ before = len(gc.get_objects())
 keep_what_is_there()
 print(gc.isenabled(), gc.get_freeze_count() >= before, len(gc.get_objects()) < before / 10)
 """
+FREED = """
+import ctypes, time
+from components.memory import Trimmer
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+blocks = [libc.malloc(4000) for _ in range(30_000)]
+for one in blocks:
+    ctypes.memset(one, 1, 4000)
+for one in blocks[:-1]:  # the last one keeps the heap from shrinking by itself
+    libc.free(one)
+before, trimmer = resident(), Trimmer(seconds=0.01)
+trimmer.work_ended()
+time.sleep(0.5)
+print(before - resident() > 80e6)
+"""
 
 
 def told(program: str, *words: str) -> str:
@@ -43,3 +64,22 @@ def test_threads_share_two_heaps() -> None:
 
 def test_what_was_made_is_not_looked_through_again() -> None:
     assert told(KEPT) == "True True True\n"
+
+
+def test_what_work_has_freed_is_given_back() -> None:
+    assert told(FREED) == "True\n"
+
+
+def test_memory_is_given_back_once_for_many_ends_of_work() -> None:
+    trims, trimmed = list[int](), threading.Event()
+
+    def trim() -> None:
+        trims.append(1)
+        trimmed.set()
+
+    trimmer = Trimmer(trim, seconds=0.1)
+    for count in (1, 2):
+        for _ in range(5):
+            trimmer.work_ended()
+        assert trimmed.wait(5) and len(trims) == count
+        trimmed.clear()
