@@ -1,4 +1,7 @@
-"""How this process keeps memory: in few heaps, given back after work, seldom searched for garbage."""
+"""How this process keeps memory: in few heaps, given back after work, seldom searched.
+
+What is searched for is garbage, by Python's collector.
+"""
 
 from __future__ import annotations
 
