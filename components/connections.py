@@ -1,7 +1,7 @@
 """Deadlines and a bound for connections: a slow client cannot keep one for ever.
 
 Uses internals of uvicorn and Gradio, and is the only module that does: `H11Protocol` and its
-attributes `cycle`, `conn`, `connections`, `loop`, `logger` and `transport`; and the name `Server`
+attributes `cycle`, `connections`, `loop`, `logger` and `transport`; and the name `Server`
 in gradio.http_server, since Gradio builds the server itself and takes no options for it. Written
 for uvicorn 0.54 and Gradio 6.31.
 """
@@ -69,13 +69,16 @@ class Connection(H11Protocol):
             self._read_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP; uvicorn fails here if an answer has begun, and logs a trace."""
+        """Refuse what is not HTTP.
+
+        uvicorn fails here, with a trace, if an answer has begun or has no body, as that to HEAD.
+        """
         if self.cycle is not None:
             self.cycle.disconnected = True  # its answer would be a second one
             self.cycle.message_event.set()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        try:
             super().send_400_response(msg)
-        else:
+        except h11.LocalProtocolError:
             self.transport.close()
 
     def _time_head(self) -> None:

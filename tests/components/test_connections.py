@@ -176,11 +176,19 @@ def test_the_bound_leaves_half_of_the_files_to_others(monkeypatch: pytest.Monkey
     [
         (b"no HTTP\r\n\r\n", b""),
         (HEAD + CHUNKS + BAD, b""),
+        (HEAD.replace(b"GET", b"HEAD") + CHUNKS + BAD, b""),
         (HEAD + CHUNKS, BAD),
         (STREAM[:-2] + CHUNKS + BAD, b""),
         (STREAM[:-2] + CHUNKS, BAD),
     ],
-    ids=["head", "body", "body after the answer", "body of a stream", "body during a stream"],
+    ids=[
+        "head",
+        "body",
+        "body of HEAD",
+        "body after the answer",
+        "body of a stream",
+        "body during a stream",
+    ],
 )
 def test_what_is_not_http_causes_one_answer_and_no_trace(
     server: Server, sent: bytes, later: bytes, caplog: pytest.LogCaptureFixture
@@ -202,7 +210,7 @@ def test_what_is_not_http_causes_one_answer_and_no_trace(
 def test_the_parts_of_uvicorn_that_are_used_are_there() -> None:
     """They are no public interface."""
     protocol = Connection(uvicorn.Config(app), ServerState(), {}, asyncio.Event())
-    used = {"cycle", "conn", "connections", "loop", "logger", "transport", "on_response_complete"}
+    used = {"cycle", "connections", "loop", "logger", "transport", "on_response_complete"}
     missing = {name for name in used if not hasattr(protocol, name)}
     assert not missing, f"components/connections.py is for uvicorn 0.54, not {uvicorn.__version__}"
     config = uvicorn.Config(app)
