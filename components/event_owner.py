@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import gradio as gr
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.bodies import MOST_BYTES, again, json_object, taken_of
@@ -19,6 +19,8 @@ class EventOwner:
     """Answers 404 to who cancels another session's event, or calls an event of the page by name.
 
     Gradio looks at neither: `cancel` ends whatever event it is given, and `call` runs any by name.
+    A `cancel` with the number of another handler would close the generator of a running event, hold
+    a lock of all visitors meanwhile, and run the event once more from its beginning.
     """
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
@@ -36,13 +38,19 @@ class EventOwner:
         if posts and _CANCEL.fullmatch(scope["path"]):
             taken, body = await taken_of(receive, MOST_BYTES)
             receive = again(taken, receive)
-            if not self._may_cancel(json_object(body)):
-                await PlainTextResponse("Not found", 404)(scope, receive, send)
+            refusal = self._refusal(json_object(body))
+            if refusal is not None:
+                await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _may_cancel(self, asked: dict[str, Any]) -> bool:
-        """Whether the event is unknown, over, or of the session that asks."""
+    def _refusal(self, asked: dict[str, Any]) -> Response | None:
+        """What to answer instead of cancelling; None if Gradio may cancel the event."""
         queue: Any = self._page._queue
         event = queue.event_ids_to_events.get(str(asked.get("event_id")))
-        return event is None or event.session_hash == asked.get("session_hash")
+        if event is None:  # over: Gradio would leave one more message for the session
+            return JSONResponse({"success": True})
+        named = event.session_hash, event.fn._id
+        if named != (asked.get("session_hash"), asked.get("fn_index")):
+            return PlainTextResponse("Not found", 404)
+        return None
