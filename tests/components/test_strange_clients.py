@@ -20,6 +20,7 @@ from gradio.state_holder import SessionState
 
 from components.bodies import MOST_BYTES
 from components.doors import Doors
+from components.guarded import GuardedBlocks
 from components.live import pack
 from components.question import checked_text
 from components.serving import start
@@ -243,6 +244,21 @@ def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: R
                 values = usual(event)
                 values[place] = SECRET
                 assert not refused(event, values).print_exception, event.name
+
+
+def test_a_token_in_a_body_is_nobodys_login() -> None:
+    """Gradio gives it to handlers where nobody is signed in: a page would act for it at the Hub."""
+    given: list[Any] = []
+
+    def on_push(token: gr.OAuthToken | None) -> None:
+        given.append(token)
+
+    with GuardedBlocks() as page:
+        gr.Button().click(on_push)
+    token = gr.OAuthToken(token=SECRET, scope="", expires_at=0)
+    asked = page.process_api(page.fns[0], [], SessionState(page), ANYBODY, oauth_token=token)
+    asyncio.run(asked)
+    assert given == [None]
 
 
 @pytest.mark.parametrize("text", ['{"a":NaN}', "[-Infinity]", "1e999", '{"a":[-1e999]}'])
