@@ -19,16 +19,25 @@ MOST_BYTES = 500_000
 
 
 class Bodies:
-    """Answers 413 to what is longer, without reading on, and 415 to what is no JSON."""
+    """Answers 413 to what is longer, without reading on, and 415 to what is no JSON.
+
+    A request with both Content-Length and Transfer-Encoding gets 400, and its connection ends: a
+    proxy that reads the other of them takes the rest for a request of its next visitor.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if "content-length" in headers and "transfer-encoding" in headers:
+            refusal = PlainTextResponse("Two lengths", 400, {"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        kind = Headers(scope=scope).get("content-type", "")
+        kind = headers.get("content-type", "")
         if scope["method"] == "POST" and kind.partition(";")[0].strip() != "application/json":
             await PlainTextResponse("Not JSON", 415)(scope, receive, send)
             return

@@ -5,6 +5,7 @@ import asyncio
 import http.client
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -132,6 +133,20 @@ def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, to
     parts = sent if told else iter([sent[: MOST_BYTES // 2], sent[MOST_BYTES // 2 :]])
     assert posted(port, f"/gradio_api/{where}", parts) == 413
     assert posted(port, "/nowhere", parts if told else iter([sent])) == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_with_two_lengths_is_refused_and_ends_its_connection(
+    port: int, method: str
+) -> None:
+    """Behind a proxy that goes by the other length, the rest is the next visitor's request."""
+    head = f"{method} /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    lengths = "Content-Type: application/json\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
+    hidden = "GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{head}{lengths}\r\n\r\n0\r\n\r\n{hidden}".encode())
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert told.startswith(b"HTTP/1.1 400 ") and told.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
