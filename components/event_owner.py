@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import gradio as gr
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.bodies import PARSED
@@ -19,6 +19,8 @@ class EventOwner:
     """Answers 404 to who cancels another session's event, or calls an event of the page by name.
 
     Gradio looks at neither: `cancel` ends whatever event it is given, and `call` runs any by name.
+    A `cancel` with the number of another handler would close the generator of a running event, hold
+    a lock of all visitors meanwhile, and run the event once more from its beginning.
     """
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
@@ -33,15 +35,20 @@ class EventOwner:
         if call and call[1] not in self._public:
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
-        if posts and _CANCEL.fullmatch(scope["path"]) and not self._may_cancel(scope[PARSED]):
-            await PlainTextResponse("Not found", 404)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        refusal = None
+        if posts and _CANCEL.fullmatch(scope["path"]):
+            refusal = self._refusal(scope[PARSED])
+        await (refusal or self._app)(scope, receive, send)
 
-    def _may_cancel(self, asked: Any) -> bool:
-        """Whether the event is unknown, over, or of the session that asks."""
+    def _refusal(self, asked: Any) -> Response | None:
+        """What to answer instead of cancelling; None if Gradio may cancel the event."""
         if not isinstance(asked, dict):
-            return True  # Gradio says what is wrong with it
+            return None  # Gradio says what is wrong with it
         queue: Any = self._page._queue
         event = queue.event_ids_to_events.get(str(asked.get("event_id")))
-        return event is None or event.session_hash == asked.get("session_hash")
+        if event is None:  # over: Gradio would leave one more message for the session
+            return JSONResponse({"success": True})
+        named = event.session_hash, event.fn._id
+        if named != (asked.get("session_hash"), asked.get("fn_index")):
+            return PlainTextResponse("Not found", 404)
+        return None

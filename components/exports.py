@@ -128,13 +128,17 @@ class Exports:
         return made
 
     def offers(self, visitor: Visitor | None = None) -> tuple[Offer, ...]:
-        """What one tab, or anybody, can fetch now; the newest first."""
+        """What one tab, or anybody, can fetch now; the newest first.
+
+        Nothing for a visitor without a tab: all calls from one address are one such visitor, and
+        whoever knows the word of a file can fetch it.
+        """
         with self._lock:
             self.sweep()
-            found = tuple(self._offers.values())
-        return tuple(
-            one for one in reversed(found) if visitor is None or one.visitor.tab == visitor.tab
-        )
+            found = tuple(reversed(self._offers.values()))
+        if visitor is None:
+            return found
+        return tuple(one for one in found if visitor.session and one.visitor.tab == visitor.tab)
 
     def fetch(self, word: str, *, count: bool = True) -> Offer | None:
         """The file of a word; None where there is none, or it was fetched too often."""

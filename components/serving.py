@@ -18,7 +18,6 @@ import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from gradio import route_utils, routes
 from gradio.route_utils import FnIndexInferError
-from gradio_client.utils import construct_args
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -157,7 +156,7 @@ def _misfit(request: Request, error: Exception) -> Response:
     Gradio's error repeats the key. An error of this kind from anywhere else is a bug.
     """
     *_, (last, _line) = walk_tb(error.__traceback__)
-    if last.f_code is not construct_args.__code__:
+    if last.f_code.co_qualname != "construct_args":
         raise error
     return _refused(request, error)
 

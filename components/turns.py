@@ -89,6 +89,7 @@ class Turns(Queue):
         found = self.blocks.fns.get(body.fn_index)
         if found is None:
             return await super().push(body, request, username)
+        body.session_hash = body.session_hash or None  # Gradio confuses "" with none
         kind, visitor = found.concurrency_id, visitor_of(request, body.session_hash)
         problem = self._no_room(kind, visitor)
         if problem:
@@ -99,6 +100,7 @@ class Turns(Queue):
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
             event.visitor, event.jobs = visitor, EventJobs()
+            self.pending_messages_per_session[event.session_hash].party = visitor.party
             self._in_order(kind)
         return answer
 
@@ -234,18 +236,46 @@ class Turns(Queue):
         """Nothing: Gradio would count all events anew after each, for a page that is off."""
         return self.cached_event_analytics_summary
 
+    def send_message(self, event: Any, event_message: Any) -> None:
+        """Leave a message for the session of an event; none where the session was forgotten.
+
+        Gradio raises KeyError there, which would end the queue for everybody.
+        """
+        if event.session_hash in self.pending_messages_per_session:
+            super().send_message(event, event_message)
+
     def _drop_unread(self) -> None:
-        """Let go of answers that nobody reads, first those of whoever left most of them."""
+        """Let go of answers that nobody reads, first those of the party that left most of them.
+
+        Gradio keeps answers of so many sessions and forgets the oldest, who may still wait for
+        theirs: a session at rest of the party with most sessions makes room before.
+        """
         waiting = self.pending_messages_per_session
+        if len(waiting) >= waiting.max_size:
+            most = _largest(Counter(map(_party, waiting.values())))
+            busy = {one.session_hash for one in self._known()} | self._streams.keys()
+            theirs = [name for name, one in waiting.items() if _party(one) == most]
+            self.forget(next((name for name in theirs if name not in busy), ""))
         unread = {session: messages.qsize() for session, messages in waiting.items()}
         left = sum(unread.values())
         while left > UNREAD:
-            session = max(unread, key=lambda one: unread[one])
+            held: Counter[str] = Counter()
+            for session, count in unread.items():
+                held[_party(waiting[session])] += count
+            theirs = [one for one in unread if _party(waiting[one]) == _largest(held)]
+            session = max(theirs, key=lambda one: unread[one])
             left -= unread.pop(session)
-            while not waiting[session].empty():
-                waiting[session].get_nowait()
+            self._drain(session)
         for session in [one for one in self.pending_event_ids_session if one not in waiting]:
             self.forget(session)
+
+    def _drain(self, session: str) -> None:
+        """Drop the messages of a session, and the events that have ended with them."""
+        messages = self.pending_messages_per_session[session]
+        while not messages.empty():
+            messages.get_nowait()
+        known = {one._id for one in self._known()}
+        self.pending_event_ids_session.get(session, set()).intersection_update(known)
 
     def forget(self, session: str) -> None:
         """Let go of what was never read by a session that has gone."""
@@ -253,3 +283,12 @@ class Turns(Queue):
             return
         self.pending_messages_per_session.pop(session, None)
         self.pending_event_ids_session.pop(session, None)
+
+
+def _party(messages: Any) -> str:
+    """Whose messages these are."""
+    return str(getattr(messages, "party", ""))
+
+
+def _largest(counts: Counter[str]) -> str:
+    return max(counts, key=lambda name: counts[name], default="")

@@ -75,8 +75,12 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
 
 
 def asker(request: Any) -> Visitor:
-    """Who sent a request that a handler got as `gr.Request`."""
-    return visitor_of(request, request.session_hash)
+    """Who sent a request that a handler got as `gr.Request`.
+
+    Starlette's request is taken out of it: Gradio's own turns every mapping into JSON, and a scope
+    holds bytes.
+    """
+    return visitor_of(request.request or request, request.session_hash)
 
 
 def _one_customers(address: str) -> str:

@@ -293,8 +293,8 @@ DEFENCES = (
     Defence(
         "a session cancels its own events alone",
         _page("event_owner"),
-        "and not self._may_cancel(scope[PARSED]):",
-        "and False:",
+        "refusal = self._refusal(scope[PARSED])",
+        "pass",
         "tests/components/test_event_owner.py::test_a_session_cancels_its_own_event_and_no_other",
     ),
     Defence(

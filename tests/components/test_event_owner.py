@@ -10,20 +10,24 @@ import pytest
 from components.bodies import PARSED
 from components.event_owner import EventOwner
 
+PASSED = 299
+"""What Gradio answers here."""
+
 
 @pytest.fixture
 def owner() -> EventOwner:
     """Of a page with one public and one private event, where one of `ada` runs."""
 
     async def passed_on(scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.start", "status": PASSED})
 
+    event = SimpleNamespace(session_hash="ada", fn=SimpleNamespace(_id=1))
     page: Any = SimpleNamespace(
         fns={
             0: SimpleNamespace(api_name="plan", api_visibility="public"),
             1: SimpleNamespace(api_name="on_ask", api_visibility="private"),
         },
-        _queue=SimpleNamespace(event_ids_to_events={"e1": SimpleNamespace(session_hash="ada")}),
+        _queue=SimpleNamespace(event_ids_to_events={"e1": event}),
     )
     return EventOwner(passed_on, page)
 
@@ -42,21 +46,37 @@ def posted(owner: EventOwner, path: str, body: Any = None) -> int:
     return statuses[0]
 
 
+def cancel(owner: EventOwner, path: str, **other: Any) -> int:
+    asked = {"session_hash": "ada", "fn_index": 1, "event_id": "e1"} | other
+    return posted(owner, path, asked)
+
+
 @pytest.mark.parametrize("path", ["/gradio_api/cancel", "//cancel/"])
 def test_a_session_cancels_its_own_event_and_no_other(owner: EventOwner, path: str) -> None:
-    def cancelled(session: Any, event: Any = "e1") -> int:
-        asked = {"session_hash": session, "fn_index": 1, "event_id": event}
-        return posted(owner, path, asked)
-
-    assert cancelled("ada") == 200 and cancelled("eve", "over by now") == 200
-    assert cancelled("eve") == cancelled(None) == cancelled(["ada"]) == 404
+    assert cancel(owner, path) == PASSED
+    assert cancel(owner, path, session_hash="eve") == cancel(owner, path, session_hash=None) == 404
+    assert cancel(owner, path, session_hash=["ada"]) == 404
     assert posted(owner, path, {"event_id": "e1"}) == 404
-    assert posted(owner, path, [1]) == 200, "Gradio refuses what is no object"
+
+
+@pytest.mark.parametrize("number", [0, 2, "1", None, [1]])
+def test_an_event_is_cancelled_under_the_number_of_its_handler(
+    owner: EventOwner, number: Any
+) -> None:
+    """With another one Gradio runs the event again from its beginning."""
+    assert cancel(owner, "/gradio_api/cancel", fn_index=number) == 404
+
+
+def test_what_is_over_is_not_cancelled_again(owner: EventOwner) -> None:
+    """Gradio would leave a message for the session each time."""
+    for event in ("over by now", None, 5):
+        assert cancel(owner, "/gradio_api/cancel", event_id=event) == 200
+    assert posted(owner, "/gradio_api/cancel", [1]) == PASSED, "Gradio refuses what is no object"
 
 
 @pytest.mark.parametrize("way", ["call", "call/v2", "call//v2/"])
 def test_events_of_the_page_have_no_name_outside(owner: EventOwner, way: str) -> None:
-    assert posted(owner, f"/gradio_api/{way}/plan") == 200
+    assert posted(owner, f"/gradio_api/{way}/plan") == PASSED
     assert posted(owner, f"/gradio_api/{way}/on_ask") == 404
     assert posted(owner, f"/gradio_api/{way}/on_ask/") == 404
     assert posted(owner, f"/{way}/on_ask") == 404

@@ -58,6 +58,14 @@ def test_closing_leaves_no_folder(exports: Exports, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [] and exports.offers() == ()
 
 
+def test_neighbours_who_call_without_a_tab_see_no_files_of_each_other(exports: Exports) -> None:
+    """All calls from one address are one visitor, and the list holds the words of the files."""
+    neighbour = Visitor("", "203.0.113.7")
+    made = put(exports, neighbour)
+    assert exports.offers(neighbour) == () and exports.offers() == (made,)
+    assert exports.fetch(made.word) is made
+
+
 def test_a_room_that_made_nothing_leaves_nothing(exports: Exports, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), exports.room(ADA, 10) as room:
         (room.folder / "half").write_bytes(b"x")

@@ -4,6 +4,7 @@ written down."""
 import asyncio
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from gradio.state_holder import SessionState
 
 from components.bodies import MOST_BYTES
 from components.doors import Doors
+from components.guarded import GuardedBlocks
 from components.live import pack
 from components.question import checked_text
 from components.session_json import parsed
@@ -100,6 +102,20 @@ def test_a_body_longer_than_any_of_the_page_is_refused(port: int, where: str, to
     parts = sent if told else iter([sent[: MOST_BYTES // 2], sent[MOST_BYTES // 2 :]])
     assert posted(port, f"/gradio_api/{where}", parts) == 413
     assert posted(port, "/nowhere", parts if told else iter([sent])) == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_with_two_lengths_is_refused_and_ends_its_connection(
+    port: int, method: str
+) -> None:
+    """Behind a proxy that goes by the other length, the rest is the next visitor's request."""
+    head = f"{method} /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    lengths = "Content-Type: application/json\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
+    hidden = "GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{head}{lengths}\r\n\r\n0\r\n\r\n{hidden}".encode())
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert told.startswith(b"HTTP/1.1 400 ") and told.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", ""])
@@ -212,6 +228,21 @@ def test_values_that_do_not_fit_are_not_written_down(page: gr.Blocks, refused: R
                 values = usual(event)
                 values[place] = SECRET
                 assert not refused(event, values).print_exception, event.name
+
+
+def test_a_token_in_a_body_is_nobodys_login() -> None:
+    """Gradio gives it to handlers where nobody is signed in: a page would act for it at the Hub."""
+    given: list[Any] = []
+
+    def on_push(token: gr.OAuthToken | None) -> None:
+        given.append(token)
+
+    with GuardedBlocks() as page:
+        gr.Button().click(on_push)
+    token = gr.OAuthToken(token=SECRET, scope="", expires_at=0)
+    asked = page.process_api(page.fns[0], [], SessionState(page), ANYBODY, oauth_token=token)
+    asyncio.run(asked)
+    assert given == [None]
 
 
 @pytest.mark.parametrize("text", ['{"a":NaN}', "[-Infinity]", "1e999", '{"a":[-1e999]}'])

@@ -278,6 +278,55 @@ def test_answers_that_nobody_reads_are_bounded(
     assert len(queue.pending_event_ids_session) <= 11
 
 
+def test_a_session_without_a_name_stops_no_queue(queue: Turns) -> None:
+    """An error while the next event is looked for would end Gradio's queue for everybody."""
+    assert ask(queue, "", address="203.0.113.7") is True
+    assert ask(queue, "honest", address="198.51.100.9") is True
+    queue.broadcast_estimations("model")
+    (nameless,) = (one for one in queue._known() if one.session_hash != "honest")
+    assert nameless.session_hash == nameless._id and nameless.visitor.session == ""
+    assert [begun(queue) for _ in range(2)] == [nameless._id, "honest"]
+
+
+def test_a_waiting_session_that_was_forgotten_stops_no_queue(queue: Turns) -> None:
+    for who in ("forgotten", "honest"):
+        assert ask(queue, who) is True
+    del queue.pending_messages_per_session["forgotten"]
+    queue.broadcast_estimations("model")
+    assert [begun(queue) for _ in range(2)] == ["forgotten", "honest"]
+
+
+def test_calls_that_nobody_reads_push_out_no_answer_of_another_party(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio keeps the answers of 2,000 sessions, and a call without one is one more each time."""
+    waiting = queue.pending_messages_per_session
+    waiting.max_size = 60
+    monkeypatch.setattr(turns, "UNREAD", 40)
+    for who in ("waits", "read nothing yet"):
+        assert ask(queue, who, SCORE, "198.51.100.9") is True
+    for _ in range(5):
+        queue.broadcast_estimations("exam")
+    queue.get_events()
+    unread = waiting["waits"].qsize()
+    assert unread > 5, "more than any of the calls below leaves"
+    for _ in range(100):
+        assert ask(queue, None, address="203.0.113.7") is True
+        queue.get_events()
+    assert len(waiting) == 60 and {"waits", "read nothing yet"} < waiting.keys()
+    assert waiting["waits"].qsize() == unread
+
+
+def test_events_whose_answers_were_dropped_are_forgotten(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "UNREAD", 10)
+    for _ in range(50):
+        assert ask(queue, "deaf") is True
+        queue.get_events()
+    assert len(queue.pending_event_ids_session["deaf"]) < 12
+
+
 def test_strangers_are_bounded_and_ones_own_page_is_not() -> None:
     for public, most in ((True, OF_ONE_TAB), (False, None)):
         page = made(lambda public=public: build_page(Studio(public=public)))

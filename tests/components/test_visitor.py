@@ -4,10 +4,11 @@ import asyncio
 import logging
 from typing import Any
 
+import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from components.visitor import CALLER, Callers, Visitor, visitor_of
+from components.visitor import CALLER, Callers, Visitor, asker, visitor_of
 
 
 def request(address: str, headers: dict[str, str] | None = None, **more: Any) -> Request:
@@ -33,6 +34,14 @@ def test_tabs_of_one_address_are_one_party() -> None:
     one, other = (visitor_of(request("203.0.113.7"), name) for name in ("a", "b"))
     assert one.party == other.party == "address 203.0.113.7" and one.tab != other.tab
     assert visitor_of(request("203.0.113.7")).tab == "calls of address 203.0.113.7"
+
+
+def test_a_handler_without_a_queue_knows_who_asks() -> None:
+    """Gradio hands it a request of its own, which fails to give the scope."""
+    cookie = {"oauth_info": {"userinfo": {"preferred_username": "ada"}}}
+    asked = request("203.0.113.7", {"host": "localhost"}, session=cookie)
+    assert asker(gr.Request(asked, session_hash="a")) == Visitor("a", "203.0.113.7", "ada")
+    assert asker(gr.Request(session_hash="a")) == Visitor("a")
 
 
 def test_who_is_signed_in_is_a_party_wherever_they_are() -> None:
