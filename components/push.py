@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -19,10 +19,8 @@ from starlette.datastructures import Headers
 from components.export_values import look, needed_bytes
 from components.exports import Exports
 from components.forms import PRIVATE, Controls, queued
-from components.hosts import is_foreign
 from components.live import live, pack, static
 from components.notices import message, show_errors
-from components.settings import read_settings
 from components.studio import Emit, Studio
 from components.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
@@ -30,6 +28,7 @@ from dppa_core.merge import merge_to_folder
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipe import MergeRecipe, recipe_hash
 
+Foreign = Callable[[Headers], bool]
 LONGEST_NAME = 200
 NO_LOGIN_HERE = "This page has no login to the Hub. Make a checkpoint above and upload it with "
 SIGN_IN = (
@@ -212,7 +211,7 @@ def _told(error: BaseException, asked: Wanted) -> str:
     return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
 
 
-def _check_asker(headers: Headers) -> None:
+def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
     """Refuse a push that another web page, or a program, asks for with the login of the user.
 
     Browsers send the cookie of a login with requests of any page, and Origin with every POST.
@@ -226,21 +225,27 @@ def _check_asker(headers: Headers) -> None:
             "A program or a proxy that removes the header is the usual cause: a program pushes "
             "with `dppa push`."
         )
-    if is_foreign(headers, read_settings().known_hosts):
+    if is_foreign(headers):
         raise NotAllowed(
             f"A page at {shown(headers['origin'])} asked for this push. Push from this page "
             f"itself ({shown(headers.get('host', ''))}) or from a host listed in DPPA_HOSTS."
         )
 
 
-def wire_push(view: PushView, controls: Controls, studio: Studio, exports: Exports) -> None:
-    """Push and Stop."""
+def wire_push(
+    view: PushView, controls: Controls, studio: Studio, exports: Exports, is_foreign: Foreign
+) -> None:
+    """Push and Stop.
+
+    Args:
+        is_foreign: Whether the headers of a request are those of another web page.
+    """
 
     @show_errors
     def on_push(
         values: dict[Any, Any], request: gr.Request, token: gr.OAuthToken | None
     ) -> Iterator[dict[Any, Any]]:
-        _check_asker(request.headers)
+        _check_asker(request.headers, is_foreign)
         recipe, who = controls.session(values).recipe(), asker(request)
         asked = wanted(recipe, values[view.name], values[view.private], who, token, studio)
         for value in stream_push(asked, exports, studio):

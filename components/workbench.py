@@ -20,6 +20,7 @@ from components.exports import Exports
 from components.forms import Controls
 from components.guarded import GuardedBlocks
 from components.header import EXPLAIN, build_panes, build_status, build_title
+from components.hosts import is_foreign
 from components.learn import build_learn, wire_learn
 from components.live import static
 from components.methods import build_method
@@ -113,7 +114,8 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
     wire_compare(compare, controls, studio)
     wire_attribution(attribution, controls, studio)
     wire_experiments(experiments, read_settings().experiments or RESULTS)
-    wire_push(push, controls, studio, exports)
+    known = read_settings().known_hosts
+    wire_push(push, controls, studio, exports, lambda headers: is_foreign(headers, known))
     wire_learn(learn, controls, studio)
     view = ModelsView(preset, models, *adding)
     timer = gr.Timer(1.0, active=True)

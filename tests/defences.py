@@ -426,7 +426,7 @@ DEFENCES = (
     Defence(
         "and from this page alone",
         _page("push"),
-        "        _check_asker(request.headers)\n",
+        "        _check_asker(request.headers, is_foreign)\n",
         "",
         "tests/components/test_push.py::test_no_page_of_others_pushes_with_the_login_of_who_has_it_open",
     ),

@@ -50,6 +50,7 @@ class Request:
     """Who asks."""
 
     session_hash = "abc"
+    request = None
 
     def __init__(self, address: str = "", **headers: str) -> None:
         self.client = SimpleNamespace(host=address)

@@ -206,6 +206,6 @@ def test_no_page_of_others_pushes_with_the_login_of_who_has_it_open(
     (event,) = [fn for fn in page.fns.values() if fn.name == "on_push"]
     usual = {one: one.get_config().get("value") for one in event.inputs}
     for headers, refusal in ASKED:
-        asked = SimpleNamespace(headers=Headers(headers), session_hash="a")
+        asked = SimpleNamespace(headers=Headers(headers), session_hash="a", request=None)
         with pytest.raises(gr.Error, match=re.escape(refusal)):
             next(event.fn(usual, asked, None))
