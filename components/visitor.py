@@ -80,7 +80,8 @@ def asker(request: Any) -> Visitor:
     Starlette's request is taken out of it: Gradio's own turns every mapping into JSON, and a scope
     holds bytes.
     """
-    return visitor_of(request.request or request, request.session_hash)
+    sent = getattr(request, "request", None)  # Starlette's, which alone has a scope
+    return visitor_of(sent or request, request.session_hash)
 
 
 def _one_customers(address: str) -> str:
