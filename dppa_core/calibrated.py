@@ -95,7 +95,7 @@ def statistics(
         InvalidValue: the text cannot be read, or holds nothing to predict.
         CheckpointError: the model cannot be run, or not looked into.
     """
-    source = read_source(calibration)
+    source = read_source(calibration, stop)
     key = _key(kind, base, tuned, source)
     path = cache_folder("statistics") / f"{key}.bin"
     stored = open_stored(path)
