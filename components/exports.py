@@ -1,7 +1,7 @@
 """Files made for visitors to download: one folder of this process, bounded, emptied after a time.
 
 A file is found by a word that nobody can guess and by nothing else: no path ever comes from
-outside. The folder is locked by its process; what a killed one left is removed by the next.
+outside. The folder is locked by its process; what a killed one left is removed at the next start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from dppa_core.preflight.facts import in_bytes
 from dppa_core.preflight.machine import free_disk
 from dppa_core.scratch import Scratch
 from dppa_core.shortage import shortage
-
-PREFIX = "dppa-export-"
 
 
 @dataclass(slots=True, eq=False)
@@ -229,7 +227,7 @@ class Exports:
 
     def _folder(self) -> Path:
         if self._root is None or not self._root.path.is_dir():
-            self._root = Scratch(PREFIX, self._parent)
+            self._root = Scratch("export", self._parent)
             every = min(60.0, self.limits.seconds / 2)
             threading.Thread(
                 target=_keep_sweeping, args=(weakref.ref(self), every), daemon=True

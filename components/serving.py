@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -43,6 +44,7 @@ from components.studio import Studio
 from components.theme import page_head, page_theme
 from components.visitor import Callers
 from dppa_core.errors import InvalidValue
+from dppa_core.scratch import remove_dead
 
 SWITCH = 0.001
 """Seconds after which a thread that computes hands the interpreter on: an answer to a slider asks
@@ -79,6 +81,8 @@ class CompressedPage:
 
 def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> str:
     """Load the models behind the page once it is open, serve it, and return its local address.
+
+    Temporary files of processes that were killed are removed once it is open, too.
 
     Raises:
         InvalidValue: the port is taken.
@@ -117,6 +121,8 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     sys.setswitchinterval(SWITCH)
     use_deadlines()
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
+    # Gigabytes may have to go; the page answers meanwhile.
+    threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
     return url.rstrip("/")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from dppa_core.adamerging_snapshot import Snapshot
 from dppa_core.atomic import replace_file
 from dppa_core.errors import InvalidValue
+from dppa_core.regular_files import open_regular
 from dppa_core.strict_json import parse_json
 
 FORMAT = 1
@@ -69,7 +70,8 @@ def load_state(path: Path, made_by: Mapping[str, Any]) -> RunState | None:
         InvalidValue: no state of a run, or one of a run with other settings, naming the first.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except FileNotFoundError:
         return None
     except OSError as error:

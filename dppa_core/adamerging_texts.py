@@ -15,6 +15,7 @@ from typing import Any
 from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.recipe import MergeRecipe
+from dppa_core.regular_files import read_regular
 from dppa_core.strict_json import parse_json
 from dppa_core.tasks import DOMAINS, Item, items
 
@@ -100,8 +101,7 @@ def _file_domain(path: Path, settings: AdaMergeSettings) -> Domain:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = read_regular(path, LARGEST_FILE + 1, streams=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidValue(f"{path}: cannot be read ({reason}).") from error

@@ -23,6 +23,7 @@ from dppa_core.calibration import Calibration, calibration_of
 from dppa_core.calibration_cache import Stored, draft, open_stored
 from dppa_core.calibration_text import Source, read_source
 from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoint_files import known_sha256
 from dppa_core.deltas import DeltaProfile
 from dppa_core.density import CALIBRATED_KINDS
 from dppa_core.profile import kept_profile
@@ -94,7 +95,7 @@ def statistics(
         InvalidValue: the text cannot be read, or holds nothing to predict.
         CheckpointError: the model cannot be run, or not looked into.
     """
-    source = read_source(calibration)
+    source = read_source(calibration, stop)
     key = _key(kind, base, tuned, source)
     path = cache_folder("statistics") / f"{key}.bin"
     stored = open_stored(path)
@@ -175,17 +176,10 @@ def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str
     digest = hashlib.sha256()
     parts = (str(_FORMAT), kind, str(LONGEST), tuned.content_hash(), source.digest)
     config = json.dumps(tuned.config, sort_keys=True)
-    files = (f"{name}:{_hash(base.folder / name)}" for name in _TOKENIZER_FILES)
+    files = (f"{name}:{known_sha256(base.folder / name)}" for name in _TOKENIZER_FILES)
     for part in (*parts, config, *files):
         digest.update(f"{len(part)}\0{part}".encode())
     return digest.hexdigest()
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _measured(

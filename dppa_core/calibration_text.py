@@ -18,6 +18,8 @@ from dppa_core.calibration import Calibration
 from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
 from dppa_core.foreign import ForeignCode
+from dppa_core.progress import Stop
+from dppa_core.regular_files import read_regular
 from dppa_core.sources_roots import within_roots
 from dppa_core.tasks import draw_items
 
@@ -47,14 +49,20 @@ class Sample:
     """Index of the first token whose likelihood counts, at least 1: an answer's, no question's."""
 
 
-def read_source(calibration: Calibration) -> Source:
+def read_source(calibration: Calibration, stop: Stop | None = None) -> Source:
     """The text a calibration names.
 
+    Args:
+        calibration: Names it.
+        stop: Ends the reading of a file between two blocks.
+
     Raises:
-        InvalidValue: a file that is not there, empty, or no text.
+        InvalidValue: a file that is not there, not a regular one, empty, or no text.
+        NotAllowed: a file outside the folders of `DPPA_ROOTS`.
+        Cancelled: stopped.
     """
     if calibration.text:
-        turns: tuple[tuple[str, str], ...] = (("", _read_file(calibration)),)
+        turns: tuple[tuple[str, str], ...] = (("", _read_file(calibration, stop)),)
     else:
         turns = tuple(islice(_questions(calibration), -(-calibration.tokens // _TOKENS_AN_ITEM)))
     digest = hashlib.sha256(f"{calibration.tokens}".encode())
@@ -78,14 +86,14 @@ def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
                 yield item.prompt, item.answer
 
 
-def _read_file(calibration: Calibration) -> str:
-    place = shown(calibration.text)
+def _read_file(calibration: Calibration, stop: Stop | None) -> str:
+    place, most = shown(calibration.text), _BYTES_A_TOKEN * calibration.tokens
     try:
-        with within_roots(Path(calibration.text).expanduser()).open("rb") as file:
-            data = file.read(_BYTES_A_TOKEN * calibration.tokens)
-            whole = not file.read(1)
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
-        if "\0" in text:  # valid UTF-8, and what binary files and devices are full of
+        path = within_roots(Path(calibration.text).expanduser())
+        data = read_regular(path, most + 1, stop=stop)
+        whole = len(data) <= most
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data[:most], final=whole)
+        if "\0" in text:  # valid UTF-8, and what binary files are full of
             raise _no_text(place)
     except UnicodeDecodeError as error:
         raise _no_text(place) from error

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint_files import read_object
-from dppa_core.errors import DamagedCheckpoint
+from dppa_core.checkpoint_files import read_file, read_object, text_of
 
 EMBEDDED = (
     "{{ bos_token }}{% for message in messages %}"
@@ -26,14 +25,11 @@ def read_template(folder: Path) -> str | list[Any] | None:
     """A text, or several with names; None where there is none. As transformers looks for it.
 
     Raises:
-        DamagedCheckpoint: a file that cannot be read; names it.
+        DamagedCheckpoint, NotAllowed: a file that cannot be read; names it.
     """
     path = folder / _JINJA
     if path.is_file():
-        try:
-            return path.read_text("utf-8")
-        except (OSError, ValueError) as error:
-            raise DamagedCheckpoint(f"{path}: cannot be read ({error}).") from error
+        return text_of(path, read_file(path))
     for name in (_JSON, _SETTINGS):
         found = (
             read_object(folder / name).get("chat_template") if (folder / name).is_file() else None

@@ -6,6 +6,8 @@ transformers reads.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import stat
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from dppa_core.errors import (
     MissingCheckpoint,
     shown,
 )
+from dppa_core.model_files import open_model_file
 from dppa_core.quantisation import why_gguf
 from dppa_core.strict_json import parse_json
 
@@ -41,7 +44,10 @@ COMPANIONS = (
 )
 """Files of the base that make a folder a working model. Never code."""
 
-_LARGEST_JSON = 64 * 1024 * 1024
+_VOCABULARIES = ("tokenizer.json", "vocab.json")
+_BINARY = ".model"
+
+_LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,42 +142,83 @@ def read_index(index: Path) -> dict[str, str]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """A JSON object from a file of a model's folder.
 
     Raises:
-        DamagedCheckpoint: not a regular file, too large, not readable, or something else.
+        DamagedCheckpoint, NotAllowed: see `read_file`; or it is something else.
     """
-    if not stat.S_ISREG(_mode(path)):  # a pipe would be waited for without end
-        raise DamagedCheckpoint(f"{path}: not a regular file.")
+    return _object(path, read_file(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file of a model's folder, weights apart.
+
+    Raises:
+        DamagedCheckpoint: not a regular file, too large, or not readable.
+        NotAllowed: a link that leads out of the folder.
+    """
     try:
-        with path.open("rb") as file:
-            most = min(os.fstat(file.fileno()).st_size, _LARGEST_JSON)
+        with open_model_file(path) as file:
+            most = min(os.fstat(file.fileno()).st_size, _LARGEST)
             data = file.read(most + 1)  # memory for as much is taken before anything is read
-        if len(data) > _LARGEST_JSON:
-            raise DamagedCheckpoint(
-                f"{path}: larger than {_LARGEST_JSON >> 20} MiB. Weights under a wrong name are "
-                "the usual cause."
-            )
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if len(data) > _LARGEST:
+        raise DamagedCheckpoint(
+            f"{path}: larger than {_LARGEST >> 20} MiB. Weights under a wrong name are the usual "
+            "cause."
+        )
+    return data
+
+
+def read_companion(path: Path) -> bytes:
+    """The content of one of `COMPANIONS`, to be written as it is, checked to be of its kind.
+
+    Raises:
+        DamagedCheckpoint, NotAllowed: see `read_file`; or no text in UTF-8, or no JSON object. Of
+            vocabularies only the text is checked: parsing a large one takes a second.
+    """
+    data = read_file(path)
+    if path.suffix == ".json" and path.name not in _VOCABULARIES:
+        _object(path, data)
+    elif path.suffix != _BINARY:
+        text_of(path, data)
+    return data
+
+
+def known_sha256(path: Path) -> str:
+    """The hash of such a file; empty where there is none that can be read.
+
+    Raises:
+        NotAllowed: a link that leads out of the folder.
+    """
+    try:
+        return hashlib.sha256(read_file(path)).hexdigest()
+    except DamagedCheckpoint:
+        return ""
+
+
+def text_of(path: Path, data: bytes) -> str:
+    """The text in a file's content; its lines end as Python reads them.
+
+    Raises:
+        DamagedCheckpoint: no text in UTF-8.
+    """
+    try:
+        return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
+def _object(path: Path, data: bytes) -> dict[str, Any]:
+    try:
         # Infinity is Python's spelling, and configurations use it: Mamba's time_step_limit.
         value = parse_json(data, constants=True)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise _unreadable(path, error) from error
     if not isinstance(value, dict):
         raise DamagedCheckpoint(f"{path}: not a JSON object, but {shown(value)}.")
     return value
-
-
-def read_file(path: Path) -> bytes:
-    """The content of a small file.
-
-    Raises:
-        DamagedCheckpoint: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise DamagedCheckpoint(f"{path}: cannot be read ({what}).") from error
 
 
 def _names(folder: Path) -> list[str]:

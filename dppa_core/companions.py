@@ -15,10 +15,10 @@ from typing import Any
 from dppa_core.alignment import Alignment
 from dppa_core.chat_templates import read_template, without_template
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import COMPANIONS, read_file, read_object
+from dppa_core.checkpoint_files import COMPANIONS, read_companion, read_object
 from dppa_core.merge_record import Origins
 from dppa_core.token_ids import moved_ids, with_added
-from dppa_core.tokenizer_files import ADDED, FAST, SETTINGS, tokenizer_folder
+from dppa_core.tokenizer_files import FAST, SETTINGS, tokenizer_folder
 from dppa_core.vocabulary import examples
 from dppa_core.vocabulary_rows import BASE, Target
 
@@ -98,11 +98,8 @@ class _Sources:
 
     def _tokenizer_files(self, folder: Path, owner: int | None) -> dict[str, bytes]:
         """The files of a tokenizer, with the tokens of a union and the template of its owner."""
-        files = {n: read_file(folder / n) for n in COMPANIONS if (folder / n).is_file()}
+        files = {n: read_companion(folder / n) for n in COMPANIONS if (folder / n).is_file()}
         files.pop(_GENERATION, None)
-        for name in (SETTINGS, ADDED):  # what is added to below must be what its name says
-            if name in files:
-                read_object(folder / name)
         if self._target is not None and self._target.added:
             files = with_added(files, self._target, self._definitions(self._target))
         if owner is None:
@@ -173,7 +170,7 @@ class _Sources:
         index = next((n for n, path in paths.items() if path.is_file()), 0)
         if not paths[index].is_file():
             return 0
-        files[_GENERATION] = read_file(paths[index])
+        files[_GENERATION] = read_companion(paths[index])
         target = self._target
         if target is not None and self._alignment.vocabularies[index] != target.vocabulary:
             own = self._alignment.vocabularies[index]

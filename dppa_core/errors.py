@@ -8,7 +8,7 @@ thing, the value, what is allowed and the usual cause.
   x InvalidRecipe                 a recipe that cannot be read
   x UnknownName                   no method, task or embedded model of that name
   x NoCounterpart                 a recipe that another tool, or this one, cannot express
-  x NotAllowed                    refused here: local folders on a public page, other adapters
+  x NotAllowed                    refused here: folders on a public page, links out of a model
   x OutOfBudget                   more memory or disk than this process may use
   x Unreachable                   the Hugging Face Hub does not answer
   x Cancelled                     someone pressed stop

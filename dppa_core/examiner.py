@@ -21,7 +21,7 @@ from dppa_core.answers import LONGEST
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.calibration_text import read_source
 from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import COMPANIONS
+from dppa_core.checkpoint_files import COMPANIONS, known_sha256
 from dppa_core.evaluate import exchanges, mark
 from dppa_core.marks import Marks, Target
 from dppa_core.pool import ModelPool
@@ -157,14 +157,7 @@ def _contents(checkpoint: Checkpoint) -> list[str]:
     """Hashes of all that a model is loaded from."""
     files = [folder / name for folder in checkpoint.folders for name in COMPANIONS]
     config = json.dumps(checkpoint.config, sort_keys=True, default=str)
-    return [checkpoint.content_hash(), config, *(_hash(path) for path in files)]
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+    return [checkpoint.content_hash(), config, *(known_sha256(path) for path in files)]
 
 
 def _tokenizer_key(resident: Resident) -> str:

@@ -7,14 +7,14 @@ this process alone made a moment ago, and nothing that came from elsewhere is re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
 from dppa_core.resident import Resident
+from dppa_core.scratch import Scratch
 
 
 @contextmanager
@@ -23,8 +23,8 @@ def handed_over(resident: Resident) -> Iterator[Path]:
 
     Not by shared memory: of that a container has 64 MB, if nobody asked for more.
     """
-    with TemporaryDirectory(prefix="dppa-handed-") as folder:  # 0700: of this user alone
-        path = Path(folder) / "model.pt"
+    with closing(Scratch("handed")) as folder:  # of this user alone
+        path = folder.path / "model.pt"
         torch.save(replace(resident, made_of={}), path)
         yield path
 

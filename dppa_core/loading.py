@@ -16,8 +16,10 @@ from dppa_core.checkpoint import Checkpoint
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
 from dppa_core.floats import FLOATS
 from dppa_core.foreign import ForeignCode
+from dppa_core.model_files import check_links
 from dppa_core.names import is_buffer
 from dppa_core.pairs import check_finite
+from dppa_core.tokenizer_files import check_named_files
 
 _FLOATS = {
     "BF16": torch.bfloat16,
@@ -44,7 +46,7 @@ def build_model(
 
     Raises:
         DamagedCheckpoint: the configuration describes no language model, or one of other tensors.
-        NotAllowed: it asks for code of its own.
+        NotAllowed: it asks for code of its own, or a link leads out of its folder.
         NonFiniteWeights: NaN or infinity, naming tensor and model.
     """
     with _LOADING:
@@ -81,6 +83,7 @@ def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
 
     Raises:
         DamagedCheckpoint: there is none, or none that can be read without code of its own.
+        NotAllowed: a link, or the name of a file, leads out of its folder.
     """
     label = label or str(source.folder)
     cause = "A folder saved without one is the usual cause: copy the tokenizer files of its base."
@@ -88,6 +91,7 @@ def load_tokenizer(source: Checkpoint, label: str = "") -> Any:
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
         config = _load_config(source, label)
+        check_named_files(source.folder)
         return AutoTokenizer.from_pretrained(
             source.folder, config=config, local_files_only=True, trust_remote_code=False
         )
@@ -103,6 +107,7 @@ def _load_config(source: Checkpoint, label: str) -> Any:
     logging.disable_progress_bar()
     _check_model_type(source.config, tuple(CONFIG_MAPPING.keys()), label)
     with ForeignCode(f"{label}: its config.json makes no sense to transformers", _MIXED):
+        check_links(source.folder)  # whatever is loaded begins here
         return AutoConfig.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=False
         )

@@ -13,6 +13,7 @@ from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
 from dppa_core.fingerprints import Fingerprint, fingerprints
 from dppa_core.merge_folder import CARD, CONFIG, RECIPE
 from dppa_core.merge_record import RECORD, MergeRecord, read_record
+from dppa_core.model_files import model_file
 from dppa_core.recipe import MergeRecipe, load_recipe
 
 
@@ -31,6 +32,7 @@ def read_merge(folder: Path) -> MergeFolder:
     Raises:
         MissingCheckpoint: no such folder, or one without them.
         InvalidRecipe, DamagedCheckpoint: they cannot be read.
+        NotAllowed: a link leads out of the folder.
     """
     if not folder.is_dir():
         raise MissingCheckpoint(
@@ -49,7 +51,7 @@ def read_merge(folder: Path) -> MergeFolder:
                 f"{folder}: no {name}, so it is no folder that `dppa merge` made, or one by an "
                 "older version. Merge again."
             )
-    return MergeFolder(folder, load_recipe(folder / RECIPE), read_record(folder))
+    return MergeFolder(folder, load_recipe(model_file(folder / RECIPE)), read_record(folder))
 
 
 def check_merge(folder: Path) -> MergeFolder:

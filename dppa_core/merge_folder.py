@@ -14,7 +14,7 @@ from typing import Any
 
 from dppa_core.atomic import unwritable
 from dppa_core.card import card_plots, model_card
-from dppa_core.checkpoint_files import COMPANIONS, read_file
+from dppa_core.checkpoint_files import COMPANIONS, read_companion
 from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merge_record import RECORD, MergeRecord, write_record
 from dppa_core.recipe import MergeRecipe, dump_recipe
@@ -136,7 +136,7 @@ def copy_companions(source: Path, target: Path) -> None:
     """
     for name in COMPANIONS:
         if (source / name).is_file():
-            (target / name).write_bytes(read_file(source / name))
+            (target / name).write_bytes(read_companion(source / name))
 
 
 def copy_config(source: Path, target: Path) -> None:
@@ -145,7 +145,7 @@ def copy_config(source: Path, target: Path) -> None:
     Raises:
         DamagedCheckpoint: it cannot be read.
     """
-    (target / CONFIG).write_bytes(read_file(source / CONFIG))
+    (target / CONFIG).write_bytes(read_companion(source / CONFIG))
 
 
 def write_config(config: Mapping[str, Any], dtype: str, target: Path) -> None:

@@ -84,7 +84,7 @@ class PackCheckpoint:
 
     def __init__(self, base: Checkpoint, pack: str | Path) -> None:
         self.base, self.path = base, Path(pack)
-        self._file = open_file(self.path)
+        self._file = open_file(self.path, named=True)
         self.header = read_pack_header(self._file)
         self._kept = entries(self._file)
         found = known_fingerprint(base)

@@ -20,6 +20,7 @@ from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
 from dppa_core.foreign import ForeignCode
 from dppa_core.intervals import Interval, mean_interval
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.regular_files import read_regular
 from dppa_core.resident import Resident
 
 LARGEST_TEXT = 16 << 20
@@ -59,12 +60,11 @@ def read_text(path: Path) -> str:
     """A plain text in UTF-8.
 
     Raises:
-        InvalidValue: a file that is not there, too large, empty, or no text.
+        InvalidValue: a file that is not there, not a regular one, too large, empty, or no text.
     """
     place = shown(str(path))
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_TEXT + 1)
+        data = read_regular(path, LARGEST_TEXT + 1, streams=True)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidValue(

@@ -12,6 +12,7 @@ import xxhash
 
 from dppa_core.cache import cache_folder, load, store
 from dppa_core.checkpoint import Checkpoint
+from dppa_core.regular_files import open_regular
 
 _SAMPLES, _LENGTH = 16, 64
 """Places of a file that are looked at, and bytes of each."""
@@ -44,7 +45,7 @@ def _entry(checkpoints: Iterable[Checkpoint]) -> Path | None:
 def _sketch(path: Path) -> bytes:
     """Size of a file, and some of its bytes."""
     size = path.stat().st_size
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         found = [size.to_bytes(8, "little")]
         for sample in range(_SAMPLES):
             file.seek((size - 1) * sample // _SAMPLES)

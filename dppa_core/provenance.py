@@ -5,18 +5,21 @@ Knows folders and the front matter of their README.md, and headers of packs, nev
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import yaml
 
+from dppa_core.model_files import open_model_file
 from dppa_core.pack_format import SUFFIX, read_pack_header
 from dppa_core.recipe import parse_recipe
 from dppa_core.safetensors_io import open_file
 
 _LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
+_MOST = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,12 @@ def parent_of(reference: str, folder: Path) -> Parent:
     """What the folder of a checkpoint, or a delta pack, says of the model in it.
 
     A README.md that is missing, damaged or silent is no error: it then says nothing.
+
+    Raises:
+        NotAllowed: it is a link that leads out of the folder.
     """
     if folder.suffix == SUFFIX and folder.is_file():
-        header = read_pack_header(open_file(folder))
+        header = read_pack_header(open_file(folder, named=True))
         models = tuple(model.model for model in parse_recipe(header.recipe).models)
         return Parent(reference, header.licence or None, models)
     return Parent(reference, licence_in(front_matter(folder / "README.md"), reference))
@@ -59,16 +65,17 @@ def licence_in(front: Mapping[str, object], reference: str) -> str | None:
 
 
 def front_matter(path: Path) -> dict[str, object]:
-    """The values at the top of a README.md; none where it is missing, damaged or has none."""
+    """The values at the top of a README.md; none where it is missing, damaged or has none.
+
+    Raises:
+        NotAllowed: a link that leads out of the folder.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
-            if file.readline().rstrip() != "---":
-                return {}
-            lines = []
-            for line in islice(file, _LONGEST):
-                if line.rstrip() == "---":
-                    break
-                lines.append(line)
+        with open_model_file(path) as file:
+            text = io.TextIOWrapper(io.BytesIO(file.read(_MOST)), "utf-8")
+        if text.readline().rstrip() != "---":
+            return {}
+        lines = takewhile(lambda line: line.rstrip() != "---", islice(text, _LONGEST))
         values = yaml.safe_load("".join(lines))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}

@@ -33,6 +33,7 @@ from dppa_core.recipe_values import (
     recipe_hash,
     recipe_values,
 )
+from dppa_core.regular_files import read_regular
 
 __all__ = [
     "DomainModel",
@@ -231,8 +232,7 @@ def load_text(path: str | Path, parse: Callable[[str], T]) -> T:
     """
     where = shown(str(path), _LONGEST_REASON)[1:-1]
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = read_regular(Path(path), _LARGEST_FILE + 1, streams=True)
         if len(data) > _LARGEST_FILE:
             raise InvalidRecipe(
                 f"The file is larger than {_LARGEST_FILE} bytes. Another kind of file, such as "

@@ -27,8 +27,10 @@ def lock_folder(folder: Path) -> int:
     Raises:
         BlockingIOError: another process holds it.
         FileNotFoundError: it is gone.
-        OSError: it is no folder, or its file system knows no locks.
+        OSError: it is no folder, or its file system knows no locks, as on Windows.
     """
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, "folders cannot be locked here", str(folder))
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,15 +6,15 @@ Knows folders, not what transformers makes of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from dppa_core.aligned import AlignedCheckpoint
 from dppa_core.checkpoint import Checkpoint
 from dppa_core.merge_folder import write_config
 from dppa_core.merger import Merger
+from dppa_core.scratch import Scratch
 
 
 class _Elsewhere(AlignedCheckpoint):
@@ -40,8 +40,8 @@ def source_of(merger: Merger) -> Iterator[Checkpoint]:
     if not beside.changed:
         yield merger.base
         return
-    with TemporaryDirectory(prefix="dppa-") as name:
-        folder = Path(name)
+    with closing(Scratch("model")) as scratch:
+        folder = scratch.path
         write_config(beside.config, merger.recipe.dtype, folder)
         for file, content in beside.files.items():
             (folder / file).write_bytes(content)

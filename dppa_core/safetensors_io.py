@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import mmap
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,9 @@ from numpy import ndarray
 
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
+from dppa_core.model_files import open_model_file
 from dppa_core.near import Pages
+from dppa_core.regular_files import open_regular
 from dppa_core.shortage import shortage
 from dppa_core.strict_json import parse_json
 
@@ -80,18 +81,22 @@ class SafetensorsFile:
             self.pages.madvise(mmap.MADV_DONTNEED)
 
 
-def open_file(path: Path) -> SafetensorsFile:
+def open_file(path: Path, *, named: bool = False) -> SafetensorsFile:
     """Map a safetensors file after checking its header as strictly as the official library.
+
+    Args:
+        path: The file.
+        named: Whether somebody named the file itself, which may then be a link to anywhere; not
+            the folder that it lies in.
 
     Raises:
         MissingCheckpoint: no such file.
         DamagedCheckpoint: truncated, overlapping, with holes, or not safetensors at all.
+        NotAllowed: a link that leads out of its folder.
         OutOfBudget: no memory to map it.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
-            raise DamagedCheckpoint(f"{path}: not a regular file, so no weights.")
-        with path.open("rb") as file:
+        with open_regular(path) if named else open_model_file(path) as file:
             status = os.fstat(file.fileno())
             tensors, metadata = _read_header(path, file, status.st_size)
             pages = Pages(file.fileno(), status.st_size, path)

@@ -1,39 +1,66 @@
-"""Temporary folders of one process: gone with it, and removed by the next where it was killed.
+"""Temporary folders of one process: gone with it, and removed later where it was killed.
 
-Knows a prefix and locks, not what lies in the folders.
+Knows names and locks, not what lies in the folders.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal, get_args
 
 from dppa_core.renames import lock_folder
 
+Kind = Literal["breaks", "export", "handed", "model", "offload"]
+"""What a folder is for: a part of its name."""
+_NAME = re.compile(rf"dppa-({'|'.join(get_args(Kind))})-[a-z0-9_]{{8}}")  # as mkdtemp makes them
+
 
 class Scratch:
-    """A new folder, locked by this process.
+    """A new folder, locked by this process and readable by this user alone.
 
-    Folders of the same prefix whose process was killed are removed first: nobody holds their lock.
+    Folders of processes that were killed are removed first.
 
     Args:
-        prefix: What its name begins with, and that of others of its kind.
+        kind: What it is for.
         parent: Where it lies; the system's folder for temporary files where None.
     """
 
-    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+    def __init__(self, kind: Kind, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
-        _remove_dead(parent, prefix)
-        self.path, handle = _claim(parent, prefix)
+        remove_dead(parent)
+        self.path, handle = _claim(parent, f"dppa-{kind}-")
         self._leave = weakref.finalize(self, _close, self.path, handle)  # at exit, too
 
     def close(self) -> None:
         """Remove it with all that it holds; twice does no harm."""
         self._leave()
+
+
+def remove_dead(parent: Path | None = None) -> None:
+    """Remove the folders whose process was killed: those of any kind that nobody locks.
+
+    Args:
+        parent: Where they lie; the system's folder for temporary files where None.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    with suppress(OSError):
+        for folder in [path for path in parent.iterdir() if _NAME.fullmatch(path.name)]:
+            _remove_unlocked(folder)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    with suppress(OSError):  # locked, another user's, no folder, or a file system without locks
+        handle = lock_folder(folder)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(handle)
 
 
 def _claim(parent: Path, prefix: str) -> tuple[Path, int | None]:
@@ -52,13 +79,3 @@ def _close(folder: Path, handle: int | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if handle is not None:
         os.close(handle)
-
-
-def _remove_dead(parent: Path, prefix: str) -> None:
-    for folder in parent.glob(prefix + "*"):
-        with suppress(OSError):  # alive, another user's, or no folder
-            handle = lock_folder(folder)
-            try:
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(handle)

@@ -16,6 +16,7 @@ from dppa_core.atomic import replace_file
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluate import DomainScore, TaskScore
 from dppa_core.intervals import wilson
+from dppa_core.regular_files import open_regular
 from dppa_core.strict_json import parse_json
 
 FORMAT = 1
@@ -78,7 +79,8 @@ def _score(tasks: Mapping[str, Any]) -> DomainScore:
 
 def _load(path: Path, made_by: Mapping[str, Any]) -> dict[Key, DomainScore]:
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -13,6 +13,12 @@ from dppa_core.errors import NotAllowed, shown
 VARIABLE = "DPPA_ROOTS"
 
 
+def roots() -> tuple[Path, ...]:
+    """The folders that the variable lists; none where it is not set."""
+    chosen = os.environ.get(VARIABLE, "")
+    return tuple(Path(root).expanduser() for root in chosen.split(os.pathsep) if root)
+
+
 def within_roots(path: Path) -> Path:
     """The path, where it lies below one of the folders that may be read.
 
@@ -22,19 +28,18 @@ def within_roots(path: Path) -> Path:
     Raises:
         NotAllowed: it does not.
     """
-    chosen = os.environ.get("DPPA_ROOTS", "")
-    roots = [Path(root).expanduser() for root in chosen.split(os.pathsep) if root]
-    if not roots:
+    allowed = roots()
+    if not allowed:
         return path
     try:
         place = path.resolve()
-        inside = any(place.is_relative_to(root.resolve()) for root in roots)
+        inside = any(place.is_relative_to(root.resolve()) for root in allowed)
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name with NUL
         inside = False
     if not inside:
         raise NotAllowed(
-            f"{shown(str(path))[1:-1]}: not below {', '.join(map(str, roots))}, where files may be "
-            f"opened here. The variable {VARIABLE} says so: put the files there, or add a folder "
-            f"to it, after {os.pathsep!r}."
+            f"{shown(str(path))[1:-1]}: not below {', '.join(map(str, allowed))}, where files may "
+            f"be opened here. The variable {VARIABLE} says so: put the files there, or add a "
+            f"folder to it, after {os.pathsep!r}."
         )
     return path

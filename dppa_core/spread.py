@@ -5,9 +5,9 @@ Knows folders of safetensors and what transformers places where; merges nothing.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from dppa_core.checkpoint import Checkpoint, FolderCheckpoint
 from dppa_core.errors import InvalidValue, shown
@@ -18,6 +18,7 @@ from dppa_core.pool import ModelPool
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipe import MergeRecipe
 from dppa_core.resident import Resident
+from dppa_core.scratch import Scratch
 from dppa_core.sources import open_checkpoint
 
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -76,11 +77,10 @@ class SpreadPool(ModelPool):
                 f"{target}: only a folder of safetensors is spread over devices. Write another "
                 "model as one with dppa convert."
             )
-        with ExitStack() as stack:
-            disk = stack.enter_context(tempfile.TemporaryDirectory(prefix="dppa-offload-"))
-            yield self._load(target, source, disk)
+        with closing(Scratch("offload")) as disk:
+            yield self._load(target, source, disk.path)
 
-    def _load(self, target: str, source: Checkpoint, disk: str) -> Resident:
+    def _load(self, target: str, source: Checkpoint, disk: Path) -> Resident:
         import torch  # noqa: PLC0415  (seconds)
         from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ class SpreadPool(ModelPool):
                 source.folder,
                 device_map=self._map,
                 max_memory=self._max_memory,
-                offload_folder=disk,
+                offload_folder=str(disk),
                 dtype=getattr(torch, self.computes),
                 use_safetensors=True,
                 local_files_only=True,

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint_files import read_object
-from dppa_core.errors import DamagedCheckpoint
+from dppa_core.checkpoint_files import read_file, read_object
+from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
 from dppa_core.foreign import ForeignCode
 from dppa_core.vocabulary import Vocabulary, checked, vocabulary_of_json
 
 FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
 SETTINGS = "tokenizer_config.json"
+_VERSIONS = "fast_tokenizer_files"
 TOKENIZER_FILES = (FAST, PIECES, TABLE, ADDED, SETTINGS)
 """What `read_vocabulary` looks at."""
 
@@ -53,6 +54,24 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
     return _within(folder, lambda: checked(ids, [*_settled(folder, ids), *added.items()]))
 
 
+def check_named_files(folder: Path) -> None:
+    """Refuse a tokenizer_config.json by which transformers would read a file of another folder.
+
+    Raises:
+        NotAllowed: the file of a version of the tokenizer is named by a path.
+        DamagedCheckpoint: the settings cannot be read.
+    """
+    path = folder / SETTINGS
+    listed = (read_object(path) if path.is_file() else {}).get(_VERSIONS) or []
+    names = listed if isinstance(listed, list) else [listed]
+    odd = [name for name in names if not isinstance(name, str) or Path(name).name != name]
+    if odd:
+        raise NotAllowed(
+            f"{path}: {_VERSIONS} lists {shown(odd[0])}. Allowed are names of files in the same "
+            "folder. A file edited by hand is the usual cause."
+        )
+
+
 def _settled(folder: Path, ids: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     """Tokens that tokenizer_config.json puts beside the tokenizer's own, with their rows."""
     if not (folder / SETTINGS).is_file():
@@ -72,7 +91,7 @@ def _pieces(path: Path) -> dict[str, int]:
 
     with ForeignCode(f"{path}: cannot be read", "An interrupted download is the usual cause."):
         pieces = SentencePieceProcessor()
-        pieces.LoadFromSerializedProto(path.read_bytes())
+        pieces.LoadFromSerializedProto(read_file(path))
         return {pieces.IdToPiece(row): row for row in range(pieces.GetPieceSize())}
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 import pickle
 import re
-import stat
 import threading
 import zipfile
 from collections import Counter
@@ -23,6 +23,8 @@ from numpy import ndarray
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
 from dppa_core.floats import RAW_TYPES
 from dppa_core.foreign import ForeignCode
+from dppa_core.model_files import model_file
+from dppa_core.regular_files import open_regular
 from dppa_core.safetensors_io import TensorInfo, file_identity
 
 if TYPE_CHECKING:
@@ -65,14 +67,17 @@ class TorchFile:
 
     Raises:
         DamagedCheckpoint: cut short, no weights, or objects that are no tensors.
+        NotAllowed: a link that leads out of its folder.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("rb") as file:
+        self.path, self._place = path, model_file(path)
+        with open_regular(self._place, follow=False) as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise DamagedCheckpoint(f"{path}: empty, so no weights. {_TRUNCATED}")
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.identity = file_identity(path)
-        self._records = _records(path) if self.pages[:4] == _ZIP else ()
+        self._records = _records(path, self._place) if self.pages[:4] == _ZIP else ()
         # A compressed tensor does not lie in the file as it is.
         self._mapped = bool(self._records) and not any(r.compress_type for r in self._records)
         _check_unpacked(path, self._records)
@@ -119,7 +124,7 @@ class TorchFile:
             if self._loaded is None:
                 if file_identity(self.path) != self.identity:
                     raise DamagedCheckpoint(f"{self.path}: was changed while it was read.")
-                self._loaded = _load(self.path, mapped=self._mapped)
+                self._loaded = _load(self.path, self._place, mapped=self._mapped)
             return self._loaded
 
 
@@ -128,13 +133,9 @@ def open_torch_file(path: Path) -> TorchFile:
 
     Raises:
         MissingCheckpoint: no such file.
-        DamagedCheckpoint: see `TorchFile`.
+        DamagedCheckpoint, NotAllowed: see `TorchFile`.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            what = "empty" if stat.S_ISREG(status.st_mode) else "not a regular file"
-            raise DamagedCheckpoint(f"{path}: {what}, so no weights. {_TRUNCATED}")
         return TorchFile(path)
     except FileNotFoundError:
         raise MissingCheckpoint(
@@ -145,10 +146,10 @@ def open_torch_file(path: Path) -> TorchFile:
         raise DamagedCheckpoint(f"{path}: cannot be read ({reason}).") from error
 
 
-def _records(path: Path) -> tuple[zipfile.ZipInfo, ...]:
+def _records(path: Path, place: Path) -> tuple[zipfile.ZipInfo, ...]:
     """Everything in a zip file."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(place) as archive:
             return tuple(archive.infolist())
     except (zipfile.BadZipFile, OSError) as error:
         raise DamagedCheckpoint(f"{path}: cut short ({error}). {_TRUNCATED}") from error
@@ -185,12 +186,12 @@ def _check_storages(
         there[size] -= 1
 
 
-def _load(path: Path, *, mapped: bool) -> Mapping[str, Tensor]:
+def _load(path: Path, place: Path, *, mapped: bool) -> Mapping[str, Tensor]:
     import torch  # noqa: PLC0415  (seconds; safetensors need none)
 
     with ForeignCode(f"{path}: torch.load cannot read it", _TRUNCATED):
         try:
-            found: Any = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
+            found: Any = torch.load(place, map_location="cpu", mmap=mapped, weights_only=True)
         except pickle.UnpicklingError as error:
             raise _no_weights(path, error) from error
     if not isinstance(found, Mapping) or not all(

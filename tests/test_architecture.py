@@ -37,7 +37,7 @@ CORE_LAYERS = tuple(
         # files, and the loops over their bytes
         """
         floats kernels chunks near scoring score_binning binning cuts workers releaser
-        file_hashes profiled_before
+        regular_files model_files file_hashes profiled_before
         strict_json safetensors_io safetensors_write shards renames atomic scratch cache
         checkpoint torch_files sources references hub lora pack provenance
         tokenizer token_ids chat_templates aligned alignment companions convert

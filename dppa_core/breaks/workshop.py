@@ -66,7 +66,7 @@ class Workshop:
     """
 
     def __init__(self, questions: int = QUESTIONS) -> None:
-        self._scratch = Scratch("dppa-breaks-")
+        self._scratch = Scratch("breaks")
         self._home = self._scratch.path
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dppa_core.chat_templates import read_template
-from dppa_core.checkpoint_files import COMPANIONS, read_config, read_object, weight_files
+from dppa_core.checkpoint_files import (
+    COMPANIONS,
+    read_config,
+    read_file,
+    read_object,
+    weight_files,
+)
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -100,7 +106,7 @@ def look_at_folder(reference: str, folder: Path, source: str = "local") -> Looke
     config: dict[str, Any] = notes.attempt(lambda: read_config(folder), {})
     if notes.found:  # not there, or no model: nothing else can be said
         return Looked(None, tuple(notes.found))
-    front = front_matter(folder / "README.md")
+    front: dict[str, object] = notes.attempt(lambda: front_matter(folder / "README.md"), {})
     facts = ModelFacts(
         reference,
         source,
@@ -155,16 +161,9 @@ def _identities(path: Path, known: str | None) -> frozenset[str]:
     """The hashes the Hub may know a file by: SHA-256, and git's."""
     if known is not None:
         return frozenset({known} - {""})
-    data = _contents(path)
+    data = read_file(path)
     git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
     return frozenset({f"sha256:{hashlib.sha256(data).hexdigest()}", f"git:{git.hexdigest()}"})
-
-
-def _contents(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DamagedCheckpoint(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def bases_in(front: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """Files on offer: bounded, each visitor's own, gone after a time; and how they leave."""
 
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -11,7 +14,9 @@ from starlette.testclient import TestClient
 
 from components.downloads import address_of, download_route
 from components.export_limits import OWN, PUBLIC, Limits
-from components.exports import PREFIX, Exports, Offer
+from components.exports import Exports, Offer
+from components.serving import start
+from components.settings import Settings
 from components.visitor import Visitor
 from dppa_core.errors import OutOfBudget
 
@@ -138,7 +143,7 @@ def test_only_its_owner_removes_a_file(exports: Exports, tmp_path: Path) -> None
 def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(
     exports: Exports, tmp_path: Path
 ) -> None:
-    dead = tmp_path / f"{PREFIX}dead"
+    dead = tmp_path / "dppa-export-killed_1"
     dead.mkdir()
     (dead / "big.zip").write_bytes(b"x")
     put(exports, ADA)
@@ -146,6 +151,23 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_kept
     other = Exports(SMALL, tmp_path)
     put(other, EVE, name="eve.zip")
     assert left(tmp_path) == ["a.zip", "eve.zip"]
+
+
+def test_a_start_removes_what_a_killed_process_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+    (tmp_path / "dppa-export-killed_1").mkdir()
+    (tmp_path / "dppa-export-killed_1" / "big.zip").write_bytes(b"x")
+    page: Any = SimpleNamespace(
+        studio=SimpleNamespace(public=True), exports=None, launch=lambda **_: (None, "here", None)
+    )
+    start(page, Settings(warm=False))
+    for thread in threading.enumerate():
+        if thread.name == "dppa-sweep":
+            thread.join()
+    assert left(tmp_path) == []
 
 
 def test_the_folder_goes_with_its_owner_and_is_nobody_elses(tmp_path: Path) -> None:

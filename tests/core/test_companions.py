@@ -158,6 +158,27 @@ def test_a_damaged_file_of_the_tokenizer_is_named(folders: tuple[Path, Path]) ->
             beside(recipe(base, chat, chat_template=str(chat)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("generation_config.json", b"PRIVATE KEY", "cannot be read"),
+        ("generation_config.json", b"[1]", "not a JSON object"),
+        ("special_tokens_map.json", b'{"a": 1, "a": 2}', "the key 'a' appears twice"),
+        ("chat_template.jinja", b"\xff\xfe", "cannot be read .*codec"),
+        ("merges.txt", b"\xff\xfe", "cannot be read .*codec"),
+    ],
+)
+def test_nothing_is_copied_that_is_not_what_its_name_says(
+    folders: tuple[Path, Path], name: str, content: bytes, message: str
+) -> None:
+    base, _ = folders
+    math = tuned_llama(BASE, 1).save(base.with_name("math"))  # its template and settings count
+    folder = math if name == "generation_config.json" else base
+    (folder / name).write_bytes(content)
+    with pytest.raises(DamagedCheckpoint, match=f"{folder}/{name}: .*{message}"):
+        beside(recipe(base, math))
+
+
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
     from tests.vocabularies import shuffled  # noqa: PLC0415  (only here)
 

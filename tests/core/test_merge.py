@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import merger, profile
+from dppa_core import merger, profile, regular_files
 from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.coefficients import Part
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
@@ -209,14 +209,14 @@ def test_a_public_merge_reads_no_folders(zoo_env: Path) -> None:
 def test_a_tokenizer_that_cannot_be_read_is_named(
     zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Path.read_bytes
+    whole = regular_files._open
 
-    def read_bytes(path: Path) -> bytes:
-        if path.name == "tokenizer.json":
+    def opened(path: str, flags: int, *, follow: bool) -> int:
+        if path.endswith("tokenizer.json"):
             raise PermissionError(13, "Permission denied")
-        return whole(path)
+        return whole(path, flags, follow=follow)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(regular_files, "_open", opened)
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.json: cannot be read \(Permission"):
         merge_to_folder(recipe(), tmp_path / "out")
     assert not list(tmp_path.iterdir())

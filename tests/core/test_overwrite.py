@@ -148,8 +148,11 @@ def test_a_parent_of_a_source_is_never_replaced(tmp_path: Path) -> None:
             merge_to_folder(recipe, tmp_path / name, overwrite=True)
 
 
-def test_a_folder_whose_files_a_source_links_to_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_whose_files_a_source_links_to_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the cache of the Hub does: a model is a folder of links."""
+    monkeypatch.setenv("DPPA_ROOTS", str(tmp_path))
     recipe = local_recipe(tmp_path)
     (tmp_path / "math").rename(tmp_path / "stored")
     (tmp_path / "math").mkdir()

@@ -155,7 +155,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
         ("utf16", "utf16: not a text file"),
         ("loop", "loop: cannot be read .*symbolic links"),
         ("weights", "weights: The file is larger than 400000 bytes"),
-        ("", "cannot be read .Is a directory"),
+        ("", "cannot be read .not a regular file, but a folder"),
         ("a\0b", r"a\\x00b: cannot be read .embedded null byte"),
         ("x" * 5000, "xx…xx.*: cannot be read .File name too long"),
     ):

@@ -109,10 +109,10 @@ def test_infinity_may_stand_in_a_configuration(folder: Path) -> None:
 def test_pipes_and_folders_in_the_place_of_files_are_not_waited_for(folder: Path) -> None:
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
-    refused(folder, DamagedCheckpoint, "config.json: not a regular file")
+    refused(folder, DamagedCheckpoint, "config.json: .*not a regular file, but a named pipe")
     (folder / "config.json").unlink()
     (folder / "config.json").mkdir()
-    refused(folder, DamagedCheckpoint, "config.json: not a regular file")
+    refused(folder, DamagedCheckpoint, "config.json: .*not a regular file, but a folder")
 
 
 def test_a_config_that_is_weights(folder: Path) -> None:

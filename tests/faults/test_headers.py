@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
+from dppa_core import regular_files
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
 from dppa_core.safetensors_io import open_file
 
@@ -110,7 +111,7 @@ def test_a_file_without_read_permission(path: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(13, "Permission denied")
 
     put(path, {"w": W})
-    monkeypatch.setattr(Path, "open", denied)  # root may read everything, so no chmod
+    monkeypatch.setattr(regular_files, "_open", denied)  # root may read everything, so no chmod
     with pytest.raises(DamagedCheckpoint, match="cannot be read .Permission denied"):
         open_file(path)
 

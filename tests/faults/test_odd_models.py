@@ -227,9 +227,8 @@ def _without_tokenizer(folder: Path) -> None:
 )
 def test_a_tokenizer_that_cannot_be_read(folder: Path, damage: Callable[[Path], None]) -> None:
     damage(folder)
-    with pytest.raises(
-        DamagedCheckpoint, match=f"{folder}: its tokenizer cannot be read"
-    ) as caught:
+    told = "(: its tokenizer cannot be read|/tokenizer_config.json: not a JSON object)"
+    with pytest.raises(DamagedCheckpoint, match=f"{folder}{told}") as caught:
         load(folder)
     one_line(caught)
 

@@ -1,0 +1,81 @@
+"""Opens files of a model's folder: regular files that lie in it, whatever links it holds.
+
+Knows paths and links, not file formats. A folder from elsewhere may hold links to anything.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from dppa_core.errors import NotAllowed, shown
+from dppa_core.regular_files import open_regular
+from dppa_core.sources_roots import VARIABLE, roots
+
+
+def open_model_file(path: Path) -> BinaryIO:
+    """Open a file of a model's folder for reading.
+
+    Raises:
+        NotAllowed: see `model_file`.
+        OSError, ValueError: see `open_regular`.
+    """
+    return open_regular(model_file(path), follow=False)
+
+
+def model_file(path: Path) -> Path:
+    """Where a file of a model's folder lies: the path itself, or what it leads to as a link.
+
+    A link may lead to a file below the folder, in the Hub's cache to a blob of the same model,
+    and below the folders of `DPPA_ROOTS`. The folder itself may be a link.
+
+    Raises:
+        NotAllowed: it leads elsewhere. The message does not tell where.
+        OSError: it leads nowhere, or in a loop.
+    """
+    if not os.path.islink(path):
+        return path
+    place = Path(os.path.realpath(path, strict=True))
+    _check_place(path, place, Path(os.path.realpath(path.parent)))
+    return place
+
+
+def check_links(folder: Path) -> None:
+    """Check all links in a model's folder, and in the folders in it, as `model_file` does.
+
+    For libraries that are handed a folder: which of its files they open is their own choice.
+
+    Raises:
+        NotAllowed: one leads elsewhere.
+        OSError: a folder cannot be listed.
+    """
+    own = Path(os.path.realpath(folder))
+    entries = list(os.scandir(folder))
+    inner = [one for one in entries if one.is_dir(follow_symlinks=False)]
+    for below in inner:
+        if os.access(below, os.R_OK | os.X_OK):
+            entries += os.scandir(below)
+    for entry in entries:
+        if entry.is_symlink():
+            _check_place(Path(entry.path), Path(os.path.realpath(entry.path)), own)
+
+
+def _check_place(path: Path, place: Path, folder: Path) -> None:
+    allowed = (folder, *_blobs(folder), *(Path(os.path.realpath(root)) for root in roots()))
+    if not any(place.is_relative_to(one) for one in allowed):
+        raise NotAllowed(
+            f"{shown(str(path), 300)[1:-1]}: a link that leads out of the folder. Files of a model "
+            "are read from its own folder, from the Hub's cache, and from the folders that the "
+            f"variable {VARIABLE} lists. A folder made of links to another disk is the usual "
+            f"cause: copy the file into the folder, or list both places in {VARIABLE}."
+        )
+
+
+def _blobs(folder: Path) -> list[Path]:
+    """Where the files of a snapshot in the Hub's cache lie: models--…/snapshots/COMMIT."""
+    for one in (folder, *folder.parents):
+        model = one.parent.parent
+        if one.parent.name == "snapshots" and model.name.startswith("models--"):
+            return [model / "blobs"]
+    return []

@@ -1,0 +1,93 @@
+"""Opens and reads regular files only: a pipe may never be written to, a device may never end.
+
+Knows paths and kinds of files, not their content.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from dppa_core.progress import Stop, check
+
+_BLOCK = 1 << 20
+_STREAM = re.compile(r"/dev/(stdin|fd/\d+)")
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link",
+}
+# Windows has neither.
+_DO_NOT_WAIT = getattr(os, "O_NONBLOCK", 0)
+_DO_NOT_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open a regular file for reading, without ever waiting for one that is none.
+
+    Args:
+        path: The file.
+        follow: Whether the path may be a link.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; `strerror` says which kind it is.
+        ValueError: the path holds NUL.
+    """
+    # Before it is opened, since opening a device can have effects; after, since it may be replaced.
+    _check_regular(os.stat(path, follow_symlinks=follow), path)
+    file = open(path, "rb", opener=partial(_open, follow=follow))
+    try:
+        _check_regular(os.fstat(file.fileno()), path)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(
+    path: Path, most: int, *, streams: bool = False, stop: Stop | None = None
+) -> bytes:
+    """The first bytes of a regular file, `most` of them at most.
+
+    Args:
+        path: The file.
+        most: Bytes that are read at most.
+        streams: Whether the path may be an open stream of this process: /dev/stdin, or /dev/fd/N
+            as shells write it for `<(command)`. Only for paths of a command line.
+        stop: Ends the reading between two blocks.
+
+    Raises:
+        OSError, ValueError: see `open_regular`.
+        Cancelled: stopped.
+    """
+    blocks, left = [], most
+    stream = streams and _STREAM.fullmatch(str(path)) is not None
+    with open(path, "rb") if stream else open_regular(path) as file:
+        while left > 0:
+            check(stop)
+            block = file.read(min(left, _BLOCK))
+            if block is None:  # a file of the kernel that waits for events
+                raise BlockingIOError(errno.EAGAIN, "has nothing to read now", str(path))
+            if not block:
+                break
+            blocks.append(block)
+            left -= len(block)
+    return b"".join(blocks)
+
+
+def _open(path: str, flags: int, *, follow: bool) -> int:
+    return os.open(path, flags | _DO_NOT_WAIT | (0 if follow else _DO_NOT_FOLLOW))
+
+
+def _check_regular(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OSError(errno.EINVAL, f"not a regular file, but {kind}", str(path))
