@@ -98,7 +98,7 @@ def test_a_server_that_forgot_who_this_is_costs_no_word(studio: Studio) -> None:
     ask_example(studio)
     before = shown(studio)
     for number in range(301):
-        asked = {"fn_index": -1, "session_hash": f"crowd {number}", "data": []}
+        asked = {"fn_index": -1, "session_hash": f"crowd-{number}", "data": []}
         answer = studio.page.request.post(f"{studio.url}/gradio_api/queue/join", data=asked)
         assert answer.status == 404
     ask_example(studio, "law")
