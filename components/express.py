@@ -54,15 +54,17 @@ class Express:
             return
         taken, body = await taken_of(receive, MOST_BYTES)
         asked = json_object(body)
-        session = str(asked.get("session_hash"))[:LONGEST_NAME]
+        named = asked.get("session_hash")
+        session = named[:LONGEST_NAME] if isinstance(named, str) else ""
         visitor = visitor_of(Request(scope), session)
         if self._bucket and not self._bucket.take(visitor):
             await _too_often()(scope, receive, send)
             return
         event, values = self._asked(asked)
         if event is None:
-            if self._bucket:
-                self._page._queue.sessions.seen(visitor)
+            if self._bucket and not self._page._queue.sessions.admit(visitor):
+                await _too_often()(scope, receive, send)
+                return
             await self._app(scope, again(taken, receive), send)
             return
         loop = asyncio.get_running_loop()

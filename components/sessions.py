@@ -1,4 +1,8 @@
-"""What the server remembers of sessions, bounded for each party, since clients make up sessions."""
+"""What the server remembers of sessions, bounded for each party, since clients make up sessions.
+
+Gradio makes a copy of the page's configuration for a new session, which takes the event loop 10 to
+20 ms: their rate is bounded as well.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ from typing import Any
 
 import gradio as gr
 
+from components.allowance import Bucket
 from components.visitor import Visitor
 
 OF_A_PARTY = 60
 """Sessions of one party that are remembered; Gradio remembers 300 in all (serving.py)."""
 PARTIES = 1000
 """Parties whose sessions are counted; the one unused for longest leaves."""
+NEW_IN_A_ROW, NEW_A_SECOND = 20, 3
+"""Sessions that calls without one may begin, each of them its own; a party four times as many."""
 
 
 class Sessions:
@@ -21,6 +28,15 @@ class Sessions:
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
         self._of: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+        self._new = Bucket(NEW_IN_A_ROW, NEW_A_SECOND)
+
+    def admit(self, visitor: Visitor) -> bool:
+        """Note that a session is used; False if its party has begun too many new ones just now."""
+        known = visitor.session and visitor.session in self._page.state_holder
+        if not known and not self._new.take(visitor):
+            return False
+        self.seen(visitor)
+        return True
 
     def seen(self, visitor: Visitor) -> None:
         """Note that a session is used; its party's oldest is forgotten where it has too many."""
@@ -37,8 +53,12 @@ class Sessions:
 
     def forget(self, session: str) -> None:
         """Let go of all that Gradio holds of a session."""
+        self.forget_values(session)
+        self._page._queue.forget(session)
+
+    def forget_values(self, session: str) -> None:
+        """Let go of the values of a session; answers that wait for it stay."""
         holder: Any = self._page.state_holder
         with holder.lock:
             holder.session_data.pop(session, None)
             holder.time_last_used.pop(session, None)
-        self._page._queue.forget(session)

@@ -37,6 +37,7 @@ LOOK = 1.0
 """Seconds between two looks for such events."""
 UNREAD = 2000
 """Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
+TOO_MANY_NEW = "Too many tabs were opened or calls made from here just now: wait a moment."
 PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
@@ -90,8 +91,8 @@ class Turns(Queue):
             return await super().push(body, request, username)
         body.session_hash = body.session_hash or None  # Gradio confuses "" with none
         visitor = visitor_of(request, body.session_hash)
-        if self._most is not None:
-            self.sessions.seen(visitor)
+        if self._most is not None and not self.sessions.admit(visitor):
+            return False, TOO_MANY_NEW, "queue_full"
         kind = get_fn(self.blocks, None, body).concurrency_id
         problem = self._no_room(kind, visitor)
         if problem:
@@ -177,10 +178,18 @@ class Turns(Queue):
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
     ) -> None:
-        """Run an event; all that it starts knows whose it is."""
-        handled_for(events[0].visitor)
-        jobs_of_event.set(events[0].jobs)
-        await super().process_events(events, batch, begin_time, fn)
+        """Run an event; all that it starts knows whose it is.
+
+        Gradio keeps values for a call without a session as for one, under the event's own name.
+        """
+        event = events[0]
+        handled_for(event.visitor)
+        jobs_of_event.set(event.jobs)
+        try:
+            await super().process_events(events, batch, begin_time, fn)
+        finally:
+            if event.session_hash == event._id:
+                self.sessions.forget_values(event._id)
 
     async def reset_iterators(self, event_id: str) -> None:
         """Let go of what an event that has ended was computed by, and stop its jobs."""
