@@ -56,7 +56,7 @@ class Express:
             return
         event, values = self._asked(asked)
         if event is None:
-            if self._bucket and not self._page._queue.sessions.let_in(visitor):
+            if self._bucket and not self._page._queue.sessions.admit(visitor):
                 await _too_often()(scope, receive, send)
                 return
             await self._app(scope, receive, send)

@@ -36,6 +36,7 @@ LOOK = 1.0
 """Seconds between two looks for such events."""
 UNREAD = 2000
 """Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
+TOO_MANY_NEW = "Too many tabs were opened or calls made from here just now: wait a moment."
 PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
@@ -94,8 +95,8 @@ class Turns(Queue):
         problem = self._no_room(kind, visitor)
         if problem:
             return False, problem, "queue_full"
-        if self._most is not None and not self.sessions.let_in(visitor):
-            return False, "Queue is full: too many new tabs from here. Wait a moment.", "queue_full"
+        if self._most is not None and not self.sessions.admit(visitor):
+            return False, TOO_MANY_NEW, "queue_full"
         answer = await super().push(body, request, username)
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
@@ -177,14 +178,18 @@ class Turns(Queue):
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
     ) -> None:
-        """Run an event; all that it starts knows whose it is."""
-        handled_for(events[0].visitor)
-        jobs_of_event.set(events[0].jobs)
+        """Run an event; all that it starts knows whose it is.
+
+        Gradio keeps values for a call without a session as for one, under the event's own name.
+        """
+        event = events[0]
+        handled_for(event.visitor)
+        jobs_of_event.set(event.jobs)
         try:
             await super().process_events(events, batch, begin_time, fn)
         finally:
-            if not events[0].visitor.session:  # named by the event alone
-                self.sessions.forget_values(events[0].session_hash)
+            if event.session_hash == event._id:
+                self.sessions.forget_values(event._id)
 
     async def reset_iterators(self, event_id: str) -> None:
         """Let go of what an event that has ended was computed by, and stop its jobs."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import gradio as gr
 import pytest
 from gradio.data_classes import PredictBodyInternal
+from gradio.queueing import Queue
 
 from components import sessions, turns
 from components.allowance import Bucket
@@ -217,34 +218,47 @@ def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
     queue: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gradio remembers 300: made-up ones would push out everybody's conversation."""
-    monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
     for number in range(sessions.OF_A_PARTY + 5):
-        queue.sessions.let_in(Visitor(f"made up {number}", "203.0.113.7"))
+        queue.sessions.seen(Visitor(f"made up {number}", "203.0.113.7"))
         queue.blocks.state_holder[f"made up {number}"]
-    queue.sessions.let_in(Visitor("honest", "198.51.100.9"))
+    queue.sessions.seen(Visitor("honest", "198.51.100.9"))
     queue.blocks.state_holder["honest"]
     held = list(queue.blocks.state_holder.session_data)
     assert len(held) == sessions.OF_A_PARTY + 1 and held[0] == "made up 5" and held[-1] == "honest"
 
 
-def test_a_party_begins_so_many_sessions_at_once_and_no_more(queue: Turns) -> None:
-    """Gradio builds the page anew for each session, which holds everybody up."""
-    for number in range(sessions.MOST_NEW):
-        assert queue.sessions.let_in(Visitor(f"made up {number}", "203.0.113.7"))
-    assert not queue.sessions.let_in(Visitor("one more", "203.0.113.7"))
-    assert "too many new tabs" in ask(queue, "one more", address="203.0.113.7")[1]
-    assert "one more" not in queue.blocks.state_holder
-    assert ask(queue, "made up 0", address="203.0.113.7") is True
-    assert ask(queue, "honest", address="198.51.100.9") is True
+def test_new_sessions_of_a_party_have_a_rate_and_those_that_are_known_none(queue: Turns) -> None:
+    """Each takes the event loop 10 to 20 ms, which answers to sliders wait for."""
+    most = 4 * sessions.NEW_IN_A_ROW
+    tabs = [Visitor(f"made up {number}", "203.0.113.7") for number in range(most + 9)]
+    admitted = [queue.sessions.admit(one) for one in tabs]
+    assert admitted.index(False) in (most, most + 1)
+    assert ask(queue, "one more", SCORE, "203.0.113.7") == ("queue_full", turns.TOO_MANY_NEW)
+    queue.blocks.state_holder[tabs[0].session]
+    assert queue.sessions.admit(tabs[0]) and ask(queue, "honest", SCORE, "198.51.100.9") is True
 
 
-def test_a_call_without_a_session_leaves_none_behind(queue: Turns) -> None:
-    ask(queue, None, address="203.0.113.7")
-    (event,) = queue._known()
-    assert queue.blocks.state_holder[event.session_hash], "Gradio makes one when it runs the event"
-    with pytest.raises(Exception, match="Server app"):
-        asyncio.run(queue.process_events([event], False, 0.0, event.fn))
-    assert event.session_hash not in queue.blocks.state_holder
+def test_calls_without_a_session_are_new_ones_each_time(queue: Turns) -> None:
+    caller = Visitor("", "203.0.113.7")
+    admitted = [queue.sessions.admit(caller) for _ in range(sessions.NEW_IN_A_ROW + 5)]
+    assert admitted.index(False) in (sessions.NEW_IN_A_ROW, sessions.NEW_IN_A_ROW + 1)
+
+
+def test_a_call_without_a_session_leaves_no_values_behind(
+    queue: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio remembers 300 sessions: calls would push out everybody's conversation."""
+
+    async def processed(queue: Turns, events: list[Any], *_: Any) -> None:
+        queue.blocks.state_holder[events[0].session_hash]
+
+    monkeypatch.setattr(Queue, "process_events", processed)
+    for who in (None, "honest"):
+        assert ask(queue, who) is True
+        events, *_ = queue.get_events() or ([],)
+        asyncio.run(queue.process_events(events, False, 0.0, events[0].fn))
+        queue._begun.clear()
+    assert list(queue.blocks.state_holder.session_data) == ["honest"]
 
 
 def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
@@ -300,6 +314,7 @@ def test_calls_that_nobody_reads_push_out_no_answer_of_another_party(
     queue: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gradio keeps the answers of 2,000 sessions, and a call without one is one more each time."""
+    queue.sessions._new = Bucket(1000, 1000)
     waiting = queue.pending_messages_per_session
     waiting.max_size = 60
     monkeypatch.setattr(turns, "UNREAD", 40)
