@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -20,10 +21,14 @@ PATIENCE = 0.3
 """Seconds an answer is waited for before the page is told to ask again."""
 ABANDONED = 20.0
 """Seconds without anybody asking after which work is stopped."""
+PATIENT = 4
+"""Who waits that long at a time: each holds a thread that other handlers need. Others are told at
+once to ask again."""
 MOST_WAITING = 24
 KEPT = 128
 
 Tell = Callable[[int, int, str], None]
+Make = Callable[[Tell, "Work"], Any]
 
 
 @dataclass(slots=True)
@@ -32,10 +37,11 @@ class Work:
 
     ending: Stop
     """Of the whole process."""
-    future: Future[Any] = field(default_factory=Future)
-    """What comes out; set as soon as it is handed to a thread."""
+    make: Make
     party: str = ""
     """Who asked first."""
+    future: Future[Any] = field(default_factory=Future)
+    """What comes out."""
     wanted: float = field(default_factory=time.monotonic)
     standing: tuple[int, int, str] = (0, 0, "Waiting for its turn")
     shown: Any = None
@@ -54,15 +60,18 @@ class Work:
         self.shown = value
 
 
-Make = Callable[[Tell, Work], Any]
-
-
 class Desk:
-    """Runs what is asked, keeps what came out, and never runs the same twice at a time."""
+    """Runs what is asked, keeps what came out, and never runs the same twice at a time.
+
+    One party never has all threads: whoever asks for one lesson does not wait for all that another
+    one asked for before.
+    """
 
     def __init__(self, ending: Stop, workers: int = 2) -> None:
         self._ending = ending
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learn")
+        self._of_a_party = max(1, workers - 1)
+        self._patient = threading.Semaphore(PATIENT)
         self._results, self._running = Recent(KEPT), dict[Hashable, Work]()
         self._lock = threading.Lock()
 
@@ -88,7 +97,7 @@ class Desk:
         if found is not None:
             return {"value": found}
         work = self._begin(key, make, party)
-        if not wait([work.future], timeout=patience).done:
+        if not self._is_done(work, patience):
             return {"pending": list(work.standing), "shown": work.shown}
         self._forget(key, work)
         return {"value": self._results.keep(key, work.future.result())}
@@ -104,10 +113,39 @@ class Desk:
                     raise OutOfBudget(
                         "Too many lessons compute at the same time. Try again in a minute."
                     )
-                work = self._running[key] = Work(self._ending, party=party)
-                work.future = self._pool.submit(make, work.tell, work)
+                work = self._running[key] = Work(self._ending, make, party)
+                self._pool.submit(self._run)
             work.wanted = time.monotonic()
             return work
+
+    def _is_done(self, work: Work, patience: float) -> bool:
+        """Whether work has ended, or does so soon."""
+        if not self._patient.acquire(blocking=False):
+            return work.future.done()
+        try:
+            return bool(wait([work.future], timeout=patience).done)
+        finally:
+            self._patient.release()
+
+    def _run(self) -> None:
+        """Do the work whose turn it is, and what may begin after it; in a thread of the pool."""
+        while (work := self._next()) is not None:
+            try:
+                work.future.set_result(work.make(work.tell, work))
+            except BaseException as error:  # raised where the result is asked for
+                work.future.set_exception(error)
+
+    def _next(self) -> Work | None:
+        """The oldest work that waits, of a party that has not as many threads as it may."""
+        with self._lock:
+            works = self._running.values()
+            busy = Counter(one.party for one in works if one.future.running())
+            for work in works:
+                free = not work.party or busy[work.party] < self._of_a_party
+                if free and not work.future.running() and not work.future.done():
+                    work.future.set_running_or_notify_cancel()
+                    return work
+        return None
 
     def _sweep(self) -> None:
         """Take out what nobody has asked for any more, and what it came to."""

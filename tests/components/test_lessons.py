@@ -229,6 +229,54 @@ def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> No
     go.set()
 
 
+def test_a_party_never_has_all_threads() -> None:
+    """Whoever asks for one lesson waited 87 s for the twelve of another one."""
+    desk, go = Desk(threading.Event(), 2), threading.Event()
+    running, most = list[int](), list[int]()
+
+    def slow(_tell: desks.Tell, _work: desks.Work) -> str:
+        running.append(1)
+        most.append(len(running))
+        go.wait(10)
+        running.pop()
+        return "slow"
+
+    for key in ("a", "b", "c"):
+        desk.ask(key, slow, 0.01, party="hostile")
+    assert desk.ask("d", lambda _tell, _work: "there", 10, party="honest") == {"value": "there"}
+    go.set()
+    for key in ("a", "b", "c"):
+        assert desk.ask(key, slow, 10, party="hostile") == {"value": "slow"}
+    assert max(most) == 1
+
+
+def test_ones_own_copy_has_all_threads() -> None:
+    desk, both = Desk(threading.Event(), 2), threading.Barrier(2, timeout=10)
+    for key in ("a", "b"):
+        desk.ask(key, lambda _tell, _work: both.wait(), 0.01)
+    assert all("value" in desk.ask(key, lambda _tell, _work: 1, 10) for key in ("a", "b"))
+
+
+def test_so_many_wait_for_lessons_and_others_are_told_at_once() -> None:
+    """Each holds a thread: one client with ten requests a second had all of them."""
+    desk, go = Desk(threading.Event(), 1), threading.Event()
+
+    def asks() -> None:
+        desk.ask("k", lambda _tell, _work: go.wait(10), 5)
+
+    waiting = [threading.Thread(target=asks) for _ in range(desks.PATIENT)]
+    for one in waiting:
+        one.start()
+    while desk._patient._value:
+        time.sleep(0.001)
+    begun = time.monotonic()
+    assert "pending" in desk.ask("k", lambda _tell, _work: None, 5)
+    assert time.monotonic() - begun < 2
+    go.set()
+    for one in waiting:
+        one.join(10)
+
+
 # --- blocks ---
 
 
