@@ -104,6 +104,7 @@ def test_a_stream_outlives_all_deadlines(server: Server) -> None:
 def test_a_client_that_does_not_read_loses_its_connection(server: Server) -> None:
     with closing(connect(server)) as client:
         client.sendall(STREAM.replace(b"stream", b"large"))
+        assert client.recv(1)
         wait_until_none_is_open(server)
 
 
