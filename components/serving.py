@@ -79,6 +79,18 @@ class CompressedPage:
         await (self._packed if whole else self._plain)(scope, receive, send)
 
 
+class OwnInfo:
+    """Describes the endpoints with the host that asks; Gradio keeps the first one for everybody."""
+
+    def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
+        self._app, self._page = app, page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/gradio_api/info"):
+            self._page.app.api_info = None
+        await self._app(scope, receive, send)
+
+
 def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> str:
     """Load the models behind the page once it is open, serve it, and return its local address.
 
@@ -99,6 +111,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             Middleware(EventOwner, page=page),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),
+            Middleware(OwnInfo, page=page),
             Middleware(Express, page=page),
         ],
         "exception_handlers": {

@@ -257,6 +257,17 @@ def test_a_session_keeps_no_configuration_and_nothing_it_was_sent(
     assert "tells" in sessions and not list(sessions["tells"].config_values.values())
 
 
+def test_the_host_that_one_client_names_is_told_to_no_other(port: int) -> None:
+    """Gradio describes its endpoints once, with the Host of whoever asks first."""
+    told = []
+    for host in ("evil.example", "honest.example"):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("GET", "/gradio_api/info", headers={"host": host})
+            told.append(connection.getresponse().read().decode())
+    assert "evil.example" in told[0], "it is repeated to who named it"
+    assert "honest.example" in told[1] and "evil.example" not in told[1]
+
+
 @pytest.mark.parametrize("text", ['{"a":NaN}', "[-Infinity]", "1e999", '{"a":[-1e999]}'])
 def test_a_number_that_is_none_is_unreadable(text: str) -> None:
     """What a handler tells the page again would be no JSON."""
