@@ -33,7 +33,7 @@ Make = Callable[[Tell, "Work"], Any]
 
 @dataclass(slots=True)
 class Work:
-    """One computation, as long as somebody wants it. It is its own `Stop`."""
+    """One computation, as long as somebody wants it. It is its own `Stop`, and keeps its error."""
 
     ending: Stop
     """Of the whole process."""
@@ -50,6 +50,17 @@ class Work:
     def is_set(self) -> bool:
         """Whether nobody has asked for a while, or the process ends."""
         return self.ending.is_set() or time.monotonic() - self.wanted > ABANDONED
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        """Keep what went wrong; it is raised where the result is asked for."""
+        if error is not None:
+            self.future.set_exception(error)
+        return True
 
     def tell(self, done: int, total: int, what: str) -> None:
         """How far it is."""
@@ -130,10 +141,8 @@ class Desk:
     def _run(self) -> None:
         """Do the work whose turn it is, and what may begin after it; in a thread of the pool."""
         while (work := self._next()) is not None:
-            try:
+            with work:
                 work.future.set_result(work.make(work.tell, work))
-            except BaseException as error:  # raised where the result is asked for
-                work.future.set_exception(error)
 
     def _next(self) -> Work | None:
         """The oldest work that waits, of a party that has not as many threads as it may."""
