@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 STAYS = 900.0
 """Seconds for which a session is remembered after its last tab has gone."""
 MOST_LEFT = 500
-"""Sessions that are remembered after that at most; the first to leave makes room."""
+"""Sessions that are remembered after that at most; one that is forgotten already makes room, else
+the first to leave."""
 
 _ANSWERS = re.compile(r"/+(?:gradio_api/+)?(?:queue/+data|call/+(?:v2/+)?[^/]+/+([^/]+))")
 _ALIVE = re.compile(r"/+(?:gradio_api/+)?heartbeat/+([^/]+)")
@@ -106,8 +107,9 @@ class Presence:
         later = asyncio.get_running_loop().call_later(STAYS, self._forget, session)
         self._left[session] = later
         while len(self._left) > MOST_LEFT:
-            first, timer = next(iter(self._left.items()))
-            timer.cancel()
+            forgotten = (one for one in self._left if one not in self._page.state_holder)
+            first = next(forgotten, None) or next(iter(self._left))
+            self._left[first].cancel()
             self._forget(first)
 
     def _forget(self, session: str) -> None:
