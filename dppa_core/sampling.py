@@ -17,6 +17,9 @@ Logits = Float[torch.Tensor, "texts vocabulary"]
 Chooser = Callable[[torch.Tensor], torch.Tensor]
 """Next-token logits (texts, vocabulary) -> token ids (texts,)."""
 
+COLDEST = 1e-6
+"""Below this temperature the likeliest token is taken: logits divided by less may overflow."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenNumbers:
@@ -37,11 +40,11 @@ def sampler(temperature: float, top_p: float, seed: int) -> Chooser:
     """Draws tokens one after another; the same seed and logits give the same tokens.
 
     Args:
-        temperature: Divides the logits, in (0, 2]; 0 takes the likeliest token, whatever else is
-            set.
+        temperature: Divides the logits, in [0, 2]; below `COLDEST` the likeliest token is taken,
+            whatever else is set.
         top_p: Only the likeliest tokens that together hold this share are drawn, in (0, 1].
     """
-    if temperature == 0:
+    if temperature < COLDEST:
         return greedy
     random = torch.Generator().manual_seed(seed)
 

@@ -43,6 +43,12 @@ def test_temperature_0_is_greedy_whatever_else_is_set() -> None:
     assert int(greedy(LOGITS)[0]) == 0
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-39, 1e-36, 1e-7, 1e-6])
+def test_next_to_no_temperature_takes_the_likeliest_token(temperature: float) -> None:
+    """Logits that are divided by less than about 1e-36 are infinite."""
+    assert int(sampler(temperature, 1.0, seed=0)(100 * LOGITS.flip(-1))[0]) == 3
+
+
 def test_a_seed_repeats_its_draws() -> None:
     def draws(seed: int) -> list[int]:
         drawn = sampler(1.0, 1.0, seed)
