@@ -15,6 +15,10 @@ OF_A_PARTY = 4
 """Times as much as one tab has, for all tabs of a party: a class behind one address has some."""
 
 
+TOKENS_PER_HOUR = 30_000
+"""That a stranger's tab is answered with, on the page and by named endpoints together."""
+
+
 class Allowance:
     """How many tokens one visitor may still be answered with, in a sliding hour."""
 

@@ -33,7 +33,6 @@ from dppa_core.tasks import DOMAINS
 
 T = TypeVar("T")
 
-TOKENS_PER_HOUR = 30_000
 MOST_QUESTIONS = 400
 LONGEST_QUESTION = 2000
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
@@ -42,9 +41,8 @@ Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 class Outside:
     """The endpoints. Their names are those of the methods."""
 
-    def __init__(self, studio: Studio, exports: Exports) -> None:
-        self._studio, self._exports = studio, exports
-        self._allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
+    def __init__(self, studio: Studio, exports: Exports, allowance: Allowance) -> None:
+        self._studio, self._exports, self._allowance = studio, exports, allowance
 
     def example(self) -> str:
         """The recipe that the page opens with, as YAML: something to begin with and to change."""
@@ -204,9 +202,9 @@ class Outside:
         return found[0]
 
 
-def add_api(studio: Studio, exports: Exports) -> None:
+def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
     """Name the endpoints, inside the page's Blocks; they wait in the queues of the page."""
-    outside = Outside(studio, exports)
+    outside = Outside(studio, exports, allowance)
     for endpoint, place, most in (
         (outside.example, "look", 2),
         (outside.plan, "look", 2),

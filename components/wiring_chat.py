@@ -31,19 +31,16 @@ from dppa_core.recipe import MergeRecipe
 
 MOST_TURNS = 20
 MOST_RECIPES = 8
-TOKENS_PER_HOUR = 30_000
 
 
-def wire_chat(view: ChatView, controls: Controls, studio: Studio) -> None:
+def wire_chat(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> None:
     """Set up every event of the chat."""
-    asking = _wire_asking(view, controls, studio)
+    asking = _wire_asking(view, controls, studio, allowance)
     _wire_ends(view, asking)
     view.examples.pick(None, None, [view.prompt], js="() => window.dppa.picked", **PRIVATE)
 
 
-def _wire_asking(view: ChatView, controls: Controls, studio: Studio) -> Any:
-    allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
-
+def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: Allowance) -> Any:
     @show_errors
     def on_ask(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
         question = question_of(values, view, controls.session(values))

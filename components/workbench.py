@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from components.advice import AdviceView, build_advice, wire_advice
+from components.allowance import TOKENS_PER_HOUR, Allowance
 from components.amplify import build_amplify
 from components.api import add_api
 from components.attribution import build_attribution, wire_attribution
@@ -53,10 +54,11 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     studio = studio or Studio(public=read_settings().public)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)
+    allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
     with GuardedBlocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
-        page = _layout(session, studio, exports)
+        page = _layout(session, studio, exports, allowance)
         wire(blocks, page, studio)
-        add_api(studio, exports)
+        add_api(studio, exports, allowance)
     hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
     blocks.queue(api_open=False)
@@ -64,7 +66,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     return blocks
 
 
-def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
+def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allowance) -> Page:
     with gr.Row(elem_id="head"):
         build_title()
         preset = build_preset(studio)
@@ -106,7 +108,7 @@ def _layout(session: Session, studio: Studio, exports: Exports) -> Page:
         overrides=overrides,
     )
     wire_advice(advice, controls, studio)
-    wire_chat(chat, controls, studio)
+    wire_chat(chat, controls, studio, allowance)
     wire_score(score, controls, studio)
     wire_perplexity(perplexity, score.other, controls, studio)
     wire_search(search, controls, studio)

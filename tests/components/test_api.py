@@ -20,6 +20,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from components.allowance import TOKENS_PER_HOUR, Allowance
 from components.api import Outside
 from components.export_limits import PUBLIC
 from components.exports import Exports
@@ -62,7 +63,7 @@ ASKED: Any = Request()
 
 @pytest.fixture
 def outside(zoo_env: Path, tmp_path: Path, one_torch_thread: None) -> Outside:
-    return Outside(Studio(public=True), Exports(PUBLIC, tmp_path))
+    return Outside(Studio(public=True), Exports(PUBLIC, tmp_path), Allowance(TOKENS_PER_HOUR))
 
 
 # without a server -----------------------------------------------------------------------------

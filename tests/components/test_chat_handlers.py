@@ -9,10 +9,13 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from components.allowance import TOKENS_PER_HOUR
 from components.conversation import Answer, Turn
+from components.presets import first_session
 from components.studio import Studio
-from components.wiring_chat import MOST_TURNS, TOKENS_PER_HOUR
+from components.wiring_chat import MOST_TURNS
 from components.workbench import build_page
+from dppa_core.recipe import dump_recipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -121,6 +124,11 @@ def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
         stream.close()
     with pytest.raises(gr.Error, match="up to 30,000 tokens an hour"):
         ask(page, who="eve", answer_with=everyone, max_tokens=256)
+    (named,) = [fn for fn in page.fns.values() if fn.name == "chat"]
+    recipe = dump_recipe(first_session().recipe())
+    with pytest.raises(gr.Error, match="up to 30,000 tokens an hour"):
+        for _ in range(3):  # the endpoint has no allowance of its own
+            named.fn(recipe, "1 + 1?", Request("eve"), max_tokens=256)
 
 
 def test_only_so_many_turns_are_kept(page: gr.Blocks) -> None:
