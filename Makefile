@@ -137,6 +137,7 @@ readme: ## Copy results, leaderboard and engine figures from docs/ into the READ
 	@$(PY) -m benchmarks.engine.write
 	@$(PY) -m benchmarks.ui_report
 	@$(PY) -m benchmarks.load.report
+	@$(PY) -m benchmarks.abuse.report
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
