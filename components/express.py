@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
@@ -29,9 +31,33 @@ HANDLERS = ("on_settle", "on_strength")
 """Of events that take values as they are, need no session, and give one text."""
 AT_ONCE = 8
 """Threads; none but these answers ever has them."""
+OF_A_PARTY = AT_ONCE // 2
+"""Threads that one party of a public page has at most."""
 
 MOST_IN_A_ROW, A_SECOND = 300, 60
 """Questions of one tab of a public page: a thumb and a key held down ask 20 times a second."""
+
+
+class Shares:
+    """Lets each party have so many of something at a time; for the event loop alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, tuple[asyncio.Semaphore, list[None]]] = {}
+        """Party -> its share, and an entry for each that has or awaits some of it."""
+
+    @asynccontextmanager
+    async def one(self, party: str) -> AsyncIterator[None]:
+        """Wait for one of a party's share and hold it during a block."""
+        share, users = self._held.setdefault(party, (asyncio.Semaphore(self._most), []))
+        users.append(None)
+        try:
+            async with share:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                del self._held[party]
 
 
 class Express:
@@ -43,6 +69,7 @@ class Express:
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
+        self._shares = Shares(OF_A_PARTY if page.studio.public else AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ADDRESS or scope["method"] != "POST":
@@ -62,7 +89,8 @@ class Express:
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, _answer, event, values)
+        async with self._shares.one(visitor.party):
+            answer = await loop.run_in_executor(self._threads, _answer, event, values)
         await answer(scope, receive, send)
 
     def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:

@@ -1,0 +1,83 @@
+"""The short way for sliders: how the threads of its answers are shared."""
+
+import asyncio
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from components.express import ADDRESS, AT_ONCE, Express, Shares
+
+
+def test_a_party_has_its_share_and_delays_no_other() -> None:
+    """All others waited 4 s for the 64 questions that one client had sent at once."""
+    shares, running, most = Shares(2), list[str](), list[int]()
+
+    async def ask(party: str) -> None:
+        async with shares.one(party):
+            running.append(party)
+            most.append(running.count("hostile"))
+            await asyncio.sleep(0.01)
+            running.remove(party)
+
+    async def all_at_once() -> None:
+        hostile = [asyncio.create_task(ask("hostile")) for _ in range(8)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(ask("honest"), 5)
+        assert sum(task.done() for task in hostile) <= 4
+        await asyncio.gather(*hostile)
+
+    asyncio.run(all_at_once())
+    assert max(most) == 2 and not shares._held, "nothing is kept of a party that waits for nothing"
+
+
+def test_a_share_comes_back_when_who_waits_for_it_has_left() -> None:
+    shares = Shares(1)
+
+    async def leave() -> None:
+        async with shares.one("ada"):
+            waiting = asyncio.create_task(shares.one("ada").__aenter__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        async with asyncio.timeout(5), shares.one("ada"):
+            pass
+
+    asyncio.run(leave())
+    assert not shares._held
+
+
+def test_one_party_never_has_all_threads_of_the_sliders() -> None:
+    free = threading.Event()
+
+    def on_settle(values: dict[str, Any]) -> dict[str, str]:
+        assert values["who"] == "honest" or free.wait(10)
+        return {"told": ""}
+
+    event = SimpleNamespace(fn=on_settle, inputs=["who"], outputs=["told"])
+    page: Any = SimpleNamespace(fns={1: event}, studio=SimpleNamespace(public=True))
+    express = Express(None, page)  # type: ignore[arg-type]
+
+    async def ask(who: str, address: str) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> Any:
+            asked = {"fn_index": 1, "session_hash": who, "data": [who]}
+            return {"type": "http.request", "body": json.dumps(asked).encode()}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": []}
+        await express(scope | {"client": (address, 1)}, receive, send)
+        return statuses[0]
+
+    async def all_at_once() -> list[int]:
+        hostile = [asyncio.create_task(ask("x", "203.0.113.7")) for _ in range(2 * AT_ONCE)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            answered = await ask("honest", "198.51.100.9")
+        free.set()
+        return [answered, *await asyncio.gather(*hostile)]
+
+    assert set(asyncio.run(all_at_once())) == {200}
