@@ -1,11 +1,11 @@
 """The short way for sliders: how the threads of its answers are shared."""
 
 import asyncio
-import json
 import threading
 from types import SimpleNamespace
 from typing import Any
 
+from components.bodies import PARSED
 from components.express import ADDRESS, AT_ONCE, Express, Shares
 
 
@@ -62,13 +62,13 @@ def test_one_party_never_has_all_threads_of_the_sliders() -> None:
         statuses: list[int] = []
 
         async def receive() -> Any:
-            asked = {"fn_index": 1, "session_hash": who, "data": [who]}
-            return {"type": "http.request", "body": json.dumps(asked).encode()}
+            return {"type": "http.request", "body": b""}
 
         async def send(message: Any) -> None:
             statuses.append(message.get("status", 0))
 
-        scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": []}
+        asked = {"fn_index": 1, "session_hash": who, "data": [who]}
+        scope = {"type": "http", "method": "POST", "path": ADDRESS, "headers": [], PARSED: asked}
         await express(scope | {"client": (address, 1)}, receive, send)
         return statuses[0]
 
