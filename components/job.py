@@ -76,12 +76,22 @@ class Job:
 
         def recorded() -> None:
             self._until = time.monotonic() + seconds
-            with record:
-                work(self._events.put, self.stop)
+            if (stopped := self._work(work, record)) is not None:
+                raise stopped
 
         # In the context of its event: a Space lends a GPU to the visitor who asked.
         self._future: Future[None] = executor.submit(copy_context().run, recorded)
         self._future.add_done_callback(self._wake)
+
+    def _work(self, work: Work, record: AbstractContextManager[None]) -> Cancelled | None:
+        """Do the work; what stopped it, without the frames that hold a model's caches."""
+        try:
+            with record:
+                work(self._events.put, self.stop)
+        except Cancelled as error:
+            error.__context__ = error.__cause__ = None
+            return error.with_traceback(None)
+        return None
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
         """Yield what has arrived, about every `every` seconds, until the work has ended.

@@ -32,6 +32,8 @@ OF_ONE_TAB = 12
 itself has one of each kind."""
 UNHEARD = 10.0
 """Seconds for which a stranger's event goes on though no stream of its session is open."""
+FORGOTTEN = 20.0
+"""Seconds after which answers that came to an end for such a session are let go of."""
 LOOK = 1.0
 """Seconds between two looks for such events."""
 UNREAD = 2000
@@ -101,6 +103,7 @@ class Turns(Queue):
         event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
         if event is not None:
             event.visitor, event.jobs = visitor, EventJobs()
+            self._note_silence(event.session_hash)
             self.pending_messages_per_session[event.session_hash].party = visitor.party
             self._in_order(kind)
         return answer
@@ -217,6 +220,11 @@ class Turns(Queue):
         self._streams[session] -= 1
         if self._streams[session] < 1:
             del self._streams[session]
+            self._note_silence(session)
+
+    def _note_silence(self, session: str) -> None:
+        """Note since when nobody listens to a session, where that ends its events."""
+        if self._most is not None and session not in self._streams:
             self._unheard_since[session] = time.monotonic()
 
     async def _end_unheard(self) -> None:
@@ -226,16 +234,16 @@ class Turns(Queue):
 
     async def end_unheard(self) -> None:
         """End what no stream has been open for, for `UNHEARD` seconds."""
-        known = list(self._known())
-        sessions = {one.session_hash for one in known}
-        self._unheard_since = {
-            one: since for one, since in self._unheard_since.items() if one in sessions
-        }
-        late = time.monotonic() - UNHEARD
+        known, now = list(self._known()), time.monotonic()
         for event in known:
             since = max(event.enqueue_time, self._unheard_since.get(event.session_hash, 0.0))
-            if event.session_hash not in self._streams and since < late:
+            if event.session_hash not in self._streams and since < now - UNHEARD:
                 await self.clean_events(event_id=event._id)
+        busy = {one.session_hash for one in known}
+        for session in set(self._unheard_since) - busy - set(self._streams):
+            if self._unheard_since[session] < now - FORGOTTEN:
+                del self._unheard_since[session]
+                self.forget(session)
 
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
         """Nothing: Gradio would count all events anew after each, for a page that is off."""

@@ -265,7 +265,7 @@ DEFENCES = (
     Defence(
         "what nobody listens to ends",
         _page("turns"),
-        "if event.session_hash not in self._streams and since < late:",
+        "if event.session_hash not in self._streams and since < now - UNHEARD:",
         "if False:",
         "tests/components/test_turns.py::test_what_nobody_listens_to_ends",
     ),

@@ -212,6 +212,9 @@ def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPat
     assert left() == {"hung up", "listens"}
     now[0] += turns.UNHEARD
     assert left() == {"listens"}
+    now[0] += turns.FORGOTTEN
+    assert left() == {"listens"} and set(queue.pending_messages_per_session) == {"listens"}
+    assert not queue._unheard_since, "nothing is kept of who has left"
 
 
 def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
