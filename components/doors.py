@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"
     r"|custom_component/.*|process_recording.*|(undo-)?vibe-.*|dev/.*|runs.*|run-history.*"
-    r"|monitoring.*|profiling.*|login/*|api/.*|run/(?!predict$).*)",
+    r"|monitoring.*|profiling.*|login/*|api/.*|run/(?!predict$).*)"
+    r"|.*[\x00-\x1f\x7f].*",  # Starlette takes a path with a line feed at its end for one without
     re.IGNORECASE | re.DOTALL,
 )
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))

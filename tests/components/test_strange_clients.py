@@ -80,6 +80,14 @@ def test_every_route_is_one_of_the_page_or_closed(served: gr.Blocks) -> None:
     assert is_open("/gradio_api/run/predict") and not is_open("/gradio_api/run/x")
 
 
+@pytest.mark.parametrize("end", ["\n", "\x00", "\r\n", "\x7f"])
+def test_a_path_with_a_control_character_is_none(end: str) -> None:
+    """Starlette takes one that ends in a line feed for one without, past all that looks at paths:
+    anybody's event could be cancelled."""
+    for path in ("/gradio_api/cancel", "/gradio_api/run/predict", "/"):
+        assert is_open(path) and not is_open(path + end)
+
+
 def posted(port: int, path: str, body: Any, **headers: str) -> int:
     """The status of the answer."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
