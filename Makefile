@@ -20,7 +20,7 @@ test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CH
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/test.py $(if $(CHECKED),$(addprefix --ignore=,$(KERNELS) $(RULES))) $(ARGS)
 
-test-all: ## The tests, every browser test at every width and in both themes
+test-all: ## The tests, every browser test at every width and in both themes, and those of over a minute
 	@DPPA_CASES=all $(MAKE) test
 
 check: ## Lint, format, types, the rules of the architecture, and the inner loops

@@ -106,6 +106,7 @@ def test_the_work_of_a_killed_worker_is_done_again(
     assert len(done.files) > 50 and any("profiles" in line for line in told)
 
 
+@pytest.mark.long
 def test_a_lost_driver_is_followed_by_one_that_goes_on(
     address: str, recipe: MergeRecipe, alone: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     assert not parts.exists()
 
 
+@pytest.mark.long
 def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
     address: str, tmp_path: Path, one_torch_thread: None
 ) -> None:
