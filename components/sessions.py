@@ -1,7 +1,6 @@
 """What the server remembers of sessions, bounded for each party, since clients make up sessions.
 
-Gradio makes a copy of the page's configuration for a new session, which takes the event loop 10 to
-20 ms: their rate is bounded as well.
+The rate of new ones is bounded, too: Gradio sets each up on the event loop.
 """
 
 from __future__ import annotations

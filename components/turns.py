@@ -88,7 +88,7 @@ class Turns(Queue):
     ) -> tuple[bool, Any, Any]:
         """Let an event in, or say why not."""
         self._drop_unread()
-        # Gradio's own look at the event builds the page anew for each session it does not know.
+        # Not by Gradio's own look at the event, which begins a session, before it is let in.
         found = self.blocks.fns.get(body.fn_index)
         if found is None:
             return await super().push(body, request, username)
@@ -130,13 +130,9 @@ class Turns(Queue):
             yield from waiting.queue
         yield from self._running()
 
-    def _active(self) -> list[Any]:
-        """Events that Gradio processes."""
-        return [one for job in self.active_jobs for one in job or ()]
-
     def _running(self) -> list[Any]:
         """Events that Gradio processes, and those whose jobs have not ended since."""
-        active = self._active()
+        active = [one for job in self.active_jobs for one in job or ()]
         for one in self._begun:
             if one not in active and one.jobs.running:
                 active.append(one)
