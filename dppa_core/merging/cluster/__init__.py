@@ -1,0 +1,1 @@
+"""dppa_core merging cluster"""
