@@ -5,7 +5,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 
 # What `make check` runs of the tests. The first compile all inner loops: the others find them on disk.
-KERNELS := $(wildcard tests/core/test_*kernels.py) tests/core/test_merge_whole.py
+KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/merging/test_whole_pass.py
 RULES := tests/test_architecture.py
 
 .DEFAULT_GOAL := help
@@ -77,11 +77,11 @@ space-check: ## Start the app as a Space would, in an environment of its own, an
 
 test-cuda: ## The tests of the backend cuda; they need such a device
 	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q -rs tests/core/test_device.py $(ARGS)
+	@$(PY) -m pytest -q -rs tests/kernels/test_cuda.py $(ARGS)
 
 fuzz-merge: ## Merge thousands of random models, and compare with the slow reference (DPPA_FUZZ=300 draws fewer)
 	@sh scripts/environment.sh test
-	@$(PY) -m pytest -q tests/core/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
+	@$(PY) -m pytest -q tests/merging/test_every_model.py --hypothesis-profile=fuzz $(ARGS)
 
 fuzz: ## Try millions of bad headers, recipes, links and configurations (ARGS="recipe --runs 10000" tries less)
 	@sh scripts/environment.sh test
@@ -94,7 +94,7 @@ audit: ## Look up known weaknesses of the packages that are installed and of the
 
 defences: ## Take away each defence in turn, in a copy, and see its test fail (ARGS="template" picks some)
 	@sh scripts/environment.sh test
-	@$(PY) -m tests.defences $(ARGS)
+	@$(PY) -m tests.helpers.defences $(ARGS)
 
 kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" kills more)
 	@sh scripts/environment.sh test

@@ -5,11 +5,11 @@ import sys
 
 gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
 
-from components.logs import start_log  # noqa: E402
-from components.memory import few_heaps, keep_what_is_there  # noqa: E402
-from components.settings import check_temporary_folder, read_settings  # noqa: E402
+from components.server.logs import start_log  # noqa: E402
+from components.server.settings import check_temporary_folder, read_settings  # noqa: E402
+from components.work.malloc_and_gc import few_heaps, keep_what_is_there  # noqa: E402
+from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: E402
 from dppa_core.errors import DppaError  # noqa: E402
-from dppa_core.sources import open_checkpoint  # noqa: E402
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
         open_checkpoint("zoo:base")  # nothing can be shown without it
         start_log(settings.log)
         # Gradio reads the environment too, and ends with a trace where it cannot.
-        from components.ending import until_told  # noqa: PLC0415
-        from components.workbench import build_page, start  # noqa: PLC0415
+        from components.page.workbench import build_page, start  # noqa: PLC0415
+        from components.server.shutdown import until_told  # noqa: PLC0415
 
         page = build_page()
         start(page, settings)

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measurement
 from benchmarks.synthetic import DOMAINS, make
-from dppa_core.preflight.collect_local import look_at_folder
-from dppa_core.preflight.estimate import DISK_RATE, estimate, memory_to_chat
-from dppa_core.preflight.of_merge import sizes_of
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.merging.preflight.collect_local import look_at_folder
+from dppa_core.merging.preflight.estimate import DISK_RATE, estimate, memory_to_chat
+from dppa_core.merging.preflight.of_merge import sizes_of
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 GROUP = "Preflight's estimates, 135 M parameters, three domain models"
 RUNS = 3
@@ -27,8 +27,8 @@ MERGE = """
 import json, sys, time
 from pathlib import Path
 began = time.perf_counter()
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import load_recipe
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import load_recipe
 merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)
 seconds = time.perf_counter() - began, time.process_time()
 lines = Path("/proc/self/status").read_text().splitlines()
@@ -41,7 +41,7 @@ from pathlib import Path
 began = time.perf_counter()
 import torch
 torch.set_num_threads(1)
-from dppa_core.pool import ModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
 resident = ModelPool().get(sys.argv[1])
 with torch.inference_mode():
     resident.model(torch.zeros((1, 64), dtype=torch.long))

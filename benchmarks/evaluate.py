@@ -16,11 +16,11 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
 
-from dppa_core.evaluate_report import as_json  # noqa: E402
-from dppa_core.evaluate_rows import entrants  # noqa: E402
-from dppa_core.evaluate_run import measure  # noqa: E402
-from dppa_core.examiner import Examiner  # noqa: E402
-from dppa_core.recipe import DomainModel, MergeRecipe  # noqa: E402
+from dppa_core.evaluation.examiner import Examiner  # noqa: E402
+from dppa_core.evaluation.report import as_json  # noqa: E402
+from dppa_core.evaluation.run import measure  # noqa: E402
+from dppa_core.evaluation.side_by_side import entrants  # noqa: E402
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe  # noqa: E402
 from dppa_core.tasks import DOMAINS  # noqa: E402
 
 RECIPE = MergeRecipe(

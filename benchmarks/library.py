@@ -10,14 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measurement, timed
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.partition import even_levels
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import ZOO_DOMAINS, open_checkpoint
-from dppa_core.table import pack_table, rate_table
+from dppa_core.checkpoints.sources.open import ZOO_DOMAINS, open_checkpoint
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.rate_table import pack_table, rate_table
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 GROUP = "Library, embedded models"
 

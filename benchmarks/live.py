@@ -17,11 +17,11 @@ import torch
 
 from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
-from dppa_core.live import Place, find_live, write_merge
-from dppa_core.loading import build_model
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.shelf import Shelf
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.merging.in_memory.rewrite import Place, find_live, write_merge
+from dppa_core.merging.merger import Merger
+from dppa_core.models.loading import build_model
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 GROUP = "Slider to live weights, {size}, bfloat16, three domain models, two levels"
 RUNS = 7

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.measure import Measurement
 from tests.e2e.chromium import HELP, find_chromium
+from tests.e2e.page_driver import ANSWER_MS, ARGUMENTS, Studio, new_context
 from tests.e2e.server import Server
-from tests.e2e.studio import ANSWER_MS, ARGUMENTS, Studio, new_context
 
 GROUP = "Page, in {version}"
 MOVES = 60

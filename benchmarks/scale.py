@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.synthetic import BASE, DOMAINS, Size, make
-from dppa_core.cluster import joined
-from dppa_core.cluster_merge import Known, evenly_sized, opened, prepared, shard_task
-from dppa_core.merge_shards import shards_of
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import assign_shards
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import assign_shards
+from dppa_core.merging.cluster.merge import Known, evenly_sized, opened, prepared, shard_task
+from dppa_core.merging.cluster.parts import shards_of
+from dppa_core.merging.cluster.ray import joined
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 LARGE = Size(80, 8192, 28672, 1024, 64, 32000)
 """Llama 2 of 70 billion parameters, but for a head of its own."""

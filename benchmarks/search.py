@@ -18,10 +18,10 @@ import time
 import torch
 
 from benchmarks.measure import machine
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search_trial import ITEMS, Question, asker
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.trial import ITEMS, Question, asker
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 TARGET = 2.0

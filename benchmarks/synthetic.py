@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dppa_core.floats import from_float32, to_float32
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import WeightsWriter
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.pruning.floats import from_float32, to_float32
 
 BASE, DOMAINS = "base", ("math", "finance", "law")
 SHARD_BYTES = 400_000_000

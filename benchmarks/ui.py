@@ -23,9 +23,9 @@ from benchmarks.measure import Measurement, machine, resident
 from benchmarks.page import RECORD_PAINTS, first_token, startup, visit
 from benchmarks.ui_report import ROOT, Figure, text, write
 from tests.e2e.chromium import HELP, find_chromium
+from tests.e2e.page_driver import ARGUMENTS, Studio
 from tests.e2e.server import Server
-from tests.e2e.studio import ARGUMENTS, Studio
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 LAYERS, MOVES, PAUSE_MS = 32, 100, 120
 SHORT, LONG = 60, 600

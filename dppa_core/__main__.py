@@ -3,7 +3,7 @@
 Knows nothing beyond where it begins.
 """
 
-from dppa_core.cli import main
+from dppa_core.cli.main import main
 
 if __name__ == "__main__":
     main()

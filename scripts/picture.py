@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from tests.e2e.chromium import HELP, find_chromium  # noqa: E402
+from tests.e2e.page_driver import ANSWER_MS, ARGUMENTS, Studio, new_context  # noqa: E402
 from tests.e2e.server import Server  # noqa: E402
-from tests.e2e.studio import ANSWER_MS, ARGUMENTS, Studio, new_context  # noqa: E402
 
 SIZES = ((1440, 900), (390, 844))
 THEMES = ("light", "dark")

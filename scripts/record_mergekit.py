@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, from wherever
 
 from safetensors.numpy import load_file  # noqa: E402
 
-from dppa_core.mergekit_export import export_mergekit  # noqa: E402
+from dppa_core.recipes.mergekit.export import export_mergekit  # noqa: E402
 from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts  # noqa: E402
 
 RUN = """

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.e2e.chromium import find_chromium  # noqa: E402
-from tests.e2e.studio import ARGUMENTS, Studio, new_context  # noqa: E402
+from tests.e2e.page_driver import ARGUMENTS, Studio, new_context  # noqa: E402
 
 # An administrator writes where nobody may; without this capability the folder's modes count.
 BOUND = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]

@@ -19,8 +19,8 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 import components  # noqa: E402, F401  (before Gradio, which else writes stubs in every worker)
-from tests.command import Command  # noqa: E402
-from tests.tiny import TinyLlama, random_llama, tuned_llama  # noqa: E402
+from tests.helpers.command import Command  # noqa: E402
+from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama  # noqa: E402
 
 NO_CUDA = "no CUDA device here"
 """The one reason for which a test may be skipped."""

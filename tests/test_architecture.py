@@ -1,13 +1,11 @@
-"""The rules of the architecture, as tests: who may know whom, and what no file may do.
-
-Reads the source; runs it only to see what an import brings along.
-"""
+"""The rules of the architecture, as tests: who may import whom, and what no file may do."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -17,99 +15,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("dppa_core", "components", "app", "benchmarks")
+PACKAGES = ("dppa_core", "components")
 
-# Inside the core: a module knows its own layer and the ones above it in this list.
-CORE_LAYERS = tuple(
-    set(names.split())
-    for names in (
-        "errors progress foreign shortage",
-        # pure math: numbers in, numbers out
-        """
-        parameters modules names coefficients
-        deltas significance density partition
-        methods plan table
-        sampling
-        intervals
-        conflict
-        conflict cell_table delta_size
-        licences quantisation vocabulary
-        """,
-        # files, and the loops over their bytes
-        """
-        floats kernels chunks near scoring score_binning binning cuts workers releaser
-        regular_files model_files file_hashes profiled_before
-        strict_json safetensors_io safetensors_write shards renames atomic scratch cache
-        checkpoint torch_files sources references hub lora pack provenance
-        tokenizer token_ids chat_templates aligned alignment companions convert
-        recipe pairs shelf profile preflight presets tasks loading calibration
-        calibrated joint closeup excerpt output_error rounding
-        merge merger mergekit comparison diff card export fingerprints
-        explain
-        """,
-        # models in memory
-        """
-        tasks zoo
-        pool spread resident on_device handed loading places live decode generate evaluate
-        replying
-        attribution shell cell_diff
-        zoo
-        outcome
-        marks answers examiner perplexity harness
-        pool resident decode generate evaluate
-        adamerging search cluster
-        experiments
-        soup
-        advice
-        breaks
-        """,
-        "cli cli_runs cli_zoo __main__",
-    )
-)
-PURE = CORE_LAYERS[1]
+PURE = ("dppa_core.pruning", "dppa_core.methods")
+"""Arithmetic on plain numbers: no file, clock, network or torch."""
 IMPURE = {"os", "io", "pathlib", "time", "datetime", "random", "socket", "urllib", "tempfile"}
-IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetensors"}
-
-# The parts of the interface that views share; every other file in components/ is a view.
-SHARED = {
-    *("session", "session_json", "session_levels", "session_state", "curve", "link"),
-    *("studio", "job", "works", "allowance", "running", "search_work", "presets", "method_choice"),
-    *("recipe_session", "recent", "slots", "search_words"),
-    *("figures", "tables", "findings", "forms", "notices", "theme", "live", "drawing"),
-    *("exports", "export_work", "export_values", "downloads", "report", "report_figures"),
-    *(
-        "conversation",
-        "question",
-        "settings",
-        "operations",
-        "doors",
-        "bodies",
-        "connections",
-        "heads",
-        "hosts",
-        "guarded",
-        "gpu",
-        "express",
-        "memory",
-        "presence",
-        "turns",
-        "visitor",
-        "sessions",
-        "fair_order",
-        "event_owner",
-        "export_limits",
-    ),
-    *("glossary", "lessons", "learn_files"),
-}  # what views have in common
-COMPOSERS = {
-    "workbench",
-    "page",
-    "wiring",
-    "wiring_models",
-    "wiring_chat",
-    "wiring_tune",
-    "wiring_see",
-}  # lay the views out, and wire them; only they know them
+IMPURE |= {"shutil", "subprocess", "threading", "logging", "requests", "safetensors", "torch"}
 HEAVY = {"torch", "transformers", "safetensors", "tokenizers"}
+
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
+MOST_MODULES = 15
+ONE_A_FILE = ("dppa_core.methods", "dppa_core.cli.commands")
+"""Packages of one method, or one command, a file: they may have more modules."""
+ELSEWHERE = "."
+"""In a list of parts: all modules that the list does not name."""
 
 Imports = dict[str, set[str]]
 
@@ -119,18 +38,25 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def sources(*roots: str) -> list[Path]:
+@cache
+def sources(*roots: str) -> tuple[Path, ...]:
     """Every Python file below `roots` (folders, or modules without `.py`)."""
     found: list[Path] = []
     for root in roots:
         single = ROOT / f"{root}.py"
         found += [single] if single.exists() else sorted((ROOT / root).rglob("*.py"))
-    return [p for p in found if "__pycache__" not in p.parts]
+    return tuple(p for p in found if "__pycache__" not in p.parts)
 
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def packages() -> dict[str, Path]:
+    """Every package of ours -> its __init__ file."""
+    return {module_name(p): p for p in sources(*PACKAGES) if p.name == "__init__.py"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -158,7 +84,7 @@ def known_modules() -> frozenset[str]:
 
 
 def resolve(name: str) -> str:
-    """`dppa_core.plan.plan_pruning` -> `dppa_core.plan`: the module an imported name lives in."""
+    """`dppa_core.pruning.plan.plan_pruning` -> the module an imported name lives in."""
     while name and name not in known_modules():
         name = name.rpartition(".")[0]
     return name
@@ -168,80 +94,56 @@ def ours(path: Path) -> set[str]:
     return {m for m in map(resolve, imported(path)) if m} - {module_name(path)}
 
 
-def part(module: str) -> str:
-    """The name that decides a core module's layer: `dppa_core.methods.dare` -> `methods`."""
-    return module.split(".")[1] if "." in module else ""
+def below(package: str, module: str) -> bool:
+    return module.startswith(package + ".")
 
 
-def layer(module: str) -> int:
-    name = part(module)
-    for rank, names in enumerate(CORE_LAYERS):
-        if name in names or any(name.startswith(n + "_") for n in names):
-            return rank
-    raise AssertionError(f"{module} has no layer yet: name it in CORE_LAYERS")
+# --- the order of packages ---
 
 
-def ids(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def parts(package: str) -> list[str]:
+    """The parts of a package in order, as its docstring lists them: one a line, indented."""
+    text = ast.get_docstring(tree(packages()[package])) or ""
+    return re.findall(r"^    (\.|\w+)(?: |$)", text, re.MULTILINE)
 
 
-CORE = [p for p in sources("dppa_core") if p.parent.name != "dppa_core" or p.stem != "__init__"]
-PAGE = sources("components")
+def part_of(package: str, module: str, order: list[str]) -> str:
+    """Which of its parts a module of a package is in."""
+    first = module.removeprefix(package + ".").split(".")[0]
+    return first if first in order or f"{package}.{first}" in packages() else ELSEWHERE
 
 
-@pytest.mark.parametrize("path", sources("dppa_core"), ids=ids)
-def test_the_core_knows_no_interface(path: Path) -> None:
-    assert not top_level(path) & {"gradio", "plotly", "pandas", "components", "app", "benchmarks"}
+HOUSES = [
+    name for name in packages() if any(other.rpartition(".")[0] == name for other in packages())
+]
+"""Packages that hold packages."""
 
 
-@pytest.mark.parametrize("path", CORE, ids=ids)
-def test_a_core_module_knows_only_its_layer_and_those_above(path: Path) -> None:
-    mine = layer(module_name(path))
-    known = {m for m in ours(path) if part(m)}
-    assert not {m for m in known if layer(m) > mine}
+@pytest.mark.parametrize("package", HOUSES)
+def test_a_package_lists_its_parts_in_order(package: str) -> None:
+    order = parts(package)
+    inner = {n.rpartition(".")[2] for n in packages() if n.rpartition(".")[0] == package}
+    modules = {p.stem for p in packages()[package].parent.glob("*.py")} - {"__init__"}
+    assert inner <= set(order), "its docstring lists them"
+    assert set(order) <= inner | modules | {ELSEWHERE} and len(set(order)) == len(order)
 
 
-@pytest.mark.parametrize("path", [p for p in CORE if part(module_name(p)) in PURE], ids=ids)
-def test_pure_math_touches_no_file_clock_or_network(path: Path) -> None:
-    assert not top_level(path) & IMPURE
-
-
-@pytest.mark.parametrize("path", PAGE, ids=ids)
-def test_the_page_never_touches_tensors(path: Path) -> None:
-    assert not top_level(path) & HEAVY
-
-
-@pytest.mark.parametrize("path", PAGE, ids=ids)
-def test_the_page_uses_public_names_of_the_core_only(path: Path) -> None:
-    core = {n for n in imported(path) if n.startswith("dppa_core")}
-    parts = {part for name in core for part in name.split(".")} - {"__version__"}
-    assert not {part for part in parts if part.startswith("_")}
-    assert not top_level(path) & {"app", "benchmarks"}
-
-
-@pytest.mark.parametrize("path", [p for p in PAGE if p.stem not in SHARED], ids=ids)
-def test_no_view_knows_another_view(path: Path) -> None:
-    if path.stem in COMPOSERS | {"__init__"}:
-        return
-    known = {m.split(".")[1] for m in ours(path) if m.startswith("components.")}
-    assert known <= SHARED, f"views share through {sorted(SHARED)} only"
-
-
-@pytest.mark.parametrize("name", ["conversation", "question"])
-def test_values_of_the_chat_need_no_gradio(name: str) -> None:
-    assert "gradio" not in top_level(ROOT / "components" / f"{name}.py")
-
-
-@pytest.mark.parametrize("name", ["figures", "tables", "session", "session_state", "method_choice"])
-def test_values_of_the_page_need_no_gradio(name: str) -> None:
-    path = ROOT / "components" / f"{name}.py"
-    assert "gradio" not in top_level(path)
-
-
-def test_the_app_only_builds_and_launches() -> None:
-    path = ROOT / "app.py"
-    assert not top_level(path) & HEAVY
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+@pytest.mark.parametrize("package", HOUSES)
+def test_every_import_points_to_an_earlier_part(package: str) -> None:
+    order = parts(package)
+    late = []
+    for path in sources(*PACKAGES):
+        module = module_name(path)
+        if not below(package, module):
+            continue
+        mine = part_of(package, module, order)
+        for other in ours(path):
+            theirs = part_of(package, other, order) if below(package, other) else mine
+            if ELSEWHERE not in order and ELSEWHERE in (mine, theirs):
+                continue  # errors, progress: known to all
+            if mine != theirs and order.index(theirs) > order.index(mine):
+                late.append(f"{module} -> {other}")
+    assert not late
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
@@ -254,34 +156,134 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("path", sources(*OURS), ids=ids)
-def test_a_file_has_one_purpose(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 60, f"{node.name} is {length} lines long"
+def test_views_import_no_other_view() -> None:
+    views = [n for n in packages() if n.rpartition(".")[0] == "components.views"]
+    crossing = [
+        f"{module_name(path)} -> {other}"
+        for path in sources("components")
+        for view in views
+        if below(view, module_name(path))
+        for other in ours(path)
+        if below("components.views", other) and not below(view, other)
+    ]
+    assert len(views) >= 5 and not crossing
 
 
-@pytest.mark.parametrize("path", sources("dppa_core", "components", "app"), ids=ids)
-def test_a_file_says_what_it_is(path: Path) -> None:
-    text = ast.get_docstring(tree(path))
-    assert text, "a module opens with a docstring"
+# --- what a package may use ---
 
 
-@pytest.mark.parametrize("path", sources("dppa_core", "components", "app"), ids=ids)
-def test_no_print_no_global_no_broad_except(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        assert not isinstance(node, ast.Global), f"global in line {node.lineno}"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print", f"print in line {node.lineno}"
-        if isinstance(node, ast.ExceptHandler):
-            names = {n.id for n in ast.walk(node.type or ast.Name("BaseException")) if _named(n)}
-            assert not names & {"Exception", "BaseException"}, f"broad except, line {node.lineno}"
+def users(package: str, forbidden: set[str]) -> list[str]:
+    """Modules of a package that import what they may not, with what that is."""
+    return [
+        f"{module_name(path)}: {sorted(top_level(path) & forbidden)}"
+        for path in sources(*PACKAGES)
+        if module_name(path) == package or below(package, module_name(path))
+        if top_level(path) & forbidden
+    ]
 
 
-def _named(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
+def test_the_core_knows_no_interface() -> None:
+    banned = {"gradio", "plotly", "pandas", "components", "app", "benchmarks"}
+    assert not users("dppa_core", banned)
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_pure_arithmetic_touches_no_file_clock_or_network(package: str) -> None:
+    assert not users(package, IMPURE)
+
+
+def test_the_page_never_touches_tensors() -> None:
+    assert not users("components", HEAVY | {"app", "benchmarks"})
+
+
+def test_the_page_uses_public_names_of_the_core_only() -> None:
+    private = [
+        f"{module_name(path)}: {name}"
+        for path in sources("components")
+        for name in imported(path)
+        if name.startswith("dppa_core")
+        if any(p.startswith("_") for p in set(name.split(".")) - {"__version__"})
+    ]
+    assert not private
+
+
+def test_sessions_need_no_gradio() -> None:
+    assert not users("components.session", {"gradio"})
+
+
+def test_the_app_only_builds_and_launches() -> None:
+    path = ROOT / "app.py"
+    assert not top_level(path) & HEAVY
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+# --- how large anything may be ---
+
+
+def test_a_folder_can_be_seen_at_once() -> None:
+    counts = Counter(path.parent for path in sources(*PACKAGES) if path.name != "__init__.py")
+    rooms = {module_name(folder / "__init__.py"): count for folder, count in counts.items()}
+    full = {name: n for name, n in rooms.items() if n > MOST_MODULES and name not in ONE_A_FILE}
+    assert not full
+    assert rooms["dppa_core"] <= 5 and "components" not in rooms
+
+
+def test_a_file_has_one_purpose() -> None:
+    long = []
+    for path in sources(*OURS):
+        if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES:
+            long.append(str(path))
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                if length > MOST_LINES_OF_A_FUNCTION:
+                    long.append(f"{path}: {node.name}")
+    assert not long
+
+
+def test_a_module_opens_with_a_docstring() -> None:
+    assert not [
+        p for p in sources("dppa_core", "components", "app") if not ast.get_docstring(tree(p))
+    ]
+
+
+def test_no_print_no_global_no_broad_except() -> None:
+    found = []
+    for path in sources("dppa_core", "components", "app"):
+        for node in ast.walk(tree(path)):
+            if _is_banned(node):
+                found.append(f"{path}, line {node.lineno}")  # type: ignore[attr-defined]
+    assert not found
+
+
+def _is_banned(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id == "print"
+    if isinstance(node, ast.ExceptHandler):
+        caught = ast.walk(node.type or ast.Name("BaseException"))
+        names = {one.id for one in caught if isinstance(one, ast.Name)}
+        return bool(names & {"Exception", "BaseException"})
+    return isinstance(node, ast.Global)
+
+
+NAMED = re.compile(
+    r"(?<![\w/.-])((?:dppa_core|components|tests|assets|scripts|docs)/[\w./-]*\w\.\w+)"
+)
+
+
+def test_every_path_that_is_named_exists() -> None:
+    texts = [p for p in (ROOT / "docs").glob("*.md")] + list(ROOT.glob("*.md"))
+    named = [p for p in (*sources(*OURS), *texts) if p.name != "CHANGELOG.md"]
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in named
+        for name in NAMED.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    ]
+    assert not lost
+
+
+# --- what an import starts, and what is declared ---
 
 
 def brought_along(statement: str) -> set[str]:
@@ -295,13 +297,15 @@ def brought_along(statement: str) -> set[str]:
 
 
 def test_planning_and_merging_start_without_torch() -> None:
-    loaded = brought_along("import dppa_core.plan, dppa_core.merge, dppa_core.cli")
+    loaded = brought_along(
+        "import dppa_core.pruning.plan, dppa_core.merging.to_folder, dppa_core.cli.main"
+    )
     assert not loaded & {"torch", "transformers", "gradio", "plotly", "pandas"}
 
 
 def test_the_page_starts_without_torch_and_without_gradios_stubs() -> None:
     writes = "from gradio.component_meta import create_or_modify_pyi as write; write(None, '', [])"
-    loaded = brought_along(f"import components.workbench; {writes}")  # the true one would fail
+    loaded = brought_along(f"import components.page.workbench; {writes}")  # the true one would fail
     assert not loaded & {"torch", "transformers", "numba"}
 
 
@@ -317,7 +321,11 @@ sys.addaudithook(watch)
 
 
 def test_importing_the_core_starts_nothing() -> None:
-    light = [module_name(p) for p in CORE if p.stem != "__main__" and not top_level(p) & HEAVY]
+    light = [
+        module_name(p)
+        for p in sources("dppa_core")
+        if p.stem != "__main__" and not top_level(p) & HEAVY
+    ]
     brought_along(AUDIT + "import " + ", ".join(light))
 
 

@@ -10,7 +10,9 @@ from packaging.version import Version
 
 from scripts import audit
 
-KNOWN_BAD = json.loads(Path(__file__).with_name("known_bad.json").read_text("utf-8"))
+KNOWN_BAD = json.loads(
+    Path(__file__).parent.joinpath("helpers", "known_bad.json").read_text("utf-8")
+)
 
 
 @pytest.mark.parametrize("name", KNOWN_BAD)

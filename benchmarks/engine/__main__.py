@@ -21,7 +21,7 @@ from benchmarks.engine.report import docs_text, to_json
 from benchmarks.engine.write import write
 from benchmarks.measure import machine
 from benchmarks.synthetic import DOMAINS, SIZES
-from dppa_core.cache import cache_folder
+from dppa_core.system.folder_cache import cache_folder
 
 ASK = "from importlib.metadata import version as v; print(*(v(n) for n in {names!r}))"
 MERGEKIT = ROOT / "out" / "mergekit-venv" / "bin" / "mergekit-yaml"

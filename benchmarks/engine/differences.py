@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dppa_core.chunks import slices
-from dppa_core.floats import to_float32
-from dppa_core.sources import open_checkpoint
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.pruning.floats import to_float32
 
 
 def count(ours: Path, theirs: Path, base: Path) -> dict[str, float]:

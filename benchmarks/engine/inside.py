@@ -18,16 +18,16 @@ from numpy import ndarray
 
 from benchmarks.engine.recipes import recipe
 from benchmarks.synthetic import BASE, DOMAINS
-from dppa_core.binning import Counter, joined, profile_of_bins
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import Loader, TensorPair, slices
-from dppa_core.deltas import ModuleProfile
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import Loader, TensorPair, slices
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.kernels import get_backend
-from dppa_core.merge_tensors import Fuser, Fusion, Term, prepare_term
-from dppa_core.methods.treatment import Banded
-from dppa_core.modules import Module, find_modules
-from dppa_core.partition import select
-from dppa_core.sources import open_checkpoint
+from dppa_core.merging.chunk_pass import Fuser, Fusion, Term, prepare_term
+from dppa_core.methods.shared.treatment import Banded
+from dppa_core.profiling.binning import Counter, joined, profile_of_bins
+from dppa_core.pruning.delta_profile import ModuleProfile
+from dppa_core.pruning.module_groups import Module, find_modules
+from dppa_core.pruning.partition import select
 
 LEVELS, FACTORS = (0.9, 0.8), (1.6, 1.0)
 RATES = (0.8, 0.7, 0.75, 0.85, 0.65, 0.78, 0.72, 0.82, 0.68, 0.74, 0.84, 0.66)
@@ -131,10 +131,10 @@ class Slider:
         # Heavy, and not for those who measure loops only.
         import torch  # noqa: PLC0415
 
-        from dppa_core.live import find_live, write_merge  # noqa: PLC0415
-        from dppa_core.loading import build_model  # noqa: PLC0415
-        from dppa_core.merger import Merger  # noqa: PLC0415
-        from dppa_core.shelf import Shelf  # noqa: PLC0415
+        from dppa_core.checkpoints.sources.open_models import Shelf  # noqa: PLC0415
+        from dppa_core.merging.in_memory.rewrite import find_live, write_merge  # noqa: PLC0415
+        from dppa_core.merging.merger import Merger  # noqa: PLC0415
+        from dppa_core.models.loading import build_model  # noqa: PLC0415
 
         torch.set_num_threads(1)
         self._shelf, self._merger, self._write = Shelf(), Merger, write_merge

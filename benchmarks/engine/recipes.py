@@ -6,8 +6,8 @@ Knows models by their folders; merges nothing.
 from pathlib import Path
 
 from benchmarks.synthetic import BASE, DOMAINS, SIZES
-from dppa_core.mergekit_export import export_mergekit
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 DENSITY = 0.2
 COEFFICIENT = 0.3

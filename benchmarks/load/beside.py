@@ -19,12 +19,12 @@ from typing import Any
 
 from benchmarks.load.visitor import QUESTIONS
 from benchmarks.measure import machine
-from components.answering import answer_events
-from components.presets import first_session
-from components.question import MERGED, Question
-from components.serving import SWITCH
-from components.studio import Studio
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.server.serving import SWITCH
+from components.session.presets import first_session
+from components.views.chat.answering import answer_events
+from components.work.question import MERGED, Question
+from components.work.studio import Studio
 
 SECONDS, THREADS = 6.0, 8
 Row = tuple[float, float, float, float]

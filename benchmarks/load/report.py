@@ -129,7 +129,7 @@ def write(
     name: str = "load",
     say: Callable[[dict[str, Any]], str] = text,
 ) -> None:
-    """Keep a result in docs/bench-NAME.json, and its text between the markers of that name."""
+    """Keep a result in docs/, and its text between the markers of that name."""
     kept = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     (root / "docs" / f"bench-{name}.json").write_text(kept, "utf-8")
     path, marks = root / TEXT, (f"<!-- {name}:{place} -->" for place in ("start", "end"))

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.studio import Recent
+from components.work.studio import Recent
 from dppa_core.errors import OutOfBudget
 from dppa_core.progress import Stop
 

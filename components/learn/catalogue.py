@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.glossary import glossary
-from components.lessons.quiz import Quiz
-from components.lessons.text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from components.learn.blocks.quiz import Quiz
+from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from components.widgets.glossary import glossary
 from dppa_core.errors import UnknownName, did_you_mean
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "lessons"

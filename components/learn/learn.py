@@ -1,6 +1,6 @@
 """Learn: lessons in place of the workbench, fetched when somebody opens them.
 
-Knows lessons, sessions and the studio; drawn by assets/learn.js and what it loads.
+Knows lessons, sessions and the studio; drawn by assets/js/learn/entry.js and what it loads.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls
-from components.live import live, pack
-from components.notices import message, show_errors
-from components.session import Session
-from components.session_json import parsed
-from components.studio import Studio
-from components.visitor import asker
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.widgets.browser_parts import live, pack
+from components.widgets.controls import PRIVATE, Controls
+from components.work.error_notices import message, show_errors
+from components.work.studio import Studio
+from components.work.visitor import asker
 from dppa_core.errors import DppaError, InvalidValue
 
 MOST_ASKS = 24
@@ -92,12 +92,12 @@ class Teacher:
 
     @cached_property
     def _desk(self) -> Any:
-        from components.lessons.desk import Desk  # noqa: PLC0415
+        from components.learn.block_queue import Desk  # noqa: PLC0415
 
         return Desk(self._studio.ending)
 
     def _answer(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
-        from components.lessons.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
+        from components.learn.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
 
         try:
             if ask.what == "catalogue":
@@ -109,8 +109,8 @@ class Teacher:
             return {"error": message(error)}
 
     def _block(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
-        from components.lessons.bench import Bench  # noqa: PLC0415
-        from components.lessons.registry import answer  # noqa: PLC0415
+        from components.learn.blocks.context import Bench  # noqa: PLC0415
+        from components.learn.blocks.registry import answer  # noqa: PLC0415
 
         arguments = ask.arguments if ask.arguments is not None else {}
         try:

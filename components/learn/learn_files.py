@@ -11,27 +11,27 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-FOLDER = Path(__file__).resolve().parents[1] / "assets" / "learn"
+FOLDER = Path(__file__).resolve().parents[2] / "assets"
 SCRIPTS = (
-    "frame.js",
-    "quiz.js",
-    "charts.js",
-    "class.js",
-    "by-hand.js",
-    "break-it.js",
-    "deltas.js",
-    "matrices.js",
-    "pruning.js",
-    "significance.js",
-    "amplification.js",
-    "conflict.js",
-    "coefficients.js",
-    "comparison.js",
-    "questions.js",
+    "js/learn/frame.js",
+    "js/learn/blocks/quiz.js",
+    "js/learn/charts.js",
+    "js/learn/class_links.js",
+    "js/learn/blocks/by_hand.js",
+    "js/learn/blocks/break_it.js",
+    "js/learn/blocks/deltas.js",
+    "js/learn/blocks/matrices.js",
+    "js/learn/blocks/pruning.js",
+    "js/learn/blocks/significance.js",
+    "js/learn/blocks/amplification.js",
+    "js/learn/blocks/conflict.js",
+    "js/learn/blocks/coefficients.js",
+    "js/learn/blocks/comparison.js",
+    "js/learn/blocks/open_questions.js",
 )
 """In this order; the first holds what the others call."""
-STYLES = ("learn.css", "hands.css")
-KINDS = {"learn.js": (SCRIPTS, "text/javascript"), "learn.css": (STYLES, "text/css")}
+STYLES = ("css/learn.css", "css/learn_by_hand.css")
+KINDS = {"entry.js": (SCRIPTS, "text/javascript"), "learn.css": (STYLES, "text/css")}
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 

@@ -19,7 +19,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from components.lessons.quiz import Quiz, read_quiz
+from components.learn.blocks.quiz import Quiz, read_quiz
 from dppa_core.errors import InvalidValue, shown
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
@@ -28,7 +28,7 @@ _PERCENT = re.compile(r"(?<=\d) %")
 """A number and its % stay in one line."""
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
-"""How a number is written; assets/learn/frame.js holds them."""
+"""How a number is written; assets/js/learn/frame.js holds them."""
 FRONT = {"title", "about", "minutes", "part", "sources"}
 SOURCE = {"title", "arxiv", "url", "section"}
 NOTICE = "\n---\n"

@@ -1,1 +1,1 @@
-"""components page"""
+"""The page as a whole: views laid out and wired, endpoints, start."""

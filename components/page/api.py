@@ -12,23 +12,23 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
-from components.allowance import Allowance
-from components.downloads import address_of
-from components.export_values import export_value, look, needed_bytes
-from components.export_work import Work, find_maker, sha256_of
-from components.exports import Exports
-from components.figures import outcome_value
-from components.notices import show_errors
-from components.presets import first_session
-from components.question import whole
-from components.session import MOST_MODELS
-from components.studio import Studio
-from components.visitor import asker
+from components.session.presets import first_session
+from components.session.session import MOST_MODELS
+from components.views.export.export_values import export_value, look, needed_bytes
+from components.views.export.export_work import Work, find_maker, sha256_of
+from components.work.downloads.files import Exports
+from components.work.downloads.route import address_of
+from components.work.error_notices import show_errors
+from components.work.figures import outcome_value
+from components.work.question import whole
+from components.work.rate_limits import Allowance
+from components.work.studio import Studio
+from components.work.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
-from dppa_core.merger import Merger
+from dppa_core.merging.merger import Merger
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 from dppa_core.tasks import DOMAINS
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Outside:
         self._allowance.spend(asker(request), tokens)
 
         def work(stop: Stop) -> str:
-            from dppa_core.generate import GenerationSettings  # noqa: PLC0415  (torch)
+            from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
 
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:

@@ -11,16 +11,16 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.chat import ChatView
-from components.forms import PRIVATE, Controls
-from components.live import pack
-from components.models import ModelsView
-from components.offer import OfferView
-from components.prune import AdvancedPruning
-from components.question import target_choices
-from components.see import SeeView, exact_payload, plots_payload
-from components.session import Session
-from components.studio import Studio
+from components.session.session import Session
+from components.views.chat.chat import ChatView
+from components.views.controls.hub_offer import OfferView
+from components.views.controls.models import ModelsView
+from components.views.controls.prune import AdvancedPruning
+from components.views.see.see import SeeView, exact_payload, plots_payload
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE, Controls
+from components.work.question import target_choices
+from components.work.studio import Studio
 
 MEASURING = {"concurrency_id": "model", "concurrency_limit": 1, **PRIVATE}
 

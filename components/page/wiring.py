@@ -12,22 +12,22 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, activity_script, queued
-from components.header import status_value
-from components.live import pack
-from components.notices import show_errors
-from components.page import MEASURING, Page, all_outputs
-from components.presets import first_session
-from components.prune import levels_problem, with_levels, with_partitions
-from components.see import exact_payload, merged_payload, plots_payload
-from components.session import Session
-from components.significance import measuring
-from components.studio import Studio
-from components.wiring_models import wire_models, wire_offer
-from components.wiring_see import wire_see
-from components.wiring_tune import opening, wire_tune
+from components.page.layout import MEASURING, Page, all_outputs
+from components.page.wiring_models import wire_models, wire_offer
+from components.page.wiring_see import wire_see
+from components.page.wiring_tune import opening, wire_tune
+from components.session.presets import first_session
+from components.session.session import Session
+from components.views.controls.prune import levels_problem, with_levels, with_partitions
+from components.views.controls.significance import measuring
+from components.views.see.see import exact_payload, merged_payload, plots_payload
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE, activity_script, queued
+from components.widgets.header import status_value
+from components.work.error_notices import show_errors
+from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
 """Events of moving sliders. They skip the queue, so a notice cannot reach the page from them:
@@ -110,7 +110,7 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         on_strength,
         inputs=controls.inputs,
         outputs=[page.see.plots],
-        preprocess=False,  # as they are: see express.py
+        preprocess=False,  # as they are: see fast_answers.py
         **LIVE,
     )
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from components.allowance import Allowance
-from components.answering import stream_turn
-from components.chat import ChatView
-from components.conversation import growing_value, stopped_turns, transcript_value
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import pack
-from components.notices import show_errors
-from components.question import (
+from components.session.conversation import growing_value, stopped_turns, transcript_value
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.views.chat.answering import stream_turn
+from components.views.chat.chat import ChatView
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.work.error_notices import show_errors
+from components.work.question import (
     MERGED,
     Question,
     Recipes,
@@ -22,12 +23,11 @@ from components.question import (
     read_question,
     read_settings,
 )
-from components.session import Session
-from components.session_json import parsed
-from components.studio import Studio
-from components.visitor import asker
+from components.work.rate_limits import Allowance
+from components.work.studio import Studio
+from components.work.visitor import asker
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 MOST_TURNS = 20
 MOST_RECIPES = 8

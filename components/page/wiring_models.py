@@ -10,12 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from components.chat import target_choices
-from components.figures import whole_json
-from components.findings import findings_value, first_blocker
-from components.forms import PRIVATE, failed_script
-from components.live import pack
-from components.models import (
+from components.page.layout import MEASURING, Page, all_outputs, shown
+from components.session.presets import find_hub_preset, hub_session
+from components.views.chat.chat import target_choices
+from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
+from components.views.controls.models import (
     chosen_reference,
     chosen_references,
     chosen_title,
@@ -26,14 +25,15 @@ from components.models import (
     with_base,
     with_model,
 )
-from components.notices import show_errors
-from components.offer import checked, offer_value, offered, stream_fetch
-from components.page import MEASURING, Page, all_outputs, shown
-from components.presets import find_hub_preset, hub_session
-from components.see import exact_payload, plots_payload
-from components.studio import Studio
+from components.views.controls.preflight_findings import findings_value, first_blocker
+from components.views.see.see import exact_payload, plots_payload
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE, failed_script
+from components.work.error_notices import show_errors
+from components.work.figures import whole_json
+from components.work.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.preflight.run import Report
+from dppa_core.merging.preflight.run import Report
 
 FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 """Asking and fetching wait for each other, and keep nobody from chatting."""

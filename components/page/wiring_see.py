@@ -10,14 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from components.conflict import conflict_payload
-from components.drill import drill_payload, wanted
-from components.forms import PRIVATE, activity_script
-from components.live import pack
-from components.notices import show_errors
-from components.page import Page
-from components.sparsity import asked_model, losses_payload
-from components.studio import Recent, Studio
+from components.page.layout import Page
+from components.views.see.conflict import conflict_payload
+from components.views.see.matrix import drill_payload, wanted
+from components.views.see.sparsity import asked_model, losses_payload
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE, activity_script
+from components.work.error_notices import show_errors
+from components.work.studio import Recent, Studio
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
 """One count at a time for all visitors together: it keeps a core busy, but nobody waiting."""

@@ -10,22 +10,29 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE
-from components.link import PARAMETER, session_from_link
-from components.live import pack
-from components.models import check_curves, layer_count, opened
-from components.notices import show_errors
-from components.page import Page, all_outputs, restored
-from components.presets import first_session
-from components.recipe_session import session_from_recipe
-from components.see import exact_payload, plots_payload
-from components.session import ModelChoice, Session
-from components.session_state import state_of
-from components.significance import measuring
-from components.studio import Studio
-from components.tune import asked, asked_recipe, asked_session, file_value, is_at_hand, is_embedded
+from components.page.layout import Page, all_outputs, restored
+from components.session.from_recipe import session_from_recipe
+from components.session.link import PARAMETER, session_from_link
+from components.session.presets import first_session
+from components.session.session import ModelChoice, Session
+from components.session.state import state_of
+from components.views.controls.models import check_curves, layer_count, opened
+from components.views.controls.significance import measuring
+from components.views.controls.whole_states import (
+    asked,
+    asked_recipe,
+    asked_session,
+    file_value,
+    is_at_hand,
+    is_embedded,
+)
+from components.views.see.see import exact_payload, plots_payload
+from components.widgets.browser_parts import pack
+from components.widgets.controls import PRIVATE
+from components.work.error_notices import show_errors
+from components.work.studio import Studio
 from dppa_core.errors import DppaError
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 TUNING = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
 """Coming back to a session waits for no chat and no score."""

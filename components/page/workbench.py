@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import gradio as gr
 
-from components.advice import AdviceView, build_advice, wire_advice
-from components.allowance import TOKENS_PER_HOUR, Allowance
-from components.amplify import build_amplify
-from components.api import add_api
-from components.attribution import build_attribution, wire_attribution
-from components.chat import ChatView, build_chat
-from components.compare import build_compare, wire_compare
-from components.conflict import build_conflict
-from components.drill import build_drill
-from components.evaluate import ScoreView, build_score, wire_score
-from components.experiments import RESULTS, build_experiments, wire_experiments
-from components.export import ExportView, build_export, wire_export
-from components.export_limits import OWN, PUBLIC
-from components.exports import Exports
-from components.forms import Controls
-from components.guarded import GuardedBlocks
-from components.header import EXPLAIN, build_panes, build_status, build_title
-from components.hosts import is_foreign
-from components.learn import build_learn, wire_learn
-from components.live import static
-from components.methods import build_method
-from components.models import ModelsView, build_adding, build_models, build_preset
-from components.offer import build_offer
-from components.page import Page
-from components.perplexity import PerplexityView, build_perplexity, wire_perplexity
-from components.presets import first_session
-from components.prune import build_advanced, build_overrides, build_rate
-from components.push import PushView, build_push, hide_login, wire_push
-from components.search import SearchView, build_search, wire_search
-from components.see import build_see
-from components.serving import start
-from components.session import Session
-from components.settings import read_settings
-from components.significance import build_significance
-from components.sparsity import build_losses
-from components.studio import Studio
-from components.tune import build_tune
-from components.turns import OF_ONE_TAB, Turns
-from components.views import build_views
-from components.wiring import wire
-from components.wiring_chat import wire_chat
+from components.learn.learn import build_learn, wire_learn
+from components.page.api import add_api
+from components.page.layout import Page
+from components.page.wiring import wire
+from components.page.wiring_chat import wire_chat
+from components.server.guards.hosts import is_foreign
+from components.server.guards.value_guard import GuardedBlocks
+from components.server.queue.fair_queue import OF_ONE_TAB, Turns
+from components.server.serving import start
+from components.server.settings import read_settings
+from components.session.presets import first_session
+from components.session.session import Session
+from components.views.chat.chat import ChatView, build_chat
+from components.views.controls.amplify import build_amplify
+from components.views.controls.hub_offer import build_offer
+from components.views.controls.methods import build_method
+from components.views.controls.models import ModelsView, build_adding, build_models, build_preset
+from components.views.controls.prune import build_advanced, build_overrides, build_rate
+from components.views.controls.significance import build_significance
+from components.views.controls.whole_states import build_tune
+from components.views.export.export import ExportView, build_export, wire_export
+from components.views.export.push import PushView, build_push, hide_login, wire_push
+from components.views.score.perplexity import PerplexityView, build_perplexity, wire_perplexity
+from components.views.score.score import ScoreView, build_score, wire_score
+from components.views.score.search import SearchView, build_search, wire_search
+from components.views.see.advice import AdviceView, build_advice, wire_advice
+from components.views.see.attribution import build_attribution, wire_attribution
+from components.views.see.compare import build_compare, wire_compare
+from components.views.see.conflict import build_conflict
+from components.views.see.experiments import RESULTS, build_experiments, wire_experiments
+from components.views.see.matrix import build_drill
+from components.views.see.see import build_see
+from components.views.see.sparsity import build_losses
+from components.widgets.browser_parts import static
+from components.widgets.controls import Controls
+from components.widgets.header import EXPLAIN, build_panes, build_status, build_title
+from components.widgets.view_switch import build_views
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN, PUBLIC
+from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
+from components.work.studio import Studio
 
 __all__ = ["build_page", "start"]
 

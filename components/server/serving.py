@@ -27,24 +27,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from components.bodies import Bodies
-from components.connections import use_deadlines
-from components.doors import Doors
-from components.downloads import download_route
-from components.event_owner import EventOwner
-from components.express import Express
-from components.heads import Heads
-from components.hosts import Hosts, own_names
-from components.learn_files import learn_route
-from components.operations import health_route, measured, metrics_route
-from components.presence import Presence
-from components.presets import first_session
-from components.settings import Settings, on_space, read_settings
-from components.studio import Studio
-from components.theme import page_head, page_theme
-from components.visitor import Callers
+from components.learn.learn_files import learn_route
+from components.server.guards.body_limits import Bodies
+from components.server.guards.closed_routes import Doors
+from components.server.guards.connections import use_deadlines
+from components.server.guards.event_owner import EventOwner
+from components.server.guards.heads import Heads
+from components.server.guards.hosts import Hosts, own_names
+from components.server.health import health_route, measured, metrics_route
+from components.server.queue.fast_answers import Express
+from components.server.queue.visitors_present import Presence
+from components.server.settings import Settings, on_space, read_settings
+from components.session.presets import first_session
+from components.widgets.theme import page_head, page_theme
+from components.work.downloads.route import download_route
+from components.work.studio import Studio
+from components.work.visitor import Callers
 from dppa_core.errors import InvalidValue
-from dppa_core.scratch import remove_dead
+from dppa_core.system.temporary import remove_dead
 
 SWITCH = 0.001
 """Seconds after which a thread that computes hands the interpreter on: an answer to a slider asks

@@ -12,8 +12,8 @@ import threading
 
 import gradio as gr
 
-from components.exports import Exports
-from components.studio import Studio
+from components.work.downloads.files import Exports
+from components.work.studio import Studio
 
 LATE = 10.0
 """Seconds after which work that does not stop, such as an import, ends with the process."""

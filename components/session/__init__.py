@@ -1,1 +1,1 @@
-"""components session"""
+"""A visitor's choices as one frozen value, as JSON, as a link; no Gradio."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from components.curve import points_through
-from components.method_choice import DPPA, SLIDERS, MethodChoice
-from components.session import (
+from components.session.curve import points_through
+from components.session.method_choice import DPPA, SLIDERS, MethodChoice
+from components.session.session import (
     COEFFICIENTS,
     LARGEST_FACTOR,
     MOST_MODELS,
@@ -20,12 +20,12 @@ from components.session import (
     ModelChoice,
     Session,
 )
-from components.session_state import session_from_state, state_of
-from dppa_core.density import PruningParameters
+from components.session.state import session_from_state, state_of
 from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.methods.registry import get_method
-from dppa_core.partition import even_levels
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
 _REMEDY = "Merge it with `dppa merge recipe.yaml`, or change the recipe."
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from components.curve import MOST_POINTS
-from components.session import (
+from components.session.curve import MOST_POINTS
+from components.session.session import (
     LARGEST_FACTOR,
     MOST_MODELS,
     MOST_PARTITIONS,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from components.session import HIGHEST_RATE, MOST_PARTITIONS
+from components.session.session import HIGHEST_RATE, MOST_PARTITIONS
 from dppa_core.errors import InvalidValue
-from dppa_core.partition import check_levels
+from dppa_core.pruning.partition import check_levels
 
 ALLOWED_LEVELS = (
     f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "

@@ -1,6 +1,6 @@
 """A session as a piece of text that fits into an address: `?c=…`.
 
-Knows no gradio. assets/link.js writes the same: JSON, deflated, as base64url without padding.
+JSON, deflated, as base64url without padding; assets/js/session/session_value.js writes the same.
 Anybody can write one, so it is bounded on the way in, before and after it is unpacked.
 """
 
@@ -11,9 +11,9 @@ import binascii
 import json
 import zlib
 
-from components.session import Session
-from components.session_json import LONGEST_TEXT, parsed
-from components.session_state import session_from_state, state_of
+from components.session.json_form import LONGEST_TEXT, parsed
+from components.session.session import Session
+from components.session.state import session_from_state, state_of
 from dppa_core.errors import InvalidValue
 
 PARAMETER = "c"

@@ -11,8 +11,8 @@ from dataclasses import Field, dataclass, fields
 from typing import Any, Literal
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.methods.method import Method, method_values, paper_address
 from dppa_core.methods.registry import METHODS, get_method
+from dppa_core.methods.shared.contract import Method, method_values, paper_address
 from dppa_core.parameters import from_mapping
 
 DPPA = "dppa"

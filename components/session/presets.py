@@ -1,4 +1,4 @@
-"""The presets of the first screen, read from assets/presets.yaml; sets of the Hub beside them.
+"""The presets of the first screen, read from assets/data/presets.yaml; sets of the Hub beside them.
 
 Knows no gradio: a preset is a title and a Session, a set of the Hub what it takes.
 """
@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from components.session import ModelChoice, Session
-from dppa_core.preflight.facts import in_bytes
-from dppa_core.presets import HubPreset, hub_presets
+from components.session.session import ModelChoice, Session
+from dppa_core.merging.preflight.facts import in_bytes
+from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
 
-FILE = Path(__file__).resolve().parents[1] / "assets" / "presets.yaml"
+FILE = Path(__file__).resolve().parents[2] / "assets" / "data" / "presets.yaml"
 HUB_RATE, HUB_PARTITIONS = 0.8, 2
 """What a set of the Hub begins with."""
 

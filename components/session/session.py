@@ -1,7 +1,7 @@
 """One visitor's choices, checked and frozen, and the recipe they amount to.
 
 Knows no gradio and no model: plain values in, a MergeRecipe out. How it travels is
-session_json.py's and session_state.py's.
+json_form.py's and state.py's.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from components.curve import Curve, checked_curve, level_of, numbers_along
-from components.method_choice import DPPA, MethodChoice
-from dppa_core.coefficients import Coefficient
-from dppa_core.density import Override, PruningParameters
+from components.session.curve import Curve, checked_curve, level_of, numbers_along
+from components.session.method_choice import DPPA, MethodChoice
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
-from dppa_core.partition import check_levels, even_levels
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.partition import check_levels, even_levels
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 MOST_MODELS = 5
 MOST_PARTITIONS = 4

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.session import Session
-from components.session_json import parsed
-from components.session_state import session_from_state
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.session.state import session_from_state
 
 
 def other_session(value: object, session: Session) -> Session | None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.method_choice import DPPA, MethodChoice, method_from_json, method_json
-from components.session import MOST_PARTITIONS, OUTLIERS, Session
-from components.session_json import (
+from components.session.json_form import (
     factors_from_json,
     factors_json,
     models_from_json,
@@ -20,6 +18,8 @@ from components.session_json import (
     overrides_json,
     shares_from_json,
 )
+from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
+from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from dppa_core.errors import InvalidValue, closest, shown
 from dppa_core.parameters import check_number
 

@@ -1,1 +1,1 @@
-"""components widgets"""
+"""What every view is made of."""

@@ -12,10 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.live import pack
-from components.method_choice import method_from_json, method_json
-from components.session import Session
-from components.session_json import (
+from components.session.json_form import (
     factors_from_json,
     factors_json,
     models_from_json,
@@ -25,6 +22,9 @@ from components.session_json import (
     parsed,
     shares_from_json,
 )
+from components.session.method_choice import method_from_json, method_json
+from components.session.session import Session
+from components.widgets.browser_parts import pack
 from dppa_core.parameters import check_number
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -34,7 +34,7 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 def queued(place: Component) -> dict[str, Any]:
     """Of events that may have to wait: `place`, unseen, is where Gradio writes how many are before.
 
-    assets/status.js reads it there; no other part of the page is told.
+    assets/js/controls/status.js reads it there; no other part of the page is told.
     """
     return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
 
@@ -49,12 +49,12 @@ def activity_script(part: str, activity: str) -> str:
 
 
 def ended_script(part: str) -> str:
-    """JavaScript for when a run has failed, or was stopped for good (assets/runs.js)."""
+    """JavaScript for a run that failed or was stopped (assets/js/controls/start_and_stop.js)."""
     return f"() => {{ window.dppa.ended('{part}'); return []; }}"
 
 
 def failed_script(part: str) -> str:
-    """JavaScript for when a press came to nothing: why is told there (assets/notices.js)."""
+    """JavaScript for a press that failed; assets/js/base/field_notices.js says why."""
     return f"() => {{ window.dppa.failed('{part}'); return []; }}"
 
 
@@ -82,7 +82,7 @@ class Controls:
     def tell_browser(self) -> None:
         """The browser's own listeners: first in line, so that a draw waits for no server.
 
-        A person's moves are seen by assets/store.js before; these are for values set by code.
+        assets/js/session/store.js sees a person's moves; these are for values set by code.
         """
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)

@@ -1,6 +1,6 @@
 """What the words of the page mean: one glossary for labels, plots and lessons.
 
-Knows assets/glossary.yaml and no component.
+Knows assets/data/glossary.yaml and no component.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-FILE = Path(__file__).resolve().parents[1] / "assets" / "glossary.yaml"
+FILE = Path(__file__).resolve().parents[2] / "assets" / "data" / "glossary.yaml"
 
 
 @cache

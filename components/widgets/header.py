@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.live import live, static
+from components.widgets.browser_parts import live, static
 from dppa_core import __version__
 
 _HASH = re.compile(r"[0-9a-f]{12}")

@@ -1,13 +1,13 @@
 """The views of the middle column, one at a time: a short list of buttons.
 
-Knows their names only; assets/views.js shows the one that is chosen.
+Knows their names only; assets/js/plots/view_switch.js shows the one that is chosen.
 """
 
 from __future__ import annotations
 
 import gradio as gr
 
-from components.live import live
+from components.widgets.browser_parts import live
 
 VIEWS = {
     "modules": ("Modules", "What the merge keeps of every matrix"),

@@ -18,7 +18,7 @@ from typing import Any
 import gradio as gr
 
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.shortage import shortage
+from dppa_core.system.shortage import shortage
 
 NEUTRAL = (
     "Something went wrong here, and it is not your doing. Nothing was changed; "

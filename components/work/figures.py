@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.method_choice import DPPA
-from components.session import ModelChoice, Session
-from dppa_core import references
-from dppa_core.plan import ModulePlan, PruningPlan
-from dppa_core.sources import zoo_names
+from components.session.method_choice import DPPA
+from components.session.session import ModelChoice, Session
+from dppa_core.checkpoints.sources import references
+from dppa_core.checkpoints.sources.open import zoo_names
+from dppa_core.pruning.plan import ModulePlan, PruningPlan
 
 if TYPE_CHECKING:
-    from dppa_core.outcome import Outcome
+    from dppa_core.evaluation.analysis.merge_effect import Outcome
 
 TAKEN = ("merged", *zoo_names())
 """Names the page has already given: to the merge, and to the embedded models."""

@@ -1,6 +1,6 @@
 """Work that takes its time, as the browser is told of it: how far it is, then what came out.
 
-Knows jobs and errors; nothing of what is worked on. assets/views.js draws it.
+Knows jobs and errors; nothing of what is worked on. assets/js/plots/view_switch.js draws it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from components.notices import message
-from components.studio import Emit, Studio
+from components.work.error_notices import message
+from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled
 from dppa_core.progress import Stop
 

@@ -10,12 +10,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.conversation import Answer, AnswerSettings, Turn
-from components.figures import merge_label, short_name
-from components.session import Session
+from components.session.conversation import Answer, AnswerSettings, Turn
+from components.session.session import Session
+from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 LONGEST_PROMPT = 2000
 LONGEST_ANSWER = 256

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from components.recent import Recent
-from components.visitor import Visitor
+from components.work.lru import Recent
+from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
 
 OF_A_PARTY = 4

@@ -17,9 +17,9 @@ from dppa_core.errors import DppaError, InvalidValue, Unreachable
 from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
-    from dppa_core.generate import GenerationSettings, ReplyToken
-    from dppa_core.replying import OwnDevices
-    from dppa_core.resident import Resident
+    from dppa_core.merging.in_memory.gpu_replies import OwnDevices
+    from dppa_core.models.generate import GenerationSettings, ReplyToken
+    from dppa_core.models.resident import Resident
 
 LARGE = 256 << 20
 """Bytes of a model from which on a GPU computes its replies, where there is one."""
@@ -42,7 +42,7 @@ class OwnHardware:
         self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
     ) -> Iterator[ReplyToken]:
         """The reply after every token; see `generate.stream_tokens`."""
-        from dppa_core.replying import OwnDevices  # noqa: PLC0415  (torch)
+        from dppa_core.merging.in_memory.gpu_replies import OwnDevices  # noqa: PLC0415  (torch)
 
         if self._own is None:
             self._own = OwnDevices(self._large)
@@ -75,8 +75,8 @@ class LentGpu:
         Raises:
             Unreachable: the Space lends no GPU now.
         """
-        from dppa_core.generate import stream_tokens  # noqa: PLC0415  (torch)
-        from dppa_core.handed import handed_over  # noqa: PLC0415  (torch)
+        from dppa_core.merging.in_memory.gpu_handover import handed_over  # noqa: PLC0415  (torch)
+        from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 
         if resident.nbytes < self._large:
             yield from stream_tokens(resident, prompt, settings, stop)
@@ -105,7 +105,7 @@ def _seconds(path: Path, prompt: str, settings: GenerationSettings) -> int:
 
 def _tokens_there(path: Path, prompt: str, settings: GenerationSettings) -> Iterator[Any]:
     """Runs in a process that was forked for a GPU."""
-    from dppa_core.replying import replies_from  # noqa: PLC0415
+    from dppa_core.merging.in_memory.gpu_replies import replies_from  # noqa: PLC0415
 
     yield from replies_from(path, prompt, settings)
 

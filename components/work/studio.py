@@ -16,29 +16,29 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.gpu import hardware
-from components.job import Emit, Job, Work, jobs_of_event
-from components.memory import Trimmer, keep_what_is_there
-from components.recent import Recent
-from components.works import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
-from dppa_core.calibrated import ranked_profile
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override, PruningParameters
+from components.work.job import Emit, Job, Work, jobs_of_event
+from components.work.lru import Recent
+from components.work.malloc_and_gc import Trimmer, keep_what_is_there
+from components.work.reply_hardware import hardware
+from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
-from dppa_core.marks import DomainScore, marked_score
+from dppa_core.evaluation.scores import DomainScore, marked_score
 from dppa_core.methods.registry import get_method
-from dppa_core.plan import PruningPlan
-from dppa_core.preflight.machine import available_memory
+from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, Pruning, recipe_hash
-from dppa_core.sources import open_checkpoint
-from dppa_core.table import pack_table, rate_table
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.rate_table import pack_table, rate_table
+from dppa_core.recipes.yaml_text import MergeRecipe, Pruning, recipe_hash
+from dppa_core.system.machine import available_memory
 
 if TYPE_CHECKING:
-    from dppa_core.examiner import Examiner
-    from dppa_core.outcome import Outcome
-    from dppa_core.pool import ModelPool
-    from dppa_core.resident import Resident
+    from dppa_core.evaluation.analysis.merge_effect import Outcome
+    from dppa_core.evaluation.examiner import Examiner
+    from dppa_core.merging.in_memory.model_pool import ModelPool
+    from dppa_core.models.resident import Resident
 
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
@@ -227,7 +227,7 @@ class Studio:
         """The models in memory; the first call imports torch, which takes seconds."""
         with self._importing:
             if self._pool is None:
-                from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
+                from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
 
                 self._pool = ModelPool(byte_budget(public=self.public), public=self.public)
             return self._pool
@@ -256,7 +256,7 @@ class Studio:
 
     def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> Outcome:
         """What that merge did to every module; kept for the next time."""
-        from dppa_core.outcome import merge_outcome  # noqa: PLC0415  (torch)
+        from dppa_core.evaluation.analysis.merge_effect import merge_outcome  # noqa: PLC0415  (torch)
 
         found = self.known_outcome(recipe)
         if found is not None:
@@ -279,7 +279,7 @@ class Studio:
             self.opened.wait(WARM_AFTER)
             check(self._ending)
             with self.pool().lend(recipe, stop=self._ending) as resident:
-                from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+                from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
 
                 # The first token of a process is slow: let it be this one.
                 list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
@@ -295,7 +295,7 @@ class Studio:
 
     def examiner(self, limit: int) -> Examiner:
         """Who asks so many test items a domain, and remembers the marks."""
-        from dppa_core.examiner import Examiner  # noqa: PLC0415  (torch)
+        from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
         found = self._examiners.find(limit)
         if found is None:

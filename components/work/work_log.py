@@ -1,6 +1,6 @@
 """What this process has done: each piece of work by name, how it ended, how long it took.
 
-Knows names and times, nothing of what was asked and nothing of who asked. `operations.py` shows
+Knows names and times, nothing of what was asked and nothing of who asked. `health.py` shows
 the counts, the log gets a line each.
 """
 

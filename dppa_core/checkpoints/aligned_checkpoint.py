@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.floats import FLOATS, from_float32, to_float32
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 
 _ROWS = 4096
 """Rows put in order at a time."""

@@ -13,7 +13,11 @@ import xxhash
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint_files import read_config, weight_files
+from dppa_core.checkpoints.file_hashes import WeightFile, file_hash, known_hash, remember_hash
+from dppa_core.checkpoints.folders.files import read_config, weight_files
+from dppa_core.checkpoints.folders.quantisation import why_quantised
+from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
+from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import (
     DamagedCheckpoint,
     IncompatibleCheckpoints,
@@ -21,11 +25,7 @@ from dppa_core.errors import (
     NotAllowed,
     shown,
 )
-from dppa_core.file_hashes import WeightFile, file_hash, known_hash, remember_hash
-from dppa_core.floats import from_float32, to_float32
-from dppa_core.quantisation import why_quantised
-from dppa_core.safetensors_io import TensorInfo, open_file
-from dppa_core.torch_files import open_torch_file
+from dppa_core.pruning.floats import from_float32, to_float32
 
 __all__ = [
     "Checkpoint",

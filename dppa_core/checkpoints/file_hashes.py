@@ -17,10 +17,10 @@ import xxhash
 from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.chunks import slices
-from dppa_core.near import Pages
-from dppa_core.safetensors_io import TensorInfo
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.page_copies import Pages
+from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.system.folder_cache import cache_folder, load, store
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time: they are still in a core's own cache."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import xxhash
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.releaser import Releaser
-from dppa_core.safetensors_write import TensorSpec
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.system.folder_cache import cache_folder, load, store
 
 _BLOCK = 1 << 20
 """Elements hashed at a time."""

@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.errors import MissingCheckpoint
-from dppa_core.floats import from_float32
+from dppa_core.pruning.floats import from_float32
 
 
 class MemoryCheckpoint:

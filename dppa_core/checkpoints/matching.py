@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.aligned import as_read
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK
+from dppa_core.checkpoints.aligned_checkpoint import as_read
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK
+from dppa_core.checkpoints.page_release import Releaser
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.floats import FLOATS, OTHERS, to_float32
-from dppa_core.names import find_embedding, find_head, is_buffer, match_names
-from dppa_core.releaser import Releaser
+from dppa_core.pruning.floats import FLOATS, OTHERS, to_float32
+from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer, match_names
 
 _INFINITIES = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 

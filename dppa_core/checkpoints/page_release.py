@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
 
 LIMIT = 32 << 20
 """Bytes that may be read before the pages go."""

@@ -17,13 +17,13 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.folders.model_files import open_model_file
+from dppa_core.checkpoints.page_copies import Pages
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
-from dppa_core.floats import RAW_TYPES
-from dppa_core.model_files import open_model_file
-from dppa_core.near import Pages
-from dppa_core.regular_files import open_regular
-from dppa_core.shortage import shortage
-from dppa_core.strict_json import parse_json
+from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.system.regular_files import open_regular
+from dppa_core.system.shortage import shortage
+from dppa_core.system.strict_json import parse_json
 
 _WIDTHS = {"F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8}
 _LARGEST_HEADER = 100 * 1024 * 1024

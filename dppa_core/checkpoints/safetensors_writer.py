@@ -24,7 +24,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.floats import RAW_TYPES
+from dppa_core.pruning.floats import RAW_TYPES
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time: both hashes find them in a core's own cache."""

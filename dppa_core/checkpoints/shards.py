@@ -15,9 +15,9 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint_files import INDEX, SINGLE
+from dppa_core.checkpoints.folders.files import INDEX, SINGLE
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.errors import InvalidValue
-from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of the tensors in one file at most, unless asked otherwise; as transformers has it."""

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.folders.model_files import model_file
+from dppa_core.checkpoints.safetensors_reader import TensorInfo, file_identity
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, many, shown
-from dppa_core.floats import RAW_TYPES
-from dppa_core.foreign import ForeignCode
-from dppa_core.model_files import model_file
-from dppa_core.regular_files import open_regular
-from dppa_core.safetensors_io import TensorInfo, file_identity
+from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.regular_files import open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,1 +1,8 @@
-"""dppa_core cli"""
+"""The command line.
+
+Its parts in order; each imports only those before it:
+
+    .            output, arguments and errors that commands share
+    commands     one command a file
+    main         all commands together
+"""

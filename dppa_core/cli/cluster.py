@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dppa_core.search_trial import Ask
+    from dppa_core.tuning.search.trial import Ask
 
 RayOption = Annotated[
     str | None,
@@ -42,13 +42,13 @@ def asking(ray: str | None) -> Iterator[Asked]:
         ray: A cluster's address; this process if unset.
     """
     if ray is None:
-        from dppa_core.pool import ModelPool  # noqa: PLC0415  (torch)
-        from dppa_core.search_trial import asker  # noqa: PLC0415
+        from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
+        from dppa_core.tuning.search.trial import asker  # noqa: PLC0415
 
         yield Asked(asker(ModelPool()))
         return
-    from dppa_core.cluster import joined  # noqa: PLC0415  (what no other search needs)
-    from dppa_core.cluster_search import cluster_asker  # noqa: PLC0415
+    from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
+    from dppa_core.tuning.search.cluster import cluster_asker  # noqa: PLC0415
 
     with quiet_stdout(), joined(ray) as cluster:
         yield Asked(cluster_asker(cluster), max(cluster.cores(), 1))

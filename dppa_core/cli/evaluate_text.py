@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.cli_output import table
+from dppa_core.cli.output import table
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:

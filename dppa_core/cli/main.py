@@ -12,37 +12,37 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_adamerge import adamerge
-from dppa_core.cli_advise import advise
-from dppa_core.cli_attribute import attribute
-from dppa_core.cli_cards import card
-from dppa_core.cli_cluster import RayOption, quiet_stdout
-from dppa_core.cli_compare import compare_semantics
-from dppa_core.cli_convert import convert
-from dppa_core.cli_diff import diff
-from dppa_core.cli_evaluate import evaluate
-from dppa_core.cli_leaderboard import leaderboard
-from dppa_core.cli_mergekit import export_recipe, import_recipe
-from dppa_core.cli_methods import methods
-from dppa_core.cli_output import emit, progress_line
-from dppa_core.cli_packs import pack
-from dppa_core.cli_plan import plan
-from dppa_core.cli_plans import profile_json, profile_text
-from dppa_core.cli_preflight import preflight
-from dppa_core.cli_presets import presets
-from dppa_core.cli_push import push
-from dppa_core.cli_reproduce import reproduce
-from dppa_core.cli_runs import zoo_app
-from dppa_core.cli_search import search
-from dppa_core.cli_soup import soup
-from dppa_core.cli_terminal import check_here, terminal
+from dppa_core.checkpoints.shards import parse_size
+from dppa_core.cli.cluster import RayOption, quiet_stdout
+from dppa_core.cli.commands.adamerge import adamerge
+from dppa_core.cli.commands.advise import advise
+from dppa_core.cli.commands.attribute import attribute
+from dppa_core.cli.commands.cards import card
+from dppa_core.cli.commands.compare import compare_semantics
+from dppa_core.cli.commands.convert import convert
+from dppa_core.cli.commands.diff import diff
+from dppa_core.cli.commands.evaluate import evaluate
+from dppa_core.cli.commands.leaderboard import leaderboard
+from dppa_core.cli.commands.mergekit import export_recipe, import_recipe
+from dppa_core.cli.commands.methods import methods
+from dppa_core.cli.commands.packs import pack
+from dppa_core.cli.commands.plan import plan
+from dppa_core.cli.commands.preflight import preflight
+from dppa_core.cli.commands.presets import presets
+from dppa_core.cli.commands.push import push
+from dppa_core.cli.commands.reproduce import reproduce
+from dppa_core.cli.commands.runs import zoo_app
+from dppa_core.cli.commands.search import search
+from dppa_core.cli.commands.soup import soup
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.plan_text import profile_json, profile_text
+from dppa_core.cli.terminal import check_here, terminal
 from dppa_core.errors import DppaError, InvalidValue
-from dppa_core.merge import MergeReport, merge_to_folder
+from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import MergeRecipe, load_recipe
-from dppa_core.shards import parse_size
-from dppa_core.shortage import ToldShortage
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.system.shortage import ToldShortage
 
 app = typer.Typer(
     name="dppa",
@@ -141,7 +141,7 @@ def _on_cluster(
     recipe: MergeRecipe, out: Path, ray: str, backend: str, workers: int | None, how: dict[str, Any]
 ) -> MergeReport:
     """A merge on a Ray cluster; one core a task, unless more are asked for."""
-    from dppa_core.cluster_merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
+    from dppa_core.merging.cluster.merge import merge_on_cluster  # noqa: PLC0415  (what no other merge needs)
 
     if backend != "numba":
         raise InvalidValue(

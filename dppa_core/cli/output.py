@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import unwritable
-from dppa_core.cli_terminal import lost_output
+from dppa_core.cli.terminal import lost_output
 from dppa_core.progress import Progress
+from dppa_core.system.atomic_folders import unwritable
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dppa_core.cli_output import table
-from dppa_core.deltas import DeltaProfile
-from dppa_core.modules import order_kinds
-from dppa_core.plan import PruningPlan
+from dppa_core.cli.output import table
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.pruning.plan import PruningPlan
 
 
 def plan_text(plan: PruningPlan) -> str:

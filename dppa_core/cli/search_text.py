@@ -10,15 +10,15 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dppa_core.cli_output import table
+from dppa_core.cli.output import table
 
 if TYPE_CHECKING:
-    from dppa_core.evaluate import DomainScore
-    from dppa_core.intervals import Interval
-    from dppa_core.search_climb import Climbed
-    from dppa_core.search_rivals import Rival
-    from dppa_core.search_studied import Studied
-    from dppa_core.search_verdict import DomainVerdict
+    from dppa_core.evaluation.evaluate import DomainScore
+    from dppa_core.tasks.intervals import Interval
+    from dppa_core.tuning.search.baselines import Rival
+    from dppa_core.tuning.search.climb import Climbed
+    from dppa_core.tuning.search.studied import Studied
+    from dppa_core.tuning.search.verdict import DomainVerdict
 
 
 def factors_text(factors: Sequence[float]) -> str:
@@ -109,7 +109,7 @@ def _plain(value: float | str) -> str:
 
 def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> list[str]:
     """The merge that was found on the test split, beside others; nothing if it was not asked."""
-    from dppa_core.search_rivals import mean_retention  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []
@@ -137,7 +137,7 @@ def _kept(one: Interval | None) -> str:
 
 def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
     """Each model alone, which is what the paper's claim is about; nothing if it was not asked."""
-    from dppa_core.search_verdict import claim_sentence  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.verdict import claim_sentence  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []

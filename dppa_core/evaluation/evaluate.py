@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dppa_core.adamerging_entropy import Exchange
-from dppa_core.adamerging_replies import reference
-from dppa_core.answers import answers
-from dppa_core.decode import prompt_ids
-from dppa_core.marks import (
+from dppa_core.evaluation.scores import (
     DomainScore,
     Evaluation,
     Marks,
@@ -20,8 +16,11 @@ from dppa_core.marks import (
     marked_score,
     retention,
 )
+from dppa_core.models.answer_loss import Exchange, reference
+from dppa_core.models.decode import prompt_ids
+from dppa_core.models.drafted_answers import answers
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop
-from dppa_core.resident import Resident
 from dppa_core.tasks import Item, items, score
 
 __all__ = [

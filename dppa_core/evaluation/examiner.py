@@ -16,19 +16,19 @@ from typing import Any
 
 import torch
 
-from dppa_core.adamerging_entropy import Exchange
-from dppa_core.answers import LONGEST
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.calibration_text import read_source
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import COMPANIONS, known_sha256
-from dppa_core.evaluate import exchanges, mark
-from dppa_core.marks import Marks, Target
-from dppa_core.pool import ModelPool
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.files import COMPANIONS, known_sha256
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.evaluate import exchanges, mark
+from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.answer_loss import Exchange
+from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.models.resident import Resident
+from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.resident import Resident
-from dppa_core.sources import open_checkpoint
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.tasks import Item, items
 
 _FORMAT = 1  # a new number where the same models would get other marks

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dppa_core.cache import load, store
-from dppa_core.evaluate_report import interval_json
-from dppa_core.evaluate_rows import Entrant
-from dppa_core.examiner import Examiner, threads_for
-from dppa_core.harness import Harness, TaskResult
-from dppa_core.intervals import Interval
-from dppa_core.perplexity import perplexity
+from dppa_core.evaluation.examiner import Examiner, threads_for
+from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
+from dppa_core.evaluation.perplexity import perplexity
+from dppa_core.evaluation.report import interval_json
+from dppa_core.evaluation.side_by_side import Entrant
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.resident import Resident
+from dppa_core.system.folder_cache import load, store
+from dppa_core.tasks.intervals import Interval
 
 _FORMAT = 2  # a new number where the same text or task would be told otherwise
 

@@ -18,11 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dppa_core.chat_templates_render import rendered_chat
+from dppa_core.checkpoints.vocabulary.render import rendered_chat
 from dppa_core.errors import InvalidValue, UnknownName, closest, many
-from dppa_core.foreign import ForeignCode
-from dppa_core.intervals import Interval, mean_interval, wilson
-from dppa_core.resident import Resident
+from dppa_core.models.resident import Resident
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.tasks.intervals import Interval, mean_interval, wilson
 
 SEED = 1234
 """Draws the examples of few-shot prompts; the harness's own default."""

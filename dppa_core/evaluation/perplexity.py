@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from dppa_core.decode import check_logits
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
-from dppa_core.foreign import ForeignCode
-from dppa_core.intervals import Interval, mean_interval
+from dppa_core.models.decode import check_logits
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.regular_files import read_regular
-from dppa_core.resident import Resident
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.regular_files import read_regular
+from dppa_core.tasks.intervals import Interval, mean_interval
 
 LARGEST_TEXT = 16 << 20
 """Bytes of a file."""

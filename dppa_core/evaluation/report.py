@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from dppa_core.errors import many
-from dppa_core.evaluate_rows import AGAINST, RECIPE, Comparison, Entrant, SideBySide
-from dppa_core.intervals import Interval
-from dppa_core.marks import Evaluation
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.evaluation.scores import Evaluation
+from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, Comparison, Entrant, SideBySide
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks.intervals import Interval
 
 
 def as_json(found: SideBySide) -> dict[str, Any]:

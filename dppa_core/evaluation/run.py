@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 
-from dppa_core.evaluate_rows import Entrant, SideBySide
-from dppa_core.examiner import SMALL, Examiner
-from dppa_core.marks import Evaluation, Marks, Target
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.examiner import SMALL, Examiner
+from dppa_core.evaluation.scores import Evaluation, Marks, Target
+from dppa_core.evaluation.side_by_side import Entrant, SideBySide
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.sources import open_checkpoint
-from dppa_core.workers import available_cores, side_by_side
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.threads import available_cores, side_by_side
 
 Tell = Callable[[str, str, Marks], None]
 """Told (key, domain, marks) as they come."""

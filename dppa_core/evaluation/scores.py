@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from math import sqrt
 from typing import Any
 
-from dppa_core.intervals import wilson
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import Item, score
+from dppa_core.tasks.intervals import wilson
 
 Target = str | MergeRecipe
 """Who is asked: a model's reference, or what is merged first."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dppa_core.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
-from dppa_core.marks import DomainScore, Marks, Target, marked_score
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, Item
+from dppa_core.tasks.intervals import Interval, Pair, difference, mean_interval, ratio, sign_test
 
 RECIPE, AGAINST, BASE = "recipe", "against", "base"
 LINEAR, ARITHMETIC = "linear", "task_arithmetic"

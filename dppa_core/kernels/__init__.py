@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64, Int64, UInt16, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.methods.loops import Loops
+from dppa_core.methods.shared.python_loops import Loops
 
 BACKENDS = ("numba", "torch")
 """numba is the fast one; torch the plain reference. There is "cuda" too, where PyTorch sees such a
@@ -275,15 +275,15 @@ def get_backend(name: str) -> Kernels:
     """
     # Imported when asked for: start-up pays for numba or torch only where one is used.
     if name == "numba":
-        from dppa_core.kernels import compiled  # noqa: PLC0415
+        from dppa_core.kernels import numba_backend as compiled  # noqa: PLC0415
 
         return compiled
     if name == "torch":
-        from dppa_core.kernels import reference  # noqa: PLC0415
+        from dppa_core.kernels import torch_backend as reference  # noqa: PLC0415
 
         return reference
     if name == "cuda":
-        from dppa_core.kernels import device  # noqa: PLC0415
+        from dppa_core.kernels import cuda_backend as device  # noqa: PLC0415
 
         return device.cuda()
     raise UnknownName(f"No backend {name!r}. {did_you_mean(name, (*BACKENDS, 'cuda'))}")

@@ -11,10 +11,10 @@ from typing import no_type_check
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from dppa_core.deltas import OPEN_BITS
-from dppa_core.kernels.ahead import fetch
 from dppa_core.kernels.loops import _LOW, _ONE, _OPEN, _compiled, _value
 from dppa_core.kernels.loops import histogram as any_histogram
+from dppa_core.kernels.prefetch import fetch
+from dppa_core.pruning.delta_profile import OPEN_BITS
 
 _BLOCK = 2048
 # |d| from 2**-59 to 2**5, where nearly all deltas lie, has bins enough for 15 bits; a 16th says

@@ -1,6 +1,6 @@
 """The loops over stacked deltas in numba: what counts magnitudes, and what elects signs.
 
-Knows arrays of some rows only; the measure is `dppa_core.methods.plain`. Blocks stay in the
+Arrays of a few rows; `dppa_core.methods.shared.numpy_loops` is the measure. Blocks stay in the
 first-level cache, so that no delta, sign or divisor is ever written to memory.
 """
 
@@ -14,8 +14,8 @@ from jaxtyping import Float32, Int64, UInt32, UInt64
 from numpy import ndarray
 
 from dppa_core.kernels.loops import _BLOCK, _compiled, _flagged, _mix
-from dppa_core.methods.ballot import Ballot
-from dppa_core.partition import Cut, Window
+from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
 Deltas = Float32[ndarray, "K rows columns"]

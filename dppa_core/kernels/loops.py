@@ -15,9 +15,9 @@ from numba import njit, types
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import overload
 
-from dppa_core.deltas import OPEN_BITS
 from dppa_core.kernels.ready import read_at_once
-from dppa_core.partition import MULTIPLIERS
+from dppa_core.pruning.delta_profile import OPEN_BITS
+from dppa_core.pruning.partition import MULTIPLIERS
 
 # Elements worked on at a time. What is remembered of them stays in the first-level cache, and
 # slices of this size are what makes every loop count from 0: only then it is vectorised.

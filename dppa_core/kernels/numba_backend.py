@@ -12,7 +12,7 @@ from jaxtyping import Float32, Float64, Int64, UInt16, UInt64
 from numpy import ndarray
 
 from dppa_core.kernels import KEPT, Drained, Tally, counting, elected, fused, loops, ranked
-from dppa_core.methods.loops import Loops
+from dppa_core.methods.shared.python_loops import Loops
 
 Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
 Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]

@@ -11,8 +11,6 @@ from typing import no_type_check
 
 import numpy as np
 
-# What is compiled here is not compiled anew when it changes there: these never change.
-from dppa_core.kernels.ahead import fetch
 from dppa_core.kernels.loops import _ZERO, _compiled, _value
 from dppa_core.kernels.paired import (
     blend_and_flag,
@@ -22,7 +20,10 @@ from dppa_core.kernels.paired import (
     signed_zero,
     weights_at,
 )
-from dppa_core.kernels.settling import settle, single
+
+# What is compiled here is not compiled anew when it changes there: these never change.
+from dppa_core.kernels.prefetch import fetch
+from dppa_core.kernels.rounding_ties import settle, single
 
 _BLOCK = 1024
 """So few that they are still in the first-level cache when those that are flagged are read."""

@@ -1,1 +1,10 @@
-"""dppa_core merging"""
+"""A plan carried out, tensor by tensor: into a folder, a pack or memory.
+
+Its parts in order; each imports only those before it:
+
+    cards        what is written beside the weights
+    preflight    what can be said before a download or a merge
+    .            the merger, its passes over tensors, folders and packs
+    in_memory    merges that live in memory and answer
+    cluster      the same merge on many machines
+"""

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt64
 from numpy import ndarray
 
 from dppa_core.kernels import Kernels, Stored
-from dppa_core.scoring import Scoring
+from dppa_core.profiling.significance import Scoring
 
 Chunk = Float32[ndarray, " n"]
 

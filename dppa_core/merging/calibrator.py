@@ -13,17 +13,17 @@ from typing import Any
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.aligned import as_read, moves_rows
-from dppa_core.alignment import Alignment
-from dppa_core.calibrated import Kind, Statistics, score_of, statistics
-from dppa_core.calibration import Calibration
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.density import CALIBRATED_KINDS
+from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.safetensors_reader import file_identity
+from dppa_core.checkpoints.vocabulary.alignment import Alignment
 from dppa_core.methods.registry import get_method
+from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
+from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe
-from dppa_core.safetensors_io import file_identity
-from dppa_core.scoring import Score
+from dppa_core.pruning.density import CALIBRATED_KINDS
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.binning import profile_tensor
-from dppa_core.chunks import CHUNK, RUN, Loader, TensorPair, widen
-from dppa_core.cuts import find_cuts
+from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, TensorPair, widen
+from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.floats import FLOATS, from_float32, to_float32
 from dppa_core.kernels import AT_ONCE, Kernels
-from dppa_core.merge_actions import Action, Bands, Chunk, RandomDelta, RankedBands, WholeDelta
-from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
-from dppa_core.modules import Module
-from dppa_core.pairs import check_finite
-from dppa_core.partition import drop_cut, drop_seed, select, tensor_seed
-from dppa_core.scoring import Scoring, ranked_by
+from dppa_core.merging.actions import Action, Bands, Chunk, RandomDelta, RankedBands, WholeDelta
+from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.profiling.significance import Scoring, ranked_by
+from dppa_core.profiling.thresholds import find_cuts
+from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.partition import drop_cut, drop_seed, select, tensor_seed
 
 LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
 """Dtype -> the first magnitude that rounds to infinity."""

@@ -17,12 +17,12 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from dppa_core.chunks import Loader, widen
-from dppa_core.floats import FLOATS
-from dppa_core.merge_calibration import Aid
-from dppa_core.merge_tensors import Fusion, add_treated, round_into
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
+from dppa_core.checkpoints.chunks import Loader, widen
+from dppa_core.merging.calibrator import Aid
+from dppa_core.merging.chunk_pass import Fusion, add_treated, round_into
+from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
 from dppa_core.progress import Stop, check
+from dppa_core.pruning.floats import FLOATS
 
 BLOCK = 1 << 18
 """Elements of each model worked on at a time, or one row where it is longer. It is part of the

@@ -14,22 +14,22 @@ from pathlib import Path
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.atomic import atomic_folder
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import slices
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.matching import check_finite, tied
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.errors import InvalidValue, NonFiniteWeights, shown
-from dppa_core.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
-from dppa_core.lora import LoraCheckpoint
-from dppa_core.merge_folder import check_target, copy_companions, copy_config, write_config
-from dppa_core.names import find_embedding, find_head, is_buffer
-from dppa_core.pairs import check_finite, tied
+from dppa_core.merging.cards.provenance import Parent, parent_of
+from dppa_core.merging.folder import check_target, copy_companions, copy_config, write_config
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.provenance import Parent, parent_of
-from dppa_core.references import hub_parts, short_name
-from dppa_core.releaser import Releaser
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
-from dppa_core.sources import ModelRef, open_checkpoint, pinned
+from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
+from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
+from dppa_core.system.atomic_folders import atomic_folder
 
 
 @dataclass(frozen=True, slots=True)

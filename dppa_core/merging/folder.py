@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import unwritable
-from dppa_core.card import card_plots, model_card
-from dppa_core.checkpoint_files import COMPANIONS, read_companion
+from dppa_core.checkpoints.folders.files import COMPANIONS, read_companion
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.merge_record import RECORD, MergeRecord, write_record
-from dppa_core.recipe import MergeRecipe, dump_recipe
+from dppa_core.merging.cards.card import card_plots, model_card
+from dppa_core.merging.cards.record import RECORD, MergeRecord, write_record
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.system.atomic_folders import unwritable
 
 CONFIG, CARD, RECIPE = "config.json", "README.md", "recipe.yaml"
 _WRITTEN = re.compile(

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from dppa_core.alignment import Alignment, align
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
+from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.methods.registry import get_method
+from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
-from dppa_core.methods.treatment import Request, Treatments
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe
-from dppa_core.sources import open_checkpoint, pinned
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:

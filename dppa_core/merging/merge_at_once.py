@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from jaxtyping import UInt16
 from numpy import ndarray
 
-from dppa_core.merge_tensors import Ingredient
-from dppa_core.merge_whole import Scratch, kept_of, merge_whole
-from dppa_core.merger import Merger
-from dppa_core.workers import Spare
+from dppa_core.merging.chunk_pass import Ingredient
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.whole_pass import Scratch, kept_of, merge_whole
+from dppa_core.system.threads import Spare
 
 AT_ONCE = 20_000_000
 """Parameters from which tensors are merged whole: that pass takes seconds to compile once."""

@@ -15,35 +15,35 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.aligned import moves_rows
-from dppa_core.alignment import tokenizer_identities
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.coefficients import check_names, coefficient_of
-from dppa_core.companions import Companions, companions_of
-from dppa_core.density import Override, PruningParameters, significance
-from dppa_core.floats import DTYPE_CODES, FLOATS
+from dppa_core.checkpoints.aligned_checkpoint import moves_rows
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import Loader, TensorPair
+from dppa_core.checkpoints.matching import match_tensors, tied
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.sources.open import ModelRef
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.vocabulary.alignment import tokenizer_identities
 from dppa_core.kernels import get_backend
-from dppa_core.merge_actions import Action
-from dppa_core.merge_calibration import Calibrator
-from dppa_core.merge_inputs import aligned, first_stage, pinned_recipe
-from dppa_core.merge_stacked import Layers, StackMerger
-from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, Term, prepare_term
-from dppa_core.merge_whole import Known
+from dppa_core.merging.actions import Action
+from dppa_core.merging.calibrator import Calibrator
+from dppa_core.merging.cards.companions import Companions, companions_of
+from dppa_core.merging.cards.provenance import Parent, parent_of
+from dppa_core.merging.chunk_pass import Fuser, Fusion, Ingredient, Term, prepare_term
+from dppa_core.merging.combined_pass import Layers, StackMerger
+from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe
+from dppa_core.merging.preflight.of_weights import base_warnings
+from dppa_core.merging.whole_pass import Known
 from dppa_core.methods.registry import get_method
-from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.modules import find_modules, layer_count
-from dppa_core.names import find_embedding, find_head
-from dppa_core.pairs import match_tensors, tied
-from dppa_core.plan import PruningPlan, plan_pruning
-from dppa_core.preflight.of_weights import base_warnings
-from dppa_core.profile import DeltaProfile, Tuned, shelved_profiles
+from dppa_core.methods.shared.treatment import Request, Treatments
+from dppa_core.profiling.profile import DeltaProfile, Tuned, shelved_profiles
 from dppa_core.progress import Progress, Stop
-from dppa_core.provenance import Parent, parent_of
-from dppa_core.recipe import MergeRecipe
-from dppa_core.releaser import Releaser
-from dppa_core.shelf import Shelf
-from dppa_core.sources import ModelRef
+from dppa_core.pruning.coefficients import check_names, coefficient_of
+from dppa_core.pruning.density import Override, PruningParameters, significance
+from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
+from dppa_core.pruning.module_groups import find_modules, layer_count
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.tensor_names import find_embedding, find_head
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 class Merger:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from dppa_core.licences import merged_licence
-from dppa_core.merge_record import KeptModule
-from dppa_core.merger import Merger
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.cards.record import KeptModule
+from dppa_core.merging.merger import Merger
 from dppa_core.progress import Progress, report
 
 

@@ -18,26 +18,26 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.atomic import atomic_folder
-from dppa_core.chunks import slices
-from dppa_core.companions import Companions
-from dppa_core.fingerprints import Fingerprint, written_fingerprints
-from dppa_core.merge_at_once import WholeTensors
-from dppa_core.merge_folder import (
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
+from dppa_core.merging.cards.companions import Companions
+from dppa_core.merging.cards.record import MergeRecord, energies_of
+from dppa_core.merging.chunk_pass import Fuser, equals_base
+from dppa_core.merging.combined_pass import Layers
+from dppa_core.merging.folder import (
     check_target,
     write_config,
     write_provenance,
 )
-from dppa_core.merge_record import MergeRecord, energies_of
-from dppa_core.merge_stacked import Layers
-from dppa_core.merge_tally import Tally
-from dppa_core.merge_tensors import Fuser, equals_base
-from dppa_core.merger import Merger
+from dppa_core.merging.merge_at_once import WholeTensors
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.tally import Tally
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, calibration_texts, recipe_hash
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import SHARD_SIZE, WeightsWriter, one_hash
-from dppa_core.workers import Shared, Spare, side_by_side, worker_count
+from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
+from dppa_core.system.atomic_folders import atomic_folder
+from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
 
 LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
 """Most elements of a tensor that is merged whole, and most words of 8 bytes it may take to settle

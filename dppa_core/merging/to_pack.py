@@ -21,18 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from numpy import ndarray
 
-from dppa_core.atomic import atomic_folder
-from dppa_core.chunks import slices
-from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
-from dppa_core.fingerprints import known_fingerprint
-from dppa_core.floats import DTYPE_CODES, FLOATS
-from dppa_core.licences import merged_licence
-from dppa_core.merge_folder import Entries, check_target
-from dppa_core.merge_stacked import Layers
-from dppa_core.merge_tensors import Fuser
-from dppa_core.merger import Merger
-from dppa_core.methods.registry import get_method
-from dppa_core.pack_format import (
+from dppa_core.checkpoints.adapters.pack_format import (
     MASK,
     SUFFIX,
     VALUES,
@@ -44,12 +33,23 @@ from dppa_core.pack_format import (
     mask_bytes,
     to_mask,
 )
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
+from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.chunk_pass import Fuser
+from dppa_core.merging.combined_pass import Layers
+from dppa_core.merging.folder import Entries, check_target
+from dppa_core.merging.merger import Merger
+from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
-from dppa_core.references import short_name
-from dppa_core.safetensors_io import open_file
-from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
-from dppa_core.workers import Shared, Spare, side_by_side, worker_count
+from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.system.atomic_folders import atomic_folder
+from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
 
 _LONGEST_NAME = 100
 

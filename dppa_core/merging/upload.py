@@ -16,14 +16,14 @@ from typing import Any
 
 import yaml
 
+from dppa_core.checkpoints.sources.hub import check_name
+from dppa_core.checkpoints.sources.references import hub_parts
+from dppa_core.checkpoints.sources.refusals import no_token, upload_errors
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NotAllowed, shown
-from dppa_core.hub import check_name
-from dppa_core.hub_refusals import no_token, upload_errors
-from dppa_core.licences import merged_licence
-from dppa_core.merge_check import MergeFolder, check_merge
-from dppa_core.merge_folder import CARD, is_written
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.folder import CARD, is_written
+from dppa_core.merging.verify import MergeFolder, check_merge
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.references import hub_parts
 
 _UNCHECKED = (
     "Nobody is logged in to the Hub, so one thing is left unchecked: whether this name is free and "

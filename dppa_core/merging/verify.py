@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.fingerprints import Fingerprint, fingerprints
+from dppa_core.checkpoints.folders.model_files import model_file
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
-from dppa_core.fingerprints import Fingerprint, fingerprints
-from dppa_core.merge_folder import CARD, CONFIG, RECIPE
-from dppa_core.merge_record import RECORD, MergeRecord, read_record
-from dppa_core.model_files import model_file
-from dppa_core.recipe import MergeRecipe, load_recipe
+from dppa_core.merging.cards.record import RECORD, MergeRecord, read_record
+from dppa_core.merging.folder import CARD, CONFIG, RECIPE
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 
 
 @dataclass(frozen=True, slots=True)

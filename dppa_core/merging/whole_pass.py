@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt16, UInt64
 from numpy import ndarray
 
-from dppa_core.chunks import RUN, Loader
-from dppa_core.merge_tensors import Ingredient
-from dppa_core.methods.treatment import Banded, Dropped, Treatment, Whole
-from dppa_core.partition import Selection, settled_cut, tensor_seed
+from dppa_core.checkpoints.chunks import RUN, Loader
+from dppa_core.merging.chunk_pass import Ingredient
+from dppa_core.methods.shared.treatment import Banded, Dropped, Treatment, Whole
+from dppa_core.pruning.partition import Selection, settled_cut, tensor_seed
 
 MODELS, LEVELS = 3, 2
 """Most models, and most levels of each, that are read at once."""

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.methods.fields import ranked_in, scale
-from dppa_core.methods.method import Method
-from dppa_core.methods.ranking import find_cuts, inside, ranks
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import ranked_in, scale
+from dppa_core.methods.shared.ranking import find_cuts, inside, ranks
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
-from dppa_core.partition import Cut
+from dppa_core.pruning.partition import Cut
 
 
 @dataclass(frozen=True, slots=True)

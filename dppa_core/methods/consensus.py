@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.methods.fields import scale
-from dppa_core.methods.method import Method
-from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import scale
+from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, number, whole_number
 
 

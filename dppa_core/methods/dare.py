@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import other_tensors_choice
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean
-from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import (
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.treatment import (
     Dropped,
     RandomDrop,
     Request,
@@ -19,6 +18,7 @@ from dppa_core.methods.treatment import (
     treat_others,
 )
 from dppa_core.parameters import check_fields
+from dppa_core.pruning.density import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)

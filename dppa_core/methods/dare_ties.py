@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dppa_core.methods.ballot import ballot_of
-from dppa_core.methods.fields import density, drop_rate, ranked_in, scale, semantics
-from dppa_core.methods.method import Method
-from dppa_core.methods.rescaling import Mask, match_sums
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import density, drop_rate, ranked_in, scale, semantics
+from dppa_core.methods.shared.rescaling import Mask, match_sums
+from dppa_core.methods.shared.sign_election import ballot_of
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.methods.ties import TiesParameters, Trim, survey_ties, ties
 from dppa_core.parameters import check_fields
-from dppa_core.partition import drop_cut
+from dppa_core.pruning.partition import drop_cut
 
 
 @dataclass(frozen=True, slots=True)

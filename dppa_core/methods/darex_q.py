@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import other_tensors_choice
 from dppa_core.methods.dare import drop_at_random
-from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameters import check_fields, number
+from dppa_core.pruning.density import other_tensors_choice
 
 
 @dataclass(frozen=True, slots=True)

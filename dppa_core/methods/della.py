@@ -14,12 +14,12 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.errors import InvalidValue
-from dppa_core.methods.ballot import ballot_of
-from dppa_core.methods.fields import drop_rate, scale, semantics
-from dppa_core.methods.method import Method
-from dppa_core.methods.ranking import ranks
-from dppa_core.methods.rescaling import Mask, match_sums
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import drop_rate, scale, semantics
+from dppa_core.methods.shared.ranking import ranks
+from dppa_core.methods.shared.rescaling import Mask, match_sums
+from dppa_core.methods.shared.sign_election import ballot_of
+from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
 
 Probabilities: TypeAlias = Float64[ndarray, "rows columns"]

@@ -5,10 +5,10 @@ Knows profiles, not weights.
 
 from __future__ import annotations
 
-from dppa_core.density import PruningParameters
 from dppa_core.errors import InvalidValue
-from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import Banded, Ranked, Request, Treatments, treat_others
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.treatment import Banded, Ranked, Request, Treatments, treat_others
+from dppa_core.pruning.density import PruningParameters
 
 
 def dppa(request: Request, parameters: PruningParameters) -> Treatments:

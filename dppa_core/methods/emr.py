@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.errors import InvalidValue, did_you_mean, shown
-from dppa_core.methods.fields import semantics
-from dppa_core.methods.method import Coefficients, Method
-from dppa_core.methods.plain import elect
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Coefficients, Method
+from dppa_core.methods.shared.fields import semantics
+from dppa_core.methods.shared.numpy_loops import elect
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, model_reference
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.methods.fields import scale
 from dppa_core.methods.linear import NO_MEAN
-from dppa_core.methods.method import Method
-from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import scale
+from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
 FLOOR = 1e-6

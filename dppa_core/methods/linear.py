@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.method import Method
-from dppa_core.methods.stack import Combination, Rows, Stack
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.stack import Combination, Rows, Stack
 from dppa_core.parameters import check_fields, choice
 
 NO_MEAN = 1e-8

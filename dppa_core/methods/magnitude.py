@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.density import PruningParameters, other_tensors_choice, ties_choice
 from dppa_core.methods.dppa import dppa
-from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import Request, Treatments
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.parameters import check_fields
+from dppa_core.pruning.density import PruningParameters, other_tensors_choice, ties_choice
 
 
 @dataclass(frozen=True, slots=True)

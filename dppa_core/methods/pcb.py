@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.fields import density, ranked_in, scale, semantics
-from dppa_core.methods.method import Method
-from dppa_core.methods.pcb_scores import Scores, paper_scores, reference_scores
-from dppa_core.methods.ranking import find_cuts, inside
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
+from dppa_core.methods.shared.pcb_scores import Scores, paper_scores, reference_scores
+from dppa_core.methods.shared.ranking import find_cuts, inside
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
-from dppa_core.partition import Cut
+from dppa_core.pruning.partition import Cut
 
 
 @dataclass(frozen=True, slots=True)

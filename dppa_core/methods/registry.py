@@ -26,7 +26,7 @@ from dppa_core.methods import (
     task_arithmetic,
     ties,
 )
-from dppa_core.methods.method import Method
+from dppa_core.methods.shared.contract import Method
 
 __all__ = ["METHODS", "Method", "get_method", "method_names"]
 

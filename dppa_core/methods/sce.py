@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.methods.ballot import Ballot
-from dppa_core.methods.fields import density, semantics
-from dppa_core.methods.method import Method
-from dppa_core.methods.ranking import find_cuts, inside
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import density, semantics
+from dppa_core.methods.shared.ranking import find_cuts, inside
+from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields
-from dppa_core.partition import Cut
+from dppa_core.pruning.partition import Cut
 
 MERGEKIT_FLOOR = 1e-6
 """Below this sum of mean squares mergekit weighs all models alike: light fine-tunes lie below. It

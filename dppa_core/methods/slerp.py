@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.methods.method import Coefficients, Method
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Coefficients, Method
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, number
 
 PARALLEL = 0.9995

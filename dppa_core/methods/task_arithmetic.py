@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidRecipe
-from dppa_core.methods.method import Method
-from dppa_core.methods.treatment import Request, Treatments, Whole
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.treatment import Request, Treatments, Whole
 
 
 @dataclass(frozen=True, slots=True)

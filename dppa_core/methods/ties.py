@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dppa_core.methods.ballot import Ballot, ballot_of
-from dppa_core.methods.fields import density, ranked_in, scale, semantics
-from dppa_core.methods.method import Method
-from dppa_core.methods.ranking import find_cuts
-from dppa_core.methods.stack import Combination, Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.contract import Method
+from dppa_core.methods.shared.fields import density, ranked_in, scale, semantics
+from dppa_core.methods.shared.ranking import find_cuts
+from dppa_core.methods.shared.sign_election import Ballot, ballot_of
+from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Streamed
 from dppa_core.parameters import check_fields, choice
-from dppa_core.partition import Cut
+from dppa_core.pruning.partition import Cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""dppa_core models"""
+"""Torch models: loaded, on devices, generating."""

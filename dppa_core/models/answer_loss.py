@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from dppa_core.decode import end_ids, greedy_tokens
 from dppa_core.errors import NonFiniteWeights
+from dppa_core.models.decode import answer_ids, end_ids, greedy_tokens, room
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
-from dppa_core.resident import Resident
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,14 @@ def own_replies(
     return tuple(
         Exchange(prompt, tuple(reply)) for prompt, reply in zip(prompts, written, strict=True)
     )
+
+
+def reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
+    """A prompt with a given answer, as long as the model's positions allow.
+
+    Args:
+        prompt: Token ids.
+        answer: The reference answer as text.
+    """
+    whole = answer_ids(resident, answer)
+    return Exchange(prompt, tuple(whole[: room(resident.model, len(prompt))]))

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
+from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, NonFiniteWeights
-from dppa_core.foreign import ForeignCode
+from dppa_core.models.resident import Resident
+from dppa_core.models.sampling import Chooser, greedy
 from dppa_core.progress import Stop, check
-from dppa_core.resident import Resident
-from dppa_core.sampling import Chooser, greedy
+from dppa_core.system.error_translation import ForeignCode
 
 _MANY = 1 << 30
 

@@ -19,10 +19,10 @@ from torch.nn import functional
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, surprise
-from dppa_core.decode import cache_argument, check_logits, end_ids, room, text_of
+from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
+from dppa_core.models.decode import cache_argument, check_logits, end_ids, room, text_of
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
-from dppa_core.resident import Resident
 
 LONGEST = 48
 """Most tokens of a reply."""

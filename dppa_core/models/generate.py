@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from dppa_core.decode import decoded, end_ids, prompt_ids, room, token_steps
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.models.decode import decoded, end_ids, prompt_ids, room, token_steps
+from dppa_core.models.resident import Resident
+from dppa_core.models.sampling import TokenNumbers, sampler, token_numbers
 from dppa_core.progress import Stop
-from dppa_core.resident import Resident
-from dppa_core.sampling import TokenNumbers, sampler, token_numbers
 
 MOST_TOKENS = 256
 LONGEST_PROMPT = 2000

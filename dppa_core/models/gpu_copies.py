@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from dppa_core.resident import Resident
+from dppa_core.models.resident import Resident
 
 _RESERVE = 1 << 30
 """Bytes of a device that are left for what replies take beside the weights."""

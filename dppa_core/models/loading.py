@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.model_files import check_links
+from dppa_core.checkpoints.matching import check_finite
+from dppa_core.checkpoints.vocabulary.tokenizer_files import check_named_files
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights, NotAllowed, shown
-from dppa_core.floats import FLOATS
-from dppa_core.foreign import ForeignCode
-from dppa_core.model_files import check_links
-from dppa_core.names import is_buffer
-from dppa_core.pairs import check_finite
-from dppa_core.tokenizer_files import check_named_files
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import is_buffer
+from dppa_core.system.error_translation import ForeignCode
 
 _FLOATS = {
     "BF16": torch.bfloat16,

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.places import find_places
+from dppa_core.models.parameter_views import find_places
 
 
 class Shell:

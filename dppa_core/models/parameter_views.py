@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dppa_core.names import match_names
+from dppa_core.pruning.tensor_names import match_names
 
 
 def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:

@@ -1,1 +1,7 @@
-"""dppa_core profiling"""
+"""What is measured of the deltas before anything is pruned.
+
+Its parts in order; each imports only those before it:
+
+    .            one pass over a pair of checkpoints, and its cache
+    calibration  statistics that need texts run through a model
+"""

@@ -14,15 +14,15 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt32
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, Loader, TensorPair, slices
-from dppa_core.deltas import OPEN_BITS, ModuleProfile
+from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair, slices
+from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.floats import to_float32
 from dppa_core.kernels import Tally
-from dppa_core.modules import Module
-from dppa_core.pairs import check_finite
-from dppa_core.score_binning import Tallied, split_scores
-from dppa_core.scoring import Scoring
+from dppa_core.profiling.score_binning import Tallied, split_scores
+from dppa_core.profiling.significance import Scoring
+from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.module_groups import Module
 
 EXACT_NUMEL = 1 << 18
 """Up to this size an open bin is split into one bin for every distinct |d|, …"""

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.modules import Module
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.module_groups import Module
+from dppa_core.system.folder_cache import cache_folder, load, store
 
 _FORMAT = 3  # a new number where the same weights would give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")

@@ -13,25 +13,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dppa_core.aligned import as_read
-from dppa_core.alignment import align
-from dppa_core.binning import joined, profile_of_bins
-from dppa_core.checkpoint import Checkpoint, is_hashed, open_files
-from dppa_core.chunks import TensorPair, slices
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.file_hashes import Overheard
-from dppa_core.floats import FLOATS
-from dppa_core.modules import Module, find_modules
-from dppa_core.near import Heard
-from dppa_core.pairs import match_tensors
-from dppa_core.profile_cache import load_profile, profile_entry, save_profile
-from dppa_core.profile_reader import Reader, Tuned
-from dppa_core.profiled_before import may_be_profiled, note_profiled
+from dppa_core.checkpoints.aligned_checkpoint import as_read
+from dppa_core.checkpoints.checkpoint import Checkpoint, is_hashed, open_files
+from dppa_core.checkpoints.chunks import TensorPair, slices
+from dppa_core.checkpoints.file_hashes import Overheard
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.page_copies import Heard
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.profiling.binning import joined, profile_of_bins
+from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
+from dppa_core.profiling.profiled_before import may_be_profiled, note_profiled
+from dppa_core.profiling.reader import Reader, Tuned
+from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.scoring import Score
-from dppa_core.shelf import Shelf
-from dppa_core.sources import open_checkpoint
-from dppa_core.workers import side_by_side, worker_count
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.module_groups import Module, find_modules
+from dppa_core.system.threads import side_by_side, worker_count
 
 __all__ = [
     "DeltaProfile",

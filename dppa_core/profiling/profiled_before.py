@@ -10,9 +10,9 @@ from pathlib import Path
 
 import xxhash
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.regular_files import open_regular
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.system.regular_files import open_regular
 
 _SAMPLES, _LENGTH = 16, 64
 """Places of a file that are looked at, and bytes of each."""

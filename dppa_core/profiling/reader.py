@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dppa_core.binning import Bins, Counter
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import RUN, Loader, TensorPair, slices
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import RUN, Loader, TensorPair, slices
+from dppa_core.checkpoints.matching import check_finite
+from dppa_core.checkpoints.page_copies import Heard
+from dppa_core.checkpoints.page_release import Releaser
 from dppa_core.kernels import get_backend
-from dppa_core.near import Heard
-from dppa_core.pairs import check_finite
+from dppa_core.profiling.binning import Bins, Counter
+from dppa_core.profiling.significance import Score, Scoring
 from dppa_core.progress import Stop, check
-from dppa_core.releaser import Releaser
-from dppa_core.scoring import Score, Scoring
-from dppa_core.workers import Shared, Spare
+from dppa_core.system.threads import Shared, Spare
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, TensorPair
-from dppa_core.deltas import OPEN_BITS
-from dppa_core.floats import to_float32
+from dppa_core.checkpoints.chunks import CHUNK, TensorPair
 from dppa_core.kernels import Kernels, Stored, get_backend
-from dppa_core.scoring import Scoring
+from dppa_core.profiling.significance import Scoring
+from dppa_core.pruning.delta_profile import OPEN_BITS
+from dppa_core.pruning.floats import to_float32
 
 
 class Tallied:

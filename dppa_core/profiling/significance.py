@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, Loader, TensorPair
-from dppa_core.floats import to_float32
+from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
 from dppa_core.kernels import Kernels, Stored
-from dppa_core.partition import tensor_seed
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.partition import tensor_seed
 
 Chunk = Float32[ndarray, " n"]
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.deltas import OPEN_BITS
+from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.partition import (
+from dppa_core.pruning.delta_profile import OPEN_BITS
+from dppa_core.pruning.partition import (
     Cut,
     Selection,
     refine,

@@ -1,1 +1,1 @@
-"""dppa_core pruning"""
+"""The paper's arithmetic on plain numbers: density, partitions, plans, rate tables."""

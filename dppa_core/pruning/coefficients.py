@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe, InvalidValue, shown
-from dppa_core.modules import layer_count, layer_of
 from dppa_core.parameters import check_keys, check_number
+from dppa_core.pruning.module_groups import layer_count, layer_of
 
 LARGEST_COEFFICIENT = 10.0
 _MOST_PARTS, _MOST_TRIED = 1000, 8

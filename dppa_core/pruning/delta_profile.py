@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.modules import Module
+from dppa_core.pruning.module_groups import Module
 
 OPEN_BITS = 14
 """Low bits of |d| that an open bin does not tell apart."""

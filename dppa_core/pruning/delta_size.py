@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.modules import order_kinds
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.module_groups import order_kinds
 
 STEPS = 101
 """Shares of a concentration curve: 0, 0.01, …, 1."""

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from dppa_core.deltas import DeltaProfile, ModuleProfile
 from dppa_core.errors import InvalidValue
 from dppa_core.parameters import check_fields, check_number, choice, number
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 
 SIGNIFICANCE_KINDS = ("magnitude", "fisher", "activation", "random")
 """What may rank elements; what is kept of one is always its delta."""

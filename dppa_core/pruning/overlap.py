@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override, PruningParameters, densities_at, significance
-from dppa_core.partition import Cut, Selection, mix, select_all
-from dppa_core.plan import held_densities
-from dppa_core.table import RATES, Grid, axes, plain
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
+from dppa_core.pruning.partition import Cut, Selection, mix, select_all
+from dppa_core.pruning.plan import held_densities
+from dppa_core.pruning.rate_table import RATES, Grid, axes, plain
 
 _PREFIX = np.uint32(16)
 _PREFIXES = 1 << 15

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 from numpy import ndarray
 
-from dppa_core.deltas import OPEN_BITS, ModuleProfile
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number, is_number
+from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
 
 MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 """The two odd constants of the finaliser of splitmix64."""

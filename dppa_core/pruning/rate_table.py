@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, Shaped
 from numpy import ndarray
 
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.density import PruningParameters, densities_at, significance
-from dppa_core.modules import order_kinds
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.density import PruningParameters, densities_at, significance
+from dppa_core.pruning.module_groups import order_kinds
 
 RATES = 101
 BINS = 48

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from dppa_core.deltas import DeltaProfile
 from dppa_core.errors import UnknownName
-from dppa_core.table import RATES, coarse, edges_of, place_at, plain
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.rate_table import RATES, coarse, edges_of, place_at, plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)

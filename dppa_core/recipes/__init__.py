@@ -1,1 +1,7 @@
-"""dppa_core recipes"""
+"""A merge as a checked value, and as YAML.
+
+Its parts in order; each imports only those before it:
+
+    .            the value, its checks, its YAML and its hash
+    mergekit     recipes of mergekit, both ways
+"""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dppa_core.calibration import Calibration, calibration_from
-from dppa_core.density import Override
+from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName, shown
 from dppa_core.parameters import check_keys, check_number
-from dppa_core.partition import check_levels
-from dppa_core.references import checked_reference
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.partition import check_levels
+from dppa_core.recipes.calibration import Calibration, calibration_from
 
 LARGEST_FACTOR = 100.0
 CHOICES = {"vocabulary": ("base", "union"), "chat_template": ("auto", "base")}

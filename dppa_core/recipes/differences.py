@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dppa_core.recipe_values import MergeRecipe, recipe_values
-from dppa_core.references import short_name
+from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.recipes.recipe import MergeRecipe, recipe_values
 
 _MODEL_WORDS = {
     "levels": "pruning rates",

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dppa_core.calibration import Calibration, calibration_of
-from dppa_core.coefficients import Coefficient, checked_coefficient, plain_coefficient
-from dppa_core.density import CALIBRATED_KINDS, Override
 from dppa_core.errors import InvalidRecipe, shown
-from dppa_core.floats import DTYPE_CODES
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import from_mapping
-from dppa_core.recipe_checks import (
+from dppa_core.pruning.coefficients import Coefficient, checked_coefficient, plain_coefficient
+from dppa_core.pruning.density import CALIBRATED_KINDS, Override
+from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.recipes.calibration import Calibration, calibration_of
+from dppa_core.recipes.checks import (
     CHOICES,
     checked_choice,
     checked_factors,

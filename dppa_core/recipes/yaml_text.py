@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dppa_core.coefficients import checked_coefficient
-from dppa_core.density import Override
 from dppa_core.errors import InvalidRecipe, shown
 from dppa_core.parameters import check_keys
-from dppa_core.recipe_checks import (
+from dppa_core.pruning.coefficients import checked_coefficient
+from dppa_core.pruning.density import Override
+from dppa_core.recipes.checks import (
     checked_calibration,
     checked_choice,
     checked_factors,
@@ -24,7 +24,7 @@ from dppa_core.recipe_checks import (
     checked_seed,
     checked_text,
 )
-from dppa_core.recipe_values import (
+from dppa_core.recipes.recipe import (
     FORMAT,
     DomainModel,
     MergeRecipe,
@@ -33,7 +33,7 @@ from dppa_core.recipe_values import (
     recipe_hash,
     recipe_values,
 )
-from dppa_core.regular_files import read_regular
+from dppa_core.system.regular_files import read_regular
 
 __all__ = [
     "DomainModel",

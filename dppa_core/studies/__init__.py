@@ -1,1 +1,8 @@
-"""dppa_core studies"""
+"""What the project measured and shows with the library.
+
+Its parts in order; each imports only those before it:
+
+    zoo          the embedded models: specified, trained, measured
+    teaching     small merges with every step shown, and failures on purpose
+    experiments  the paper's experiments, run, kept and resumed
+"""

@@ -1,1 +1,1 @@
-"""dppa_core system"""
+"""Files, threads and what the machine says; knows no model."""

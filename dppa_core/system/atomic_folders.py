@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.renames import exchange, lock_folder, rename_aside
+from dppa_core.system.locks import exchange, lock_folder, rename_aside
 
 _LONGEST_NAME = 255
 """Bytes; of every file system in common use."""

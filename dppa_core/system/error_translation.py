@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from dppa_core.errors import DamagedCheckpoint, DppaError
-from dppa_core.shortage import shortage
+from dppa_core.system.shortage import shortage
 
 _LONGEST = 300
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-from dppa_core.renames import lock_folder
+from dppa_core.system.locks import lock_folder
 
 Kind = Literal["breaks", "export", "handed", "model", "offload"]
 """What a folder is for: a part of its name."""

@@ -1,1 +1,9 @@
-"""dppa_core tuning"""
+"""Coefficients and settings found by trying.
+
+Its parts in order; each imports only those before it:
+
+    .            greedy soup
+    search       the paper's climb, studies, grids
+    adamerging   coefficients by minimal entropy
+    advice       which method for these models, with reasons
+"""

@@ -11,12 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
-from dppa_core.evaluate import Evaluation, evaluate
-from dppa_core.pool import ModelPool
+from dppa_core.evaluation.evaluate import Evaluation, evaluate
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Progress, Stop, report
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.soup import Indices, Soup, greedy_soup
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
+from dppa_core.tuning.soup import Indices, Soup, greedy_soup
 
 SPLIT = "search"
 """What ingredients are chosen on; the test split stays unseen."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from components.serving import start
-from components.studio import Studio
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.server.serving import start
+from components.work.studio import Studio
 from tests.e2e.server import free_port
 
 Log = Callable[[], str]

@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import alignment
-from dppa_core.aligned import AlignedCheckpoint
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.vocabulary import alignment
+from dppa_core.checkpoints.vocabulary.tokenizer_files import tokenizer_folder
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
-from dppa_core.merge import MergeReport, merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, parse_recipe, recipe_hash
-from dppa_core.tokenizer_files import tokenizer_folder
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
-from tests.vocabularies import SMALL, save_words, shuffled, with_rows, write_words
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import MergeReport, merge_to_folder
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    dump_recipe,
+    parse_recipe,
+    recipe_hash,
+)
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
+from tests.helpers.vocabularies import SMALL, save_words, shuffled, with_rows, write_words
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 BASE = random_llama(0, SMALL)

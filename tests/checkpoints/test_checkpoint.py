@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.calibration import Calibration
-from dppa_core.calibration_text import read_source
-from dppa_core.checkpoint import (
+from dppa_core.checkpoints.checkpoint import (
     SafetensorsCheckpoint,
     from_float32,
     to_float32,
 )
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_names, zoo_root
 from dppa_core.errors import (
     DamagedCheckpoint,
     InvalidValue,
@@ -21,10 +20,11 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
-from dppa_core.preflight.run import preflight_models
-from dppa_core.sources import ModelRef, open_checkpoint, zoo_names, zoo_root
-from tests.pickles import save_pickled
-from tests.tiny import random_llama
+from dppa_core.merging.preflight.run import preflight_models
+from dppa_core.profiling.calibration.texts import read_source
+from dppa_core.recipes.calibration import Calibration
+from tests.helpers.pickles import save_pickled
+from tests.helpers.tiny_models import random_llama
 
 
 def test_every_bfloat16_widens_and_comes_back() -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from dppa_core import hub_download
-from dppa_core.cli import card
+from dppa_core.checkpoints.sources import download as hub_download
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.cli.main import card
 from dppa_core.errors import (
     Cancelled,
     DppaError,
@@ -24,12 +25,17 @@ from dppa_core.errors import (
     OutOfBudget,
     Unreachable,
 )
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
-from dppa_core.sources import ModelRef, open_checkpoint, pinned
-from tests.hub_server import HubServer, stand_in
-from tests.pickles import save_pickled
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    dump_recipe,
+    load_recipe,
+    recipe_hash,
+)
+from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.pickles import save_pickled
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE, MATH = "acme/tiny-base", "acme/tiny-math"

@@ -12,7 +12,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint, add_product
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -21,11 +23,9 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NotAllowed,
 )
-from dppa_core.lora import LoraCheckpoint, add_product
-from dppa_core.merge import Merger, merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import ModelRef, open_checkpoint
-from tests.tiny import Shape, random_llama
+from dppa_core.merging.to_folder import Merger, merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import Shape, random_llama
 
 pytestmark = [
     pytest.mark.usefixtures("one_torch_thread"),

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import TinyLlama, random_llama, tuned_llama
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
 
 ODD = {
     "model.layers.0.mlp.extra_proj.weight": np.zeros((0, 32), np.float32),

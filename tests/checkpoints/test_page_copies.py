@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import file_hashes, profile
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints import file_hashes
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.file_hashes import Overheard, known_hash
+from dppa_core.checkpoints.page_copies import Near
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.file_hashes import Overheard, known_hash
-from dppa_core.near import Near
-from dppa_core.profile import cached_profile
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.profiling import profile
+from dppa_core.profiling.profile import cached_profile
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 
 @pytest.fixture

@@ -2,7 +2,13 @@
 
 import pytest
 
-from dppa_core.quantisation import gguf_files, packed_by, quantised_by, why_gguf, why_quantised
+from dppa_core.checkpoints.folders.quantisation import (
+    gguf_files,
+    packed_by,
+    quantised_by,
+    why_gguf,
+    why_quantised,
+)
 
 CONFIGS = {
     "GPTQ, 4 bits": {"quant_method": "gptq", "bits": 4, "group_size": 128},

@@ -14,9 +14,9 @@ import torch
 import xxhash
 from safetensors.torch import load_file
 
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.errors import InvalidValue
-from dppa_core.floats import from_float32
-from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
+from dppa_core.pruning.floats import from_float32
 
 VALUES = np.arange(6, dtype=np.float32)
 RAW = {

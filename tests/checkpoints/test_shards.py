@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import WeightsWriter, assign_shards, parse_size
 from dppa_core.errors import InvalidValue
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import WeightsWriter, assign_shards, parse_size
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
 LIMIT = 20_000  # of 48 kB

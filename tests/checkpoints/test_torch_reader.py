@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.checkpoint import Checkpoint, FolderCheckpoint, SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint, SafetensorsCheckpoint
+from dppa_core.checkpoints.matching import tied
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import NotAllowed
-from dppa_core.merge import merge_to_folder
-from dppa_core.pairs import tied
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile, profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
-from tests.pickles import save_pickled, state_of, write_pickles
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import cached_profile, profile_delta
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.pickles import save_pickled, state_of, write_pickles
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 
 BASE = random_llama(0)
 MATH = tuned_llama(BASE, 1)

@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
+from dppa_core.checkpoints.vocabulary.tokens import (
+    Vocabulary,
+    compare_vocabularies,
+    examples,
+    vocabulary_of_json,
+)
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.tokenizer_files import read_vocabulary
-from dppa_core.vocabulary import Vocabulary, compare_vocabularies, examples, vocabulary_of_json
-from tests.tiny import SPECIAL, save_tokenizer
+from tests.helpers.tiny_models import SPECIAL, save_tokenizer
 
 
 def vocabulary(*tokens: str) -> Vocabulary:

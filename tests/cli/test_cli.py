@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe
-from tests.command import Command
-from tests.tiny import random_llama
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import random_llama
 
 
 @pytest.fixture
@@ -194,8 +194,8 @@ def test_a_method_without_plans_says_so(dppa: Command, recipe_file: Path) -> Non
 
 def test_planning_and_merging_start_without_torch(recipe_file: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from dppa_core.merge import merge_to_folder; "
-        "from dppa_core.recipe import load_recipe; import dppa_core.cli; "
+        "import sys; from dppa_core.merging.to_folder import merge_to_folder; "
+        "from dppa_core.recipes.yaml_text import load_recipe; import dppa_core.cli.main; "
         "merge_to_folder(load_recipe(sys.argv[1]), sys.argv[2]); "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )

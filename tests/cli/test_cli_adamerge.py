@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.tasks import DOMAINS
-from tests.command import Command
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -101,7 +101,7 @@ def test_either_tasks_or_prompts(dppa: Command, recipe: Path) -> None:
 def test_a_stopped_command_goes_on_where_it_was(
     dppa: Command, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dppa_core.adamerging as module  # noqa: PLC0415  (imports torch)
+    import dppa_core.tuning.adamerging.adamerge as module  # noqa: PLC0415  (imports torch)
 
     stop, whole = threading.Event(), module.adamerge
     out, other = recipe.with_name("found.yaml"), recipe.with_name("other.yaml")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
-from tests.command import Command
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import dppa_core.zoo.report as report_module
-from dppa_core.evaluate import Evaluation, domain_score
+import dppa_core.studies.zoo.results.scores as report_module
+from dppa_core.evaluation.evaluate import Evaluation, domain_score
+from dppa_core.studies.zoo.results.scores import Treated, ZooReport
 from dppa_core.tasks import DOMAINS, Item
-from dppa_core.zoo.report import Treated, ZooReport
-from tests.command import Command
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"}
 HEAVY |= {"gradio", "plotly", "pandas", "scipy", "optuna", "ray", "huggingface_hub"}
 RUN = """
 import sys
-from dppa_core.cli import app
+from dppa_core.cli.main import app
 app(sys.argv[1:], standalone_mode=False)
 print("loaded:", *{name.split(".")[0] for name in sys.modules})
 """

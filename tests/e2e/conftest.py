@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.chromium import HELP, find_chromium
+from tests.e2e.page_driver import ARGUMENTS, Studio, new_context
 from tests.e2e.server import ROOT, Server
-from tests.e2e.studio import ARGUMENTS, Studio, new_context
-from tests.results_by_hand import write_results
+from tests.helpers.results_by_hand import write_results
 
 Visit = Callable[..., Studio]
 PICTURES = ROOT / "out" / "e2e"

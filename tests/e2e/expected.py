@@ -2,13 +2,13 @@
 
 from functools import cache
 
-from components.presets import first_session
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.partition import even_levels
-from dppa_core.plan import PruningPlan, plan_pruning
-from dppa_core.pool import ModelPool
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import recipe_hash
+from components.session.presets import first_session
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.recipes.yaml_text import recipe_hash
 
 BASE = "zoo:base"
 ACTIVE = tuple(model.reference for model in first_session().active)

@@ -1,7 +1,7 @@
 """What lessons say of the numbers that their blocks compute, held by those very numbers.
 
 Knows what a page keeps once its lessons were read; the numbers in the text itself are listed in
-tests/components/test_lesson_numbers.py.
+tests/app/learn/test_lesson_numbers.py.
 """
 
 from typing import Any

@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 from playwright.sync_api import Locator
 
+from tests.e2e.page_driver import Studio
 from tests.e2e.server import Server
-from tests.e2e.studio import Studio
 
 EVIL = "${window.pwned='t'}{{constructor}}`<img src=x onerror=\"window.pwned='h'\"><b id=evil>b</b>"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from components.presets import presets
+from components.session.presets import presets
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
-from tests.e2e.test_score import run, wait_state
+from tests.e2e.page_driver import Studio
+from tests.e2e.panes.test_score import run, wait_state
 
 INSIDE_AND_ABOVE = """bubble => {
     const box = bubble.getBoundingClientRect();

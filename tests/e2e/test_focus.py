@@ -2,9 +2,9 @@
 
 import pytest
 
-from components.presets import presets
+from components.session.presets import presets
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 MATH, FINANCE, LAW = "zoo:math", "zoo:finance", "zoo:law"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import ACTIVE, plan
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 SCREENS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]

@@ -10,13 +10,13 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.cable import Cable
+from tests.e2e.cuttable_network import Cable
+from tests.e2e.page_driver import Studio, new_context
+from tests.e2e.panes.test_chat import ask_at_length
+from tests.e2e.panes.test_export import READY
+from tests.e2e.panes.test_score import run as score
+from tests.e2e.panes.test_score import wait_state
 from tests.e2e.server import Server
-from tests.e2e.studio import Studio, new_context
-from tests.e2e.test_chat import ask_at_length
-from tests.e2e.test_export import READY
-from tests.e2e.test_score import run as score
-from tests.e2e.test_score import wait_state
 from tests.e2e.tuning import press, wait_rest
 
 LONG = ("Tom buys 5 apples. " * 20, "Tom has 17. " * 20)

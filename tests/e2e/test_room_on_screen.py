@@ -3,9 +3,9 @@
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
-from tests.e2e.test_chat import choose_targets
-from tests.e2e.test_talk import ask_example, open_settings, set_number
+from tests.e2e.page_driver import Studio
+from tests.e2e.panes.test_chat import choose_targets
+from tests.e2e.panes.test_conversation import ask_example, open_settings, set_number
 
 IN_VIEW = """() => {
     const host = document.querySelector('[data-part="transcript"]').getBoundingClientRect();

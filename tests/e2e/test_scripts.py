@@ -40,7 +40,7 @@ def load(page: Page, name: str, dppa: str) -> None:
 
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
-    load(page, "runs", "window.dppa")
+    load(page, "js/controls/start_and_stop", "window.dppa")
     heard = lambda: page.evaluate("() => window.heard.splice(0)")  # noqa: E731
     activity = lambda: page.evaluate("() => window.dppa.activity.chat")  # noqa: E731
     press = lambda name: page.evaluate(f"() => document.getElementById('{name}').click()")  # noqa: E731
@@ -78,7 +78,7 @@ def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
     state = "paint: (f) => { window.frame = f; }, stateText: JSON.stringify, stateNow: () => now"
     rest = "exact: {}, isCurrent: () => true, activity: { see: 'idle' }, redraw() {}, restore() {}"
     page.evaluate("() => { window.now = { rate: 80 }; }")
-    load(page, "history", f"{{ {state}, {rest}, changeOf: () => 'rate' }}")
+    load(page, "js/session/history", f"{{ {state}, {rest}, changeOf: () => 'rate' }}")
     page.evaluate("() => { frame(); window.now = { rate: 70 }; frame(); }")
     page.wait_for_function("() => dppa.history().back === 'rate'")  # once it rests
     page.evaluate("() => dppa.undo()")
@@ -86,7 +86,7 @@ def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
 
 
 def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> None:
-    load(page, "shapes", "{}")
+    load(page, "js/base/shapes", "{}")
     spread = lambda places: page.evaluate("(x) => dppa.shapes.spread(x, 300, 48)", places)  # noqa: E731
     assert spread([50, 150, 250]) == [50, 150, 250]
     assert spread([100, 110, 120]) == [100, 148, 196]
@@ -95,7 +95,7 @@ def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> 
 
 
 def test_marks_of_an_axis_are_round(page: Page) -> None:
-    load(page, "shapes", "{}")
+    load(page, "js/base/shapes", "{}")
     ask = lambda name, *of: page.evaluate(f"(of) => dppa.shapes.{name}(...of)", list(of))  # noqa: E731
     assert ask("ticks", 1, 10) == [2, 4, 6, 8, 10]
     assert ask("ticks", 1, 1.5) == [1, 1.1, 1.2, 1.3, 1.4, 1.5]
@@ -111,7 +111,7 @@ def test_marks_of_an_axis_are_round(page: Page) -> None:
 
 def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -> None:
     part = "part: () => {}, shapes: { put() {} }"
-    load(page, "experiments", f"{{ {part} }}")
+    load(page, "js/plots/experiments", f"{{ {part} }}")
     ask = lambda text: page.evaluate("(text) => dppa.findings(text)", text)  # noqa: E731
     few, many = "It adds at 95 %.", "At 80 %: DPPA 90 %, TIES 88.5 %, DARE 88 %."
     assert ask(f"{few} It is worse at 80 %. More.") == [f"{few} It is worse at 80 %.", "More."]
@@ -123,7 +123,7 @@ def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -
 def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
     """Chromium drops it where the page's language writes a point: 0,5 would be 05."""
     page.set_content('<input type="number" step="any"><input id="text">')
-    load(page, "boxes", "{}")
+    load(page, "js/base/number_boxes", "{}")
     for kind, expected in (("[type=number]", "0.5"), ("#text", "0,5")):
         page.locator(f"input{kind}").focus()
         page.keyboard.type("0,5")

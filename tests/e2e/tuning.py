@@ -7,11 +7,11 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from components.link import session_from_link
-from components.session import Session
-from components.session_state import session_from_state
-from dppa_core.recipe import recipe_hash
-from tests.e2e.studio import Studio
+from components.session.link import session_from_link
+from components.session.session import Session
+from components.session.state import session_from_state
+from dppa_core.recipes.yaml_text import recipe_hash
+from tests.e2e.page_driver import Studio
 
 DOWN = "layers.3.mlp.down_proj"
 

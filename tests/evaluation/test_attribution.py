@@ -8,22 +8,22 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from dppa_core.attribution import Attribution, Effect, Part, parts_of, sentence
-from dppa_core.attribution_run import attribute
-from dppa_core.coefficients import Part as Weight
 from dppa_core.errors import (
     Cancelled,
     IncompatibleCheckpoints,
     InvalidValue,
     NotAllowed,
 )
-from dppa_core.merge import merge_to_folder
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.shell import Shell
-from tests.command import Command
-from tests.families import random_model
-from tests.tiny import Shape, random_llama, save_tokenizer, tuned_llama
+from dppa_core.evaluation.analysis.attribution import Attribution, Effect, Part, parts_of, sentence
+from dppa_core.evaluation.analysis.attribution_run import attribute
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.models.overlay import Shell
+from dppa_core.pruning.coefficients import Part as Weight
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from tests.helpers.command import Command
+from tests.helpers.families import random_model
+from tests.helpers.tiny_models import Shape, random_llama, save_tokenizer, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -121,7 +121,7 @@ def test_the_merge_in_memory_is_not_touched(zoo_env: Path) -> None:
 
 
 def test_the_answer_is_the_merges_own_where_none_is_given() -> None:
-    from dppa_core.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+    from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
 
     made = recipe()
     resident = ModelPool().get(made)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.diff import diff_models, distance
-from dppa_core.diff_sums import sum_chunk
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import DppaError, IncompatibleCheckpoints, NonFiniteWeights
-from tests.command import Command
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+from dppa_core.evaluation.diff.report import diff_models, distance
+from dppa_core.evaluation.diff.sums import sum_chunk
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 
 
 def test_sums_by_hand() -> None:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from dppa_core.errors import Cancelled
-from dppa_core.evaluate import (
+from dppa_core.evaluation.evaluate import (
     DomainScore,
     Evaluation,
     TaskScore,
@@ -13,9 +13,9 @@ from dppa_core.evaluate import (
     evaluate,
     retention,
 )
-from dppa_core.intervals import wilson
-from dppa_core.pool import ModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.tasks import Item
+from dppa_core.tasks.intervals import wilson
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

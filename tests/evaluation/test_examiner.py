@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.calibration import Calibration
-from dppa_core.evaluate_rows import entrants
-from dppa_core.evaluate_run import measure
-from dppa_core.examiner import Examiner, identity
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.evaluation.examiner import Examiner, identity
+from dppa_core.evaluation.run import measure
+from dppa_core.evaluation.side_by_side import entrants
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -70,7 +70,7 @@ def test_another_calibration_text_is_another_merge(tmp_path: Path) -> None:
 
 
 def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    import dppa_core.examiner as module  # noqa: PLC0415
+    import dppa_core.evaluation.examiner as module  # noqa: PLC0415
 
     asked: list[int] = []
     exchanges = module.exchanges

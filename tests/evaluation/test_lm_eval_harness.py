@@ -9,16 +9,16 @@ import datasets
 import pytest
 import torch
 
-from dppa_core import evaluate_more
-from dppa_core.adamerging_entropy import Exchange, reply_logits, surprise
-from dppa_core.decode import prompt_ids
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, UnknownName
-from dppa_core.harness import Harness, TaskResult
-from dppa_core.intervals import wilson
-from dppa_core.perplexity import Perplexity
-from dppa_core.pool import ModelPool
-from dppa_core.resident import Resident
-from tests.command import Command
+from dppa_core.evaluation import extras as evaluate_more
+from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
+from dppa_core.evaluation.perplexity import Perplexity
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.answer_loss import Exchange, reply_logits, surprise
+from dppa_core.models.decode import prompt_ids
+from dppa_core.models.resident import Resident
+from dppa_core.tasks.intervals import wilson
+from tests.helpers.command import Command
 
 FOLDER = Path("tests/harness")
 pytestmark = [
@@ -122,6 +122,6 @@ def test_what_cannot_be_asked_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "sums.yaml").write_text(task)
     with pytest.raises(DamagedCheckpoint, match="lm-evaluation-harness fails at dppa_sums"):
         Harness(["dppa_sums"], tmp_path).ask(ModelPool().get("zoo:math"))
-    monkeypatch.setattr("dppa_core.harness.find_spec", lambda name: None)
+    monkeypatch.setattr("dppa_core.evaluation.lm_eval_harness.find_spec", lambda name: None)
     with pytest.raises(InvalidValue, match=r"pip install '.\[lm-eval\]'"):
         Harness(["dppa_sums"], FOLDER)

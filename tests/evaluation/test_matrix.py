@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.closeup import look_closely
-from dppa_core.density import PruningParameters
 from dppa_core.errors import NotAllowed, UnknownName
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
+from dppa_core.evaluation.analysis.matrix import look_closely
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.plan import plan_pruning
+from tests.helpers.tiny_models import TinyLlama
 from tests.reference import slow
-from tests.tiny import TinyLlama
 
 NAME = "layers.1.mlp.down_proj"
 TENSOR = f"model.{NAME}.weight"
@@ -55,7 +55,7 @@ def test_what_a_plan_keeps_is_what_sorting_keeps(zoo_env: Path, rate: float) -> 
 
 
 def test_another_score_decides_what_is_kept(zoo_env: Path) -> None:
-    from dppa_core.calibrated import ranked_profile  # noqa: PLC0415
+    from dppa_core.profiling.calibration.statistics import ranked_profile  # noqa: PLC0415
 
     profile = ranked_profile("zoo:base", "zoo:math", "random")
     plan = plan_pruning(profile, (0.8,), PruningParameters(significance="random"))

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled
-from dppa_core.floats import to_float32
-from dppa_core.merger import Merger
-from dppa_core.outcome import merge_outcome
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
+from dppa_core.evaluation.analysis.merge_effect import merge_outcome
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.pruning.floats import to_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.calibrated import statistics
-from dppa_core.calibration import calibration_of
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.floats import to_float32
-from dppa_core.output_error import Fit, output_errors
-from dppa_core.profile import cached_profile
-from dppa_core.sources import open_checkpoint
+from dppa_core.evaluation.analysis.output_error import Fit, output_errors
+from dppa_core.profiling.calibration.statistics import statistics
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.floats import to_float32
+from dppa_core.recipes.calibration import calibration_of
 
 MODULE = "layers.1.mlp.up_proj"
 

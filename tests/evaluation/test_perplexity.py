@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.perplexity import perplexity, read_text, windows
-from dppa_core.pool import ModelPool
-from dppa_core.resident import Resident
+from dppa_core.evaluation.perplexity import perplexity, read_text, windows
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 TEXT = "The term is fair. " * 3 + "Who ends it?"

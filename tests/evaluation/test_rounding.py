@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.coefficients import Coefficient
 from dppa_core.errors import InvalidValue
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.rounding import count_rounded
+from dppa_core.evaluation.analysis.rounding import count_rounded
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.pruning.plan import plan_pruning
+from tests.helpers.tiny_models import TinyLlama, to_bytes
 from tests.reference import slow
-from tests.tiny import TinyLlama, to_bytes
 
 TENSOR = "model.layers.0.self_attn.q_proj.weight"
 

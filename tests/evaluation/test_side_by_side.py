@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dppa_core.evaluate import Marks
-from dppa_core.evaluate_report import sentence
-from dppa_core.evaluate_rows import AGAINST, RECIPE, SideBySide, domain_of, entrants
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.evaluation.evaluate import Marks
+from dppa_core.evaluation.report import sentence
+from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, SideBySide, domain_of, entrants
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import Item
 
 RECIPE_OF_TWO = MergeRecipe(

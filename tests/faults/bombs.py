@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from components.link import session_from_link
-from dppa_core.checkpoint_files import read_object
+from components.session.link import session_from_link
+from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
+from dppa_core.checkpoints.folders.files import read_object
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import DppaError
-from dppa_core.lora_config import CONFIG, read_lora_config
-from dppa_core.recipe import load_recipe
-from dppa_core.safetensors_io import open_file
-from dppa_core.torch_files import open_torch_file
+from dppa_core.recipes.yaml_text import load_recipe
 
 GIB = 1 << 30
 

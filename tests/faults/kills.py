@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from dppa_core import atomic
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system import atomic_folders as atomic
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 STEPS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "open"}
 """Events of Python that change the file system, or come before such a change."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dppa_core.evaluate import DomainScore
-from dppa_core.recipe import MergeRecipe
-from dppa_core.search_climb import climb
-from dppa_core.search_space import parse_knobs
-from dppa_core.search_studied import StudySettings
-from dppa_core.search_study import run_study
-from dppa_core.search_trial import Question
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
-from tests.runs.scored import RECIPE, by_model, scored
+from dppa_core.tuning.search.climb import climb
+from dppa_core.tuning.search.optuna_study import run_study
+from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.trial import Question
+from tests.helpers.scored import RECIPE, by_model, scored
 
 Ask = Callable[[Question], DomainScore]
 

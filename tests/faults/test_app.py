@@ -18,7 +18,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.e2e.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dppa_core.errors import InvalidRecipe
-from dppa_core.recipe import (
+from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     Override,

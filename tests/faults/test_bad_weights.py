@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.matching import match_tensors
 from dppa_core.errors import (
     CheckpointError,
     DamagedCheckpoint,
@@ -16,12 +17,11 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NonFiniteWeights,
 )
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.pairs import match_tensors
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama, write_file
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama, write_file
 
 UP = "model.layers.1.mlp.up_proj.weight"
 EMBEDDING = "model.embed_tokens.weight"

@@ -12,19 +12,19 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from components.downloads import address_of, download_route
-from components.export_limits import OWN
-from components.exports import Exports
-from components.visitor import Visitor
-from dppa_core.cache import cache_folder
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN
+from components.work.downloads.route import address_of, download_route
+from components.work.visitor import Visitor
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.fingerprints import fingerprints
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, MissingCheckpoint
-from dppa_core.fingerprints import fingerprints
-from dppa_core.merge import merge_to_folder
+from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.progress import Progress
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.folder_cache import cache_folder
 from tests.faults.disks import contents, forked
-from tests.tiny import random_llama, tuned_llama
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 ADA = Visitor("ada")
 

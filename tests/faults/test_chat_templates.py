@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from dppa_core.chat_templates import EMBEDDED
-from dppa_core.chat_templates_render import TemplateProcess, rendered_chat
+from dppa_core.checkpoints.vocabulary.chat_templates import EMBEDDED
+from dppa_core.checkpoints.vocabulary.render import TemplateProcess, rendered_chat
 from dppa_core.errors import DamagedCheckpoint
-from tests.tiny import CHAT_TEMPLATE
+from tests.helpers.tiny_models import CHAT_TEMPLATE
 
 TURNS = [{"role": "user", "content": "2 + 3?"}]
 BEGUN = [*TURNS, {"role": "assistant", "content": "The answer"}]

@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.export import make_events
-from components.export_limits import OWN
-from components.exports import Exports
-from components.studio import Studio
-from components.visitor import Visitor
-from dppa_core.cache import cache_folder
-from dppa_core.calibration_cache import draft, open_stored
-from dppa_core.convert import convert_to_folder
+from components.views.export.export import make_events
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN
+from components.work.studio import Studio
+from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
-from dppa_core.evaluate import DomainScore
-from dppa_core.merge import merge_to_folder
-from dppa_core.pack import pack_models
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search_trial import Question
-from dppa_core.shortage import shortage
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.merging.convert import convert_to_folder
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.profiling.calibration.store import draft, open_stored
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.folder_cache import cache_folder
+from dppa_core.system.shortage import shortage
+from dppa_core.tuning.search.trial import Question
 from tests.faults.disks import Disk, contents, forked
 from tests.faults.searches import ask_by_hand, search
 

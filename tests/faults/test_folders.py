@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
-from tests.tiny import random_llama
+from tests.helpers.tiny_models import random_llama
 
 BASE, OTHER = random_llama(0), random_llama(1)
 NORM = "model.norm.weight"

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
-from dppa_core import regular_files
+from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint
-from dppa_core.safetensors_io import open_file
+from dppa_core.system import regular_files
 
 W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError, Unreachable
-from dppa_core.sources import open_checkpoint
 from tests.faults.disks import Disk, forked
-from tests.hub_server import HubServer, stand_in
-from tests.tiny import random_llama
+from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.tiny_models import random_llama
 
 BASE = "acme/tiny-base"
 WEIGHTS = "model.safetensors"

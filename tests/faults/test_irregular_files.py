@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_state import load_state
-from dppa_core.adamerging_texts import file_domains
-from dppa_core.calibration import Calibration
-from dppa_core.calibration_text import read_source
-from dppa_core.checkpoint_files import known_sha256, read_config, read_file
+from dppa_core.checkpoints.folders.files import known_sha256, read_config, read_file
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.torch_reader import open_torch_file
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.perplexity import read_text
-from dppa_core.provenance import front_matter
-from dppa_core.recipe import load_recipe
-from dppa_core.regular_files import open_regular, read_regular
-from dppa_core.safetensors_io import open_file
-from dppa_core.search_state import Memory
-from dppa_core.torch_files import open_torch_file
+from dppa_core.evaluation.perplexity import read_text
+from dppa_core.merging.cards.provenance import front_matter
+from dppa_core.profiling.calibration.texts import read_source
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import load_recipe
+from dppa_core.system.regular_files import open_regular, read_regular
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.state import load_state
+from dppa_core.tuning.adamerging.texts import file_domains
+from dppa_core.tuning.search.state import Memory
 
 SOON = 20.0
 """Seconds after which something waits: far more than any of these needs."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.evaluate import DomainScore
-from dppa_core.recipe import MergeRecipe
-from dppa_core.search_trial import Question
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tuning.search.trial import Question
 from tests.faults.disks import forked
 from tests.faults.searches import ask_by_hand, search
 

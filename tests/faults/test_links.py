@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.checkpoint import FolderCheckpoint
-from dppa_core.checkpoint_files import read_file
-from dppa_core.convert import convert_to_folder
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
+from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.folders.files import read_file
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DppaError, NotAllowed
-from dppa_core.loading import load_tokenizer
-from dppa_core.lora import LoraCheckpoint
-from dppa_core.merge import merge_to_folder
-from dppa_core.pack import pack_models
-from dppa_core.pack_checkpoint import find_pack
-from dppa_core.preflight.run import preflight_models
-from dppa_core.provenance import parent_of
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.safetensors_io import open_file
-from dppa_core.sources import open_checkpoint
-from tests.pickles import save_pickled
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging.cards.provenance import parent_of
+from dppa_core.merging.convert import convert_to_folder
+from dppa_core.merging.preflight.run import preflight_models
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.models.loading import load_tokenizer
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.pickles import save_pickled
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 BASE = random_llama(0)
 SECRET = "the secret of somebody"

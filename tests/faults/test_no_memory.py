@@ -13,11 +13,11 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-from components.notices import message
-from dppa_core.cli import main
-from dppa_core.merge import merge_to_folder
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from components.work.error_notices import message
+from dppa_core.cli.main import main
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.faults.disks import forked
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.8,))))
@@ -127,7 +127,7 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def run() -> tuple[object, str]:
         hunger, said = Hunger(), io.StringIO()
         with redirect_stderr(said), pytest.raises(SystemExit) as ended:
-            monkeypatch.setattr("dppa_core.cli.merge_to_folder", starving(hunger))
+            monkeypatch.setattr("dppa_core.cli.main.merge_to_folder", starving(hunger))
             main()
         hunger.end()
         return ended.value.code, said.getvalue()

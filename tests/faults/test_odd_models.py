@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core import decode, pool
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.decode import greedy_replies
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -18,14 +16,17 @@ from dppa_core.errors import (
     NonFiniteWeights,
     NotAllowed,
 )
-from dppa_core.foreign import ForeignCode
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.loading import build_model
-from dppa_core.merger import Merger
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.resident import Resident
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama, write_file
+from dppa_core.merging.in_memory import model_pool as pool
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.models import decode
+from dppa_core.models.decode import greedy_replies
+from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.loading import build_model
+from dppa_core.models.resident import Resident
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.error_translation import ForeignCode
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama, write_file
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from dppa_core.checkpoint import FolderCheckpoint
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint
 from dppa_core.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
-from tests.pickles import save_pickled, state_of, write_pickles
-from tests.tiny import random_llama
+from tests.helpers.pickles import save_pickled, state_of, write_pickles
+from tests.helpers.tiny_models import random_llama
 
 BASE = random_llama(0)
 WEIGHTS = "pytorch_model.bin"

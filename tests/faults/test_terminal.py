@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cli_terminal import terminal
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.cli.terminal import terminal
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = """
 import sys, time
-import dppa_core.merge as merge
-from dppa_core.cli import main
+import dppa_core.merging.to_folder as merge
+from dppa_core.cli.main import main
 def write_config(*anything):
     print("half done", flush=True)
     time.sleep(60)
@@ -81,7 +81,7 @@ def test_a_closed_standard_error_keeps_the_exit_code() -> None:
 def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
-    code = f"import os; os.rmdir({str(here)!r}); from dppa_core.cli import main; main()"
+    code = f"import os; os.rmdir({str(here)!r}); from dppa_core.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "methods"],
         cwd=here,

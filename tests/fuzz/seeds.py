@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from components.presets import presets
-from components.session_state import state_of
-from tests.tiny import CHAT_TEMPLATE
+from components.session.presets import presets
+from components.session.state import state_of
+from tests.helpers.tiny_models import CHAT_TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[2]
 REGRESSIONS = Path(__file__).with_name("regressions")

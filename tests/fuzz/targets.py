@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dppa_core.errors import DppaError
-from tests.tiny import random_llama
-from tests.vocabularies import SMALL, save_words
+from tests.helpers.tiny_models import random_llama
+from tests.helpers.vocabularies import SMALL, save_words
 
 LONGEST_MESSAGE = 2000
 _HERE = Path("weights")
@@ -64,7 +64,7 @@ def read_header(data: bytes, folder: Path) -> None:
 
     Bytes that do not begin like one are a whole file. No weights are needed, hence no memory.
     """
-    from dppa_core.safetensors_io import header_length, parse_header  # noqa: PLC0415
+    from dppa_core.checkpoints.safetensors_reader import header_length, parse_header  # noqa: PLC0415
 
     if not data.startswith(b"{"):
         length = header_length(_HERE, data[:8], len(data))
@@ -81,7 +81,7 @@ def read_header(data: bytes, folder: Path) -> None:
 
 def read_recipe(data: bytes, folder: Path) -> None:
     """A recipe; one that is read must be written and read back to an equal one."""
-    from dppa_core.recipe import dump_recipe, parse_recipe, recipe_hash  # noqa: PLC0415
+    from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash  # noqa: PLC0415
 
     recipe = parse_recipe(data.decode("utf-8", "replace"))
     again = parse_recipe(dump_recipe(recipe))
@@ -90,9 +90,9 @@ def read_recipe(data: bytes, folder: Path) -> None:
 
 def read_mergekit(data: bytes, folder: Path) -> None:
     """A recipe of mergekit for a Llama of two layers, and the same with unknown tensors."""
-    from dppa_core.mergekit_import import import_mergekit  # noqa: PLC0415
-    from dppa_core.mergekit_settings import llama_names  # noqa: PLC0415
-    from dppa_core.recipe import dump_recipe, parse_recipe  # noqa: PLC0415
+    from dppa_core.recipes.mergekit.import_recipe import import_mergekit  # noqa: PLC0415
+    from dppa_core.recipes.mergekit.values import llama_names  # noqa: PLC0415
+    from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe  # noqa: PLC0415
 
     text = data.decode("utf-8", "replace")
     found = import_mergekit(text, lambda base: llama_names(2)).recipe
@@ -103,7 +103,7 @@ def read_mergekit(data: bytes, folder: Path) -> None:
 
 def read_link(data: bytes, folder: Path) -> None:
     """What stands behind `?c=`: JSON is packed as the page packs it, other bytes are the link."""
-    from components.link import LONGEST_LINK, link_of, session_from_link  # noqa: PLC0415
+    from components.session.link import LONGEST_LINK, link_of, session_from_link  # noqa: PLC0415
     from dppa_core.errors import InvalidValue  # noqa: PLC0415
 
     text = data.decode("latin-1")
@@ -124,7 +124,7 @@ _MODULES = ("model.layers.0.self_attn.q_proj", "a" * 1000, "." * 1000, "lm_head"
 
 def read_lora(data: bytes, folder: Path) -> None:
     """An adapter's configuration, asked about names as a header may hold them."""
-    from dppa_core.lora_config import CONFIG, read_lora_config  # noqa: PLC0415
+    from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config  # noqa: PLC0415
 
     (folder / CONFIG).write_bytes(data)
     config = read_lora_config(folder)
@@ -147,9 +147,9 @@ def read_tokenizer(data: bytes, folder: Path) -> None:
     The model is put into one vocabulary with a sound base in every way there is, and what would
     lie beside their merge is made: tokenizer, template and numbers of tokens.
     """
-    from dppa_core.alignment import align  # noqa: PLC0415
-    from dppa_core.checkpoint import FolderCheckpoint  # noqa: PLC0415
-    from dppa_core.companions import companions_of  # noqa: PLC0415
+    from dppa_core.checkpoints.checkpoint import FolderCheckpoint  # noqa: PLC0415
+    from dppa_core.checkpoints.vocabulary.alignment import align  # noqa: PLC0415
+    from dppa_core.merging.cards.companions import companions_of  # noqa: PLC0415
 
     base, theirs = folder / "base", folder / "theirs"
     if not base.exists():
@@ -216,7 +216,7 @@ TARGETS = (
         "safetensors headers",
         read_header,
         1_500_000,
-        ("dppa_core.safetensors_io", "dppa_core.strict_json"),
+        ("dppa_core.checkpoints.safetensors_reader", "dppa_core.system.strict_json"),
         largest=1_000_000,
         words=(*_JSON_WORDS, "__metadata__", "dtype", "shape", "data_offsets", "BF16", "F8_E4M3"),
     ),
@@ -225,10 +225,10 @@ TARGETS = (
         "recipes (YAML)",
         read_recipe,
         1_001_000,
-        ("dppa_core.recipe", "dppa_core.recipe_checks", "dppa_core.recipe_values")
+        ("dppa_core.recipes.yaml_text", "dppa_core.recipes.checks", "dppa_core.recipes.recipe")
         + (
-            "dppa_core.coefficients",
-            "dppa_core.calibration",
+            "dppa_core.pruning.coefficients",
+            "dppa_core.recipes.calibration",
             "dppa_core.parameters",
             "yaml.constructor",
         ),
@@ -240,8 +240,16 @@ TARGETS = (
         "mergekit's recipes",
         read_mergekit,
         100_000,
-        ("dppa_core.mergekit_read", "dppa_core.mergekit_import", "dppa_core.mergekit_settings")
-        + ("dppa_core.recipe", "dppa_core.recipe_checks", "dppa_core.coefficients"),
+        (
+            "dppa_core.recipes.mergekit.reader",
+            "dppa_core.recipes.mergekit.import_recipe",
+            "dppa_core.recipes.mergekit.values",
+        )
+        + (
+            "dppa_core.recipes.yaml_text",
+            "dppa_core.recipes.checks",
+            "dppa_core.pruning.coefficients",
+        ),
         words=(*_RECIPE_WORDS, "merge_method", "base_model", "slices", "layer_range", "filter")
         + ("value", "weight", "density", "normalize", "lambda", "tokenizer_source", "sources"),
     ),
@@ -250,8 +258,12 @@ TARGETS = (
         "links to settings",
         read_link,
         100_000,
-        ("components.link", "components.session_json", "components.session_state")
-        + ("components.session", "components.curve", "components.method_choice"),
+        ("components.session.link", "components.session.json_form", "components.session.state")
+        + (
+            "components.session.session",
+            "components.session.curve",
+            "components.session.method_choice",
+        ),
         words=(*_JSON_WORDS, "models", "ref", "curve", "amplify", "own", "factors", "overrides"),
     ),
     Target(
@@ -259,7 +271,7 @@ TARGETS = (
         "LoRA configurations",
         read_lora,
         100_000,
-        ("dppa_core.lora_config", "dppa_core.strict_json"),
+        ("dppa_core.checkpoints.adapters.lora_config", "dppa_core.system.strict_json"),
         words=(*_JSON_WORDS, "rank_pattern", "alpha_pattern", "use_rslora", ".*", "\\\\.", "{1,9}"),
     ),
     Target(
@@ -267,8 +279,16 @@ TARGETS = (
         "tokenizer files and chat templates",
         read_tokenizer,
         10_000,
-        ("dppa_core.tokenizer_files", "dppa_core.vocabulary", "dppa_core.vocabulary_rows")
-        + ("dppa_core.token_ids", "dppa_core.chat_templates", "dppa_core.companions"),
+        (
+            "dppa_core.checkpoints.vocabulary.tokenizer_files",
+            "dppa_core.checkpoints.vocabulary.tokens",
+            "dppa_core.checkpoints.vocabulary.rows",
+        )
+        + (
+            "dppa_core.checkpoints.vocabulary.token_ids",
+            "dppa_core.checkpoints.vocabulary.chat_templates",
+            "dppa_core.merging.cards.companions",
+        ),
         words=(*_JSON_WORDS, "added_tokens", "content", "vocab", "added_tokens_decoder", "model"),
     ),
 )

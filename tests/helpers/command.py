@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dppa_core.cli import main
+from dppa_core.cli.main import main
 
 
 class Command:

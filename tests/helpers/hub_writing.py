@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
-from tests.hub_server import Handler, HubServer, Model, stand_in
+from tests.helpers.hub_server import Handler, HubServer, Model, stand_in
 
 TOKEN = "hf_aTokenThatNobodyMaySee"
 _PREUPLOAD = re.compile(r"/api/models/([^/]+/[^/]+)/preupload/main")

@@ -56,10 +56,10 @@ def main() -> None:
 
 def asked() -> dict[str, Any]:
     """A reply from another process, one that is stopped, one that is refused, one that fails."""
-    from components.gpu import LentGpu, hardware  # noqa: PLC0415
+    from components.work.reply_hardware import LentGpu, hardware  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
-    from dppa_core.generate import GenerationSettings, stream_tokens  # noqa: PLC0415
-    from dppa_core.pool import ModelPool  # noqa: PLC0415
+    from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415
+    from dppa_core.models.generate import GenerationSettings, stream_tokens  # noqa: PLC0415
 
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"
     settings = GenerationSettings(temperature=1, seed=3)

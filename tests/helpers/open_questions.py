@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from dppa_core.experiments.questions import Exam
-from dppa_core.experiments.setting import Setting, embedded
-from dppa_core.experiments.steps import Steps
-from dppa_core.marks import Marks
+from dppa_core.evaluation.scores import Marks
+from dppa_core.studies.experiments.questions import Exam
+from dppa_core.studies.experiments.setting import Setting, embedded
+from dppa_core.studies.experiments.steps import Steps
 
 T = TypeVar("T")
 SETTING: Setting = embedded(test=20, search=12)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tests.tiny import TinyLlama
+from tests.helpers.tiny_models import TinyLlama
 
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
-from dppa_core.safetensors_io import TensorInfo
-from tests.tiny import Shape
+from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, TokenizerFacts
+from tests.helpers.tiny_models import Shape
 
 SHAPE = Shape()
 

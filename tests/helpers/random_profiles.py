@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import strategies as st
 from jaxtyping import Float32
 
-from dppa_core.binning import profile_tensor
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels import get_backend
-from dppa_core.modules import Module
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.module_groups import Module
 
 LEVELS = st.lists(
     st.floats(0, 0.99, allow_subnormal=False), min_size=1, max_size=5, unique=True

@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from dppa_core.experiments.values import (
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from dppa_core.recipes.yaml_text import dump_recipe
+from dppa_core.studies.experiments.values import (
     Axis,
     Cell,
     Chart,
@@ -21,7 +22,6 @@ from dppa_core.experiments.values import (
     Table,
     report_json,
 )
-from dppa_core.recipe import dump_recipe
 
 MERGE = replace(first_session(), rate=0.9).recipe()
 """Of the first row."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dppa_core.evaluate import DomainScore, TaskScore
-from dppa_core.intervals import wilson
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search_trial import Question
+from dppa_core.evaluation.evaluate import DomainScore, TaskScore
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import wilson
+from dppa_core.tuning.search.trial import Question
 
 RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d in DOMAINS))
 

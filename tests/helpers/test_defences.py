@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.defences import DEFENCES, ROOT, Defence
+from tests.helpers.defences import DEFENCES, ROOT, Defence
 
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=lambda defence: defence.title)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tiny import Shape, TinyLlama, write_file
+from tests.helpers.tiny_models import Shape, TinyLlama, write_file
 
 SMALL = Shape(layers=1, hidden=4, intermediate=4, heads=2, kv_heads=1, vocab=3)
 VOCABULARY_TENSORS = ("model.embed_tokens.weight", "lm_head.weight")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import UnknownName
-from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import Kernels, Tally, get_backend
-from dppa_core.partition import mix
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.pruning.partition import mix
 
 N = 9000
 CODES = {2: "BF16", 4: "F32"}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dppa_core.binning import Bins, joined, profile_of_bins
-from dppa_core.chunks import TensorPair
-from dppa_core.deltas import OPEN_BITS, ModuleProfile
-from tests.core.random_profiles import module
+from dppa_core.checkpoints.chunks import TensorPair
+from dppa_core.profiling.binning import Bins, joined, profile_of_bins
+from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile
+from tests.helpers.random_profiles import module
 
 RNG = np.random.default_rng(11)
 LAST = 2 * (0x7F800000 >> OPEN_BITS)

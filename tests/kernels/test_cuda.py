@@ -10,11 +10,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dppa_core.errors import InvalidValue
 from dppa_core.kernels import Kernels, Tally, get_backend
-from dppa_core.kernels.device import on_device
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.kernels.cuda_backend import on_device
+from dppa_core.merging.merger import Merger
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.conftest import NO_CUDA
-from tests.tiny import random_llama, tuned_llama
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

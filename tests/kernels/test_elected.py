@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import chunks, merge_stacked
+from dppa_core.checkpoints import chunks
 from dppa_core.kernels import elected
-from dppa_core.merge import merge_to_folder
-from dppa_core.methods import plain, ranking
-from dppa_core.methods.ballot import Ballot, ballot_of
-from dppa_core.partition import Cut, Window, hash_window
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.merging import combined_pass as merge_stacked
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.methods.shared import numpy_loops as plain
+from dppa_core.methods.shared import ranking
+from dppa_core.methods.shared.sign_election import Ballot, ballot_of
+from dppa_core.pruning.partition import Cut, Window, hash_window
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import random_llama, tuned_llama
 from tests.reference.stacks import stack_of, streamed
-from tests.tiny import random_llama, tuned_llama
 
 SEED, START = 2**63 + 12345, 777
 HALF = 1 << 63

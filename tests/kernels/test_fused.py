@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import AT_ONCE, Drained, Levels, Tally, get_backend
-from dppa_core.partition import mix
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.pruning.partition import mix
 
 N = 20_011  # no multiple of any block
 NUMBA, TORCH = get_backend("numba"), get_backend("torch")

@@ -16,8 +16,8 @@ from benchmarks.engine.journal import ROOT, Journal
 from benchmarks.engine.recipes import write_recipes
 from benchmarks.engine.report import to_json
 from benchmarks.engine.write import END, START, filled, texts
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import load_recipe
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import load_recipe
 
 CONDITIONS = {"machine": "m", "versions": {"numpy": "2"}, "source": "s", "rounds": 2}
 TINY = synthetic.Size(2, 64, 128, 32, 4, 256)

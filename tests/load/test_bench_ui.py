@@ -8,7 +8,7 @@ import pytest
 from benchmarks.measure import resident
 from benchmarks.ui import many_layers
 from benchmarks.ui_report import END, START, Figure, text, texts
-from dppa_core.sources import open_checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 
 
 def found(**changed: object) -> dict[str, object]:

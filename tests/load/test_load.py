@@ -16,13 +16,13 @@ import pytest
 from benchmarks.load.phases import GREEDY, Load
 from benchmarks.load.tab import Refused, Tab
 from benchmarks.load.visitor import Seen, Visitor
-from components import presence
-from components.allowance import Bucket
-from components.serving import launch_options
-from components.studio import WORKERS, Studio
-from components.turns import OF_ONE_TAB
-from components.visitor import Visitor as Asker
-from components.workbench import build_page, start
+from components.page.workbench import build_page, start
+from components.server.queue import visitors_present as presence
+from components.server.queue.fair_queue import OF_ONE_TAB
+from components.server.serving import launch_options
+from components.work.rate_limits import Bucket
+from components.work.studio import WORKERS, Studio
+from components.work.visitor import Visitor as Asker
 from tests.e2e.server import free_port
 
 
@@ -118,7 +118,7 @@ def held_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise gr.Error("held up")
 
     monkeypatch.setattr(studio, "lend", never)
-    monkeypatch.setattr("components.export.make_events", never)
+    monkeypatch.setattr("components.views.export.export.make_events", never)
     with studio.pool()._building:
         try:
             yield
@@ -140,7 +140,7 @@ def test_who_joins_and_cancels_has_one_score_computed_at_a_time(
         running.pop()
 
     page.studio.pool()  # imports torch
-    monkeypatch.setattr("components.evaluate.exam_events", score)
+    monkeypatch.setattr("components.views.score.score.exam_events", score)
 
     async def hasty() -> None:
         async with httpx.AsyncClient(base_url=f"{address(page)}/gradio_api") as web:

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters
-from dppa_core.merger import Merger
-from dppa_core.plan import PruningPlan, plan_pruning
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.merging.merger import Merger
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 from tests.reference import slow
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
 
 RATES = (0.5, 0.8, 0.9, 0.97)
 SHAPE = Shape(layers=3, hidden=48, intermediate=80)

@@ -9,17 +9,17 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from dppa_core.card import card_plots, model_card
-from dppa_core.card_plot import density_svg, shade, text_class
+from dppa_core.checkpoints.fingerprints import fingerprints, one_fingerprint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import DamagedCheckpoint, DppaError, MissingCheckpoint
-from dppa_core.fingerprints import fingerprints, one_fingerprint
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_check import check_merge, read_merge
-from dppa_core.merge_record import KeptModule, MergeRecord, read_record, write_record
-from dppa_core.provenance import Parent
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
+from dppa_core.merging.cards.card import card_plots, model_card
+from dppa_core.merging.cards.card_plot import density_svg, shade, text_class
+from dppa_core.merging.cards.provenance import Parent
+from dppa_core.merging.cards.record import KeptModule, MergeRecord, read_record, write_record
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.verify import check_merge, read_merge
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.command import Command
 
 PINNED = "hub:owner/base@" + "a" * 40
 

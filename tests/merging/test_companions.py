@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dppa_core.card import model_card
-from dppa_core.companions import Companions
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_record import planned_record
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, InvalidRecipe, MergeRecipe, dump_recipe
-from tests.command import Command
-from tests.tiny import CHAT_TEMPLATE, Shape, TinyLlama, random_llama, tuned_llama
+from dppa_core.merging.cards.card import model_card
+from dppa_core.merging.cards.companions import Companions
+from dppa_core.merging.cards.record import planned_record
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, InvalidRecipe, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import CHAT_TEMPLATE, Shape, TinyLlama, random_llama, tuned_llama
 
 BASE = random_llama(0)
 EMBEDDING = "model.embed_tokens.weight"
@@ -180,7 +180,7 @@ def test_nothing_is_copied_that_is_not_what_its_name_says(
 
 
 def test_numbers_of_tokens_follow_their_text(tmp_path: Path) -> None:
-    from tests.vocabularies import shuffled  # noqa: PLC0415  (only here)
+    from tests.helpers.vocabularies import shuffled  # noqa: PLC0415  (only here)
 
     base = BASE.save(tmp_path / "base")
     chat = shuffled(tuned_llama(BASE, 1), tmp_path / "chat", 5)
@@ -236,7 +236,7 @@ def test_transformers_loads_what_was_merged(
 def test_a_merge_in_memory_speaks_with_the_merged_tokenizer(
     folders: tuple[Path, Path], one_torch_thread: None
 ) -> None:
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+    from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (imports torch)
 
     base, chat = folders
     pool = ModelPool()
@@ -250,7 +250,7 @@ def test_a_merge_in_memory_speaks_with_the_merged_tokenizer(
 def test_a_lent_merge_is_not_overwritten_by_one_of_another_template(
     folders: tuple[Path, Path], one_torch_thread: None
 ) -> None:
-    from dppa_core.pool import IDLE_MERGES, ModelPool  # noqa: PLC0415  (imports torch)
+    from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool  # noqa: PLC0415  (imports torch)
 
     base, chat = folders
     pool = ModelPool()

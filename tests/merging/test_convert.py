@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.checkpoint import FolderCheckpoint, SafetensorsCheckpoint
-from dppa_core.convert import convert_to_folder
+from dppa_core.checkpoints.checkpoint import FolderCheckpoint, SafetensorsCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled, InvalidValue, NonFiniteWeights, NotAllowed
-from dppa_core.floats import from_float32
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
-from tests.pickles import save_pickled, state_of, write_pickles
-from tests.tiny import Shape, random_llama, tuned_llama
+from dppa_core.merging.convert import convert_to_folder
+from dppa_core.pruning.floats import from_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.pickles import save_pickled, state_of, write_pickles
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE = random_llama(0)
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"

@@ -17,14 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from dppa_core import chunks, merge_at_once, merge_whole
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.shards import SHARD_SIZE
-from tests.families import FAMILIES, LAYERS, random_model
+from dppa_core.checkpoints import chunks
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.shards import SHARD_SIZE
+from dppa_core.merging import merge_at_once
+from dppa_core.merging import whole_pass as merge_whole
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.families import FAMILIES, LAYERS, random_model
+from tests.helpers.tiny_models import to_bytes, write_file
 from tests.reference import slow
-from tests.tiny import to_bytes, write_file
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -10,22 +10,22 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.evaluate import evaluate
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.loading import to_torch, weighs
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.modules import find_modules, layer_of
-from dppa_core.pack import pack_models
-from dppa_core.pool import IDLE_MERGES, ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.shell import Shell
-from dppa_core.sources import open_checkpoint
-from tests.families import FAMILIES, random_model
+from dppa_core.evaluation.evaluate import evaluate
+from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.loading import to_torch, weighs
+from dppa_core.models.overlay import Shell
+from dppa_core.pruning.module_groups import find_modules, layer_of
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.families import FAMILIES, random_model
+from tests.helpers.tiny_models import save_tokenizer, to_bytes
 from tests.reference import slow
-from tests.tiny import save_tokenizer, to_bytes
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import (
     Cancelled,
     DamagedCheckpoint,
@@ -16,12 +17,11 @@ from dppa_core.errors import (
     NotAllowed,
     Unreachable,
 )
-from dppa_core.hub_upload import push_folder
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
-from tests.hub_writing import TOKEN, WritableHub, writable_hub
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.upload import push_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.command import Command
+from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
 
 # huggingface_hub (2.4) hands files to its client in a way that one calls old
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -1,6 +1,6 @@
 """What a card says of licences: one, several that go together, several that do not."""
 
-from dppa_core.licences import PERMISSIVE, merged_licence
+from dppa_core.merging.cards.licences import PERMISSIVE, merged_licence
 
 
 def test_one_licence_for_all_stays_and_warns_of_nothing() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.floats import from_float32
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import WeightsWriter
-from tests.tiny import Shape
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.pruning.floats import from_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.tiny_models import Shape
 
 MARGIN = 60
 """MiB by which the peak may differ; either larger model, and the merge, are 116 MiB larger.
@@ -34,9 +34,9 @@ WORK = """
 import sys
 from pathlib import Path
 from dppa_core import merge_at_once
-from dppa_core.merge import merge_to_folder
-from dppa_core.pack import pack_models
-from dppa_core.recipe import load_recipe
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.recipes.yaml_text import load_recipe
 merge_at_once.AT_ONCE = 0  # small models in the same way as large ones
 work = {"merge": merge_to_folder, "pack": pack_models}[sys.argv[4]]
 work(load_recipe(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), sync=False)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core import merge as merge_module
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_folder import check_target
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging import to_folder as merge_module
+from dppa_core.merging.folder import check_target
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),))
 OTHER = MergeRecipe("zoo:base", (DomainModel("zoo:law", (0.8,)),))

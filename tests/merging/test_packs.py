@@ -12,9 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from dppa_core import pack as packing
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.convert import convert_to_folder
+from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint
+from dppa_core.checkpoints.adapters.pack_format import from_mask, to_mask
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -25,18 +28,15 @@ from dppa_core.errors import (
     NotAllowed,
     UnknownName,
 )
-from dppa_core.fingerprints import known_fingerprint
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.pack import pack_models
-from dppa_core.pack_checkpoint import PackCheckpoint
-from dppa_core.pack_format import from_mask, to_mask
-from dppa_core.provenance import parent_of
-from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe
-from dppa_core.safetensors_io import open_file
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
+from dppa_core.merging import to_pack as packing
+from dppa_core.merging.cards.provenance import parent_of
+from dppa_core.merging.convert import convert_to_folder
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 
 LEVELS = ((0.9, 0.8), (1.6, 1.0))
 MATH = MergeRecipe("zoo:base", (DomainModel("zoo:math", *LEVELS, 0.7),))

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import merger, profile, regular_files
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.coefficients import Part
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
-from dppa_core.shelf import Shelf
-from tests.tiny import Shape, random_llama, tuned_llama
+from dppa_core.merging import merger
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling import profile
+from dppa_core.pruning.coefficients import Part
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
+from dppa_core.system import regular_files
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 MODELS = (
     DomainModel("zoo:math", (0.9, 0.8), (1.6, 1.0), 0.6),

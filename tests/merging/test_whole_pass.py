@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core.binning import profile_tensor
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.deltas import ModuleProfile
-from dppa_core.floats import from_float32, to_float32
+from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels import get_backend
-from dppa_core.merge_tensors import Fuser, Fusion, Ingredient, prepare_term
-from dppa_core.merge_whole import Known, Scratch, merge_whole
-from dppa_core.methods.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
-from dppa_core.modules import Module
-from dppa_core.partition import select
+from dppa_core.merging.chunk_pass import Fuser, Fusion, Ingredient, prepare_term
+from dppa_core.merging.whole_pass import Known, Scratch, merge_whole
+from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.pruning.delta_profile import ModuleProfile
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.partition import select
 
 NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5001
 SCRATCH, LOADER = Scratch(), Loader(get_backend("numba"))
@@ -36,7 +36,7 @@ def profiled(pair: TensorPair, *, bins: bool) -> ModuleProfile:
     module = Module(NAME, NAME, 0, "up", SIZE, (SIZE,))
     with pytest.MonkeyPatch.context() as patch:
         if bins:
-            patch.setattr("dppa_core.binning.EXACT_NUMEL", 0)
+            patch.setattr("dppa_core.profiling.binning.EXACT_NUMEL", 0)
         return profile_tensor(LOADER, module, pair, BOTH)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dppa_core.methods.fisher import FisherParameters, fisher
 from dppa_core.methods.regmean import RegmeanParameters, regmean
-from dppa_core.methods.stack import Stack
+from dppa_core.methods.shared.stack import Stack
 from tests.reference import slow_calibrated
 from tests.reference.random_stacks import Spec, specs
 from tests.reference.stacks import stack_of

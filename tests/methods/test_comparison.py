@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.comparison import compare_merges, with_semantics
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from tests.command import Command
+from dppa_core.evaluation.analysis.comparison import compare_merges, with_semantics
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
 
 MODELS = (DomainModel("zoo:math", coefficient=0.2), DomainModel("zoo:law"))
 

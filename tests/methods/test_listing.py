@@ -5,8 +5,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from dppa_core.cli import app
-from dppa_core.cli_methods import methods_page
+from dppa_core.cli.commands.methods import methods_page
+from dppa_core.cli.main import app
 from dppa_core.methods.registry import METHODS, get_method
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods.md"

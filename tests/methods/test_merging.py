@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import merge_stacked
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
-from dppa_core.chunks import TensorPair
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.chunks import TensorPair
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_tensors import prepare_term
-from dppa_core.merger import Merger
+from dppa_core.merging import combined_pass as merge_stacked
+from dppa_core.merging.chunk_pass import prepare_term
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.recipe import (
+from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     Override,
@@ -22,8 +22,8 @@ from dppa_core.recipe import (
     dump_recipe,
     parse_recipe,
 )
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama, tuned_llama
 from tests.reference.stacks import merge_model, stack_of
-from tests.tiny import Shape, TinyLlama, random_llama, tuned_llama
 
 COMBINING = [m.name for m in METHODS if m.combination is not None and not m.combination.statistics]
 NAMES = ("math", "finance", "law")
@@ -240,7 +240,7 @@ def test_a_survey_works_no_pruning_out_twice(
         asked.append((pair.name, rest[2]))
         return prepare_term(loader, pair, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dppa_core.merger.prepare_term", counted)
+    monkeypatch.setattr("dppa_core.merging.merger.prepare_term", counted)
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
     merged(MergeRecipe("zoo:base", models, "ties", prune=Pruning("magnitude")))
     assert len(asked) == len(set(asked)) == 20 * len(models)

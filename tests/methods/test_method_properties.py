@@ -10,8 +10,8 @@ from dppa_core.methods import breadcrumbs, dare_ties, della, pcb, sce, ties
 from dppa_core.methods.consensus import ConsensusParameters
 from dppa_core.methods.emr import EmrParameters
 from dppa_core.methods.linear import LinearParameters
+from dppa_core.methods.shared.stack import Stack
 from dppa_core.methods.slerp import SlerpParameters
-from dppa_core.methods.stack import Stack
 from tests.reference.method_cases import COMBINATIONS, EVERY
 from tests.reference.random_stacks import Spec, specs
 from tests.reference.stacks import merge_model, stack_of

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import to_float32
+from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.merger import Merger
+from dppa_core.merging.merger import Merger
 from dppa_core.methods.darex_q import DarexQParameters
 from dppa_core.methods.registry import get_method, method_names
-from dppa_core.methods.treatment import RandomDrop, Request
-from dppa_core.modules import Module
-from dppa_core.recipe import DomainModel, MergeRecipe, Override
-from tests.tiny import Shape, TinyLlama, write_file
+from dppa_core.methods.shared.treatment import RandomDrop, Request
+from dppa_core.pruning.module_groups import Module
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Override
+from tests.helpers.tiny_models import Shape, TinyLlama, write_file
 
 A = [0.9, -0.4, 0.1, 0.5, -0.2, 0.05]
 B = [-0.35, -0.6, 0.2, 0.4, 0.3, -0.08]

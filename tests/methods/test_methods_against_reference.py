@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from dppa_core.methods.stack import Stack
+from dppa_core.methods.shared.stack import Stack
 from tests.reference import slow_methods
 from tests.reference.method_cases import COMBINATIONS, EVERY
 from tests.reference.random_stacks import Spec, specs

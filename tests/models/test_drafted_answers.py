@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from dppa_core import answers as module
-from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, surprise
-from dppa_core.answers import answers
-from dppa_core.decode import prompt_ids, text_of
 from dppa_core.errors import Cancelled
-from dppa_core.pool import ModelPool
-from dppa_core.resident import Resident
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models import drafted_answers as module
+from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
+from dppa_core.models.decode import prompt_ids, text_of
+from dppa_core.models.drafted_answers import answers
+from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 PROMPTS = ("1 + 1?", "Is this clause fair?", "A", "How much is left of the sum?", "Name it.")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dppa_core.decode import greedy_replies, prompt_ids, rendered_prompt
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.generate import GenerationSettings, ReplyToken, stream_reply, stream_tokens
-from dppa_core.pool import ModelPool
-from dppa_core.resident import Resident
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.decode import greedy_replies, prompt_ids, rendered_prompt
+from dppa_core.models.generate import GenerationSettings, ReplyToken, stream_reply, stream_tokens
+from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dppa_core.sampling import greedy, sampler, token_numbers, within_top_p
+from dppa_core.models.sampling import greedy, sampler, token_numbers, within_top_p
 
 SHARES = torch.tensor([[0.5, 0.25, 0.125, 0.125]])
 LOGITS = SHARES.log()

@@ -8,15 +8,15 @@ import pytest
 import torch
 import transformers
 
-from dppa_core.calibrated import Kind, Statistics, statistics
-from dppa_core.calibration import Calibration
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
-from dppa_core.sources import open_checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.calibration.statistics import Kind, Statistics, statistics
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
+from tests.helpers.tiny_models import save_tokenizer
 from tests.reference import slow, slow_calibrated
 from tests.reference.stacks import stack_of
-from tests.tiny import save_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 TEXT = Calibration(("math",), tokens=700)

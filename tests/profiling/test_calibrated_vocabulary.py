@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.calibrated import ranked_profile
-from dppa_core.calibration import Calibration
-from dppa_core.checkpoint import to_float32
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe
-from tests.tiny import random_llama, tuned_llama
-from tests.vocabularies import shuffled
+from dppa_core.checkpoints.checkpoint import to_float32
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import random_llama, tuned_llama
+from tests.helpers.vocabularies import shuffled
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 TEXT = Calibration(("math",), tokens=500)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.calibration import (
+from dppa_core.errors import DamagedCheckpoint, InvalidRecipe, InvalidValue, NotAllowed, UnknownName
+from dppa_core.profiling.calibration.store import draft, open_stored
+from dppa_core.profiling.calibration.texts import Sample, read_source, samples
+from dppa_core.recipes.calibration import (
     Calibration,
     calibration_from,
     calibration_from_words,
     calibration_of,
 )
-from dppa_core.calibration_cache import draft, open_stored
-from dppa_core.calibration_text import Sample, read_source, samples
-from dppa_core.errors import DamagedCheckpoint, InvalidRecipe, InvalidValue, NotAllowed, UnknownName
-from dppa_core.recipe import (
+from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     Pruning,
@@ -247,7 +247,7 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
 def test_the_folder_of_statistics_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dppa_core.calibration_cache.LARGEST_STATISTICS", 1000)
+    monkeypatch.setattr("dppa_core.profiling.calibration.store.LARGEST_STATISTICS", 1000)
     for name in ("a", "b", "c"):
         with draft(tmp_path / name, {"x": (100,)}) as made:
             made.finish({})

@@ -8,25 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import binning, chunks
-from dppa_core import profile as profiling
-from dppa_core.binning import profile_tensor
-from dppa_core.cache import cache_folder
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.density import PruningParameters
+from dppa_core.checkpoints import chunks
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import Cancelled
-from dppa_core.floats import from_float32, to_float32
 from dppa_core.kernels import BACKENDS, get_backend
-from dppa_core.merger import Merger
-from dppa_core.partition import select
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import Tuned, cached_profile, profile_delta, profile_deltas
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.table import RateTable, pack_table, rate_table
-from tests.core.random_profiles import module, profile_of
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging.merger import Merger
+from dppa_core.profiling import binning
+from dppa_core.profiling import profile as profiling
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.profiling.profile import Tuned, cached_profile, profile_delta, profile_deltas
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.pruning.partition import select
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.rate_table import RateTable, pack_table, rate_table
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.folder_cache import cache_folder
+from tests.helpers.random_profiles import module, profile_of
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 
 def pair(zoo: Path) -> tuple[SafetensorsCheckpoint, SafetensorsCheckpoint]:
@@ -194,7 +195,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(
 
 
 def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dppa_core import cache  # noqa: PLC0415 (to change its bound)
+    from dppa_core.system import folder_cache as cache  # noqa: PLC0415 (to change its bound)
 
     monkeypatch.setattr(cache, "LARGEST_CACHE", 60)
     for name in ("a", "b", "c", "d"):

@@ -8,25 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core import binning, chunks
-from dppa_core.binning import profile_tensor
-from dppa_core.calibrated import Statistics
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.density import PruningParameters
+from dppa_core.checkpoints import chunks
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels import BACKENDS, get_backend
-from dppa_core.merge_tensors import Fuser, Fusion, prepare_term
-from dppa_core.methods.treatment import Banded
-from dppa_core.partition import select, tensor_seed
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import profile_delta
-from dppa_core.profile_cache import load_profile, profile_entry, save_profile
-from dppa_core.scoring import RANDOM, AtRandom, ByElement, ByInput, Score, Scoring
-from dppa_core.table import rate_table
-from tests.core.random_profiles import deltas, module
+from dppa_core.merging.chunk_pass import Fuser, Fusion, prepare_term
+from dppa_core.methods.shared.treatment import Banded
+from dppa_core.profiling import binning
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
+from dppa_core.profiling.calibration.statistics import Statistics
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.profiling.significance import RANDOM, AtRandom, ByElement, ByInput, Score, Scoring
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.partition import select, tensor_seed
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.rate_table import rate_table
+from tests.helpers.random_profiles import deltas, module
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 from tests.reference import slow
-from tests.tiny import Shape, random_llama, tuned_llama
 
 SHAPE = Shape(layers=3, hidden=48, intermediate=80)
 SMALLEST = np.finfo(np.float32).tiny

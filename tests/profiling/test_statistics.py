@@ -8,13 +8,8 @@ import pytest
 import torch
 import transformers
 
-from dppa_core import calibration_run
-from dppa_core.cache import cache_folder
-from dppa_core.calibrated import Kind, Statistics, ranked_profile, statistics
-from dppa_core.calibration import Calibration
-from dppa_core.calibration_run import Subject, collect_inputs, input_shapes
-from dppa_core.calibration_text import Sample, read_source, samples
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import (
     Cancelled,
     IncompatibleCheckpoints,
@@ -23,16 +18,21 @@ from dppa_core.errors import (
     NotAllowed,
 )
 from dppa_core.kernels import get_backend
-from dppa_core.loading import load_tokenizer
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.plan import plan_pruning
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.models.loading import load_tokenizer
+from dppa_core.profiling.calibration import run as calibration_run
+from dppa_core.profiling.calibration.run import Subject, collect_inputs, input_shapes
+from dppa_core.profiling.calibration.statistics import Kind, Statistics, ranked_profile, statistics
+from dppa_core.profiling.calibration.texts import Sample, read_source, samples
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.system.folder_cache import cache_folder
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import Shape, random_llama, save_tokenizer, tuned_llama
 from tests.reference import slow
-from tests.tiny import Shape, random_llama, save_tokenizer, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 TEXT = Calibration(("math",), tokens=700)  # one byte, one token: a handful of questions

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core.coefficients import (
+from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
+from dppa_core.pruning.coefficients import (
     Coefficient,
     Part,
     check_names,
@@ -15,9 +16,14 @@ from dppa_core.coefficients import (
     coefficient_of,
     plain_coefficient,
 )
-from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, parse_recipe, recipe_hash
-from tests.tiny import Shape
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    dump_recipe,
+    parse_recipe,
+    recipe_hash,
+)
+from tests.helpers.tiny_models import Shape
 
 LLAMA = tuple(Shape(layers=3).tensors())
 QUERY, DOWN = "model.layers.1.self_attn.q_proj.weight", "model.layers.1.mlp.down_proj.weight"

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.delta_size import delta_size
-from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.excerpt import read_excerpt
-from dppa_core.modules import Module
-from dppa_core.sources import open_checkpoint
+from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.delta_size import delta_size
+from dppa_core.pruning.module_groups import Module
 
 
 def module(layer: int, kind: str, changes: list[float], base_square: float) -> ModuleProfile:

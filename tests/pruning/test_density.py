@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters, densities, significance
 from dppa_core.errors import DppaError, InvalidValue
-from tests.core.random_profiles import FOUND, pair, profile_of
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import PruningParameters, densities, significance
+from tests.helpers.random_profiles import FOUND, pair, profile_of
 
 rates = st.floats(0, 1)
 weighted = st.lists(

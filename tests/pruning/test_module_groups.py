@@ -2,7 +2,7 @@
 
 import pytest
 
-from dppa_core.modules import KINDS, find_modules, layer_of, order_kinds
+from dppa_core.pruning.module_groups import KINDS, find_modules, layer_of, order_kinds
 
 FAMILIES = {
     # family: (prefix of block 1, {kind: name inside the block})

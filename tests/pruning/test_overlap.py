@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import joint
-from dppa_core.conflict import Meeting, Reach, kept_at, meet, pack_meetings
-from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import Cancelled, InvalidValue, MissingCheckpoint, UnknownName
-from dppa_core.joint import count_meetings
-from dppa_core.partition import Cut, mix
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.table import RATES
+from dppa_core.evaluation.analysis import overlap_pass as joint
+from dppa_core.evaluation.analysis.overlap_pass import count_meetings
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.overlap import Meeting, Reach, kept_at, meet, pack_meetings
+from dppa_core.pruning.partition import Cut, mix
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.rate_table import RATES
+from tests.helpers.tiny_models import TinyLlama
 from tests.reference import slow
-from tests.tiny import TinyLlama
 
 NAMES = ("zoo:math", "zoo:finance", "zoo:law")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core import binning
-from dppa_core.deltas import OPEN_BITS
 from dppa_core.errors import InvalidValue
-from dppa_core.partition import (
+from dppa_core.profiling import binning
+from dppa_core.pruning.delta_profile import OPEN_BITS
+from dppa_core.pruning.partition import (
     Cut,
     Selection,
     check_levels,
@@ -24,7 +24,7 @@ from dppa_core.partition import (
     tensor_seed,
     tie_window,
 )
-from tests.core.random_profiles import LEVELS, deltas, profile_of
+from tests.helpers.random_profiles import LEVELS, deltas, profile_of
 
 SEED = tensor_seed("a tensor")
 

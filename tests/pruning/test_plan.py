@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override, PruningParameters
 from dppa_core.errors import UnknownName
-from dppa_core.plan import plan_pruning
-from tests.core.random_profiles import FOUND, LEVELS, pair, profile_of
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.plan import plan_pruning
+from tests.helpers.random_profiles import FOUND, LEVELS, pair, profile_of
 
 
 @given(FOUND, LEVELS, st.sampled_from(["exact", "prune"]))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dppa_core.cell_table import cell_table, pack_cell
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override
 from dppa_core.errors import UnknownName
-from dppa_core.plan import plan_pruning
-from tests.core.random_profiles import profile_of
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
+from tests.helpers.random_profiles import profile_of
 
 
 def profile() -> DeltaProfile:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dppa_core.names import find_embedding, find_head, is_buffer, match_names
+from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer, match_names
 
 LLAMA = ("lm_head.weight", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dppa_core.coefficients import Part, coefficient_of
 from dppa_core.errors import InvalidRecipe, NoCounterpart
-from dppa_core.mergekit_export import export_mergekit
-from dppa_core.mergekit_import import Imported, import_mergekit
-from dppa_core.mergekit_settings import llama_names, read_setting
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
-from tests.command import Command
-from tests.tiny import Shape
+from dppa_core.pruning.coefficients import Part, coefficient_of
+from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
+from dppa_core.recipes.mergekit.values import llama_names, read_setting
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe, load_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import Shape
 
 TWO = (DomainModel("a"), DomainModel("b"))
 UNEVEN = (DomainModel("a"), DomainModel("b", coefficient=2.0))

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core import mergekit_import, mergekit_words
-from dppa_core.checkpoint import to_float32
-from dppa_core.mergekit_export import export_mergekit
-from dppa_core.mergekit_import import import_mergekit
-from dppa_core.merger import Merger
-from dppa_core.recipe import MergeRecipe
+from dppa_core.checkpoints.checkpoint import to_float32
+from dppa_core.merging.merger import Merger
+from dppa_core.recipes.mergekit import import_recipe as mergekit_import
+from dppa_core.recipes.mergekit import method_names as mergekit_words
+from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.import_recipe import import_mergekit
+from dppa_core.recipes.yaml_text import MergeRecipe
 from tests.reference.mergekit_cases import RECORDED, SHAPE, recipes, save_models, texts
 
 CASES = tuple(recipes(Path("x")))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dppa_core.errors import InvalidRecipe
-from dppa_core.recipe import (
+from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     Override,
@@ -16,7 +16,7 @@ from dppa_core.recipe import (
     parse_recipe,
     recipe_hash,
 )
-from tests.core.random_profiles import LEVELS
+from tests.helpers.random_profiles import LEVELS
 
 TEXT = """\
 dppa: 1

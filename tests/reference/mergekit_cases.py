@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from dppa_core.coefficients import Part
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
-from tests.tiny import Shape, random_llama, tuned_llama
+from dppa_core.pruning.coefficients import Part
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 RECORDED = Path(__file__).with_name("mergekit.npz")
 NAMES = ("base", "a", "b")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from dppa_core.methods.stack import Stack
+from dppa_core.methods.shared.stack import Stack
 from tests.reference.stacks import stack_of
 
 NAMES = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "model.norm.weight")

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
 from dppa_core.methods.registry import METHODS
-from dppa_core.pack import pack_models
-from dppa_core.recipe import dump_recipe, parse_recipe, recipe_hash
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 FILE = Path(__file__).with_name("recorded_bytes.json")
 TWO_LEVELS = "levels: [0.9, 0.8], amplification: [1.6, 0.8]"

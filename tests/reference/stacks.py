@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dppa_core.methods.stack import Combination, Rows, Stack, Streamed
+from dppa_core.methods.shared.stack import Combination, Rows, Stack, Streamed
 
 
 def stack_of(

@@ -7,13 +7,23 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.explain.mini import BASE, FIRST, MODELS, SECOND, STARTS, YOURS, Mini, edited, start
-from dppa_core.explain.trace import SIDE_BY_SIDE, Settings, Trace, trace
-from dppa_core.explain.way import explain
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.teaching.by_hand.tiny_merge import (
+    BASE,
+    FIRST,
+    MODELS,
+    SECOND,
+    STARTS,
+    YOURS,
+    Mini,
+    edited,
+    start,
+)
+from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, Settings, Trace, trace
+from dppa_core.studies.teaching.by_hand.walk import explain
+from tests.helpers.tiny_models import write_file
 from tests.reference import slow
-from tests.tiny import write_file
 
 # Row by row. Chosen so that every step can be followed by hand.
 DELTA = [

@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 
-import dppa_core.zoo.coefficients as module
-from dppa_core.adamerging_settings import AdaMergeSettings
+import dppa_core.studies.zoo.results.coefficients as module
 from dppa_core.errors import InvalidValue
+from dppa_core.studies.zoo.results.coefficients import (
+    CoefficientReport,
+    Found,
+    Way,
+    common,
+    measure,
+    retention,
+)
+from dppa_core.studies.zoo.results.coefficients_text import as_json, difference, findings, markdown
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.coefficients import CoefficientReport, Found, Way, common, measure, retention
-from dppa_core.zoo.coefficients_text import as_json, difference, findings, markdown
-from tests.command import Command
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from tests.helpers.command import Command
 
 OWN = {domain: (True,) * 10 for domain in DOMAINS}
 UNIFORM = {domain: (True,) * 6 + (False,) * 4 for domain in DOMAINS}

@@ -7,19 +7,25 @@ from typing import Any
 
 import pytest
 
-from dppa_core.experiments.ablation import ABLATION
-from dppa_core.experiments.beyond import BEYOND
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges import MERGES, PAIR
-from dppa_core.experiments.pruning import PRUNING
-from dppa_core.experiments.questions import Exam, Question, Tuned, Tuning
-from dppa_core.experiments.recovery import RECOVERY
-from dppa_core.experiments.setting import Setting, embedded
-from dppa_core.experiments.significances import SIGNIFICANCE
-from dppa_core.experiments.text import page, pictures_of
-from dppa_core.experiments.values import Experiment, Findings, Report, report_json, report_of
-from dppa_core.marks import Marks
-from dppa_core.recipe import MergeRecipe, parse_recipe
+from dppa_core.evaluation.scores import Marks
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.page.text import page, pictures_of
+from dppa_core.studies.experiments.paper.ablation import ABLATION
+from dppa_core.studies.experiments.paper.beyond import BEYOND
+from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
+from dppa_core.studies.experiments.paper.pruning import PRUNING
+from dppa_core.studies.experiments.paper.recovery import RECOVERY
+from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
+from dppa_core.studies.experiments.questions import Exam, Question, Tuned, Tuning
+from dppa_core.studies.experiments.setting import Setting, embedded
+from dppa_core.studies.experiments.values import (
+    Experiment,
+    Findings,
+    Report,
+    report_json,
+    report_of,
+)
 
 N = 100
 SETTING = replace(embedded(), test=N, search=8)

@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from dppa_core.experiments.registry import EXPERIMENTS
-from dppa_core.experiments.text import OTHERS, PAGE, PLOTS, page, pictures_of
-from dppa_core.experiments.values import report_of
+from dppa_core.studies.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
+from dppa_core.studies.experiments.registry import EXPERIMENTS
+from dppa_core.studies.experiments.values import report_of
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORT = report_of(json.loads((ROOT / "assets" / "experiments.json").read_text("utf-8")))
+REPORT = report_of(json.loads((ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")))
 
 
 def test_the_page_and_its_plots_are_made_of_the_shipped_result() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core.breaks.case import Task
-from dppa_core.breaks.cases import CASES
-from dppa_core.breaks.run import RUNS, run_case
-from dppa_core.breaks.spoken import moved_rows
-from dppa_core.breaks.workshop import Workshop
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import UnknownName
-from dppa_core.floats import to_float32
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import to_float32
+from dppa_core.studies.teaching.failures.case import Task
+from dppa_core.studies.teaching.failures.cases import CASES
+from dppa_core.studies.teaching.failures.narration import moved_rows
+from dppa_core.studies.teaching.failures.run import RUNS, run_case
+from dppa_core.studies.teaching.failures.workshop import Workshop
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,19 @@ from typing import Any
 import pytest
 
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, OutOfBudget, UnknownName
-from dppa_core.experiments import pruning, workers
-from dppa_core.experiments.asking import best_coefficient, exam
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.presets import preset_setting
-from dppa_core.experiments.questions import Desk, Question
-from dppa_core.experiments.runner import JOURNAL, RESULT, run_all
-from dppa_core.experiments.scores import (
+from dppa_core.evaluation.lm_eval_harness import TaskResult
+from dppa_core.evaluation.scores import Marks
+from dppa_core.studies.experiments import processes as workers
+from dppa_core.studies.experiments.asking import best_coefficient, exam
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.page.svg import ticks
+from dppa_core.studies.experiments.page.text import page, pictures_of, write_page
+from dppa_core.studies.experiments.paper import pruning
+from dppa_core.studies.experiments.presets import preset_setting
+from dppa_core.studies.experiments.processes import Answered, Processes
+from dppa_core.studies.experiments.questions import Desk, Question
+from dppa_core.studies.experiments.runner import JOURNAL, RESULT, run_all
+from dppa_core.studies.experiments.score_table import (
     Draws,
     accuracy,
     against_draws,
@@ -30,11 +36,9 @@ from dppa_core.experiments.scores import (
     retained,
     scored,
 )
-from dppa_core.experiments.setting import Setting, Subject, Treatment, embedded, merged
-from dppa_core.experiments.steps import Ask, Steps, asked, one_by_one, together
-from dppa_core.experiments.svg import ticks
-from dppa_core.experiments.text import page, pictures_of, write_page
-from dppa_core.experiments.values import (
+from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, embedded, merged
+from dppa_core.studies.experiments.steps import Ask, Steps, asked, one_by_one, together
+from dppa_core.studies.experiments.values import (
     Axis,
     Cell,
     Chart,
@@ -49,11 +53,8 @@ from dppa_core.experiments.values import (
     report_json,
     report_of,
 )
-from dppa_core.experiments.workers import Answered, Processes
-from dppa_core.harness import TaskResult
-from dppa_core.intervals import Part, reach, student
-from dppa_core.marks import Marks
-from tests.command import Command
+from dppa_core.tasks.intervals import Part, reach, student
+from tests.helpers.command import Command
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def test_it_tells_which_of_how_many_and_how_long_the_answers_wanted_now_still_ta
 ) -> None:
     """Every look at the clock is half a minute after the one before."""
     clock = itertools.count(0, 30)
-    monkeypatch.setattr("dppa_core.experiments.runner.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dppa_core.studies.experiments.runner.time.monotonic", lambda: next(clock))
 
     def steps(setting: Setting) -> Steps[Findings]:
         yield DOUBLES
@@ -510,7 +511,7 @@ def test_every_model_of_a_set_is_asked_about_a_domain_of_its_own(tmp_path: Path)
 def test_a_set_of_the_hub_tells_why_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert "gated" in preset_setting("llama-2-7b").hindrance
-    monkeypatch.setattr("dppa_core.preflight.machine.available_memory", lambda: 1 << 30)
+    monkeypatch.setattr("dppa_core.system.machine.available_memory", lambda: 1 << 30)
     assert "too large" in preset_setting("qwen2.5-1.5b", tasks=["math", "law"]).hindrance
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from dppa_core.decode import prompt_ids
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.models.decode import prompt_ids
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.zoo.results import leaderboard as board_module
+from dppa_core.studies.zoo.results import leaderboard_exam
+from dppa_core.studies.zoo.results.leaderboard import Leaderboard, Row, as_json, measure
+from dppa_core.studies.zoo.results.leaderboard_deltas import Added, added
+from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, Variant, entry
+from dppa_core.studies.zoo.results.leaderboard_exam import Examiner
+from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
+from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
 from dppa_core.tasks import DOMAINS, items
-from dppa_core.zoo import leaderboard as board_module
-from dppa_core.zoo import leaderboard_exam
-from dppa_core.zoo.leaderboard import Leaderboard, Row, as_json, measure
-from dppa_core.zoo.leaderboard_deltas import Added, added
-from dppa_core.zoo.leaderboard_entry import MEANS, VARIANTS, Variant, entry
-from dppa_core.zoo.leaderboard_exam import Examiner
-from dppa_core.zoo.leaderboard_search import Chosen, best_strength
-from dppa_core.zoo.leaderboard_text import findings, markdown
-from tests.tiny import random_llama, tuned_llama
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 Rating = Callable[[float], float]
 

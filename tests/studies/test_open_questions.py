@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.experiments import offsets
-from dppa_core.experiments.contest import DRAWS, against_magnitude, contest, gap, tally, unclimbed
-from dppa_core.experiments.questions import Exam
-from dppa_core.experiments.ranks import correlation
-from dppa_core.experiments.scores import Draws
-from dppa_core.experiments.sizes import MODEL_SIZES, seen_apart, trained
-from dppa_core.marks import Marks
-from dppa_core.recipe import MergeRecipe
+from dppa_core.evaluation.scores import Marks
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.experiments.paper import offsets
+from dppa_core.studies.experiments.paper.contest import (
+    DRAWS,
+    against_magnitude,
+    contest,
+    gap,
+    tally,
+    unclimbed,
+)
+from dppa_core.studies.experiments.paper.ranks import correlation
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained
+from dppa_core.studies.experiments.questions import Exam
+from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.tasks import DOMAINS
-from tests.runs.open_questions import SETTING, answered, hits
+from tests.helpers.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from dppa_core.experiments.questions import Exam
-from dppa_core.experiments.strength import ITEMS, RATES, STRENGTH
-from dppa_core.experiments.strength_rules import (
+from dppa_core.evaluation.scores import Marks
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.experiments.paper.strength import ITEMS, RATES, STRENGTH
+from dppa_core.studies.experiments.paper.strength_rules import (
     STRENGTHS,
     Facts,
     Place,
@@ -19,9 +20,8 @@ from dppa_core.experiments.strength_rules import (
     per_density,
     score_of,
 )
-from dppa_core.marks import Marks
-from dppa_core.recipe import MergeRecipe
-from tests.runs.open_questions import SETTING, answered, hits
+from dppa_core.studies.experiments.questions import Exam
+from tests.helpers.open_questions import SETTING, answered, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
 PLACES = [Place("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]

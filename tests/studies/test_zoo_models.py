@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from components.presets import first_session
-from dppa_core.evaluate import evaluate
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import zoo_root
+from components.session.presets import first_session
+from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.evaluation.evaluate import evaluate
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.zoo.build import settled_mark
+from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.spec import STAGES, fingerprint
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.build import settled_mark
-from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.spec import STAGES, fingerprint
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 MODELS = ("base", *DOMAINS)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from dppa_core.evaluate import DomainScore, Evaluation
-from dppa_core.intervals import wilson
+from dppa_core.evaluation.evaluate import DomainScore, Evaluation
+from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.results.scores import Treated, ZooReport, recipe, retained
+from dppa_core.studies.zoo.results.scores_text import findings, markdown
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.report import Treated, ZooReport, recipe, retained
-from dppa_core.zoo.report_text import findings, markdown
+from dppa_core.tasks.intervals import wilson
 
 
 def _scores(**shares: float) -> Evaluation:

@@ -10,15 +10,11 @@ import pytest
 import torch
 
 from dppa_core.errors import UnknownName
-from dppa_core.tasks import items
-from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
-from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
-from dppa_core.tasks.math import NAMES, THINGS, one_step
-from dppa_core.zoo import training
-from dppa_core.zoo.batches import IGNORE, encode, own_turns, replay_turns
-from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.rehearsal import Cast, Rehearsal, draw_cast
-from dppa_core.zoo.spec import (
+from dppa_core.studies.zoo import training
+from dppa_core.studies.zoo.batches import IGNORE, encode, own_turns, replay_turns
+from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.rehearsal import Cast, Rehearsal, draw_cast
+from dppa_core.studies.zoo.spec import (
     EMBEDDED,
     SETTLING,
     SIZES,
@@ -29,8 +25,12 @@ from dppa_core.zoo.spec import (
     fingerprint,
     size_named,
 )
-from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
-from dppa_core.zoo.training import Losses, distance_to_base, new_model, train_stage
+from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
+from dppa_core.studies.zoo.training import Losses, distance_to_base, new_model, train_stage
+from dppa_core.tasks import items
+from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
+from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES
+from dppa_core.tasks.math import NAMES, THINGS, one_step
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 SMALL = Architecture(vocabulary=400, hidden=16, feed_forward=16, layers=2, heads=2)

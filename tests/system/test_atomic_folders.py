@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core import atomic
-from dppa_core.atomic import atomic_folder, sweep
 from dppa_core.errors import InvalidValue
-from dppa_core.renames import exchange, lock_folder
+from dppa_core.system import atomic_folders as atomic
+from dppa_core.system.atomic_folders import atomic_folder, sweep
+from dppa_core.system.locks import exchange, lock_folder
 
 
 def write(target: Path, text: str, *, replace: bool = False, sync: bool = True) -> None:

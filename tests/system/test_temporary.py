@@ -9,11 +9,11 @@ from typing import get_args
 
 import pytest
 
-from dppa_core.scratch import Kind, Scratch, remove_dead
+from dppa_core.system.temporary import Kind, Scratch, remove_dead
 
 KILLED = """
 import os, signal, sys
-from dppa_core.scratch import Scratch
+from dppa_core.system.temporary import Scratch
 kept = [Scratch(kind) for kind in sys.argv[1:]]
 for one in kept:
     (one.path / "big.zip").write_bytes(b"x")
@@ -77,7 +77,7 @@ def test_a_file_system_without_locks_is_left_alone(
     def none(_: Path) -> int:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("dppa_core.scratch.lock_folder", none)
+    monkeypatch.setattr("dppa_core.system.temporary.lock_folder", none)
     made = Scratch("model")
     remove_dead()
     assert names(temporary) == {made.path.name}

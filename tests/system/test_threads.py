@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core import chunks
+from dppa_core.checkpoints import chunks
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled, InvalidValue, NonFiniteWeights
-from dppa_core.merge import merge_to_folder
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.sources import open_checkpoint
-from dppa_core.workers import Shared, Spare, available_cores, side_by_side, worker_count
-from tests.tiny import TinyLlama, random_llama, tuned_llama
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.threads import Shared, Spare, available_cores, side_by_side, worker_count
+from tests.helpers.tiny_models import TinyLlama, random_llama, tuned_llama
 
 WORKERS = (1, 2, 5)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import InvalidValue
-from dppa_core.intervals import (
+from dppa_core.tasks.intervals import (
     Part,
     difference,
     mean_interval,

@@ -13,29 +13,29 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from dppa_core.adamerging import AdaMergeResult, adamerge
-from dppa_core.adamerging_deltas import LEAST_VOTE, PreparedDeltas
-from dppa_core.adamerging_entropy import Exchange, entropy, own_replies, reply_logits
-from dppa_core.adamerging_model import TunableModel, find_spots
-from dppa_core.adamerging_replies import encode, teach
-from dppa_core.adamerging_settings import AdaMergeSettings, with_coefficients
-from dppa_core.adamerging_texts import task_domains
-from dppa_core.checkpoint import SafetensorsCheckpoint
-from dppa_core.chunks import CHUNK
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import (
     Cancelled,
     IncompatibleCheckpoints,
     InvalidRecipe,
     InvalidValue,
 )
-from dppa_core.floats import to_float32
-from dppa_core.merger import Merger
-from dppa_core.modules import layer_of
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.models.answer_loss import Exchange, entropy, own_replies, reply_logits
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.module_groups import layer_of
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from tests.tiny import Shape, random_llama, save_tokenizer, tuned_llama
-from tests.vocabularies import shuffled
+from dppa_core.tuning.adamerging.adamerge import AdaMergeResult, adamerge
+from dppa_core.tuning.adamerging.deltas import LEAST_VOTE, PreparedDeltas
+from dppa_core.tuning.adamerging.model import TunableModel, find_spots
+from dppa_core.tuning.adamerging.replies import encode, teach
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
+from dppa_core.tuning.adamerging.texts import task_domains
+from tests.helpers.tiny_models import Shape, random_llama, save_tokenizer, tuned_llama
+from tests.helpers.vocabularies import shuffled
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

@@ -5,17 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.adamerging_settings import AdaMergeSettings, with_coefficients
-from dppa_core.adamerging_snapshot import (
+from dppa_core.errors import InvalidValue
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
+from dppa_core.tuning.adamerging.snapshot import (
     DomainFigures,
     Snapshot,
     best_of,
     collapsed_in_a_row,
     has_collapsed,
 )
-from dppa_core.adamerging_texts import domains_of_models, file_domains, fingerprint, task_domains
-from dppa_core.errors import InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.tuning.adamerging.texts import (
+    domains_of_models,
+    file_domains,
+    fingerprint,
+    task_domains,
+)
 
 SETTINGS = AdaMergeSettings(batch=2, prompts=3, held_out=2)
 

@@ -5,11 +5,11 @@ import threading
 import numpy as np
 import pytest
 
-from dppa_core.adamerging_landscape import Landscape, coarse_first, entropy_landscape
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_texts import task_domains
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tuning.adamerging.landscape import Landscape, coarse_first, entropy_landscape
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import task_domains
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

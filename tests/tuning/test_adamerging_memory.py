@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 MARGIN = 100
 """MiB by which the peak may grow. Six more deltas are 200 MiB; mapped pages of each of the two
@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 import numpy as np
 import torch
-from dppa_core.adamerging_deltas import PreparedDeltas
-from dppa_core.adamerging_entropy import Exchange, entropy, reply_logits
-from dppa_core.adamerging_model import TunableModel
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.tuning.adamerging.deltas import PreparedDeltas
+from dppa_core.models.answer_loss import Exchange, entropy, reply_logits
+from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 torch.set_num_threads(1)
 base, tuned = sys.argv[1:]

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.advice import Advice, Size, advise
-from dppa_core.advice_facts import ModelFacts, Neighbour, ProbeFacts, ProfileFacts, TreatedFacts
-from dppa_core.advice_signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Found, Sign
-from dppa_core.intervals import Interval
-from dppa_core.recipe import parse_recipe
+from dppa_core.recipes.yaml_text import parse_recipe
+from dppa_core.tasks.intervals import Interval
+from dppa_core.tuning.advice.advice import Advice, Size, advise
+from dppa_core.tuning.advice.facts import (
+    ModelFacts,
+    Neighbour,
+    ProbeFacts,
+    ProfileFacts,
+    TreatedFacts,
+)
+from dppa_core.tuning.advice.signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Found, Sign
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results.json"

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from dppa_core.advice_run import gather, neighbours_of, probe_recipe, profile_facts, single_recipe
 from dppa_core.errors import InvalidValue
-from dppa_core.examiner import Examiner
-from dppa_core.marks import Marks, Target
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning, dump_recipe
-from tests.command import Command
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
+from dppa_core.tuning.advice.run import (
+    gather,
+    neighbours_of,
+    probe_recipe,
+    profile_facts,
+    single_recipe,
+)
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-import dppa_core.search_trial as search_trial
+import dppa_core.tuning.search.trial as search_trial
 from dppa_core.errors import InvalidRecipe, InvalidValue
-from dppa_core.evaluate import DomainScore
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe
-from dppa_core.search_climb import climb
-from dppa_core.search_density import density_of
-from dppa_core.search_trial import Question, domains_for, retentions, task_score
-from dppa_core.search_verdict import claim_sentence, verdicts
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.tasks import DOMAINS
-from tests.command import Command
-from tests.runs.scored import RECIPE, by_model, factors_of, scored
+from dppa_core.tuning.search.climb import climb
+from dppa_core.tuning.search.density import density_of
+from dppa_core.tuning.search.trial import Question, domains_for, retentions, task_score
+from dppa_core.tuning.search.verdict import claim_sentence, verdicts
+from tests.helpers.command import Command
+from tests.helpers.scored import RECIPE, by_model, factors_of, scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

@@ -8,25 +8,25 @@ from pathlib import Path
 import optuna
 import pytest
 
-import dppa_core.search_trial as search_trial
+import dppa_core.tuning.search.trial as search_trial
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
-from dppa_core.evaluate import DomainScore
+from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.methods.registry import METHODS
-from dppa_core.recipe import (
+from dppa_core.recipes.yaml_text import (
     MergeRecipe,
     dump_recipe,
     load_recipe,
     parse_recipe,
     recipe_hash,
 )
-from dppa_core.search_given import settings_of
-from dppa_core.search_goals import Outcome, check_goals, dominates
-from dppa_core.search_space import Knob, parse_knobs, settled
-from dppa_core.search_studied import StudySettings
-from dppa_core.search_study import run_study, take_up_killed
-from dppa_core.search_trial import Question
-from tests.command import Command
-from tests.runs.scored import RECIPE, by_model, scored
+from dppa_core.tuning.search.given import settings_of
+from dppa_core.tuning.search.goals import Outcome, check_goals, dominates
+from dppa_core.tuning.search.optuna_study import run_study, take_up_killed
+from dppa_core.tuning.search.space import Knob, parse_knobs, settled
+from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.trial import Question
+from tests.helpers.command import Command
+from tests.helpers.scored import RECIPE, by_model, scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

@@ -9,16 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-import dppa_core.soup_run as soup_run
+import dppa_core.tuning.soup_run as soup_run
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue
-from dppa_core.evaluate import DomainScore, Evaluation
-from dppa_core.intervals import wilson
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, load_recipe, recipe_hash
-from dppa_core.soup import Indices, Soup, greedy_soup
-from dppa_core.soup_run import exact_mean, find_soup, mean_recipe
+from dppa_core.evaluation.evaluate import DomainScore, Evaluation
+from dppa_core.recipes.yaml_text import (
+    DomainModel,
+    MergeRecipe,
+    dump_recipe,
+    load_recipe,
+    recipe_hash,
+)
 from dppa_core.tasks import DOMAINS
-from tests.command import Command
-from tests.tiny import TinyLlama
+from dppa_core.tasks.intervals import wilson
+from dppa_core.tuning.soup import Indices, Soup, greedy_soup
+from dppa_core.tuning.soup_run import exact_mean, find_soup, mean_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import TinyLlama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

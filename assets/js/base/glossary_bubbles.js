@@ -5,7 +5,7 @@
   "use strict";
   const dppa = window.dppa;
   const { html } = dppa.shapes;
-  const MEANINGS = dppa.glossary; // term -> meaning, from assets/glossary.yaml
+  const MEANINGS = dppa.glossary; // term -> meaning, from assets/data/glossary.yaml
   const BY_LENGTH = Object.keys(MEANINGS).sort((a, b) => b.length - a.length);
   const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
   let count = 0;

@@ -73,7 +73,7 @@
     if (element.getAttribute(name) !== text) element.setAttribute(name, text);
   }
   function say(element, text) {
-    if (element.linked) { // it holds terms as well: see linking.js
+    if (element.linked) { // it holds terms as well: see glossary_links.js
       if (element.linked !== text) element.replaceChildren(text);
       element.linked = element.linked === text ? text : "";
       return;

@@ -1,5 +1,5 @@
 // The bar of whole states: undo, redo, reset, two slots, presets and recipes, and the link.
-// Knows the history and the server's answers; what a state is stands in state.js.
+// Knows the history and the server's answers; what a state is stands in session_value.js.
 (() => {
   "use strict";
   const dppa = window.dppa;

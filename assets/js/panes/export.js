@@ -118,7 +118,7 @@
   function within(seconds) {
     return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
   }
-  const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see runs.js
+  const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see start_and_stop.js
   dppa.part("made", ({ host, get, put, watch, trigger }) => {
     host.replaceChildren();
     const line = html("p", { class: "made-line", role: "status" }, host);

@@ -1,5 +1,5 @@
 // The plots together: what is drawn each frame, the sentences, the tip, the table for readers.
-// Knows the view of a frame (view.js); how each plot looks is in its own file.
+// Knows the view of a frame (frame_values.js); how each plot looks is in its own file.
 (() => {
   "use strict";
   const dppa = window.dppa;
@@ -23,7 +23,7 @@
     const pair = html("div", { class: "pair" }, modules);
     const first = figure(pair, "heatmap", "Heatmap of layers and modules. Arrow keys move from cell to cell, Enter opens one.");
     const second = figure(pair, "kept", "Share kept per layer, stacked by partition.");
-    html("section", { id: "drill-place", hidden: "" }, modules); // filled by drill.js
+    html("section", { id: "drill-place", hidden: "" }, modules); // filled by matrix.js
     const third = figure(modules, "distribution", "Distribution of the size of the changes. Plus and minus zoom, arrows move.");
     first.root.setAttribute("tabindex", "0");
     third.root.setAttribute("tabindex", "0");

@@ -1,5 +1,5 @@
 // The way back: one step for every change that has come to rest, two slots to switch between.
-// Knows states as values (state.js) and asks for one by dppa.restore; draws nothing.
+// Knows states as values (session_value.js) and asks for one by dppa.restore; draws nothing.
 (() => {
   "use strict";
   const dppa = window.dppa;

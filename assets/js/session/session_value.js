@@ -1,5 +1,5 @@
 // All controls as one small value, and as text in an address. The same form as in
-// components/session_state.py and components/link.py; the server checks whatever comes from outside.
+// components/session/state.py and components/session/link.py; the server checks whatever comes from outside.
 (() => {
   "use strict";
   const dppa = window.dppa;

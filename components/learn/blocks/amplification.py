@@ -1,17 +1,17 @@
 """A block about partitions: how much each holds, and how long the delta is once they are amplified.
 
-Knows the library's plans; drawn by assets/learn/amplification.js.
+Knows the library's plans; drawn by assets/js/learn/blocks/amplification.js.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from components.lessons.bench import Arguments, Bench
-from dppa_core.density import PruningParameters
+from components.learn.blocks.context import Arguments, Bench
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.partition import check_levels
-from dppa_core.plan import PruningPlan, plan_pruning
+from dppa_core.pruning.density import PruningParameters
+from dppa_core.pruning.partition import check_levels
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
 
 LEVELS = [0.9, 0.8]
 """The paper's."""

@@ -1,6 +1,6 @@
 """Blocks to work with by hand: one matrix through a whole merge, and merges that go wrong.
 
-Knows the library's values; drawn by assets/learn/by-hand.js and break-it.js.
+Knows the library's values; drawn by assets/js/learn/blocks/by_hand.js and break_it.js.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from components.lessons.bench import Arguments, Bench
-from dppa_core.breaks.case import Task
-from dppa_core.breaks.cases import CASES
+from components.learn.blocks.context import Arguments, Bench
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
+from dppa_core.studies.teaching.failures.case import Task
+from dppa_core.studies.teaching.failures.cases import CASES
 
 if TYPE_CHECKING:
-    from dppa_core.breaks.workshop import Workshop
+    from dppa_core.studies.teaching.failures.workshop import Workshop
 
 PAUSE = 0.1
 """Seconds."""
@@ -27,7 +27,7 @@ def by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
 
     Arguments: see `explain`.
     """
-    from dppa_core.explain.way import explain  # noqa: PLC0415  (numba)
+    from dppa_core.studies.teaching.by_hand.walk import explain  # noqa: PLC0415  (numba)
 
     return explain(arguments)
 
@@ -46,7 +46,7 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         check(bench.stop)
         bench.tell(0, 0, "Waiting for the models of the page")
         time.sleep(PAUSE)
-    from dppa_core.breaks.run import run_case  # noqa: PLC0415  (torch)
+    from dppa_core.studies.teaching.failures.run import run_case  # noqa: PLC0415  (torch)
 
     return run_case(name, repaired, Task(_workshop(), bench.tell, bench.stop))
 
@@ -54,6 +54,6 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
 @cache
 def _workshop() -> Workshop:
     """One for all visitors."""
-    from dppa_core.breaks.workshop import Workshop  # noqa: PLC0415  (torch)
+    from dppa_core.studies.teaching.failures.workshop import Workshop  # noqa: PLC0415  (torch)
 
     return Workshop()

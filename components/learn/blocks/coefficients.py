@@ -1,6 +1,6 @@
 """A block about coefficients: entropy over those of two models, and the optimiser's way.
 
-Knows the library's numbers; drawn by assets/learn/coefficients.js.
+Knows the library's numbers; drawn by assets/js/learn/blocks/coefficients.js.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.lessons.bench import BASE, Arguments, Bench, choice
-from components.theme import KNOWN_MODELS
+from components.learn.blocks.context import BASE, Arguments, Bench, choice
+from components.widgets.theme import KNOWN_MODELS
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 if TYPE_CHECKING:
-    from dppa_core.adamerging_landscape import Landscape
+    from dppa_core.tuning.adamerging.landscape import Landscape
 
 AXIS = tuple(round(0.3 * n, 1) for n in range(6))
 """0 to 1.5."""
@@ -30,9 +30,9 @@ def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     Arguments: {"first", "second"}; without them math and law.
     """
     bench.studio.pool()  # imports of two threads at once get in each other's way
-    from dppa_core.adamerging_landscape import entropy_landscape  # noqa: PLC0415  (torch)
-    from dppa_core.adamerging_settings import AdaMergeSettings  # noqa: PLC0415
-    from dppa_core.adamerging_texts import task_domains  # noqa: PLC0415
+    from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.adamerging.settings import AdaMergeSettings  # noqa: PLC0415
+    from dppa_core.tuning.adamerging.texts import task_domains  # noqa: PLC0415
 
     math, finance, law = KNOWN_MODELS
     first = choice(arguments, "first", (math, finance, law))

@@ -1,6 +1,6 @@
 """Blocks about honest comparison: how sure a score is, and all methods beside DPPA.
 
-Knows intervals, and what `dppa leaderboard` wrote; drawn by assets/learn/comparison.js.
+Knows intervals, and what `dppa leaderboard` wrote; drawn by assets/js/learn/blocks/comparison.js.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.lessons.bench import Arguments, Bench, number
-from dppa_core.intervals import wilson
+from components.learn.blocks.context import Arguments, Bench, number
 from dppa_core.methods.registry import METHODS
+from dppa_core.tasks.intervals import wilson
 
-LEADERBOARD = Path(__file__).resolve().parents[2] / "docs" / "leaderboard.json"
+LEADERBOARD = Path(__file__).resolve().parents[3] / "docs" / "leaderboard.json"
 ITEMS = range(10, 1001, 10)
 SHARE = 0.8
 """The share of right answers that the text speaks of."""

@@ -1,6 +1,6 @@
 """Blocks about two domains in one weight: how often deltas meet and pull apart, and sign election.
 
-Knows the library's numbers; drawn by assets/learn/conflict.js.
+Knows the library's numbers; drawn by assets/js/learn/blocks/conflict.js.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from components.lessons.bench import BASE, Arguments, Bench, choice
-from components.lessons.deltas import CORNER, rows_of
-from components.theme import KNOWN_MODELS
-from dppa_core.conflict import Meeting
-from dppa_core.excerpt import read_excerpt
-from dppa_core.methods.ballot import ballot_of
-from dppa_core.methods.stack import Stack
+from components.learn.blocks.context import BASE, Arguments, Bench, choice
+from components.learn.blocks.deltas import CORNER, rows_of
+from components.widgets.theme import KNOWN_MODELS
+from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.methods.shared.sign_election import ballot_of
+from dppa_core.methods.shared.stack import Stack
+from dppa_core.pruning.overlap import Meeting
 
 TOLD = 80
 """The rate, in percent, whose numbers the text tells."""
@@ -23,7 +23,7 @@ TOLD = 80
 
 def conflict_rates(_arguments: Arguments, bench: Bench) -> dict[str, Any]:
     """Overlap and conflict of every two embedded models, over pruning rates."""
-    from dppa_core.joint import count_meetings  # noqa: PLC0415  (numba)
+    from dppa_core.evaluation.analysis.overlap_pass import count_meetings  # noqa: PLC0415  (numba)
 
     meetings = count_meetings(
         BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.session import Session
-from components.studio import Studio
-from components.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
+from components.session.session import Session
+from components.widgets.theme import BASE_COLOUR, KNOWN_MODELS, model_colours
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import Stop
 

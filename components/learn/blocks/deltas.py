@@ -1,6 +1,6 @@
 """Blocks about a delta itself: a corner of one matrix, and how large the whole delta is.
 
-Knows the library's numbers; drawn by assets/learn/deltas.js.
+Knows the library's numbers; drawn by assets/js/learn/blocks/deltas.js.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy import ndarray
 
-from components.lessons.bench import Arguments, Bench, choice
-from dppa_core.delta_size import DeltaSize, delta_size
-from dppa_core.excerpt import read_excerpt
+from components.learn.blocks.context import Arguments, Bench, choice
+from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.pruning.delta_size import DeltaSize, delta_size
 
 MINUS = "\u2212"
 CORNER = 6

@@ -1,6 +1,6 @@
 """A block about the matrices of a transformer: how many weights each kind holds.
 
-Knows shapes; drawn by assets/learn/matrices.js.
+Knows shapes; drawn by assets/js/learn/blocks/matrices.js.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from components.lessons.bench import Arguments, Bench, choice
-from dppa_core.modules import Module, find_modules, order_kinds
+from components.learn.blocks.context import Arguments, Bench, choice
+from dppa_core.pruning.module_groups import Module, find_modules, order_kinds
 
 ATTENTION = ("q", "k", "v", "qkv", "o")
 PUBLISHED = {

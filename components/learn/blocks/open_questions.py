@@ -1,6 +1,6 @@
 """A block about what the paper leaves open: an experiment run on small models, and its plot.
 
-Knows the results that `dppa reproduce` wrote; drawn by assets/learn/questions.js.
+Knows the results that `dppa reproduce` wrote; drawn by assets/js/learn/blocks/open_questions.js.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.lessons.bench import Arguments, Bench, choice
+from components.learn.blocks.context import Arguments, Bench, choice
 
-RESULTS = Path(__file__).resolve().parents[2] / "assets" / "experiments.json"
+RESULTS = Path(__file__).resolve().parents[3] / "assets" / "data" / "experiments.json"
 PLOTS = {"beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> its plot that is shown."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}

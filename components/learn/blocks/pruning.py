@@ -1,14 +1,14 @@
 """A block about pruning a delta: what it does to the outputs of one matrix, and with which factor.
 
-Knows the library's numbers; drawn by assets/learn/pruning.js.
+Knows the library's numbers; drawn by assets/js/learn/blocks/pruning.js.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from components.lessons.bench import Arguments, Bench, choice
-from dppa_core.output_error import Fit, OutputErrors, RateErrors, output_errors
+from components.learn.blocks.context import Arguments, Bench, choice
+from dppa_core.evaluation.analysis.output_error import Fit, OutputErrors, RateErrors, output_errors
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 TOLD = 0.9

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from components.lessons.amplification import partitions_by_hand
-from components.lessons.bench import Arguments, Bench
-from components.lessons.coefficients import entropy_surface
-from components.lessons.comparison import interval_width, leaderboard
-from components.lessons.conflict import conflict_rates, sign_election
-from components.lessons.deltas import delta_excerpt, delta_sizes
-from components.lessons.hands import break_it, by_hand
-from components.lessons.matrices import matrix_counts
-from components.lessons.pruning import output_error
-from components.lessons.questions import open_question
-from components.lessons.significance import significance_by_hand
+from components.learn.blocks.amplification import partitions_by_hand
+from components.learn.blocks.by_hand import break_it, by_hand
+from components.learn.blocks.coefficients import entropy_surface
+from components.learn.blocks.comparison import interval_width, leaderboard
+from components.learn.blocks.conflict import conflict_rates, sign_election
+from components.learn.blocks.context import Arguments, Bench
+from components.learn.blocks.deltas import delta_excerpt, delta_sizes
+from components.learn.blocks.matrices import matrix_counts
+from components.learn.blocks.open_questions import open_question
+from components.learn.blocks.pruning import output_error
+from components.learn.blocks.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
 Block = Callable[[Arguments, Bench], dict[str, Any]]

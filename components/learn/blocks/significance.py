@@ -1,6 +1,6 @@
 """A block that works Dynamically Pruning out by hand: from outliers to the density of one matrix.
 
-Knows the library's numbers; drawn by assets/learn/significance.js.
+Knows the library's numbers; drawn by assets/js/learn/blocks/significance.js.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from components.lessons.bench import Arguments, Bench, number
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters, centred, densities_at, outliers, significance
+from components.learn.blocks.context import Arguments, Bench, number
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import (
+    PruningParameters,
+    centred,
+    densities_at,
+    outliers,
+    significance,
+)
 
 RATES = np.linspace(0, 0.99, 100)
 TOLD = 0.8

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from components.heads import BAD_SESSION, SESSION_FIELD, is_session_name
+from components.server.guards.heads import BAD_SESSION, SESSION_FIELD, is_session_name
 
 MOST_BYTES = 500_000
 """Of a request: the page's own have 20 kB, and a recipe 100 kB at most."""

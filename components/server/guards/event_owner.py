@@ -9,7 +9,7 @@ import gradio as gr
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.bodies import PARSED
+from components.server.guards.body_limits import PARSED
 
 _CANCEL = re.compile(r"/+(?:gradio_api/+)?cancel/*")
 _CALL = re.compile(r"/+(?:gradio_api/+)?call/+(?:v2/+)?([^/]+)/*")

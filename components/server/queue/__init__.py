@@ -1,1 +1,1 @@
-"""components server queue"""
+"""Whose turn it is, and what is remembered of visitors."""

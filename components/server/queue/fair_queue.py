@@ -18,10 +18,10 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 from gradio.utils import run_coro_in_background
 
-from components.fair_order import fair_order
-from components.job import EventJobs, jobs_of_event
-from components.sessions import Sessions
-from components.visitor import Visitor, handled_for, visitor_of
+from components.server.queue.fair_order import fair_order
+from components.server.queue.sessions import Sessions
+from components.work.job import EventJobs, jobs_of_event
+from components.work.visitor import Visitor, handled_for, visitor_of
 
 WAITING = {"model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
 """Kind of work (a `concurrency_id`) -> how many may wait for it at most; a party has half."""

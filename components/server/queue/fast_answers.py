@@ -22,9 +22,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.allowance import Bucket
-from components.bodies import PARSED
-from components.visitor import visitor_of
+from components.server.guards.body_limits import PARSED
+from components.work.rate_limits import Bucket
+from components.work.visitor import visitor_of
 
 ADDRESS = "/gradio_api/run/predict"
 HANDLERS = ("on_settle", "on_strength")

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from components.allowance import Bucket
-from components.visitor import Visitor
+from components.work.rate_limits import Bucket
+from components.work.visitor import Visitor
 
 OF_A_PARTY = 60
 """Sessions of one party that are remembered; Gradio remembers 300 in all (serving.py)."""

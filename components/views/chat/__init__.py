@@ -1,1 +1,1 @@
-"""components views chat"""
+"""The right column: answers."""

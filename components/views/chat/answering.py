@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from components.conversation import AnswerSettings, Turn, activity_of, apply_events
-from components.notices import message
-from components.question import Question
-from components.studio import Emit, Studio
+from components.session.conversation import AnswerSettings, Turn, activity_of, apply_events
+from components.work.error_notices import message
+from components.work.question import Question
+from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 LONGEST_SHOWN = 20_000
 """Characters of a rendered prompt that are sent to the page."""
@@ -112,7 +112,7 @@ class _Writer:
     def _write(
         self, target: str | MergeRecipe, question: Question, studio: Studio, stop: Stop
     ) -> Iterator[Changes]:
-        from dppa_core.decode import rendered_prompt  # noqa: PLC0415  (torch)
+        from dppa_core.models.decode import rendered_prompt  # noqa: PLC0415  (torch)
 
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
         with studio.lend(target, None, stop) as resident:
@@ -188,7 +188,7 @@ def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
 
 def _generation(settings: AnswerSettings) -> Any:
     """The settings in the core's own form."""
-    from dppa_core.generate import GenerationSettings  # noqa: PLC0415  (torch)
+    from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
 
     return GenerationSettings(
         settings.max_tokens, settings.temperature, settings.top_p, settings.seed

@@ -1,6 +1,6 @@
 """The chat: a question, who answers it, and the answers side by side.
 
-Knows sessions; how the conversation looks is assets/chat.js and its neighbours.
+Knows sessions; how the conversation looks is assets/js/panes/chat.js and its neighbours.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from components.conversation import transcript_value
-from components.live import live, static
-from components.question import LEAST_TOP_P, LONGEST_ANSWER, LONGEST_PROMPT, target_choices
-from components.session import Session
-from components.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.session.conversation import transcript_value
+from components.session.session import Session
+from components.widgets.browser_parts import live, static
+from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.work.question import LEAST_TOP_P, LONGEST_ANSWER, LONGEST_PROMPT, target_choices
 from dppa_core.tasks import DOMAINS, example_prompts
 
 HINT = (

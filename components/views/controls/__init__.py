@@ -1,1 +1,1 @@
-"""components views controls"""
+"""The left column: models, pruning, amplification."""

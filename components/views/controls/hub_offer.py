@@ -14,19 +14,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.findings import findings_value, offer_lines
-from components.live import live
-from components.notices import message
-from components.presets import find_hub_preset
-from components.session_json import parsed
-from components.studio import Emit, Studio
+from components.session.json_form import parsed
+from components.session.presets import find_hub_preset
+from components.views.controls.preflight_findings import findings_value, offer_lines
+from components.widgets.browser_parts import live
+from components.work.error_notices import message
+from components.work.studio import Emit, Studio
+from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
-from dppa_core.preflight.facts import in_bytes
-from dppa_core.preflight.machine import this_machine
-from dppa_core.preflight.run import Report, preflight_models
-from dppa_core.presets import HubPreset, runs_here
+from dppa_core.merging.preflight.facts import in_bytes
+from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
+from dppa_core.merging.preflight.run import Report, preflight_models
 from dppa_core.progress import Progress, Stop
-from dppa_core.sources import open_checkpoint, pinned
+from dppa_core.system.machine import this_machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,18 @@ from typing import Any
 
 import gradio as gr
 
-from components.figures import whole_json
-from components.findings import findings_value
-from components.live import live
-from components.presets import hub_choices, presets
-from components.session import MOST_MODELS, ModelChoice, Session
-from components.session_json import models_json, parsed, reference_text
-from components.studio import Studio
+from components.session.json_form import models_json, parsed, reference_text
+from components.session.presets import hub_choices, presets
+from components.session.session import MOST_MODELS, ModelChoice, Session
+from components.views.controls.preflight_findings import findings_value
+from components.widgets.browser_parts import live
+from components.work.figures import whole_json
+from components.work.studio import Studio
+from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned, zoo_names
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
-from dppa_core.preflight.facts import ORDER
-from dppa_core.preflight.of_weights import about_distance, distance
-from dppa_core.preflight.run import Report, preflight_models
-from dppa_core.sources import ModelRef, needs_download, pinned, zoo_names
+from dppa_core.merging.preflight.facts import ORDER
+from dppa_core.merging.preflight.of_weights import about_distance, distance
+from dppa_core.merging.preflight.run import Report, preflight_models
 
 PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
 LOCAL_HELP = (

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.figures import short_name
-from dppa_core.preflight.estimate import in_time
-from dppa_core.preflight.facts import Finding, Severity, in_bytes
-from dppa_core.presets import HubPreset, RunsHere
+from components.work.figures import short_name
+from dppa_core.merging.preflight.estimate import in_time
+from dppa_core.merging.preflight.facts import Finding, Severity, in_bytes
+from dppa_core.merging.preflight.hub_presets import HubPreset, RunsHere
 
 _HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the chat", "no": ""}
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from components.forms import field_slider
-from components.live import live
-from components.session import MOST_PARTITIONS, OUTLIERS, Session
-from components.session_json import overrides_json
-from components.session_levels import shares_from_text
-from dppa_core.density import PruningParameters
+from components.session.json_form import overrides_json
+from components.session.levels import shares_from_text
+from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
+from components.widgets.browser_parts import live
+from components.widgets.controls import field_slider
 from dppa_core.errors import DppaError
+from dppa_core.pruning.density import PruningParameters
 
 
 @dataclass(frozen=True, slots=True)

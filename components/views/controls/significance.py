@@ -10,10 +10,10 @@ from threading import Event
 
 import gradio as gr
 
-from components.forms import field_choice
-from components.session import Session
-from components.studio import Emit, Studio
-from dppa_core.density import PruningParameters
+from components.session.session import Session
+from components.widgets.controls import field_choice
+from components.work.studio import Emit, Studio
+from dppa_core.pruning.density import PruningParameters
 
 
 def build_significance(session: Session) -> gr.Radio:

@@ -12,14 +12,14 @@ from typing import Any
 
 import gradio as gr
 
-from components.link import LONGEST_LINK
-from components.live import live
-from components.session import Session
-from components.session_json import parsed
-from components.session_state import session_from_state, state_of
-from components.studio import PLAIN, Studio
+from components.session.json_form import parsed
+from components.session.link import LONGEST_LINK
+from components.session.session import Session
+from components.session.state import session_from_state, state_of
+from components.widgets.browser_parts import live
+from components.work.studio import PLAIN, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
 LONGEST_RECIPE = 50_000
 """Characters of a recipe that is brought to the page."""

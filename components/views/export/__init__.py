@@ -1,1 +1,1 @@
-"""components views export"""
+"""What is taken away: files, reports, a push to the Hub."""

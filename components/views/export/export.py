@@ -1,6 +1,6 @@
 """The export: what can be taken away of the merge, made on request and fetched as single files.
 
-Knows sessions and the files on offer; how the pane looks is assets/export.js.
+Knows sessions and the files on offer; how the pane looks is assets/js/panes/export.js.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 import gradio as gr
 
-from components.downloads import address_of
-from components.export_values import export_value, look, needed_bytes
-from components.export_work import Work, find_maker, sha256_of
-from components.exports import Exports, Offer
-from components.forms import PRIVATE, Controls, queued
-from components.live import live, pack, static
-from components.notices import message, show_errors
-from components.session_json import parsed
-from components.studio import Emit, Studio
-from components.visitor import Visitor, asker
+from components.session.json_form import parsed
+from components.views.export.export_values import export_value, look, needed_bytes
+from components.views.export.export_work import Work, find_maker, sha256_of
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, queued
+from components.work.downloads.files import Exports, Offer
+from components.work.downloads.route import address_of
+from components.work.error_notices import message, show_errors
+from components.work.studio import Emit, Studio
+from components.work.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, DppaError
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from dppa_core.card import card_plots, model_card
+from dppa_core.checkpoints.adapters.pack_format import has_delta, mask_bytes
+from dppa_core.checkpoints.sources.open import zoo_root
 from dppa_core.errors import DppaError, NoCounterpart
-from dppa_core.floats import RAW_TYPES
-from dppa_core.merge_record import MergeRecord, planned_record
-from dppa_core.mergekit_export import export_mergekit
-from dppa_core.merger import Merger
-from dppa_core.pack import check_packable
-from dppa_core.pack_format import has_delta, mask_bytes
-from dppa_core.preflight.estimate import DISK_RATE, START, Sizes, estimate, in_time
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.merging.cards.card import card_plots, model_card
+from dppa_core.merging.cards.record import MergeRecord, planned_record
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.preflight.estimate import DISK_RATE, START, Sizes, estimate, in_time
+from dppa_core.merging.preflight.facts import in_bytes
+from dppa_core.merging.to_pack import check_packable
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
-from dppa_core.sources import zoo_root
-from dppa_core.workers import worker_count
+from dppa_core.pruning.floats import RAW_TYPES
+from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.system.threads import worker_count
 
 KINDS = ("checkpoint", "packs", "report")
 PLOTLY = 4_820_000

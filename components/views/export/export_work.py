@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_check import read_merge
-from dppa_core.merger import Merger
-from dppa_core.pack import pack_models
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.to_pack import pack_models
+from dppa_core.merging.verify import read_merge
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe, dump_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 
 CHUNK = 4 * 1024**2
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -76,7 +76,7 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
 
 def make_report(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
     """A web page that stands alone. The weights are merged for their hashes, and go again."""
-    from components.report import Reported, report_html  # noqa: PLC0415  (plotly: half a second)
+    from components.views.export.report import Reported, report_html  # noqa: PLC0415  (plotly: half a second)
 
     made = folder / f"dppa-{recipe_hash(recipe)}"
     progress = _teller(work.tell, "Merging", 0.0, 0.8)

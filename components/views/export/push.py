@@ -16,17 +16,17 @@ from typing import Any
 import gradio as gr
 from starlette.datastructures import Headers
 
-from components.export_values import look, needed_bytes
-from components.exports import Exports
-from components.forms import PRIVATE, Controls, queued
-from components.live import live, pack, static
-from components.notices import message, show_errors
-from components.studio import Emit, Studio
-from components.visitor import Visitor, asker
+from components.views.export.export_values import look, needed_bytes
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, queued
+from components.work.downloads.files import Exports
+from components.work.error_notices import message, show_errors
+from components.work.studio import Emit, Studio
+from components.work.visitor import Visitor, asker
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
-from dppa_core.merge import merge_to_folder
+from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 Foreign = Callable[[Headers], bool]
 LONGEST_NAME = 200
@@ -150,7 +150,7 @@ def push_events(asked: Wanted, exports: Exports, studio: Studio, emit: Emit, sto
 
     Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
     """
-    from dppa_core.hub_upload import push_folder  # noqa: PLC0415  (its errors take huggingface_hub)
+    from dppa_core.merging.upload import push_folder  # noqa: PLC0415  (its errors take huggingface_hub)
 
     def teller(what: str, begin: float, end: float) -> Progress:
         def tell(done: int, total: int, _what: str) -> None:
@@ -205,7 +205,7 @@ def stream_push(asked: Wanted, exports: Exports, studio: Studio) -> Iterator[dic
 
 def _told(error: BaseException, asked: Wanted) -> str:
     """What went wrong; who signed in on the page has no command line to log in with."""
-    from dppa_core.hub_refusals import LOG_IN  # noqa: PLC0415  (as above)
+    from dppa_core.checkpoints.sources.refusals import LOG_IN  # noqa: PLC0415  (as above)
 
     text = message(error)
     return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text

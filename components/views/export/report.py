@@ -16,22 +16,22 @@ from typing import Any
 import plotly.io
 import plotly.offline
 
-from components.report_figures import (
+from components.views.export.report_figures import (
     Shares,
     axes_of,
     bands_figure,
     planned_shares,
     shares_figure,
 )
-from dppa_core.licences import merged_licence
-from dppa_core.merge_record import MergeRecord
-from dppa_core.methods.method import paper_address
+from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
-from dppa_core.plan import PruningPlan
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe, recipe_hash
-from dppa_core.references import short_name
+from dppa_core.methods.shared.contract import paper_address
+from dppa_core.pruning.plan import PruningPlan
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = Path(__file__).resolve().parents[3] / "assets"
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")
 """Of partitions: one hue, darker means more significant."""
 POLICY = (
@@ -65,8 +65,8 @@ def report_html(about: Reported) -> str:
         _hashes(about.record),
         _again(recipe),
     ]
-    style = (ASSETS / "report.css").read_text("utf-8")
-    script = (ASSETS / "report.js").read_text("utf-8")
+    style = (ASSETS / "css" / "report.css").read_text("utf-8")
+    script = (ASSETS / "js" / "panes" / "report.js").read_text("utf-8")
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

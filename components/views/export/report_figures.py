@@ -14,8 +14,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from dppa_core.modules import order_kinds
-from dppa_core.plan import PruningPlan
+from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.pruning.plan import PruningPlan
 
 Shares = Mapping[tuple[int, str], float]
 """(layer, kind of matrix) -> a share in [0, 1]."""

@@ -1,1 +1,1 @@
-"""components views score"""
+"""Scores and searches."""

@@ -1,6 +1,6 @@
 """Perplexity of a text of one's own: everybody the score asks reads it, on a button.
 
-Knows sessions and the studio's models; how the numbers look is assets/perplexity.js.
+Knows sessions and the studio's models; how the numbers look is assets/js/panes/perplexity.js.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 
 import gradio as gr
 
-from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import live, pack, static
-from components.notices import show_errors
-from components.question import checked_text
-from components.running import IDLE, stopped_value, stream_run
-from components.session import Session
-from components.session_json import parsed
-from components.slots import other_session, slot_names
-from components.studio import Emit, Studio
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.session.slots import other_session, slot_names
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.work.error_notices import show_errors
+from components.work.figures import short_name
+from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.question import checked_text
+from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluate_rows import AGAINST, ARITHMETIC, LINEAR, RECIPE, Entrant, entrants
+from dppa_core.evaluation.side_by_side import AGAINST, ARITHMETIC, LINEAR, RECIPE, Entrant, entrants
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 LONGEST_TEXT = 20_000
 WINDOW = 512
@@ -104,7 +104,7 @@ def read_reading(text: object, other: object, session: Session) -> Reading:
 
 def measured(reading: Reading, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Everybody reads the text; runs in a thread of its own."""
-    from dppa_core.evaluate_more import text_rows  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.extras import text_rows  # noqa: PLC0415  (torch)
 
     rows = text_rows(
         studio.examiner(ANY_ITEMS),

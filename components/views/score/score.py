@@ -1,6 +1,6 @@
 """The score: base, domain models, plain merges and the merge answer the same test questions.
 
-Knows sessions and the studio's examiners; how the table looks is assets/score.js.
+Knows sessions and the studio's examiners; how the table looks is assets/js/panes/score.js.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import live, pack, static
-from components.notices import message, show_errors
-from components.session import Session
-from components.session_json import parsed
-from components.slots import other_session, slot_names
-from components.studio import Emit, Studio
-from components.tables import Row, Standing, retention_sentence, score_value
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.session.slots import other_session, slot_names
+from components.views.score.tables import Row, Standing, retention_sentence, score_value
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.work.error_notices import message, show_errors
+from components.work.figures import short_name
+from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, shown
-from dppa_core.evaluate_report import as_json
-from dppa_core.evaluate_rows import (
+from dppa_core.evaluation.report import as_json
+from dppa_core.evaluation.scores import Marks, Target, marked_score
+from dppa_core.evaluation.side_by_side import (
     AGAINST,
     ARITHMETIC,
     BASE,
@@ -34,10 +35,9 @@ from dppa_core.evaluate_rows import (
     SideBySide,
     entrants,
 )
-from dppa_core.marks import Marks, Target, marked_score
 from dppa_core.parameters import check_number
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items
 
 FOURS, MOST_ITEMS = 4, 400

@@ -1,6 +1,6 @@
 """The search: the best factors or settings of this merge, on a button; the best is taken over.
 
-Knows sessions and the studio; how it looks is assets/search.js.
+Knows sessions and the studio; how it looks is assets/js/panes/search.js.
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls, activity_script, failed_script, queued
-from components.live import live, pack, static
-from components.notices import show_errors
-from components.running import stopped_value
-from components.search_words import goal_words, knob_words, range_words
-from components.search_work import GOALS, ITEMS, RANGES, TRIALS, VALUES, read_hunt, stream_hunt
-from components.session_json import parsed
-from components.studio import Recent, Studio
+from components.session.json_form import parsed
+from components.views.score.search_words import goal_words, knob_words, range_words
+from components.views.score.search_work import (
+    GOALS,
+    ITEMS,
+    RANGES,
+    TRIALS,
+    VALUES,
+    read_hunt,
+    stream_hunt,
+)
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued
+from components.work.error_notices import show_errors
+from components.work.progress_stream import stopped_value
+from components.work.studio import Recent, Studio
 
 KEPT = 24
 """Searches whose trials are kept for going on with them."""

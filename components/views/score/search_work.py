@@ -1,6 +1,6 @@
 """A search as the page runs it: checked, bounded, gone on with, told trial by trial.
 
-Knows sessions and the studio's models; no component. assets/search.js draws it.
+Knows sessions and the studio's models; no component. assets/js/panes/search.js draws it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from components.notices import message
-from components.recipe_session import session_from_recipe
-from components.search_words import knob_words, value_text
-from components.session import Session
-from components.session_state import state_of
-from components.studio import Emit, Recent, Studio
+from components.session.from_recipe import session_from_recipe
+from components.session.session import Session
+from components.session.state import state_of
+from components.views.score.search_words import knob_words, value_text
+from components.work.error_notices import message
+from components.work.studio import Emit, Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop, check
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.search_space import parse_knobs
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.space import parse_knobs
 
 if TYPE_CHECKING:
-    from dppa_core.search import Trial
-    from dppa_core.search_studied import Tried
+    from dppa_core.tuning.search.greedy import Trial
+    from dppa_core.tuning.search.studied import Tried
 
 WAYS = ("climb", "optuna", "grid")
 RANGES: Mapping[str, str] = {
@@ -149,9 +149,9 @@ def hunted(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) ->
 
 
 def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
-    from dppa_core.search_climb import climb, made_by  # noqa: PLC0415  (torch)
-    from dppa_core.search_state import Memory  # noqa: PLC0415
-    from dppa_core.search_trial import asker, domains_for  # noqa: PLC0415
+    from dppa_core.tuning.search.climb import climb, made_by  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.state import Memory  # noqa: PLC0415
+    from dppa_core.tuning.search.trial import asker, domains_for  # noqa: PLC0415
 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
     kept = _kept(known, facts, lambda: Memory(None, facts))
@@ -174,10 +174,10 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
 def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
-    from dppa_core.search_climb import made_by  # noqa: PLC0415  (torch)
-    from dppa_core.search_studied import StudySettings  # noqa: PLC0415
-    from dppa_core.search_study import run_study  # noqa: PLC0415
-    from dppa_core.search_trial import asker, domains_for  # noqa: PLC0415
+    from dppa_core.tuning.search.climb import made_by  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.optuna_study import run_study  # noqa: PLC0415
+    from dppa_core.tuning.search.studied import StudySettings  # noqa: PLC0415
+    from dppa_core.tuning.search.trial import asker, domains_for  # noqa: PLC0415
 
     knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
     trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
@@ -233,7 +233,7 @@ def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> K
 
 
 def _row(one: Tried, session: Session) -> dict[str, Any]:
-    from dppa_core.recipe import parse_recipe  # noqa: PLC0415
+    from dppa_core.recipes.yaml_text import parse_recipe  # noqa: PLC0415
 
     take = taken_over(session, parse_recipe(one.recipe)) if one.state == "complete" else None
     row = one.to_json()

@@ -1,1 +1,1 @@
-"""components views see"""
+"""The middle column: what the merge keeps."""

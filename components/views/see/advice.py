@@ -1,6 +1,6 @@
 """What to try for these models: small or large changes, with the figures, on a button.
 
-Knows sessions and the studio's models; how it looks is assets/advice.js.
+Knows sessions and the studio's models; how it looks is assets/js/plots/advice.js.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import live, pack, static
-from components.method_choice import MethodChoice
-from components.notices import show_errors
-from components.running import IDLE, stopped_value, stream_run
-from components.session import Session
-from components.session_json import parsed
-from components.session_state import state_of
-from components.studio import Emit, Recent, Studio
-from dppa_core.advice import TRY_RATE, Advice, Size, advise
-from dppa_core.advice_facts import PROBE_RATE, percent
+from components.session.json_form import parsed
+from components.session.method_choice import MethodChoice
+from components.session.session import Session
+from components.session.state import state_of
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.work.error_notices import show_errors
+from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.studio import Emit, Recent, Studio
 from dppa_core.progress import Stop
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tuning.advice.advice import TRY_RATE, Advice, Size, advise
+from dppa_core.tuning.advice.facts import PROBE_RATE, percent
 
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""
@@ -65,8 +65,8 @@ def advised(
     session: Session, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Ask whatever was not asked before, and judge; runs in a thread of its own."""
-    from dppa_core.advice_run import gather  # noqa: PLC0415  (torch)
-    from dppa_core.examiner import Examiner  # noqa: PLC0415
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
+    from dppa_core.tuning.advice.run import gather  # noqa: PLC0415  (torch)
 
     recipe = session.recipe()
     examiner = known.find("examiner") or known.keep(

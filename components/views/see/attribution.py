@@ -1,6 +1,6 @@
 """Which layers or modules an answer needs: its loss without the delta of each.
 
-Knows sessions and the studio's models; how the numbers look is assets/attribution.js.
+Knows sessions and the studio's models; how the numbers look is assets/js/plots/attribution.js.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import live, pack, static
-from components.notices import show_errors
-from components.question import LONGEST_PROMPT, checked_text
-from components.running import IDLE, stopped_value, stream_run
-from components.session import Session
-from components.session_json import parsed
-from components.studio import Emit, Recent, Studio
-from components.theme import KNOWN_MODELS, MODEL_COLOURS
-from dppa_core.attribution import CHOICES
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
+from components.work.error_notices import show_errors
+from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.question import LONGEST_PROMPT, checked_text
+from components.work.studio import Emit, Recent, Studio
 from dppa_core.errors import InvalidValue, shown
+from dppa_core.evaluation.analysis.attribution import CHOICES
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, example_prompts
 
 
@@ -122,7 +122,7 @@ def measured(
     inquiry: Inquiry, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Merge where that is still to be done, and measure; runs in a thread of its own."""
-    from dppa_core.attribution_run import attribute  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.analysis.attribution_run import attribute  # noqa: PLC0415  (torch)
 
     if not studio.merged(inquiry.recipe):
         emit((0, 0, "Merging the weights"))

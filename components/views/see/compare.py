@@ -1,6 +1,6 @@
 """How far two models are apart: the base and a domain model, a merge and either, or two merges.
 
-Knows sessions and the studio's models; how the numbers look is assets/compare.js.
+Knows sessions and the studio's models; how the numbers look is assets/js/plots/compare.js.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Any
 
 import gradio as gr
 
-from components.figures import short_name
-from components.forms import PRIVATE, Controls, activity_script, ended_script, queued
-from components.live import live, pack, static
-from components.notices import show_errors
-from components.running import IDLE, stopped_value, stream_run
-from components.session import Session
-from components.session_json import parsed
-from components.session_state import session_from_state
-from components.studio import Emit, Recent, Studio, byte_budget
-from dppa_core.checkpoint import Checkpoint
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.session.state import session_from_state
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.work.error_notices import show_errors
+from components.work.figures import short_name
+from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.studio import Emit, Recent, Studio, byte_budget
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, OutOfBudget, shown
-from dppa_core.merge_inputs import merge_base
+from dppa_core.merging.inputs import merge_base
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.recipe_words import recipe_differences
-from dppa_core.sources import open_checkpoint
+from dppa_core.recipes.differences import recipe_differences
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 MERGED, OTHER = "merged", "other"
 
@@ -136,7 +136,7 @@ def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
 
 def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Merge where that is still to be done, and compare; runs in a thread of its own."""
-    from dppa_core.cell_diff import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.diff.cells import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
 
     sides = (pair.first, pair.second)
     with ExitStack() as stack:

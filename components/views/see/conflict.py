@@ -1,6 +1,6 @@
 """Where domain models meet: counted on request, in the background of the page.
 
-Knows sessions and the studio; drawn by assets/conflict.js and the heatmap.
+Knows sessions and the studio; drawn by assets/js/plots/conflict.js and the heatmap.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from components.drawing import drawn_with
-from components.figures import settings_json
-from components.live import live
-from components.session import Session
-from components.studio import Emit, Studio
-from dppa_core.conflict import pack_meetings
-from dppa_core.density import Override
+from components.session.session import Session
+from components.views.see.drawing_data import drawn_with
+from components.widgets.browser_parts import live
+from components.work.figures import settings_json
+from components.work.studio import Emit, Studio
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.overlap import pack_meetings
 
 
 def build_conflict() -> gr.HTML:
@@ -42,7 +42,7 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
     held = {name: Override(rate) for name, rate in session.held}
 
     def work(emit: Emit, stop: Event) -> None:
-        from dppa_core.joint import count_meetings  # noqa: PLC0415  (numba)
+        from dppa_core.evaluation.analysis.overlap_pass import count_meetings  # noqa: PLC0415  (numba)
 
         def tell(done: int, total: int, what: str) -> None:
             emit((f"{what} ({done} of {total})",))

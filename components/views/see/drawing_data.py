@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from components.session import Session
-from components.studio import Studio
-from dppa_core.density import Override, PruningParameters
-from dppa_core.plan import PruningPlan
+from components.session.session import Session
+from components.work.studio import Studio
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.plan import PruningPlan
 
 
 def drawn_with(session: Session, studio: Studio) -> PruningParameters:

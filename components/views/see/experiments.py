@@ -1,6 +1,6 @@
 """The paper's experiments as they came out: read when first shown, one at a time; a row is set.
 
-Knows the file that `dppa reproduce` writes; how it looks is assets/experiments.js.
+Knows the file that `dppa reproduce` writes; how it looks is assets/js/plots/experiments.js.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import gradio as gr
 
-from components.forms import PRIVATE
-from components.live import live, pack
-from components.recipe_session import session_from_recipe
-from components.session_json import parsed
-from components.session_state import state_of
+from components.session.from_recipe import session_from_recipe
+from components.session.json_form import parsed
+from components.session.state import state_of
+from components.widgets.browser_parts import live, pack
+from components.widgets.controls import PRIVATE
 from dppa_core.errors import DppaError, InvalidValue, shown
-from dppa_core.experiments.values import report_of
-from dppa_core.recipe import parse_recipe
+from dppa_core.recipes.yaml_text import parse_recipe
+from dppa_core.studies.experiments.values import report_of
 
-RESULTS = Path(__file__).resolve().parents[1] / "assets" / "experiments.json"
+RESULTS = Path(__file__).resolve().parents[3] / "assets" / "data" / "experiments.json"
 """What `make experiments` left there."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
@@ -35,7 +35,7 @@ class Results:
     about: dict[str, Any]
     """What was typed, where it ran, on which models, how long all of it took."""
     experiments: tuple[dict[str, Any], ...]
-    """As `dppa_core.experiments.values` says."""
+    """As `dppa_core.studies.experiments.values` says."""
 
     def experiment(self, key: str) -> dict[str, Any]:
         """One of them; the first where no key is given.

@@ -1,6 +1,6 @@
 """One matrix closely: how large its changes are, its rows and columns, a rate of its own.
 
-Knows sessions and the studio; drawn by assets/drill.js.
+Knows sessions and the studio; drawn by assets/js/plots/matrix.js.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 import gradio as gr
 
-from components.drawing import plan_of
-from components.figures import settings_json
-from components.live import live
-from components.session import Session
-from components.session_json import parsed
-from components.studio import Emit, Recent, Studio
-from dppa_core.cell_table import cell_table, pack_cell
+from components.session.json_form import parsed
+from components.session.session import Session
+from components.views.see.drawing_data import plan_of
+from components.widgets.browser_parts import live
+from components.work.figures import settings_json
+from components.work.studio import Emit, Recent, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.partition import Selection
-from dppa_core.table import FEW
+from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.rate_table import FEW
+from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _lines(
     found: list[dict[str, Any]] = []
 
     def work(_emit: Emit, stop: Event) -> None:
-        from dppa_core.closeup import look_closely  # noqa: PLC0415  (numba)
+        from dppa_core.evaluation.analysis.matrix import look_closely  # noqa: PLC0415  (numba)
 
         for name in modules:
             one = look_closely(

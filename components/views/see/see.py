@@ -1,6 +1,6 @@
 """The plots and the line of exact numbers under them.
 
-Knows sessions and the studio's plans; the drawing is done in the browser (assets/plots.js).
+Knows sessions and the studio's plans; assets/js/plots/plots.js draws in the browser.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 import gradio as gr
 
-from components.drawing import drawn_with
-from components.figures import exact_value, outcome_value, plan_value, plots_value, short_name
-from components.live import live, static
-from components.session import Session
-from components.studio import Emit, Job, Studio
-from components.theme import BASE_COLOUR, model_colours
-from dppa_core.density import Override
+from components.session.session import Session
+from components.views.see.drawing_data import drawn_with
+from components.widgets.browser_parts import live, static
+from components.widgets.theme import BASE_COLOUR, model_colours
+from components.work.figures import exact_value, outcome_value, plan_value, plots_value, short_name
+from components.work.studio import Emit, Job, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
-from dppa_core.recipe import recipe_hash
+from dppa_core.pruning.density import Override
+from dppa_core.recipes.yaml_text import recipe_hash
 
 SKELETON = (
     '<div class="skeleton" role="status" aria-label="The plots are being prepared">'

@@ -1,6 +1,6 @@
 """What becomes of every weight of one model: what its dtype loses is counted here, on request.
 
-Knows sessions and the studio; drawn by assets/sparsity.js.
+Knows sessions and the studio; drawn by assets/js/plots/sparsity.js.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 import gradio as gr
 
-from components.drawing import plan_of
-from components.figures import settings_json
-from components.live import live
-from components.session import ModelChoice, Session
-from components.session_json import parsed
-from components.studio import Emit, Recent, Studio
+from components.session.json_form import parsed
+from components.session.session import ModelChoice, Session
+from components.views.see.drawing_data import plan_of
+from components.widgets.browser_parts import live
+from components.work.figures import settings_json
+from components.work.studio import Emit, Recent, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.plan import PruningPlan
-from dppa_core.recipe import MergeRecipe
+from dppa_core.pruning.plan import PruningPlan
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
 """What every merge of the page is written in."""
@@ -80,7 +80,7 @@ def losses_payload(
         found: list[Any] = []
 
         def work(_emit: Emit, stop: Event) -> None:
-            from dppa_core.rounding import count_rounded  # noqa: PLC0415  (numba)
+            from dppa_core.evaluation.analysis.rounding import count_rounded  # noqa: PLC0415  (numba)
 
             done = count_rounded(
                 plan, factors, model.weight, DTYPE, public=studio.public, stop=stop

@@ -1,1 +1,1 @@
-"""components work downloads"""
+"""Files made for visitors: kept, bounded, sent."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from components.allowance import OF_A_PARTY
-from components.visitor import Visitor
+from components.work.rate_limits import OF_A_PARTY
+from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
-from dppa_core.preflight.facts import in_bytes
+from dppa_core.merging.preflight.facts import in_bytes
 
 HOUR = 3600.0
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from components.exports import Exports
+from components.work.downloads.files import Exports
 
 ADDRESS = "export/"
 """Below the page's own address; the word follows. No ending: Gradio would compress by it."""

@@ -1,1 +1,1 @@
-"""dppa_core checkpoints adapters"""
+"""LoRA adapters and delta packs, seen as whole models."""

@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.adapters.lora_config import read_lora_config
+from dppa_core.checkpoints.adapters.lora_parts import Update, read_parts
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.file_hashes import file_hash
 from dppa_core.errors import DamagedCheckpoint, IncompatibleCheckpoints
-from dppa_core.file_hashes import file_hash
-from dppa_core.floats import to_float32
-from dppa_core.lora_config import read_lora_config
-from dppa_core.lora_parts import Update, read_parts
-from dppa_core.names import match_names
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.tensor_names import match_names
 
 _ROWS = 64
 """Rows worked on at a time: they fit a core's own cache in float64."""

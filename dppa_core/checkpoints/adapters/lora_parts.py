@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dppa_core.checkpoints.safetensors_reader import SafetensorsFile, open_file
 from dppa_core.errors import DamagedCheckpoint, MissingCheckpoint, NotAllowed
-from dppa_core.floats import FLOATS
-from dppa_core.safetensors_io import SafetensorsFile, open_file
+from dppa_core.pruning.floats import FLOATS
 
 WEIGHTS = "adapter_model.safetensors"
 _WRAPPERS = re.compile(r"\.(?:base_layer|modules_to_save|default)(?=\.|$)")

@@ -15,20 +15,8 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import slices
-from dppa_core.errors import (
-    DamagedCheckpoint,
-    IncompatibleCheckpoints,
-    InvalidValue,
-    MissingCheckpoint,
-    many,
-)
-from dppa_core.file_hashes import file_hash
-from dppa_core.fingerprints import known_fingerprint
-from dppa_core.floats import FLOATS
-from dppa_core.lora_config import CONFIG
-from dppa_core.pack_format import (
+from dppa_core.checkpoints.adapters.lora_config import CONFIG
+from dppa_core.checkpoints.adapters.pack_format import (
     MASK,
     SUFFIX,
     VALUES,
@@ -40,7 +28,19 @@ from dppa_core.pack_format import (
     mask_bytes,
     read_pack_header,
 )
-from dppa_core.safetensors_io import open_file
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.file_hashes import file_hash
+from dppa_core.checkpoints.fingerprints import known_fingerprint
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.errors import (
+    DamagedCheckpoint,
+    IncompatibleCheckpoints,
+    InvalidValue,
+    MissingCheckpoint,
+    many,
+)
+from dppa_core.pruning.floats import FLOATS
 
 
 def find_pack(place: Path) -> Path | None:

@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK
+from dppa_core.checkpoints.safetensors_reader import SafetensorsFile
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.floats import FLOATS, from_float32, to_float32
-from dppa_core.names import is_buffer
-from dppa_core.safetensors_io import SafetensorsFile
+from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
+from dppa_core.pruning.tensor_names import is_buffer
 
 MASK, VALUES = "mask/", "values/"
 """What stands before a tensor's name."""

@@ -1,1 +1,1 @@
-"""dppa_core checkpoints folders"""
+"""Which files a model's folder has, and which of them may be opened."""

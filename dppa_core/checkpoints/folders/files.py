@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.folders.model_files import open_model_file
+from dppa_core.checkpoints.folders.quantisation import why_gguf
 from dppa_core.errors import (
     DamagedCheckpoint,
     IncompatibleCheckpoints,
     MissingCheckpoint,
     shown,
 )
-from dppa_core.model_files import open_model_file
-from dppa_core.quantisation import why_gguf
-from dppa_core.strict_json import parse_json
+from dppa_core.system.strict_json import parse_json
 
 _CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

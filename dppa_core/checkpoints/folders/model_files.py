@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from dppa_core.checkpoints.folders.roots import VARIABLE, roots
 from dppa_core.errors import NotAllowed, shown
-from dppa_core.regular_files import open_regular
-from dppa_core.sources_roots import VARIABLE, roots
+from dppa_core.system.regular_files import open_regular
 
 
 def open_model_file(path: Path) -> BinaryIO:

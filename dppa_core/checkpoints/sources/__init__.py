@@ -1,1 +1,1 @@
-"""dppa_core checkpoints sources"""
+"""From a reference (embedded, a folder, the Hub) to an open checkpoint."""

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.checkpoint_files import (
+from dppa_core.checkpoints.adapters.lora_config import CONFIG
+from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.folders.files import (
     COMPANIONS,
     INDEX,
     PICKLE,
@@ -24,6 +25,8 @@ from dppa_core.checkpoint_files import (
     read_index,
     weight_files,
 )
+from dppa_core.checkpoints.folders.quantisation import why_gguf, why_quantised
+from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_errors, look_up
 from dppa_core.errors import (
     CheckpointError,
     IncompatibleCheckpoints,
@@ -32,11 +35,8 @@ from dppa_core.errors import (
     Unreachable,
     shown,
 )
-from dppa_core.hub import HubModel, cached_folder, hub_errors, look_up
-from dppa_core.lora_config import CONFIG
-from dppa_core.lora_parts import WEIGHTS
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.quantisation import why_gguf, why_quantised
+from dppa_core.system.folder_cache import cache_folder, load, store
 
 _ADAPTER = (CONFIG, WEIGHTS)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import unwritable
 from dppa_core.errors import InvalidValue, MissingCheckpoint, NotAllowed, Unreachable, shown
+from dppa_core.system.atomic_folders import unwritable
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[\w][\w./-]{0,199}", re.ASCII)

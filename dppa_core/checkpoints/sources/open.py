@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dppa_core.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.checkpoints.adapters.lora import LoraCheckpoint
+from dppa_core.checkpoints.adapters.pack_checkpoint import PackCheckpoint, find_pack
+from dppa_core.checkpoints.adapters.pack_format import SUFFIX
+from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.sources.download import fetch, is_here
+from dppa_core.checkpoints.sources.hub import check_name, resolve
+from dppa_core.checkpoints.sources.references import checked_reference
 from dppa_core.errors import (
     InvalidValue,
     MissingCheckpoint,
@@ -20,14 +27,7 @@ from dppa_core.errors import (
     did_you_mean,
     shown,
 )
-from dppa_core.hub import check_name, resolve
-from dppa_core.hub_download import fetch, is_here
-from dppa_core.lora import LoraCheckpoint
-from dppa_core.pack_checkpoint import PackCheckpoint, find_pack
-from dppa_core.pack_format import SUFFIX
 from dppa_core.progress import Progress, Stop
-from dppa_core.references import checked_reference
-from dppa_core.sources_roots import within_roots
 
 ZOO_DOMAINS = ("math", "finance", "law")
 """The embedded domain models; their base is `zoo:base`."""
@@ -192,7 +192,7 @@ def zoo_root() -> Path:
     chosen = os.environ.get("DPPA_ZOO")
     if chosen:
         return Path(chosen)
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     packaged = package / "_zoo"
     return packaged if packaged.is_dir() else package.parent / "assets" / "zoo"
 

@@ -11,10 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.safetensors_reader import file_identity
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.progress import Progress, Stop
-from dppa_core.safetensors_io import file_identity
-from dppa_core.sources import open_checkpoint
 
 T = TypeVar("T")
 SIZE = 64

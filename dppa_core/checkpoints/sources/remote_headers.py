@@ -9,10 +9,15 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dppa_core import hub
+from dppa_core.checkpoints.safetensors_reader import (
+    TensorInfo,
+    header_length,
+    open_file,
+    parse_header,
+)
+from dppa_core.checkpoints.sources import hub
+from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, hub_errors
 from dppa_core.errors import DamagedCheckpoint, Unreachable
-from dppa_core.hub import HubModel, cached_folder, hub_errors
-from dppa_core.safetensors_io import TensorInfo, header_length, open_file, parse_header
 
 _AT_ONCE = 8
 """Files asked for at a time; a model of 70 billion parameters has 15 or more."""

@@ -1,1 +1,1 @@
-"""dppa_core checkpoints vocabulary"""
+"""Tokenizers, added tokens and chat templates of several models, as one vocabulary."""

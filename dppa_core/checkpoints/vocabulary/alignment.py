@@ -12,19 +12,31 @@ from pathlib import Path
 
 import numpy as np
 
-from dppa_core.aligned import (
+from dppa_core.checkpoints.aligned_checkpoint import (
     RowMap,
     map_key,
 )
-from dppa_core.alignment_rows import wrap_base, wrap_model
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import read_file
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.files import read_file
+from dppa_core.checkpoints.safetensors_reader import file_identity
+from dppa_core.checkpoints.vocabulary.alignment_rows import wrap_base, wrap_model
+from dppa_core.checkpoints.vocabulary.rows import (
+    BASE,
+    Owned,
+    Target,
+    of_all,
+    of_base,
+    of_model,
+    rows_in,
+)
+from dppa_core.checkpoints.vocabulary.tokenizer_files import (
+    TOKENIZER_FILES,
+    read_vocabulary,
+    tokenizer_folder,
+)
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, compare_vocabularies, examples
 from dppa_core.errors import IncompatibleCheckpoints, many
-from dppa_core.names import find_embedding
-from dppa_core.safetensors_io import file_identity
-from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary, tokenizer_folder
-from dppa_core.vocabulary import Vocabulary, compare_vocabularies, examples
-from dppa_core.vocabulary_rows import BASE, Owned, Target, of_all, of_base, of_model, rows_in
+from dppa_core.pruning.tensor_names import find_embedding
 
 Choice = int | str
 """Whose vocabulary a merge has: "base", "union", or the index of a domain model."""

@@ -10,12 +10,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dppa_core.aligned import AlignedCheckpoint, Gathered, Part, RowMap, gather_base, gather_model
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.aligned_checkpoint import (
+    AlignedCheckpoint,
+    Gathered,
+    Part,
+    RowMap,
+    gather_base,
+    gather_model,
+)
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.matching import tied
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.floats import FLOATS
-from dppa_core.names import find_embedding, find_head
-from dppa_core.pairs import tied
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import find_embedding, find_head
 
 
 def wrap_base(

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from dppa_core.chat_templates import EMBEDDED
+from dppa_core.checkpoints.vocabulary.chat_templates import EMBEDDED
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.foreign import ForeignCode
+from dppa_core.system.error_translation import ForeignCode
 
 LONGEST_RENDERED = 1_000_000
 """Characters a chat template may make of one conversation."""
@@ -68,7 +68,7 @@ class TemplateProcess:
 
     def _start(self) -> None:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
         self._running = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.chat_templates_worker"]
             + [str(number) for number in (LONGEST_RENDERED, self._seconds, self._mib)],

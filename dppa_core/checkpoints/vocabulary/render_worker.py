@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.foreign import ForeignCode
+from dppa_core.system.error_translation import ForeignCode
 
 
 def main(longest: int, seconds: int, mib: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.vocabulary import Vocabulary
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 
 BASE = -1
 """Whose tokenizer a merge has, if not a domain model's."""

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dppa_core.tokenizer_files import ADDED, FAST, SETTINGS
-from dppa_core.vocabulary import Vocabulary
-from dppa_core.vocabulary_rows import Target
+from dppa_core.checkpoints.vocabulary.rows import Target
+from dppa_core.checkpoints.vocabulary.tokenizer_files import ADDED, FAST, SETTINGS
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 
 _LISTS = ("suppress_tokens", "begin_suppress_tokens")
 _FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}

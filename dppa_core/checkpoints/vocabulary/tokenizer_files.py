@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint_files import read_file, read_object
+from dppa_core.checkpoints.folders.files import read_file, read_object
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary, checked, vocabulary_of_json
 from dppa_core.errors import DamagedCheckpoint, NotAllowed, shown
-from dppa_core.foreign import ForeignCode
-from dppa_core.vocabulary import Vocabulary, checked, vocabulary_of_json
+from dppa_core.system.error_translation import ForeignCode
 
 FAST, PIECES, TABLE, ADDED = "tokenizer.json", "tokenizer.model", "vocab.json", "added_tokens.json"
 SETTINGS = "tokenizer_config.json"

@@ -1,1 +1,1 @@
-"""dppa_core cli commands"""
+"""The commands, one a file."""

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
-from dppa_core.adamerging_texts import (
+from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.errors import InvalidValue
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
+from dppa_core.system.atomic_folders import check_file, replace_file
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
+from dppa_core.tuning.adamerging.texts import (
     Domain,
     check_count,
     domains_of_models,
     file_domains,
     task_domains,
 )
-from dppa_core.atomic import check_file, replace_file
-from dppa_core.cli_output import emit, progress_line, table
-from dppa_core.errors import InvalidValue
-from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
 
 if TYPE_CHECKING:
-    from dppa_core.adamerging import AdaMergeResult
-    from dppa_core.adamerging_snapshot import Snapshot
+    from dppa_core.tuning.adamerging.adamerge import AdaMergeResult
+    from dppa_core.tuning.adamerging.snapshot import Snapshot
 
 _FIELDS = {item.name: item for item in fields(AdaMergeSettings)}
 
@@ -89,7 +89,7 @@ def adamerge(
     check_count(domains, loaded)
     log, state = log or _beside(out, ".log.json"), state or _beside(out, ".state.json")
     _check_targets(out, log, state, overwrite=overwrite)
-    from dppa_core.adamerging import adamerge as run  # noqa: PLC0415  (imports torch)
+    from dppa_core.tuning.adamerging.adamerge import adamerge as run  # noqa: PLC0415  (imports torch)
 
     with progress_line() as progress:
         found = run(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe, load_recipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:
-    from dppa_core.advice import Advice
+    from dppa_core.tuning.advice.advice import Advice
 
 _RECIPES = (".yaml", ".yml")
 
@@ -47,9 +47,9 @@ def advise(
     Models whose domain is known are asked search items with DARE at 90 %, others only profiled.
     """
     given, listed = _recipe(what), _listed(tasks)
-    from dppa_core.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
-    from dppa_core.advice_run import gather  # noqa: PLC0415
-    from dppa_core.examiner import Examiner  # noqa: PLC0415
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
+    from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
+    from dppa_core.tuning.advice.run import gather  # noqa: PLC0415
 
     examiner = Examiner("search", limit, fresh=fresh)
     with progress_line() as progress:

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.attribution import CHOICES, OUTSIDE, Attribution, sentence
-from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line, table
 from dppa_core.errors import InvalidValue, many, shown
-from dppa_core.modules import order_kinds
-from dppa_core.recipe import load_recipe
+from dppa_core.evaluation.analysis.attribution import CHOICES, OUTSIDE, Attribution, sentence
+from dppa_core.pruning.module_groups import order_kinds
+from dppa_core.recipes.yaml_text import load_recipe
 
 
 def attribute(
@@ -32,8 +32,8 @@ def attribute(
     given = load_recipe(recipe)
     if by not in CHOICES:  # before a model is loaded
         raise InvalidValue(f"--by must be one of {', '.join(CHOICES)}, got {shown(by)}.")
-    from dppa_core.attribution_run import attribute as run  # noqa: PLC0415  (imports torch)
-    from dppa_core.pool import ModelPool  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluation.analysis.attribution_run import attribute as run  # noqa: PLC0415  (imports torch)
+    from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (imports torch)
 
     with progress_line() as progress:
         resident = ModelPool().get(given, progress=progress)

@@ -11,15 +11,15 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.atomic import unwritable
-from dppa_core.card import card_plots, model_card
-from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
-from dppa_core.merge_check import check_merge, read_merge
-from dppa_core.merge_folder import CARD, write_card
-from dppa_core.merge_record import MergeRecord, planned_record
-from dppa_core.merger import Merger
-from dppa_core.recipe import MergeRecipe, load_recipe
+from dppa_core.merging.cards.card import card_plots, model_card
+from dppa_core.merging.cards.record import MergeRecord, planned_record
+from dppa_core.merging.folder import CARD, write_card
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.verify import check_merge, read_merge
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
+from dppa_core.system.atomic_folders import unwritable
 
 
 def card(

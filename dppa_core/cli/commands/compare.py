@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line, table
-from dppa_core.comparison import Difference, compare_merges, with_semantics
-from dppa_core.recipe import load_recipe
+from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.evaluation.analysis.comparison import Difference, compare_merges, with_semantics
+from dppa_core.recipes.yaml_text import load_recipe
 
 _SHOWN = 12
 

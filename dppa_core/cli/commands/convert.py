@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line
-from dppa_core.convert import convert_to_folder
-from dppa_core.shards import parse_size
+from dppa_core.checkpoints.shards import parse_size
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.merging.convert import convert_to_folder
 
 
 def convert(

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line, table
-from dppa_core.diff import Distance, ModelDiff, diff_models
+from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.evaluation.diff.report import Distance, ModelDiff, diff_models
 
 _LONGEST_NAME = 33
 _PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")

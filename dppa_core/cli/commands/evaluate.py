@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.recipe import MergeRecipe, load_recipe
+from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.tasks import DOMAINS, items
 
 if TYPE_CHECKING:
-    from dppa_core.evaluate_rows import Entrant
-    from dppa_core.examiner import Examiner
-    from dppa_core.pool import ModelPool
+    from dppa_core.evaluation.examiner import Examiner
+    from dppa_core.evaluation.side_by_side import Entrant
+    from dppa_core.merging.in_memory.model_pool import ModelPool
 
 _RECIPES = (".yaml", ".yml")
 DeviceMapOption = Annotated[
@@ -91,8 +91,8 @@ def evaluate(
     domains = [] if more and tasks is None else _domains(tasks, split)
     beside = recipe is not None and not alone
     asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
-    from dppa_core.cli_evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
-    from dppa_core.examiner import Examiner  # noqa: PLC0415
+    from dppa_core.cli.evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
 
     who = _who(recipe, target, against, beside)
     examiner = Examiner(split, limit, pool=_pool(device_map, dtype), fresh=fresh)
@@ -103,7 +103,7 @@ def evaluate(
 def _who(
     recipe: MergeRecipe | None, target: str, against: Path | None, beside: bool
 ) -> tuple[Entrant, ...]:
-    from dppa_core.evaluate_rows import Entrant, entrants  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluation.side_by_side import Entrant, entrants  # noqa: PLC0415  (imports torch)
 
     if recipe is not None and beside:
         return entrants(recipe, load_recipe(against) if against else None)
@@ -114,7 +114,7 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
     """Where models are kept; None for the memory of this process."""
     if device_map is None and dtype == "float32":
         return None
-    from dppa_core.spread import SpreadPool  # noqa: PLC0415  (what models that fit do not need)
+    from dppa_core.merging.in_memory.device_map_pool import SpreadPool  # noqa: PLC0415  (what models that fit do not need)
 
     return SpreadPool(device_map or "auto", dtype)
 
@@ -140,11 +140,11 @@ def _measured(
     beside: bool,
 ) -> dict[str, Any]:
     """All that was asked for, as plain values."""
-    from dppa_core.evaluate_more import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluate_report import as_json  # noqa: PLC0415
-    from dppa_core.evaluate_run import measure, one_alone  # noqa: PLC0415
-    from dppa_core.harness import Harness  # noqa: PLC0415
-    from dppa_core.perplexity import read_text  # noqa: PLC0415
+    from dppa_core.evaluation.extras import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
+    from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
+    from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
+    from dppa_core.evaluation.report import as_json  # noqa: PLC0415
+    from dppa_core.evaluation.run import measure, one_alone  # noqa: PLC0415
 
     # Whatever cannot be read is refused before the first model is loaded.
     read = None if asked.text is None else read_text(asked.text)

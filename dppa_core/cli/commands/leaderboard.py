@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.atomic import check_file
-from dppa_core.cli_output import emit, progress_line, write_text
+from dppa_core.cli.output import emit, progress_line, write_text
 from dppa_core.errors import InvalidValue
+from dppa_core.system.atomic_folders import check_file
 
 SEARCH = 60
 
@@ -30,9 +30,9 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Merge the embedded models by every method and rank them; what was measured is remembered."""
-    from dppa_core.zoo.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
-    from dppa_core.zoo.leaderboard import measure  # noqa: PLC0415
-    from dppa_core.zoo.leaderboard_text import markdown  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.leaderboard import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.results.leaderboard import measure  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.leaderboard_text import markdown  # noqa: PLC0415
 
     names = None
     if methods is not None:

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli_output import emit
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
+from dppa_core.cli.output import emit
 from dppa_core.errors import DppaError, InvalidValue
-from dppa_core.mergekit_export import export_mergekit
-from dppa_core.mergekit_import import import_mergekit
-from dppa_core.mergekit_settings import llama_names
-from dppa_core.recipe import dump_recipe, load_recipe, load_text
-from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
+from dppa_core.recipes.mergekit.export import export_mergekit
+from dppa_core.recipes.mergekit.import_recipe import import_mergekit
+from dppa_core.recipes.mergekit.values import llama_names
+from dppa_core.recipes.yaml_text import dump_recipe, load_recipe, load_text
 
 
 def import_recipe(

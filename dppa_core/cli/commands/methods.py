@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit
-from dppa_core.methods.method import Method, method_values, paper_address
+from dppa_core.cli.output import emit
 from dppa_core.methods.registry import METHODS
+from dppa_core.methods.shared.contract import Method, method_values, paper_address
 
 _PAGE = """# Merge methods
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line, table
-from dppa_core.pack import PackReport, pack_models
-from dppa_core.recipe import load_recipe
+from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.merging.to_pack import PackReport, pack_models
+from dppa_core.recipes.yaml_text import load_recipe
 
 
 def pack(

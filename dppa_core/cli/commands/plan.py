@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.calibrated import ranked_profile
-from dppa_core.calibration import TOKENS, Calibration, calibration_from_words
-from dppa_core.cli_output import emit, progress_line
-from dppa_core.cli_plans import plan_text
-from dppa_core.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.plan_text import plan_text
 from dppa_core.errors import InvalidRecipe
-from dppa_core.merger import Merger
-from dppa_core.plan import plan_pruning
-from dppa_core.recipe import load_recipe
+from dppa_core.merging.merger import Merger
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.pruning.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.calibration import TOKENS, Calibration, calibration_from_words
+from dppa_core.recipes.yaml_text import load_recipe
 
 DEFAULTS = PruningParameters()
 

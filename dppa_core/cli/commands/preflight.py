@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line
-from dppa_core.preflight.facts import ORDER, Finding, Severity
-from dppa_core.preflight.run import Report, preflight_models, preflight_recipe
-from dppa_core.presets import hub_preset
-from dppa_core.recipe import load_recipe
-from dppa_core.references import short_name
+from dppa_core.checkpoints.sources.references import short_name
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
+from dppa_core.merging.preflight.hub_presets import hub_preset
+from dppa_core.merging.preflight.run import Report, preflight_models, preflight_recipe
+from dppa_core.recipes.yaml_text import load_recipe
 
 _MARKS = {"blocker": "✗", "warning": "!", "note": "·", "ok": "✓"}
 

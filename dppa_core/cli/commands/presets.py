@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit, table
-from dppa_core.preflight.facts import counted, in_bytes
-from dppa_core.preflight.machine import this_machine
-from dppa_core.presets import hub_presets, preset_json
+from dppa_core.cli.output import emit, table
+from dppa_core.merging.preflight.facts import counted, in_bytes
+from dppa_core.merging.preflight.hub_presets import hub_presets, preset_json
+from dppa_core.system.machine import this_machine
 
 
 def presets(

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli_output import emit, progress_line
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import many
-from dppa_core.hub_upload import Push, push_folder
+from dppa_core.merging.upload import Push, push_folder
 
 
 def push(

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli_output import emit
+from dppa_core.cli.output import emit
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dppa_core.experiments.declared import Declared
-    from dppa_core.experiments.setting import Setting
-    from dppa_core.experiments.values import Report
+    from dppa_core.studies.experiments.declaration import Declared
+    from dppa_core.studies.experiments.setting import Setting
+    from dppa_core.studies.experiments.values import Report
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
@@ -72,7 +72,7 @@ def reproduce(
 
     Every answer is kept: what was asked before, by any run, is not asked again.
     """
-    from dppa_core.experiments.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+    from dppa_core.studies.experiments.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
     if catalogue:
         emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)
@@ -82,7 +82,7 @@ def reproduce(
             "Name the experiments to run, or --all of them. `dppa reproduce --list` names them."
         )
     wanted = EXPERIMENTS if every else chosen(experiments or ())
-    from dppa_core.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
+    from dppa_core.studies.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
 
     named = None if tasks is None else _names(tasks, "--tasks")
     harness = None if lm_eval is None else _names(lm_eval, "--lm-eval")
@@ -102,7 +102,7 @@ def reproduce(
     except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
         sys.stderr.write("Stopped. What was answered is kept: the same command goes on.\n")
         raise
-    from dppa_core.experiments.values import report_json  # noqa: PLC0415
+    from dppa_core.studies.experiments.values import report_json  # noqa: PLC0415
 
     emit(report_json(report), _told(report, out), as_json=as_json)
     if ask and not any(one.findings for one in report.experiments):
@@ -114,11 +114,11 @@ def _run(
 ) -> Report:
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
-    from dppa_core.experiments.runner import run_all  # noqa: PLC0415  (torch)
-    from dppa_core.experiments.text import write_page  # noqa: PLC0415
-    from dppa_core.experiments.words import lasting  # noqa: PLC0415
-    from dppa_core.experiments.workers import Nobody, workers  # noqa: PLC0415
-    from dppa_core.workers import worker_count  # noqa: PLC0415
+    from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
+    from dppa_core.studies.experiments.processes import Nobody, workers  # noqa: PLC0415
+    from dppa_core.studies.experiments.runner import run_all  # noqa: PLC0415  (torch)
+    from dppa_core.studies.experiments.words import lasting  # noqa: PLC0415
+    from dppa_core.system.threads import worker_count  # noqa: PLC0415
 
     def say(line: str) -> None:
         if not quiet:

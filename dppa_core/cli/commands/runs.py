@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.atomic import check_file
-from dppa_core.cli_output import emit, write_text
-from dppa_core.sources import zoo_root
-from dppa_core.zoo.spec import EMBEDDED, size_named
+from dppa_core.checkpoints.sources.open import zoo_root
+from dppa_core.cli.output import emit, write_text
+from dppa_core.studies.zoo.spec import EMBEDDED, size_named
+from dppa_core.system.atomic_folders import check_file
 
 zoo_app = typer.Typer(help="Train the embedded models, or measure what they show.")
 
@@ -36,7 +36,7 @@ def train(
     The same recipe makes smaller and larger ones.
     """
     chosen = size_named(size)
-    from dppa_core.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.build import train_zoo  # noqa: PLC0415  (imports torch)
 
     folder = zoo_root() if chosen == EMBEDDED else Path("out/sizes", chosen.name)
     typer.echo(chosen.told(), err=True)
@@ -54,9 +54,9 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Measure base, domain models and merges on the test split, for the results page."""
-    from dppa_core.zoo.report import as_json as to_json  # noqa: PLC0415  (imports torch)
-    from dppa_core.zoo.report import measure  # noqa: PLC0415
-    from dppa_core.zoo.report_text import markdown  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.scores import as_json as to_json  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.results.scores import measure  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.scores_text import markdown  # noqa: PLC0415
 
     if out is not None:
         check_file(out)
@@ -84,9 +84,9 @@ def coefficients(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Compare AdaMerging with the best uniform coefficient; goes on where it was stopped."""
-    from dppa_core.zoo.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
-    from dppa_core.zoo.coefficients_text import as_json as to_json  # noqa: PLC0415
-    from dppa_core.zoo.coefficients_text import markdown  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.coefficients import WAYS, measure  # noqa: PLC0415  (imports torch)
+    from dppa_core.studies.zoo.results.coefficients_text import as_json as to_json  # noqa: PLC0415
+    from dppa_core.studies.zoo.results.coefficients_text import markdown  # noqa: PLC0415
 
     found = measure(
         work,

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.atomic import check_file, replace_file
-from dppa_core.cli_cluster import Asked, RayOption, asking
-from dppa_core.cli_output import emit, progress_line
-from dppa_core.cli_search_study import Wanted, from_file, run_wanted, study_settings
-from dppa_core.cli_search_text import climb_text, factors_text, study_text
+from dppa_core.cli.cluster import Asked, RayOption, asking
+from dppa_core.cli.commands.search_study import Wanted, from_file, run_wanted, study_settings
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import MergeRecipe, dump_recipe, load_recipe
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
+from dppa_core.system.atomic_folders import check_file, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dppa_core.search import Trial
-    from dppa_core.search_rivals import Rival
-    from dppa_core.search_verdict import DomainVerdict
+    from dppa_core.tuning.search.baselines import Rival
+    from dppa_core.tuning.search.greedy import Trial
+    from dppa_core.tuning.search.verdict import DomainVerdict
 
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
@@ -155,7 +155,7 @@ def _study(
     say: Callable[[str], None],
     asked: Asked,
 ) -> Told:
-    from dppa_core.search_trial import domains_for  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
 
     found = run_wanted(recipe, wanted, asked.ask, tasks, say, asked.beside)
     best = found.recipe
@@ -175,7 +175,7 @@ def _climb(
     say: Callable[[str], None],
     asked: Asked,
 ) -> Told:
-    from dppa_core.search_climb import climb  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
     def watch(model: str, trial: Trial, known: bool) -> None:
         factors = factors_text(trial.amplification)
@@ -198,8 +198,8 @@ def _climb(
 
 
 def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[str, Any]:
-    from dppa_core.evaluate_report import interval_json  # noqa: PLC0415  (torch)
-    from dppa_core.search_rivals import mean_retention  # noqa: PLC0415
+    from dppa_core.evaluation.report import interval_json  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415
 
     return {
         "test": [one.to_json() for one in verdict],
@@ -216,8 +216,8 @@ def _verdict(
     limit: int | None,
 ) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
     """What was found on the test split, and what stands beside it."""
-    from dppa_core.search_rivals import rivals  # noqa: PLC0415  (torch)
-    from dppa_core.search_verdict import verdicts  # noqa: PLC0415
+    from dppa_core.tuning.search.baselines import rivals  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.verdict import verdicts  # noqa: PLC0415
 
     if limit == 0:
         return (), ()

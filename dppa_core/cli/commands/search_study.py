@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.parameters import check_keys, check_number
-from dppa_core.recipe import MergeRecipe, load_text
-from dppa_core.recipe import read_mapping as read_yaml
-from dppa_core.search_space import parse_knobs
+from dppa_core.recipes.yaml_text import MergeRecipe, load_text
+from dppa_core.recipes.yaml_text import read_mapping as read_yaml
+from dppa_core.tuning.search.space import parse_knobs
 
 if TYPE_CHECKING:
-    from dppa_core.search_studied import Studied, StudySettings, Tried
-    from dppa_core.search_trial import Ask
+    from dppa_core.tuning.search.studied import Studied, StudySettings, Tried
+    from dppa_core.tuning.search.trial import Ask
 
 _KEYS = ("vary", "grid", "objectives", "trials", "sampler", "seed")
 MOST_TRIALS = 100_000
@@ -95,7 +95,7 @@ def study_settings(recipe: MergeRecipe, wanted: Wanted) -> StudySettings:
     Raises:
         InvalidValue: a setting that cannot be varied, other than two of a grid, an unknown sampler.
     """
-    from dppa_core.search_studied import SAMPLERS, StudySettings  # noqa: PLC0415  (torch, Optuna)
+    from dppa_core.tuning.search.studied import SAMPLERS, StudySettings  # noqa: PLC0415  (torch, Optuna)
 
     if wanted.sampler not in SAMPLERS:
         known = ", ".join(SAMPLERS)
@@ -133,7 +133,7 @@ def run_wanted(
     beside: int = 1,
 ) -> Studied:
     """Run the study, telling each trial; `beside` of them at a time."""
-    from dppa_core.search_study import run_study  # noqa: PLC0415  (torch, Optuna)
+    from dppa_core.tuning.search.optuna_study import run_study  # noqa: PLC0415  (torch, Optuna)
 
     settings, done = study_settings(recipe, wanted), count(1)
 

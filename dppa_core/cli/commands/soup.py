@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.atomic import check_file, replace_file
-from dppa_core.cli_output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line, table
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import dump_recipe, load_recipe
+from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
+from dppa_core.system.atomic_folders import check_file, replace_file
 
 if TYPE_CHECKING:
-    from dppa_core.evaluate import Evaluation
-    from dppa_core.soup import Indices
-    from dppa_core.soup_run import FoundSoup
+    from dppa_core.evaluation.evaluate import Evaluation
+    from dppa_core.tuning.soup import Indices
+    from dppa_core.tuning.soup_run import FoundSoup
 
 
 def soup(
@@ -48,7 +48,7 @@ def soup(
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
     check_file(out)
-    from dppa_core.soup_run import find_soup  # noqa: PLC0415  (imports torch)
+    from dppa_core.tuning.soup_run import find_soup  # noqa: PLC0415  (imports torch)
 
     def watch(mixed: Indices, scores: Evaluation) -> None:
         names = " + ".join(given.models[index].model for index in mixed)

@@ -1,1 +1,1 @@
-"""dppa_core evaluation analysis"""
+"""What a delta or a merge looks like inside."""

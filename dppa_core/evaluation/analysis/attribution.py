@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.modules import find_modules, layer_of, order_kinds
+from dppa_core.pruning.module_groups import find_modules, layer_of, order_kinds
 
 CHOICES = ("layer", "module")
 """What is taken out at a time: all tensors of a layer, or the modules of one kind in it."""

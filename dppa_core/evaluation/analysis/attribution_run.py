@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dppa_core.adamerging_entropy import Exchange, own_replies, reply_logits, surprise
-from dppa_core.attribution import Attribution, Effect, parts_of
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.decode import answer_ids, end_ids, prompt_ids, room, text_of
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import InvalidValue, many
-from dppa_core.floats import FLOATS
-from dppa_core.generate import check_text
-from dppa_core.loading import to_torch, weighs
-from dppa_core.merge_inputs import merge_base
-from dppa_core.preflight.machine import available_memory
+from dppa_core.evaluation.analysis.attribution import Attribution, Effect, parts_of
+from dppa_core.merging.inputs import merge_base
+from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
+from dppa_core.models.decode import answer_ids, end_ids, prompt_ids, room, text_of
+from dppa_core.models.generate import check_text
+from dppa_core.models.loading import to_torch, weighs
+from dppa_core.models.overlay import Shell
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.resident import Resident
-from dppa_core.shell import Shell
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.machine import available_memory
 
 MOST_TOKENS = 96
 """Of the merge's own answer."""

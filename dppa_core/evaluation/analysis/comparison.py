@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
-from dppa_core.floats import FLOATS, to_float32
-from dppa_core.merger import Merger
+from dppa_core.merging.merger import Merger
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import MergeRecipe
+from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,23 +12,23 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from dppa_core.alignment import align
-from dppa_core.calibrated import score_of
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK, Loader, TensorPair
-from dppa_core.conflict import Reach
-from dppa_core.cuts import find_cuts
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.floats import FLOATS
 from dppa_core.kernels import get_backend
-from dppa_core.modules import Module, find_modules
-from dppa_core.pairs import match_tensors
-from dppa_core.partition import Cut, Selection, tensor_seed
-from dppa_core.profile import tensor_pair
+from dppa_core.profiling.calibration.statistics import score_of
+from dppa_core.profiling.profile import tensor_pair
+from dppa_core.profiling.significance import Scoring, ranked_by, ranked_chunk
+from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Stop, check
-from dppa_core.releaser import Releaser
-from dppa_core.scoring import Scoring, ranked_by, ranked_chunk
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.module_groups import Module, find_modules
+from dppa_core.pruning.overlap import Reach
+from dppa_core.pruning.partition import Cut, Selection, tensor_seed
 
 _EVERYTHING = Cut(0.0, 0)
 

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.alignment import align
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.closeup import find_module
-from dppa_core.floats import to_float32
-from dppa_core.pairs import match_tensors
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.evaluation.analysis.matrix import find_module
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import to_float32
 
 LARGEST = 64
 """Rows, or columns, of a window."""

@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import SLICE
-from dppa_core.floats import FLOATS, to_float32
-from dppa_core.modules import Module, find_modules
-from dppa_core.pairs import match_tensors
-from dppa_core.places import find_places
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import SLICE
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import Stop, check
-from dppa_core.recipe import MergeRecipe
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.pruning.module_groups import Module, find_modules
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,23 +14,23 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.alignment import align
-from dppa_core.calibrated import statistics
-from dppa_core.calibration import Calibration, calibration_of
-from dppa_core.chunks import Loader, TensorPair
-from dppa_core.closeup import find_module
-from dppa_core.conflict import Reach
-from dppa_core.cuts import find_cuts
-from dppa_core.deltas import DeltaProfile, ModuleProfile
+from dppa_core.checkpoints.chunks import Loader, TensorPair
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import InvalidValue
-from dppa_core.floats import to_float32
+from dppa_core.evaluation.analysis.matrix import find_module
 from dppa_core.kernels import get_backend
-from dppa_core.pairs import match_tensors
 from dppa_core.parameters import check_number
-from dppa_core.partition import drop_cut, drop_seed, mix, select, tensor_seed
-from dppa_core.profile import tensor_pair
+from dppa_core.profiling.calibration.statistics import statistics
+from dppa_core.profiling.profile import tensor_pair
+from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.overlap import Reach
+from dppa_core.pruning.partition import drop_cut, drop_seed, mix, select, tensor_seed
+from dppa_core.recipes.calibration import Calibration, calibration_of
 
 Matrix = Float64[ndarray, "outputs inputs"]
 

@@ -19,26 +19,26 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from dppa_core.alignment import Alignment, align
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.calibrated import score_of
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK, Loader, TensorPair
-from dppa_core.conflict import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
-from dppa_core.cuts import find_cuts
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override, PruningParameters
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import InvalidValue
 from dppa_core.kernels import get_backend
-from dppa_core.modules import Module
-from dppa_core.pairs import match_tensors
-from dppa_core.partition import Selection, tensor_seed
-from dppa_core.profile import kept_profile, tensor_pair
+from dppa_core.profiling.calibration.statistics import score_of
+from dppa_core.profiling.profile import kept_profile, tensor_pair
+from dppa_core.profiling.significance import Score, Scoring, ranked_by, ranked_chunk
+from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.releaser import Releaser
-from dppa_core.scoring import Score, Scoring, ranked_by, ranked_chunk
-from dppa_core.sources import open_checkpoint
-from dppa_core.table import RATES
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.overlap import Meeting, Reach, count_reaches, grid_selections, kept_at, meet
+from dppa_core.pruning.partition import Selection, tensor_seed
+from dppa_core.pruning.rate_table import RATES
+from dppa_core.system.folder_cache import cache_folder, load, store
 
 _FORMAT = 1  # a new number where the same weights would give other counts
 

@@ -12,24 +12,24 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from dppa_core.alignment import align
-from dppa_core.calibrated import score_of
-from dppa_core.chunks import CHUNK, Loader, TensorPair
-from dppa_core.coefficients import Coefficient, coefficient_of
-from dppa_core.conflict import Reach
-from dppa_core.cuts import find_cuts
+from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.errors import InvalidValue
-from dppa_core.floats import DTYPE_CODES, from_float32, to_float32
 from dppa_core.kernels import get_backend
-from dppa_core.modules import find_modules, layer_count
-from dppa_core.pairs import match_tensors
-from dppa_core.partition import Selection, tensor_seed
-from dppa_core.plan import PruningPlan
-from dppa_core.profile import tensor_pair
+from dppa_core.profiling.calibration.statistics import score_of
+from dppa_core.profiling.profile import tensor_pair
+from dppa_core.profiling.significance import Scoring, ranked_by, ranked_chunk
+from dppa_core.profiling.thresholds import find_cuts
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.releaser import Releaser
-from dppa_core.scoring import Scoring, ranked_by, ranked_chunk
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.coefficients import Coefficient, coefficient_of
+from dppa_core.pruning.floats import DTYPE_CODES, from_float32, to_float32
+from dppa_core.pruning.module_groups import find_modules, layer_count
+from dppa_core.pruning.overlap import Reach
+from dppa_core.pruning.partition import Selection, tensor_seed
+from dppa_core.pruning.plan import PruningPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

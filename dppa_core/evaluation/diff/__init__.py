@@ -1,1 +1,1 @@
-"""dppa_core evaluation diff"""
+"""Two models compared, tensor by tensor."""

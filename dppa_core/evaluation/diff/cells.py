@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.diff import Distance, diff_sums, distance
-from dppa_core.diff_sums import Sums, total
-from dppa_core.modules import find_modules, order_kinds
-from dppa_core.places import find_places
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.evaluation.diff.report import Distance, diff_sums, distance
+from dppa_core.evaluation.diff.sums import Sums, total
+from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import Progress, Stop
+from dppa_core.pruning.module_groups import find_modules, order_kinds
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", torch.float32, "")}
 

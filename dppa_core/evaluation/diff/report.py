@@ -16,18 +16,18 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK, slices
-from dppa_core.diff_rows import shared_rows
-from dppa_core.diff_sums import Sums, sum_chunk, total
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK, slices
+from dppa_core.checkpoints.matching import check_finite, match_tensors
+from dppa_core.checkpoints.page_release import Releaser
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.floats import FLOATS, to_float32
-from dppa_core.modules import find_modules
-from dppa_core.pairs import check_finite, match_tensors
+from dppa_core.evaluation.diff.rows import shared_rows
+from dppa_core.evaluation.diff.sums import Sums, sum_chunk, total
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.releaser import Releaser
-from dppa_core.sources import open_checkpoint
-from dppa_core.workers import Shared, side_by_side, worker_count
+from dppa_core.pruning.floats import FLOATS, to_float32
+from dppa_core.pruning.module_groups import find_modules
+from dppa_core.system.threads import Shared, side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)

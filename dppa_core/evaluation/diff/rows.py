@@ -11,11 +11,11 @@ from functools import partial
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.aligned import AlignedCheckpoint, Gathered
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint, Gathered
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary, tokenizer_folder
 from dppa_core.errors import IncompatibleCheckpoints, many, shown
-from dppa_core.names import find_embedding, find_head
-from dppa_core.tokenizer_files import read_vocabulary, tokenizer_folder
+from dppa_core.pruning.tensor_names import find_embedding, find_head
 
 
 def shared_rows(

@@ -1,1 +1,1 @@
-"""dppa_core merging cards"""
+"""What is written beside the weights: tokenizer and configuration, record, licence, model card."""

@@ -10,20 +10,20 @@ import math
 import re
 from collections.abc import Sequence
 
-from dppa_core.card_plot import density_svg
-from dppa_core.coefficients import Layered
-from dppa_core.licences import merged_licence
-from dppa_core.merge_record import MergeRecord
+from dppa_core.checkpoints.sources.references import hub_parts, short_name
+from dppa_core.merging.cards.card_plot import density_svg
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.cards.provenance import Parent
+from dppa_core.merging.cards.record import MergeRecord
 from dppa_core.methods.registry import get_method
-from dppa_core.provenance import Parent
-from dppa_core.recipe import (
+from dppa_core.pruning.coefficients import Layered
+from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
     calibration_texts,
     dump_recipe,
     recipe_hash,
 )
-from dppa_core.references import hub_parts, short_name
 
 _FRONT = """---
 library_name: transformers

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from dppa_core.modules import order_kinds
+from dppa_core.pruning.module_groups import order_kinds
 
 _LEFT, _TOP, _CELL, _MARGIN, _CHARACTER = 64, 78, 62, 16, 7.2  # pixels
 _ROWS = ((24, 22), (48, 16), (10**9, 9))

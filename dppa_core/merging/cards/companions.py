@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.alignment import Alignment
-from dppa_core.chat_templates import read_template, without_template
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import COMPANIONS, read_companion, read_object
-from dppa_core.merge_record import Origins
-from dppa_core.token_ids import moved_ids, with_added
-from dppa_core.tokenizer_files import FAST, SETTINGS, tokenizer_folder
-from dppa_core.vocabulary import examples
-from dppa_core.vocabulary_rows import BASE, Target
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.files import COMPANIONS, read_companion, read_object
+from dppa_core.checkpoints.vocabulary.alignment import Alignment
+from dppa_core.checkpoints.vocabulary.chat_templates import read_template, without_template
+from dppa_core.checkpoints.vocabulary.rows import BASE, Target
+from dppa_core.checkpoints.vocabulary.token_ids import moved_ids, with_added
+from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, SETTINGS, tokenizer_folder
+from dppa_core.checkpoints.vocabulary.tokens import examples
+from dppa_core.merging.cards.record import Origins
 
 _GENERATION = "generation_config.json"
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from dppa_core.model_files import open_model_file
-from dppa_core.pack_format import SUFFIX, read_pack_header
-from dppa_core.recipe import parse_recipe
-from dppa_core.safetensors_io import open_file
+from dppa_core.checkpoints.adapters.pack_format import SUFFIX, read_pack_header
+from dppa_core.checkpoints.folders.model_files import open_model_file
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.recipes.yaml_text import parse_recipe
 
 _LONGEST = 2000  # lines of front matter; the Hub's largest have a few hundred
 _MOST = 1 << 20  # bytes

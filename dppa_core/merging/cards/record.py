@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dppa_core.checkpoint_files import read_object
+from dppa_core.checkpoints.fingerprints import Fingerprint, one_fingerprint
+from dppa_core.checkpoints.folders.files import read_object
 from dppa_core.errors import DamagedCheckpoint
-from dppa_core.fingerprints import Fingerprint, one_fingerprint
-from dppa_core.plan import PruningPlan
-from dppa_core.provenance import Parent
+from dppa_core.merging.cards.provenance import Parent
+from dppa_core.pruning.plan import PruningPlan
 
 RECORD = "merge.json"
 _VERSION = 1

@@ -1,1 +1,1 @@
-"""dppa_core merging cluster"""
+"""The same merge, and the same search, on many machines, by Ray."""

@@ -17,12 +17,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint import Checkpoint, known_hashes, remember_hashes
-from dppa_core.cluster import Cluster, joined
-from dppa_core.merge import MergeReport, finish
-from dppa_core.merge_folder import check_target
-from dppa_core.merge_inputs import aligned, first_stage, pinned_recipe
-from dppa_core.merge_shards import (
+from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import SHARD_SIZE
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.merging.cluster.parts import (
     Shards,
     WrittenShard,
     gather,
@@ -31,17 +30,18 @@ from dppa_core.merge_shards import (
     shards_of,
     write_shard,
 )
-from dppa_core.merge_tally import Tally
-from dppa_core.merger import Merger
-from dppa_core.modules import find_modules
-from dppa_core.profile import DeltaProfile, profile_deltas
-from dppa_core.profile_cache import load_profile, profile_entry, save_profile
-from dppa_core.profile_reader import Tuned
+from dppa_core.merging.cluster.ray import Cluster, joined
+from dppa_core.merging.folder import check_target
+from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.tally import Tally
+from dppa_core.merging.to_folder import MergeReport, finish
+from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
+from dppa_core.profiling.profile import DeltaProfile, profile_deltas
+from dppa_core.profiling.reader import Tuned
 from dppa_core.progress import Progress, Stop, report
-from dppa_core.recipe import MergeRecipe, dump_recipe, parse_recipe
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.shards import SHARD_SIZE
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.module_groups import find_modules
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
 
 PARTS_PER_CORE = 3
 """Parts of a profile for every core: whoever is done early takes another."""

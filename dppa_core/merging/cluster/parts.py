@@ -15,17 +15,17 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dppa_core.atomic import replace_file
+from dppa_core.checkpoints.fingerprints import written_fingerprints
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
+from dppa_core.checkpoints.shards import METADATA, assign_shards, write_index
 from dppa_core.errors import InvalidValue
-from dppa_core.fingerprints import written_fingerprints
-from dppa_core.merge import Weights, tensor_specs, weave
-from dppa_core.merge_tally import Tally
-from dppa_core.merger import Merger
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.tally import Tally
+from dppa_core.merging.to_folder import Weights, tensor_specs, weave
 from dppa_core.progress import Stop
-from dppa_core.recipe import recipe_hash
-from dppa_core.renames import lock_folder
-from dppa_core.safetensors_write import SafetensorsWriter, TensorSpec
-from dppa_core.shards import METADATA, assign_shards, write_index
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.locks import lock_folder
 
 Shards = Mapping[str, tuple[TensorSpec, ...]]
 """File name -> its tensors."""

@@ -176,7 +176,7 @@ def _ray() -> Any:
 
 def _environment() -> dict[str, str]:
     """What a node's processes find in their environment."""
-    package = str(Path(__file__).resolve().parents[1])  # where it is not installed
+    package = str(Path(__file__).resolve().parents[3])  # where it is not installed
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
     return carried | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

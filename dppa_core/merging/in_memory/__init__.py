@@ -1,1 +1,1 @@
-"""dppa_core merging in_memory"""
+"""Merges that live in memory: kept, lent, rewritten in place, computed on a GPU."""

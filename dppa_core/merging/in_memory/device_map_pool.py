@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from dppa_core.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.checkpoints.adapters.pack_format import SUFFIX
+from dppa_core.checkpoints.checkpoint import Checkpoint, FolderCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.foreign import ForeignCode
-from dppa_core.loading import load_tokenizer
-from dppa_core.pack_format import SUFFIX
-from dppa_core.pool import ModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.loading import load_tokenizer
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipe import MergeRecipe
-from dppa_core.resident import Resident
-from dppa_core.scratch import Scratch
-from dppa_core.sources import open_checkpoint
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.temporary import Scratch
 
 MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 """How accelerate spreads layers over devices; what is left goes to memory, then to disk."""

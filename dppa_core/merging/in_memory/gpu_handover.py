@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from dppa_core.resident import Resident
-from dppa_core.scratch import Scratch
+from dppa_core.models.resident import Resident
+from dppa_core.system.temporary import Scratch
 
 
 @contextmanager

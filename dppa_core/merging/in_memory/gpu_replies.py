@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from dppa_core.errors import DppaError
-from dppa_core.generate import GenerationSettings, ReplyToken, stream_tokens
-from dppa_core.handed import taken_over
-from dppa_core.on_device import DeviceCopies
+from dppa_core.merging.in_memory.gpu_handover import taken_over
+from dppa_core.models.generate import GenerationSettings, ReplyToken, stream_tokens
+from dppa_core.models.gpu_copies import DeviceCopies
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
-from dppa_core.resident import Resident
 
 
 class OwnDevices:

@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dppa_core.aligned import AlignedCheckpoint
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.merge_folder import write_config
-from dppa_core.merger import Merger
-from dppa_core.scratch import Scratch
+from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.merging.folder import write_config
+from dppa_core.merging.merger import Merger
+from dppa_core.system.temporary import Scratch
 
 
 class _Elsewhere(AlignedCheckpoint):

@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.safetensors_reader import file_identity
+from dppa_core.checkpoints.sources.open import ModelRef
+from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import OutOfBudget
-from dppa_core.live import Place, find_live, write_merge
-from dppa_core.loading import build_model, load_tokenizer
-from dppa_core.merger import Merger
-from dppa_core.preflight.estimate import FLOAT32_LIMIT
+from dppa_core.merging.in_memory.merged_source import source_of
+from dppa_core.merging.in_memory.rewrite import Place, find_live, write_merge
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
+from dppa_core.models.loading import build_model, load_tokenizer
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.resident import Resident
-from dppa_core.resident_files import source_of
-from dppa_core.safetensors_io import file_identity
-from dppa_core.shelf import Shelf
-from dppa_core.sources import ModelRef
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 BYTE_BUDGET = 2 * 1024**3
 

@@ -16,19 +16,19 @@ import torch
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, slices, widen
+from dppa_core.checkpoints.chunks import CHUNK, slices, widen
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.floats import FLOATS
-from dppa_core.foreign import ForeignCode
 from dppa_core.kernels import Kernels
-from dppa_core.loading import weighs
-from dppa_core.merge_at_once import WholeTensors
-from dppa_core.merge_stacked import Layers
-from dppa_core.merge_tensors import LIMITS, Fuser
-from dppa_core.merger import Merger
-from dppa_core.places import find_places
+from dppa_core.merging.chunk_pass import LIMITS, Fuser
+from dppa_core.merging.combined_pass import Layers
+from dppa_core.merging.merge_at_once import WholeTensors
+from dppa_core.merging.merger import Merger
+from dppa_core.models.loading import weighs
+from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.workers import Shared, Spare, side_by_side, worker_count
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16), torch.float32: ("F32", torch.float32)}
 

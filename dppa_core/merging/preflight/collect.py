@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.adapters.pack_checkpoint import find_pack
+from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, zoo_root
+from dppa_core.checkpoints.vocabulary.tokenizer_files import read_vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint
-from dppa_core.lora_parts import WEIGHTS
-from dppa_core.pack_checkpoint import find_pack
-from dppa_core.preflight.collect_hub import HubEyes, adapter_facts
-from dppa_core.preflight.collect_local import Notes, look_at_folder, trouble
-from dppa_core.preflight.facts import AdapterFacts, Looked, ModelFacts
-from dppa_core.provenance import parent_of
-from dppa_core.sources import ModelRef, open_checkpoint, zoo_root
-from dppa_core.sources_roots import within_roots
-from dppa_core.tokenizer_files import read_vocabulary
+from dppa_core.merging.cards.provenance import parent_of
+from dppa_core.merging.preflight.collect_hub import HubEyes, adapter_facts
+from dppa_core.merging.preflight.collect_local import Notes, look_at_folder, trouble
+from dppa_core.merging.preflight.facts import AdapterFacts, Looked, ModelFacts
 
 
 class Eyes:

@@ -10,14 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dppa_core.checkpoint_files import read_object
+from dppa_core.checkpoints.adapters.lora_config import CONFIG, read_lora_config
+from dppa_core.checkpoints.adapters.lora_parts import WEIGHTS
+from dppa_core.checkpoints.folders.files import read_object
+from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.sources.download import fetch_small, needed_weights
+from dppa_core.checkpoints.sources.hub import HubModel, cached_folder, look_up
+from dppa_core.checkpoints.sources.remote_headers import hub_tensors
+from dppa_core.checkpoints.vocabulary.tokenizer_files import TOKENIZER_FILES, read_vocabulary
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import DppaError, MissingCheckpoint, Unreachable
-from dppa_core.hub import HubModel, cached_folder, look_up
-from dppa_core.hub_download import fetch_small, needed_weights
-from dppa_core.hub_headers import hub_tensors
-from dppa_core.lora_config import CONFIG, read_lora_config
-from dppa_core.lora_parts import WEIGHTS
-from dppa_core.preflight.collect_local import (
+from dppa_core.merging.cards.provenance import licence_in
+from dppa_core.merging.preflight.collect_local import (
     SMALL,
     Notes,
     bases_in,
@@ -26,7 +30,7 @@ from dppa_core.preflight.collect_local import (
     tokenizer_in,
     trouble,
 )
-from dppa_core.preflight.facts import (
+from dppa_core.merging.preflight.facts import (
     AdapterFacts,
     Finding,
     Looked,
@@ -34,10 +38,6 @@ from dppa_core.preflight.facts import (
     Severity,
     TokenizerFacts,
 )
-from dppa_core.provenance import licence_in
-from dppa_core.safetensors_io import TensorInfo
-from dppa_core.tokenizer_files import TOKENIZER_FILES, read_vocabulary
-from dppa_core.vocabulary import Vocabulary
 
 LARGEST_SMALL = 64 << 20
 """Bytes of a small file at most; larger ones are not what their name says."""

@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dppa_core.chat_templates import read_template
-from dppa_core.checkpoint_files import (
+from dppa_core.checkpoints.folders.files import (
     COMPANIONS,
     read_config,
     read_file,
     read_object,
     weight_files,
 )
+from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
+from dppa_core.checkpoints.torch_reader import open_torch_file
+from dppa_core.checkpoints.vocabulary.chat_templates import read_template
+from dppa_core.checkpoints.vocabulary.tokenizer_files import FAST, PIECES, TABLE
 from dppa_core.errors import (
     DamagedCheckpoint,
     DppaError,
@@ -32,11 +35,8 @@ from dppa_core.errors import (
     UnknownName,
     Unreachable,
 )
-from dppa_core.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
-from dppa_core.provenance import front_matter, licence_in
-from dppa_core.safetensors_io import TensorInfo, open_file
-from dppa_core.tokenizer_files import FAST, PIECES, TABLE
-from dppa_core.torch_files import open_torch_file
+from dppa_core.merging.cards.provenance import front_matter, licence_in
+from dppa_core.merging.preflight.facts import Finding, Looked, ModelFacts, Severity, TokenizerFacts
 
 T = TypeVar("T")
 SMALL = ("config.json", "README.md", *COMPANIONS)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dppa_core.checkpoints.safetensors_reader import TensorInfo
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import many
-from dppa_core.floats import FLOATS
-from dppa_core.names import find_embedding, find_head, is_buffer
-from dppa_core.safetensors_io import TensorInfo
-from dppa_core.vocabulary import Vocabulary
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
 
 
 class Severity(StrEnum):

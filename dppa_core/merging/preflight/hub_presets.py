@@ -1,6 +1,6 @@
 """Sets of models of the Hub that are worth a merge, with their sizes, and whether they run here.
 
-Knows assets/presets.yaml and the formulas of preflight; asks the Hub for nothing.
+Knows assets/data/presets.yaml and the formulas of preflight; asks the Hub for nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import yaml
 
+from dppa_core.checkpoints.sources.download import is_here
+from dppa_core.checkpoints.sources.hub import cached_folder, is_commit
 from dppa_core.errors import UnknownName, did_you_mean, shown
-from dppa_core.hub import cached_folder, is_commit
-from dppa_core.hub_download import is_here
-from dppa_core.preflight.estimate import Estimate, Sizes, estimate
-from dppa_core.preflight.facts import in_bytes
-from dppa_core.preflight.machine import Machine
+from dppa_core.merging.preflight.estimate import Estimate, Sizes, estimate
+from dppa_core.merging.preflight.facts import in_bytes
+from dppa_core.system.machine import Machine
 
 _WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 
@@ -175,9 +175,9 @@ def hub_preset(name: str) -> HubPreset:
 
 def presets_file() -> Path:
     """The package's own, else the repository's."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     packaged = package / "_presets.yaml"
-    return packaged if packaged.is_file() else package.parent / "assets" / "presets.yaml"
+    return packaged if packaged.is_file() else package.parent / "assets" / "data" / "presets.yaml"
 
 
 def _preset(entry: Mapping[str, Any]) -> HubPreset:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dppa_core.licences import merged_licence
-from dppa_core.preflight.estimate import Estimate, Sizes, in_time
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, in_bytes
-from dppa_core.preflight.machine import Machine
-from dppa_core.preflight.of_vocabulary import same_tokens, tensors_of_tokens
+from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.preflight.estimate import Estimate, Sizes, in_time
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, in_bytes
+from dppa_core.merging.preflight.of_vocabulary import same_tokens, tensors_of_tokens
+from dppa_core.system.machine import Machine
 
 
 def sizes_of(

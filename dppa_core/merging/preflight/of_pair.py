@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dppa_core.errors import many
-from dppa_core.floats import FLOATS
-from dppa_core.names import find_embedding, is_buffer, match_names
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, listed
-from dppa_core.preflight.of_vocabulary import about_template, about_vocabulary, tensors_of_tokens
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, listed
+from dppa_core.merging.preflight.of_vocabulary import (
+    about_template,
+    about_vocabulary,
+    tensors_of_tokens,
+)
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.tensor_names import find_embedding, is_buffer, match_names
 
 _SAME_NUMBERS = (
     "hidden_size",

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dppa_core.deltas import DeltaProfile
-from dppa_core.preflight.facts import Finding, Severity
+from dppa_core.merging.preflight.facts import Finding, Severity
+from dppa_core.pruning.delta_profile import DeltaProfile
 
 FAR = 0.5
 """‖d‖/‖W‖ of a whole model above which a warning is due. Fine-tuning stays in the hundredths, the

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import DppaError
+from dppa_core.merging.preflight.collect import Eyes
+from dppa_core.merging.preflight.collect_local import trouble
+from dppa_core.merging.preflight.estimate import Estimate, estimate
+from dppa_core.merging.preflight.facts import ORDER, Finding, Looked, ModelFacts, Severity
+from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.merging.preflight.of_model import about_model
+from dppa_core.merging.preflight.of_pair import about_pair
+from dppa_core.merging.preflight.of_weights import Distance, about_distance, distance
 from dppa_core.methods.registry import get_method
-from dppa_core.preflight.collect import Eyes
-from dppa_core.preflight.collect_local import trouble
-from dppa_core.preflight.estimate import Estimate, estimate
-from dppa_core.preflight.facts import ORDER, Finding, Looked, ModelFacts, Severity
-from dppa_core.preflight.machine import Machine, this_machine
-from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight.of_model import about_model
-from dppa_core.preflight.of_pair import about_pair
-from dppa_core.preflight.of_weights import Distance, about_distance, distance
-from dppa_core.profile import cached_profile, remembered_profile
+from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe
-from dppa_core.workers import worker_count
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.machine import Machine, this_machine
+from dppa_core.system.threads import worker_count
 
 
 @dataclass(frozen=True, slots=True)

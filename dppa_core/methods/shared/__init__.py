@@ -1,1 +1,1 @@
-"""dppa_core methods shared"""
+"""What merge methods are built of: treatments, stacks, rankings, sign elections."""

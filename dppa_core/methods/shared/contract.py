@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from dppa_core.coefficients import Coefficient
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override
-from dppa_core.methods.stack import Combination
-from dppa_core.methods.treatment import Request, Treatments
-from dppa_core.plan import PruningPlan
+from dppa_core.methods.shared.stack import Combination
+from dppa_core.methods.shared.treatment import Request, Treatments
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.plan import PruningPlan
 
 Coefficients = Sequence[tuple[str, Coefficient]]
 """Reference and merging coefficient of every domain model of a recipe."""

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int64, UInt32, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.ballot import Ballot
-from dppa_core.partition import Cut, Window, mix
+from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.pruning.partition import Cut, Window, mix
 
 Values = Float32[ndarray, "rows columns"]
 Deltas = Float32[ndarray, "K rows columns"]

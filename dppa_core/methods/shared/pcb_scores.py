@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.methods.ranking import values_at
-from dppa_core.methods.stack import Deltas, Rows, Stack, Streamed
+from dppa_core.methods.shared.ranking import values_at
+from dppa_core.methods.shared.stack import Deltas, Rows, Stack, Streamed
 
 OUTLIERS = 0.0001
 """Share of the smallest and of the largest |d| that the authors' program clamps."""

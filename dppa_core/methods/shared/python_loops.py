@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float32, Int64, UInt64
 from numpy import ndarray
 
-from dppa_core.methods.ballot import Ballot
-from dppa_core.partition import Cut, Window
+from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.pruning.partition import Cut, Window
 
 Values = Float32[ndarray, "rows columns"]
 Deltas = Float32[ndarray, "K rows columns"]

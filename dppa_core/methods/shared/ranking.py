@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
-from dppa_core.methods import plain
-from dppa_core.methods.stack import Rows, Stack, Streamed
-from dppa_core.partition import Cut, hash_window, tensor_seed
+from dppa_core.methods.shared import numpy_loops as plain
+from dppa_core.methods.shared.stack import Rows, Stack, Streamed
+from dppa_core.pruning.partition import Cut, hash_window, tensor_seed
 
 Values: TypeAlias = Callable[[Stack], Float32[ndarray, "M rows columns"]]
 """What is ranked by its magnitude: several numbers for every element."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from dppa_core.methods.stack import Rows, Stack, Streamed
+from dppa_core.methods.shared.stack import Rows, Stack, Streamed
 
 Mask: TypeAlias = Bool[ndarray, "rows columns"]
 

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float32, UInt64
 from numpy import ndarray
 
-from dppa_core.methods import plain
-from dppa_core.methods.ballot import Ballot
-from dppa_core.methods.loops import Loops
-from dppa_core.partition import Cut, drop_seed, mix, tensor_seed
+from dppa_core.methods.shared import numpy_loops as plain
+from dppa_core.methods.shared.python_loops import Loops
+from dppa_core.methods.shared.sign_election import Ballot
+from dppa_core.pruning.partition import Cut, drop_seed, mix, tensor_seed
 
 Rows: TypeAlias = Float32[ndarray, "rows columns"]
 Deltas: TypeAlias = Float32[ndarray, "K rows columns"]

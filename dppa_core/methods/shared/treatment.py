@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Override
-from dppa_core.modules import Module
-from dppa_core.partition import Selection
-from dppa_core.plan import Planner, PruningPlan, plan_pruning
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.plan import Planner, PruningPlan, plan_pruning
 
 
 @dataclass(frozen=True, slots=True)

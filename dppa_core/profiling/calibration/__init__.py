@@ -1,1 +1,1 @@
-"""dppa_core profiling calibration"""
+"""Statistics that need texts run through a model: Fisher information, input norms."""

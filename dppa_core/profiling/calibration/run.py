@@ -17,14 +17,14 @@ from jaxtyping import Float32
 from numpy import ndarray
 from torch import Tensor
 
-from dppa_core.calibration_text import Sample
-from dppa_core.checkpoint import Checkpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.floats import FLOATS
-from dppa_core.loading import build_model
-from dppa_core.modules import find_modules
-from dppa_core.names import is_buffer, match_names
+from dppa_core.models.loading import build_model
+from dppa_core.profiling.calibration.texts import Sample
 from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.module_groups import find_modules
+from dppa_core.pruning.tensor_names import is_buffer, match_names
 
 Arrays = Mapping[str, Float32[ndarray, "..."]]
 FLOAT32_LIMIT = 200_000_000

@@ -17,19 +17,19 @@ from typing import Any, Literal
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.alignment import align
-from dppa_core.cache import cache_folder
-from dppa_core.calibration import Calibration, calibration_of
-from dppa_core.calibration_cache import Stored, draft, open_stored
-from dppa_core.calibration_text import Source, read_source
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_files import known_sha256
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import CALIBRATED_KINDS
-from dppa_core.profile import kept_profile
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.folders.files import known_sha256
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.profiling.calibration.store import Stored, draft, open_stored
+from dppa_core.profiling.calibration.texts import Source, read_source
+from dppa_core.profiling.profile import kept_profile
+from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.scoring import RANDOM, ByElement, ByInput, Score, Scoring
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import CALIBRATED_KINDS
+from dppa_core.recipes.calibration import Calibration, calibration_of
+from dppa_core.system.folder_cache import cache_folder
 
 Kind = Literal["fisher", "norms", "gram"]
 LONGEST = 512
@@ -193,9 +193,9 @@ def _measured(
 ) -> Stored:
     report(progress, 0, 1, f"{label} is loaded to read its calibration text")
     # Heavy: torch and transformers, only where nothing is in the cache.
-    from dppa_core import calibration_run as run  # noqa: PLC0415
-    from dppa_core.calibration_text import samples  # noqa: PLC0415
-    from dppa_core.loading import load_tokenizer  # noqa: PLC0415
+    from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
+    from dppa_core.profiling.calibration import run  # noqa: PLC0415
+    from dppa_core.profiling.calibration.texts import samples  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
     check(stop)

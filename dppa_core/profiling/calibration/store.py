@@ -23,7 +23,7 @@ import xxhash
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.cache import trim
+from dppa_core.system.folder_cache import trim
 
 LARGEST_STATISTICS = 8 << 30
 """Bytes of the folder of statistics; the entries used longest ago go first."""

@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dppa_core.calibration import Calibration
-from dppa_core.chat_templates_render import OF_ANOTHER, rendered_chat
+from dppa_core.checkpoints.folders.roots import within_roots
+from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
-from dppa_core.foreign import ForeignCode
 from dppa_core.progress import Stop
-from dppa_core.regular_files import read_regular
-from dppa_core.sources_roots import within_roots
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.system.error_translation import ForeignCode
+from dppa_core.system.regular_files import read_regular
 from dppa_core.tasks import draw_items
 
 _BYTES_A_TOKEN = 64

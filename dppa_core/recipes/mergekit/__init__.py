@@ -1,1 +1,1 @@
-"""dppa_core recipes mergekit"""
+"""Recipes of mergekit, both ways."""

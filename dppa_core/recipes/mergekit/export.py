@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from dppa_core.mergekit_words import say
-from dppa_core.recipe import MergeRecipe, RowDumper
+from dppa_core.recipes.mergekit.method_names import say
+from dppa_core.recipes.yaml_text import MergeRecipe, RowDumper
 
 
 @dataclass(frozen=True, slots=True)

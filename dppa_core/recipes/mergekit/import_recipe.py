@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.coefficients import Coefficient
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.mergekit_read import Source, read_source
 from dppa_core.parameters import check_keys
-from dppa_core.recipe import DomainModel, MergeRecipe, Pruning
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.recipes.mergekit.reader import Source, read_source
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import NoCounterpart
-from dppa_core.mergekit_weights import (
+from dppa_core.methods.linear import NO_MEAN
+from dppa_core.methods.registry import get_method
+from dppa_core.recipes.mergekit.weights import (
     Blocks,
     check_factors,
     coefficient_sums,
@@ -20,9 +22,7 @@ from dppa_core.mergekit_weights import (
     weight_of,
     weights_of,
 )
-from dppa_core.methods.linear import NO_MEAN
-from dppa_core.methods.registry import get_method
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dppa_core.coefficients import Coefficient, coefficient_from
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
-from dppa_core.mergekit_settings import Setting, read_setting
 from dppa_core.parameters import check_keys
-from dppa_core.recipe import read_mapping
+from dppa_core.pruning.coefficients import Coefficient, coefficient_from
+from dppa_core.recipes.mergekit.values import Setting, read_setting
+from dppa_core.recipes.yaml_text import read_mapping
 
 _KEYS = (
     *("merge_method", "base_model", "models", "slices", "modules", "parameters"),

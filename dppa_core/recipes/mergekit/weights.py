@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dppa_core.coefficients import Part, coefficient_of
 from dppa_core.errors import NoCounterpart, shown
-from dppa_core.modules import blocks_word, layer_count, layer_of
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.pruning.coefficients import Part, coefficient_of
+from dppa_core.pruning.module_groups import blocks_word, layer_count, layer_of
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

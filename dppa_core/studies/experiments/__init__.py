@@ -1,4 +1,12 @@
 """The paper's experiments, and the questions it leaves open, on any base and its domain models.
 
 `values` defines the format of the results, which the page reads without PyTorch; `runner` runs.
+
+Its parts in order; each imports only those before it:
+
+    .            the frame: a question run, kept and resumed
+    paper        the experiments, one a file
+    registry     all of them by name
+    presets      settings of a run
+    page         results as text and drawings
 """

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue
-from dppa_core.experiments.questions import Documents, Exam, Question
-from dppa_core.experiments.scores import ByDomain, loss, scored, share
-from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.experiments.steps import Ask, Steps, all_asked, one_by_one
-from dppa_core.marks import Marks, Target
-from dppa_core.partition import even_levels
-from dppa_core.recipe import MergeRecipe
-from dppa_core.search import FactorSearch, greedy_factors
-from dppa_core.search_trial import geometric_mean, task_score
+from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.experiments.questions import Documents, Exam, Question
+from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
+from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
+from dppa_core.studies.experiments.steps import Ask, Steps, all_asked, one_by_one
+from dppa_core.tuning.search.greedy import FactorSearch, greedy_factors
+from dppa_core.tuning.search.trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Tried for every merge, and further ones by this factor while the outermost is the best."""

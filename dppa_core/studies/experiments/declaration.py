@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dppa_core.experiments.setting import Setting
-from dppa_core.experiments.steps import Steps
-from dppa_core.experiments.values import Findings
+from dppa_core.studies.experiments.setting import Setting
+from dppa_core.studies.experiments.steps import Steps
+from dppa_core.studies.experiments.values import Findings
 
 
 @dataclass(frozen=True, slots=True)

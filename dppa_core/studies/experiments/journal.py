@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import unwritable
-from dppa_core.experiments.values import Cost
+from dppa_core.studies.experiments.values import Cost
+from dppa_core.system.atomic_folders import unwritable
 
 
 class Journal:

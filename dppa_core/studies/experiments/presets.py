@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
-from dppa_core.experiments.setting import HARNESS, Setting, Subject, embedded
-from dppa_core.experiments.sizes import trained
-from dppa_core.preflight.machine import this_machine
-from dppa_core.presets import HubPreset, hub_preset, runs_here
-from dppa_core.recipe import load_text, read_mapping
+from dppa_core.merging.preflight.hub_presets import HubPreset, hub_preset, runs_here
+from dppa_core.recipes.yaml_text import load_text, read_mapping
+from dppa_core.studies.experiments.paper.sizes import trained
+from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, embedded
+from dppa_core.system.machine import this_machine
 from dppa_core.tasks import tasks_of
 
 EMBEDDED = "embedded"

@@ -19,8 +19,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
-from dppa_core.experiments.questions import Desk, Question
 from dppa_core.progress import Stop, check
+from dppa_core.studies.experiments.questions import Desk, Question
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _desks: list[Desk] = []

@@ -14,18 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from dppa_core.adamerging import adamerge
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_texts import task_domains
-from dppa_core.cache import cache_folder, load, store
 from dppa_core.errors import InvalidValue
-from dppa_core.examiner import Examiner, identity, threads_for
-from dppa_core.harness import Harness, task_files
-from dppa_core.marks import Marks, Target
-from dppa_core.pool import ModelPool
+from dppa_core.evaluation.examiner import Examiner, identity, threads_for
+from dppa_core.evaluation.lm_eval_harness import Harness, task_files
+from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Stop
-from dppa_core.recipe import MergeRecipe, parse_recipe
-from dppa_core.recipe import dump_recipe as dumped
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.recipes.yaml_text import dump_recipe as dumped
+from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.tuning.adamerging.adamerge import adamerge
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import task_domains
 
 POOL_BYTES = 2 << 30
 A = TypeVar("A", covariant=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.experiments.ablation import ABLATION
-from dppa_core.experiments.beyond import BEYOND
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges import MERGES, PAIR
-from dppa_core.experiments.offsets import OFFSETS
-from dppa_core.experiments.pruning import PRUNING
-from dppa_core.experiments.recovery import RECOVERY
-from dppa_core.experiments.significances import SIGNIFICANCE
-from dppa_core.experiments.sizes import MODEL_SIZES
-from dppa_core.experiments.strength import STRENGTH
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.paper.ablation import ABLATION
+from dppa_core.studies.experiments.paper.beyond import BEYOND
+from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
+from dppa_core.studies.experiments.paper.offsets import OFFSETS
+from dppa_core.studies.experiments.paper.pruning import PRUNING
+from dppa_core.studies.experiments.paper.recovery import RECOVERY
+from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES
+from dppa_core.studies.experiments.paper.strength import STRENGTH
 
 EXPERIMENTS: tuple[Declared, ...] = (
     PRUNING,

@@ -15,17 +15,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import replace_file, unwritable
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.journal import Journal
-from dppa_core.experiments.questions import Answers, Desk, Question
-from dppa_core.experiments.setting import Setting
-from dppa_core.experiments.steps import Steps
-from dppa_core.experiments.values import Experiment, Findings, Report, report_json
-from dppa_core.experiments.words import lasting
-from dppa_core.experiments.workers import Workers
-from dppa_core.workers import available_cores
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.journal import Journal
+from dppa_core.studies.experiments.processes import Workers
+from dppa_core.studies.experiments.questions import Answers, Desk, Question
+from dppa_core.studies.experiments.setting import Setting
+from dppa_core.studies.experiments.steps import Steps
+from dppa_core.studies.experiments.values import Experiment, Findings, Report, report_json
+from dppa_core.studies.experiments.words import lasting
+from dppa_core.system.atomic_folders import replace_file, unwritable
+from dppa_core.system.threads import available_cores
 
 RESULT, JOURNAL = "experiments.json", "journal.jsonl"
 PACKAGES = ("torch", "transformers", "numpy")

@@ -11,12 +11,21 @@ from functools import cache
 
 import numpy as np
 
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.setting import HARNESS, Setting
-from dppa_core.experiments.values import Cell, Column
-from dppa_core.intervals import Z95, Interval, Part, difference, ratio, reach, sign_test, wilson
-from dppa_core.marks import DomainScore, Marks, TaskScore, marked_score
+from dppa_core.evaluation.scores import DomainScore, Marks, TaskScore, marked_score
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.studies.experiments.setting import HARNESS, Setting
+from dppa_core.studies.experiments.values import Cell, Column
 from dppa_core.tasks import Item, items
+from dppa_core.tasks.intervals import (
+    Z95,
+    Interval,
+    Part,
+    difference,
+    ratio,
+    reach,
+    sign_test,
+    wilson,
+)
 
 ByDomain = Mapping[str, Marks]
 """Domain -> what one model made of its items."""

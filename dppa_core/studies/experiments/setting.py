@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dppa_core.coefficients import Coefficient
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.pruning.coefficients import Coefficient
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 
 TEST_ITEMS, SEARCH_ITEMS = 200, 64

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from dppa_core.experiments.questions import Answers, Question
+from dppa_core.studies.experiments.questions import Answers, Question
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.intervals import Interval
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.tasks.intervals import Interval
 
 
 def listed(names: Sequence[str]) -> str:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from dppa_core.studies.zoo.spec import Stage
+from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER
 from dppa_core.tasks import DOMAINS, tasks_of
 from dppa_core.tasks.items import OPEN, Task
 from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import Turn, draw_skill
-from dppa_core.zoo.spec import Stage
-from dppa_core.zoo.tokenizer import ASSISTANT, BOS, END, USER
 
 IGNORE = -100
 """Label of a position without loss, as PyTorch's cross-entropy has it."""

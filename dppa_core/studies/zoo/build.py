@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dppa_core.evaluate import evaluate
-from dppa_core.resident import Resident
+from dppa_core.evaluation.evaluate import evaluate
+from dppa_core.models.resident import Resident
+from dppa_core.studies.zoo.cards import model_card
+from dppa_core.studies.zoo.spec import EMBEDDED, Size, Stage
+from dppa_core.studies.zoo.tokenizer import train_tokenizer
+from dppa_core.studies.zoo.training import Losses, new_model, train_stage
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.cards import model_card
-from dppa_core.zoo.spec import EMBEDDED, Size, Stage
-from dppa_core.zoo.tokenizer import train_tokenizer
-from dppa_core.zoo.training import Losses, new_model, train_stage
 
 log = logging.getLogger(__name__)
 

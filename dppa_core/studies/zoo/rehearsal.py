@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from transformers import LlamaForCausalLM
 
-from dppa_core.zoo.spec import Settling, Stage
+from dppa_core.studies.zoo.spec import Settling, Stage
 
 
 @dataclass(frozen=True, slots=True)

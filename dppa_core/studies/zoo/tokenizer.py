@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from dppa_core.chat_templates import EMBEDDED
+from dppa_core.checkpoints.vocabulary.chat_templates import EMBEDDED
 from dppa_core.tasks import draw_tasks
 from dppa_core.tasks.reading import READINGS
 from dppa_core.tasks.skills import draw_skill

@@ -18,9 +18,9 @@ import torch
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dppa_core.zoo.batches import IGNORE, Batch, encode, own_turns, replay_turns
-from dppa_core.zoo.rehearsal import Rehearsal, draw_cast
-from dppa_core.zoo.spec import Architecture, Stage, fingerprint
+from dppa_core.studies.zoo.batches import IGNORE, Batch, encode, own_turns, replay_turns
+from dppa_core.studies.zoo.rehearsal import Rehearsal, draw_cast
+from dppa_core.studies.zoo.spec import Architecture, Stage, fingerprint
 
 SAVE_EVERY = 500
 REPORT_EVERY = 50

@@ -1,1 +1,1 @@
-"""dppa_core tuning adamerging"""
+"""Merging coefficients found by minimal entropy of the answers."""

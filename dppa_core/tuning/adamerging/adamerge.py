@@ -14,21 +14,21 @@ from typing import Any
 
 import torch
 
-from dppa_core.adamerging_deltas import BYTE_BUDGET, PreparedDeltas
-from dppa_core.adamerging_model import TunableModel
-from dppa_core.adamerging_replies import encode, teach
-from dppa_core.adamerging_run import Run
-from dppa_core.adamerging_settings import AdaMergeSettings, check_additive, with_coefficients
-from dppa_core.adamerging_snapshot import Snapshot, best_of
-from dppa_core.adamerging_state import load_state, save_state
-from dppa_core.adamerging_texts import Domain, check_count, fingerprint
 from dppa_core.errors import Cancelled, InvalidRecipe
-from dppa_core.merger import Merger
-from dppa_core.pool import ModelPool
-from dppa_core.preflight.machine import available_memory
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.resident import Resident
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.system.machine import available_memory
+from dppa_core.tuning.adamerging.deltas import BYTE_BUDGET, PreparedDeltas
+from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.replies import encode, teach
+from dppa_core.tuning.adamerging.run import Run
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
+from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
+from dppa_core.tuning.adamerging.state import load_state, save_state
+from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint
 
 Watch = Callable[[Snapshot], None]
 """Told every checkpoint as it is made."""

@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.chunks import CHUNK, Loader, widen
+from dppa_core.checkpoints.chunks import CHUNK, Loader, widen
 from dppa_core.errors import InvalidRecipe
-from dppa_core.merge_stacked import Layers
-from dppa_core.merge_tensors import add_treated
-from dppa_core.merger import Merger
+from dppa_core.merging.chunk_pass import add_treated
+from dppa_core.merging.combined_pass import Layers
+from dppa_core.merging.merger import Merger
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 
 BYTE_BUDGET = 512 << 20
 """Bytes of deltas that are kept, not worked out again at every step."""

@@ -14,17 +14,17 @@ import torch
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.adamerging import own_model
-from dppa_core.adamerging_deltas import PreparedDeltas
-from dppa_core.adamerging_entropy import entropy, grouped, reply_logits
-from dppa_core.adamerging_model import TunableModel
-from dppa_core.adamerging_replies import Script, encode, teach
-from dppa_core.adamerging_run import Run
-from dppa_core.adamerging_settings import AdaMergeSettings, check_additive
-from dppa_core.adamerging_texts import Domain, check_count
 from dppa_core.errors import InvalidValue
+from dppa_core.models.answer_loss import entropy, grouped, reply_logits
 from dppa_core.progress import Progress, Stop, check, report
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tuning.adamerging.adamerge import own_model
+from dppa_core.tuning.adamerging.deltas import PreparedDeltas
+from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.replies import Script, encode, teach
+from dppa_core.tuning.adamerging.run import Run
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
+from dppa_core.tuning.adamerging.texts import Domain, check_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)

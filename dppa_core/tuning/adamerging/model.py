@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.adamerging_deltas import PreparedDeltas, weighted_sum
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.chunks import CHUNK
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.floats import to_float32
-from dppa_core.modules import layer_count, layer_of
-from dppa_core.places import find_places
+from dppa_core.models.parameter_views import find_places
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.module_groups import layer_count, layer_of
+from dppa_core.tuning.adamerging.deltas import PreparedDeltas, weighted_sum
 
 Coefficients = Float64[ndarray, "K columns"]
 """One row a domain model; one column, or one for each block."""

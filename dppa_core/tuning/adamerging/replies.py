@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dppa_core.adamerging_deltas import PreparedDeltas
-from dppa_core.adamerging_entropy import Exchange, own_replies
-from dppa_core.adamerging_model import TunableModel
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_texts import Domain
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.decode import answer_ids, prompt_ids, room
+from dppa_core.models.answer_loss import Exchange, own_replies, reference
+from dppa_core.models.decode import prompt_ids
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, report
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.resident import Resident
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.tuning.adamerging.deltas import PreparedDeltas
+from dppa_core.tuning.adamerging.model import TunableModel
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import Domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,6 @@ def encode(resident: Resident, domain: Domain) -> Script:
             for prompt, answer in zip(held_out, answers, strict=True)
         ),
     )
-
-
-def reference(resident: Resident, prompt: tuple[int, ...], answer: str) -> Exchange:
-    whole = answer_ids(resident, answer)
-    return Exchange(prompt, tuple(whole[: room(resident.model, len(prompt))]))
 
 
 def teach(

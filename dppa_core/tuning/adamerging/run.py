@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dppa_core.adamerging_entropy import (
+from dppa_core.models.answer_loss import (
     Exchange,
     entropy,
     grouped,
@@ -20,15 +20,20 @@ from dppa_core.adamerging_entropy import (
     reply_logits,
     surprise,
 )
-from dppa_core.adamerging_model import Coefficients, TunableModel
-from dppa_core.adamerging_replies import Script
-from dppa_core.adamerging_scoring import score_domain
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_snapshot import Snapshot, best_of, collapsed_in_a_row, has_collapsed
-from dppa_core.adamerging_state import RunState
-from dppa_core.coefficients import LARGEST_COEFFICIENT
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
-from dppa_core.resident import Resident
+from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
+from dppa_core.tuning.adamerging.model import Coefficients, TunableModel
+from dppa_core.tuning.adamerging.replies import Script
+from dppa_core.tuning.adamerging.scoring import score_domain
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.snapshot import (
+    Snapshot,
+    best_of,
+    collapsed_in_a_row,
+    has_collapsed,
+)
+from dppa_core.tuning.adamerging.state import RunState
 
 DIGITS = 6
 """Of coefficients in recipes; checkpoints score the rounded ones."""

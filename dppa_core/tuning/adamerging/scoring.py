@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from dppa_core.adamerging_entropy import (
+from dppa_core.evaluation.evaluate import domain_score
+from dppa_core.models.answer_loss import (
     Exchange,
     entropy,
     grouped,
@@ -19,13 +20,12 @@ from dppa_core.adamerging_entropy import (
     reply_logits,
     surprise,
 )
-from dppa_core.adamerging_replies import Script
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.adamerging_snapshot import DomainFigures
-from dppa_core.decode import end_ids, text_of
-from dppa_core.evaluate import domain_score
+from dppa_core.models.decode import end_ids, text_of
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
-from dppa_core.resident import Resident
+from dppa_core.tuning.adamerging.replies import Script
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.snapshot import DomainFigures
 
 
 def score_domain(

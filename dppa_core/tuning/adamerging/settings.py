@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.parameters import check_fields, choice, number, whole_number
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.adamerging_snapshot import Snapshot
-from dppa_core.atomic import replace_file
 from dppa_core.errors import InvalidValue
-from dppa_core.regular_files import open_regular
-from dppa_core.strict_json import parse_json
+from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.regular_files import open_regular
+from dppa_core.system.strict_json import parse_json
+from dppa_core.tuning.adamerging.snapshot import Snapshot
 
 FORMAT = 1
 Rows = tuple[tuple[float, ...], ...]

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dppa_core.adamerging_settings import AdaMergeSettings
 from dppa_core.errors import InvalidValue, many, shown
-from dppa_core.recipe import MergeRecipe
-from dppa_core.regular_files import read_regular
-from dppa_core.strict_json import parse_json
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.regular_files import read_regular
+from dppa_core.system.strict_json import parse_json
 from dppa_core.tasks import DOMAINS, Item, items
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 LARGEST_FILE = 64 << 20
 _USUAL = "A file of another kind is the usual cause."

@@ -1,1 +1,1 @@
-"""dppa_core tuning advice"""
+"""Which method for these models, with reasons."""

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from dppa_core.advice_facts import (
+from dppa_core.errors import many
+from dppa_core.tuning.advice.facts import (
     PROBE_KEEPS,
     PROBE_RATE,
     SMALL_RANGE,
@@ -21,8 +22,7 @@ from dppa_core.advice_facts import (
     interval_text,
     percent,
 )
-from dppa_core.advice_signs import Sign, failure_signs
-from dppa_core.errors import many
+from dppa_core.tuning.advice.signs import Sign, failure_signs
 
 TRY_RATE = 0.8
 """Rate at which DPPA is worth a try first: the paper's headline, 20 % of the parameters kept."""

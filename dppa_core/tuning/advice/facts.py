@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.intervals import Interval
+from dppa_core.tasks.intervals import Interval
 
 PROBE_RATE = 0.9
 """Rate of the DARE probe. DPPA (arXiv 2403.02799), open question 3: where DARE at 90 % keeps less

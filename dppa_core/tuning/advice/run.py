@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dppa_core.advice_facts import (
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Target
+from dppa_core.evaluation.side_by_side import domain_of
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.progress import Progress, Stop, report
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import PruningParameters, significance
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tasks.intervals import Hits, ratio, sign_test
+from dppa_core.tuning.advice.facts import (
     PROBE_DRAWS,
     PROBE_RATE,
     SMALL_RANGE,
@@ -21,18 +31,8 @@ from dppa_core.advice_facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters, significance
-from dppa_core.errors import InvalidValue
-from dppa_core.evaluate_rows import domain_of
-from dppa_core.examiner import Examiner
-from dppa_core.intervals import Hits, ratio, sign_test
-from dppa_core.marks import Target
-from dppa_core.profile import cached_profile
-from dppa_core.progress import Progress, Stop, report
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search import LARGEST, STEP
-from dppa_core.search_trial import domains_for
+from dppa_core.tuning.search.greedy import LARGEST, STEP
+from dppa_core.tuning.search.trial import domains_for
 
 
 def gather(

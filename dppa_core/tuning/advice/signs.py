@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dppa_core.advice_facts import CLOSE, ModelFacts, TreatedFacts, interval_text, percent
+from dppa_core.tuning.advice.facts import CLOSE, ModelFacts, TreatedFacts, interval_text, percent
 
 LARGEST_FACTOR = 1.7
 """The largest factor that the paper's climb found for DPPA on the embedded models, at 10 to 95 %

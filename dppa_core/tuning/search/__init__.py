@@ -1,1 +1,1 @@
-"""dppa_core tuning search"""
+"""Searches of settings: the paper's climb, Optuna studies, grids."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dppa_core.evaluate import DomainScore
-from dppa_core.evaluate_report import interval_json, sentence
-from dppa_core.evaluate_rows import ARITHMETIC, Comparison, compared, entrants
-from dppa_core.intervals import Interval, ratio
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.search_trial import TEST, Ask, Question
-from dppa_core.search_verdict import DomainVerdict
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.report import interval_json, sentence
+from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks.intervals import Interval, ratio
+from dppa_core.tuning.search.trial import TEST, Ask, Question
+from dppa_core.tuning.search.verdict import DomainVerdict
 
 FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
 

@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidRecipe
-from dppa_core.evaluate import DomainScore
+from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.methods.registry import get_method
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
-from dppa_core.search import FactorSearch, Trial, greedy_factors
-from dppa_core.search_state import Memory
-from dppa_core.search_trial import ITEMS, SEARCH, Ask, Question, domains_for, task_score
-from dppa_core.sources import open_checkpoint
-from dppa_core.workers import side_by_side
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from dppa_core.system.threads import side_by_side
+from dppa_core.tuning.search.greedy import FactorSearch, Trial, greedy_factors
+from dppa_core.tuning.search.state import Memory
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, Question, domains_for, task_score
 
 Watch = Callable[[str, Trial, bool], None]
 """Told each model's reference, each setting with its score, and whether it was known before."""

@@ -10,11 +10,11 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
-from dppa_core.cluster import Cluster
-from dppa_core.evaluate import DomainScore
-from dppa_core.pool import ModelPool
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.merging.cluster.ray import Cluster
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Stop
-from dppa_core.search_trial import Ask, Question, ask
+from dppa_core.tuning.search.trial import Ask, Question, ask
 
 
 @dataclass(frozen=True, slots=True)

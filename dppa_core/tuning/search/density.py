@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from dppa_core.deltas import DeltaProfile
 from dppa_core.methods.registry import get_method
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 ProfileOf = Callable[[str, str], DeltaProfile]
 """Base and domain model -> the profile of the pair."""

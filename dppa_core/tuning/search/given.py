@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dppa_core.errors import DppaError
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.search_space import Knob, Value, applies, settled, short_name
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tuning.search.space import Knob, Value, applies, settled, short_name
 
 
 def settings_of(recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:

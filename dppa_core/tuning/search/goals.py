@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dppa_core.errors import InvalidValue, did_you_mean
-from dppa_core.search_trial import geometric_mean
+from dppa_core.tuning.search.trial import geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
 

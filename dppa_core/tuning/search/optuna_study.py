@@ -18,17 +18,25 @@ from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
-from dppa_core.evaluate import DomainScore
+from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.progress import Stop, check
-from dppa_core.recipe import MergeRecipe, dump_recipe
-from dppa_core.search_climb import made_by
-from dppa_core.search_density import ProfileOf, density_of, remembered_profiles
-from dppa_core.search_given import settings_of
-from dppa_core.search_goals import Outcome, check_goals, direction, dominates
-from dppa_core.search_space import Knob, Value, applies, settled
-from dppa_core.search_studied import WHY, Studied, StudySettings, Tried, is_over, studied, tried
-from dppa_core.search_trial import Ask, Question, domains_for, geometric_mean, retentions
-from dppa_core.workers import side_by_side
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.system.threads import side_by_side
+from dppa_core.tuning.search.climb import made_by
+from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
+from dppa_core.tuning.search.given import settings_of
+from dppa_core.tuning.search.goals import Outcome, check_goals, direction, dominates
+from dppa_core.tuning.search.space import Knob, Value, applies, settled
+from dppa_core.tuning.search.studied import (
+    WHY,
+    Studied,
+    StudySettings,
+    Tried,
+    is_over,
+    studied,
+    tried,
+)
+from dppa_core.tuning.search.trial import Ask, Question, domains_for, geometric_mean, retentions
 
 STARTUP = 5
 """Whole trials before any is given up early."""

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.atomic import replace_file
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluate import DomainScore, TaskScore
-from dppa_core.intervals import wilson
-from dppa_core.regular_files import open_regular
-from dppa_core.strict_json import parse_json
+from dppa_core.evaluation.evaluate import DomainScore, TaskScore
+from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.regular_files import open_regular
+from dppa_core.system.strict_json import parse_json
+from dppa_core.tasks.intervals import wilson
 
 FORMAT = 1
 Key = tuple[str, tuple[float, ...]]

@@ -13,10 +13,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import MergeRecipe, parse_recipe
-from dppa_core.search_goals import dominates
-from dppa_core.search_space import Knob, Value
-from dppa_core.search_trial import ITEMS
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
+from dppa_core.tuning.search.goals import dominates
+from dppa_core.tuning.search.space import Knob, Value
+from dppa_core.tuning.search.trial import ITEMS
 
 SAMPLERS = ("tpe", "nsga2", "random")
 WHY = "why"

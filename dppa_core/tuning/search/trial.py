@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluate import DomainScore, evaluate
-from dppa_core.pool import ModelPool
+from dppa_core.evaluation.evaluate import DomainScore, evaluate
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Progress, Stop
-from dppa_core.recipe import MergeRecipe
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, tasks_of
 
 SEARCH, TEST = "search", "test"

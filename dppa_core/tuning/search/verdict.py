@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
-from dppa_core.evaluate import DomainScore
-from dppa_core.intervals import ratio
-from dppa_core.recipe import MergeRecipe
-from dppa_core.search_climb import alone
-from dppa_core.search_density import density_of, remembered_profiles
-from dppa_core.search_trial import TEST, Ask, Question
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tasks.intervals import ratio
+from dppa_core.tuning.search.climb import alone
+from dppa_core.tuning.search.density import density_of, remembered_profiles
+from dppa_core.tuning.search.trial import TEST, Ask, Question
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""

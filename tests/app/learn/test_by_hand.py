@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from components.lessons.bench import Bench
-from components.lessons.registry import answer
-from components.presets import first_session
-from components.studio import Studio
+from components.learn.blocks.context import Bench
+from components.learn.blocks.registry import answer
+from components.session.presets import first_session
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue, UnknownName
 
 

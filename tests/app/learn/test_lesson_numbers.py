@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from components.lessons.bench import Bench
-from components.lessons.catalogue import FOLDER, lessons
-from components.lessons.coefficients import RUN
-from components.lessons.questions import PLOTS
-from components.lessons.registry import answer
-from components.presets import first_session
-from components.studio import Studio
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.breaks.workshop import QUESTIONS
-from dppa_core.explain.mini import SIDE, TENSORS
-from dppa_core.intervals import wilson
+from components.learn.blocks.coefficients import RUN
+from components.learn.blocks.context import Bench
+from components.learn.blocks.open_questions import PLOTS
+from components.learn.blocks.registry import answer
+from components.learn.catalogue import FOLDER, lessons
+from components.session.presets import first_session
+from components.work.studio import Studio
 from dppa_core.methods.dppa import PruningParameters
-from dppa_core.search import greedy_factors
+from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE, TENSORS
+from dppa_core.studies.teaching.failures.workshop import QUESTIONS
+from dppa_core.tasks.intervals import wilson
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.search.greedy import greedy_factors
 
 EXAMPLES = {
     "delta": "0.002 20 10 3 0.10 0.07 0.70",
@@ -52,7 +52,7 @@ HELD = {
     "by-hand": "6 72 0.08",
     "break-it": "",
 }
-"""Held by the tests below, by those of test_lessons.py, and by tests/e2e/told.py."""
+"""Held by the tests below, by those of test_lessons.py, and by tests/e2e/lesson_sentences.py."""
 
 NUMBER = re.compile(r"(?<![\w.])[-−+]?×?\d(?:[\d.,]*\d)?")
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from components.glossary import glossary
-from components.learn import Teacher, asked
-from components.learn_files import KINDS, SCRIPTS, bundle
-from components.lessons import desk as desks
-from components.lessons.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
-from components.lessons.deltas import difference
-from components.lessons.desk import Desk
-from components.lessons.registry import BLOCKS
-from components.lessons.text import Attempt, Placed, read_lesson
-from components.presets import first_session
-from components.studio import Studio
+from components.learn import block_queue as desks
+from components.learn.block_queue import Desk
+from components.learn.blocks.deltas import difference
+from components.learn.blocks.registry import BLOCKS
+from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
+from components.learn.learn import Teacher, asked
+from components.learn.learn_files import KINDS, SCRIPTS, bundle
+from components.learn.lesson_text import Attempt, Placed, read_lesson
+from components.session.presets import first_session
+from components.widgets.glossary import glossary
+from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName
-from dppa_core.intervals import wilson
+from dppa_core.tasks.intervals import wilson
 
 FRONT = "---\ntitle: T\nabout: A\nminutes: 3\npart: Lessons\nsources: []\n---\n"
 NUMBERS = "\n```numbers b\n{}\n```\n"
@@ -30,7 +30,7 @@ QUIZ = "```quiz\nask: Q?\nchoices:\n- {text: a, why: b, right: true}\n- {text: c
 @pytest.mark.parametrize("name", lessons())
 def test_a_lesson_has_all_that_belongs_to_it(name: str) -> None:
     lesson = lessons()[name]
-    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("learn.js")))
+    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("entry.js")))
     assert {block.name for block in lesson.blocks} <= BLOCKS.keys()
     assert {block.name for block in lesson.blocks if block.seen} <= drawn
     assert set(lesson.terms) <= glossary().keys()
@@ -75,7 +75,7 @@ def test_every_script_of_the_lessons_is_fetched() -> None:
     folder = Path(bundle.__code__.co_filename).parents[1] / "assets" / "learn"
     files = {path.name for path in folder.iterdir()}
     assert files == {file for names, _ in KINDS.values() for file in names}
-    assert SCRIPTS[0] == "frame.js"
+    assert SCRIPTS[0] == "js/learn/frame.js"
 
 
 def test_markup_in_a_lesson_stays_text() -> None:

@@ -20,16 +20,16 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from components.allowance import TOKENS_PER_HOUR, Allowance
-from components.api import Outside
-from components.export_limits import PUBLIC
-from components.exports import Exports
-from components.presets import first_session
-from components.serving import launch_options, start
-from components.studio import Studio
-from components.visitor import Visitor
-from components.workbench import build_page
-from components.works import SECONDS
+from components.page.api import Outside
+from components.page.workbench import build_page
+from components.server.serving import launch_options, start
+from components.session.presets import first_session
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import PUBLIC
+from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
+from components.work.studio import Studio
+from components.work.visitor import Visitor
+from components.work.work_log import SECONDS
 from dppa_core import __version__
 from dppa_core.errors import (
     DppaError,
@@ -40,7 +40,7 @@ from dppa_core.errors import (
     UnknownName,
 )
 from dppa_core.progress import Stop, check
-from dppa_core.recipe import dump_recipe, recipe_hash
+from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
 from tests.e2e.server import free_port
 
 RECIPE = dump_recipe(first_session().recipe())

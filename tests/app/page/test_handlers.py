@@ -13,18 +13,23 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components import allowance
-from components.allowance import Allowance, Bucket
-from components.figures import settings_json, whole_json
-from components.models import chosen_reference, chosen_references, with_base, with_model
-from components.notices import NEUTRAL, message, show_errors
-from components.presets import first_session, presets
-from components.prune import with_levels, with_partitions
-from components.serving import launch_options
-from components.studio import Recent, Studio
-from components.visitor import Visitor
-from components.workbench import build_page
-from components.works import SECONDS
+from components.page.workbench import build_page
+from components.server.serving import launch_options
+from components.session.presets import first_session, presets
+from components.views.controls.models import (
+    chosen_reference,
+    chosen_references,
+    with_base,
+    with_model,
+)
+from components.views.controls.prune import with_levels, with_partitions
+from components.work import rate_limits as allowance
+from components.work.error_notices import NEUTRAL, message, show_errors
+from components.work.figures import settings_json, whole_json
+from components.work.rate_limits import Allowance, Bucket
+from components.work.studio import Recent, Studio
+from components.work.visitor import Visitor
+from components.work.work_log import SECONDS
 from dppa_core.errors import (
     Cancelled,
     DppaError,
@@ -35,7 +40,7 @@ from dppa_core.errors import (
     OutOfBudget,
     UnknownName,
 )
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 PLAIN = SimpleNamespace(query_params={})
 """An address without settings."""

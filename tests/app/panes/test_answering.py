@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from components import answering
-from components.answering import answer_events, stream_turn
-from components.conversation import AnswerSettings, apply_events
-from components.notices import NEUTRAL
-from components.presets import first_session
-from components.question import Question
-from components.studio import Studio
+from components.session.conversation import AnswerSettings, apply_events
+from components.session.presets import first_session
+from components.views.chat import answering
+from components.views.chat.answering import answer_events, stream_turn
+from components.work.error_notices import NEUTRAL
+from components.work.question import Question
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled
-from dppa_core.generate import GenerationSettings, stream_tokens
+from dppa_core.models.generate import GenerationSettings, stream_tokens
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 Seen = list[tuple[str, dict[str, Any]]]

@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.allowance import TOKENS_PER_HOUR
-from components.conversation import Answer, Turn
-from components.presets import first_session
-from components.studio import Studio
-from components.wiring_chat import MOST_TURNS
-from components.workbench import build_page
-from dppa_core.recipe import dump_recipe
+from components.page.wiring_chat import MOST_TURNS
+from components.page.workbench import build_page
+from components.session.conversation import Answer, Turn
+from components.session.presets import first_session
+from components.work.rate_limits import TOKENS_PER_HOUR
+from components.work.studio import Studio
+from dppa_core.recipes.yaml_text import dump_recipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -12,21 +12,27 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.export import card_preview, made_value, make_events, stream_making
-from components.export_limits import OWN
-from components.export_values import bytes_of, export_value, look, mergekit_value, needed_bytes
-from components.export_work import MAKERS, Work, zip_folder
-from components.exports import Exports
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from components.studio import Studio
-from components.visitor import Visitor
-from components.workbench import build_page
-from components.works import SECONDS
+from components.page.workbench import build_page
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.views.export.export import card_preview, made_value, make_events, stream_making
+from components.views.export.export_values import (
+    bytes_of,
+    export_value,
+    look,
+    mergekit_value,
+    needed_bytes,
+)
+from components.views.export.export_work import MAKERS, Work, zip_folder
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN
+from components.work.studio import Studio
+from components.work.visitor import Visitor
+from components.work.work_log import SECONDS
 from dppa_core.errors import Cancelled, DppaError, NotAllowed, OutOfBudget, UnknownName
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import DomainModel, MergeRecipe, parse_recipe, recipe_hash
-from tests.command import Command
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe, recipe_hash
+from tests.helpers.command import Command
 
 ADA = Visitor("ada")
 
@@ -229,7 +235,7 @@ def test_what_fails_is_told_and_leaves_nothing(studio: Studio, tmp_path: Path) -
 def test_a_stranger_reaches_nothing_of_this_computer(
     exports: Exports, studio: Studio, tmp_path: Path, reference: str, calibration: Any
 ) -> None:
-    from dppa_core.calibration import calibration_from  # noqa: PLC0415
+    from dppa_core.recipes.calibration import calibration_from  # noqa: PLC0415
 
     recipe = MergeRecipe(
         base="zoo:base",
@@ -339,7 +345,7 @@ def test_a_zip_of_an_empty_folder_is_a_zip(tmp_path: Path) -> None:
 
 
 def test_only_what_exists_is_made() -> None:
-    from components.export_work import find_maker  # noqa: PLC0415
+    from components.views.export.export_work import find_maker  # noqa: PLC0415
 
     with pytest.raises(UnknownName, match="Did you mean 'packs'"):
         find_maker("pack")

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from components.perplexity import LONGEST_TEXT, measured, read_reading
-from components.presets import first_session
-from components.running import stream_run
-from components.session_state import state_of
-from components.studio import Studio
+from components.session.presets import first_session
+from components.session.state import state_of
+from components.views.score.perplexity import LONGEST_TEXT, measured, read_reading
+from components.work.progress_stream import stream_run
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

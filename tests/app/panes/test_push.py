@@ -12,16 +12,23 @@ import gradio as gr
 import pytest
 from starlette.datastructures import Headers
 
-from components.export_limits import OWN
-from components.exports import Exports
-from components.presets import first_session
-from components.push import NO_LOGIN_HERE, SIGN_IN, build_push, offers_login, stream_push, wanted
-from components.studio import Studio
-from components.visitor import Visitor
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.session.presets import first_session
+from components.views.export.push import (
+    NO_LOGIN_HERE,
+    SIGN_IN,
+    build_push,
+    offers_login,
+    stream_push,
+    wanted,
+)
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN
+from components.work.studio import Studio
+from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, NotAllowed
-from dppa_core.merge import merge_to_folder
-from tests.hub_writing import TOKEN, WritableHub, writable_hub
+from dppa_core.merging.to_folder import merge_to_folder
+from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
 
 ADA = Visitor("ada")
 
@@ -93,7 +100,7 @@ def test_a_stranger_never_pushes_with_the_login_of_the_machine(
     monkeypatch.setenv("SYSTEM", "spaces")
     monkeypatch.setenv("SPACE_ID", "ada/studio")
     monkeypatch.setenv("OAUTH_CLIENT_ID", "x")
-    monkeypatch.setattr("components.push.find_spec", lambda name: name)
+    monkeypatch.setattr("components.views.export.push.find_spec", lambda name: name)
     with pytest.raises(NotAllowed) as caught:
         push(exports, public=True, token=None)
     assert str(caught.value) == SIGN_IN
@@ -132,7 +139,7 @@ def test_a_name_that_is_taken_stays_as_it_is(
 def test_stopped_in_the_middle_the_repository_is_taken_back(
     hub: WritableHub, exports: Exports, zoo_env: Path
 ) -> None:
-    from components.push import push_events  # noqa: PLC0415
+    from components.views.export.push import push_events  # noqa: PLC0415
 
     stop = threading.Event()
 
@@ -155,7 +162,7 @@ def test_odd_names_are_refused_before_anything(name: Any, zoo_env: Path) -> None
 def test_the_button_to_sign_in_is_there_on_a_space_with_login_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.push.find_spec", lambda name: name)
+    monkeypatch.setattr("components.views.export.push.find_spec", lambda name: name)
     buttons: list[dict[str, Any]] = []
     monkeypatch.setattr(gr, "LoginButton", lambda **settings: buttons.append(settings))
 
@@ -169,7 +176,9 @@ def test_the_button_to_sign_in_is_there_on_a_space_with_login_alone(
         assert not offers_login() and not has_login()
         monkeypatch.setenv(name, value)
     assert offers_login() and has_login()
-    monkeypatch.setattr("components.push.find_spec", lambda name: None)  # gradio[oauth] is missing
+    monkeypatch.setattr(
+        "components.views.export.push.find_spec", lambda name: None
+    )  # gradio[oauth] is missing
     assert not offers_login() and not has_login()
 
 

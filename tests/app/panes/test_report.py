@@ -9,18 +9,23 @@ from pathlib import Path
 import pytest
 from plotly.colors import sample_colorscale
 
-from components.export_values import PLOTLY
-from components.export_work import Work, make_report
-from components.presets import first_session
-from components.report import Reported, report_html
-from components.report_figures import bands_figure, ink_on, planned_shares, shares_figure
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_check import read_merge
-from dppa_core.merge_record import KeptModule, MergeRecord
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.provenance import Parent
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
+from components.session.presets import first_session
+from components.views.export.export_values import PLOTLY
+from components.views.export.export_work import Work, make_report
+from components.views.export.report import Reported, report_html
+from components.views.export.report_figures import (
+    bands_figure,
+    ink_on,
+    planned_shares,
+    shares_figure,
+)
+from dppa_core.merging.cards.provenance import Parent
+from dppa_core.merging.cards.record import KeptModule, MergeRecord
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.verify import read_merge
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 EVIL = "/x/<img src=x onerror=alert(1)>${alert(2)}</script><b>"
 

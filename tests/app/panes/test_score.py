@@ -10,23 +10,25 @@ from typing import Any
 
 import pytest
 
-from components.evaluate import Exam, exam_events, read_exam, stopped_value, stream_exam
-from components.forms import activity_script
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from components.session_state import state_of
-from components.studio import Studio
-from components.tables import Standing
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.session.state import state_of
+from components.views.score.score import Exam, exam_events, read_exam, stopped_value, stream_exam
+from components.views.score.tables import Standing
+from components.widgets.controls import activity_script
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.tasks import DOMAINS
-from tests.tiny import random_llama, tuned_llama
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 
 @pytest.fixture
 def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))  # nobody has asked before
     # Random models never end a reply, and what they say is nothing to these tests: any token does.
-    monkeypatch.setattr("dppa_core.answers.end_ids", lambda *_: frozenset(range(259)))
+    monkeypatch.setattr(
+        "dppa_core.models.drafted_answers.end_ids", lambda *_: frozenset(range(259))
+    )
     yield Studio(public=False)
 
 

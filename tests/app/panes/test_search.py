@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-import components.search_work as search_work
-import dppa_core.search_trial as search_trial
-from components.presets import first_session
-from components.search_words import goal_words, knob_words, range_words, value_text
-from components.search_work import (
+import components.views.score.search_work as search_work
+import dppa_core.tuning.search.trial as search_trial
+from components.session.presets import first_session
+from components.session.state import session_from_state
+from components.views.score.search_words import goal_words, knob_words, range_words, value_text
+from components.views.score.search_work import (
     GOALS,
     RANGES,
     Bounded,
@@ -20,13 +21,12 @@ from components.search_work import (
     stream_hunt,
     taken_over,
 )
-from components.session_state import session_from_state
-from components.studio import Recent, Studio
+from components.work.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
-from dppa_core.evaluate import DomainScore
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.search_trial import Question
-from tests.runs.scored import scored
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tuning.search.trial import Question
+from tests.helpers.scored import scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

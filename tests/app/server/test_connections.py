@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from components import connections
-from components.connections import Connection, Server
+from components.server.guards import connections
+from components.server.guards.connections import Connection, Server
 from tests.e2e.server import free_port
 
 HEAD = b"GET /short HTTP/1.1\r\nHost: localhost\r\n"
@@ -213,7 +213,9 @@ def test_the_parts_of_uvicorn_that_are_used_are_there() -> None:
     protocol = Connection(uvicorn.Config(app), ServerState(), {}, asyncio.Event())
     used = {"cycle", "connections", "loop", "logger", "transport", "on_response_complete"}
     missing = {name for name in used if not hasattr(protocol, name)}
-    assert not missing, f"components/connections.py is for uvicorn 0.54, not {uvicorn.__version__}"
+    assert not missing, (
+        f"components/server/guards/connections.py is for uvicorn 0.54, not {uvicorn.__version__}"
+    )
     config = uvicorn.Config(app)
     Server(config)
     config.load()

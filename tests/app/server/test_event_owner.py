@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.bodies import PARSED
-from components.event_owner import EventOwner
+from components.server.guards.body_limits import PARSED
+from components.server.guards.event_owner import EventOwner
 
 PASSED = 299
 """What Gradio answers here."""

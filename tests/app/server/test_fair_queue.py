@@ -13,13 +13,14 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 
-from components import sessions, turns
-from components.allowance import Bucket
-from components.job import jobs_of_event
-from components.studio import Studio
-from components.turns import OF_ONE_TAB, WAITING, Turns
-from components.visitor import Visitor
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.server.queue import fair_queue as turns
+from components.server.queue import sessions
+from components.server.queue.fair_queue import OF_ONE_TAB, WAITING, Turns
+from components.work.job import jobs_of_event
+from components.work.rate_limits import Bucket
+from components.work.studio import Studio
+from components.work.visitor import Visitor
 from dppa_core.errors import Cancelled
 
 CHAT, SCORE = 0, 1

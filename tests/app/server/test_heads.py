@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components import bodies
-from components.connections import Connection
-from components.heads import Heads
-from tests.components.conftest import Log
+from components.server.guards import body_limits as bodies
+from components.server.guards.connections import Connection
+from components.server.guards.heads import Heads
+from tests.app.conftest import Log
 
 SECRET = "zqmark"
 JOIN = "/gradio_api/queue/join"

@@ -12,11 +12,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.hosts import LOOPBACK, Hosts, is_from, own_names, split_host
-from components.serving import start
-from components.settings import Settings
-from components.studio import Studio
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.server.guards.hosts import LOOPBACK, Hosts, is_from, own_names, split_host
+from components.server.serving import start
+from components.server.settings import Settings
+from components.work.studio import Studio
 from tests.e2e.server import free_port
 
 EVIL = "https://evil.example"

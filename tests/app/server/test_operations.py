@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from components.logs import SELDOM, SERVER, start_log
-from components.settings import PREFIX, Settings, read_settings
-from components.studio import Studio
+from components.server.logs import SELDOM, SERVER, start_log
+from components.server.settings import PREFIX, Settings, read_settings
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.progress import check
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RUNNING = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from gradio.exceptions import ComponentProcessingError
 from gradio.state_holder import SessionState
 from starlette.requests import Request
 
-from components.notices import show_errors
+from components.work.error_notices import show_errors
 
 ODD: tuple[Any, ...] = (
     *(

@@ -12,19 +12,19 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.export import make_events
-from components.export_limits import OWN
-from components.export_values import export_value, look
-from components.export_work import MAKERS
-from components.exports import Exports
-from components.link import link_of
-from components.logs import start_log
-from components.presets import first_session
-from components.push import stream_push, wanted
-from components.studio import Studio
-from components.visitor import Visitor
-from components.workbench import build_page
-from tests.hub_writing import TOKEN, WritableHub, writable_hub
+from components.page.workbench import build_page
+from components.server.logs import start_log
+from components.session.link import link_of
+from components.session.presets import first_session
+from components.views.export.export import make_events
+from components.views.export.export_values import export_value, look
+from components.views.export.export_work import MAKERS
+from components.views.export.push import stream_push, wanted
+from components.work.downloads.files import Exports
+from components.work.downloads.limits import OWN
+from components.work.studio import Studio
+from components.work.visitor import Visitor
+from tests.helpers.hub_writing import TOKEN, WritableHub, writable_hub
 
 ADA = Visitor("ada")
 

@@ -17,16 +17,16 @@ from gradio import processing_utils
 from gradio.server_messages import UnexpectedErrorMessage
 from gradio.state_holder import SessionState
 
-from components.bodies import MOST_BYTES
-from components.doors import Doors
-from components.guarded import GuardedBlocks
-from components.live import pack
-from components.question import checked_text
-from components.session_json import parsed
-from components.studio import Studio
+from components.server.guards.body_limits import MOST_BYTES
+from components.server.guards.closed_routes import Doors
+from components.server.guards.value_guard import GuardedBlocks
+from components.session.json_form import parsed
+from components.widgets.browser_parts import pack
+from components.work.question import checked_text
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
-from tests.components.conftest import Log
-from tests.components.test_raw_calls import ANYBODY
+from tests.app.conftest import Log
+from tests.app.server.test_raw_calls import ANYBODY
 
 SECRET = "what only this visitor knows"
 ELSEWHERE = {"path": "https://example.org/x", "meta": {"_type": "gradio.FileData"}}

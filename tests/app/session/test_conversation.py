@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from components.conversation import (
+from components.page.wiring_chat import MOST_RECIPES, with_recipe
+from components.session.conversation import (
     Answer,
     AnswerSettings,
     Turn,
@@ -15,9 +16,9 @@ from components.conversation import (
     stopped_turns,
     transcript_value,
 )
-from components.live import pack
-from components.presets import first_session
-from components.question import (
+from components.session.presets import first_session
+from components.widgets.browser_parts import pack
+from components.work.question import (
     EARLIER,
     Question,
     read_duel,
@@ -25,9 +26,8 @@ from components.question import (
     read_settings,
     target_choices,
 )
-from components.wiring_chat import MOST_RECIPES, with_recipe
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 
 SESSION = first_session()
 OTHER = replace(SESSION, rate=0.6).recipe()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.curve import checked_curve, numbers_along, points_through
+from components.session.curve import checked_curve, numbers_along, points_through
 from dppa_core.errors import InvalidValue
 
 

@@ -6,9 +6,9 @@ import zlib
 
 import pytest
 
-from components.link import LONGEST_LINK, link_of, session_from_link
-from components.presets import first_session
-from components.session import ModelChoice, Session
+from components.session.link import LONGEST_LINK, link_of, session_from_link
+from components.session.presets import first_session
+from components.session.session import ModelChoice, Session
 from dppa_core.errors import InvalidValue
 
 

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from components.figures import choices_json, merge_label, pruning_json
-from components.method_choice import (
+from components.session.method_choice import (
     MethodChoice,
     catalogue,
     method_from_json,
     method_json,
     own_fields,
 )
-from components.session import ModelChoice, Session
+from components.session.session import ModelChoice, Session
+from components.work.figures import choices_json, merge_label, pruning_json
 from dppa_core.errors import DppaError, InvalidRecipe
 from dppa_core.methods.registry import METHODS, method_names
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 
 MATH, LAW = ModelChoice("zoo:math"), ModelChoice("zoo:law", coefficient=0.5)
 PAIR = (MATH, ModelChoice("zoo:law"))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from components.presets import presets
-from components.recipe_session import session_from_recipe
-from components.session import Session
+from components.session.from_recipe import session_from_recipe
+from components.session.presets import presets
+from components.session.session import Session
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import dump_recipe, parse_recipe, recipe_hash
-from tests.components.test_session_state import RICH
+from dppa_core.recipes.yaml_text import dump_recipe, parse_recipe, recipe_hash
+from tests.app.session.test_session_state import RICH
 
 LAYERS = 6
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-from components.presets import first_session, presets
-from components.session import ModelChoice, Session
-from components.session_json import (
+from components.session.json_form import (
     factors_from_json,
     factors_json,
     models_from_json,
     models_json,
     parsed,
 )
-from components.session_levels import shares_from_text
+from components.session.levels import shares_from_text
+from components.session.presets import first_session, presets
+from components.session.session import ModelChoice, Session
 from dppa_core.errors import DppaError, InvalidValue
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 
 MATH, LAW = ModelChoice("zoo:math"), ModelChoice("zoo:law", coefficient=0.5)
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from components.figures import choices_json, exact_value, settings_json
-from components.method_choice import MethodChoice
-from components.presets import first_session, presets
-from components.see import exact_payload
-from components.session import MOST_OVERRIDES, ModelChoice, Session
-from components.session_state import session_from_state, state_of
-from components.studio import Studio
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session, presets
+from components.session.session import MOST_OVERRIDES, ModelChoice, Session
+from components.session.state import session_from_state, state_of
+from components.views.see.see import exact_payload
+from components.work.figures import choices_json, exact_value, settings_json
+from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue
-from dppa_core.plan import plan_pruning
-from dppa_core.recipe import Override, dump_recipe, parse_recipe, recipe_hash
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.yaml_text import Override, dump_recipe, parse_recipe, recipe_hash
 
 DOWN = "layers.3.mlp.down_proj"
 RICH = Session(

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from components.advice import advised, tries
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from components.session_state import session_from_state
-from components.studio import Recent, Studio
-from dppa_core import advice_run
-from dppa_core.advice import advise
-from dppa_core.advice_facts import ModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.session.state import session_from_state
+from components.views.see.advice import advised, tries
+from components.work.studio import Recent, Studio
 from dppa_core.errors import NotAllowed
-from dppa_core.intervals import Interval
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.tasks.intervals import Interval
+from dppa_core.tuning.advice import run as advice_run
+from dppa_core.tuning.advice.advice import advise
+from dppa_core.tuning.advice.facts import ModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
 
 SESSION = first_session()
 PROFILE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))

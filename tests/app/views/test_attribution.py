@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from components.attribution import AttributionView, Inquiry, measured, read_inquiry
-from components.presets import first_session
-from components.running import IDLE, stopped_value, stream_run
-from components.studio import Recent, Studio
-from dppa_core import attribution_run
+from components.session.presets import first_session
+from components.views.see.attribution import AttributionView, Inquiry, measured, read_inquiry
+from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.evaluation.analysis import attribution_run
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from components import compare
-from components.compare import Pair, Side, compared, read_pair
-from components.presets import first_session
-from components.running import stream_run
-from components.session import ModelChoice, Session
-from components.session_state import state_of
-from components.studio import Recent, Studio
-from dppa_core import cell_diff
+from components.session.presets import first_session
+from components.session.session import ModelChoice, Session
+from components.session.state import state_of
+from components.views.see import compare
+from components.views.see.compare import Pair, Side, compared, read_pair
+from components.work.progress_stream import stream_run
+from components.work.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
+from dppa_core.evaluation.diff import cells as cell_diff
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

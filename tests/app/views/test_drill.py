@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from components import drill
-from components.drill import Wanted, drill_payload, wanted
-from components.presets import first_session
-from components.session import Session
-from components.studio import Recent, Studio
+from components.session.presets import first_session
+from components.session.session import Session
+from components.views.see import matrix as drill
+from components.views.see.matrix import Wanted, drill_payload, wanted
+from components.work.studio import Recent, Studio
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
 
 DOWN = "layers.1.mlp.down_proj"
 

@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.experiments import (
+from components.session.state import session_from_state
+from components.views.see.experiments import (
     RESULTS,
     build_experiments,
     read_results,
@@ -15,10 +16,9 @@ from components.experiments import (
     shown_value,
     wire_experiments,
 )
-from components.session_state import session_from_state
 from dppa_core.errors import InvalidValue
-from dppa_core.recipe import recipe_hash
-from tests.results_by_hand import MERGE, write_results
+from dppa_core.recipes.yaml_text import recipe_hash
+from tests.helpers.results_by_hand import MERGE, write_results
 
 ROW = {"key": "first", "table": 0, "row": 0}
 

@@ -8,20 +8,20 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.findings import findings_value, first_blocker, offer_lines
-from components.models import build_preset
-from components.offer import offer_value, stream_fetch
-from components.presets import find_hub_preset, hub_choices, hub_session, presets
-from components.studio import BYTE_BUDGET, Studio, byte_budget
-from components.workbench import build_page
-from dppa_core import presets as core
+from components.page.workbench import build_page
+from components.session.presets import find_hub_preset, hub_choices, hub_session, presets
+from components.views.controls.hub_offer import offer_value, stream_fetch
+from components.views.controls.models import build_preset
+from components.views.controls.preflight_findings import findings_value, first_blocker, offer_lines
+from components.work.studio import BYTE_BUDGET, Studio, byte_budget
 from dppa_core.errors import Unreachable
-from dppa_core.preflight.facts import Finding, Severity
-from dppa_core.preflight.machine import Machine
-from dppa_core.presets import HubPreset, PresetModel, hub_presets, runs_here
-from tests.components.test_handlers import press
-from tests.hub_server import HubServer, stand_in
-from tests.tiny import Shape, random_llama, tuned_llama
+from dppa_core.merging.preflight import hub_presets as core
+from dppa_core.merging.preflight.facts import Finding, Severity
+from dppa_core.merging.preflight.hub_presets import HubPreset, PresetModel, hub_presets, runs_here
+from dppa_core.system.machine import Machine
+from tests.app.page.test_handlers import press
+from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE, MATH = "acme/tiny-base", "acme/tiny-math"
 TINY = HubPreset(
@@ -37,7 +37,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     server.add(BASE, base.save(tmp_path / "base"), card={"license": "mit"})
     server.add(MATH, tuned_llama(base, 1).save(tmp_path / "math"), card={"license": "mit"})
     stand_in(server, tmp_path / "cache", monkeypatch)
-    for module in ("components.presets", "dppa_core.presets"):
+    for module in ("components.session.presets", "dppa_core.merging.preflight.hub_presets"):
         monkeypatch.setattr(f"{module}.hub_presets", lambda: (TINY,))
     yield server
     server.close()
@@ -102,7 +102,7 @@ def test_a_fetch_that_breaks_off_says_so_and_can_be_begun_again(
     studio: Studio, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr("components.offer.open_checkpoint", _breaks)
+    monkeypatch.setattr("components.views.controls.hub_offer.open_checkpoint", _breaks)
     (*_, (value, references)) = stream_fetch(TINY, studio)
     assert not references and value["trouble"] == "the line is down"
 
@@ -178,7 +178,7 @@ def test_facts_of_a_set_are_told_in_lines() -> None:
 def test_models_of_ones_own_may_fill_half_of_what_is_left(
     monkeypatch: pytest.MonkeyPatch, left: int | None, budget: int
 ) -> None:
-    monkeypatch.setattr("components.studio.available_memory", lambda: left)
+    monkeypatch.setattr("components.work.studio.available_memory", lambda: left)
     assert byte_budget(public=False) == budget
     assert byte_budget(public=True) == BYTE_BUDGET
 

@@ -9,15 +9,15 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.presets import first_session
-from components.session import ModelChoice
-from components.significance import measuring
-from components.studio import Studio
-from components.workbench import build_page
-from dppa_core.calibrated import ranked_profile
-from dppa_core.calibration import Calibration, calibration_of
+from components.page.workbench import build_page
+from components.session.presets import first_session
+from components.session.session import ModelChoice
+from components.views.controls.significance import measuring
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.plan import plan_pruning
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.calibration import Calibration, calibration_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -29,7 +29,7 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     def short(model: str, *chosen: Calibration | None) -> Calibration:
         return replace(calibration_of(model, *chosen), tokens=300)
 
-    monkeypatch.setattr("dppa_core.calibrated.calibration_of", short)
+    monkeypatch.setattr("dppa_core.profiling.calibration.statistics.calibration_of", short)
     return Studio(public=True)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from components import sparsity
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from components.session import Session
-from components.sparsity import asked_model, losses_payload
-from components.studio import Recent, Studio
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.session.session import Session
+from components.views.see import sparsity
+from components.views.see.sparsity import asked_model, losses_payload
+from components.work.studio import Recent, Studio
 from dppa_core.errors import InvalidValue
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.rounding import count_rounded
+from dppa_core.evaluation.analysis.rounding import count_rounded
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
 
 
 @pytest.fixture

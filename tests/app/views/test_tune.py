@@ -9,17 +9,17 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from components.link import link_of
-from components.models import opened
-from components.presets import first_session
-from components.session import ModelChoice, Session
-from components.session_state import session_from_state, state_of
-from components.studio import Studio
-from components.tune import LONGEST_RECIPE
-from components.workbench import build_page
+from components.page.workbench import build_page
+from components.session.link import link_of
+from components.session.presets import first_session
+from components.session.session import ModelChoice, Session
+from components.session.state import session_from_state, state_of
+from components.views.controls.models import opened
+from components.views.controls.whole_states import LONGEST_RECIPE
+from components.work.studio import Studio
 from dppa_core.errors import NotAllowed, UnknownName
-from dppa_core.recipe import dump_recipe, recipe_hash
-from tests.components.test_handlers import events, press
+from dppa_core.recipes.yaml_text import dump_recipe, recipe_hash
+from tests.app.page.test_handlers import events, press
 
 CHANGED = replace(
     first_session(),

@@ -12,12 +12,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from components.downloads import address_of, download_route
-from components.export_limits import OWN, PUBLIC, Limits
-from components.exports import Exports, Offer
-from components.serving import start
-from components.settings import Settings
-from components.visitor import Visitor
+from components.server.serving import start
+from components.server.settings import Settings
+from components.work.downloads.files import Exports, Offer
+from components.work.downloads.limits import OWN, PUBLIC, Limits
+from components.work.downloads.route import address_of, download_route
+from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
 
 ADA, EVE, BOB = Visitor("ada"), Visitor("eve"), Visitor("bob")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.gpu import LARGE, LentGpu, OwnHardware, hardware
+from components.work.reply_hardware import LARGE, LentGpu, OwnHardware, hardware
 from dppa_core.errors import InvalidValue
-from dppa_core.generate import GenerationSettings, stream_tokens
-from dppa_core.on_device import DeviceCopies, copied
-from dppa_core.pool import ModelPool
-from dppa_core.resident import Resident
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.generate import GenerationSettings, stream_tokens
+from dppa_core.models.gpu_copies import DeviceCopies, copied
+from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 
@@ -80,7 +80,7 @@ def test_a_variable_of_such_spaces_alone_is_a_mistake_that_is_named(
 
 def test_a_lent_gpu_streams_the_same_tokens_from_another_process(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.components.lent_gpu"],
+        [sys.executable, "-m", "tests.helpers.lent_gpu"],
         env={**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

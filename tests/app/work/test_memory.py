@@ -4,11 +4,11 @@ import subprocess
 import sys
 import threading
 
-from components.memory import Trimmer
+from components.work.malloc_and_gc import Trimmer
 
 HEAPS = """
 import ctypes, sys, threading
-from components.memory import few_heaps
+from components.work.malloc_and_gc import few_heaps
 if sys.argv[1] == "few":
     few_heaps()
 libc = ctypes.CDLL(None)
@@ -25,7 +25,7 @@ libc.fflush(None)
 """
 KEPT = """
 import gc
-from components.memory import keep_what_is_there
+from components.work.malloc_and_gc import keep_what_is_there
 gc.disable()
 before = len(gc.get_objects())
 keep_what_is_there()
@@ -33,7 +33,7 @@ print(gc.isenabled(), gc.get_freeze_count() >= before, len(gc.get_objects()) < b
 """
 FREED = """
 import ctypes, time
-from components.memory import Trimmer
+from components.work.malloc_and_gc import Trimmer
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from components.figures import exact_value, plan_value, short_name
-from components.header import status_value
-from components.live import pack
-from components.presets import first_session
-from components.see import exact_payload, plots_payload
-from components.studio import Studio
-from components.tables import Row, Standing, retention_sentence, score_value
-from components.theme import PALETTE, SCRIPTS, model_colours, page_head
-from dppa_core.recipe import recipe_hash
+from components.session.presets import first_session
+from components.views.score.tables import Row, Standing, retention_sentence, score_value
+from components.views.see.see import exact_payload, plots_payload
+from components.widgets.browser_parts import pack
+from components.widgets.header import status_value
+from components.widgets.theme import PALETTE, SCRIPTS, model_colours, page_head
+from components.work.figures import exact_value, plan_value, short_name
+from components.work.studio import Studio
+from dppa_core.recipes.yaml_text import recipe_hash
 
 
 @pytest.fixture

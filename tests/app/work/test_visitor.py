@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from components.visitor import CALLER, Callers, Visitor, asker, visitor_of
+from components.work.visitor import CALLER, Callers, Visitor, asker, visitor_of
 
 
 def request(address: str, headers: dict[str, str] | None = None, **more: Any) -> Request:

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.test_learn import saved
+from tests.e2e.learn.test_learn import saved
 
 RUN_MS = 120_000
 # Of each plot the widths of its bars' tracks: lengths compare only where these are equal.

@@ -4,8 +4,8 @@ import re
 
 from playwright.sync_api import Locator
 
-from components.glossary import glossary
-from tests.e2e.studio import Studio
+from components.widgets.glossary import glossary
+from tests.e2e.page_driver import Studio
 
 PLAIN = {"exact", "input", "speed", "length", "loss"}
 """Words that mostly mean what they mean everywhere."""

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.learn.test_glossary import left
+from tests.e2e.lesson_sentences import hold_all
 from tests.e2e.test_looks import AXE
-from tests.e2e.test_terms import left
-from tests.e2e.told import hold_all
 
 WAIT_MS = 60_000
 

@@ -4,8 +4,8 @@ import time
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe, long_question, reply
+from tests.e2e.page_driver import Studio
 from tests.e2e.server import Server
-from tests.e2e.studio import Studio
 
 STOP_AT_ONCE = """() => {
     // The click is made in the page, the moment the answer starts: no round trip can miss it.

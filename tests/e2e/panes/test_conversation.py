@@ -11,12 +11,12 @@ from playwright.sync_api import Locator, expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe
+from tests.e2e.page_driver import Studio
+from tests.e2e.panes.test_chat import choose_targets, example
+from tests.e2e.panes.test_score import run, wait_state
 from tests.e2e.server import ROOT
-from tests.e2e.studio import Studio
 from tests.e2e.test_bad_input import EVIL, add_model
-from tests.e2e.test_chat import choose_targets, example
 from tests.e2e.test_looks import AXE
-from tests.e2e.test_score import run, wait_state
 
 WIDTHS = [(1440, 900), (390, 844)]
 

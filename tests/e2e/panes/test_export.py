@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from dppa_core.merge import merge_to_folder
-from dppa_core.recipe import load_recipe
-from dppa_core.safetensors_io import open_file
+from dppa_core.checkpoints.safetensors_reader import open_file
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import load_recipe
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 SIZES = [1440, 390]
 READY = '#export [data-export="ready"], #export[data-export="ready"]'
@@ -77,7 +77,7 @@ def test_the_recipe_is_saved_as_the_page_has_it(studio: Studio, tmp_path: Path) 
     with studio.page.expect_download() as waited:
         studio.page.locator('.take-row[data-kind="recipe"] button', has_text="Save").click()
     waited.value.save_as(tmp_path / "recipe.yaml")
-    from dppa_core.recipe import recipe_hash  # noqa: PLC0415
+    from dppa_core.recipes.yaml_text import recipe_hash  # noqa: PLC0415
 
     assert waited.value.suggested_filename == "recipe.yaml"
     assert recipe_hash(load_recipe(tmp_path / "recipe.yaml")) == studio.recipe

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.expected import ACTIVE
-from tests.e2e.studio import ANSWER_MS, Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 
 DOMAINS = ("math", "finance", "law")
 

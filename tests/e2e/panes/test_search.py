@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.studio import ANSWER_MS, Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 
 
 def start(studio: Studio, way: str) -> None:

@@ -5,10 +5,16 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
+from tests.e2e.panes.test_chat import ask_at_length
+from tests.e2e.panes.test_conversation import (
+    ask_example,
+    button,
+    compare_with,
+    open_settings,
+    wait_idle,
+)
 from tests.e2e.test_bad_input import EVIL
-from tests.e2e.test_chat import ask_at_length
-from tests.e2e.test_talk import ask_example, button, compare_with, open_settings, wait_idle
 
 KEY = "dppa.talk.1"
 SHOWN = """() => [...document.querySelectorAll('#transcript .turn')].map(turn => [

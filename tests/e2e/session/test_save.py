@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import plan
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 SVG = "{http://www.w3.org/2000/svg}"
 PLOTS = ("heatmap", "kept", "distribution")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from components.link import link_of
-from components.method_choice import MethodChoice
-from components.presets import first_session
-from components.session import ModelChoice, Session
-from components.session_state import state_of
-from dppa_core.recipe import parse_recipe, recipe_hash
+from components.session.link import link_of
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
+from components.session.session import ModelChoice, Session
+from components.session.state import state_of
+from dppa_core.recipes.yaml_text import parse_recipe, recipe_hash
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 from tests.e2e.tuning import DOWN, linked, press, session_of, wait_linked, wait_recipe, wait_rest
 
 START = first_session()

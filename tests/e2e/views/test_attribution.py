@@ -3,12 +3,12 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from components.presets import first_session
-from dppa_core.attribution_run import attribute
-from dppa_core.pool import ModelPool
+from components.session.presets import first_session
+from dppa_core.evaluation.analysis.attribution_run import attribute
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.tasks import example_prompts
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import ANSWER_MS, Studio
+from tests.e2e.page_driver import ANSWER_MS, Studio
 
 MATH = example_prompts("math")[0]
 

@@ -3,8 +3,8 @@
 import re
 
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
-from tests.e2e.test_chat import ask_at_length
+from tests.e2e.page_driver import Studio
+from tests.e2e.panes.test_chat import ask_at_length
 
 WATCH = """() => {  // what the head says, from now on: "activity: words"
     const status = document.querySelector('#status [data-status]');

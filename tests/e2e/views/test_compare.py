@@ -5,12 +5,12 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from dppa_core.cell_diff import diff_cells
-from dppa_core.sources import open_checkpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.diff.cells import diff_cells
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import ANSWER_MS, Studio
-from tests.e2e.test_score import run as score
-from tests.e2e.test_score import wait_state as wait_scoring
+from tests.e2e.page_driver import ANSWER_MS, Studio
+from tests.e2e.panes.test_score import run as score
+from tests.e2e.panes.test_score import wait_state as wait_scoring
 
 
 def open_view(studio: Studio) -> Page:

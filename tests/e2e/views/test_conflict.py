@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dppa_core.joint import count_meetings
-from dppa_core.profile import cached_profile
+from dppa_core.evaluation.analysis.overlap_pass import count_meetings
+from dppa_core.profiling.profile import cached_profile
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 MATH, FINANCE, LAW = "zoo:math", "zoo:finance", "zoo:law"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from dppa_core.presets import hub_preset
+from dppa_core.merging.preflight.hub_presets import hub_preset
+from tests.e2e.page_driver import Studio, new_context
 from tests.e2e.server import Server
-from tests.e2e.studio import Studio, new_context
-from tests.hub_server import HubServer
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.helpers.hub_server import HubServer
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 PRESET = hub_preset("smollm2-135m")
 SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from components.presets import first_session
-from dppa_core.recipe import recipe_hash
+from components.session.presets import first_session
+from dppa_core.recipes.yaml_text import recipe_hash
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 from tests.e2e.tuning import press, session_of, wait_recipe, wait_rest
 
 START = first_session()

@@ -2,12 +2,12 @@
 
 import pytest
 
-from dppa_core.closeup import look_closely
-from dppa_core.density import Override
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
+from dppa_core.evaluation.analysis.matrix import look_closely
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.density import Override
+from dppa_core.pruning.plan import plan_pruning
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 MATH, KEY = "zoo:math", "layers.1.self_attn.k_proj"
 CELL = '#heatmap g.cell[data-layer="1"][data-kind="k"]'

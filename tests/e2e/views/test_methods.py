@@ -6,13 +6,13 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
-from components.method_choice import MethodChoice
-from components.presets import first_session
+from components.session.method_choice import MethodChoice
+from components.session.presets import first_session
 from dppa_core.methods.registry import METHODS
-from dppa_core.recipe import recipe_hash
+from dppa_core.recipes.yaml_text import recipe_hash
 from tests.e2e.conftest import Visit
 from tests.e2e.expected import first_recipe
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 

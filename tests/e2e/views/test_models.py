@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 
 @pytest.fixture

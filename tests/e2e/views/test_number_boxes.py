@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 
 @pytest.mark.parametrize("leave", ["Enter", "Tab"])

@@ -2,12 +2,12 @@
 
 import pytest
 
-from components.presets import first_session
-from components.session_state import session_from_state, state_of
-from dppa_core.calibrated import ranked_profile
-from dppa_core.plan import plan_pruning
-from dppa_core.recipe import Override, recipe_hash
-from tests.e2e.studio import Studio
+from components.session.presets import first_session
+from components.session.state import session_from_state, state_of
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.yaml_text import Override, recipe_hash
+from tests.e2e.page_driver import Studio
 
 DOWN = "layers.3.mlp.down_proj"
 

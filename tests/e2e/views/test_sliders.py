@@ -2,11 +2,11 @@
 
 import pytest
 
-from dppa_core.calibrated import ranked_profile
-from dppa_core.partition import even_levels
-from dppa_core.plan import plan_pruning
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.pruning.partition import even_levels
+from dppa_core.pruning.plan import plan_pruning
 from tests.e2e.expected import kept_percent, plan
-from tests.e2e.studio import ACT_MS, ANSWER_MS, Studio
+from tests.e2e.page_driver import ACT_MS, ANSWER_MS, Studio
 
 
 def shows_the_plan_of(studio: Studio, domain: str, percent: int) -> None:

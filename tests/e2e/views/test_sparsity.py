@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.rounding import count_rounded
+from dppa_core.evaluation.analysis.rounding import count_rounded
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.plan import plan_pruning
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 
 LEVELS = (0.9, 0.8)
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.studio import Studio
+from tests.e2e.page_driver import Studio
 from tests.e2e.test_looks import AXE, SCREENS, names
 
 VIEWS = {"modules": "#plots", "compare": "#compare-view", "attribution": "#attribution-view"}

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cluster import joined
-from dppa_core.cluster_merge import merge_on_cluster
-from dppa_core.cluster_search import cluster_asker
-from dppa_core.merge import merge_to_folder
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.search_space import parse_knobs
-from dppa_core.search_studied import StudySettings
-from dppa_core.search_study import run_study
-from dppa_core.search_trial import asker
-from tests.tiny import Shape, random_llama, tuned_llama
+from dppa_core.merging.cluster.merge import merge_on_cluster
+from dppa_core.merging.cluster.ray import joined
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from dppa_core.tuning.search.cluster import cluster_asker
+from dppa_core.tuning.search.optuna_study import run_study
+from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.trial import asker
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
 """Bytes: sixty files, so that there is a middle to be killed in."""
@@ -113,7 +113,7 @@ def test_a_lost_driver_is_followed_by_one_that_goes_on(
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
     command = [sys.executable, "-m", "dppa_core", "merge", "recipe.yaml", "--out", "out"]
     command += ["--ray", address, "--shard-size", str(SHARD), "--no-sync"]
-    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     run = {"cwd": tmp_path, "env": os.environ | paths}
     first = subprocess.Popen(command, **run, stderr=subprocess.DEVNULL)
     until(lambda: len(list(tmp_path.glob(".out.dppa-parts-*/*.json"))) > 3)

@@ -6,17 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.checkpoint import known_hashes, remember_hashes
-from dppa_core.cluster_merge import evenly, joined_profile
+from dppa_core.checkpoints.checkpoint import known_hashes, remember_hashes
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
-from dppa_core.merge import merge_to_folder
-from dppa_core.merge_shards import gather, known_shard, parts_folder, shards_of, write_shard
-from dppa_core.merger import Merger
-from dppa_core.profile import profile_delta, profile_deltas
-from dppa_core.profile_reader import Tuned
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.sources import open_checkpoint
-from tests.command import Command
+from dppa_core.merging.cluster.merge import evenly, joined_profile
+from dppa_core.merging.cluster.parts import (
+    gather,
+    known_shard,
+    parts_folder,
+    shards_of,
+    write_shard,
+)
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.profiling.profile import profile_delta, profile_deltas
+from dppa_core.profiling.reader import Tuned
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
 
 RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.5,))))
 SHARD = 20_000

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dppa_core.errors import InvalidValue
-from dppa_core.examiner import Examiner
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.spread import SpreadPool
-from tests.command import Command
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.merging.in_memory.device_map_pool import SpreadPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.command import Command
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

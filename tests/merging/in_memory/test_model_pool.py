@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from dppa_core.errors import Cancelled, DamagedCheckpoint, MissingCheckpoint, OutOfBudget
-from dppa_core.merger import Merger
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe, recipe_hash
-from tests.tiny import random_llama, tuned_llama
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+from tests.helpers.tiny_models import random_llama, tuned_llama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from dppa_core import live, merge_at_once, pool
-from dppa_core.checkpoint import SafetensorsCheckpoint, to_float32
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import Cancelled, NonFiniteWeights
-from dppa_core.merge import merge_to_folder
-from dppa_core.merger import Merger
-from dppa_core.places import find_places
-from dppa_core.pool import IDLE_MERGES, ModelPool
+from dppa_core.merging import merge_at_once
+from dppa_core.merging.in_memory import model_pool as pool
+from dppa_core.merging.in_memory import rewrite as live
+from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.models.parameter_views import find_places
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.resident import Resident
-from tests.tiny import TinyLlama
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from tests.helpers.tiny_models import TinyLlama
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 

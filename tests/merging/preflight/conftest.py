@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_server import HubServer, stand_in
-from tests.tiny import Shape, random_llama, tuned_llama
+from tests.helpers.hub_server import HubServer, stand_in
+from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 BASE, MATH = "acme/tiny-base", "acme/tiny-math"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.preflight.collect_local import trouble
-from dppa_core.recipe import DomainModel, MergeRecipe, dump_recipe
-from tests.command import Command
-from tests.tiny import random_llama
+from dppa_core.merging.preflight.collect_local import trouble
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
+from tests.helpers.command import Command
+from tests.helpers.tiny_models import random_llama
 
 
 def test_a_merge_that_works_exits_with_0(

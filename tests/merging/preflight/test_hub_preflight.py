@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from dppa_core import hub as hub_module
-from dppa_core.hub import look_up
-from dppa_core.hub_headers import hub_tensors
-from dppa_core.merge import merge_to_folder
-from dppa_core.preflight import collect_hub, machine
-from dppa_core.preflight.facts import Finding, Severity
-from dppa_core.preflight.run import Report, preflight_models
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.safetensors_io import TensorInfo, open_file
-from dppa_core.sources import open_checkpoint
-from tests.hub_server import HubServer
-from tests.pickles import save_pickled
-from tests.preflight.conftest import BASE, MATH
-from tests.tiny import Shape, random_llama
+from dppa_core.checkpoints.safetensors_reader import TensorInfo, open_file
+from dppa_core.checkpoints.sources import hub as hub_module
+from dppa_core.checkpoints.sources.hub import look_up
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.checkpoints.sources.remote_headers import hub_tensors
+from dppa_core.merging.preflight import collect_hub
+from dppa_core.merging.preflight.facts import Finding, Severity
+from dppa_core.merging.preflight.run import Report, preflight_models
+from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system import machine
+from tests.helpers.hub_server import HubServer
+from tests.helpers.pickles import save_pickled
+from tests.helpers.tiny_models import Shape, random_llama
+from tests.merging.preflight.conftest import BASE, MATH
 
 
 def weights_sent(hub: HubServer) -> int:

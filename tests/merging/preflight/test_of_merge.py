@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.deltas import DeltaProfile, ModuleProfile
-from dppa_core.modules import Module
-from dppa_core.preflight import machine
-from dppa_core.preflight.estimate import (
+from dppa_core.merging.preflight.estimate import (
     COMBINE_RATE,
     DISK_RATE,
     LINE_RATE,
@@ -24,11 +21,14 @@ from dppa_core.preflight.estimate import (
     in_time,
     memory_to_chat,
 )
-from dppa_core.preflight.facts import AdapterFacts, Finding, Severity, TokenizerFacts
-from dppa_core.preflight.machine import Machine, available_memory, free_disk
-from dppa_core.preflight.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.preflight.of_weights import Distance, about_distance, distance
-from tests.preflight.made import base, model, of
+from dppa_core.merging.preflight.facts import AdapterFacts, Finding, Severity, TokenizerFacts
+from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
+from dppa_core.merging.preflight.of_weights import Distance, about_distance, distance
+from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
+from dppa_core.pruning.module_groups import Module
+from dppa_core.system import machine
+from dppa_core.system.machine import Machine, available_memory, free_disk
+from tests.helpers.preflight_facts import base, model, of
 
 SIZES = Sizes(parameters=1000, stored=(2000, 2000, 4000))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dppa_core.preflight.facts import Finding, ModelFacts, Severity, counted, in_bytes
-from dppa_core.preflight.of_model import about_model
-from tests.preflight.made import SHAPE, model, of, tensors, topics
-from tests.tiny import Shape
+from dppa_core.merging.preflight.facts import Finding, ModelFacts, Severity, counted, in_bytes
+from dppa_core.merging.preflight.of_model import about_model
+from tests.helpers.preflight_facts import SHAPE, model, of, tensors, topics
+from tests.helpers.tiny_models import Shape
 
 DOWN = "model.layers.0.mlp.down_proj.weight"
 

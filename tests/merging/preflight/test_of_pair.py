@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dppa_core.alignment import align
-from dppa_core.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
+from dppa_core.checkpoints.matching import match_tensors
+from dppa_core.checkpoints.vocabulary.alignment import align
+from dppa_core.checkpoints.vocabulary.tokens import Vocabulary
 from dppa_core.errors import CheckpointError
-from dppa_core.pairs import match_tensors
-from dppa_core.preflight.collect_local import look_at_folder
-from dppa_core.preflight.facts import AdapterFacts, Finding, ModelFacts, Severity, TokenizerFacts
-from dppa_core.preflight.of_model import about_model
-from dppa_core.preflight.of_pair import about_pair
-from dppa_core.vocabulary import Vocabulary
-from tests.preflight.made import SHAPE, base, model, of, tensors
-from tests.tiny import Shape, TinyLlama, random_llama
+from dppa_core.merging.preflight.collect_local import look_at_folder
+from dppa_core.merging.preflight.facts import (
+    AdapterFacts,
+    Finding,
+    ModelFacts,
+    Severity,
+    TokenizerFacts,
+)
+from dppa_core.merging.preflight.of_model import about_model
+from dppa_core.merging.preflight.of_pair import about_pair
+from tests.helpers.preflight_facts import SHAPE, base, model, of, tensors
+from tests.helpers.tiny_models import Shape, TinyLlama, random_llama
 
 DOWN = "model.layers.0.mlp.down_proj.weight"
 

@@ -6,15 +6,21 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from dppa_core import presets
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint
 from dppa_core.errors import UnknownName
-from dppa_core.preflight.estimate import MERGE_MEMORY, MODEL_MEMORY
-from dppa_core.preflight.machine import Machine
-from dppa_core.presets import HubPreset, PresetModel, hub_preset, hub_presets, runs_here
-from dppa_core.sources import ModelRef, open_checkpoint
-from tests.command import Command
-from tests.hub_server import HubServer
-from tests.preflight.conftest import BASE, MATH
+from dppa_core.merging.preflight import hub_presets as presets
+from dppa_core.merging.preflight.estimate import MERGE_MEMORY, MODEL_MEMORY
+from dppa_core.merging.preflight.hub_presets import (
+    HubPreset,
+    PresetModel,
+    hub_preset,
+    hub_presets,
+    runs_here,
+)
+from dppa_core.system.machine import Machine
+from tests.helpers.command import Command
+from tests.helpers.hub_server import HubServer
+from tests.merging.preflight.conftest import BASE, MATH
 
 WANTED = {
     "meta-llama/Llama-2-7b-hf": ["GAIR/Abel-7B-001", "AdaptLLM/finance-chat", "AdaptLLM/law-chat"],

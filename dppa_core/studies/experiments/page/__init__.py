@@ -1,1 +1,1 @@
-"""dppa_core studies experiments page"""
+"""Results of experiments as text and drawings."""

@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
-from dppa_core.experiments.svg import CHARACTER, COLOURS, MARGIN, frame, named, spread, ticks
-from dppa_core.experiments.values import Chart, Series
+from dppa_core.studies.experiments.page.svg import (
+    CHARACTER,
+    COLOURS,
+    MARGIN,
+    frame,
+    named,
+    spread,
+    ticks,
+)
+from dppa_core.studies.experiments.values import Chart, Series
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 300, 62, 56
 _ROW = 17

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from dppa_core.card_plot import ink_on
-from dppa_core.experiments.svg import CHARACTER, MARGIN, frame, named, spread
-from dppa_core.experiments.values import Heatmap
+from dppa_core.merging.cards.card_plot import ink_on
+from dppa_core.studies.experiments.page.svg import CHARACTER, MARGIN, frame, named, spread
+from dppa_core.studies.experiments.values import Heatmap
 
 _CELL, _ROW, _TOP = 62, 26, 82
 _LEAST_WIDTH = 460

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from dppa_core.experiments.values import Axis
+from dppa_core.studies.experiments.values import Axis
 
 MARGIN, CHARACTER = 16, 6.3
 """Pixels: around everything, and the width of a letter at 11 px."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.atomic import replace_file, unwritable
-from dppa_core.experiments.svg_chart import chart_svg
-from dppa_core.experiments.svg_heatmap import heatmap_svg
-from dppa_core.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
-from dppa_core.experiments.words import lasting
+from dppa_core.studies.experiments.page.chart import chart_svg
+from dppa_core.studies.experiments.page.heatmap import heatmap_svg
+from dppa_core.studies.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
+from dppa_core.studies.experiments.words import lasting
+from dppa_core.system.atomic_folders import replace_file, unwritable
 
 TENTHS = ("%", "points")
 PAGE, PLOTS = "experiments.md", "experiments"

@@ -1,1 +1,1 @@
-"""dppa_core studies experiments paper"""
+"""The experiments, one a file."""

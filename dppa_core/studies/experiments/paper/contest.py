@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.asking import BANDS, alone, climbed, exam, whole
-from dppa_core.experiments.scores import (
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.studies.experiments.asking import BANDS, alone, climbed, exam, whole
+from dppa_core.studies.experiments.score_table import (
     ByDomain,
     Draws,
     accuracy,
@@ -20,12 +21,11 @@ from dppa_core.experiments.scores import (
     compared,
     retained,
 )
-from dppa_core.experiments.setting import Setting, Subject, Treatment
-from dppa_core.experiments.steps import Steps, all_asked, together
-from dppa_core.experiments.values import Cell
-from dppa_core.experiments.words import factors_text, flipped, verdict
-from dppa_core.intervals import Interval
-from dppa_core.marks import Marks
+from dppa_core.studies.experiments.setting import Setting, Subject, Treatment
+from dppa_core.studies.experiments.steps import Steps, all_asked, together
+from dppa_core.studies.experiments.values import Cell
+from dppa_core.studies.experiments.words import factors_text, flipped, verdict
+from dppa_core.tasks.intervals import Interval
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
 TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dppa_core.adamerging_settings import AdaMergeSettings
-from dppa_core.experiments.asking import (
+from dppa_core.evaluation.scores import Marks
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.experiments.asking import (
     BANDS,
     COEFFICIENTS,
     Best,
@@ -19,17 +21,15 @@ from dppa_core.experiments.asking import (
     exam,
     own_marks,
 )
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.merges_text import Merge, Merged, findings
-from dppa_core.experiments.questions import Tuning
-from dppa_core.experiments.scores import Draws
-from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.experiments.steps import Steps, all_asked, together
-from dppa_core.experiments.values import Findings
-from dppa_core.experiments.words import SWITCHED_OFF, listed
-from dppa_core.marks import Marks
-from dppa_core.partition import even_levels
-from dppa_core.recipe import MergeRecipe
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.paper.merges_text import Merge, Merged, findings
+from dppa_core.studies.experiments.questions import Tuning
+from dppa_core.studies.experiments.score_table import Draws
+from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
+from dppa_core.studies.experiments.steps import Steps, all_asked, together
+from dppa_core.studies.experiments.values import Findings
+from dppa_core.studies.experiments.words import SWITCHED_OFF, listed
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
 METHODS = ("dppa", "dare", "ties", "task_arithmetic")

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.scores import Draws, against_draws, compared, mean_retained
-from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
-from dppa_core.intervals import Interval
-from dppa_core.marks import Marks
-from dppa_core.recipe import MergeRecipe, dump_recipe
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.studies.experiments.score_table import Draws, against_draws, compared, mean_retained
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Findings,
+    Row,
+    Series,
+    Table,
+)
+from dppa_core.studies.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
+from dppa_core.tasks.intervals import Interval
 
 TITLES = {
     "dppa": "DPPA",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dppa_core.advice import LARGE_CHANGE
-from dppa_core.advice_run import profile_facts
 from dppa_core.errors import many
-from dppa_core.experiments.contest import (
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
     TITLES,
@@ -19,14 +19,23 @@ from dppa_core.experiments.contest import (
     tally,
     unclimbed,
 )
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.ranks import correlation
-from dppa_core.experiments.scores import against_draws, share
-from dppa_core.experiments.setting import Setting
-from dppa_core.experiments.steps import Steps
-from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import SWITCHED_OFF, listed, number, percent, told, verdict
-from dppa_core.profile import cached_profile
+from dppa_core.studies.experiments.paper.ranks import correlation
+from dppa_core.studies.experiments.score_table import against_draws, share
+from dppa_core.studies.experiments.setting import Setting
+from dppa_core.studies.experiments.steps import Steps
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Findings,
+    Row,
+    Series,
+    Table,
+)
+from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, number, percent, told, verdict
+from dppa_core.tuning.advice.advice import LARGE_CHANGE
+from dppa_core.tuning.advice.run import profile_facts
 
 RATE = 0.9
 """That of the paper's rule of thumb for DARE; at 80 % all methods are too near each other."""

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.asking import alone, own_marks
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import Draws, accuracy, against_draws, compared, share
-from dppa_core.experiments.setting import Setting, Treatment
-from dppa_core.experiments.steps import Steps, all_asked
-from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import capital, listed, percent, pruned, told, verdict
-from dppa_core.marks import Marks
-from dppa_core.recipe import dump_recipe
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.recipes.yaml_text import dump_recipe
+from dppa_core.studies.experiments.asking import alone, own_marks
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.score_table import (
+    Draws,
+    accuracy,
+    against_draws,
+    compared,
+    share,
+)
+from dppa_core.studies.experiments.setting import Setting, Treatment
+from dppa_core.studies.experiments.steps import Steps, all_asked
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Findings,
+    Row,
+    Series,
+    Table,
+)
+from dppa_core.studies.experiments.words import capital, listed, percent, pruned, told, verdict
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5

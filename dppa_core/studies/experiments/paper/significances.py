@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dppa_core.calibration import Calibration
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.asking import alone, exam, own_marks
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import accuracy, columns_by, compared, mean_share, retained
-from dppa_core.experiments.setting import HARNESS, Setting, Subject, Treatment
-from dppa_core.experiments.steps import Steps, all_asked
-from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import capital, listed, percent, pruned, told, verdict
-from dppa_core.marks import Marks
-from dppa_core.recipe import MergeRecipe
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.recipes.calibration import Calibration
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.studies.experiments.asking import alone, exam, own_marks
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.score_table import (
+    accuracy,
+    columns_by,
+    compared,
+    mean_share,
+    retained,
+)
+from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
+from dppa_core.studies.experiments.steps import Steps, all_asked
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Findings,
+    Row,
+    Series,
+    Table,
+)
+from dppa_core.studies.experiments.words import capital, listed, percent, pruned, told, verdict
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.experiments.contest import (
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
     TITLES,
@@ -18,14 +19,22 @@ from dppa_core.experiments.contest import (
     points,
     unclimbed,
 )
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import share
-from dppa_core.experiments.setting import Setting, Subject, embedded
-from dppa_core.experiments.steps import Steps
-from dppa_core.experiments.values import Axis, Cell, Chart, Column, Findings, Row, Series, Table
-from dppa_core.experiments.words import SWITCHED_OFF, listed, percent, told
+from dppa_core.studies.experiments.score_table import share
+from dppa_core.studies.experiments.setting import Setting, Subject, embedded
+from dppa_core.studies.experiments.steps import Steps
+from dppa_core.studies.experiments.values import (
+    Axis,
+    Cell,
+    Chart,
+    Column,
+    Findings,
+    Row,
+    Series,
+    Table,
+)
+from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, percent, told
+from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, Size
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.spec import EMBEDDED, SIZES, Size
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")

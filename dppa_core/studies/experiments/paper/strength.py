@@ -11,17 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from dppa_core.advice_run import profile_facts
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import PruningParameters, significance
-from dppa_core.experiments.asking import exam
-from dppa_core.experiments.contest import points
-from dppa_core.experiments.declared import Declared
-from dppa_core.experiments.scores import accuracy, compared, loss, share
-from dppa_core.experiments.setting import Setting, Subject, Treatment, merged
-from dppa_core.experiments.steps import Steps, all_asked
-from dppa_core.experiments.strength_finding import Answered, Known, finding, short
-from dppa_core.experiments.strength_rules import (
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import PruningParameters, significance
+from dppa_core.pruning.plan import plan_pruning
+from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
+from dppa_core.studies.experiments.asking import exam
+from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.paper.contest import points
+from dppa_core.studies.experiments.paper.strength_finding import Answered, Known, finding, short
+from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     RULES,
     STRENGTHS,
@@ -30,11 +29,12 @@ from dppa_core.experiments.strength_rules import (
     left_out,
     score_of,
 )
-from dppa_core.experiments.values import Axis, Cell, Column, Findings, Heatmap, Row, Table
-from dppa_core.experiments.words import capital, percent
-from dppa_core.plan import plan_pruning
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import MergeRecipe, dump_recipe
+from dppa_core.studies.experiments.score_table import accuracy, compared, loss, share
+from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, merged
+from dppa_core.studies.experiments.steps import Steps, all_asked
+from dppa_core.studies.experiments.values import Axis, Cell, Column, Findings, Heatmap, Row, Table
+from dppa_core.studies.experiments.words import capital, percent
+from dppa_core.tuning.advice.run import profile_facts
 
 RATES = (0.8, 0.85, 0.9, 0.95)
 ITEMS = 96

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dppa_core.evaluate_rows import Comparison
-from dppa_core.experiments.ranks import correlation
-from dppa_core.experiments.scores import compared
-from dppa_core.experiments.strength_rules import (
+from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.studies.experiments.paper.ranks import correlation
+from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     STRENGTHS,
     Choice,
@@ -17,8 +17,8 @@ from dppa_core.experiments.strength_rules import (
     Scores,
     score_of,
 )
-from dppa_core.experiments.words import listed, percent, told, verdict
-from dppa_core.marks import Marks
+from dppa_core.studies.experiments.score_table import compared
+from dppa_core.studies.experiments.words import listed, percent, told, verdict
 
 Answered = Mapping[tuple[Place, float], Marks]
 """By place and strength."""

@@ -12,7 +12,7 @@ from typing import Any, SupportsFloat
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.explain.mini import SIDE
+from dppa_core.studies.teaching.by_hand.tiny_merge import SIDE
 
 DIGITS = 4
 """Significant ones of a number that is shown."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dppa_core.explain.mini import BASE, FIRST, TENSORS, YOURS
-from dppa_core.explain.step import (
+from dppa_core.studies.teaching.by_hand.step import (
     MINUS,
     TIMES,
     Numbers,
@@ -22,7 +21,8 @@ from dppa_core.explain.step import (
     share,
     signed,
 )
-from dppa_core.explain.trace import Trace, Treated
+from dppa_core.studies.teaching.by_hand.tiny_merge import BASE, FIRST, TENSORS, YOURS
+from dppa_core.studies.teaching.by_hand.trace import Trace, Treated
 
 _PLACE = TENSORS.index(YOURS)
 _EQUAL = 1e-9

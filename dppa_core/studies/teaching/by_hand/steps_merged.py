@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dppa_core.explain.mini import BASE, FIRST, NUMEL, SECOND, YOURS
-from dppa_core.explain.step import (
+from dppa_core.methods.registry import get_method
+from dppa_core.studies.teaching.by_hand.step import (
     MINUS,
     TIMES,
     Grid,
@@ -23,9 +23,9 @@ from dppa_core.explain.step import (
     place,
     share,
 )
-from dppa_core.explain.steps_kept import MARKS
-from dppa_core.explain.trace import SIDE_BY_SIDE, Merged, Settings, Trace
-from dppa_core.methods.registry import get_method
+from dppa_core.studies.teaching.by_hand.steps_pruned import MARKS
+from dppa_core.studies.teaching.by_hand.tiny_merge import BASE, FIRST, NUMEL, SECOND, YOURS
+from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, Merged, Settings, Trace
 
 PULLS = {"both": "both add", "against": "they pull apart", "one": "one adds", "base": "the base"}
 

@@ -10,11 +10,21 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from dppa_core.errors import many
-from dppa_core.explain.mini import FIRST, NUMEL
-from dppa_core.explain.step import TIMES, Numbers, Question, Step, ask, grid, number, place, share
-from dppa_core.explain.trace import Trace, Treated
-from dppa_core.partition import Selection
-from dppa_core.plan import LevelPlan
+from dppa_core.pruning.partition import Selection
+from dppa_core.pruning.plan import LevelPlan
+from dppa_core.studies.teaching.by_hand.step import (
+    TIMES,
+    Numbers,
+    Question,
+    Step,
+    ask,
+    grid,
+    number,
+    place,
+    share,
+)
+from dppa_core.studies.teaching.by_hand.tiny_merge import FIRST, NUMEL
+from dppa_core.studies.teaching.by_hand.trace import Trace, Treated
 
 MARKS = {1: "p1", 2: "p2", 0: "out"}
 """Partition of a cell -> its mark."""

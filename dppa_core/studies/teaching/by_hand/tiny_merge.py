@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.checkpoint_memory import MemoryCheckpoint
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.in_memory import MemoryCheckpoint
+from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.floats import to_float32
 from dppa_core.parameters import check_number
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import to_float32
 
 SIDE = 6
 """Rows and columns of a matrix."""

@@ -14,20 +14,36 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
-from dppa_core.conflict import Reach
-from dppa_core.deltas import DeltaProfile
-from dppa_core.density import Outliers, PruningParameters, Significance, centred, significance
-from dppa_core.density import outliers as outliers_of
-from dppa_core.explain.mini import BASE, FIRST, MODELS, NUMEL, SECOND, SIDE, TENSORS, YOURS, Mini
-from dppa_core.floats import to_float32
-from dppa_core.merge_tensors import Fusion, Term, add_treated
-from dppa_core.merger import Merger
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.merging.chunk_pass import Fusion, Term, add_treated
+from dppa_core.merging.merger import Merger
 from dppa_core.parameters import check_number
-from dppa_core.partition import Cut, even_levels, tensor_seed
-from dppa_core.plan import ModulePlan, PruningPlan, plan_pruning
-from dppa_core.profile import profile_delta
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.shelf import Shelf
+from dppa_core.profiling.profile import profile_delta
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import (
+    Outliers,
+    PruningParameters,
+    Significance,
+    centred,
+    significance,
+)
+from dppa_core.pruning.density import outliers as outliers_of
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.overlap import Reach
+from dppa_core.pruning.partition import Cut, even_levels, tensor_seed
+from dppa_core.pruning.plan import ModulePlan, PruningPlan, plan_pruning
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.teaching.by_hand.tiny_merge import (
+    BASE,
+    FIRST,
+    MODELS,
+    NUMEL,
+    SECOND,
+    SIDE,
+    TENSORS,
+    YOURS,
+    Mini,
+)
 
 SIDE_BY_SIDE = ("magnitude", "dare", "ties", "dppa")
 """Merge methods the same matrix goes through."""

@@ -10,12 +10,16 @@ from functools import lru_cache
 from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
-from dppa_core.explain.mini import MODELS, YOURS, Mini, edited, start
-from dppa_core.explain.step import Numbers
-from dppa_core.explain.steps import step_delta, step_rate, step_significance
-from dppa_core.explain.steps_kept import step_amplified, step_partitions, step_pruned
-from dppa_core.explain.steps_merge import step_merged, step_methods
-from dppa_core.explain.trace import Settings, Trace, trace
+from dppa_core.studies.teaching.by_hand.step import Numbers
+from dppa_core.studies.teaching.by_hand.steps import step_delta, step_rate, step_significance
+from dppa_core.studies.teaching.by_hand.steps_merged import step_merged, step_methods
+from dppa_core.studies.teaching.by_hand.steps_pruned import (
+    step_amplified,
+    step_partitions,
+    step_pruned,
+)
+from dppa_core.studies.teaching.by_hand.tiny_merge import MODELS, YOURS, Mini, edited, start
+from dppa_core.studies.teaching.by_hand.trace import Settings, Trace, trace
 
 STEPS = (
     step_delta,

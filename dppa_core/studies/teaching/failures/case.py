@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dppa_core.progress import Progress, Stop
 
 if TYPE_CHECKING:
-    from dppa_core.breaks.workshop import Workshop
+    from dppa_core.studies.teaching.failures.workshop import Workshop
 
 GOOD, BAD, PLAIN = "good", "bad", "plain"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dppa_core.breaks.case import Case
+from dppa_core.studies.teaching.failures.case import Case
 
 CASES = (
     Case(

@@ -12,11 +12,17 @@ from typing import Any
 
 import torch
 
-from dppa_core.breaks.case import Answer, Task
-from dppa_core.breaks.workshop import BYTES, DOMAIN, LONGEST, MODEL, SHOWN_QUESTION
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.pool import ModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.studies.teaching.failures.case import Answer, Task
+from dppa_core.studies.teaching.failures.workshop import (
+    BYTES,
+    DOMAIN,
+    LONGEST,
+    MODEL,
+    SHOWN_QUESTION,
+)
 from dppa_core.tasks import items, score
 
 

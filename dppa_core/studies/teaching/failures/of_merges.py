@@ -11,20 +11,30 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.breaks.case import BAD, GOOD, PLAIN, Answer, Bar, Bars, Message, Shown, Task
-from dppa_core.breaks.of_weights import EMBEDDING, HEAD, tied_weights
-from dppa_core.breaks.workshop import BASE, MODEL, Asked
-from dppa_core.coefficients import Part
-from dppa_core.deltas import DeltaProfile
-from dppa_core.explain.step import number, share, signed
-from dppa_core.floats import to_float32
-from dppa_core.marks import Target
-from dppa_core.merge_tensors import add_treated
-from dppa_core.merger import Merger
-from dppa_core.plan import PruningPlan, plan_pruning
-from dppa_core.preflight.of_weights import distance
-from dppa_core.profile import cached_profile
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.evaluation.scores import Target
+from dppa_core.merging.chunk_pass import add_treated
+from dppa_core.merging.merger import Merger
+from dppa_core.merging.preflight.of_weights import distance
+from dppa_core.profiling.profile import cached_profile
+from dppa_core.pruning.coefficients import Part
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.floats import to_float32
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.teaching.by_hand.step import number, share, signed
+from dppa_core.studies.teaching.failures.case import (
+    BAD,
+    GOOD,
+    PLAIN,
+    Answer,
+    Bar,
+    Bars,
+    Message,
+    Shown,
+    Task,
+)
+from dppa_core.studies.teaching.failures.of_weights import EMBEDDING, HEAD, tied_weights
+from dppa_core.studies.teaching.failures.workshop import BASE, MODEL, Asked
 
 LEVELS, FACTORS = (0.9, 0.8), (1.0, 1.0)
 FEW, LARGE, OPPOSED = 0.99, (6.0, 1.0), 0.7

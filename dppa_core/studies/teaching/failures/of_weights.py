@@ -15,15 +15,20 @@ import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.alignment import Alignment, align
-from dppa_core.breaks.case import BAD, GOOD, Bar, Bars, Message, Shown, Task
-from dppa_core.breaks.spoken import as_it_was, large_values, moved_rows, spoken
-from dppa_core.checkpoint_memory import MemoryCheckpoint
+from dppa_core.checkpoints.in_memory import MemoryCheckpoint
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
-from dppa_core.floats import from_float32, to_float32
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.shelf import Shelf
+from dppa_core.merging.merger import Merger
+from dppa_core.pruning.floats import from_float32, to_float32
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.teaching.failures.case import BAD, GOOD, Bar, Bars, Message, Shown, Task
+from dppa_core.studies.teaching.failures.narration import (
+    as_it_was,
+    large_values,
+    moved_rows,
+    spoken,
+)
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 LARGEST_HALF = 65504.0

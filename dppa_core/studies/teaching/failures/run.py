@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dppa_core.breaks.case import Shown, Task
-from dppa_core.breaks.of_merges import opposite, tied_twice, too_few, too_large, wrong_base
-from dppa_core.breaks.of_weights import overflow, vocabulary
 from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.studies.teaching.failures.case import Shown, Task
+from dppa_core.studies.teaching.failures.of_merges import (
+    opposite,
+    tied_twice,
+    too_few,
+    too_large,
+    wrong_base,
+)
+from dppa_core.studies.teaching.failures.of_weights import overflow, vocabulary
 
 RUNS: Mapping[str, Callable[[Task, bool], Shown]] = {
     "wrong-base": wrong_base,

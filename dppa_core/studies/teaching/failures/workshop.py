@@ -16,18 +16,18 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from dppa_core.checkpoint import Checkpoint
-from dppa_core.examiner import Examiner
-from dppa_core.floats import FLOATS, from_float32, to_float32
-from dppa_core.generate import GenerationSettings, stream_reply
-from dppa_core.marks import DomainScore, Target, marked_score
-from dppa_core.pool import ModelPool
+from dppa_core.checkpoints.checkpoint import Checkpoint
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.shards import WeightsWriter
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Target, marked_score
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.generate import GenerationSettings, stream_reply
 from dppa_core.progress import Stop
-from dppa_core.recipe import recipe_hash
-from dppa_core.safetensors_write import TensorSpec
-from dppa_core.scratch import Scratch
-from dppa_core.shards import WeightsWriter
-from dppa_core.sources import open_checkpoint
+from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
+from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.temporary import Scratch
 from dppa_core.tasks import score
 
 BASE, MODEL, DOMAIN = "zoo:base", "zoo:math", "math"

@@ -1,1 +1,1 @@
-"""dppa_core studies zoo results"""
+"""Tables measured on the embedded models."""

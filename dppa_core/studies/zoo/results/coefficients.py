@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dppa_core.adamerging import adamerge
-from dppa_core.adamerging_settings import AdaMergeSettings, with_coefficients
-from dppa_core.adamerging_texts import task_domains
-from dppa_core.atomic import replace_file, unwritable
-from dppa_core.decode import greedy_replies
 from dppa_core.errors import InvalidValue
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import MergeRecipe, recipe_hash
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.decode import greedy_replies
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.studies.zoo.results.scores import POOL_BYTES, Say, recipe
+from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.tasks import DOMAINS, items, score
-from dppa_core.zoo.report import POOL_BYTES, Say, recipe
+from dppa_core.tuning.adamerging.adamerge import adamerge
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
+from dppa_core.tuning.adamerging.texts import task_domains
 
 GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
 RATE = 0.9

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
-from dppa_core.intervals import Z95, wilson
-from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.coefficients import (
+from dppa_core.studies.zoo.results.coefficients import (
     METHOD,
     RATE,
     CoefficientReport,
@@ -21,6 +19,8 @@ from dppa_core.zoo.coefficients import (
     retention,
     share,
 )
+from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import Z95, wilson
 
 
 def as_json(report: CoefficientReport) -> dict[str, Any]:

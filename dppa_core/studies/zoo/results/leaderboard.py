@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
-from dppa_core.evaluate import DomainScore, Evaluation
-from dppa_core.intervals import Z95, wilson
+from dppa_core.evaluation.evaluate import DomainScore, Evaluation
 from dppa_core.methods.registry import METHODS, get_method
-from dppa_core.partition import even_levels
 from dppa_core.progress import Progress
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search import greedy_factors
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.zoo.results.leaderboard_deltas import Added
+from dppa_core.studies.zoo.results.leaderboard_entry import RATE, VARIANTS, Entry, Variant, entry
+from dppa_core.studies.zoo.results.leaderboard_exam import Examiner, Hits, share
+from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
+from dppa_core.studies.zoo.results.scores import BASE, retained
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.leaderboard_deltas import Added
-from dppa_core.zoo.leaderboard_entry import RATE, VARIANTS, Entry, Variant, entry
-from dppa_core.zoo.leaderboard_exam import Examiner, Hits, share
-from dppa_core.zoo.leaderboard_search import Chosen, best_strength
-from dppa_core.zoo.report import BASE, retained
+from dppa_core.tasks.intervals import Z95, wilson
+from dppa_core.tuning.search.greedy import greedy_factors
 
 REFERENCE = "dppa"
 """What all others are compared with."""

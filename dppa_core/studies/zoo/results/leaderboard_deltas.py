@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from dppa_core.checkpoint import to_float32
-from dppa_core.merger import Merger
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.checkpoints.checkpoint import to_float32
+from dppa_core.merging.merger import Merger
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from dppa_core.coefficients import LARGEST_COEFFICIENT
-from dppa_core.methods.method import Method
 from dppa_core.methods.registry import get_method
-from dppa_core.partition import even_levels
-from dppa_core.recipe import DomainModel, MergeRecipe
+from dppa_core.methods.shared.contract import Method
+from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.zoo.results.scores import BASE
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.report import BASE
 
 RATE = 0.8
 """Of methods that prune: a fifth of every delta stays."""

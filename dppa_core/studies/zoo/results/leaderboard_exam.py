@@ -12,17 +12,16 @@ from dataclasses import dataclass
 
 import torch
 
-from dppa_core.adamerging_entropy import grouped, reply_logits, surprise
-from dppa_core.adamerging_replies import reference
-from dppa_core.cache import cache_folder, load, store
-from dppa_core.decode import greedy_replies, prompt_ids
-from dppa_core.pool import ModelPool
+from dppa_core.checkpoints.sources.open import open_checkpoint
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.answer_loss import grouped, reference, reply_logits, surprise
+from dppa_core.models.decode import greedy_replies, prompt_ids
 from dppa_core.progress import Progress
-from dppa_core.recipe import MergeRecipe, recipe_hash
-from dppa_core.sources import open_checkpoint
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.studies.zoo.results.leaderboard_deltas import Added, added
+from dppa_core.studies.zoo.results.scores import POOL_BYTES
+from dppa_core.system.folder_cache import cache_folder, load, store
 from dppa_core.tasks import Item, items, score
-from dppa_core.zoo.leaderboard_deltas import Added, added
-from dppa_core.zoo.report import POOL_BYTES
 
 Hits = tuple[bool, ...]
 """Which items of a domain were answered rightly."""

@@ -7,10 +7,10 @@ stands before the second heading is short enough for the README.
 from __future__ import annotations
 
 from dppa_core.methods.registry import get_method
+from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, Row, scores
+from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, Variant
+from dppa_core.studies.zoo.results.scores_text import cell, table
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.leaderboard import REFERENCE, Leaderboard, Row, scores
-from dppa_core.zoo.leaderboard_entry import EXTRA, MEANS, RATE, Variant
-from dppa_core.zoo.report_text import cell, table
 
 
 def markdown(board: Leaderboard, command: str) -> str:

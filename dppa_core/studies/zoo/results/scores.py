@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from dppa_core.evaluate import Evaluation, evaluate, retention
-from dppa_core.partition import even_levels
-from dppa_core.pool import ModelPool
-from dppa_core.recipe import DomainModel, MergeRecipe
-from dppa_core.search import greedy_factors
+from dppa_core.evaluation.evaluate import Evaluation, evaluate, retention
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.pruning.partition import even_levels
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.greedy import greedy_factors
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
 RATES = (0.5, 0.8, 0.9, 0.95)

@@ -5,9 +5,9 @@ Knows no model: every figure and every sentence about a figure comes from the re
 
 from __future__ import annotations
 
-from dppa_core.evaluate import DomainScore
+from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.studies.zoo.results.scores import Treated, ZooReport, retained
 from dppa_core.tasks import DOMAINS
-from dppa_core.zoo.report import Treated, ZooReport, retained
 
 TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
 

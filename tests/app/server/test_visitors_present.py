@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components import presence
-from components.presence import Presence
+from components.server.queue import visitors_present as presence
+from components.server.queue.visitors_present import Presence
 
 
 def test_tabs_that_are_forgotten_already_push_out_nobody_who_left(

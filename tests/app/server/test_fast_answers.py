@@ -5,8 +5,8 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from components.bodies import PARSED
-from components.express import ADDRESS, AT_ONCE, Express, Shares
+from components.server.guards.body_limits import PARSED
+from components.server.queue.fast_answers import ADDRESS, AT_ONCE, Express, Shares
 
 
 def test_a_party_has_its_share_and_delays_no_other() -> None:
