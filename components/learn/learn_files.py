@@ -1,6 +1,6 @@
 """Scripts and style of the lessons: fetched by the first who opens one, not with the page.
 
-Knows the files in assets/learn/ and HTTP.
+Knows the files of the lessons in assets/ and HTTP.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCRIPTS = (
 )
 """In this order; the first holds what the others call."""
 STYLES = ("css/learn.css", "css/learn_by_hand.css")
-KINDS = {"entry.js": (SCRIPTS, "text/javascript"), "learn.css": (STYLES, "text/css")}
+KINDS = {"learn.js": (SCRIPTS, "text/javascript"), "learn.css": (STYLES, "text/css")}
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 

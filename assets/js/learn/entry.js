@@ -60,7 +60,7 @@
   });
   const fetchAll = () => Promise.all([
     arrived(Object.assign(document.createElement("link"), { rel: "stylesheet", href: address("learn.css") })),
-    arrived(Object.assign(document.createElement("script"), { src: address("entry.js") })),
+    arrived(Object.assign(document.createElement("script"), { src: address("learn.js") })),
   ]);
 
   // --- open and close: the address says which, so that Back and a link work -------------------------

@@ -70,7 +70,7 @@ class TemplateProcess:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         paths = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
         self._running = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.chat_templates_worker"]
+            [sys.executable, "-P", "-m", f"{__package__}.render_worker"]
             + [str(number) for number in (LONGEST_RENDERED, self._seconds, self._mib)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -30,7 +30,7 @@ QUIZ = "```quiz\nask: Q?\nchoices:\n- {text: a, why: b, right: true}\n- {text: c
 @pytest.mark.parametrize("name", lessons())
 def test_a_lesson_has_all_that_belongs_to_it(name: str) -> None:
     lesson = lessons()[name]
-    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("entry.js")))
+    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("learn.js")))
     assert {block.name for block in lesson.blocks} <= BLOCKS.keys()
     assert {block.name for block in lesson.blocks if block.seen} <= drawn
     assert set(lesson.terms) <= glossary().keys()
@@ -72,8 +72,9 @@ def test_lessons_are_called_by_the_numbers_they_have() -> None:
 
 
 def test_every_script_of_the_lessons_is_fetched() -> None:
-    folder = Path(bundle.__code__.co_filename).parents[1] / "assets" / "learn"
-    files = {path.name for path in folder.iterdir()}
+    assets = Path(bundle.__code__.co_filename).parents[2] / "assets"
+    found = [*(assets / "js" / "learn").rglob("*.js"), *(assets / "css").glob("learn*.css")]
+    files = {str(path.relative_to(assets)) for path in found} - {"js/learn/entry.js"}
     assert files == {file for names, _ in KINDS.values() for file in names}
     assert SCRIPTS[0] == "js/learn/frame.js"
 
