@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.synthetic import BASE, DOMAINS, Size, make
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shards import assign_shards
-from dppa_core.merging.cluster.merge import Known, evenly_sized, opened, prepared, shard_task
+from dppa_core.merging.cluster.merge import MergeFacts, evenly_sized, opened, prepared, shard_task
 from dppa_core.merging.cluster.parts import shards_of
 from dppa_core.merging.cluster.ray import joined
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -59,7 +59,7 @@ class Run:
     """By the schedule, from the tasks' times on one node."""
 
 
-def timed_shard(known: Known, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
+def timed_shard(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> float:
     """Seconds that a weight file takes."""
     began = time.perf_counter()
     shard_task(known, item)

@@ -21,7 +21,7 @@ from benchmarks.measure import machine
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.trial import ITEMS, Question, asker
+from dppa_core.tuning.search.trial import ITEMS, TrialQuestion, asker
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 TARGET = 2.0
@@ -50,7 +50,7 @@ def main() -> None:
         with pool.lend(recipe(factor)):
             merged = time.perf_counter() - begun
         for domain in DOMAINS:
-            ask(Question(recipe(factor), domain, limit=given.items))
+            ask(TrialQuestion(recipe(factor), domain, limit=given.items))
         return merged, time.perf_counter() - begun, time.process_time() - worked
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:

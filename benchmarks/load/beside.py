@@ -23,7 +23,7 @@ from components.page.workbench import build_page
 from components.server.serving import SWITCH
 from components.session.presets import first_session
 from components.views.chat.answering import answer_events
-from components.work.question import MERGED, Question
+from components.work.question import MERGED, ChatQuestion
 from components.work.studio import Studio
 
 SECONDS, THREADS = 6.0, 8
@@ -48,7 +48,7 @@ def chat(studio: Studio, rng: random.Random) -> Row:
             firsts.append(time.perf_counter() - began)
 
     ran, waited = scheduled()
-    question = Question(QUESTIONS[0], (MERGED,), {MERGED: recipe})
+    question = ChatQuestion(QUESTIONS[0], (MERGED,), {MERGED: recipe})
     answer_events(question, studio, emit, threading.Event())
     whole, (ran_then, waited_then) = time.perf_counter() - began, scheduled()
     return firsts[0], whole, ran_then - ran, waited_then - waited

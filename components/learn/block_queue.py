@@ -28,11 +28,11 @@ MOST_WAITING = 24
 KEPT = 128
 
 Tell = Callable[[int, int, str], None]
-Make = Callable[[Tell, "Work"], Any]
+Make = Callable[[Tell, "BlockWork"], Any]
 
 
 @dataclass(slots=True)
-class Work:
+class BlockWork:
     """One computation, as long as somebody wants it. It is its own `Stop`, and keeps its error."""
 
     ending: Stop
@@ -71,7 +71,7 @@ class Work:
         self.shown = value
 
 
-class Desk:
+class BlockQueue:
     """Runs what is asked, keeps what came out, and never runs the same twice at a time.
 
     One party never has all threads: whoever asks for one lesson does not wait for all that another
@@ -83,7 +83,7 @@ class Desk:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="learn")
         self._of_a_party = max(1, workers - 1)
         self._patient = threading.Semaphore(PATIENT)
-        self._results, self._running = Recent(KEPT), dict[Hashable, Work]()
+        self._results, self._running = Recent(KEPT), dict[Hashable, BlockWork]()
         self._lock = threading.Lock()
 
     def ask(
@@ -113,7 +113,7 @@ class Desk:
         self._forget(key, work)
         return {"value": self._results.keep(key, work.future.result())}
 
-    def _begin(self, key: Hashable, make: Make, party: str) -> Work:
+    def _begin(self, key: Hashable, make: Make, party: str) -> BlockWork:
         with self._lock:
             work = self._running.get(key)
             if work is None:
@@ -124,12 +124,12 @@ class Desk:
                     raise OutOfBudget(
                         "Too many lessons compute at the same time. Try again in a minute."
                     )
-                work = self._running[key] = Work(self._ending, make, party)
+                work = self._running[key] = BlockWork(self._ending, make, party)
                 self._pool.submit(self._run)
             work.wanted = time.monotonic()
             return work
 
-    def _is_done(self, work: Work, patience: float) -> bool:
+    def _is_done(self, work: BlockWork, patience: float) -> bool:
         """Whether work has ended, or does so soon."""
         if not self._patient.acquire(blocking=False):
             return work.future.done()
@@ -144,7 +144,7 @@ class Desk:
             with work:
                 work.future.set_result(work.make(work.tell, work))
 
-    def _next(self) -> Work | None:
+    def _next(self) -> BlockWork | None:
         """The oldest work that waits, of a party that has not as many threads as it may."""
         with self._lock:
             works = self._running.values()
@@ -164,7 +164,7 @@ class Desk:
                 if work.future.done():
                     del self._running[key]
 
-    def _forget(self, key: Hashable, work: Work) -> None:
+    def _forget(self, key: Hashable, work: BlockWork) -> None:
         with self._lock:
             if self._running.get(key) is work:
                 del self._running[key]

@@ -28,7 +28,7 @@ TEACHING = {"queue": False, "trigger_mode": "multiple", **PRIVATE}
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LessonRequest:
     """One thing the page asks for."""
 
     key: str
@@ -44,7 +44,7 @@ def build_learn() -> gr.HTML:
     return live("learn", None, events=("ask",))
 
 
-def asked(value: object) -> tuple[int, tuple[Ask, ...]]:
+def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
     """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}.
 
     Raises:
@@ -58,13 +58,13 @@ def asked(value: object) -> tuple[int, tuple[Ask, ...]]:
     return number, tuple(map(_ask, asks))
 
 
-def _ask(value: object) -> Ask:
+def _ask(value: object) -> LessonRequest:
     known = {"key", "what", "name", "arguments"}
     texts = ("key", "what", "name")
     good = isinstance(value, Mapping) and {"key", "what"} <= value.keys() <= known
     if not good or not all(isinstance(value.get(one, ""), str) for one in texts):
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return Ask(**value)
+    return LessonRequest(**value)
 
 
 class Teacher:
@@ -82,7 +82,7 @@ class Teacher:
             party: Who asks (`Visitor.party`), where one party is bounded.
 
         Returns:
-            {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"} (see `Desk`)}.
+            {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}.
         """
         number, asks = asked(value)
         return {
@@ -92,11 +92,11 @@ class Teacher:
 
     @cached_property
     def _desk(self) -> Any:
-        from components.learn.block_queue import Desk  # noqa: PLC0415
+        from components.learn.block_queue import BlockQueue  # noqa: PLC0415
 
-        return Desk(self._studio.ending)
+        return BlockQueue(self._studio.ending)
 
-    def _answer(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
+    def _answer(self, ask: LessonRequest, session: Session, party: str) -> dict[str, Any]:
         from components.learn.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
 
         try:
@@ -108,7 +108,7 @@ class Teacher:
         except DppaError as error:  # the other answers still come
             return {"error": message(error)}
 
-    def _block(self, ask: Ask, session: Session, party: str) -> dict[str, Any]:
+    def _block(self, ask: LessonRequest, session: Session, party: str) -> dict[str, Any]:
         from components.learn.blocks.context import Bench  # noqa: PLC0415
         from components.learn.blocks.registry import answer  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ import gradio as gr
 from components.session.presets import first_session
 from components.session.session import MOST_MODELS
 from components.views.export.export_values import export_value, look, needed_bytes
-from components.views.export.export_work import Work, find_maker, sha256_of
+from components.views.export.export_work import ExportWork, find_maker, sha256_of
 from components.work.downloads.files import Exports
 from components.work.downloads.route import address_of
 from components.work.error_notices import show_errors
@@ -157,7 +157,7 @@ class Outside:
 
         def work(stop: Stop) -> dict[str, Any]:
             known = look(given, public=self._studio.public, stop=stop)
-            doing = Work(self._studio.public, lambda what, share: None, stop)
+            doing = ExportWork(self._studio.public, lambda what, share: None, stop)
             with self._exports.room(visitor, needed_bytes(known, kind)) as room:
                 path = make(given, room.folder, doing)
                 made = self._exports.offer(visitor, room, path, sha256_of(path, doing))

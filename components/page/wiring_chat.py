@@ -17,7 +17,7 @@ from components.widgets.controls import PRIVATE, Controls, activity_script, ende
 from components.work.error_notices import show_errors
 from components.work.question import (
     MERGED,
-    Question,
+    ChatQuestion,
     Recipes,
     read_duel,
     read_question,
@@ -96,7 +96,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
     view.transcript.forget(on_clear, None, [view.turns, view.recipes, view.transcript], **at_once)
 
 
-def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> Question:
+def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
     """Check what a handler was given; raises InvalidValue."""
     settings = read_settings(
         values[view.max_tokens], values[view.temperature], values[view.top_p], values[view.seed]

@@ -33,7 +33,7 @@ from components.work.error_notices import show_errors
 from components.work.figures import whole_json
 from components.work.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.merging.preflight.run import Report
+from dppa_core.merging.preflight.run import PreflightReport
 
 FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 """Asking and fetching wait for each other, and keep nobody from chatting."""
@@ -101,7 +101,7 @@ def wire_models(page: Page, studio: Studio) -> None:
     )
 
 
-def _told(page: Page, report: Report | None) -> Iterator[dict[Any, Any]]:
+def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
     """Show what preflight found, and go no further where something stands in the way."""
     if report is None:
         return

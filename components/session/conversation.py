@@ -24,7 +24,7 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What one model says to one question."""
 
     target: str
@@ -56,7 +56,7 @@ class Turn:
 
     id: str
     prompt: str
-    answers: tuple[Answer, ...]
+    answers: tuple[ModelAnswer, ...]
     """In the order they are shown."""
     settings: AnswerSettings = AnswerSettings()
     blind: bool = False

@@ -17,7 +17,7 @@ from dppa_core.checkpoints.sources.open import zoo_names
 from dppa_core.pruning.plan import ModulePlan, PruningPlan
 
 if TYPE_CHECKING:
-    from dppa_core.evaluation.analysis.merge_effect import Outcome
+    from dppa_core.evaluation.analysis.merge_effect import MergeEffect
 
 TAKEN = ("merged", *zoo_names())
 """Names the page has already given: to the merge, and to the embedded models."""
@@ -123,7 +123,7 @@ def _expected(session: Session, sizes: Mapping[str, int]) -> int:
     return round(sum((1 - held.get(name, session.rate)) * n for name, n in sizes.items()))
 
 
-def outcome_value(outcome: Outcome) -> dict[str, Any]:
+def outcome_value(outcome: MergeEffect) -> dict[str, Any]:
     """What a merge did: of every cell the share of weights changed, their mean change, and of
     each model's delta the share that is in the merge, measured along it."""
     cells: dict[tuple[int, str], list[int]] = {}

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from components.session.conversation import Answer, AnswerSettings, Turn
+from components.session.conversation import AnswerSettings, ModelAnswer, Turn
 from components.session.session import Session
 from components.work.figures import merge_label, short_name
 from dppa_core.errors import InvalidValue, shown
@@ -30,7 +30,7 @@ Recipes = tuple[MergeRecipe, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatQuestion:
     """A question with everything that is needed to answer it."""
 
     prompt: str
@@ -51,11 +51,11 @@ class Question:
         answers = tuple(self._answer(name) for name in self.targets)
         return Turn(secrets.token_hex(4), self.prompt, answers, self.settings, self.blind)
 
-    def _answer(self, name: str) -> Answer:
+    def _answer(self, name: str) -> ModelAnswer:
         if name not in self.recipes:
-            return Answer(name, short_name(name))
+            return ModelAnswer(name, short_name(name))
         label = self.merge_label if name == MERGED else "earlier merge"
-        return Answer(name, label, recipe_hash(self.recipes[name]))
+        return ModelAnswer(name, label, recipe_hash(self.recipes[name]))
 
 
 def target_choices(session: Session) -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
 
 def read_question(
     text: object, chosen: object, settings: AnswerSettings, session: Session
-) -> Question:
+) -> ChatQuestion:
     """A question to everyone who was ticked.
 
     Raises:
@@ -78,12 +78,12 @@ def read_question(
     if not targets:
         raise InvalidValue("Nobody was asked. Tick who answers: the merged model, for a start.")
     recipes = {MERGED: session.recipe()} if MERGED in targets else {}
-    return Question(prompt, targets, recipes, settings, merge_label(session))
+    return ChatQuestion(prompt, targets, recipes, settings, merge_label(session))
 
 
 def read_duel(
     text: object, against: str, settings: AnswerSettings, session: Session, earlier: Recipes
-) -> Question:
+) -> ChatQuestion:
     """A question to the merge and one other, blind: in an order nobody knows.
 
     Args:
@@ -108,7 +108,7 @@ def read_duel(
             "or compare with another under Answer settings."
         )
     order = random.SystemRandom().sample([MERGED, against], 2)
-    return Question(prompt, tuple(order), recipes, settings, merge_label(session), blind=True)
+    return ChatQuestion(prompt, tuple(order), recipes, settings, merge_label(session), blind=True)
 
 
 def read_settings(

@@ -35,7 +35,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, Pruning, recipe_hash
 from dppa_core.system.machine import available_memory
 
 if TYPE_CHECKING:
-    from dppa_core.evaluation.analysis.merge_effect import Outcome
+    from dppa_core.evaluation.analysis.merge_effect import MergeEffect
     from dppa_core.evaluation.examiner import Examiner
     from dppa_core.merging.in_memory.model_pool import ModelPool
     from dppa_core.models.resident import Resident
@@ -254,7 +254,7 @@ class Studio:
         """Whether models of these sizes, in bytes, may be used at the same time."""
         return sum(sizes) <= self.pool().byte_budget
 
-    def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> Outcome:
+    def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> MergeEffect:
         """What that merge did to every module; kept for the next time."""
         from dppa_core.evaluation.analysis.merge_effect import merge_outcome  # noqa: PLC0415  (torch)
 
@@ -266,7 +266,7 @@ class Studio:
         self._outcomes.keep(recipe_hash(recipe), (self._identity(recipe), done))
         return done
 
-    def known_outcome(self, recipe: MergeRecipe) -> Outcome | None:
+    def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
         found = self._outcomes.find(recipe_hash(recipe))
         # Files are opened for it: only where there is something to know, for sliders ask this.

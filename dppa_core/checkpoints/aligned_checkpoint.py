@@ -27,7 +27,7 @@ RowMap = Int64[ndarray, " rows"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AlignedTensor:
     """One tensor of one model, with a row for each token."""
 
     checkpoint: Checkpoint
@@ -116,7 +116,7 @@ class AlignedCheckpoint:
         self.inner.release()
 
 
-def gather_base(base: Part, models: Sequence[Part]) -> Gathered:
+def gather_base(base: AlignedTensor, models: Sequence[AlignedTensor]) -> Gathered:
     """The base's tensor in the rows of the merge.
 
     A row the base lacks is the mean, in float32, of the models that have it; zero where none has.
@@ -143,7 +143,7 @@ def gather_base(base: Part, models: Sequence[Part]) -> Gathered:
     return Gathered(_shape(base), dtype, make)
 
 
-def gather_model(model: Part, base: Part) -> Gathered:
+def gather_model(model: AlignedTensor, base: AlignedTensor) -> Gathered:
     """A domain model's tensor in the rows of the merge; those it lacks are the base's.
 
     Args:
@@ -183,22 +183,22 @@ def map_key(*maps: RowMap) -> str:
     return digest.hexdigest()
 
 
-def _shape(part: Part) -> tuple[int, ...]:
+def _shape(part: AlignedTensor) -> tuple[int, ...]:
     return (part.rows.size, *part.checkpoint.shape(part.name)[1:])
 
 
-def _common(*parts: Part) -> str:
+def _common(*parts: AlignedTensor) -> str:
     dtypes = {part.dtype for part in parts}
     return dtypes.pop() if len(dtypes) == 1 else "F32"
 
 
-def _empty(part: Part, dtype: str) -> Shaped[ndarray, "rows columns"]:
+def _empty(part: AlignedTensor, dtype: str) -> Shaped[ndarray, "rows columns"]:
     columns = math.prod(_shape(part)[1:])
     out: ndarray = np.zeros((part.rows.size, columns), FLOATS[dtype])
     return out
 
 
-def _place(part: Part, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:
+def _place(part: AlignedTensor, out: Shaped[ndarray, "rows columns"], dtype: str) -> None:
     """Put the part's rows where they belong; others stay as they are."""
     values = part.values()
     for start in range(0, part.rows.size, _ROWS):

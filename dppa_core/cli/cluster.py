@@ -26,7 +26,7 @@ RayOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskingPlace:
     """Where models are asked."""
 
     ask: Ask
@@ -35,7 +35,7 @@ class Asked:
 
 
 @contextmanager
-def asking(ray: str | None) -> Iterator[Asked]:
+def asking(ray: str | None) -> Iterator[AskingPlace]:
     """Models in this process, or on a cluster for as long as the block runs.
 
     Args:
@@ -45,13 +45,13 @@ def asking(ray: str | None) -> Iterator[Asked]:
         from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
         from dppa_core.tuning.search.trial import asker  # noqa: PLC0415
 
-        yield Asked(asker(ModelPool()))
+        yield AskingPlace(asker(ModelPool()))
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
     from dppa_core.tuning.search.cluster import cluster_asker  # noqa: PLC0415
 
     with quiet_stdout(), joined(ray) as cluster:
-        yield Asked(cluster_asker(cluster), max(cluster.cores(), 1))
+        yield AskingPlace(cluster_asker(cluster), max(cluster.cores(), 1))
 
 
 @contextmanager

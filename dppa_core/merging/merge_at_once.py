@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from dppa_core.merging.chunk_pass import Ingredient
 from dppa_core.merging.merger import Merger
-from dppa_core.merging.whole_pass import Scratch, kept_of, merge_whole
+from dppa_core.merging.whole_pass import PassBuffers, kept_of, merge_whole
 from dppa_core.system.threads import Spare
 
 AT_ONCE = 20_000_000
@@ -26,7 +26,7 @@ class WholeTensors:
     Args:
         merger: Whose tensors.
         numel: Parameters in all.
-        most: See `Scratch`.
+        most: See `PassBuffers`.
         once: Whether tensors are merged once, so that it does not pay to keep them mapped.
     """
 
@@ -34,7 +34,7 @@ class WholeTensors:
         self, merger: Merger, numel: int, most: int = 1 << 60, *, once: bool = False
     ) -> None:
         self._merger = merger
-        self.scratch = Spare(lambda: Scratch(most, merger.loader() if once else None))
+        self.scratch = Spare(lambda: PassBuffers(most, merger.loader() if once else None))
         fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
         self._on = fast and numel >= AT_ONCE and not merger.combines
 
@@ -50,7 +50,11 @@ class WholeTensors:
         return known if found and len(known) == len(found) else None
 
     def merge(
-        self, name: str, models: Sequence[Ingredient], out: UInt16[ndarray, " n"], scratch: Scratch
+        self,
+        name: str,
+        models: Sequence[Ingredient],
+        out: UInt16[ndarray, " n"],
+        scratch: PassBuffers,
     ) -> bool:
         """Merge one tensor.
 

@@ -35,7 +35,7 @@ from dppa_core.merging.preflight.of_weights import base_warnings
 from dppa_core.merging.whole_pass import Known
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
-from dppa_core.profiling.profile import DeltaProfile, Tuned, shelved_profiles
+from dppa_core.profiling.profile import DeltaProfile, TunedModel, shelved_profiles
 from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.coefficients import check_names, coefficient_of
 from dppa_core.pruning.density import Override, PruningParameters, significance
@@ -296,7 +296,7 @@ class Merger:
         found: tuple[DeltaProfile | None, ...] = (None,) * len(models)
         if needs_profile:
             tuned = [
-                Tuned(checkpoint, model.model, score)
+                TunedModel(checkpoint, model.model, score)
                 for checkpoint, model, score in zip(self.tuned, models, self._scores, strict=True)
             ]
             made = shelved_profiles(self._shelf, self.base, self.recipe.base, tuned, **told)

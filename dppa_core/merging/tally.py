@@ -13,7 +13,7 @@ from dppa_core.merging.merger import Merger
 from dppa_core.progress import Progress, report
 
 
-class Tally:
+class MergeTally:
     """Counts what is kept and whether anything changed, for progress, report and warnings.
 
     Args:

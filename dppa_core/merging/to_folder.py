@@ -33,7 +33,7 @@ from dppa_core.merging.folder import (
 )
 from dppa_core.merging.merge_at_once import WholeTensors
 from dppa_core.merging.merger import Merger
-from dppa_core.merging.tally import Tally
+from dppa_core.merging.tally import MergeTally
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
 from dppa_core.system.atomic_folders import atomic_folder
@@ -114,7 +114,7 @@ def merge_to_folder(
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and once more after it
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     merger = Merger(recipe, backend=backend, public=public, workers=threads, **told)
-    tally = Tally(merger, progress)
+    tally = MergeTally(merger, progress)
     fill = partial(_write_weights, merger, tally, shard_size, threads, stop)
     return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
 
@@ -122,7 +122,7 @@ def merge_to_folder(
 def finish(
     began: float,
     merger: Merger,
-    tally: Tally,
+    tally: MergeTally,
     fill: Callable[[Path], Weights],
     out: str | Path,
     *,
@@ -160,13 +160,13 @@ def finish(
     )
 
 
-def _warnings(merger: Merger, beside: Companions, tally: Tally) -> tuple[str, ...]:
+def _warnings(merger: Merger, beside: Companions, tally: MergeTally) -> tuple[str, ...]:
     counted, named = tally.warnings(), merger.base_warnings()
     return (*counted, *named, *merger.alignment.notes, *beside.warnings)
 
 
 def _write_beside(
-    folder: Path, merger: Merger, beside: Companions, tally: Tally, weights: Weights
+    folder: Path, merger: Merger, beside: Companions, tally: MergeTally, weights: Weights
 ) -> MergeRecord:
     """Write all but the weights; what the merge did."""
     write_config(beside.config, merger.recipe.dtype, folder)
@@ -183,7 +183,7 @@ def _write_beside(
 
 def _write_weights(
     merger: Merger,
-    tally: Tally,
+    tally: MergeTally,
     shard_size: int,
     workers: int,
     stop: Stop | None,
@@ -216,7 +216,9 @@ class Writer(Protocol):
         ...
 
 
-def weave(merger: Merger, writer: Writer, tally: Tally, workers: int, stop: Stop | None) -> None:
+def weave(
+    merger: Merger, writer: Writer, tally: MergeTally, workers: int, stop: Stop | None
+) -> None:
     """Merge the tensors that a writer wants, on so many threads.
 
     Raises:
@@ -232,7 +234,9 @@ def weave(merger: Merger, writer: Writer, tally: Tally, workers: int, stop: Stop
 class _Weaver:
     """The tasks of a merge: slices of tensors, merged and written by any thread in any order."""
 
-    def __init__(self, merger: Merger, writer: Writer, tally: Tally, stop: Stop | None) -> None:
+    def __init__(
+        self, merger: Merger, writer: Writer, tally: MergeTally, stop: Stop | None
+    ) -> None:
         self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
         numel = sum(math.prod(merger.base.shape(name)) for name in writer.names)

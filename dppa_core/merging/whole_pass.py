@@ -73,7 +73,7 @@ Known = tuple[object, Float32[ndarray, "three two"], UInt64[ndarray, "three two"
 """What the cuts of a tensor were looked for, its thresholds, and the cuts."""
 
 
-class Scratch:
+class PassBuffers:
     """Memory for one thread's merges. To ask the system for it anew costs more than using it.
 
     Args:
@@ -105,7 +105,7 @@ def merge_whole(
     base: UInt16[ndarray, " n"],
     models: Sequence[Ingredient],
     out: UInt16[ndarray, " n"],
-    scratch: Scratch,
+    scratch: PassBuffers,
     known: dict[str, Known],
 ) -> bool:
     """Merge one tensor of bfloat16 into bfloat16.
@@ -149,7 +149,7 @@ def _read_once(
     bands: _Bands,
     exact: tuple[Float32[ndarray, "three two"], UInt64[ndarray, "three two"]],
     out: UInt16[ndarray, " n"],
-    scratch: Scratch,
+    scratch: PassBuffers,
 ) -> bool:
     """Merge and find the exact cuts; whether all was found as it was profiled, and is finite."""
     from dppa_core.kernels import whole  # noqa: PLC0415  (numba, where it is used)

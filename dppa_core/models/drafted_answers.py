@@ -31,7 +31,7 @@ TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DraftedAnswer:
     """What a model makes of one question."""
 
     reply: str
@@ -50,7 +50,7 @@ def answers(
     together: int = TOGETHER,
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
-) -> tuple[Answer, ...]:
+) -> tuple[DraftedAnswer, ...]:
     """Reply to questions greedily, and measure the loss of their right answers.
 
     Args:
@@ -65,7 +65,7 @@ def answers(
         NonFiniteWeights: the model computes no numbers.
     """
     ask = _drafted if _reads_padded(resident.model) else _apart
-    found: list[Answer | None] = [None] * len(exchanges)
+    found: list[DraftedAnswer | None] = [None] * len(exchanges)
     order = sorted(range(len(exchanges)), key=lambda row: _length(exchanges[row]))
     done = 0
     for start in range(0, len(order), together):
@@ -93,7 +93,7 @@ def _reads_padded(model: Any) -> bool:
 
 def _apart(
     resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
-) -> Iterator[Answer]:
+) -> Iterator[DraftedAnswer]:
     """For models that remember what cannot be masked: replies of equal length, then the losses."""
     prompts = [one.prompt for one in exchanges]
     written = own_replies(resident, prompts, longest=longest, stop=stop)
@@ -101,7 +101,7 @@ def _apart(
         check(stop)
         with torch.inference_mode():
             loss = surprise(*reply_logits(resident.model, [exchange])).double().sum()
-        yield Answer(_text(resident, own.reply), float(loss), len(exchange.reply))
+        yield DraftedAnswer(_text(resident, own.reply), float(loss), len(exchange.reply))
 
 
 def _text(resident: Resident, reply: Sequence[int]) -> str:
@@ -111,7 +111,7 @@ def _text(resident: Resident, reply: Sequence[int]) -> str:
 
 def _drafted(
     resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
-) -> Iterator[Answer]:
+) -> Iterator[DraftedAnswer]:
     check(stop)
     batch = _Batch(resident, exchanges, longest)
     with torch.inference_mode():
@@ -121,7 +121,7 @@ def _drafted(
     ]
     replies = batch.finished(drafts, stop)
     for exchange, loss, reply in zip(exchanges, losses.tolist(), replies, strict=True):
-        yield Answer(_text(resident, reply), loss, len(exchange.reply))
+        yield DraftedAnswer(_text(resident, reply), loss, len(exchange.reply))
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:

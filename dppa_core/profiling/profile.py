@@ -25,7 +25,7 @@ from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
 from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
 from dppa_core.profiling.profiled_before import may_be_profiled, note_profiled
-from dppa_core.profiling.reader import Reader, Tuned
+from dppa_core.profiling.reader import Reader, TunedModel
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
@@ -36,7 +36,7 @@ from dppa_core.system.threads import side_by_side, worker_count
 __all__ = [
     "DeltaProfile",
     "ModuleProfile",
-    "Tuned",
+    "TunedModel",
     "cached_profile",
     "kept_profile",
     "kept_profiles",
@@ -73,13 +73,13 @@ def profile_delta(
         NonFiniteWeights: naming tensor and model.
         Cancelled: `stop` was set.
     """
-    tuned = (Tuned(finetuned, names[1], score),)
+    tuned = (TunedModel(finetuned, names[1], score),)
     return profile_deltas(base, tuned, names[0], workers=workers, progress=progress, stop=stop)[0]
 
 
 def profile_deltas(
     base: Checkpoint,
-    tuned: Sequence[Tuned],
+    tuned: Sequence[TunedModel],
     name: str,
     *,
     workers: int | None = None,
@@ -223,12 +223,12 @@ def kept_profile(
         score: What ranks the elements, if not |d|.
     """
     told: dict[str, Any] = {"workers": workers, "progress": progress, "stop": stop}
-    return kept_profiles(mine, (Tuned(theirs, names[1], score),), names[0], **told)[0]
+    return kept_profiles(mine, (TunedModel(theirs, names[1], score),), names[0], **told)[0]
 
 
 def kept_profiles(
     base: Checkpoint,
-    tuned: Sequence[Tuned],
+    tuned: Sequence[TunedModel],
     name: str,
     *,
     workers: int | None = None,
@@ -267,7 +267,7 @@ def kept_profiles(
     return tuple(profile for profile in found if profile is not None)
 
 
-def _found(base: Checkpoint, tuned: Tuned, name: str) -> DeltaProfile | None:
+def _found(base: Checkpoint, tuned: TunedModel, name: str) -> DeltaProfile | None:
     """A profile from the disk cache; what was never there is not hashed to look for it."""
     hashed = is_hashed(base) and is_hashed(tuned.checkpoint)
     if not hashed and not may_be_profiled(base, tuned.checkpoint):
@@ -275,13 +275,13 @@ def _found(base: Checkpoint, tuned: Tuned, name: str) -> DeltaProfile | None:
     return load_profile(_entry(base, tuned), (name, tuned.name))
 
 
-def _entry(base: Checkpoint, tuned: Tuned) -> Path:
+def _entry(base: Checkpoint, tuned: TunedModel) -> Path:
     key = tuned.score.key if tuned.score else ""
     return profile_entry(base.content_hash(), tuned.checkpoint.content_hash(), key)
 
 
 def shelved_profiles(
-    shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[Tuned], **told: Any
+    shelf: Shelf, base: Checkpoint, name: str, tuned: Sequence[TunedModel], **told: Any
 ) -> tuple[DeltaProfile, ...]:
     """As `kept_profiles`, or as they lie on a shelf."""
     if not shelf.keeps:

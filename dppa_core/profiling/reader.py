@@ -23,7 +23,7 @@ from dppa_core.system.threads import Shared, Spare
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TunedModel:
     """A domain model to be profiled."""
 
     checkpoint: Checkpoint
@@ -48,7 +48,7 @@ class Reader:
     def __init__(
         self,
         base: Checkpoint,
-        tuned: Sequence[Tuned],
+        tuned: Sequence[TunedModel],
         places: Sequence[Mapping[str, str]],
         name: str,
         stop: Stop | None,

@@ -22,7 +22,7 @@ Layered = float | Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartCoefficient:
     """The coefficient of some tensors."""
 
     part: str | None
@@ -34,7 +34,7 @@ class Part:
         return self.part is None or f".{self.part}." in f".{tensor}."
 
 
-Coefficient = Layered | tuple[Part, ...]
+Coefficient = Layered | tuple[PartCoefficient, ...]
 """Of parts the first counts that meets a tensor; the last meets all."""
 
 
@@ -87,8 +87,8 @@ def check_names(where: str, coefficient: Coefficient, tensors: Sequence[str]) ->
             )
 
 
-def _parts(coefficient: Coefficient) -> tuple[Part, ...]:
-    return coefficient if isinstance(coefficient, tuple) else (Part(None, coefficient),)
+def _parts(coefficient: Coefficient) -> tuple[PartCoefficient, ...]:
+    return coefficient if isinstance(coefficient, tuple) else (PartCoefficient(None, coefficient),)
 
 
 def checked_coefficient(where: str, value: Any) -> Coefficient:
@@ -112,8 +112,8 @@ def checked_coefficient(where: str, value: Any) -> Coefficient:
     return parts
 
 
-def _part(where: str, item: Any) -> Part:
-    if isinstance(item, Part):
+def _part(where: str, item: Any) -> PartCoefficient:
+    if isinstance(item, PartCoefficient):
         item = _plain_part(item)
     if not isinstance(item, Mapping) or "value" not in item:
         raise InvalidRecipe(
@@ -127,7 +127,7 @@ def _part(where: str, item: Any) -> Part:
             f"{where}: a part is whole words of a tensor's name, as self_attn or mlp.down_proj, "
             f"got {shown(name)}."
         )
-    return Part(name, _layered(where, item["value"]))
+    return PartCoefficient(name, _layered(where, item["value"]))
 
 
 def _layered(where: str, value: Any) -> Layered:
@@ -160,7 +160,7 @@ def plain_coefficient(coefficient: Coefficient) -> Any:
     return dict(coefficient) if isinstance(coefficient, Mapping) else coefficient
 
 
-def _plain_part(part: Part) -> dict[str, Any]:
+def _plain_part(part: PartCoefficient) -> dict[str, Any]:
     name = {} if part.part is None else {"part": part.part}
     return name | {"value": plain_coefficient(part.value)}
 
@@ -179,13 +179,13 @@ def _with_rest(rest: Layered, numbers: Mapping[str, float]) -> Coefficient:
     """Parts for all tensors whose number is not that of the rest."""
     layers = layer_count(numbers)
     wrong = [name for name in numbers if coefficient_of(rest, name, layers) != numbers[name]]
-    free, parts = dict(numbers), list[Part]()
+    free, parts = dict(numbers), list[PartCoefficient]()
     while wrong:
         part = next(filter(None, (_exact(word, free, layers) for word in _words(wrong[0]))))
         parts.append(part)
         free = {name: number for name, number in free.items() if not part.meets(name)}
         wrong = [name for name in wrong if name in free]
-    return (*parts, Part(None, rest)) if parts else rest
+    return (*parts, PartCoefficient(None, rest)) if parts else rest
 
 
 def _usual(numbers: Mapping[str, float]) -> list[Layered]:
@@ -204,11 +204,11 @@ def _shortest(layered: Mapping[int, float]) -> Layered:
     return layered if set(others) - {first} else first
 
 
-def _exact(word: str, numbers: Mapping[str, float], layers: int) -> Part | None:
+def _exact(word: str, numbers: Mapping[str, float], layers: int) -> PartCoefficient | None:
     """The part of that name, where one number a layer is right for all tensors it meets."""
-    met = [name for name in numbers if Part(word, 0.0).meets(name)]
+    met = [name for name in numbers if PartCoefficient(word, 0.0).meets(name)]
     inside = {layer_of(name) or 0: numbers[name] for name in met}
-    part = Part(word, _shortest(inside))
+    part = PartCoefficient(word, _shortest(inside))
     exact = all(coefficient_of(part.value, name, layers) == numbers[name] for name in met)
     return part if exact else None
 

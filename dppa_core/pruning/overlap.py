@@ -20,7 +20,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import Override, PruningParameters, densities_at, significance
 from dppa_core.pruning.partition import Cut, Selection, mix, select_all
 from dppa_core.pruning.plan import held_densities
-from dppa_core.pruning.rate_table import RATES, Grid, axes, plain
+from dppa_core.pruning.rate_table import RATES, CellGrid, axes, plain
 
 _PREFIX = np.uint32(16)
 _PREFIXES = 1 << 15
@@ -144,7 +144,7 @@ def pack_meetings(profile: DeltaProfile, meetings: Sequence[Meeting]) -> list[di
         Of each pair {"first", "second"} and arrays of layers x kinds x rates: "kept_first",
         "kept_second", "both", "opposed".
     """
-    grid = Grid(profile, *axes(profile))
+    grid = CellGrid(profile, *axes(profile))
     numel = np.array([item.numel for item in profile.modules], dtype=np.float64)[:, None]
     return [
         {

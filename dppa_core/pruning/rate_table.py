@@ -72,7 +72,7 @@ def rate_table(profile: DeltaProfile, parameters: PruningParameters | None = Non
     kept = sum((_kept_bins(c, p) for c, p in zip(counts, places, strict=True)), _nothing())
     histogram: Int64[ndarray, " B"] = sum(counts, np.zeros(BINS, np.int64))
     layers, kinds = axes(profile)
-    grid = Grid(profile, layers, kinds)
+    grid = CellGrid(profile, layers, kinds)
     return RateTable(
         layers=layers,
         kinds=kinds,
@@ -97,7 +97,7 @@ def _rows(profile: DeltaProfile, name: str) -> Float64[ndarray, " N"]:
     return np.array([getattr(item, name) for item in profile.modules], dtype=np.float64)
 
 
-def _relative(grid: Grid, profile: DeltaProfile) -> Float64[ndarray, "L M"]:
+def _relative(grid: CellGrid, profile: DeltaProfile) -> Float64[ndarray, "L M"]:
     base = grid.total(_rows(profile, "base_square"))
     return np.sqrt(grid.total(_rows(profile, "delta_square")) / np.where(base > 0, base, np.inf))
 
@@ -161,7 +161,7 @@ def axes(profile: DeltaProfile) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return layers, order_kinds(item.module.kind for item in profile.modules)
 
 
-class Grid:
+class CellGrid:
     """Puts one row per module into cells of layers x kinds, averaging by size."""
 
     def __init__(

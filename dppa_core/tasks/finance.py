@@ -180,7 +180,7 @@ class Sentiment:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FinanceReport:
     """What is the sum in a report paid for?"""
 
     name: str = "report"
@@ -222,7 +222,7 @@ class Direction:
         return only_label(reply, ("rose", "fell")) == only_label(answer, ("rose", "fell"))
 
 
-TASKS = (Sentiment(), Report(), Direction())
+TASKS = (Sentiment(), FinanceReport(), Direction())
 EXAMPLES = (
     "Headline: Norvex Group shares jump after strong sales. Is the tone positive, negative or "
     "neutral?",

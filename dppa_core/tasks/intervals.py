@@ -38,7 +38,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VariancePart:
     """A part of a figure's variance, independent of the others."""
 
     variance: float
@@ -46,7 +46,7 @@ class Part:
     """Values it was estimated from, less one; at least 1."""
 
 
-def reach(parts: Sequence[Part]) -> float:
+def reach(parts: Sequence[VariancePart]) -> float:
     """Half of the 95 % interval of a figure whose variance is the sum of some parts.
 
     Student's, with the degrees of freedom of Welch and Satterthwaite: what three draws tell of

@@ -20,7 +20,7 @@ Indices = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SoupStep:
     """One model that was tried as an ingredient."""
 
     added: int
@@ -36,11 +36,11 @@ class Soup:
 
     alone: tuple[Score, ...]
     """Of each model, in the order of the recipe."""
-    steps: tuple[Step, ...]
+    steps: tuple[SoupStep, ...]
     """The best model first, by itself; then the others in falling order of their scores."""
 
     @property
-    def best(self) -> Step:
+    def best(self) -> SoupStep:
         """The last step that was kept: its mean is the soup."""
         return [step for step in self.steps if step.kept][-1]
 
@@ -74,11 +74,11 @@ def greedy_soup(score: Callable[[Indices], Score], count: int) -> Soup:
 
     alone = tuple(rated((index,)) for index in range(count))
     first, *others = sorted(range(count), key=lambda index: -alone[index])
-    best = Step(first, (first,), alone[first], kept=True)
+    best = SoupStep(first, (first,), alone[first], kept=True)
     steps = [best]
     for added in others:
         mixed = tuple(sorted((*best.mixed, added)))
         found = rated(mixed)
-        steps.append(Step(added, mixed, found, kept=found >= best.score))
+        steps.append(SoupStep(added, mixed, found, kept=found >= best.score))
         best = steps[-1] if steps[-1].kept else best
     return Soup(alone, tuple(steps))

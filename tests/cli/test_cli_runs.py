@@ -8,7 +8,7 @@ import pytest
 
 import dppa_core.studies.zoo.results.scores as report_module
 from dppa_core.evaluation.evaluate import Evaluation, domain_score
-from dppa_core.studies.zoo.results.scores import Treated, ZooReport
+from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport
 from dppa_core.tasks import DOMAINS, Item
 from tests.helpers.command import Command
 
@@ -26,7 +26,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         items = [Item("math", "one_step", "?", "The answer is 1.")]
         scored = Evaluation("x", "test", {d: domain_score(items, ["1"]) for d in DOMAINS})
         alone = {d: Evaluation("x", "test", {d: scored.domains[d]}) for d in DOMAINS}
-        rows = tuple(Treated(m, 0.9, {}, alone, 1.0, scored) for m in ("dare", "dppa"))
+        rows = tuple(MethodScores(m, 0.9, {}, alone, 1.0, scored) for m in ("dare", "dppa"))
         return ZooReport(scored, dict.fromkeys(DOMAINS, scored), (1.0, scored), rows, None, 30)
 
     monkeypatch.setattr(report_module, "measure", measure)

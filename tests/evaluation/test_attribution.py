@@ -14,12 +14,18 @@ from dppa_core.errors import (
     InvalidValue,
     NotAllowed,
 )
-from dppa_core.evaluation.analysis.attribution import Attribution, Effect, Part, parts_of, sentence
+from dppa_core.evaluation.analysis.attribution import (
+    Attribution,
+    Effect,
+    TensorGroup,
+    parts_of,
+    sentence,
+)
 from dppa_core.evaluation.analysis.attribution_run import attribute
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.overlay import Shell
-from dppa_core.pruning.coefficients import Part as Weight
+from dppa_core.pruning.coefficients import PartCoefficient as Weight
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from tests.helpers.command import Command
 from tests.helpers.families import random_model
@@ -148,7 +154,7 @@ def test_an_untied_head_is_part_of_what_lies_outside(
         str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),), "task_arithmetic"
     )
     found = attribute(made, ModelPool().get(made), PROMPT, ANSWER)
-    assert found.effects[-1].part == Part(
+    assert found.effects[-1].part == TensorGroup(
         None, "outside", ("lm_head.weight", "model.embed_tokens.weight", "model.norm.weight")
     )
     assert found.effects[-1].change != 0
@@ -228,7 +234,8 @@ def test_a_tensor_that_is_nowhere_in_memory_is_named() -> None:
 def made_of(*changes: float, by: str = "layer") -> Attribution:
     kind = "q" if by == "module" else None
     effects = tuple(
-        Effect(Part(layer, kind, ()), 1.0 + change, change) for layer, change in enumerate(changes)
+        Effect(TensorGroup(layer, kind, ()), 1.0 + change, change)
+        for layer, change in enumerate(changes)
     )
     return Attribution("1f", "p", "a", True, 3, by, 1.0, 2.0, effects)
 

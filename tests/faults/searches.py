@@ -10,13 +10,13 @@ from dppa_core.tuning.search.climb import climb
 from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.studied import StudySettings
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.scored import RECIPE, by_model, scored
 
-Ask = Callable[[Question], DomainScore]
+Ask = Callable[[TrialQuestion], DomainScore]
 
 
-def ask_by_hand() -> tuple[Ask, list[Question]]:
+def ask_by_hand() -> tuple[Ask, list[TrialQuestion]]:
     """What answers, and what it was asked."""
     return by_model({f"zoo:{domain}": scored(a=(8, 8)) for domain in DOMAINS}, _peaked)
 

@@ -27,7 +27,7 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.folder_cache import cache_folder
 from dppa_core.system.shortage import shortage
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 from tests.faults.disks import Disk, contents, forked
 from tests.faults.searches import ask_by_hand, search
 
@@ -161,7 +161,7 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: 
         place.empty()
         ask, asked = ask_by_hand()
 
-        def filling(question: Question) -> DomainScore:
+        def filling(question: TrialQuestion) -> DomainScore:
             if len(asked) == 9:
                 place.fill()
             return ask(question)

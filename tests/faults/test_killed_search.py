@@ -8,7 +8,7 @@ import pytest
 
 from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 from tests.faults.disks import forked
 from tests.faults.searches import ask_by_hand, search
 
@@ -23,7 +23,7 @@ def test_a_killed_search_asks_again_at_most_what_it_was_asking(kind: str, tmp_pa
     def run() -> None:
         ask, _ = ask_by_hand()
 
-        def dying(question: Question) -> DomainScore:
+        def dying(question: TrialQuestion) -> DomainScore:
             lines = log.read_text().splitlines()
             if len(lines) == 10:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -14,9 +14,9 @@ from dppa_core.studies.experiments.values import (
     Column,
     Cost,
     Experiment,
+    ExperimentsReport,
     Findings,
     Heatmap,
-    Report,
     Row,
     Series,
     Table,
@@ -54,7 +54,7 @@ TABLE = Table(
 )
 FOUND = Findings((TABLE,), (LINES, BARS, MAP), "DP keeps 66 %, -6.2 points.", ("72 B: no machine",))
 SETTING = {"title": "By hand", "base": "zoo:base", "test_items": 200, "search_items": 64}
-REPORT = Report(
+REPORT = ExperimentsReport(
     "dppa reproduce --all",
     "a machine",
     {"torch": "2"},

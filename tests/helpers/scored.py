@@ -6,7 +6,7 @@ from dppa_core.evaluation.evaluate import DomainScore, TaskScore
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 
 RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d in DOMAINS))
 
@@ -21,11 +21,11 @@ def scored(**tasks: tuple[int, int]) -> DomainScore:
 
 def by_model(
     own: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
-) -> tuple[Callable[[Question], DomainScore], list[Question]]:
+) -> tuple[Callable[[TrialQuestion], DomainScore], list[TrialQuestion]]:
     """What answers for models by reference and merges by a function; and what it was asked."""
-    asked: list[Question] = []
+    asked: list[TrialQuestion] = []
 
-    def ask(question: Question) -> DomainScore:
+    def ask(question: TrialQuestion) -> DomainScore:
         asked.append(question)
         if isinstance(question.target, MergeRecipe):
             return merged(question.target, question.domain)

@@ -14,7 +14,7 @@ from dppa_core.merging import merger
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling import profile
-from dppa_core.pruning.coefficients import Part
+from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 from dppa_core.system import regular_files
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
@@ -149,7 +149,11 @@ def test_coefficients_by_layer(zoo_env: Path) -> None:
 
 
 def test_parts_of_a_model_have_coefficients_of_their_own(zoo_env: Path) -> None:
-    parts = (Part("mlp", {0: 0.5, 1: 0.25}), Part("q_proj", -1.0), Part(None, 0.0))
+    parts = (
+        PartCoefficient("mlp", {0: 0.5, 1: 0.25}),
+        PartCoefficient("q_proj", -1.0),
+        PartCoefficient(None, 0.0),
+    )
     model = DomainModel("zoo:math", coefficient=parts)
     merger = Merger(MergeRecipe("zoo:base", (model,), "task_arithmetic", dtype="float32"))
     math = SafetensorsCheckpoint(zoo_env / "math")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels import get_backend
 from dppa_core.merging.chunk_pass import Fuser, Fusion, Ingredient, prepare_term
-from dppa_core.merging.whole_pass import Known, Scratch, merge_whole
+from dppa_core.merging.whole_pass import Known, PassBuffers, merge_whole
 from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
 from dppa_core.profiling.binning import profile_tensor
 from dppa_core.pruning.delta_profile import ModuleProfile
@@ -19,7 +19,7 @@ from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.partition import select
 
 NAME, SIZE = "model.layers.0.mlp.up_proj.weight", 5001
-SCRATCH, LOADER = Scratch(), Loader(get_backend("numba"))
+SCRATCH, LOADER = PassBuffers(), Loader(get_backend("numba"))
 BOTH = ("base", "tuned")
 
 

@@ -17,7 +17,7 @@ from dppa_core.merging.merger import Merger
 from dppa_core.profiling import binning
 from dppa_core.profiling import profile as profiling
 from dppa_core.profiling.binning import profile_tensor
-from dppa_core.profiling.profile import Tuned, cached_profile, profile_delta, profile_deltas
+from dppa_core.profiling.profile import TunedModel, cached_profile, profile_delta, profile_deltas
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -205,7 +205,7 @@ def test_the_cache_stays_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_models_are_profiled_together_as_they_are_alone(tiny_zoo: Path) -> None:
     base = SafetensorsCheckpoint(tiny_zoo / "base")
-    tuned = [Tuned(SafetensorsCheckpoint(tiny_zoo / name), name) for name in ("math", "law")]
+    tuned = [TunedModel(SafetensorsCheckpoint(tiny_zoo / name), name) for name in ("math", "law")]
     for one, found in zip(tuned, profile_deltas(base, tuned, "base", workers=2), strict=True):
         alone = profile_delta(base, one.checkpoint, names=("base", one.name))
         assert (found.finetuned, found.other_tensors) == (one.name, alone.other_tensors)

@@ -23,7 +23,7 @@ from dppa_core.merging.merger import Merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import load_tokenizer
 from dppa_core.profiling.calibration import run as calibration_run
-from dppa_core.profiling.calibration.run import Subject, collect_inputs, input_shapes
+from dppa_core.profiling.calibration.run import CalibratedModel, collect_inputs, input_shapes
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, ranked_profile, statistics
 from dppa_core.profiling.calibration.texts import Sample, read_source, samples
 from dppa_core.pruning.plan import plan_pruning
@@ -99,7 +99,7 @@ def test_the_inputs_of_a_transposed_weight_are_its_rows(tmp_path: Path) -> None:
     )  # fmt: skip
     model = transformers.GPT2LMHeadModel(config)
     model.save_pretrained(tmp_path / "gpt2")
-    subject = Subject(SafetensorsCheckpoint(tmp_path / "gpt2"), "gpt2")
+    subject = CalibratedModel(SafetensorsCheckpoint(tmp_path / "gpt2"), "gpt2")
     shapes = input_shapes(subject, gram=False)
     out = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     axes = collect_inputs(subject, (Sample((3, 4, 5), 1),), out, gram=False)
@@ -126,7 +126,7 @@ def test_experts_that_are_fused_in_memory_are_named(tmp_path: Path) -> None:
         vocab_size=40, intermediate_size=24, num_local_experts=2, num_experts_per_tok=1,
     )  # fmt: skip
     transformers.MixtralForCausalLM(config).save_pretrained(tmp_path / "moe")
-    subject = Subject(SafetensorsCheckpoint(tmp_path / "moe"), "moe")
+    subject = CalibratedModel(SafetensorsCheckpoint(tmp_path / "moe"), "moe")
     with pytest.raises(IncompatibleCheckpoints, match=r"moe: .*(another form|no linear layer)"):
         input_shapes(subject, gram=False)
 
@@ -138,7 +138,7 @@ def test_statistics_are_measured_once(kind: Kind, monkeypatch: pytest.MonkeyPatc
     def never(*_: object) -> None:
         raise AssertionError("the model is run again")
 
-    monkeypatch.setattr(calibration_run, "Subject", never)
+    monkeypatch.setattr(calibration_run, "CalibratedModel", never)
     again = measured(kind)
     assert again.key == first.key and again.norm == first.norm and again.axes == first.axes
     for name, values in first.arrays.items():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
 from dppa_core.pruning.coefficients import (
     Coefficient,
-    Part,
+    PartCoefficient,
     check_names,
     checked_coefficient,
     coefficient_from,
@@ -29,11 +29,11 @@ LLAMA = tuple(Shape(layers=3).tensors())
 QUERY, DOWN = "model.layers.1.self_attn.q_proj.weight", "model.layers.1.mlp.down_proj.weight"
 EMBEDDING, NORM = "model.embed_tokens.weight", "model.norm.weight"
 PARTS = (
-    Part("q_proj", 2.0),
-    Part("self_attn", {0: 0.5, 1: 0.25}),
-    Part("mlp.down_proj", 3.0),
-    Part("norm", -1.0),
-    Part(None, 0.75),
+    PartCoefficient("q_proj", 2.0),
+    PartCoefficient("self_attn", {0: 0.5, 1: 0.25}),
+    PartCoefficient("mlp.down_proj", 3.0),
+    PartCoefficient("norm", -1.0),
+    PartCoefficient(None, 0.75),
 )
 
 
@@ -88,9 +88,11 @@ def test_what_is_no_coefficient_is_named(value: object, message: str) -> None:
 def test_a_layer_or_part_the_base_lacks_is_named() -> None:
     check_names("model 'a'", PARTS, LLAMA)
     with pytest.raises(IncompatibleCheckpoints, match="layer 3, the base has layers 0 to 2"):
-        check_names("model 'a'", (Part("mlp", {3: 1.0}), Part(None, 1.0)), LLAMA)
+        check_names(
+            "model 'a'", (PartCoefficient("mlp", {3: 1.0}), PartCoefficient(None, 1.0)), LLAMA
+        )
     with pytest.raises(IncompatibleCheckpoints, match="part 'mpl', which no tensor"):
-        check_names("model 'a'", (Part("mpl", 1.0), Part(None, 1.0)), LLAMA)
+        check_names("model 'a'", (PartCoefficient("mpl", 1.0), PartCoefficient(None, 1.0)), LLAMA)
 
 
 def test_parts_survive_the_recipe_file_in_their_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dppa_core.errors import InvalidRecipe, NoCounterpart
-from dppa_core.pruning.coefficients import Part, coefficient_of
+from dppa_core.pruning.coefficients import PartCoefficient, coefficient_of
 from dppa_core.recipes.mergekit.export import export_mergekit
 from dppa_core.recipes.mergekit.import_recipe import Imported, import_mergekit
 from dppa_core.recipes.mergekit.values import llama_names, read_setting
@@ -125,10 +125,10 @@ def test_slerp_by_layer_is_walked_straight() -> None:
     found = read(mergekit("slerp", models, "parameters: {t: [0, 1]}"), layers=3)
     assert found.recipe.method == "task_arithmetic"
     assert found.recipe.models[0].coefficient == (
-        Part("embed_tokens", 0.0),
-        Part("norm", 0.0),
-        Part("lm_head", 0.0),
-        Part(None, {0: 0.0, 1: 0.5, 2: 1.0}),
+        PartCoefficient("embed_tokens", 0.0),
+        PartCoefficient("norm", 0.0),
+        PartCoefficient("lm_head", 0.0),
+        PartCoefficient(None, {0: 0.0, 1: 0.5, 2: 1.0}),
     )
     assert ["straight" in note for note in found.notes] == [True]
 
@@ -139,9 +139,9 @@ def test_slerp_by_attention_and_mlp_as_mergekits_examples_have_it() -> None:
     rest = f"parameters: {{t: [{attention}, {mlp}, {{value: 0.25}}]}}"
     found = read(mergekit("slerp", models, rest), layers=3)
     assert found.recipe.models[0].coefficient == (
-        Part("self_attn", {0: 0.0, 1: 0.5, 2: 1.0}),
-        Part("mlp", {0: 1.0, 1: 0.5, 2: 0.0}),
-        Part(None, 0.25),
+        PartCoefficient("self_attn", {0: 0.0, 1: 0.5, 2: 1.0}),
+        PartCoefficient("mlp", {0: 1.0, 1: 0.5, 2: 0.0}),
+        PartCoefficient(None, 0.25),
     )
 
 
@@ -220,7 +220,10 @@ def test_what_no_filter_meets_has_the_value_of_all_models_and_then_the_default()
     embeddings = "[{filter: embed, value: 0.25}]"
     models = f"models: [{{model: a, parameters: {{weight: {embeddings}}}}}, {{model: b}}]"
     found = read(mergekit("task_arithmetic", models, "parameters: {weight: 0.5}"), layers=2)
-    assert found.recipe.models[0].coefficient == (Part("embed_tokens", 0.25), Part(None, 0.5))
+    assert found.recipe.models[0].coefficient == (
+        PartCoefficient("embed_tokens", 0.25),
+        PartCoefficient(None, 0.5),
+    )
     some = "parameters: {weight: 1, density: [{filter: nowhere, value: 0.5}]}"
     assert read(mergekit("ties", rest=some)).recipe.parameters["density"] == 1.0
     own = weighted("{weight: 0.5}", "{weight: 0.5}")  # never asked of the gradient below
@@ -359,10 +362,10 @@ def test_layers_that_no_filter_tells_from_the_rest_are_refused(names: list[str])
 PARTS = DomainModel(
     "a",
     coefficient=(
-        Part("q_proj", 2.0),
-        Part("self_attn", {0: 0.5, 1: 1.0}),
-        Part("norm", 0.125),
-        Part(None, {0: 0.25, 1: 0.75}),
+        PartCoefficient("q_proj", 2.0),
+        PartCoefficient("self_attn", {0: 0.5, 1: 1.0}),
+        PartCoefficient("norm", 0.125),
+        PartCoefficient(None, {0: 0.25, 1: 0.75}),
     ),
 )
 
@@ -384,7 +387,7 @@ def test_parts_are_written_as_filters_and_read_back_alike() -> None:
 
 
 def test_a_part_by_layer_outside_the_layers_has_no_filter() -> None:
-    parts = (Part("model", {0: 0.5}), Part(None, 1.0))
+    parts = (PartCoefficient("model", {0: 0.5}), PartCoefficient(None, 1.0))
     with pytest.raises(NoCounterpart, match="tensors outside the layers, such as"):
         exported("task_arithmetic", DomainModel("a", coefficient=parts))
 

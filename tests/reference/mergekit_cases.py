@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from dppa_core.pruning.coefficients import Part
+from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
@@ -44,11 +44,15 @@ def recipes(root: Path) -> dict[str, MergeRecipe]:
     layered = ({0: 0.5, 1: 0.25, 2: 1.0}, {0: 0.0, 1: 0.75})
     by_part = (
         (
-            Part("mlp.down_proj", -0.5),
-            Part("self_attn", {0: 0.5, 1: 0.0, 2: 1.0}),
-            Part(None, 0.25),
+            PartCoefficient("mlp.down_proj", -0.5),
+            PartCoefficient("self_attn", {0: 0.5, 1: 0.0, 2: 1.0}),
+            PartCoefficient(None, 0.25),
         ),
-        (Part("input_layernorm", 1.0), Part("norm", 2.0), Part(None, {0: 0.0, 1: 0.75, 2: 0.5})),
+        (
+            PartCoefficient("input_layernorm", 1.0),
+            PartCoefficient("norm", 2.0),
+            PartCoefficient(None, {0: 0.0, 1: 0.75, 2: 0.5}),
+        ),
     )
     trimmed = {"density": 0.25, "ranked_in": "tensor", "scale": 1.5}
     by_magnitude = Pruning("magnitude", {"other_tensors": "prune"})

@@ -20,7 +20,7 @@ from dppa_core.studies.teaching.by_hand.tiny_merge import (
     edited,
     start,
 )
-from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, Settings, Trace, trace
+from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, HandSettings, Trace, trace
 from dppa_core.studies.teaching.by_hand.walk import explain
 from tests.helpers.tiny_models import write_file
 from tests.reference import slow
@@ -34,7 +34,7 @@ DELTA = [
 
 @pytest.fixture(scope="module")
 def way() -> Trace:
-    return trace(start("heavy"), Settings())
+    return trace(start("heavy"), HandSettings())
 
 
 def step(request: dict[str, object], key: str) -> dict[str, object]:
@@ -83,7 +83,7 @@ def test_tied_changes_are_told_apart_as_a_merge_does(way: Trace) -> None:
 
 @pytest.mark.parametrize("name", STARTS)
 def test_everything_is_what_a_merge_of_a_checkpoint_gives(name: str, tmp_path: Path) -> None:
-    mini, settings = start(name), Settings(rate=0.7, factor=1.3, first=0.9, second=0.6)
+    mini, settings = start(name), HandSettings(rate=0.7, factor=1.3, first=0.9, second=0.6)
     folders = {model: saved(mini, model, tmp_path / model) for model in MODELS}
     models = tuple(
         DomainModel(str(folders[m]), settings.levels, settings.factors, settings.coefficients[m])

@@ -10,7 +10,7 @@ import dppa_core.studies.zoo.results.coefficients as module
 from dppa_core.errors import InvalidValue
 from dppa_core.studies.zoo.results.coefficients import (
     CoefficientReport,
-    Found,
+    CoefficientsFound,
     Way,
     common,
     measure,
@@ -27,13 +27,15 @@ BETTER = {domain: (True,) * 8 + (False,) * 2 for domain in DOMAINS}
 QUICK = {"steps": 1, "every": 1, "batch": 1, "prompts": 2, "longest": 3}
 
 
-def found(marks: module.Marks, step: int = 10, **changes: Any) -> Found:
+def found(marks: module.Marks, step: int = 10, **changes: Any) -> CoefficientsFound:
     settings = replace(common(1.0, 10), **changes)
     course = ((0, 0.2, 1.5, 0.6), (10, 0.1, 1.25, 0.8))
-    return Found("per model", settings, step, ((1.1,), (0.9,), (1.0,)), course, True, marks)
+    return CoefficientsFound(
+        "per model", settings, step, ((1.1,), (0.9,), (1.0,)), course, True, marks
+    )
 
 
-def report(*rows: Found) -> CoefficientReport:
+def report(*rows: CoefficientsFound) -> CoefficientReport:
     return CoefficientReport(OWN, {0.5: 0.25, 1.0: 0.6}, (1.0, UNIFORM), rows, 10)
 
 

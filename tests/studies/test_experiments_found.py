@@ -17,12 +17,12 @@ from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.pruning import PRUNING
 from dppa_core.studies.experiments.paper.recovery import RECOVERY
 from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
-from dppa_core.studies.experiments.questions import Exam, Question, Tuned, Tuning
+from dppa_core.studies.experiments.questions import AdaMerged, Exam, Question, Tuning
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.values import (
     Experiment,
+    ExperimentsReport,
     Findings,
-    Report,
     report_json,
     report_of,
 )
@@ -43,7 +43,7 @@ def marks(share: float, n: int) -> Marks:
 
 def answer(question: Question[Any], shares: Shares) -> Any:
     if isinstance(question, Tuning):
-        return Tuned(question.recipe, 10, 30, False)
+        return AdaMerged(question.recipe, 10, 30, False)
     assert isinstance(question, Exam)
     n = SETTING.search if question.split == "search" else N
     if isinstance(question.target, str):
@@ -61,7 +61,7 @@ def found(declared: Declared, shares: Shares, setting: Setting = SETTING) -> Fin
     except StopIteration as end:
         result: Findings = end.value
     texts = ("key", "1", "title", "question", declared.measured_on(setting))
-    report = Report("dppa", "here", {}, setting.to_json(), (Experiment(*texts, result),))
+    report = ExperimentsReport("dppa", "here", {}, setting.to_json(), (Experiment(*texts, result),))
     text = json.dumps(report_json(report), allow_nan=False)
     assert report_json(report_of(json.loads(text))) == json.loads(text)
     assert result.finding in page(report) and pictures_of(report)

@@ -10,7 +10,7 @@ import torch
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.floats import to_float32
-from dppa_core.studies.teaching.failures.case import Task
+from dppa_core.studies.teaching.failures.case import CaseTask
 from dppa_core.studies.teaching.failures.cases import CASES
 from dppa_core.studies.teaching.failures.narration import moved_rows
 from dppa_core.studies.teaching.failures.run import RUNS, run_case
@@ -25,7 +25,7 @@ def shop() -> Iterator[Workshop]:
 
 
 def shown(shop: Workshop, name: str, repaired: bool) -> dict[str, object]:
-    return run_case(name, repaired, Task(shop))
+    return run_case(name, repaired, CaseTask(shop))
 
 
 def bars(found: dict[str, object], plot: int) -> dict[str, str]:
@@ -109,4 +109,4 @@ def test_every_case_is_told_and_no_other_is_run(shop: Workshop) -> None:
         assert all(case.to_json().values())
     assert [case.name for case in CASES] == list(RUNS) and len(RUNS) == 7
     with pytest.raises(UnknownName, match="Did you mean 'float16'"):
-        run_case("float61", False, Task(shop))
+        run_case("float61", False, CaseTask(shop))

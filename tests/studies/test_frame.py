@@ -25,7 +25,7 @@ from dppa_core.studies.experiments.page.text import page, pictures_of, write_pag
 from dppa_core.studies.experiments.paper import pruning
 from dppa_core.studies.experiments.presets import preset_setting
 from dppa_core.studies.experiments.processes import Answered, Processes
-from dppa_core.studies.experiments.questions import Desk, Question
+from dppa_core.studies.experiments.questions import AskingContext, Question
 from dppa_core.studies.experiments.runner import JOURNAL, RESULT, run_all
 from dppa_core.studies.experiments.score_table import (
     Draws,
@@ -37,23 +37,23 @@ from dppa_core.studies.experiments.score_table import (
     scored,
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, embedded, merged
-from dppa_core.studies.experiments.steps import Ask, Steps, asked, one_by_one, together
+from dppa_core.studies.experiments.steps import AskFunction, Steps, asked, one_by_one, together
 from dppa_core.studies.experiments.values import (
     Axis,
     Cell,
     Chart,
     Column,
     Experiment,
+    ExperimentsReport,
     Findings,
     Heatmap,
-    Report,
     Row,
     Series,
     Table,
     report_json,
     report_of,
 )
-from dppa_core.tasks.intervals import Part, reach, student
+from dppa_core.tasks.intervals import VariancePart, reach, student
 from tests.helpers.command import Command
 
 
@@ -68,10 +68,10 @@ class Double:
     def key(self) -> str:
         return f"double-{self.number}"
 
-    def known(self, desk: Desk) -> int | None:
+    def known(self, desk: AskingContext) -> int | None:
         return 2 * self.number if self.kept else None
 
-    def answer(self, desk: Desk) -> int:
+    def answer(self, desk: AskingContext) -> int:
         return 2 * self.number
 
     def told(self) -> str:
@@ -93,7 +93,7 @@ class Counting:
             if len(self.asked) == self._ends_after:
                 raise Cancelled("Stopped before the end, as asked.")
             self.asked.append(question)
-            yield Answered(question, question.answer(Desk()), 3.0)
+            yield Answered(question, question.answer(AskingContext()), 3.0)
 
 
 def driven(steps: Steps[Any], rounds: list[int]) -> Any:
@@ -102,7 +102,7 @@ def driven(steps: Steps[Any], rounds: list[int]) -> Any:
         questions = next(steps)
         while True:
             rounds.append(len(questions))
-            questions = steps.send({one: one.answer(Desk()) for one in questions})
+            questions = steps.send({one: one.answer(AskingContext()) for one in questions})
     except StopIteration as end:
         return end.value
 
@@ -146,7 +146,7 @@ def test_steps_taken_together_hand_out_their_questions_together() -> None:
 
 
 def test_plain_code_is_asked_on_with_what_it_knows() -> None:
-    def code(ask: Ask) -> int:
+    def code(ask: AskFunction) -> int:
         number = 1
         while number < 20:
             number = ask(Double(number))
@@ -249,7 +249,7 @@ def test_several_workers_answer_everything_and_end_where_they_are_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop = Event()
-    monkeypatch.setattr(workers, "_desks", [Desk(stop)])
+    monkeypatch.setattr(workers, "_desks", [AskingContext(stop)])
     with ThreadPoolExecutor(2) as pool:
         answering = Processes(pool)
         found = {one.question.number: one.answer for one in answering.answers(DOUBLES)}
@@ -288,7 +288,7 @@ def test_draws_have_the_variance_of_items_and_of_draws() -> None:
     """Two draws of four items, 1/2 and 0 right: by hand."""
     draws = Draws((marks(1, 1, 0, 0), marks(0, 0, 0, 0)))
     assert draws.mean == 0.25
-    parts = [Part((4 * 0.25**2 / 3) / 4, 3), Part((2 * 0.25**2 / 1) / 2, 1)]
+    parts = [VariancePart((4 * 0.25**2 / 3) / 4, 3), VariancePart((2 * 0.25**2 / 1) / 2, 1)]
     for found, wanted in zip(draws.parts(), parts, strict=True):
         assert (found.variance, found.freedom) == (pytest.approx(wanted.variance), wanted.freedom)
     found = against_draws({"law": marks(1, 1, 1, 1)}, {"law": draws})
@@ -315,7 +315,10 @@ def test_what_several_draws_retain_has_an_interval_of_items_and_of_draws() -> No
     found = mean_retained([half, most, half], own)
     assert found.value == pytest.approx((50 + 90 + 50) / 3) and found.n == 40
     errors = [(cell.high - cell.low) / 2 / 1.96 for cell in (one, other, one)]  # type: ignore[operator]
-    parts = [Part(sum(e * e for e in errors) / 3, 39), Part((2 * 40**2 / 3 / 2) / 3, 2)]
+    parts = [
+        VariancePart(sum(e * e for e in errors) / 3, 39),
+        VariancePart((2 * 40**2 / 3 / 2) / 3, 2),
+    ]
     assert found.high == pytest.approx(found.value + reach(parts), abs=0.01)
     assert found.low == pytest.approx(found.value - reach(parts), abs=0.01)
     assert found.note == "3 draws: 50.0–90.0"
@@ -354,7 +357,7 @@ def test_coefficients_further_out_are_tried_while_the_outermost_is_the_best() ->
     assert coefficients(hits, 0.5, 1.0) == (0.5, [0.5, 1.0, 0.42])
 
 
-class Exams(Desk):
+class Exams(AskingContext):
     """A desk whose harness answers at once, and counts how often it is asked."""
 
     def __init__(self, *each: float) -> None:
@@ -405,7 +408,7 @@ MAP = Heatmap(
 )  # fmt: skip
 
 
-def report() -> Report:
+def report() -> ExperimentsReport:
     table = Table(
         "Sums",
         (Column("domain"), Column("kept", "%")),
@@ -418,9 +421,8 @@ def report() -> Report:
     found = Findings((table,), (LINES, BARS, POINTS, MAP), "It is so.", ("TIES: refused",))
     first = Experiment("doubles", "1", "Doubles", "How much?", "By hand.", found)
     second = Experiment("sizes", "6b", "Sizes", "Larger?", "By size.", None, "no such models")
-    return Report("dppa reproduce --all", "a machine", {"torch": "2"}, embedded().to_json(), (
-        first, second,
-    ))  # fmt: skip
+    setting, done = embedded().to_json(), (first, second)
+    return ExperimentsReport("dppa reproduce --all", "a machine", {"torch": "2"}, setting, done)
 
 
 def test_a_report_is_read_back_as_it_was_written() -> None:

@@ -17,9 +17,9 @@ from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results import leaderboard as board_module
 from dppa_core.studies.zoo.results import leaderboard_exam
-from dppa_core.studies.zoo.results.leaderboard import Leaderboard, Row, as_json, measure
+from dppa_core.studies.zoo.results.leaderboard import Leaderboard, LeaderboardRow, as_json, measure
 from dppa_core.studies.zoo.results.leaderboard_deltas import Added, added
-from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, Variant, entry
+from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, MethodVariant, entry
 from dppa_core.studies.zoo.results.leaderboard_exam import Examiner
 from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
 from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
@@ -29,17 +29,19 @@ from tests.helpers.tiny_models import random_llama, tuned_llama
 Rating = Callable[[float], float]
 
 
-def row(method: str, *rights: int, n: int = 100, strength: float = 1.0, **changes: object) -> Row:
+def row(
+    method: str, *rights: int, n: int = 100, strength: float = 1.0, **changes: object
+) -> LeaderboardRow:
     """A row with that many right answers of n in each domain; fewer are a part of more."""
     hits = {
         domain: tuple(place < right for place in range(n))
         for domain, right in zip(DOMAINS, rights, strict=True)
     }
     made = replace(entry(get_method(method)), changes=changes)
-    return Row(made, Chosen(strength, 9, 3), hits, (Added(0.5, 0.25, 0.75),))
+    return LeaderboardRow(made, Chosen(strength, 9, 3), hits, (Added(0.5, 0.25, 0.75),))
 
 
-def board(*rows: Row, refused: dict[str, str] | None = None) -> Leaderboard:
+def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leaderboard:
     return Leaderboard(rows, refused or {}, dict.fromkeys(DOMAINS, 0.8), None, 30)
 
 
@@ -160,7 +162,7 @@ def test_linear_is_the_one_mean_that_no_strength_can_change() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.what)
-def test_a_variant_is_another_merge_than_its_method(variant: Variant) -> None:
+def test_a_variant_is_another_merge_than_its_method(variant: MethodVariant) -> None:
     plain = entry(variant.entry.method)
     assert variant.entry.searched
     assert not plain.searched or variant.entry.recipes(1.0) != plain.recipes(1.0)

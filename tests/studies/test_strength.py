@@ -11,7 +11,7 @@ from dppa_core.studies.experiments.paper.strength import ITEMS, RATES, STRENGTH
 from dppa_core.studies.experiments.paper.strength_rules import (
     STRENGTHS,
     Facts,
-    Place,
+    RatePoint,
     by_rate,
     constant,
     left_out,
@@ -24,10 +24,10 @@ from dppa_core.studies.experiments.questions import Exam
 from tests.helpers.open_questions import SETTING, answered, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
-PLACES = [Place("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
+PLACES = [RatePoint("", domain, rate) for rate in (0.8, 0.95) for domain in ("a", "b")]
 
 
-def peaked(best: Mapping[Place, float]) -> dict[Place, dict[float, tuple[float, float]]]:
+def peaked(best: Mapping[RatePoint, float]) -> dict[RatePoint, dict[float, tuple[float, float]]]:
     """Scores that fall with the distance from a place's best strength."""
     return {
         place: {one: (1 - abs(one - peak), 0.0) for one in STRENGTHS}
@@ -46,8 +46,8 @@ FACTS = {
 
 
 def test_a_rule_does_not_see_the_domain_it_chooses_for_at_any_size() -> None:
-    places = [*PLACES, Place("small", "a", 0.8), Place("small", "b", 0.8)]
-    facts = {place: FACTS[Place("", place.domain, place.rate)] for place in places}
+    places = [*PLACES, RatePoint("small", "a", 0.8), RatePoint("small", "b", 0.8)]
+    facts = {place: FACTS[RatePoint("", place.domain, place.rate)] for place in places}
     scores = peaked({place: 0.1 if place.domain == "a" else 0.02 for place in places})
     chosen = left_out(constant, scores, facts)
     assert {chosen[place] for place in places if place.domain == "a"} == {0.02}

@@ -4,7 +4,7 @@ import pytest
 
 from dppa_core.evaluation.evaluate import DomainScore, Evaluation
 from dppa_core.studies.zoo.cards import model_card
-from dppa_core.studies.zoo.results.scores import Treated, ZooReport, recipe, retained
+from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, recipe, retained
 from dppa_core.studies.zoo.results.scores_text import findings, markdown
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
@@ -18,8 +18,8 @@ def _scores(**shares: float) -> Evaluation:
     return Evaluation("x", "test", domains)
 
 
-def _row(method: str, alone: float, merged: float, rate: float = 0.9) -> Treated:
-    return Treated(
+def _row(method: str, alone: float, merged: float, rate: float = 0.9) -> MethodScores:
+    return MethodScores(
         method,
         rate,
         {domain: (1.5, 1.0) for domain in DOMAINS} if method == "dppa" else {},

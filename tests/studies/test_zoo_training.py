@@ -20,8 +20,8 @@ from dppa_core.studies.zoo.spec import (
     SIZES,
     STAGES,
     Architecture,
-    Size,
     Stage,
+    TrainingSize,
     fingerprint,
     size_named,
 )
@@ -137,7 +137,7 @@ def test_a_size_has_as_many_parameters_as_it_says(
 def test_the_embedded_size_is_the_recipe_and_a_share_of_it_cuts_steps_and_warmup() -> None:
     assert all(EMBEDDED.stage(name) == stage for name, stage in STAGES.items())
     assert EMBEDDED.settling("law") == replace(SETTLING, name="law")
-    half = Size("half", SMALL, share=0.5, batch=8)
+    half = TrainingSize("half", SMALL, share=0.5, batch=8)
     learned, settled = half.stage("math"), half.settling("math")
     assert (learned.steps, learned.warmup, learned.batch) == (850, 50, 8)
     assert (settled.steps, settled.warmup, settled.company) == (350, 25, 0.67)

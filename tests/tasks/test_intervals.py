@@ -5,7 +5,7 @@ import pytest
 
 from dppa_core.errors import InvalidValue
 from dppa_core.tasks.intervals import (
-    Part,
+    VariancePart,
     difference,
     mean_interval,
     ratio,
@@ -104,13 +104,15 @@ def test_students_t_is_that_of_the_tables(freedom: float, errors: float) -> None
 
 def test_a_variance_that_few_values_tell_reaches_further() -> None:
     """Three values alone: 4.303 errors. Beside a known part as large: (1 + 1)² / (1/2) = 8."""
-    assert reach([Part(1.0, 2)]) == pytest.approx(4.303, abs=1e-3)
-    assert reach([Part(1.0, 2), Part(1.0, 1e12)]) == pytest.approx(student(8) * 2**0.5)
-    assert reach([]) == reach([Part(0.0, 2)]) == 0.0
+    assert reach([VariancePart(1.0, 2)]) == pytest.approx(4.303, abs=1e-3)
+    assert reach([VariancePart(1.0, 2), VariancePart(1.0, 1e12)]) == pytest.approx(
+        student(8) * 2**0.5
+    )
+    assert reach([]) == reach([VariancePart(0.0, 2)]) == 0.0
 
 
 def test_three_draws_hold_the_mean_in_95_of_100() -> None:
     rng = np.random.default_rng(3)
     drawn = rng.normal(size=(1_500, 3))
-    half = np.array([reach([Part(one.var(ddof=1) / 3, 2)]) for one in drawn])
+    half = np.array([reach([VariancePart(one.var(ddof=1) / 3, 2)]) for one in drawn])
     assert (abs(drawn.mean(1)) <= half).mean() == pytest.approx(0.95, abs=0.015)

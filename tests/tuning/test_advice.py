@@ -8,15 +8,15 @@ import pytest
 
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.tasks.intervals import Interval
-from dppa_core.tuning.advice.advice import Advice, Size, advise
+from dppa_core.tuning.advice.advice import Advice, ModelDeltaSize, advise
 from dppa_core.tuning.advice.facts import (
-    ModelFacts,
+    DomainModelFacts,
     Neighbour,
     ProbeFacts,
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.advice.signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Found, Sign
+from dppa_core.tuning.advice.signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Sign, SignFinding
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results.json"
@@ -36,16 +36,17 @@ def probe(*kept: float, base: float = 0.0) -> ProbeFacts:
 
 def judged(
     profile: ProfileFacts, asked: ProbeFacts | None = None
-) -> tuple[Size, str, tuple[str, ...]]:
-    (one,) = advise([ModelFacts("m", profile, asked)]).models
+) -> tuple[ModelDeltaSize, str, tuple[str, ...]]:
+    (one,) = advise([DomainModelFacts("m", profile, asked)]).models
     return one.size, one.by, one.why
 
 
 @pytest.mark.parametrize(
-    ("profile", "size"), [(TINY, Size.SMALL), (MIDDLE, Size.UNCLEAR), (HUGE, Size.LARGE)]
+    ("profile", "size"),
+    [(TINY, ModelDeltaSize.SMALL), (MIDDLE, ModelDeltaSize.UNCLEAR), (HUGE, ModelDeltaSize.LARGE)],
 )
 def test_without_a_probe_the_profile_counts_and_it_is_said(
-    profile: ProfileFacts, size: Size
+    profile: ProfileFacts, size: ModelDeltaSize
 ) -> None:
     found, by, why = judged(profile)
     assert (found, by) == (size, "profile")
@@ -54,21 +55,21 @@ def test_without_a_probe_the_profile_counts_and_it_is_said(
 
 def test_the_probe_counts_before_the_profile_and_a_quarrel_is_told() -> None:
     size, by, why = judged(HUGE, probe(0.95, 0.96, 0.94))
-    assert (size, by) == (Size.SMALL, "probe")
+    assert (size, by) == (ModelDeltaSize.SMALL, "probe")
     assert "disagree: small by the probe, large by the profile" in why[-1]
     size, _, why = judged(TINY, probe(0.5, 0.6, 0.4))
-    assert size is Size.LARGE and "disagree: large by the probe, small" in why[-1]
+    assert size is ModelDeltaSize.LARGE and "disagree: large by the probe, small" in why[-1]
 
 
 @pytest.mark.parametrize("profile", [HUGE, MIDDLE])
 def test_no_quarrel_is_told_where_there_is_none(profile: ProfileFacts) -> None:
     size, _, why = judged(profile, probe(0.5, 0.6, 0.4))
-    assert size is Size.LARGE and not any("disagree" in line for line in why)
+    assert size is ModelDeltaSize.LARGE and not any("disagree" in line for line in why)
 
 
 def test_the_mean_of_the_draws_decides_and_nine_tenths_are_enough() -> None:
-    assert judged(MIDDLE, probe(0.85, 0.95, 0.9))[0] is Size.SMALL
-    assert judged(MIDDLE, probe(0.84, 0.95, 0.9))[0] is Size.LARGE
+    assert judged(MIDDLE, probe(0.85, 0.95, 0.9))[0] is ModelDeltaSize.SMALL
+    assert judged(MIDDLE, probe(0.84, 0.95, 0.9))[0] is ModelDeltaSize.LARGE
 
 
 def test_draws_on_both_sides_and_wide_intervals_are_told() -> None:
@@ -82,7 +83,7 @@ def test_draws_on_both_sides_and_wide_intervals_are_told() -> None:
 @pytest.mark.parametrize("asked", [probe(1.0, 1.0, base=0.75), probe()])
 def test_a_probe_that_cannot_tell_leaves_the_profile(asked: ProbeFacts) -> None:
     size, by, why = judged(HUGE, asked)
-    assert (size, by) == (Size.LARGE, "profile")
+    assert (size, by) == (ModelDeltaSize.LARGE, "profile")
     assert "the probe tells nothing" in why[0]
 
 
@@ -98,7 +99,9 @@ GOOD = TreatedFacts(0.8, (1.0, 1.0), exactly(0.94), exactly(0.92), NEAR)
 
 
 def signs(*treated: TreatedFacts) -> dict[tuple[str, str], Sign]:
-    facts = [ModelFacts(f"m{number}", HUGE, probe(0.5), one) for number, one in enumerate(treated)]
+    facts = [
+        DomainModelFacts(f"m{number}", HUGE, probe(0.5), one) for number, one in enumerate(treated)
+    ]
     return {(one.name, one.model): one for one in advise(facts).signs}
 
 
@@ -108,18 +111,25 @@ APART = ("uneven domains", "")
 
 def test_a_good_recipe_shows_no_sign() -> None:
     found = signs(GOOD, GOOD)
-    assert len(found) == 5 and {one.found for one in found.values()} == {Found.NO}
+    assert len(found) == 5 and {one.found for one in found.values()} == {SignFinding.NO}
 
 
 def test_without_dppa_no_sign_is_looked_for() -> None:
-    assert advise([ModelFacts("m", HUGE)]).signs == ()
+    assert advise([DomainModelFacts("m", HUGE)]).signs == ()
 
 
 @pytest.mark.parametrize(
     ("kept", "p", "found"),
-    [(0.83, 0.01, Found.YES), (0.83, 0.2, Found.NO), (0.85, 0.01, Found.NO), (1.05, 0.01, "yes")],
+    [
+        (0.83, 0.01, SignFinding.YES),
+        (0.83, 0.2, SignFinding.NO),
+        (0.85, 0.01, SignFinding.NO),
+        (1.05, 0.01, "yes"),
+    ],
 )
-def test_a_neighbour_must_change_much_and_be_seen_to(kept: float, p: float, found: Found) -> None:
+def test_a_neighbour_must_change_much_and_be_seen_to(
+    kept: float, p: float, found: SignFinding
+) -> None:
     near = (*NEAR, Neighbour((1.0, 1.1), kept, p))
     one = signs(replace(GOOD, neighbours=near))[UNSTABLE]
     assert one.found == found and "1 / 1.1 changes the retention most" in one.why
@@ -127,44 +137,44 @@ def test_a_neighbour_must_change_much_and_be_seen_to(kept: float, p: float, foun
 
 def test_a_far_factor_is_a_sign_and_unasked_neighbours_are_none() -> None:
     far = replace(GOOD, factors=(LARGEST_FACTOR + 0.1, 1.0))
-    assert signs(far)[UNSTABLE].found is Found.YES
+    assert signs(far)[UNSTABLE].found is SignFinding.YES
     unasked = replace(GOOD, factors=(LARGEST_FACTOR, 1.0), neighbours=None)
-    assert signs(unasked)[UNSTABLE].found is Found.UNKNOWN
+    assert signs(unasked)[UNSTABLE].found is SignFinding.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("rate", "kept", "found"),
     [
-        (0.8, 0.89, Found.YES),
-        (0.8, 0.9, Found.NO),
-        (0.5, 0.89, Found.YES),
-        (0.9, 0.8, Found.NO),
-        (0.9, 0.75, Found.YES),
-        (0.95, 0.19, Found.YES),
-        (0.99, 0.1, Found.UNKNOWN),
+        (0.8, 0.89, SignFinding.YES),
+        (0.8, 0.9, SignFinding.NO),
+        (0.5, 0.89, SignFinding.YES),
+        (0.9, 0.8, SignFinding.NO),
+        (0.9, 0.75, SignFinding.YES),
+        (0.95, 0.19, SignFinding.YES),
+        (0.99, 0.1, SignFinding.UNKNOWN),
     ],
 )
 def test_what_is_lost_is_compared_with_what_that_rate_costs(
-    rate: float, kept: float, found: Found
+    rate: float, kept: float, found: SignFinding
 ) -> None:
     assert signs(replace(GOOD, rate=rate, alone=exactly(kept)))[LOSSY].found is found
 
 
 def test_domains_far_apart_are_uneven_unless_chance_explains_it() -> None:
-    assert signs(GOOD, replace(GOOD, merged=exactly(0.75)))[APART].found is Found.YES
-    assert signs(GOOD, replace(GOOD, merged=exactly(0.8)))[APART].found is Found.NO
+    assert signs(GOOD, replace(GOOD, merged=exactly(0.75)))[APART].found is SignFinding.YES
+    assert signs(GOOD, replace(GOOD, merged=exactly(0.8)))[APART].found is SignFinding.NO
     chance = Interval(0.7, 0.5, 0.95)
-    assert signs(GOOD, replace(GOOD, merged=chance))[APART].found is Found.NO
-    assert signs(GOOD)[APART].found is Found.UNKNOWN
+    assert signs(GOOD, replace(GOOD, merged=chance))[APART].found is SignFinding.NO
+    assert signs(GOOD)[APART].found is SignFinding.UNKNOWN
 
 
 def test_what_was_not_asked_is_not_checked() -> None:
     found = signs(TreatedFacts(0.8, (1.0, 1.0)))
-    assert {one.found for one in found.values()} == {Found.UNKNOWN}
+    assert {one.found for one in found.values()} == {SignFinding.UNKNOWN}
 
 
 def test_advice_travels_as_json() -> None:
-    facts = [ModelFacts("m", HUGE, probe(0.5), GOOD)]
+    facts = [DomainModelFacts("m", HUGE, probe(0.5), GOOD)]
     value = json.loads(json.dumps(advise(facts).to_json()))
     assert value["models"][0]["size"] == "large" and value["signs"][0]["found"] == "no"
     assert isinstance(advise(facts), Advice)

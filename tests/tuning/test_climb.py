@@ -16,7 +16,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, l
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import climb
 from dppa_core.tuning.search.density import density_of
-from dppa_core.tuning.search.trial import Question, domains_for, retentions, task_score
+from dppa_core.tuning.search.trial import TrialQuestion, domains_for, retentions, task_score
 from dppa_core.tuning.search.verdict import claim_sentence, verdicts
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, factors_of, scored
@@ -49,7 +49,7 @@ def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path)
     alone, together = climb(RECIPE, by_model(OWN, peaked)[0]), threading.Barrier(3, timeout=30)
     first, asks = iter(range(3)), by_model(OWN, peaked)[0]
 
-    def met(question: Question) -> DomainScore:
+    def met(question: TrialQuestion) -> DomainScore:
         if next(first, None) is not None:
             together.wait()  # breaks unless three are asked at a time
         return asks(question)
@@ -84,7 +84,7 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
     asks, _ = by_model(OWN, peaked)
     left = iter(range(killed_after))
 
-    def dying(question: Question) -> DomainScore:
+    def dying(question: TrialQuestion) -> DomainScore:
         if next(left, None) is None:
             raise KeyboardInterrupt
         return asks(question)
@@ -157,7 +157,7 @@ def test_the_claim_is_told_as_it_came_out() -> None:
 
 def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() -> None:
     asks, cached = search_trial.asker(ModelPool()), Path(os.environ["DPPA_CACHE"])
-    found = asks(Question(RECIPE, "law", limit=4))
+    found = asks(TrialQuestion(RECIPE, "law", limit=4))
     assert found.n == 4 and set(found.tasks)
 
     def contents() -> dict[Path, bytes]:
@@ -165,8 +165,8 @@ def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() ->
 
     before = contents()
     louder = tuple(replace(model, amplification=(1.5, 1.0)) for model in RECIPE.models)
-    asks(Question(replace(RECIPE, models=louder), "law", limit=4))
-    assert found == asks(Question(RECIPE, "law", limit=4))
+    asks(TrialQuestion(replace(RECIPE, models=louder), "law", limit=4))
+    assert found == asks(TrialQuestion(RECIPE, "law", limit=4))
     assert contents() == before
 
 

@@ -20,11 +20,11 @@ from dppa_core.recipes.yaml_text import (
     recipe_hash,
 )
 from dppa_core.tuning.search.given import settings_of
-from dppa_core.tuning.search.goals import Outcome, check_goals, dominates
+from dppa_core.tuning.search.goals import TrialOutcome, check_goals, dominates
 from dppa_core.tuning.search.optuna_study import run_study, take_up_killed
 from dppa_core.tuning.search.space import Knob, parse_knobs, settled
 from dppa_core.tuning.search.studied import StudySettings
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 
@@ -39,7 +39,9 @@ def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
     return scored(a=(max(0, round(100 - (200 if domain == "math" else 50) * away)), 100))
 
 
-def studied(*vary: str, ask: Callable[[Question], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def studied(
+    *vary: str, ask: Callable[[TrialQuestion], DomainScore] | None = None, **settings: object
+):  # type: ignore[no-untyped-def]  # noqa: ANN201
     storage = settings.pop("storage", None)
     stop = settings.pop("stop", None)
     made = StudySettings(parse_knobs(vary, RECIPE), **settings)  # type: ignore[arg-type]
@@ -121,7 +123,7 @@ def test_every_method_can_be_a_choice(method: str) -> None:
 
 
 def test_goals_are_checked_and_told_apart() -> None:
-    one = Outcome({"math": 0.5, "law": 0.98}, 0.2)
+    one = TrialOutcome({"math": 0.5, "law": 0.98}, 0.2)
     assert one.value("retention") == pytest.approx(0.7)
     assert (one.value("worst"), one.value("retention.law"), one.value("density")) == (
         0.5,
@@ -177,7 +179,7 @@ def test_two_goals_give_a_front_and_hopeless_means_beaten_whatever_follows() -> 
     assert {one.number for one in whole} - beaten == set(found.front)
     for one in (one for one in found.trials if one.state == "pruned"):
         away = abs((1 - one.density) - 0.7)
-        true = Outcome(
+        true = TrialOutcome(
             {"math": 1 - 2 * away, "finance": 1 - away / 2, "law": 1 - away / 2}, one.density
         )
         assert any(dominates(o.goals, [true.value(g) for g in goals], goals) for o in whole)
@@ -207,7 +209,7 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
     whole = studied("rate=0.5:0.95", trials=8, storage=f"sqlite:///{tmp_path / 'whole.db'}")
     asks, asked = by_model(OWN, by_rate)
 
-    def stopping(question: Question) -> DomainScore:
+    def stopping(question: TrialQuestion) -> DomainScore:
         if len(asked) >= 12:
             stop.set()
             raise Cancelled("Stopped.")
@@ -331,7 +333,7 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
     together, most, lock = [0], [0], threading.Lock()
     both = threading.Barrier(2)
 
-    def ask(question: Question) -> DomainScore:
+    def ask(question: TrialQuestion) -> DomainScore:
         if isinstance(question.target, str):
             return OWN[question.target]
         with lock:
@@ -348,7 +350,7 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
     assert len(found.trials) == 8 and most[0] == 2
     assert len({one.values["rate"] for one in found.trials}) == 8
 
-    def fail(question: Question) -> DomainScore:
+    def fail(question: TrialQuestion) -> DomainScore:
         if isinstance(question.target, str):
             return OWN[question.target]
         raise InvalidValue("no such thing")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.learn.blocks.context import Arguments, Bench
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
-from dppa_core.studies.teaching.failures.case import Task
+from dppa_core.studies.teaching.failures.case import CaseTask
 from dppa_core.studies.teaching.failures.cases import CASES
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         time.sleep(PAUSE)
     from dppa_core.studies.teaching.failures.run import run_case  # noqa: PLC0415  (torch)
 
-    return run_case(name, repaired, Task(_workshop(), bench.tell, bench.stop))
+    return run_case(name, repaired, CaseTask(_workshop(), bench.tell, bench.stop))
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 
 from components.session.conversation import AnswerSettings, Turn, activity_of, apply_events
 from components.work.error_notices import message
-from components.work.question import Question
+from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled
 from dppa_core.progress import Stop
@@ -27,7 +27,7 @@ Changes = dict[str, Any]
 """Fields of an Answer, with their new values."""
 
 
-def stream_turn(question: Question, studio: Studio) -> Iterator[tuple[Turn, str]]:
+def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, str]]:
     """Yield the turn as it grows, about ten times a second, and what is being done."""
     turn = question.turn()
     yield turn, "answering"
@@ -44,7 +44,7 @@ def stream_turn(question: Question, studio: Studio) -> Iterator[tuple[Turn, str]
     yield turn, "idle"
 
 
-def answer_events(question: Question, studio: Studio, emit: Emit, stop: Stop) -> None:
+def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Answer with every model; runs in a thread of its own.
 
     Each begins with its first token before the next one is loaded; then all take turns. Models
@@ -80,7 +80,7 @@ class _Writer:
     """One model's answer, and how far it is."""
 
     def __init__(
-        self, name: str, question: Question, studio: Studio, emit: Emit, stop: Stop
+        self, name: str, question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop
     ) -> None:
         self.nbytes = 0
         """Bytes of its model, once that is in memory."""
@@ -110,7 +110,7 @@ class _Writer:
         self._steps.close()
 
     def _write(
-        self, target: str | MergeRecipe, question: Question, studio: Studio, stop: Stop
+        self, target: str | MergeRecipe, question: ChatQuestion, studio: Studio, stop: Stop
     ) -> Iterator[Changes]:
         from dppa_core.models.decode import rendered_prompt  # noqa: PLC0415  (torch)
 

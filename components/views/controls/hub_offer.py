@@ -24,7 +24,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, runs_here
-from dppa_core.merging.preflight.run import Report, preflight_models
+from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 
@@ -90,7 +90,7 @@ def checked(preset: HubPreset) -> dict[str, Any]:
     return offer_value(preset, findings=_found(preflight_models(base, models)))
 
 
-def _found(report: Report) -> dict[str, Any]:
+def _found(report: PreflightReport) -> dict[str, Any]:
     count = len(report.blockers)
     head = "These can be merged." if not count else "These cannot be merged as they are."
     return findings_value(report.findings, head)

@@ -22,7 +22,7 @@ from dppa_core.checkpoints.sources.open import ModelRef, needs_download, pinned,
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, NotAllowed
 from dppa_core.merging.preflight.facts import ORDER
 from dppa_core.merging.preflight.of_weights import about_distance, distance
-from dppa_core.merging.preflight.run import Report, preflight_models
+from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 
 PUBLIC_HELP = "One of the embedded models. Models of your own work where the studio runs locally."
 LOCAL_HELP = (
@@ -89,7 +89,7 @@ def named_references(value: object) -> tuple[str, ...]:
     return tuple(map(reference_text, parts))
 
 
-def looked_at(base: str, values: Sequence[object], studio: Studio) -> Report | None:
+def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
     """What preflight says of models before they are added; None on a public page.
 
     There only embedded models can be named, and nothing else is looked at.
@@ -101,7 +101,7 @@ def looked_at(base: str, values: Sequence[object], studio: Studio) -> Report | N
 
 
 def measured(
-    report: Report | None, base: str, references: Sequence[str], studio: Studio
+    report: PreflightReport | None, base: str, references: Sequence[str], studio: Studio
 ) -> dict[str, Any] | None:
     """What was found of models that are open now, how far they are from the base included."""
     if studio.public:

@@ -39,7 +39,7 @@ def build_tune(session: Session) -> gr.HTML:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BarRequest:
     """What the bar asks for."""
 
     number: int
@@ -47,7 +47,7 @@ class Asked:
     what: Any
 
 
-def asked(value: object, key: str) -> Asked:
+def asked(value: object, key: str) -> BarRequest:
     """Read {"id": number, key: …}.
 
     Raises:
@@ -57,7 +57,7 @@ def asked(value: object, key: str) -> Asked:
     number = data.get("id") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or type(number) is not int or not 0 <= number < 2**31:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return Asked(number, data.get(key))
+    return BarRequest(number, data.get(key))
 
 
 def asked_session(value: object) -> tuple[int, Session]:

@@ -15,7 +15,7 @@ import gradio as gr
 
 from components.session.json_form import parsed
 from components.views.export.export_values import export_value, look, needed_bytes
-from components.views.export.export_work import Work, find_maker, sha256_of
+from components.views.export.export_work import ExportWork, find_maker, sha256_of
 from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, queued
 from components.work.downloads.files import Exports, Offer
@@ -101,7 +101,7 @@ def make_events(
         emit(("now", what, share))
 
     tell("Looking at the models", None)
-    make, work = find_maker(kind), Work(studio.public, tell, stop)
+    make, work = find_maker(kind), ExportWork(studio.public, tell, stop)
     known = look(recipe, public=studio.public, stop=stop)
     with exports.room(visitor, needed_bytes(known, kind)) as room:
         path = make(recipe, room.folder, work)

@@ -34,7 +34,7 @@ PLOTLY = 4_820_000
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExportFacts:
     """What is known of a merge before it is made."""
 
     recipe: MergeRecipe
@@ -51,7 +51,7 @@ class Known:
     """Bytes of all delta packs at most."""
 
 
-def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Known:
+def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
     """Open the models of a recipe and ask what a merge would be.
 
     Raises:
@@ -68,7 +68,7 @@ def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Know
         for one in (merger.base, *merger.tuned)
     )
     plots = sum(map(len, card_plots(merger.recipe, record).values()))
-    return Known(
+    return ExportFacts(
         recipe=merger.recipe,
         record=record,
         sizes=Sizes(
@@ -102,7 +102,7 @@ def _packed(merger: Merger, record: MergeRecord, numel: dict[str, int]) -> int:
     return total
 
 
-def seconds_of(known: Known, kind: str) -> float:
+def seconds_of(known: ExportFacts, kind: str) -> float:
     """About how long making a kind of file takes, its models in memory."""
     sizes = known.sizes
     once = estimate(sizes).merge_seconds - START
@@ -111,7 +111,7 @@ def seconds_of(known: Known, kind: str) -> float:
     return once + 2 * bytes_of(known, kind) / DISK_RATE
 
 
-def bytes_of(known: Known, kind: str) -> int:
+def bytes_of(known: ExportFacts, kind: str) -> int:
     """About how large a kind of file is."""
     sizes = {
         "checkpoint": known.weights + known.beside,
@@ -121,13 +121,13 @@ def bytes_of(known: Known, kind: str) -> int:
     return sizes[kind]
 
 
-def needed_bytes(known: Known, kind: str) -> int:
+def needed_bytes(known: ExportFacts, kind: str) -> int:
     """What lies on the disk at most while it is made: its folder, and the file beside it."""
     folder = known.packed if kind == "packs" else known.weights + known.beside
     return bytes_of(known, kind) + folder
 
 
-def export_value(known: Known, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
+def export_value(known: ExportFacts, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
     """What the pane shows.
 
     Args:
@@ -147,7 +147,7 @@ def export_value(known: Known, asked: MergeRecipe, *, public: bool) -> dict[str,
     }
 
 
-def _file(known: Known, kind: str) -> dict[str, Any]:
+def _file(known: ExportFacts, kind: str) -> dict[str, Any]:
     reason = _why_not(known.recipe) if kind == "packs" else ""
     most = "at most " if kind == "packs" else ""
     size = f"{most}{in_bytes(bytes_of(known, kind))}"

@@ -30,7 +30,7 @@ Tell = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ExportWork:
     """What a maker needs to know beside the recipe."""
 
     public: bool
@@ -42,10 +42,10 @@ class Work:
 class Maker(Protocol):
     """Makes one file in a folder that holds nothing else."""
 
-    def __call__(self, recipe: MergeRecipe, folder: Path, work: Work) -> Path: ...
+    def __call__(self, recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path: ...
 
 
-def make_checkpoint(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+def make_checkpoint(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """The folder that `dppa merge` writes, zipped."""
     made = folder / f"dppa-{recipe_hash(recipe)}"
     merge_to_folder(
@@ -59,7 +59,7 @@ def make_checkpoint(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
     return zip_folder(made, folder / f"{made.name}.zip", work, begin=0.7)
 
 
-def make_packs(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """One delta pack for each domain model, and the recipe, zipped."""
     made = folder / f"dppa-{recipe_hash(recipe)}-packs"
     pack_models(
@@ -74,7 +74,7 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
     return zip_folder(made, folder / f"{made.name}.zip", work)
 
 
-def make_report(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """A web page that stands alone. The weights are merged for their hashes, and go again."""
     from components.views.export.report import Reported, report_html  # noqa: PLC0415  (plotly: half a second)
 
@@ -109,7 +109,7 @@ def find_maker(kind: object) -> Maker:
     return MAKERS[kind]
 
 
-def zip_folder(folder: Path, target: Path, work: Work, *, begin: float = 0.0) -> Path:
+def zip_folder(folder: Path, target: Path, work: ExportWork, *, begin: float = 0.0) -> Path:
     """Put a flat folder into a zip under its own name, file by file; a file in it is removed.
 
     Not compressed: weights hardly shrink. The bytes depend on names and contents alone.
@@ -132,7 +132,7 @@ def zip_folder(folder: Path, target: Path, work: Work, *, begin: float = 0.0) ->
     return target
 
 
-def sha256_of(path: Path, work: Work) -> str:
+def sha256_of(path: Path, work: ExportWork) -> str:
     """The hash of a file."""
     found = hashlib.sha256()
     with path.open("rb") as source:

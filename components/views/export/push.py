@@ -112,7 +112,7 @@ def pushed_value(state: str, **more: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PushRequest:
     """A push, checked."""
 
     recipe: MergeRecipe
@@ -130,7 +130,7 @@ def wanted(
     visitor: Visitor,
     token: gr.OAuthToken | None,
     studio: Studio,
-) -> Wanted:
+) -> PushRequest:
     """Check what a handler was given.
 
     Raises:
@@ -142,10 +142,12 @@ def wanted(
     text = name.strip() if isinstance(name, str) else ""
     if not text or len(text) > LONGEST_NAME:
         raise InvalidValue(f"Repository: a name such as owner/name, got {shown(name)}.")
-    return Wanted(recipe, text, private is not False, visitor, token.token if token else None)
+    return PushRequest(recipe, text, private is not False, visitor, token.token if token else None)
 
 
-def push_events(asked: Wanted, exports: Exports, studio: Studio, emit: Emit, stop: Stop) -> None:
+def push_events(
+    asked: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
+) -> None:
     """Merge, check, upload; runs in a thread of its own.
 
     Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
@@ -183,7 +185,7 @@ def push_events(asked: Wanted, exports: Exports, studio: Studio, emit: Emit, sto
     emit(("pushed", done.name, done.url, done.notes))
 
 
-def stream_push(asked: Wanted, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
+def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield how a push stands, a few times a second."""
     about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
     yield pushed_value("working", **about, what="Starting", share=None)
@@ -203,7 +205,7 @@ def stream_push(asked: Wanted, exports: Exports, studio: Studio) -> Iterator[dic
         yield pushed_value("failed", **about, note=_told(job.error, asked))
 
 
-def _told(error: BaseException, asked: Wanted) -> str:
+def _told(error: BaseException, asked: PushRequest) -> str:
     """What went wrong; who signed in on the page has no command line to log in with."""
     from dppa_core.checkpoints.sources.refusals import LOG_IN  # noqa: PLC0415  (as above)
 

@@ -16,7 +16,7 @@ import gradio as gr
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.session.slots import other_session, slot_names
-from components.views.score.tables import Row, Standing, retention_sentence, score_value
+from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
 from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from components.work.error_notices import message, show_errors
@@ -80,10 +80,10 @@ def build_score() -> ScoreView:
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class ScoreRequest:
     """What is to be scored, checked."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     targets: Mapping[tuple[str, str], Target]
     """(target of a row, domain) -> who is asked: a merge may be another one for each domain."""
     limit: int
@@ -98,7 +98,7 @@ class Exam:
         return len(self.rows) * len(DOMAINS) * self.limit
 
 
-def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> Exam:
+def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> ScoreRequest:
     """Check what a handler was given: the merge first, then who it is compared with."""
     limit = int(check_number("Questions", values[view.limit], FOURS, MOST_ITEMS))
     if limit % FOURS or limit != values[view.limit]:
@@ -120,7 +120,7 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> E
         targets["merged", domain] = session.asked_about(domain).recipe()
         if other is not None:
             targets["other", domain] = other.asked_about(domain).recipe()
-    return Exam(rows, targets, limit, session.base, secrets.token_hex(4), tuple(who))
+    return ScoreRequest(rows, targets, limit, session.base, secrets.token_hex(4), tuple(who))
 
 
 def _place(one: Entrant) -> int:
@@ -131,18 +131,18 @@ def _place(one: Entrant) -> int:
     return len(order) + 1 if one.key == BASE else len(order)
 
 
-def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> Row:
+def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> ScoreRow:
     if one.key == RECIPE:
         label = slots[0] + (", by domain" if session.method.names_domain else "")
-        return Row("merged", label, recipe_hash(session.recipe()))
+        return ScoreRow("merged", label, recipe_hash(session.recipe()))
     if one.key == AGAINST and isinstance(one.target, MergeRecipe):
-        return Row("other", slots[1], recipe_hash(one.target))
+        return ScoreRow("other", slots[1], recipe_hash(one.target))
     if isinstance(one.target, str):
-        return Row(one.target, short_name(one.target))
-    return Row(one.key, one.label)
+        return ScoreRow(one.target, short_name(one.target))
+    return ScoreRow(one.key, one.label)
 
 
-def first_standing(exam: Exam, studio: Studio) -> Standing:
+def first_standing(exam: ScoreRequest, studio: Studio) -> Standing:
     """Where an exam begins: what was scored earlier is not asked again."""
     asking = [
         (row, domain)
@@ -155,7 +155,7 @@ def first_standing(exam: Exam, studio: Studio) -> Standing:
     return replace(_readying(exam, *asking[0], studio), left=len(asking) * exam.limit)
 
 
-def _readying(exam: Exam, row: Row, domain: str, studio: Studio) -> Standing:
+def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) -> Standing:
     """What has to happen before a model can be asked."""
     target = exam.targets[row.target, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
@@ -163,7 +163,7 @@ def _readying(exam: Exam, row: Row, domain: str, studio: Studio) -> Standing:
     return Standing("scoring", f"Loading {row.label}")
 
 
-def exam_events(exam: Exam, studio: Studio, emit: Emit, stop: Stop) -> None:
+def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Score every model on every domain; runs in a thread of its own.
 
     Emits ("standing", Standing) and ("score", target, domain, marks).
@@ -195,7 +195,7 @@ def _merge_teller(standing: Standing, emit: Emit) -> Progress:
 
 
 def _ask(
-    exam: Exam,
+    exam: ScoreRequest,
     cell: tuple[str, str],
     studio: Studio,
     before: Standing,
@@ -213,7 +213,7 @@ def _ask(
     return marks, before.after(exam.limit, time.monotonic() - begun)
 
 
-def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
+def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the table as it fills, a few times a second; cached scores are there at once."""
     scores: Known = {}
     standing = Standing("waiting", "Starting")
@@ -238,7 +238,7 @@ def stream_exam(exam: Exam, studio: Studio) -> Iterator[dict[str, Any]]:
 
 
 def exam_value(
-    exam: Exam, scores: Known, state: str, standing: Standing, note: str = ""
+    exam: ScoreRequest, scores: Known, state: str, standing: Standing, note: str = ""
 ) -> dict[str, Any]:
     """What the browser shows of an exam."""
     asked = {domain: items(domain, "test", exam.limit) for domain in DOMAINS}
@@ -259,7 +259,9 @@ def exam_value(
     return {"sentence": "", **value, **progress, "note": note}
 
 
-def compared(exam: Exam, asked: Mapping[str, tuple[Item, ...]], marks: Known) -> dict[str, Any]:
+def compared(
+    exam: ScoreRequest, asked: Mapping[str, tuple[Item, ...]], marks: Known
+) -> dict[str, Any]:
     """Retention, loss and forgetting of every row, and the comparison with the other slot."""
     keys = {row.target: one.key for row, one in zip(exam.rows, exam.who, strict=True)}
     who = tuple(replace(one, label=row.label) for row, one in zip(exam.rows, exam.who, strict=True))

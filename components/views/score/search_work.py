@@ -209,7 +209,7 @@ def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class TrialStore:
     """What trials of a search are kept in, for one run at a time."""
 
     value: Any
@@ -226,10 +226,10 @@ class Kept:
             self.lock.release()
 
 
-def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> Kept:
+def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> TrialStore:
     key = json.dumps(facts, sort_keys=True)
-    found: Kept | None = known.find(key)
-    return found or known.keep(key, Kept(make(), threading.Lock()))  # type: ignore[no-any-return]
+    found: TrialStore | None = known.find(key)
+    return found or known.keep(key, TrialStore(make(), threading.Lock()))  # type: ignore[no-any-return]
 
 
 def _row(one: Tried, session: Session) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Scored(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """One model of the table."""
 
     target: str
@@ -86,7 +86,7 @@ Scores = Mapping[tuple[str, str], Scored]
 
 
 def score_value(
-    rows: Sequence[Row], domains: Sequence[str], scores: Scores, state: str, limit: int
+    rows: Sequence[ScoreRow], domains: Sequence[str], scores: Scores, state: str, limit: int
 ) -> dict[str, Any]:
     """The table of scores: a row per model, a column per domain, and the mean.
 

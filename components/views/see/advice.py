@@ -22,14 +22,17 @@ from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Emit, Recent, Studio
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
-from dppa_core.tuning.advice.advice import TRY_RATE, Advice, Size, advise
+from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
 from dppa_core.tuning.advice.facts import PROBE_RATE, percent
 
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""
 TRIES = {
-    Size.LARGE: (("dppa", "DPPA", TRY_RATE), ("magnitude", "Magnitude", TRY_RATE)),
-    Size.SMALL: (("dare", "DARE", PROBE_RATE), ("task_arithmetic", "Task arithmetic", None)),
+    ModelDeltaSize.LARGE: (("dppa", "DPPA", TRY_RATE), ("magnitude", "Magnitude", TRY_RATE)),
+    ModelDeltaSize.SMALL: (
+        ("dare", "DARE", PROBE_RATE),
+        ("task_arithmetic", "Task arithmetic", None),
+    ),
 }
 """What the advice names: (method, its name, pruning rate)."""
 

@@ -25,7 +25,7 @@ from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CellChoice:
     """Which cell of which model."""
 
     model: str
@@ -38,7 +38,7 @@ def build_drill() -> gr.HTML:
     return live("drill", None, events=("look",))
 
 
-def wanted(value: object, session: Session) -> Wanted:
+def wanted(value: object, session: Session) -> CellChoice:
     """Read what the page asks for: {"model", "layer", "kind"}.
 
     Raises:
@@ -52,11 +52,11 @@ def wanted(value: object, session: Session) -> Wanted:
         raise InvalidValue(f"{model!r:.80} is not in the list of models.")
     if isinstance(layer, bool) or not isinstance(layer, int) or not isinstance(kind, str):
         raise InvalidValue(f"A matrix is a layer and a kind, got {layer!r:.80} and {kind!r:.80}.")
-    return Wanted(str(model), layer, kind)
+    return CellChoice(str(model), layer, kind)
 
 
 def drill_payload(
-    session: Session, cell: Wanted, studio: Studio, looks: Recent
+    session: Session, cell: CellChoice, studio: Studio, looks: Recent
 ) -> Iterator[dict[str, Any]]:
     """The cell from the profile at once, then its rows and columns, read in a thread of its own.
 

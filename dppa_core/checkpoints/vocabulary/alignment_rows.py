@@ -12,8 +12,8 @@ import numpy as np
 
 from dppa_core.checkpoints.aligned_checkpoint import (
     AlignedCheckpoint,
+    AlignedTensor,
     Gathered,
-    Part,
     RowMap,
     gather_base,
     gather_model,
@@ -39,11 +39,11 @@ def wrap_base(
     gathered = {}
     for name, role in _vocabulary_tensors(base).items():
         parts = [
-            Part(model, own, rows)
+            AlignedTensor(model, own, rows)
             for model, rows in zip(tuned, maps[1:], strict=True)
             if (own := _counterpart(model, role)) is not None
         ]
-        gathered[name] = gather_base(Part(base, name, maps[0]), parts)
+        gathered[name] = gather_base(AlignedTensor(base, name, maps[0]), parts)
     return AlignedCheckpoint(base, gathered, key)
 
 
@@ -74,7 +74,9 @@ def wrap_model(
         own = _counterpart(base, role)
         if own is not None:
             _check_shapes(model, name, base, own, label)
-            gathered[name] = gather_model(Part(model, name, rows), Part(base, own, order))
+            gathered[name] = gather_model(
+                AlignedTensor(model, name, rows), AlignedTensor(base, own, order)
+            )
     return AlignedCheckpoint(model, gathered, key)
 
 

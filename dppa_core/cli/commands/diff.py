@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dppa_core.cli.output import emit, progress_line, table
-from dppa_core.evaluation.diff.report import Distance, ModelDiff, diff_models
+from dppa_core.evaluation.diff.report import ModelDiff, TensorDistance, diff_models
 
 _LONGEST_NAME = 33
 _PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")
@@ -51,7 +51,7 @@ def diff_text(found: ModelDiff) -> str:
     return "\n".join([*lines, *text[: -len(found.totals)], rule, *text[-len(found.totals) :]])
 
 
-def _row(item: Distance, columns: int) -> Sequence[str]:
+def _row(item: TensorDistance, columns: int) -> Sequence[str]:
     cells = [
         _short(item.name),
         f"{item.changed:.2%}",

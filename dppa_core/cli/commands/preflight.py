@@ -15,7 +15,7 @@ from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.merging.preflight.facts import ORDER, Finding, Severity
 from dppa_core.merging.preflight.hub_presets import hub_preset
-from dppa_core.merging.preflight.run import Report, preflight_models, preflight_recipe
+from dppa_core.merging.preflight.run import PreflightReport, preflight_models, preflight_recipe
 from dppa_core.recipes.yaml_text import load_recipe
 
 _MARKS = {"blocker": "✗", "warning": "!", "note": "·", "ok": "✓"}
@@ -60,7 +60,7 @@ def told_blockers(count: int) -> str:
     return f"{count} finding{'s stand' if count > 1 else ' stands'} in the way of this merge."
 
 
-def report_text(found: Report) -> str:
+def report_text(found: PreflightReport) -> str:
     """The findings model by model, the weightiest first, each with its reason and remedy."""
     lines = []
     for model in dict.fromkeys((found.base, *found.models, *(f.model for f in found.findings))):
@@ -88,7 +88,7 @@ def _several(count: int, severity: Severity) -> str:
     return f"{count} {severity.value}{plural}"
 
 
-def _summary(found: Report) -> str:
+def _summary(found: PreflightReport) -> str:
     counts = {
         severity: sum(finding.severity is severity for finding in found.findings)
         for severity in reversed(ORDER)

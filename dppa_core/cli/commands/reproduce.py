@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dppa_core.studies.experiments.declaration import Declared
     from dppa_core.studies.experiments.setting import Setting
-    from dppa_core.studies.experiments.values import Report
+    from dppa_core.studies.experiments.values import ExperimentsReport
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Some of them; see --list.")
@@ -111,7 +111,7 @@ def reproduce(
 
 def _run(
     wanted: Sequence[Declared], setting: Setting, out: Path, count: int | None, *, quiet: bool
-) -> Report:
+) -> ExperimentsReport:
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
     from dppa_core.studies.experiments.page.text import write_page  # noqa: PLC0415
@@ -132,7 +132,7 @@ def _run(
             try:
                 done = next(running)
             except StopIteration as end:
-                report: Report = end.value
+                report: ExperimentsReport = end.value
                 break
             took = f"done, {lasting(done.cost.processor)} of processor"
             say(f"{done.number} {done.title}: {'not run' if done.not_run else took}")
@@ -160,7 +160,7 @@ def _list(experiments: Sequence[Declared]) -> str:
     return "\n".join(f"{one.number:<4}{one.key:<{keys}}  {one.title}" for one in experiments)
 
 
-def _told(report: Report, out: Path) -> str:
+def _told(report: ExperimentsReport, out: Path) -> str:
     lines = []
     for one in report.experiments:
         lines.append(f"{one.number} {one.title}")

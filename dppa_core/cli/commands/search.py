@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.cluster import Asked, RayOption, asking
-from dppa_core.cli.commands.search_study import Wanted, from_file, run_wanted, study_settings
+from dppa_core.cli.cluster import AskingPlace, RayOption, asking
+from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.cli.search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
@@ -97,7 +97,7 @@ def search(
     Settings are chosen on the search split; what was found is scored on the test split.
     """
     given, chosen = load_recipe(recipe), _listed(tasks)
-    wanted = Wanted(
+    wanted = StudyOptions(
         tuple(vary or ()),
         tuple(grid or ()),
         tuple(objective or ("retention",)),
@@ -148,12 +148,12 @@ def _check_targets(recipe: Path, out: Path, other: Path | None, *, overwrite: bo
 
 def _study(
     recipe: MergeRecipe,
-    wanted: Wanted,
+    wanted: StudyOptions,
     tasks: list[str] | None,
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: Asked,
+    asked: AskingPlace,
 ) -> Told:
     from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
 
@@ -173,7 +173,7 @@ def _climb(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: Asked,
+    asked: AskingPlace,
 ) -> Told:
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
@@ -209,7 +209,7 @@ def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[s
 
 
 def _verdict(
-    asked: Asked,
+    asked: AskingPlace,
     recipe: MergeRecipe,
     given: MergeRecipe,
     domains: tuple[str, ...],

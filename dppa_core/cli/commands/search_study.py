@@ -26,7 +26,7 @@ MOST_TRIALS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StudyOptions:
     """What the options of a study say."""
 
     vary: tuple[str, ...] = ()
@@ -47,14 +47,14 @@ class Wanted:
         return text if "://" in text else f"sqlite:///{self.study}"
 
 
-def from_file(path: Path, wanted: Wanted) -> Wanted:
+def from_file(path: Path, wanted: StudyOptions) -> StudyOptions:
     """The options, with what a file says under `search:`.
 
     Raises:
         InvalidRecipe: no such file, or an unknown key; the message begins with the path.
     """
 
-    def read(text: str) -> Wanted:
+    def read(text: str) -> StudyOptions:
         given = read_yaml(text).get("search")
         if not isinstance(given, Mapping):
             raise InvalidRecipe("the key 'search' must be a mapping, as `search: {vary: …}`.")
@@ -89,7 +89,7 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
     )
 
 
-def study_settings(recipe: MergeRecipe, wanted: Wanted) -> StudySettings:
+def study_settings(recipe: MergeRecipe, wanted: StudyOptions) -> StudySettings:
     """What a study is made by.
 
     Raises:
@@ -126,7 +126,7 @@ def study_settings(recipe: MergeRecipe, wanted: Wanted) -> StudySettings:
 
 def run_wanted(
     recipe: MergeRecipe,
-    wanted: Wanted,
+    wanted: StudyOptions,
     ask: Ask,
     tasks: Sequence[str] | None,
     say: Callable[[str], None],

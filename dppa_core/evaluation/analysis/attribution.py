@@ -21,7 +21,7 @@ SMALLEST = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TensorGroup:
     """Some tensors of a merge whose delta is taken out together."""
 
     layer: int | None
@@ -44,7 +44,7 @@ class Part:
 class Effect:
     """What an answer loses without one part's delta."""
 
-    part: Part
+    part: TensorGroup
     loss: float
     """Mean negative log-likelihood of the answer without it, nats per token, at least 0."""
     change: float
@@ -87,7 +87,7 @@ class Attribution:
         }
 
 
-def parts_of(shapes: Mapping[str, tuple[int, ...]], by: str) -> tuple[Part, ...]:
+def parts_of(shapes: Mapping[str, tuple[int, ...]], by: str) -> tuple[TensorGroup, ...]:
     """The parts of a model.
 
     Args:
@@ -107,23 +107,23 @@ def parts_of(shapes: Mapping[str, tuple[int, ...]], by: str) -> tuple[Part, ...]
     return parts
 
 
-def _layers(shapes: Iterable[str]) -> tuple[Part, ...]:
+def _layers(shapes: Iterable[str]) -> tuple[TensorGroup, ...]:
     inside: dict[int, list[str]] = {}
     outside: list[str] = []
     for name in shapes:
         layer = layer_of(name)
         (outside if layer is None else inside.setdefault(layer, [])).append(name)
-    layers = [Part(layer, None, tuple(inside[layer])) for layer in sorted(inside)]
-    return (*layers, *([Part(None, OUTSIDE, tuple(outside))] if outside else []))
+    layers = [TensorGroup(layer, None, tuple(inside[layer])) for layer in sorted(inside)]
+    return (*layers, *([TensorGroup(None, OUTSIDE, tuple(outside))] if outside else []))
 
 
-def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Part, ...]:
+def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[TensorGroup, ...]:
     cells: dict[tuple[int, str], list[str]] = {}
     for module in find_modules(shapes):
         cells.setdefault((module.layer, module.kind), []).append(module.tensor)
     kinds = order_kinds(kind for _, kind in cells)
     placed = sorted(cells, key=lambda cell: (cell[0], kinds.index(cell[1])))
-    return tuple(Part(*cell, tuple(cells[cell])) for cell in placed)
+    return tuple(TensorGroup(*cell, tuple(cells[cell])) for cell in placed)
 
 
 def sentence(found: Attribution) -> str:

@@ -43,7 +43,7 @@ class ModuleOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MergeEffect:
     """Of a whole merge."""
 
     models: tuple[str, ...]
@@ -53,7 +53,7 @@ class Outcome:
 
 def merge_outcome(
     recipe: MergeRecipe, model: Any, *, public: bool = False, stop: Stop | None = None
-) -> Outcome:
+) -> MergeEffect:
     """Compare the modules of a merged model with the base and with every delta.
 
     Args:
@@ -82,7 +82,7 @@ def merge_outcome(
             deltas = [_values(one, where[module.tensor]) - old for one, where in sides]
             merged = places[module.tensor].to(torch.float32).reshape(-1).numpy()
             found.append(_compared(module, merged - old, deltas))
-    return Outcome(tuple(names), tuple(found))
+    return MergeEffect(tuple(names), tuple(found))
 
 
 def _values(checkpoint: Checkpoint, name: str) -> Float32[ndarray, " n"]:

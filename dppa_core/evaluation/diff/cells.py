@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.evaluation.diff.report import Distance, diff_sums, distance
+from dppa_core.evaluation.diff.report import TensorDistance, diff_sums, distance
 from dppa_core.evaluation.diff.sums import Sums, total
 from dppa_core.models.parameter_views import find_places
 from dppa_core.progress import Progress, Stop
@@ -24,23 +24,23 @@ _RAW = {torch.bfloat16: ("BF16", torch.int16, "uint16"), torch.float32: ("F32", 
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class DiffCell:
     """The modules of one kind in one layer, the experts of a mixture together."""
 
     layer: int
     kind: str
-    distance: Distance
+    distance: TensorDistance
 
 
 @dataclass(frozen=True, slots=True)
 class CellDiff:
     """Two models compared, beside the base of both."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[DiffCell, ...]
     """By layer, then kind."""
-    modules: Distance
+    modules: TensorDistance
     """All of them together."""
-    others: Distance
+    others: TensorDistance
     """All other tensors together."""
 
     def to_json(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def diff_cells(
     inside = {module.tensor for module in modules}
     return CellDiff(
         tuple(
-            Cell(*cell, distance(f"{cell[0]}.{cell[1]}", total(cells[cell]), with_base=True))
+            DiffCell(*cell, distance(f"{cell[0]}.{cell[1]}", total(cells[cell]), with_base=True))
             for cell in placed
         ),
         distance("modules", total(sums[name] for name in sorted(inside)), with_base=True),

@@ -31,7 +31,7 @@ from dppa_core.system.threads import Shared, side_by_side, worker_count
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
+class TensorDistance:
     """Of one tensor, or of several together."""
 
     name: str
@@ -63,11 +63,11 @@ class ModelDiff:
     first: str
     second: str
     base: str | None
-    modules: tuple[Distance, ...]
+    modules: tuple[TensorDistance, ...]
     """In the order of the model."""
-    others: tuple[Distance, ...]
+    others: tuple[TensorDistance, ...]
     """Embeddings, norms, biases, by name."""
-    totals: tuple[Distance, ...]
+    totals: tuple[TensorDistance, ...]
     """All modules, all other tensors, and everything: "modules", "other tensors", "all"."""
     notes: tuple[str, ...] = ()
     """What is not compared."""
@@ -200,9 +200,9 @@ def _as_float64(raw: Shaped[ndarray, " n"], dtype: str) -> Float64[ndarray, " n"
     return to_float32(raw, dtype).astype(np.float64)
 
 
-def distance(name: str, sums: Sums, *, with_base: bool) -> Distance:
+def distance(name: str, sums: Sums, *, with_base: bool) -> TensorDistance:
     """What the sums say of two tensors."""
-    return Distance(
+    return TensorDistance(
         name=name,
         numel=sums.numel,
         changed=sums.changed / max(sums.numel, 1),

@@ -34,11 +34,11 @@ from dppa_core.merging.cluster.ray import Cluster, joined
 from dppa_core.merging.folder import check_target
 from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe
 from dppa_core.merging.merger import Merger
-from dppa_core.merging.tally import Tally
+from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.to_folder import MergeReport, finish
 from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
 from dppa_core.profiling.profile import DeltaProfile, profile_deltas
-from dppa_core.profiling.reader import Tuned
+from dppa_core.profiling.reader import TunedModel
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
@@ -48,7 +48,7 @@ PARTS_PER_CORE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class MergeFacts:
     """What the driver knows of a merge, so that no node has to find out again."""
 
     recipe: str
@@ -96,7 +96,7 @@ def merge_on_cluster(
     with joined(address) as cluster:
         known = prepared(cluster, recipe, threads, progress, stop)
         merger = opened(known, progress, stop)
-        tally, shards = Tally(merger, progress), shards_of(merger, shard_size)
+        tally, shards = MergeTally(merger, progress), shards_of(merger, shard_size)
         target = check_target(Path(out), merger.folders(), overwrite=overwrite)
         with parts_folder(merger, shard_size, target) as parts:
             known = replace(known, folder=str(parts))
@@ -128,11 +128,11 @@ def prepared(
     threads: int,
     progress: Progress | None,
     stop: Stop | None,
-) -> Known:
+) -> MergeFacts:
     """Hash and profile all models, where that was not done before."""
     names = (recipe.base, *(model.model for model in recipe.models))
     report(progress, 0, len(names), "reading the models")
-    known = Known(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
+    known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
     found = dict(cluster.run(hash_model, known, names, stop=stop))
     known = replace(known, hashes={k: v for one in found.values() for k, v in one.items()})
     if recipe.calibrated or not first_stage(recipe)[2]:
@@ -141,7 +141,7 @@ def prepared(
 
 
 def _profiles(
-    cluster: Cluster, known: Known, progress: Progress | None, stop: Stop | None
+    cluster: Cluster, known: MergeFacts, progress: Progress | None, stop: Stop | None
 ) -> tuple[DeltaProfile, ...]:
     """The profiles of all domain models: from the cache, the others part by part from the nodes."""
     recipe = parse_recipe(known.recipe)
@@ -193,7 +193,7 @@ def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProf
 
 
 def _written(
-    cluster: Cluster, known: Known, shards: Shards, tally: Tally, stop: Stop | None
+    cluster: Cluster, known: MergeFacts, shards: Shards, tally: MergeTally, stop: Stop | None
 ) -> dict[str, WrittenShard]:
     """Every weight file, written now or before."""
     items = list(shards.items())
@@ -211,7 +211,7 @@ def _written(
 # the nodes' side: each is called on any node, any number of times
 
 
-def hash_model(known: Known, reference: str) -> dict[str, str]:
+def hash_model(known: MergeFacts, reference: str) -> dict[str, str]:
     """Path -> hash of a model's weight files."""
     os.chdir(known.here)
     checkpoint = open_checkpoint(reference)
@@ -220,17 +220,17 @@ def hash_model(known: Known, reference: str) -> dict[str, str]:
 
 
 def profile_part(
-    known: Known, item: tuple[tuple[int, ...], frozenset[str]]
+    known: MergeFacts, item: tuple[tuple[int, ...], frozenset[str]]
 ) -> tuple[DeltaProfile, ...]:
     """The profiles of some tensors of some domain models."""
     numbers, tensors = item
     recipe = parse_recipe(known.recipe)
     base, tuned = _models(known)
-    wanted = [Tuned(tuned[number], recipe.models[number].model) for number in numbers]
+    wanted = [TunedModel(tuned[number], recipe.models[number].model) for number in numbers]
     return profile_deltas(base, wanted, recipe.base, workers=known.threads, only=tensors)
 
 
-def shard_task(known: Known, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
+def shard_task(known: MergeFacts, item: tuple[str, tuple[TensorSpec, ...]]) -> WrittenShard:
     """One weight file, written unless it is there already."""
     file, specs = item
     folder = Path(known.folder)
@@ -240,7 +240,7 @@ def shard_task(known: Known, item: tuple[str, tuple[TensorSpec, ...]]) -> Writte
     return write_shard(_resident(known), file, specs, folder, workers=known.threads)
 
 
-def _models(known: Known) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
+def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     """Base and domain models in the merge's vocabulary."""
     os.chdir(known.here)  # of the driver, in a process that works for nobody else
     recipe = parse_recipe(known.recipe)
@@ -252,7 +252,7 @@ def _models(known: Known) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     return found.base, found.tuned
 
 
-def opened(known: Known, progress: Progress | None = None, stop: Stop | None = None) -> Merger:
+def opened(known: MergeFacts, progress: Progress | None = None, stop: Stop | None = None) -> Merger:
     """A merger that finds hashes and profiles where it looks for them."""
     base, tuned = _models(known)
     for other, profile in zip(tuned, known.profiles, strict=False):
@@ -266,7 +266,7 @@ def opened(known: Known, progress: Progress | None = None, stop: Stop | None = N
 _kept: dict[str, Merger] = {}
 
 
-def _resident(known: Known) -> Merger:
+def _resident(known: MergeFacts) -> Merger:
     """The merger of this process, for all the files it writes."""
     if known.recipe not in _kept:
         _kept.clear()

@@ -20,7 +20,7 @@ from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSp
 from dppa_core.checkpoints.shards import METADATA, assign_shards, write_index
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.merger import Merger
-from dppa_core.merging.tally import Tally
+from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.to_folder import Weights, tensor_specs, weave
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -70,7 +70,7 @@ def write_shard(
         workers: Threads.
         stop: Ends the work between two slices of tensors.
     """
-    tally, path = Tally(merger, None), folder / f".{file}.{secrets.token_hex(8)}"
+    tally, path = MergeTally(merger, None), folder / f".{file}.{secrets.token_hex(8)}"
     try:
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
             weave(merger, writer, tally, workers, stop)

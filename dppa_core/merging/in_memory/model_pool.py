@@ -23,7 +23,7 @@ from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.in_memory.merged_source import source_of
-from dppa_core.merging.in_memory.rewrite import Place, find_live, write_merge
+from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
@@ -44,7 +44,7 @@ class _Slot:
     resident: Resident
     base: tuple[object, ...] | None = None
     """What every merge has in common that may overwrite this one; None where none may."""
-    places: Mapping[str, Place] | None = None
+    places: Mapping[str, TensorPlace] | None = None
     """Where such a merge writes to."""
     users: int = 0
     """Those it is lent to."""

@@ -37,7 +37,7 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class TensorPlace:
     """Where one merged tensor goes."""
 
     memory: Shaped[ndarray, " n"]
@@ -48,7 +48,7 @@ class Place:
 
 def find_live(
     model: Any, tensors: Tensors, kernels: Kernels, twins: Mapping[str, str]
-) -> dict[str, Place] | None:
+) -> dict[str, TensorPlace] | None:
     """The places of all tensors a model was made of, where it can be overwritten.
 
     None where a single tensor is not found in one piece, or not bit by bit as it would be written
@@ -63,13 +63,13 @@ def find_live(
     weights = {
         name: shape for name, (code, shape, _) in tensors.items() if weighs(name, code, shape)
     }
-    places, owner = dict[str, Place](), dict[int, str]()
+    places, owner = dict[str, TensorPlace](), dict[int, str]()
     for name, view in _found(model, weights).items():
         first = owner.setdefault(view.data_ptr(), name)
         if view.dtype in _RAW and view.is_contiguous() and _may_share(name, first, twins):
             dtype, raw = _RAW[view.dtype]
             memory = view.reshape(-1).view(raw).numpy()
-            places[name] = Place(memory.view(FLOATS[dtype]), dtype)
+            places[name] = TensorPlace(memory.view(FLOATS[dtype]), dtype)
     whole = places.keys() == weights.keys()
     if whole and all(_holds(places[name], tensors, name, kernels) for name in places):
         return places
@@ -88,7 +88,7 @@ def _may_share(name: str, first: str, twins: Mapping[str, str]) -> bool:
     return name == first or twins.get(name) == first or twins.get(first) == name
 
 
-def _holds(place: Place, tensors: Tensors, name: str, kernels: Kernels) -> bool:
+def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) -> bool:
     """Whether a place holds a tensor bit by bit."""
     code, _, raw = tensors[name]
     room: Shaped[ndarray, " n"] = np.empty(CHUNK, FLOATS[place.dtype])
@@ -138,7 +138,7 @@ def convert(
 
 def write_merge(
     merger: Merger,
-    places: Mapping[str, Place],
+    places: Mapping[str, TensorPlace],
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -176,7 +176,9 @@ def write_merge(
 class _Writer:
     """The tasks: slices of tensors, merged into their places by any thread in any order."""
 
-    def __init__(self, merger: Merger, places: Mapping[str, Place], stop: Stop | None) -> None:
+    def __init__(
+        self, merger: Merger, places: Mapping[str, TensorPlace], stop: Stop | None
+    ) -> None:
         self._merger, self._places, self._stop = merger, places, stop
         self._fusers = Spare(lambda: Fuser(merger.loader()))
         self._whole = WholeTensors(merger, sum(place.memory.size for place in places.values()))

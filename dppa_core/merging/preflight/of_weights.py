@@ -23,7 +23,7 @@ left for what they have in common by chance or by the same start; at 0.9 the cos
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
+class BaseDistance:
     """How far a domain model is from its base."""
 
     ratio: float
@@ -48,7 +48,7 @@ class Distance:
         }
 
 
-def distance(profile: DeltaProfile) -> Distance:
+def distance(profile: DeltaProfile) -> BaseDistance:
     """‖d‖/‖W‖ of a profile; infinite where the base is all zeros."""
     squares: dict[int, list[float]] = {}
     for item in profile.modules:
@@ -56,7 +56,7 @@ def distance(profile: DeltaProfile) -> Distance:
         sums[0] += item.delta_square
         sums[1] += item.base_square
     whole = [sum(column) for column in zip(*squares.values(), strict=True)] or [0.0, 0.0]
-    return Distance(_ratio(*whole), tuple(_ratio(*squares[layer]) for layer in sorted(squares)))
+    return BaseDistance(_ratio(*whole), tuple(_ratio(*squares[layer]) for layer in sorted(squares)))
 
 
 def _finite(ratio: float) -> float | None:
@@ -69,7 +69,7 @@ def _ratio(delta: float, base: float) -> float:
     return math.sqrt(delta / base) if base else math.inf
 
 
-def about_distance(model: str, found: Distance) -> Finding:
+def about_distance(model: str, found: BaseDistance) -> Finding:
     """Whether a domain model was made from this base, by how far it is from it."""
     layers = f"{min(found.layers, default=0):.2g} to {max(found.layers, default=0):.2g} by layer"
     what = f"Its delta is {found.ratio:.2g} times as large as the base's weights ({layers})"

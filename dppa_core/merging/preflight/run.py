@@ -19,7 +19,7 @@ from dppa_core.merging.preflight.facts import ORDER, Finding, Looked, ModelFacts
 from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
 from dppa_core.merging.preflight.of_model import about_model
 from dppa_core.merging.preflight.of_pair import about_pair
-from dppa_core.merging.preflight.of_weights import Distance, about_distance, distance
+from dppa_core.merging.preflight.of_weights import BaseDistance, about_distance, distance
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile, remembered_profile
 from dppa_core.progress import Progress, Stop
@@ -29,7 +29,7 @@ from dppa_core.system.threads import worker_count
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PreflightReport:
     """What a preflight found."""
 
     base: str
@@ -40,7 +40,7 @@ class Report:
     """The weightiest first; within one severity in the order of the models."""
     estimate: Estimate | None
     """None where the base could not be looked at."""
-    distances: tuple[tuple[str, Distance], ...]
+    distances: tuple[tuple[str, BaseDistance], ...]
     """Domain model -> how far it is from the base, where the weights are here and measured."""
 
     @property
@@ -61,7 +61,7 @@ class Report:
         }
 
 
-def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> Report:
+def preflight_recipe(recipe: MergeRecipe, **settings: Any) -> PreflightReport:
     """Preflight of the merge that a recipe describes; settings as those of `preflight_models`."""
     combines = get_method(recipe.method).combination is not None
     models = tuple(model.model for model in recipe.models)
@@ -86,7 +86,7 @@ def preflight_models(
     workers: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> Report:
+) -> PreflightReport:
     """Find out whether models can be merged, before any weight is fetched.
 
     Args:
@@ -121,7 +121,9 @@ def preflight_models(
         findings += about_resources(needed, _machine(facts))
     settings = {"workers": workers, "progress": progress, "stop": stop} if measure else None
     known, measured = _distances(mine, tuned, findings, settings)
-    return Report(base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known)
+    return PreflightReport(
+        base, tuple(models), tuple(facts), _sorted(findings + measured), needed, known
+    )
 
 
 def _look(eyes: Eyes, references: Sequence[str]) -> list[Looked]:
@@ -159,7 +161,7 @@ def _distances(
     tuned: Sequence[ModelFacts],
     findings: Sequence[Finding],
     settings: dict[str, Any] | None,
-) -> tuple[tuple[tuple[str, Distance], ...], list[Finding]]:
+) -> tuple[tuple[tuple[str, BaseDistance], ...], list[Finding]]:
     """How far each model is from the base, of those whose weights are here and fit."""
     if base is None or base.missing or not base.tensors:
         return (), []

@@ -31,7 +31,7 @@ FLOAT32_LIMIT = 200_000_000
 """Up to this many parameters a model computes in float32; larger ones in bfloat16, to fit."""
 
 
-class Subject:
+class CalibratedModel:
     """A model in memory, and which of its parameters are which tensors on disk.
 
     Args:
@@ -93,7 +93,7 @@ class Subject:
         )
 
 
-def input_shapes(subject: Subject, *, gram: bool) -> dict[str, tuple[int, ...]]:
+def input_shapes(subject: CalibratedModel, *, gram: bool) -> dict[str, tuple[int, ...]]:
     """Shapes of what `collect_inputs` writes: by module, a vector or a square matrix."""
     found: dict[str, tuple[int, ...]] = {}
     for tensor in subject.modules:
@@ -103,7 +103,7 @@ def input_shapes(subject: Subject, *, gram: bool) -> dict[str, tuple[int, ...]]:
 
 
 def collect_inputs(
-    subject: Subject,
+    subject: CalibratedModel,
     samples: Sequence[Sample],
     out: Arrays,
     *,
@@ -155,7 +155,7 @@ def collect_inputs(
 
 
 def collect_fisher(
-    subject: Subject,
+    subject: CalibratedModel,
     samples: Sequence[Sample],
     out: Arrays,
     *,
@@ -212,7 +212,7 @@ def _log_likelihood(model: Any, sample: Sample) -> Tensor:
     return -torch.nn.functional.cross_entropy(logits, ids[0, sample.learned :], reduction="sum")
 
 
-def _check_finite(subject: Subject, out: Arrays) -> None:
+def _check_finite(subject: CalibratedModel, out: Arrays) -> None:
     for tensor, values in out.items():
         if not np.isfinite(values).all():
             raise NonFiniteWeights(

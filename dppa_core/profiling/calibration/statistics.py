@@ -22,7 +22,7 @@ from dppa_core.checkpoints.folders.files import known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.calibration.store import Stored, draft, open_stored
-from dppa_core.profiling.calibration.texts import Source, read_source
+from dppa_core.profiling.calibration.texts import CalibrationText, read_source
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
 from dppa_core.progress import Progress, Stop, check, report
@@ -172,7 +172,7 @@ def ranked_profile(
     return kept_profile(pair.base, pair.tuned[0], **settings, **told)
 
 
-def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str:
+def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: CalibrationText) -> str:
     digest = hashlib.sha256()
     parts = (str(_FORMAT), kind, str(LONGEST), tuned.content_hash(), source.digest)
     config = json.dumps(tuned.config, sort_keys=True)
@@ -185,7 +185,7 @@ def _key(kind: Kind, base: Checkpoint, tuned: Checkpoint, source: Source) -> str
 def _measured(
     kind: Kind,
     pair: tuple[Checkpoint, Checkpoint],
-    source: Source,
+    source: CalibrationText,
     path: Path,
     label: str,
     progress: Progress | None,
@@ -199,7 +199,7 @@ def _measured(
 
     tokenizer = load_tokenizer(pair[0], label)
     check(stop)
-    subject = run.Subject(pair[1], label)
+    subject = run.CalibratedModel(pair[1], label)
     texts = samples(source, tokenizer, min(LONGEST, subject.positions), subject.vocabulary)
     told: dict[str, Any] = {"progress": progress, "stop": stop}
     if kind == "fisher":

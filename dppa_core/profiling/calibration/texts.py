@@ -30,7 +30,7 @@ _TOKENS_AN_ITEM = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CalibrationText:
     """The text of a calibration."""
 
     turns: tuple[tuple[str, str], ...]
@@ -49,7 +49,7 @@ class Sample:
     """Index of the first token whose likelihood counts, at least 1: an answer's, no question's."""
 
 
-def read_source(calibration: Calibration, stop: Stop | None = None) -> Source:
+def read_source(calibration: Calibration, stop: Stop | None = None) -> CalibrationText:
     """The text a calibration names.
 
     Args:
@@ -69,7 +69,7 @@ def read_source(calibration: Calibration, stop: Stop | None = None) -> Source:
     for turn in turns:
         for part in turn:
             digest.update(f"{len(part)}\0{part}".encode())
-    return Source(turns, calibration.tokens, digest.hexdigest())
+    return CalibrationText(turns, calibration.tokens, digest.hexdigest())
 
 
 def _questions(calibration: Calibration) -> Iterator[tuple[str, str]]:
@@ -111,7 +111,9 @@ def _no_text(place: str) -> InvalidValue:
     )
 
 
-def samples(source: Source, tokenizer: Any, longest: int, vocabulary: int) -> tuple[Sample, ...]:
+def samples(
+    source: CalibrationText, tokenizer: Any, longest: int, vocabulary: int
+) -> tuple[Sample, ...]:
     """What the model reads, as token ids; the last sample is cut where the tokens are used up.
 
     Args:

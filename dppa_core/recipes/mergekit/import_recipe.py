@@ -13,7 +13,7 @@ from typing import Any
 from dppa_core.errors import InvalidRecipe, NoCounterpart, shown
 from dppa_core.parameters import check_keys
 from dppa_core.pruning.coefficients import Coefficient
-from dppa_core.recipes.mergekit.reader import Source, read_source
+from dppa_core.recipes.mergekit.reader import MergekitSource, read_source
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning
 
 
@@ -80,16 +80,16 @@ def import_mergekit(text: str, names: Callable[[str], Sequence[str]] = lambda ba
     return Imported(recipe, tuple(source.notes))
 
 
-def _linear(source: Source) -> _Target:
+def _linear(source: MergekitSource) -> _Target:
     divide = "coefficients" if source.flag("normalize", True) else "nothing"
     return _Target("linear", source.weights(), {"divide": divide})
 
 
-def _task_arithmetic(source: Source) -> _Target:
+def _task_arithmetic(source: MergekitSource) -> _Target:
     return _Target("task_arithmetic", _sum_weights(source))
 
 
-def _sum_weights(source: Source) -> list[Coefficient]:
+def _sum_weights(source: MergekitSource) -> list[Coefficient]:
     """Coefficients of a sum: weight times lambda, over the sum of weights where that is asked."""
     scale = source.number("lambda", 1.0)
     if not source.flag("normalize", False):
@@ -102,7 +102,7 @@ def _sum_weights(source: Source) -> list[Coefficient]:
     return [number * scale / (total if abs(total) >= 1e-8 else 1.0) for number in numbers]
 
 
-def _ties(source: Source) -> _Target:
+def _ties(source: MergekitSource) -> _Target:
     divide = "coefficients" if source.flag("normalize", True) else "nothing"
     _refuse_rescale(source, False)
     parameters = {"ranked_in": "tensor", "semantics": "mergekit", "divide": divide}
@@ -127,7 +127,7 @@ def _rate(density: float) -> float:
     return round(1 - density, 12)
 
 
-def _refuse_rescale(source: Source, usual: bool) -> None:
+def _refuse_rescale(source: MergekitSource, usual: bool) -> None:
     if source.flag("rescale", usual) != usual:
         raise NoCounterpart(
             f"rescale: {str(not usual).lower()} has no counterpart here: {source.method} "
@@ -138,7 +138,7 @@ def _refuse_rescale(source: Source, usual: bool) -> None:
 _STREAM = "Elements are dropped at random, by other draws than mergekit's: alike on average only."
 
 
-def _dare_linear(source: Source) -> _Target:
+def _dare_linear(source: MergekitSource) -> _Target:
     _refuse_rescale(source, True)
     source.note(_STREAM)
     source.note("Survivors are divided by the density; mergekit matches each tensor's sum of |d|.")
@@ -146,7 +146,7 @@ def _dare_linear(source: Source) -> _Target:
     return _Target("dare", _sum_weights(source), levels=[(_rate(one),) for one in densities])
 
 
-def _dare_ties(source: Source) -> _Target:
+def _dare_ties(source: MergekitSource) -> _Target:
     _refuse_rescale(source, True)
     source.note(_STREAM)
     divide = "coefficients" if source.flag("normalize", False) else "nothing"
@@ -166,7 +166,7 @@ def _dare_ties(source: Source) -> _Target:
     )
 
 
-def _crumbs(source: Source) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+def _crumbs(source: MergekitSource) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
     """Levels and factors that drop the smallest and the largest."""
     levels: list[tuple[float, ...]] = []
     factors: list[tuple[float, ...]] = []
@@ -193,7 +193,7 @@ def _crumbs(source: Source) -> tuple[list[tuple[float, ...]], list[tuple[float, 
     return levels, factors
 
 
-def _breadcrumbs(source: Source) -> _Target:
+def _breadcrumbs(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
     weights = _sum_weights(source)
@@ -205,7 +205,7 @@ def _breadcrumbs(source: Source) -> _Target:
     return _Target("magnitude", weights, {"other_tensors": "prune"}, None, levels, factors)
 
 
-def _breadcrumbs_ties(source: Source) -> _Target:
+def _breadcrumbs_ties(source: MergekitSource) -> _Target:
     _refuse_rescale(source, False)
     levels, factors = _crumbs(source)
     divide = "coefficients" if source.flag("normalize", False) else "nothing"
@@ -215,7 +215,7 @@ def _breadcrumbs_ties(source: Source) -> _Target:
     return _Target("ties", source.weights(), parameters, pruning, levels, factors)
 
 
-def _della(source: Source) -> _Target:
+def _della(source: MergekitSource) -> _Target:
     _refuse_rescale(source, True)
     if not source.flag("normalize", True):
         raise NoCounterpart("normalize: false has no counterpart in della; its sum is a mean here.")
@@ -230,13 +230,13 @@ def _della(source: Source) -> _Target:
     return _Target("della", source.weights(), parameters)
 
 
-def _sce(source: Source) -> _Target:
+def _sce(source: MergekitSource) -> _Target:
     share = source.number("select_topk", 1.0)
     parameters = {"density": share, "semantics": "mergekit"}
     return _Target("sce", [1.0] * len(source.models), parameters)
 
 
-def _slerp(source: Source) -> _Target:
+def _slerp(source: MergekitSource) -> _Target:
     position = source.coefficient("t")
     if isinstance(position, float):
         return _Target("slerp", [1.0] * len(source.models), {"position": position})
@@ -251,7 +251,7 @@ def _slerp(source: Source) -> _Target:
 
 _COMMON = ("weight", "normalize", "rescale", "lambda", "int8_mask")
 
-_METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[Source], _Target]]] = {
+_METHODS: Mapping[str, tuple[tuple[str, ...], Callable[[MergekitSource], _Target]]] = {
     "linear": (("weight", "normalize"), _linear),
     "slerp": (("t",), _slerp),
     "task_arithmetic": (_COMMON, _task_arithmetic),

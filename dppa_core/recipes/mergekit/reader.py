@@ -23,7 +23,7 @@ _DTYPES = ("bfloat16", "float16", "float32")
 
 
 @dataclass(slots=True)
-class Source:
+class MergekitSource:
     """What mergekit's recipe says, with values looked up as mergekit does."""
 
     method: str
@@ -88,7 +88,7 @@ class Source:
             self.notes.append(text)
 
 
-def read_source(text: str, names: Callable[[str], Sequence[str]]) -> Source:
+def read_source(text: str, names: Callable[[str], Sequence[str]]) -> MergekitSource:
     """Read the YAML of a recipe.
 
     Args:
@@ -114,7 +114,7 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> Source:
     if not models:
         raise InvalidRecipe("The recipe names no model beside its base.")
     given = _parameters(data.get("parameters"), "parameters")
-    source = Source(method, base, models, given, names(base))
+    source = MergekitSource(method, base, models, given, names(base))
     source.dtype = _dtype(data, source)
     source.vocabulary = _vocabulary(data, source)
     if data.get("chat_template") not in (None, "auto"):
@@ -125,7 +125,7 @@ def read_source(text: str, names: Callable[[str], Sequence[str]]) -> Source:
     return source
 
 
-def _vocabulary(data: Mapping[Any, Any], source: Source) -> str:
+def _vocabulary(data: Mapping[Any, Any], source: MergekitSource) -> str:
     """Whose tokens the merge has; `tokenizer` and the older `tokenizer_source` say it."""
     given = data.get("tokenizer", data.get("tokenizer_source"))
     if isinstance(given, Mapping):
@@ -186,7 +186,7 @@ def _parameters(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _dtype(data: Mapping[Any, Any], source: Source) -> str:
+def _dtype(data: Mapping[Any, Any], source: MergekitSource) -> str:
     chosen = data.get("out_dtype") or data.get("dtype")
     if chosen is None:
         source.note("The recipe names no dtype; mergekit keeps the base's, here it is bfloat16.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dppa_core.errors import NoCounterpart, shown
-from dppa_core.pruning.coefficients import Part, coefficient_of
+from dppa_core.pruning.coefficients import PartCoefficient, coefficient_of
 from dppa_core.pruning.module_groups import blocks_word, layer_count, layer_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -51,7 +51,7 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
             "be read."
         )
     given = model.coefficient
-    parts = given if isinstance(given, tuple) else (Part(None, given),)
+    parts = given if isinstance(given, tuple) else (PartCoefficient(None, given),)
     left, entries = blocks.names, list[dict[str, Any]]()
     for part in parts:
         entries += _entries(part, left, blocks, times)
@@ -59,7 +59,9 @@ def weight_of(model: DomainModel, blocks: Blocks | None, times: float = 1.0) -> 
     return entries
 
 
-def _entries(part: Part, left: Sequence[str], blocks: Blocks, times: float) -> list[dict[str, Any]]:
+def _entries(
+    part: PartCoefficient, left: Sequence[str], blocks: Blocks, times: float
+) -> list[dict[str, Any]]:
     """One part as values by filter; `left` are the tensors no part before meets."""
     met = {name for name in left if part.meets(name)}
     word = None if part.part is None else _filter(part.part, met, left)

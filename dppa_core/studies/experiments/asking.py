@@ -15,7 +15,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.questions import Documents, Exam, Question
 from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import Ask, Steps, all_asked, one_by_one
+from dppa_core.studies.experiments.steps import AskFunction, Steps, all_asked, one_by_one
 from dppa_core.tuning.search.greedy import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
@@ -105,7 +105,7 @@ def climbed(
     unpruned = whole(setting, subject, scale)
     who = subject.model if scale == 1 else f"base + {scale:g} · the delta of {subject.model}"
 
-    def code(ask: Ask) -> FactorSearch:
+    def code(ask: AskFunction) -> FactorSearch:
         def score(target: Target) -> float:
             marks = ask(exam(setting, target, subject.domain, "search"))
             found = scored(setting, subject.domain, "search", marks)

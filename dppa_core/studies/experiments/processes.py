@@ -20,10 +20,10 @@ import torch
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
 from dppa_core.progress import Stop, check
-from dppa_core.studies.experiments.questions import Desk, Question
+from dppa_core.studies.experiments.questions import AskingContext, Question
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-_desks: list[Desk] = []
+_desks: list[AskingContext] = []
 """The desk of a worker process, which begins with none."""
 
 
@@ -50,11 +50,11 @@ class Workers(Protocol):
         ...
 
 
-class Here:
+class OwnProcess:
     """Answers in this process, one after the other."""
 
     def __init__(self, stop: Stop | None = None) -> None:
-        self._desk = Desk(stop)
+        self._desk = AskingContext(stop)
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
         """Of all of them, in their order."""
@@ -110,7 +110,7 @@ class Processes:
 def workers(count: int) -> Iterator[Workers]:
     """So many; with 1 all is answered by this process. At the end they stop within one token."""
     if count == 1:
-        yield Here()
+        yield OwnProcess()
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -145,7 +145,7 @@ def _begin_worker(stop: Stop) -> None:
     for number in _ENDS:  # for a start in another thread
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)  # two processes of two threads on two cores wait for each other
-    _desks.append(Desk(stop))
+    _desks.append(AskingContext(stop))
 
 
 def _begun() -> bool:
@@ -160,7 +160,7 @@ def _in_worker(question: Question[Any]) -> Answered:
     return _timed(desk, question)
 
 
-def _timed(desk: Desk, question: Question[Any]) -> Answered:
+def _timed(desk: AskingContext, question: Question[Any]) -> Answered:
     begun = time.process_time()
     answer = question.answer(desk)
     return Answered(question, answer, time.process_time() - begun)

@@ -31,7 +31,7 @@ POOL_BYTES = 2 << 30
 A = TypeVar("A", covariant=True)
 
 
-class Desk:
+class AskingContext:
     """What answers share in one process: models in memory, items read once.
 
     Args:
@@ -66,11 +66,11 @@ class Question(Protocol[A]):
         """The same for what has the same answer: weights, recipe, items, programs, settings."""
         ...
 
-    def known(self, desk: Desk) -> A | None:
+    def known(self, desk: AskingContext) -> A | None:
         """What is in the cache; no model is loaded."""
         ...
 
-    def answer(self, desk: Desk) -> A:
+    def answer(self, desk: AskingContext) -> A:
         """Find it out, and keep it in the cache."""
         ...
 
@@ -93,11 +93,11 @@ class Exam:
         """Of weights, recipe, items and programs."""
         return _digest("exam", _identity(self.target), self.domain, self.split, self.limit)
 
-    def known(self, desk: Desk) -> Marks | None:
+    def known(self, desk: AskingContext) -> Marks | None:
         """From the cache of marks, which `dppa evaluate` shares."""
         return desk.examiner(self.split, self.limit).known(self.target, self.domain)
 
-    def answer(self, desk: Desk) -> Marks:
+    def answer(self, desk: AskingContext) -> Marks:
         """Ask every item."""
         examiner = desk.examiner(self.split, self.limit)
         return examiner.marks(self.target, self.domain, stop=desk.stop)
@@ -131,12 +131,12 @@ class Documents:
         asked = self.task, self.search, self.test, self.folder, files
         return _digest("documents", _identity(self.target), *asked)
 
-    def known(self, desk: Desk) -> Marks | None:
+    def known(self, desk: AskingContext) -> Marks | None:
         """From the experiments' own cache."""
         found = load(self._entry())
         return None if found is None else self._part(json.loads(found))
 
-    def answer(self, desk: Desk) -> Marks:
+    def answer(self, desk: AskingContext) -> Marks:
         """Ask every document, of both splits at once.
 
         Raises:
@@ -164,7 +164,7 @@ class Documents:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class AdaMerged:
     """What AdaMerging found."""
 
     recipe: MergeRecipe
@@ -179,7 +179,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Coefficients of a merge by AdaMerging; answered by `Tuned`."""
+    """Coefficients of a merge by AdaMerging; answered by `AdaMerged`."""
 
     recipe: MergeRecipe
     domains: tuple[str, ...]
@@ -191,23 +191,23 @@ class Tuning:
         told = json.dumps(asdict(self.settings), sort_keys=True)
         return _digest("tuning", _identity(self.recipe), self.domains, told)
 
-    def known(self, desk: Desk) -> Tuned | None:
+    def known(self, desk: AskingContext) -> AdaMerged | None:
         """From the experiments' own cache."""
         found = load(_entry(self))
         if found is None:
             return None
         value = json.loads(found)
         recipe = parse_recipe(value["recipe"])
-        return Tuned(recipe, value["step"], value["steps"], value["collapsed"])
+        return AdaMerged(recipe, value["step"], value["steps"], value["collapsed"])
 
-    def answer(self, desk: Desk) -> Tuned:
+    def answer(self, desk: AskingContext) -> AdaMerged:
         """Run it; one that is stopped goes on at its last checkpoint."""
         state = _entry(self).with_suffix(".state.json")
         state.parent.mkdir(parents=True, exist_ok=True)
         domains = task_domains(self.domains, self.settings)
         found = adamerge(self.recipe, domains, self.settings, state=state, stop=desk.stop)
         collapsed = any(one.collapsed for one in found.snapshots)
-        tuned = Tuned(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
+        tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
         value = {
             "recipe": dumped(tuned.recipe),
             "step": tuned.step,

@@ -19,10 +19,15 @@ from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.journal import Journal
 from dppa_core.studies.experiments.processes import Workers
-from dppa_core.studies.experiments.questions import Answers, Desk, Question
+from dppa_core.studies.experiments.questions import Answers, AskingContext, Question
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Steps
-from dppa_core.studies.experiments.values import Experiment, Findings, Report, report_json
+from dppa_core.studies.experiments.values import (
+    Experiment,
+    ExperimentsReport,
+    Findings,
+    report_json,
+)
 from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
 from dppa_core.system.threads import available_cores
@@ -49,7 +54,7 @@ class Runner:
     ) -> None:
         self._setting, self._workers, self._say = setting, workers, say
         self._journal = Journal(out / JOURNAL)
-        self._desk = Desk()  # for looking answers up
+        self._desk = AskingContext()  # for looking answers up
         self._known: dict[Question[Any], Any] = {}
         self._keys: dict[Question[Any], str] = {}
 
@@ -128,7 +133,7 @@ def run_all(
     workers: Workers,
     command: str,
     say: Say = lambda text: None,
-) -> Generator[Experiment, None, Report]:
+) -> Generator[Experiment, None, ExperimentsReport]:
     """Run experiments; the file in `out` is written anew after each of them.
 
     Yields:
@@ -146,17 +151,17 @@ def run_all(
     except OSError as error:
         raise unwritable(out, error) from error
     runner, done = Runner(setting, out, workers, say), list[Experiment]()
-    report = Report(command, machine(), versions(), setting.to_json(), ())
+    report = ExperimentsReport(command, machine(), versions(), setting.to_json(), ())
     for place, one in enumerate(chosen, 1):
         say(f"{place} of {len(chosen)}: {one.number} {one.title}")
         done.append(runner.run(one))
-        report = Report(command, machine(), versions(), setting.to_json(), tuple(done))
+        report = ExperimentsReport(command, machine(), versions(), setting.to_json(), tuple(done))
         write(report, out)
         yield done[-1]
     return report
 
 
-def write(report: Report, out: Path) -> None:
+def write(report: ExperimentsReport, out: Path) -> None:
     """The file of a report, whole or not at all."""
     text = json.dumps(report_json(report), allow_nan=False, indent=1, ensure_ascii=False)
     replace_file(out / RESULT, text + "\n")

@@ -19,7 +19,7 @@ from dppa_core.tasks import Item, items
 from dppa_core.tasks.intervals import (
     Z95,
     Interval,
-    Part,
+    VariancePart,
     difference,
     ratio,
     reach,
@@ -123,22 +123,22 @@ class Draws:
         note = _spread([100 * one for one in self.shares])
         return Cell(100 * self.mean, low, high, len(self.marks[0].hits), note)
 
-    def parts(self, other: Marks | None = None) -> list[Part]:
+    def parts(self, other: Marks | None = None) -> list[VariancePart]:
         """The variance of the mean, or of the difference from another's: of items, of draws."""
         return [*self.of_items(other), *_of_draws(self.shares)]
 
-    def of_items(self, other: Marks | None = None) -> list[Part]:
+    def of_items(self, other: Marks | None = None) -> list[VariancePart]:
         """The part of the items alone: others would have been answered in another way."""
         by_item = np.array([one.hits for one in self.marks], np.float64).mean(0)
         by_item -= 0.0 if other is None else np.array(other.hits, np.float64)
         n = by_item.size
-        return [Part(float(by_item.var(ddof=1)) / n, n - 1)] if n > 1 else []
+        return [VariancePart(float(by_item.var(ddof=1)) / n, n - 1)] if n > 1 else []
 
 
-def _of_draws(values: Sequence[float]) -> list[Part]:
+def _of_draws(values: Sequence[float]) -> list[VariancePart]:
     """The part of the draws: as many others would have another mean."""
     n = len(values)
-    return [Part(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
+    return [VariancePart(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -158,7 +158,7 @@ def against_draws(one: ByDomain, draws: Mapping[str, Draws], *, together: bool =
     found = [part for d in one for part in draws[d].of_items(one[d])]
     if not together:
         found += [part for d in one for part in _of_draws(draws[d].shares)]
-    parts = [Part(part.variance / len(one) ** 2, part.freedom) for part in found]
+    parts = [VariancePart(part.variance / len(one) ** 2, part.freedom) for part in found]
     if together:
         each = zip(*(draws[d].shares for d in one), strict=True)
         parts += _of_draws([sum(shares) / len(one) for shares in each])
@@ -175,6 +175,6 @@ def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
     values = [float(cell.value or 0.0) for cell in known]
     errors = [((cell.high or 0.0) - (cell.low or 0.0)) / (2 * Z95) for cell in known]
     n = cells[0].n or 0
-    items = Part(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
+    items = VariancePart(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
     half, value = reach([items, *_of_draws(values)]), sum(values) / len(values)
     return Cell(value, max(0.0, value - half), value + half, n, _spread(values))

@@ -20,7 +20,7 @@ Steps = Generator[Sequence[Question[Any]], Answers, T]
 
 
 @runtime_checkable
-class Ask(Protocol):
+class AskFunction(Protocol):
     """How plain code asks."""
 
     def __call__(self, question: Question[T]) -> T:
@@ -49,7 +49,7 @@ def all_asked(questions: Mapping[K, Question[T]]) -> Steps[dict[K, T]]:
     return {key: answers[question] for key, question in questions.items()}
 
 
-def one_by_one(code: Callable[[Ask], T]) -> Steps[T]:
+def one_by_one(code: Callable[[AskFunction], T]) -> Steps[T]:
     """Code that asks a question, looks at the answer, and asks the next.
 
     It is begun again whenever an answer has come, so it must be quick, and always ask the same

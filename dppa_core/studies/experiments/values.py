@@ -189,7 +189,7 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ExperimentsReport:
     """A run of some experiments."""
 
     command: str
@@ -200,7 +200,7 @@ class Report:
     experiments: tuple[Experiment, ...]
 
 
-def report_json(report: Report) -> dict[str, Any]:
+def report_json(report: ExperimentsReport) -> dict[str, Any]:
     """The file's object; numbers to five digits."""
     costs = [one.cost for one in report.experiments]
     return {
@@ -245,7 +245,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def report_of(value: Mapping[str, Any]) -> Report:
+def report_of(value: Mapping[str, Any]) -> ExperimentsReport:
     """What `report_json` wrote.
 
     Raises:
@@ -256,7 +256,7 @@ def report_of(value: Mapping[str, Any]) -> Report:
     try:
         found = tuple(_experiment_of(one) for one in value["experiments"])
         texts = (str(value["command"]), str(value["machine"]))
-        return Report(*texts, dict(value["versions"]), dict(value["setting"]), found)
+        return ExperimentsReport(*texts, dict(value["versions"]), dict(value["setting"]), found)
     except (KeyError, TypeError) as error:
         raise ValueError(f"no result of experiments ({error!r})") from error
 

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dppa_core.evaluation.evaluate import evaluate
 from dppa_core.models.resident import Resident
 from dppa_core.studies.zoo.cards import model_card
-from dppa_core.studies.zoo.spec import EMBEDDED, Size, Stage
+from dppa_core.studies.zoo.spec import EMBEDDED, Stage, TrainingSize
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
 from dppa_core.studies.zoo.training import Losses, new_model, train_stage
 from dppa_core.tasks import DOMAINS
@@ -35,7 +35,7 @@ SEARCH_ITEMS = 96
 """Items per domain of the check at the end of a stage; from the search split."""
 
 
-def train_zoo(out: Path, work: Path, size: Size = EMBEDDED, *, workers: int = 2) -> None:
+def train_zoo(out: Path, work: Path, size: TrainingSize = EMBEDDED, *, workers: int = 2) -> None:
     """Train the base, then the domain models from it, `workers` of them at a time.
 
     Args:
@@ -55,7 +55,7 @@ def train_zoo(out: Path, work: Path, size: Size = EMBEDDED, *, workers: int = 2)
                 done.result()
 
 
-def train_base(size: Size, out: Path, work: Path, *, threads: int) -> None:
+def train_base(size: TrainingSize, out: Path, work: Path, *, threads: int) -> None:
     """Train the base from nothing, tokenizer included."""
     stage = size.stage("base")
     mark = size.fingerprint(stage)
@@ -77,7 +77,7 @@ def train_base(size: Size, out: Path, work: Path, *, threads: int) -> None:
     )
 
 
-def learn_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> None:
+def learn_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
     """The first stage of a domain model, from the saved base, into `work`; in one thread."""
     mark, folder = _learned_mark(name, out, size), _learned(name, out, work, size)
     if _is_made(folder, mark):
@@ -96,7 +96,7 @@ def learn_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> Non
     )
 
 
-def settle_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> None:
+def settle_domain(name: str, out: Path, work: Path, size: TrainingSize = EMBEDDED) -> None:
     """The second stage of a domain model, from all first stages; in one thread."""
     last, mark = size.settling(name), settled_mark(name, _base_mark(out), size)
     if _is_made(out / name, mark):
@@ -117,7 +117,7 @@ def settle_domain(name: str, out: Path, work: Path, size: Size = EMBEDDED) -> No
     )
 
 
-def settled_mark(name: str, base: str, size: Size = EMBEDDED) -> str:
+def settled_mark(name: str, base: str, size: TrainingSize = EMBEDDED) -> str:
     """The fingerprint of a finished domain model, from that of its base: it knows every stage."""
     firsts = [size.fingerprint(size.stage(domain), base) for domain in DOMAINS]
     return size.fingerprint(size.settling(name), "/".join(firsts))
@@ -127,11 +127,11 @@ def _base_mark(out: Path) -> str:
     return str(json.loads((out / "base" / RECORD).read_text("utf-8"))["fingerprint"])
 
 
-def _learned_mark(name: str, out: Path, size: Size) -> str:
+def _learned_mark(name: str, out: Path, size: TrainingSize) -> str:
     return size.fingerprint(size.stage(name), _base_mark(out))
 
 
-def _learned(name: str, out: Path, work: Path, size: Size) -> Path:
+def _learned(name: str, out: Path, work: Path, size: TrainingSize) -> Path:
     return work / f"{name}-{_learned_mark(name, out, size)}"
 
 
@@ -149,7 +149,7 @@ def _train_and_save(
     folder: Path,
     work: Path,
     mark: str,
-    size: Size,
+    size: TrainingSize,
 ) -> None:
     """Train the last of `stages`, the ones before it being done, and save the model's folder."""
     stage = stages[-1]

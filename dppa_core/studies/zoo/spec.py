@@ -106,7 +106,7 @@ def fingerprint(stage: Stage, parent: str = "", shape: Architecture = ARCHITECTU
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class TrainingSize:
     """The recipe at one size: its stages, with fewer steps and texts where time asks for it."""
 
     name: str
@@ -145,14 +145,14 @@ class Size:
         return replace(stage, steps=steps, warmup=warmup, batch=self.batch)
 
 
-EMBEDDED = Size("embedded", ARCHITECTURE, minutes=165)
+EMBEDDED = TrainingSize("embedded", ARCHITECTURE, minutes=165)
 SIZES = {
     size.name: size
     for size in (
-        Size("small", _shaped(128, 3), share=0.5, batch=32, minutes=8),
-        Size("medium", _shaped(192, 3), share=0.5, batch=32, minutes=12),
+        TrainingSize("small", _shaped(128, 3), share=0.5, batch=32, minutes=8),
+        TrainingSize("medium", _shaped(192, 3), share=0.5, batch=32, minutes=12),
         EMBEDDED,
-        Size("large", _shaped(384, 8), minutes=310),
+        TrainingSize("large", _shaped(384, 8), minutes=310),
     )
 }
 """Smallest first: 0.6, 1.3, 4.2 and 12 million parameters. All have heads of width 64, a
@@ -160,7 +160,7 @@ feed-forward part of twice the width and the same tokenizer. Small and medium le
 of the texts: in half the steps, of half the texts, so that both are trained within an hour."""
 
 
-def size_named(name: str) -> Size:
+def size_named(name: str) -> TrainingSize:
     """The size of that name.
 
     Raises:

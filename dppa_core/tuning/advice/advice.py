@@ -15,7 +15,7 @@ from dppa_core.tuning.advice.facts import (
     PROBE_KEEPS,
     PROBE_RATE,
     SMALL_RANGE,
-    ModelFacts,
+    DomainModelFacts,
     ProbeFacts,
     ProfileFacts,
     enough,
@@ -34,7 +34,7 @@ LARGE_CHANGE = 0.2
 side of the probe's bound, so nothing is said; one model stands behind it (docs/evaluation.md)."""
 
 
-class Size(StrEnum):
+class ModelDeltaSize(StrEnum):
     """How large the deltas of a domain model are."""
 
     SMALL = "small"
@@ -43,9 +43,11 @@ class Size(StrEnum):
 
 
 _ADVICE = {
-    Size.SMALL: "the deltas are small: DARE or task arithmetic will do",
-    Size.LARGE: f"the deltas are large: try DPPA at {percent(TRY_RATE)}, and magnitude beside it",
-    Size.UNCLEAR: "small or large: the profile alone does not tell, a probe would",
+    ModelDeltaSize.SMALL: "the deltas are small: DARE or task arithmetic will do",
+    ModelDeltaSize.LARGE: (
+        f"the deltas are large: try DPPA at {percent(TRY_RATE)}, and magnitude beside it"
+    ),
+    ModelDeltaSize.UNCLEAR: "small or large: the profile alone does not tell, a probe would",
 }
 
 
@@ -54,10 +56,10 @@ class ModelAdvice:
     """What to do with one model."""
 
     model: str
-    size: Size
+    size: ModelDeltaSize
     by: str
     """probe or profile."""
-    by_profile: Size
+    by_profile: ModelDeltaSize
     advice: str
     why: tuple[str, ...]
     """The figures, and what to keep in mind."""
@@ -75,30 +77,30 @@ class Advice:
         return asdict(self)
 
 
-def advise(facts: Sequence[ModelFacts]) -> Advice:
+def advise(facts: Sequence[DomainModelFacts]) -> Advice:
     """Judge each model by its probe, else by its profile; check the failure signs of a recipe."""
     return Advice(tuple(map(_judged, facts)), failure_signs(facts))
 
 
-def size_by_profile(facts: ProfileFacts) -> Size:
+def size_by_profile(facts: ProfileFacts) -> ModelDeltaSize:
     """Small and large where thresholds say so; in between, nobody has measured."""
     if facts.outside <= SMALL_OUTSIDE:
-        return Size.SMALL
-    return Size.LARGE if facts.relative_change >= LARGE_CHANGE else Size.UNCLEAR
+        return ModelDeltaSize.SMALL
+    return ModelDeltaSize.LARGE if facts.relative_change >= LARGE_CHANGE else ModelDeltaSize.UNCLEAR
 
 
-def size_by_probe(facts: ProbeFacts | None) -> Size | None:
+def size_by_probe(facts: ProbeFacts | None) -> ModelDeltaSize | None:
     """The paper's rule of thumb; None where there is no probe, or it cannot tell."""
     if facts is None or not facts.tells:
         return None
-    return Size.SMALL if enough(facts.retention) else Size.LARGE
+    return ModelDeltaSize.SMALL if enough(facts.retention) else ModelDeltaSize.LARGE
 
 
-def _judged(facts: ModelFacts) -> ModelAdvice:
+def _judged(facts: DomainModelFacts) -> ModelAdvice:
     by_profile, by_probe = size_by_profile(facts.profile), size_by_probe(facts.probe)
     size = by_probe or by_profile
     why = (*_probe_lines(facts.probe), *_profile_lines(facts.profile, by_profile))
-    if by_probe and by_profile is not Size.UNCLEAR and by_probe is not by_profile:
+    if by_probe and by_profile is not ModelDeltaSize.UNCLEAR and by_probe is not by_profile:
         why += (
             f"probe and profile disagree: {by_probe} by the probe, {by_profile} by the profile; "
             "the probe counts, since it asked the model",
@@ -132,7 +134,7 @@ def _probe_lines(facts: ProbeFacts | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _profile_lines(facts: ProfileFacts, size: Size) -> tuple[str, ...]:
+def _profile_lines(facts: ProfileFacts, size: ModelDeltaSize) -> tuple[str, ...]:
     least, mean, most = facts.significance
     lines = [
         f"profile: ‖d‖/‖W‖ {facts.relative_change:.3f} (large from {LARGE_CHANGE:g}), "

@@ -92,7 +92,7 @@ class TreatedFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class DomainModelFacts:
     """All that is known of one domain model."""
 
     model: str

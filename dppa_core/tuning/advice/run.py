@@ -25,7 +25,7 @@ from dppa_core.tuning.advice.facts import (
     PROBE_DRAWS,
     PROBE_RATE,
     SMALL_RANGE,
-    ModelFacts,
+    DomainModelFacts,
     Neighbour,
     ProbeFacts,
     ProfileFacts,
@@ -45,7 +45,7 @@ def gather(
     public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> tuple[ModelFacts, ...]:
+) -> tuple[DomainModelFacts, ...]:
     """Profile every model of a recipe, and ask those whose domain is known.
 
     Args:
@@ -150,15 +150,17 @@ class _Asking:
     total: int
     done: int = 0
 
-    def facts(self, model: DomainModel, profile: ProfileFacts, domain: str | None) -> ModelFacts:
+    def facts(
+        self, model: DomainModel, profile: ProfileFacts, domain: str | None
+    ) -> DomainModelFacts:
         by_dppa = prunes_by_dppa(self.recipe)
         if domain is None:
             treated = TreatedFacts(model.levels[-1], model.amplification) if by_dppa else None
-            return ModelFacts(model.model, profile, None, treated)
+            return DomainModelFacts(model.model, profile, None, treated)
         own = self._hits(model.model, domain, model.model)
         probe = self._probe(model, domain, own)
         treated = self._treated(model, domain, own) if by_dppa else None
-        return ModelFacts(model.model, profile, probe, treated)
+        return DomainModelFacts(model.model, profile, probe, treated)
 
     def _hits(self, target: Target, domain: str, what: str) -> Hits:
         report(self.progress, self.done, self.total, f"{what}, {domain}")

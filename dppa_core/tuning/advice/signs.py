@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dppa_core.tuning.advice.facts import CLOSE, ModelFacts, TreatedFacts, interval_text, percent
+from dppa_core.tuning.advice.facts import (
+    CLOSE,
+    DomainModelFacts,
+    TreatedFacts,
+    interval_text,
+    percent,
+)
 
 LARGEST_FACTOR = 1.7
 """The largest factor that the paper's climb found for DPPA on the embedded models, at 10 to 95 %
@@ -30,7 +36,7 @@ EXPECTED: Mapping[float, tuple[float, str]] = {
 80 %; beyond it stands what DPPA kept of the embedded model that lost most (`make results`)."""
 
 
-class Found(StrEnum):
+class SignFinding(StrEnum):
     """Whether a failure sign shows."""
 
     YES = "yes"
@@ -46,12 +52,12 @@ class Sign:
     """unstable factors, uneven domains, or loss beyond the expected."""
     model: str
     """Empty where it is about all of them."""
-    found: Found
+    found: SignFinding
     why: str
     """The figures behind it."""
 
 
-def failure_signs(facts: Sequence[ModelFacts]) -> tuple[Sign, ...]:
+def failure_signs(facts: Sequence[DomainModelFacts]) -> tuple[Sign, ...]:
     """Those of every model that a recipe prunes by DPPA, and of all together; else none."""
     signs: list[Sign] = []
     for one in facts:
@@ -65,12 +71,14 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
     high = f"the largest factor is {largest:g}; climbs on the embedded models end at "
     high += f"{LARGEST_FACTOR:g} at most"
     if largest > LARGEST_FACTOR + CLOSE:
-        return Sign(name, model, Found.YES, high)
+        return Sign(name, model, SignFinding.YES, high)
     if facts.neighbours is None or facts.alone is None:
-        return Sign(name, model, Found.UNKNOWN, f"{high}; neighbouring factors were not asked")
+        return Sign(
+            name, model, SignFinding.UNKNOWN, f"{high}; neighbouring factors were not asked"
+        )
     here = facts.alone.value
     if not facts.neighbours:
-        return Sign(name, model, Found.UNKNOWN, f"{high}; there is no neighbouring factor")
+        return Sign(name, model, SignFinding.UNKNOWN, f"{high}; there is no neighbouring factor")
     worst = max(facts.neighbours, key=lambda one: abs(one.retention - here))
     factors = " / ".join(f"{factor:g}" for factor in worst.factors)
     step = worst.retention - here
@@ -81,26 +89,31 @@ def _unstable(model: str, facts: TreatedFacts) -> Sign:
         f"{points} points, p = {worst.p:.2g} (a lot: above {100 * UNSTABLE:.0f} points "
         f"and p < 0.05); {high}"
     )
-    return Sign(name, model, Found.YES if seen else Found.NO, why)
+    return Sign(name, model, SignFinding.YES if seen else SignFinding.NO, why)
 
 
 def _lossy(model: str, facts: TreatedFacts) -> Sign:
     name = "loss beyond the expected"
     known = [rate for rate in EXPECTED if facts.rate <= rate + CLOSE]
     if facts.alone is None:
-        return Sign(name, model, Found.UNKNOWN, "the model alone was not asked")
+        return Sign(name, model, SignFinding.UNKNOWN, "the model alone was not asked")
     kept = f"alone, pruned at {100 * facts.rate:.4g} %, it keeps {interval_text(facts.alone)}"
     if not known:
         why = f"{kept}; beyond {percent(max(EXPECTED))} nothing is known to expect"
-        return Sign(name, model, Found.UNKNOWN, why)
+        return Sign(name, model, SignFinding.UNKNOWN, why)
     expected, who = EXPECTED[min(known)]
     why = f"{kept}; expected at {percent(min(known))}: {percent(expected, 1)} ({who})"
     if facts.alone.low <= expected <= facts.alone.high:
         why += "; the interval holds that"
-    return Sign(name, model, Found.YES if facts.alone.value < expected - CLOSE else Found.NO, why)
+    return Sign(
+        name,
+        model,
+        SignFinding.YES if facts.alone.value < expected - CLOSE else SignFinding.NO,
+        why,
+    )
 
 
-def _uneven(facts: Sequence[ModelFacts]) -> Sign:
+def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
     name = "uneven domains"
     kept = [
         (one.model, one.treated.merged)
@@ -108,7 +121,7 @@ def _uneven(facts: Sequence[ModelFacts]) -> Sign:
         if one.treated is not None and one.treated.merged is not None
     ]
     if len(kept) < 2:
-        return Sign(name, "", Found.UNKNOWN, "fewer than two domains of the merge were asked")
+        return Sign(name, "", SignFinding.UNKNOWN, "fewer than two domains of the merge were asked")
     most, least = (pick(kept, key=lambda one: one[1].value) for pick in (max, min))
     gap = most[1].value - least[1].value
     apart = gap > UNEVEN and least[1].high < most[1].low
@@ -117,4 +130,4 @@ def _uneven(facts: Sequence[ModelFacts]) -> Sign:
         f"{interval_text(most[1])}: {100 * gap:.1f} points apart (far: above {100 * UNEVEN:.0f}, "
         "with intervals that do not meet)"
     )
-    return Sign(name, "", Found.YES if apart else Found.NO, why)
+    return Sign(name, "", SignFinding.YES if apart else SignFinding.NO, why)

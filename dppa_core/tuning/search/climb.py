@@ -19,7 +19,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.greedy import FactorSearch, Trial, greedy_factors
 from dppa_core.tuning.search.state import Memory
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, Question, domains_for, task_score
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, TrialQuestion, domains_for, task_score
 
 Watch = Callable[[str, Trial, bool], None]
 """Told each model's reference, each setting with its score, and whether it was known before."""
@@ -126,7 +126,7 @@ def _climb_one(
     memory: Memory,
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
-    question = Question(model.model, domain, limit=limit)
+    question = TrialQuestion(model.model, domain, limit=limit)
     own = _remembered(memory, ask, (model.model, ()), question)
 
     def score(factors: tuple[float, ...]) -> float:
@@ -134,7 +134,9 @@ def _climb_one(
         known = memory.find(key) is not None
         tried = alone(recipe, replace(model, amplification=factors))
         found = task_score(
-            _remembered(memory, ask, key, Question(tried, domain, limit=limit)), own, model.model
+            _remembered(memory, ask, key, TrialQuestion(tried, domain, limit=limit)),
+            own,
+            model.model,
         )
         if watch:
             watch(model.model, Trial(factors, found), known)
@@ -144,7 +146,7 @@ def _climb_one(
 
 
 def _remembered(
-    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], question: Question
+    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], question: TrialQuestion
 ) -> DomainScore:
     found = memory.find(key)
     if found is None:

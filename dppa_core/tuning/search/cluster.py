@@ -14,11 +14,11 @@ from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.merging.cluster.ray import Cluster
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Stop
-from dppa_core.tuning.search.trial import Ask, Question, ask
+from dppa_core.tuning.search.trial import Ask, TrialQuestion, ask
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class DriverNode:
     """Where the driver is."""
 
     folder: str
@@ -34,10 +34,10 @@ def cluster_asker(cluster: Cluster, *, threads: int = 1, stop: Stop | None = Non
         threads: Cores that a question takes.
         stop: Ends the waiting for an answer.
     """
-    return cluster.caller(answer, Here(os.getcwd(), threads), threads=threads, stop=stop)
+    return cluster.caller(answer, DriverNode(os.getcwd(), threads), threads=threads, stop=stop)
 
 
-def answer(here: Here, question: Question) -> DomainScore:
+def answer(here: DriverNode, question: TrialQuestion) -> DomainScore:
     """Merge in this process's memory, and score."""
     import torch  # noqa: PLC0415  (seconds, and for whoever answers only)
 

@@ -16,7 +16,7 @@ RETENTION, WORST, DENSITY = "retention", "worst", "density"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What one setting came to."""
 
     retentions: Mapping[str, float]

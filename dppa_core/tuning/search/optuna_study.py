@@ -25,7 +25,7 @@ from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
 from dppa_core.tuning.search.given import settings_of
-from dppa_core.tuning.search.goals import Outcome, check_goals, direction, dominates
+from dppa_core.tuning.search.goals import TrialOutcome, check_goals, direction, dominates
 from dppa_core.tuning.search.space import Knob, Value, applies, settled
 from dppa_core.tuning.search.studied import (
     WHY,
@@ -36,7 +36,13 @@ from dppa_core.tuning.search.studied import (
     studied,
     tried,
 )
-from dppa_core.tuning.search.trial import Ask, Question, domains_for, geometric_mean, retentions
+from dppa_core.tuning.search.trial import (
+    Ask,
+    TrialQuestion,
+    domains_for,
+    geometric_mean,
+    retentions,
+)
 
 STARTUP = 5
 """Whole trials before any is given up early."""
@@ -89,7 +95,8 @@ def run_study(
     take_up_killed(study)
     pairs = zip(domains_for(recipe, tasks), recipe.models, strict=True)
     own = {
-        domain: ask(Question(model.model, domain, limit=settings.limit)) for domain, model in pairs
+        domain: ask(TrialQuestion(model.model, domain, limit=settings.limit))
+        for domain, model in pairs
     }
     if known:
         for one in studied(study, settings, domains).trials:
@@ -263,12 +270,12 @@ def _scored(study: optuna.Study, trial: Trial, run: _Run) -> list[float]:
     scores: dict[str, DomainScore] = {}
     kept: dict[str, float] = {}
     for step, domain in enumerate(run.domains):
-        scores[domain] = run.ask(Question(recipe, domain, limit=run.settings.limit))
+        scores[domain] = run.ask(TrialQuestion(recipe, domain, limit=run.settings.limit))
         kept = retentions(scores, run.own)
         trial.set_user_attr("retentions", kept)
         if step + 1 < len(run.domains) and _hopeless(study, trial, run, kept, density, step):
             raise optuna.TrialPruned
-    outcome = Outcome(kept, density)
+    outcome = TrialOutcome(kept, density)
     return [outcome.value(goal) for goal in run.settings.goals]
 
 
@@ -311,6 +318,6 @@ def _hopeless(
         return False
     seen = [trial.user_attrs["retentions"] for trial in whole]
     best = {d: max(1.0, *(one[d] for one in seen)) for d in run.domains}
-    hoped = Outcome({d: kept.get(d, best[d]) for d in run.domains}, density)
+    hoped = TrialOutcome({d: kept.get(d, best[d]) for d in run.domains}, density)
     hope = [hoped.value(goal) for goal in settings.goals]
     return any(dominates(one.values, hope, settings.goals) for one in whole)

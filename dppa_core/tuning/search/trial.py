@@ -24,7 +24,7 @@ ITEMS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TrialQuestion:
     """Whom to ask what."""
 
     target: str | MergeRecipe
@@ -35,13 +35,13 @@ class Question:
     """Items, tasks in turn; all of them where None."""
 
 
-Ask = Callable[[Question], DomainScore]
+Ask = Callable[[TrialQuestion], DomainScore]
 """How a question is answered: here, or wherever the models are."""
 
 
 def ask(
     pool: ModelPool,
-    question: Question,
+    question: TrialQuestion,
     *,
     progress: Progress | None = None,
     stop: Stop | None = None,

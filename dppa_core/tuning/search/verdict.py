@@ -15,7 +15,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks.intervals import ratio
 from dppa_core.tuning.search.climb import alone
 from dppa_core.tuning.search.density import density_of, remembered_profiles
-from dppa_core.tuning.search.trial import TEST, Ask, Question
+from dppa_core.tuning.search.trial import TEST, Ask, TrialQuestion
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
@@ -109,7 +109,7 @@ def verdicts(
         for who, target in targets.items():
             if watch:
                 watch(f"{who} about {domain}, test")
-            scores.append(ask(Question(target, domain, TEST, limit)))
+            scores.append(ask(TrialQuestion(target, domain, TEST, limit)))
         base, own, treated, merged = (*scores, scores[-1])[:4]
         kept = density_of(single, profiles)
         found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))

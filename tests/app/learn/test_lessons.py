@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.learn import block_queue as desks
-from components.learn.block_queue import Desk
+from components.learn.block_queue import BlockQueue
 from components.learn.blocks.deltas import difference
 from components.learn.blocks.registry import BLOCKS
 from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
@@ -163,9 +163,9 @@ def test_what_a_browser_sends_is_checked(sent: str) -> None:
 
 
 def test_what_many_ask_is_computed_once() -> None:
-    desk, begun, go = Desk(threading.Event(), 1), [], threading.Event()
+    desk, begun, go = BlockQueue(threading.Event(), 1), [], threading.Event()
 
-    def make(tell: desks.Tell, work: desks.Work) -> str:
+    def make(tell: desks.Tell, work: desks.BlockWork) -> str:
         begun.append(1)
         work.show("a half")
         tell(1, 2, "half")
@@ -180,9 +180,9 @@ def test_what_many_ask_is_computed_once() -> None:
 
 
 def test_work_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk, ended = Desk(threading.Event(), 1), threading.Event()
+    desk, ended = BlockQueue(threading.Event(), 1), threading.Event()
 
-    def make(_tell: desks.Tell, work: desks.Work) -> None:
+    def make(_tell: desks.Tell, work: desks.BlockWork) -> None:
         while not work.is_set():
             time.sleep(0.001)
         ended.set()
@@ -193,9 +193,9 @@ def test_work_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_error_is_told_and_the_next_one_tries_again() -> None:
-    desk, tries = Desk(threading.Event(), 1), []
+    desk, tries = BlockQueue(threading.Event(), 1), []
 
-    def make(_tell: desks.Tell, _work: desks.Work) -> str:
+    def make(_tell: desks.Tell, _work: desks.BlockWork) -> str:
         tries.append(1)
         if len(tries) == 1:
             raise UnknownName("no such thing")
@@ -208,7 +208,7 @@ def test_an_error_is_told_and_the_next_one_tries_again() -> None:
 
 def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "MOST_WAITING", 1)
-    desk, go = Desk(threading.Event(), 1), threading.Event()
+    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
     desk.ask("a", lambda _tell, _work: go.wait(10), 0.01)
     with pytest.raises(OutOfBudget, match="Try again"):
         desk.ask("b", lambda _tell, _work: 1, 0.01)
@@ -217,7 +217,7 @@ def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "MOST_WAITING", 4)
-    desk, go = Desk(threading.Event(), 1), threading.Event()
+    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
 
     def ask(key: str, party: str) -> None:
         desk.ask(key, lambda _tell, _work: go.wait(10), 0.01, party=party)
@@ -232,10 +232,10 @@ def test_one_party_has_half_of_what_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_party_never_has_all_threads() -> None:
     """Whoever asks for one lesson waited 87 s for the twelve of another one."""
-    desk, go = Desk(threading.Event(), 2), threading.Event()
+    desk, go = BlockQueue(threading.Event(), 2), threading.Event()
     running, most = list[int](), list[int]()
 
-    def slow(_tell: desks.Tell, _work: desks.Work) -> str:
+    def slow(_tell: desks.Tell, _work: desks.BlockWork) -> str:
         running.append(1)
         most.append(len(running))
         go.wait(10)
@@ -252,7 +252,7 @@ def test_a_party_never_has_all_threads() -> None:
 
 
 def test_ones_own_copy_has_all_threads() -> None:
-    desk, both = Desk(threading.Event(), 2), threading.Barrier(2, timeout=10)
+    desk, both = BlockQueue(threading.Event(), 2), threading.Barrier(2, timeout=10)
     for key in ("a", "b"):
         desk.ask(key, lambda _tell, _work: both.wait(), 0.01)
     assert all("value" in desk.ask(key, lambda _tell, _work: 1, 10) for key in ("a", "b"))
@@ -260,7 +260,7 @@ def test_ones_own_copy_has_all_threads() -> None:
 
 def test_so_many_wait_for_lessons_and_others_are_told_at_once() -> None:
     """Each holds a thread: one client with ten requests a second had all of them."""
-    desk, go = Desk(threading.Event(), 1), threading.Event()
+    desk, go = BlockQueue(threading.Event(), 1), threading.Event()
 
     def asks() -> None:
         desk.ask("k", lambda _tell, _work: go.wait(10), 5)

@@ -13,7 +13,7 @@ from components.session.presets import first_session
 from components.views.chat import answering
 from components.views.chat.answering import answer_events, stream_turn
 from components.work.error_notices import NEUTRAL
-from components.work.question import Question
+from components.work.question import ChatQuestion
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled
 from dppa_core.models.generate import GenerationSettings, stream_tokens
@@ -27,12 +27,12 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
     yield Studio(public=False)
 
 
-def question(*targets: str, tokens: int = 4) -> Question:
+def question(*targets: str, tokens: int = 4) -> ChatQuestion:
     recipes = {"merged": first_session().recipe()} if "merged" in targets else {}
-    return Question("1 + 1?", targets, recipes, AnswerSettings(tokens))
+    return ChatQuestion("1 + 1?", targets, recipes, AnswerSettings(tokens))
 
 
-def answers(asked: Question, studio: Studio) -> Seen:
+def answers(asked: ChatQuestion, studio: Studio) -> Seen:
     seen: Seen = []
     answer_events(asked, studio, seen.append, threading.Event())
     return seen
@@ -63,7 +63,7 @@ def test_the_first_writes_before_the_second_is_loaded(studio: Studio) -> None:
 
 def test_an_answer_beside_others_is_the_one_it_gives_alone(studio: Studio) -> None:
     settings = AnswerSettings(6, temperature=1.0, top_p=0.9, seed=5)
-    asked = Question("1 + 1?", ("zoo:math", "zoo:law"), {}, settings)
+    asked = ChatQuestion("1 + 1?", ("zoo:math", "zoo:law"), {}, settings)
     turn = apply_events(asked.turn(), answers(asked, studio))
     for answer in turn.answers:
         with studio.lend(answer.target, None, None) as resident:

@@ -11,7 +11,7 @@ import pytest
 
 from components.page.wiring_chat import MOST_TURNS
 from components.page.workbench import build_page
-from components.session.conversation import Answer, Turn
+from components.session.conversation import ModelAnswer, Turn
 from components.session.presets import first_session
 from components.work.rate_limits import TOKENS_PER_HOUR
 from components.work.studio import Studio
@@ -132,7 +132,7 @@ def test_each_model_asked_takes_from_the_allowance(page: gr.Blocks) -> None:
 
 
 def test_only_so_many_turns_are_kept(page: gr.Blocks) -> None:
-    many = tuple(Turn(str(n), "q", (Answer("zoo:base", "base"),)) for n in range(40))
+    many = tuple(Turn(str(n), "q", (ModelAnswer("zoo:base", "base"),)) for n in range(40))
     *_, last = ask(page, turns=many)
     kept = last["turns"]
     assert len(kept) == MOST_TURNS and kept[0].id == "21"

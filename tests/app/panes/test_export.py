@@ -23,7 +23,7 @@ from components.views.export.export_values import (
     mergekit_value,
     needed_bytes,
 )
-from components.views.export.export_work import MAKERS, Work, zip_folder
+from components.views.export.export_work import MAKERS, ExportWork, zip_folder
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN
 from components.work.studio import Studio
@@ -180,7 +180,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Checkpoints take until they are stopped; then this is set."""
     ended = threading.Event()
 
-    def slow(recipe: MergeRecipe, folder: Path, work: Work) -> Path:
+    def slow(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
         (folder / "half").write_bytes(b"x")
         assert isinstance(work.stop, threading.Event)
         work.tell("slow", 0.5)
@@ -248,7 +248,7 @@ def test_a_stranger_reaches_nothing_of_this_computer(
             make(recipe, kind, exports, studio)
     for maker in MAKERS.values():  # were it asked without a look at the models
         with pytest.raises(NotAllowed):
-            maker(recipe, tmp_path, Work(True, lambda what, share: None, None))
+            maker(recipe, tmp_path, ExportWork(True, lambda what, share: None, None))
     assert left(tmp_path) == []
 
 
@@ -340,7 +340,7 @@ def test_the_cards_preview_shows_no_image_and_no_markup_of_a_model(studio: Studi
 
 def test_a_zip_of_an_empty_folder_is_a_zip(tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
-    made = zip_folder(tmp_path / "e", tmp_path / "e.zip", Work(True, lambda *_: None, None))
+    made = zip_folder(tmp_path / "e", tmp_path / "e.zip", ExportWork(True, lambda *_: None, None))
     assert zipfile.ZipFile(made).namelist() == [] and not (tmp_path / "e").exists()
 
 

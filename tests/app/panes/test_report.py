@@ -11,7 +11,7 @@ from plotly.colors import sample_colorscale
 
 from components.session.presets import first_session
 from components.views.export.export_values import PLOTLY
-from components.views.export.export_work import Work, make_report
+from components.views.export.export_work import ExportWork, make_report
 from components.views.export.report import Reported, report_html
 from components.views.export.report_figures import (
     bands_figure,
@@ -60,7 +60,7 @@ def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
 ) -> None:
     recipe = first_session().recipe()
     (tmp_path / "room").mkdir()
-    made = make_report(recipe, tmp_path / "room", Work(True, lambda *_: None, None))
+    made = make_report(recipe, tmp_path / "room", ExportWork(True, lambda *_: None, None))
     assert list((tmp_path / "room").iterdir()) == [made]
     merge_to_folder(recipe, tmp_path / "merged")
     record = read_merge(tmp_path / "merged").record
@@ -73,7 +73,7 @@ def test_a_report_holds_hashes_recipe_and_plots_of_the_very_merge(
 
 
 def test_a_report_asks_nothing_of_anybody(zoo_env: Path, tmp_path: Path) -> None:
-    made = make_report(first_session().recipe(), tmp_path, Work(True, lambda *_: None, None))
+    made = make_report(first_session().recipe(), tmp_path, ExportWork(True, lambda *_: None, None))
     text = made.read_text("utf-8")
     assert "default-src 'none'" in text
     assert not re.search(r'<(script|link|img|iframe)[^>]* (src|href)="', text)

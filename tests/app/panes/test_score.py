@@ -13,7 +13,13 @@ import pytest
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.state import state_of
-from components.views.score.score import Exam, exam_events, read_exam, stopped_value, stream_exam
+from components.views.score.score import (
+    ScoreRequest,
+    exam_events,
+    read_exam,
+    stopped_value,
+    stream_exam,
+)
 from components.views.score.tables import Standing
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
@@ -33,7 +39,7 @@ def studio(zoo_env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def exam() -> Exam:
+def exam() -> ScoreRequest:
     class View:
         limit, other = "limit", "other"
 
@@ -55,7 +61,7 @@ def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
 
 
 def test_merging_is_said_until_the_merge_is_there(
-    studio: Studio, exam: Exam, one_torch_thread: None
+    studio: Studio, exam: ScoreRequest, one_torch_thread: None
 ) -> None:
     recipe = exam.targets["merged", "math"]
     seen: list[tuple[str, bool]] = []
@@ -82,7 +88,7 @@ def test_a_score_does_not_outlive_the_files_it_was_made_of(
 
 
 def test_what_was_scored_before_is_neither_merged_nor_asked_again(
-    studio: Studio, exam: Exam, one_torch_thread: None
+    studio: Studio, exam: ScoreRequest, one_torch_thread: None
 ) -> None:
     first: list[tuple[Any, ...]] = []
     exam_events(exam, studio, first.append, threading.Event())
@@ -97,7 +103,7 @@ def test_what_was_scored_before_is_neither_merged_nor_asked_again(
 
 
 def test_a_stopped_exam_keeps_its_finished_cells(
-    studio: Studio, exam: Exam, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, exam: ScoreRequest, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examiner, asked = studio.examiner(1), []
     marks = examiner.marks

@@ -25,17 +25,17 @@ from components.work.studio import Recent, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.tuning.search.trial import Question
+from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.scored import scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = first_session()
 OWN = scored(a=(100, 100))
-Asker = Callable[..., Callable[[Question], DomainScore]]
+Asker = Callable[..., Callable[[TrialQuestion], DomainScore]]
 
 
-def answered(question: Question) -> DomainScore:
+def answered(question: TrialQuestion) -> DomainScore:
     """Best at a rate of 0.7 and at factors of 1.1."""
     if not isinstance(question.target, MergeRecipe):
         return OWN
@@ -104,7 +104,7 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
 ) -> None:
     known, asked = Recent(4), []
 
-    def counted(question: Question) -> DomainScore:
+    def counted(question: TrialQuestion) -> DomainScore:
         asked.append(question)
         if len(asked) == 14:
             raise Cancelled("Stopped.")

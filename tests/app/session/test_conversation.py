@@ -7,8 +7,8 @@ import pytest
 
 from components.page.wiring_chat import MOST_RECIPES, with_recipe
 from components.session.conversation import (
-    Answer,
     AnswerSettings,
+    ModelAnswer,
     Turn,
     activity_of,
     apply_events,
@@ -20,7 +20,7 @@ from components.session.presets import first_session
 from components.widgets.browser_parts import pack
 from components.work.question import (
     EARLIER,
-    Question,
+    ChatQuestion,
     read_duel,
     read_question,
     read_settings,
@@ -33,12 +33,14 @@ SESSION = first_session()
 OTHER = replace(SESSION, rate=0.6).recipe()
 PLAIN = AnswerSettings()
 
-TURN = Turn("t", "1 + 1?", (Answer("merged", "merged", "abc"), Answer("zoo:base", "base")))
+TURN = Turn(
+    "t", "1 + 1?", (ModelAnswer("merged", "merged", "abc"), ModelAnswer("zoo:base", "base"))
+)
 
 
 def test_events_change_only_the_answer_they_are_about() -> None:
     after = apply_events(TURN, [("merged", {"state": "writing"}), ("merged", {"text": "2"})])
-    assert after.answers[0] == Answer("merged", "merged", "abc", "writing", "2")
+    assert after.answers[0] == ModelAnswer("merged", "merged", "abc", "writing", "2")
     assert after.answers[1] == TURN.answers[1]
 
 
@@ -64,7 +66,7 @@ def test_only_the_growing_turn_is_sent_and_at_rest_all_of_them() -> None:
 
 
 def test_a_turn_travels_with_its_settings() -> None:
-    turn = Question("q", ("zoo:math",), settings=AnswerSettings(7, 0.5, 0.9, 3)).turn()
+    turn = ChatQuestion("q", ("zoo:math",), settings=AnswerSettings(7, 0.5, 0.9, 3)).turn()
     (sent,) = json.loads(pack(transcript_value((turn,), "idle")))["turns"]
     assert sent["settings"] == {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "seed": 3}
     assert sent["answers"][0]["label"] == "math" and sent["blind"] is False

@@ -16,16 +16,16 @@ from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice import run as advice_run
 from dppa_core.tuning.advice.advice import advise
-from dppa_core.tuning.advice.facts import ModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
+from dppa_core.tuning.advice.facts import DomainModelFacts, ProbeFacts, ProfileFacts, TreatedFacts
 
 SESSION = first_session()
 PROFILE = ProfileFacts(0.1, 0.005, 0.7, 0.01, (0.001, 0.002, 0.004))
 
 
-def facts(*kept: float) -> tuple[ModelFacts, ...]:
+def facts(*kept: float) -> tuple[DomainModelFacts, ...]:
     """Of as many models: what the probe keeps, and a factor too large for the paper's climb."""
     return tuple(
-        ModelFacts(
+        DomainModelFacts(
             model.reference,
             PROFILE,
             ProbeFacts("math", 64, 0.0, 0.8, (Interval(share, share, share),)),
@@ -40,7 +40,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
 ) -> None:
     told: list[dict[str, Any]] = []
 
-    def gather(recipe: object, examiner: Any, **given: Any) -> tuple[ModelFacts, ...]:
+    def gather(recipe: object, examiner: Any, **given: Any) -> tuple[DomainModelFacts, ...]:
         told.append({"split": examiner.split, "limit": examiner.limit, **given})
         given["progress"](1, 2, "zoo:math, math")
         return facts(0.5, 0.95)

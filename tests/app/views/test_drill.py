@@ -10,7 +10,7 @@ import pytest
 from components.session.presets import first_session
 from components.session.session import Session
 from components.views.see import matrix as drill
-from components.views.see.matrix import Wanted, drill_payload, wanted
+from components.views.see.matrix import CellChoice, drill_payload, wanted
 from components.work.studio import Recent, Studio
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.profiling.profile import cached_profile
@@ -25,7 +25,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
 
 
 def look(session: Session, studio: Studio, looks: Recent | None = None) -> list[dict[str, Any]]:
-    cell = Wanted("zoo:math", 1, "down")
+    cell = CellChoice("zoo:math", 1, "down")
     return list(drill_payload(session, cell, studio, looks or Recent(5)))
 
 

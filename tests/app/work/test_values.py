@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.session.presets import first_session
-from components.views.score.tables import Row, Standing, retention_sentence, score_value
+from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
 from components.views.see.see import exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.header import status_value
@@ -139,7 +139,11 @@ class Score:
     n: int = 4
 
 
-ROWS = (Row("merged", "merged", "abc"), Row("zoo:math", "math"), Row("zoo:base", "base"))
+ROWS = (
+    ScoreRow("merged", "merged", "abc"),
+    ScoreRow("zoo:math", "math"),
+    ScoreRow("zoo:base", "base"),
+)
 
 
 def test_a_row_has_a_mean_once_all_its_cells_are_there() -> None:

@@ -20,7 +20,7 @@ from dppa_core.merging.cluster.parts import (
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta, profile_deltas
-from dppa_core.profiling.reader import Tuned
+from dppa_core.profiling.reader import TunedModel
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
 
@@ -82,7 +82,7 @@ def test_the_profile_of_all_parts_is_that_of_the_whole(zoo_env: Path, parts: int
     assert len(split) == min(parts, len(base.names()))
     assert sorted(name for part in split for name in part) == sorted(base.names())
     whole = profile_delta(base, tuned)
-    wanted = [Tuned(tuned, "domain model")]
+    wanted = [TunedModel(tuned, "domain model")]
     found = joined_profile(
         [profile_deltas(base, wanted, "base", only=part)[0] for part in split], base
     )

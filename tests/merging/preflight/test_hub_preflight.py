@@ -15,7 +15,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.remote_headers import hub_tensors
 from dppa_core.merging.preflight import collect_hub
 from dppa_core.merging.preflight.facts import Finding, Severity
-from dppa_core.merging.preflight.run import Report, preflight_models
+from dppa_core.merging.preflight.run import PreflightReport, preflight_models
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system import machine
@@ -39,11 +39,11 @@ def tensors_in(folder: Path) -> dict[str, TensorInfo]:
     return {name: info for tensors in files for name, info in tensors.items()}
 
 
-def blockers(found: Report) -> list[Finding]:
+def blockers(found: PreflightReport) -> list[Finding]:
     return list(found.blockers)
 
 
-def said(found: Report, topic: str, model: str = "") -> list[Finding]:
+def said(found: PreflightReport, topic: str, model: str = "") -> list[Finding]:
     return [f for f in found.findings if f.topic == topic and f.model == model]
 
 

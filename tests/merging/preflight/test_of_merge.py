@@ -23,7 +23,7 @@ from dppa_core.merging.preflight.estimate import (
 )
 from dppa_core.merging.preflight.facts import AdapterFacts, Finding, Severity, TokenizerFacts
 from dppa_core.merging.preflight.of_merge import about_licences, about_resources, sizes_of
-from dppa_core.merging.preflight.of_weights import Distance, about_distance, distance
+from dppa_core.merging.preflight.of_weights import BaseDistance, about_distance, distance
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system import machine
@@ -148,7 +148,7 @@ def test_the_bound_of_the_cosine_holds_for_any_delta() -> None:
         delta *= scale * np.linalg.norm(weight) / np.linalg.norm(delta)
         tuned = weight + delta
         cosine = tuned @ weight / np.linalg.norm(tuned) / np.linalg.norm(weight)
-        assert cosine >= Distance(scale, ()).least_cosine
+        assert cosine >= BaseDistance(scale, ()).least_cosine
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ def test_the_bound_of_the_cosine_holds_for_any_delta() -> None:
 def test_a_delta_as_large_as_the_weights_is_another_base(
     ratio: float, severity: Severity, words: str
 ) -> None:
-    finding = about_distance("acme/math", Distance(ratio, (ratio,)))
+    finding = about_distance("acme/math", BaseDistance(ratio, (ratio,)))
     assert finding.severity is severity and words in finding.what
 
 
 @pytest.mark.parametrize(("ratio", "another"), [(0.7, False), (0.96, True), (1.0, True)])
 def test_weights_hardly_alike_are_another_base(ratio: float, another: bool) -> None:
-    why = about_distance("acme/math", Distance(ratio, (ratio,))).why
+    why = about_distance("acme/math", BaseDistance(ratio, (ratio,))).why
     assert why.startswith("Two unrelated models") == another
 
 

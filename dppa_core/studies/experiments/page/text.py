@@ -10,7 +10,14 @@ from pathlib import Path
 
 from dppa_core.studies.experiments.page.chart import chart_svg
 from dppa_core.studies.experiments.page.heatmap import heatmap_svg
-from dppa_core.studies.experiments.values import Cell, Chart, Experiment, Plot, Report, Table
+from dppa_core.studies.experiments.values import (
+    Cell,
+    Chart,
+    Experiment,
+    ExperimentsReport,
+    Plot,
+    Table,
+)
 from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
 
@@ -24,7 +31,7 @@ OTHERS = (
 """Said where the models are the embedded ones."""
 
 
-def write_page(report: Report, folder: Path) -> None:
+def write_page(report: ExperimentsReport, folder: Path) -> None:
     """Write the page and its plots; plots of an earlier page that are no longer on it are removed.
 
     Raises:
@@ -43,7 +50,7 @@ def write_page(report: Report, folder: Path) -> None:
     replace_file(folder / PAGE, page(report))
 
 
-def pictures_of(report: Report) -> Mapping[str, str]:
+def pictures_of(report: ExperimentsReport) -> Mapping[str, str]:
     """File name -> SVG, of all plots."""
     return {
         _picture(one, place): plot_svg(plot)
@@ -58,7 +65,7 @@ def plot_svg(plot: Plot) -> str:
     return chart_svg(plot) if isinstance(plot, Chart) else heatmap_svg(plot)
 
 
-def page(report: Report) -> str:
+def page(report: ExperimentsReport) -> str:
     """The whole page."""
     parts = ["# The experiments", *_summary(report), "## Models, items and time", *_head(report)]
     for one in report.experiments:
@@ -66,14 +73,14 @@ def page(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(report: Report) -> list[str]:
+def _summary(report: ExperimentsReport) -> list[str]:
     """What was found, a line for each experiment that has one; the README takes it over."""
     found = [(one, one.findings.short) for one in report.experiments if one.findings]
     lines = [f"- {one.title} ({one.number}): {short}" for one, short in found if short]
     return ["## In short", "\n".join(lines)] if lines else []
 
 
-def _head(report: Report) -> list[str]:
+def _head(report: ExperimentsReport) -> list[str]:
     given = report.setting
     test = given["test_items"] or "all"
     models = ", ".join(f"{one['model']} ({one['domain']})" for one in given["models"])

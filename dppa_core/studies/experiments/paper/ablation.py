@@ -39,7 +39,7 @@ Place = tuple[str, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class PruningVariant:
     """One way of pruning."""
 
     key: str
@@ -54,11 +54,11 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("magnitude", "neither (magnitude)", False),
-    Variant("owl", "OWL-style", False),
-    Variant("dp", "DP alone", False),
-    Variant("dpa", "DPA alone", True),
-    Variant("both", "both (DPPA)", True),
+    PruningVariant("magnitude", "neither (magnitude)", False),
+    PruningVariant("owl", "OWL-style", False),
+    PruningVariant("dp", "DP alone", False),
+    PruningVariant("dpa", "DPA alone", True),
+    PruningVariant("both", "both (DPPA)", True),
 )
 
 

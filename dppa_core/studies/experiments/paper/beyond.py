@@ -37,7 +37,7 @@ FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptShares:
     """What a pruning keeps before any answer is asked; means over the domains, as fractions."""
 
     energy: float
@@ -52,7 +52,7 @@ class Beyond:
 
     marks: Mapping[tuple[str, float], ByDomain]
     """(method, rate) -> marks by domain."""
-    kept: dict[tuple[str, float], Kept]
+    kept: dict[tuple[str, float], KeptShares]
     """Of magnitude and DP."""
 
     def gain(self, method: str, rate: float) -> Comparison:
@@ -91,7 +91,7 @@ def steps(setting: Setting) -> Steps[Findings]:
     )
 
 
-def plans(setting: Setting) -> dict[tuple[str, float], Kept]:
+def plans(setting: Setting) -> dict[tuple[str, float], KeptShares]:
     """What magnitude and DP keep at every rate, from the profiles alone."""
     profiles = [cached_profile(setting.base, one.model) for one in setting.subjects]
     found = {}
@@ -106,7 +106,7 @@ def plans(setting: Setting) -> dict[tuple[str, float], Kept]:
                 _mean([module.density < STARVED * (1 - rate) for module in one.modules])
                 for one in made
             ]
-            found[method, rate] = Kept(energy, _mean(starved))
+            found[method, rate] = KeptShares(energy, _mean(starved))
     return found
 
 

@@ -22,7 +22,7 @@ from dppa_core.studies.experiments.asking import (
     own_marks,
 )
 from dppa_core.studies.experiments.declaration import Declared
-from dppa_core.studies.experiments.paper.merges_text import Merge, Merged, findings
+from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
 from dppa_core.studies.experiments.questions import Tuning
 from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
@@ -109,7 +109,7 @@ def steps(setting: Setting, group: tuple[Subject, ...]) -> Steps[Findings]:
     tuned = yield from together({plan: _tuned(setting, plan, best[plan]) for plan in tunable})
     of_own = yield from own_marks(setting)
     missing = dict.fromkeys(why for plan in plans if (why := _refusal(plan)))
-    return findings(Merged(of_own, (*plain.values(), *tuned.values())), tuple(missing))
+    return findings(MergesMeasured(of_own, (*plain.values(), *tuned.values())), tuple(missing))
 
 
 def _plans(

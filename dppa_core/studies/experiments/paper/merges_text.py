@@ -78,7 +78,7 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergesMeasured:
     """All merges of the experiment."""
 
     own: Mapping[str, Marks]
@@ -110,7 +110,7 @@ class Merged:
         return mean_retained(each, {domain: self.own[domain] for domain in one.domains})
 
 
-def findings(found: Merged, missing: tuple[str, ...]) -> Findings:
+def findings(found: MergesMeasured, missing: tuple[str, ...]) -> Findings:
     """Tables and plots by the set of domains, and what was seen."""
     groups = found.groups()
     return Findings(
@@ -126,7 +126,7 @@ def _named(group: tuple[str, ...]) -> str:
     return " + ".join(domain.rpartition(":")[2] for domain in group)
 
 
-def _table(found: Merged, group: tuple[str, ...]) -> Table:
+def _table(found: MergesMeasured, group: tuple[str, ...]) -> Table:
     columns = (
         Column("merge"),
         Column("pruned", "%"),
@@ -172,7 +172,7 @@ def _gap(one: Merge, other: Merge | None) -> Cell:
     return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
 
 
-def _plot(found: Merged, group: tuple[str, ...]) -> Chart:
+def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
     series = []
     for rate in found.rates():
         for tuned in (False, True):
@@ -200,7 +200,7 @@ def _plot(found: Merged, group: tuple[str, ...]) -> Chart:
     )
 
 
-def finding(found: Merged) -> str:
+def finding(found: MergesMeasured) -> str:
     """DPPA against each method, AdaMerging against none, and who keeps most."""
     lines = []
     for group in found.groups():
@@ -212,7 +212,7 @@ def finding(found: Merged) -> str:
     return " ".join(line for line in lines if line)
 
 
-def _rank(found: Merged, group: tuple[str, ...], rate: float) -> str:
+def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
     kept = {}
     for method, title in TITLES.items():
         one = found.of(group, method, rate, False)
@@ -223,7 +223,7 @@ def _rank(found: Merged, group: tuple[str, ...], rate: float) -> str:
     return f"{_named(group)} at {pruned(rate)}, mean retention with one coefficient: {said}."
 
 
-def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
+def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
     words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "not told apart {}"}
     parts = [
         words[which].format(listed([f"{title} {gap(of)}" for title, of in names.items()]))
@@ -234,7 +234,7 @@ def _versus(found: Merged, group: tuple[str, ...], rate: float) -> str:
 
 
 def _verdicts(
-    found: Merged, group: tuple[str, ...], rate: float, *, tuned: bool
+    found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool
 ) -> dict[int, dict[str, Interval]]:
     """The other methods minus DPPA: better (1), worse (-1), not told apart (0); by title."""
     groups: dict[int, dict[str, Interval]] = {1: {}, -1: {}, 0: {}}
@@ -254,7 +254,7 @@ def _once(one: Merge) -> str:
     return " (one draw)" if one.method == RANDOM and one.drawn == 1 else ""
 
 
-def short(found: Merged) -> str:
+def short(found: MergesMeasured) -> str:
     """DPPA against the others at every rate, first without AdaMerging, then with it."""
     lines = []
     for group in found.groups():
@@ -266,7 +266,7 @@ def short(found: Merged) -> str:
     return " ".join(lines)
 
 
-def _placed(found: Merged, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
+def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
     """Whom DPPA is ahead of, and whom it is behind: those that are better than it."""
     words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
     verdicts = _verdicts(found, group, rate, tuned=tuned)
@@ -276,7 +276,7 @@ def _placed(found: Merged, group: tuple[str, ...], rate: float, *, tuned: bool) 
     return ", ".join(parts)
 
 
-def _adamerging(found: Merged) -> str:
+def _adamerging(found: MergesMeasured) -> str:
     gains = []
     for one in found.merges:
         if one.tuned:
@@ -295,7 +295,7 @@ def _adamerging(found: Merged) -> str:
     )
 
 
-def _papers_way(found: Merged, group: tuple[str, ...], rate: float) -> str:
+def _papers_way(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
     """DPPA with AdaMerging, which is the paper's whole method, against the others with it."""
     reference = found.of(group, REFERENCE, rate, True)
     if reference is None:

@@ -38,7 +38,7 @@ Place = tuple[str, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class SignificanceMarks:
     """All marks of the experiment."""
 
     own: dict[str, Marks]
@@ -64,7 +64,7 @@ def steps(setting: Setting) -> Steps[Findings]:
             for one in setting.subjects
         }
     )
-    found = Ranked(own, marks)
+    found = SignificanceMarks(own, marks)
     return Findings((_table(setting, found),), (_plot(found),), finding(found))
 
 
@@ -77,7 +77,7 @@ def _recipe(setting: Setting, subject: Subject, kind: str, rate: float) -> Merge
     return replace(recipe, models=models, parameters={**recipe.parameters, "significance": kind})
 
 
-def _table(setting: Setting, found: Ranked) -> Table:
+def _table(setting: Setting, found: SignificanceMarks) -> Table:
     columns = (
         *columns_by("significance", setting),
         Column("minus magnitude", "points"),
@@ -95,7 +95,7 @@ def _table(setting: Setting, found: Ranked) -> Table:
     return Table("Each domain model alone, pruned by DP", columns, tuple(rows))
 
 
-def _plot(found: Ranked) -> Chart:
+def _plot(found: SignificanceMarks) -> Chart:
     series = []
     for rate in RATES:
         cells = [retained(found.at(kind, rate), found.own) for kind in KINDS]
@@ -117,7 +117,7 @@ def _plot(found: Ranked) -> Chart:
     )
 
 
-def finding(found: Ranked) -> str:
+def finding(found: SignificanceMarks) -> str:
     """Whether any ranking is better than the magnitude, and whether ranking matters at all."""
     lines = []
     for kind in ("fisher", "activation"):
@@ -132,7 +132,7 @@ def finding(found: Ranked) -> str:
     return " ".join(lines)
 
 
-def _against(found: Ranked, kind: str) -> str:
+def _against(found: SignificanceMarks, kind: str) -> str:
     groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
     for rate in RATES:
         groups[verdict(found.against(kind, rate))].append(pruned(rate))

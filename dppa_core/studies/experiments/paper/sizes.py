@@ -33,7 +33,7 @@ from dppa_core.studies.experiments.values import (
     Table,
 )
 from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, percent, told
-from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, Size
+from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 from dppa_core.tasks import DOMAINS
 
 RATES = (0.8, 0.9)
@@ -98,11 +98,11 @@ def steps(setting: Setting) -> Steps[Findings]:
     return Findings(tables, plots, finding(named, by_rate), missing)
 
 
-def _millions(size: Size) -> float:
+def _millions(size: TrainingSize) -> float:
     return round(size.architecture.parameters / 1e6, 1)
 
 
-def _trained(sizes: Mapping[str, Size], cells: Cells) -> Table:
+def _trained(sizes: Mapping[str, TrainingSize], cells: Cells) -> Table:
     """What each size is, and what its domain models answer: not the same."""
     first = next(iter(cells.values()))
     columns = (
@@ -119,7 +119,7 @@ def _trained(sizes: Mapping[str, Size], cells: Cells) -> Table:
     return Table("The sizes, and what their domain models answer", columns, tuple(rows))
 
 
-def _together(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
+def _together(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> Table:
     columns = (
         *(Column("size"), Column("pruned", "%")),
         *(Column(f"{TITLES[m]} keeps", "%") for m in ("magnitude", *RIVALS)),
@@ -135,7 +135,7 @@ def _together(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Tabl
     return Table("Single deltas, the domains counting equally", columns, tuple(rows))
 
 
-def _apart(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
+def _apart(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> Table:
     columns = (
         *(Column("size"), Column("domain"), Column("pruned", "%"), Column("unpruned", "%")),
         *(Column(TITLES[method], "%") for method in METHODS),
@@ -150,7 +150,7 @@ def _apart(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> Table:
     return Table("Accuracy of each domain on its own test items", columns, tuple(rows))
 
 
-def _plot(sizes: Mapping[str, Size], cells: Cells, rate: float) -> Chart:
+def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart:
     x = tuple(_millions(size) for size in sizes.values())
     series = []
     for method in ("dare", *RIVALS):
@@ -164,7 +164,7 @@ def _plot(sizes: Mapping[str, Size], cells: Cells, rate: float) -> Chart:
     )
 
 
-def finding(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
+def finding(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
     """What was seen, for and against a gain that grows with the model."""
     lines = [_caution(sizes, by_rate)]
     for rate, cells in by_rate.items():
@@ -178,7 +178,7 @@ def finding(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
     return " ".join(lines)
 
 
-def _caution(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
+def _caution(sizes: Mapping[str, TrainingSize], by_rate: Mapping[float, Cells]) -> str:
     cells = next(iter(by_rate.values()))
     own = []
     for name, size in sizes.items():
@@ -191,7 +191,7 @@ def _caution(sizes: Mapping[str, Size], by_rate: Mapping[float, Cells]) -> str:
     return f"{lines}."
 
 
-def _growth(sizes: Mapping[str, Size], cells: Cells, rate: float) -> str:
+def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str:
     """Whether the largest model gains more than the smallest; their items are the same."""
     names = list(sizes)
     least, most = cells[names[0]], cells[names[-1]]

@@ -19,13 +19,18 @@ from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.asking import exam
 from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.contest import points
-from dppa_core.studies.experiments.paper.strength_finding import Answered, Known, finding, short
+from dppa_core.studies.experiments.paper.strength_finding import (
+    Answered,
+    StrengthMeasures,
+    finding,
+    short,
+)
 from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     RULES,
     STRENGTHS,
     Facts,
-    Place,
+    RatePoint,
     left_out,
     score_of,
 )
@@ -53,7 +58,7 @@ def steps(setting: Setting) -> Steps[Findings]:
         for one in (setting, *setting.sizes)
         for subject in one.subjects
     }
-    places = [Place(*key, rate) for key in models for rate in RATES]
+    places = [RatePoint(*key, rate) for key in models for rate in RATES]
     mapped = yield from _asked(models, itertools.product(places, STRENGTHS), "search")
     profiles = {
         key: cached_profile(one.base, subject.model) for key, (one, subject) in models.items()
@@ -75,12 +80,14 @@ def steps(setting: Setting) -> Steps[Findings]:
     )
     tested = yield from _asked(models, wanted, "test")
     spreads = {key: _spread(profile) for key, profile in profiles.items()}
-    known = Known(scores, facts, spreads, choices, best, tested)
+    known = StrengthMeasures(scores, facts, spreads, choices, best, tested)
     tables = (_map(known), _rules(known), _tests(models, known))
     return Findings(tables, _plots(known), finding(known), short=short(known))
 
 
-def _asked(models: Models, wanted: Iterable[tuple[Place, float]], split: str) -> Steps[Answered]:
+def _asked(
+    models: Models, wanted: Iterable[tuple[RatePoint, float]], split: str
+) -> Steps[Answered]:
     """Items of a split for places at strengths."""
     questions = {}
     for place, strength in wanted:
@@ -122,7 +129,7 @@ def _spread(profile: DeltaProfile) -> tuple[float, float]:
     return profile_facts(profile).relative_change, apart
 
 
-def _map(known: Known) -> Table:
+def _map(known: StrengthMeasures) -> Table:
     """What every cell answers at the best strength, at none and at the paper's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("‖d‖/‖W‖"), Column("spread of s")),
@@ -144,7 +151,7 @@ def _map(known: Known) -> Table:
     )
 
 
-def _rules(known: Known) -> Table:
+def _rules(known: StrengthMeasures) -> Table:
     """Each rule's strengths and score on domains that it did not learn from."""
     columns = (
         *(Column("rule"), Column("accuracy", "%"), Column("loss", "nats")),
@@ -165,7 +172,7 @@ def _range(strengths: list[float]) -> str:
     return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
-def _tests(models: Models, known: Known) -> Table:
+def _tests(models: Models, known: StrengthMeasures) -> Table:
     """Test items at strength 0, the paper's and the best rule's."""
     columns = (
         *(Column("domain"), Column("pruned", "%"), Column("strength by the rule")),
@@ -192,15 +199,15 @@ def _tests(models: Models, known: Known) -> Table:
     return Table(f"The best other rule ({known.best}) on test items", columns, tuple(rows))
 
 
-def _plots(known: Known) -> tuple[Heatmap, ...]:
+def _plots(known: StrengthMeasures) -> tuple[Heatmap, ...]:
     """One of each domain, and one of each other size: the mean of its domains."""
-    shown: dict[str, list[Place]] = {}
+    shown: dict[str, list[RatePoint]] = {}
     for place in known.scores:
         shown.setdefault(f"size {place.size}" if place.size else place.name, []).append(place)
     return tuple(_plot(known, name, places) for name, places in shown.items())
 
 
-def _plot(known: Known, name: str, places: list[Place]) -> Heatmap:
+def _plot(known: StrengthMeasures, name: str, places: list[RatePoint]) -> Heatmap:
     cells = []
     for rate in RATES:
         of = [known.scores[place] for place in places if place.rate == rate]

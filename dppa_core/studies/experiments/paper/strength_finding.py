@@ -13,24 +13,24 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     STRENGTHS,
     Choice,
     Facts,
-    Place,
+    RatePoint,
     Scores,
     score_of,
 )
 from dppa_core.studies.experiments.score_table import compared
 from dppa_core.studies.experiments.words import listed, percent, told, verdict
 
-Answered = Mapping[tuple[Place, float], Marks]
+Answered = Mapping[tuple[RatePoint, float], Marks]
 """By place and strength."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StrengthMeasures:
     """All that was measured."""
 
     scores: Scores
     """Of the search items."""
-    facts: Mapping[Place, Facts]
+    facts: Mapping[RatePoint, Facts]
     spreads: Mapping[tuple[str, str], tuple[float, float]]
     """Size and domain -> ‖d‖/‖W‖, and the spread of the modules' significance."""
     choices: Mapping[str, Choice]
@@ -40,7 +40,7 @@ class Known:
     tested: Answered
     """Test items."""
 
-    def best_by(self, place: Place, figure: int) -> float:
+    def best_by(self, place: RatePoint, figure: int) -> float:
         """The strength with the best accuracy (0) or loss (1); the smaller one of equals."""
         return max(STRENGTHS, key=lambda one: self.scores[place][one][figure])
 
@@ -74,13 +74,13 @@ class Known:
         return max(plain) > 0 and min(plain) >= 0 and min(paper) >= 0
 
 
-def finding(known: Known) -> str:
+def finding(known: StrengthMeasures) -> str:
     """What was seen, for and against the strength; the tables have the rest."""
     parts = (_best(known), _paper(known), _predictors(known), _rule(known), _end(known))
     return " ".join(parts)
 
 
-def short(known: Known) -> str:
+def short(known: StrengthMeasures) -> str:
     """Whether a rule for the strength holds, and what the paper's strength does."""
     size = next(iter(known.scores)).size
     return (
@@ -88,7 +88,7 @@ def short(known: Known) -> str:
     )
 
 
-def _places(known: Known, size: str) -> str:
+def _places(known: StrengthMeasures, size: str) -> str:
     """At which rates the paper's strength is better than none, worse, or not told apart."""
     of = {rate: verdict(known.paper(size, rate)) for rate in known.rates}
     words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
@@ -99,7 +99,7 @@ def _places(known: Known, size: str) -> str:
     )
 
 
-def _best(known: Known) -> str:
+def _best(known: StrengthMeasures) -> str:
     best = [known.best_by(place, 1) for place in known.scores]
     parts = [f"{one:g} in {best.count(one)}" for one in STRENGTHS if one in best]
     return (
@@ -107,21 +107,21 @@ def _best(known: Known) -> str:
     )
 
 
-def _own_paper(known: Known) -> str:
+def _own_paper(known: StrengthMeasures) -> str:
     """The paper's strength against none, on the models of the setting."""
     size = next(iter(known.scores)).size
     parts = [f"{told(known.paper(size, rate))} at {percent(rate)}" for rate in known.rates]
     return f"DP's strength {PAPER:g}, the paper's, minus none, test items: {'; '.join(parts)}."
 
 
-def _paper(known: Known) -> str:
+def _paper(known: StrengthMeasures) -> str:
     lines = [_own_paper(known)]
     for size in dict.fromkeys(place.size for place in known.scores if place.size):
         lines.append(f"With the models of the size {size} it is {_places(known, size)}.")
     return " ".join(lines)
 
 
-def _predictors(known: Known) -> str:
+def _predictors(known: StrengthMeasures) -> str:
     """What goes most with the harm that the paper's strength does, by rank."""
     places = list(known.scores)
     harm = [known.scores[place][PAPER][1] - known.scores[place][0.0][1] for place in places]
@@ -146,7 +146,7 @@ def _predictors(known: Known) -> str:
     )
 
 
-def _rule(known: Known) -> str:
+def _rule(known: StrengthMeasures) -> str:
     none = [name for name, choice in known.choices.items() if not any(choice.values())]
     shares = [
         100 * score_of(known.scores, choice)[0]
@@ -172,7 +172,7 @@ def _listed_in_brackets(names: list[str]) -> str:
     return f" ({listed(names)})" if names else ""
 
 
-def _end(known: Known) -> str:
+def _end(known: StrengthMeasures) -> str:
     if known.holds:
         return "So a rule that chooses the strength holds on the test items."
     return (

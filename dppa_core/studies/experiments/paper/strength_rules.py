@@ -17,7 +17,7 @@ Score = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RatePoint:
     """One model at one pruning rate."""
 
     size: str
@@ -32,7 +32,7 @@ class Place:
         return f"{domain}, {self.size}" if self.size else domain
 
 
-Scores = Mapping[Place, Mapping[float, Score]]
+Scores = Mapping[RatePoint, Mapping[float, Score]]
 """Of every strength."""
 
 
@@ -48,19 +48,23 @@ class Facts:
     """Of any module."""
 
 
-Choice = Mapping[Place, float]
+Choice = Mapping[RatePoint, float]
 """The strength of every place."""
-Rule = Callable[[Scores, Mapping[Place, Facts], Sequence[Place]], Choice]
+Rule = Callable[[Scores, Mapping[RatePoint, Facts], Sequence[RatePoint]], Choice]
 """Scores of the places it learns from, facts of all places, the places to choose for."""
 
 
-def constant(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
+def constant(
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+) -> Choice:
     """One strength for all."""
     best = max(STRENGTHS, key=lambda one: _mean(scores[place][one] for place in scores))
     return dict.fromkeys(places, best)
 
 
-def by_rate(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
+def by_rate(
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+) -> Choice:
     """One for every rate."""
     best = {}
     for rate in {place.rate for place in places}:
@@ -69,7 +73,9 @@ def by_rate(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place
     return {place: best[place.rate] for place in places}
 
 
-def per_density(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
+def per_density(
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+) -> Choice:
     """One multiple of the density 1 - p, to the nearest strength of the grid."""
 
     def score(multiple: float) -> Score:
@@ -79,22 +85,26 @@ def per_density(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[P
     return {place: _nearest(best * (1 - place.rate)) for place in places}
 
 
-def most_energy(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
+def most_energy(
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+) -> Choice:
     """The one that keeps most of the sum of d²; learns nothing."""
     return {place: _largest(facts[place].energy) for place in places}
 
 
 def most_module_energy(
-    scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
 ) -> Choice:
     """The one that keeps most of the modules' own sums of d², on average; learns nothing."""
     return {place: _largest(facts[place].module_energy) for place in places}
 
 
-def no_starving(scores: Scores, facts: Mapping[Place, Facts], places: Sequence[Place]) -> Choice:
+def no_starving(
+    scores: Scores, facts: Mapping[RatePoint, Facts], places: Sequence[RatePoint]
+) -> Choice:
     """The largest that leaves every module a share of the overall density, the share learned."""
 
-    def chosen(place: Place, share: float) -> float:
+    def chosen(place: RatePoint, share: float) -> float:
         least = share * (1 - place.rate)
         # 1e-9: at strength 0 every density is the overall one, up to its rounding.
         return max(s for s in STRENGTHS if facts[place].least_density[s] >= least - 1e-9)
@@ -114,9 +124,9 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def left_out(rule: Rule, scores: Scores, facts: Mapping[Place, Facts]) -> Choice:
+def left_out(rule: Rule, scores: Scores, facts: Mapping[RatePoint, Facts]) -> Choice:
     """The strength of every place by a rule that learned from the other domains alone."""
-    chosen: dict[Place, float] = {}
+    chosen: dict[RatePoint, float] = {}
     for domain in dict.fromkeys(place.domain for place in scores):
         learned = {place: of for place, of in scores.items() if place.domain != domain}
         chosen |= rule(learned, facts, [place for place in scores if place.domain == domain])

@@ -62,7 +62,7 @@ def place(cell: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class MatrixDrawing:
     """A matrix as it is drawn."""
 
     name: str
@@ -75,7 +75,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CellQuestion:
     """One cell, or one number, to foretell."""
 
     text: str
@@ -91,7 +91,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class NumberTable:
     """Numbers of all four matrices."""
 
     columns: tuple[str, ...]
@@ -106,15 +106,15 @@ class Step:
     title: str
     text: str
     formula: str
-    grids: tuple[Grid, ...]
+    grids: tuple[MatrixDrawing, ...]
     cells: tuple[str, ...] = ()
     """Of each cell, the formula with its numbers put in."""
     lines: tuple[str, ...] = ()
     """Of the whole matrix, the formula with its numbers put in."""
     legend: Mapping[str, str] = field(default_factory=dict)
     """Mark -> what it says."""
-    table: Table | None = None
-    question: Question | None = None
+    table: NumberTable | None = None
+    question: CellQuestion | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -127,11 +127,11 @@ def grid(
     matrix: Float32[ndarray, "6 6"],
     numbers: Numbers,
     marks: Iterable[str] = (),
-) -> Grid:
+) -> MatrixDrawing:
     """A matrix as it is drawn."""
     flat = matrix.ravel().tolist()
     values = tuple(value / numbers.unit for value in flat)
-    return Grid(name, label, values, tuple(map(numbers, flat)), tuple(marks))
+    return MatrixDrawing(name, label, values, tuple(map(numbers, flat)), tuple(marks))
 
 
 def ask(
@@ -142,7 +142,7 @@ def ask(
     cell: int | None = None,
     where: str = "",
     veils: bool = False,
-) -> Question | None:
+) -> CellQuestion | None:
     """A question whose options stand in an order that gives nothing away.
 
     Args:
@@ -150,9 +150,9 @@ def ask(
         right: The right answer.
         wrong: Others; those that say the same as the right one are left out.
         why: Says why it is, by the numbers.
-        cell: See `Question`.
+        cell: See `CellQuestion`.
         where: Name of the grid it is hidden in.
-        veils: See `Question`.
+        veils: See `CellQuestion`.
 
     Returns:
         None where nothing else than the right answer is left.
@@ -160,7 +160,7 @@ def ask(
     options = sorted({right, *wrong}, key=_order)
     if len(options) < 2:
         return None
-    return Question(text, tuple(options), options.index(right), why, cell, where, veils)
+    return CellQuestion(text, tuple(options), options.index(right), why, cell, where, veils)
 
 
 def _order(text: str) -> tuple[float, str]:

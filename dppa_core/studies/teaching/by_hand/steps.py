@@ -10,10 +10,10 @@ import numpy as np
 from dppa_core.studies.teaching.by_hand.step import (
     MINUS,
     TIMES,
+    CellQuestion,
     Numbers,
-    Question,
+    NumberTable,
     Step,
-    Table,
     ask,
     grid,
     number,
@@ -22,7 +22,7 @@ from dppa_core.studies.teaching.by_hand.step import (
     signed,
 )
 from dppa_core.studies.teaching.by_hand.tiny_merge import BASE, FIRST, TENSORS, YOURS
-from dppa_core.studies.teaching.by_hand.trace import Trace, Treated
+from dppa_core.studies.teaching.by_hand.trace import Trace, TreatedDelta
 
 _PLACE = TENSORS.index(YOURS)
 _EQUAL = 1e-9
@@ -102,7 +102,9 @@ def _above(count: int, of: int) -> str:
     return f"{count} of {of} changes {'is' if count == 1 else 'are'} above"
 
 
-def _ask_outlier(mine: Treated, n: Numbers, above: list[bool], border: float) -> Question | None:
+def _ask_outlier(
+    mine: TreatedDelta, n: Numbers, above: list[bool], border: float
+) -> CellQuestion | None:
     """The smallest outlier, or the largest change that is none: whichever is nearer."""
     size = np.abs(mine.delta).ravel()
     cell = int(np.abs(size - border).argmin())
@@ -120,7 +122,7 @@ def _ask_outlier(mine: Treated, n: Numbers, above: list[bool], border: float) ->
     )
 
 
-def _shares(mine: Treated) -> Table:
+def _shares(mine: TreatedDelta) -> NumberTable:
     rows = tuple(
         (
             name,
@@ -129,7 +131,7 @@ def _shares(mine: Treated) -> Table:
         )
         for name, layer, one in zip(matrix_names(), (0, 0, 1, 1), mine.modules, strict=True)
     )
-    return Table(("matrix", "S of its layer", "its own s"), rows)
+    return NumberTable(("matrix", "S of its layer", "its own s"), rows)
 
 
 def matrix_names() -> tuple[str, ...]:
@@ -174,7 +176,7 @@ def step_rate(way: Trace, n: Numbers) -> Step:
     )
 
 
-def _shift(mine: Treated, even: float) -> float:
+def _shift(mine: TreatedDelta, even: float) -> float:
     """What is added to all four densities, so that they keep the even share once held in 0 to 1.
 
     Read off the largest one: at rates of `Settings` it is never held.
@@ -216,7 +218,7 @@ def _rate_lines(way: Trace) -> tuple[str, ...]:
     )
 
 
-def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
+def _rates(mine: TreatedDelta, levels: tuple[float, ...]) -> NumberTable:
     found = mine.significance
     columns = (
         "matrix",
@@ -235,10 +237,10 @@ def _rates(mine: Treated, levels: tuple[float, ...]) -> Table:
         )
         for i, (name, plan) in enumerate(zip(matrix_names(), mine.plan.modules, strict=True))
     )
-    return Table(columns, rows)
+    return NumberTable(columns, rows)
 
 
-def _ask_rate(mine: Treated, even: float, why: str) -> Question | None:
+def _ask_rate(mine: TreatedDelta, even: float, why: str) -> CellQuestion | None:
     more, less, same = "more", "less", "exactly that"
     density, layer, module = mine.module.density, mine.significance.layer, mine.significance.module
     close = abs(density - even) <= _EQUAL

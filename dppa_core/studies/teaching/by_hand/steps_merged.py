@@ -13,9 +13,9 @@ from dppa_core.methods.registry import get_method
 from dppa_core.studies.teaching.by_hand.step import (
     MINUS,
     TIMES,
-    Grid,
+    CellQuestion,
+    MatrixDrawing,
     Numbers,
-    Question,
     Step,
     ask,
     grid,
@@ -25,7 +25,7 @@ from dppa_core.studies.teaching.by_hand.step import (
 )
 from dppa_core.studies.teaching.by_hand.steps_pruned import MARKS
 from dppa_core.studies.teaching.by_hand.tiny_merge import BASE, FIRST, NUMEL, SECOND, YOURS
-from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, Merged, Settings, Trace
+from dppa_core.studies.teaching.by_hand.trace import SIDE_BY_SIDE, HandSettings, MergedMatrix, Trace
 
 PULLS = {"both": "both add", "against": "they pull apart", "one": "one adds", "base": "the base"}
 
@@ -65,7 +65,7 @@ def step_merged(way: Trace, n: Numbers) -> Step:
     )
 
 
-def _part(way: Trace, model: str, n: Numbers) -> Grid:
+def _part(way: Trace, model: str, n: Numbers) -> MatrixDrawing:
     treated = way.models[model]
     marks = (MARKS[int(p)] for p in treated.partitions.ravel())
     return grid(
@@ -85,7 +85,7 @@ def _pull(first: float, second: float) -> str:
 
 def _ask_merged(
     way: Trace, marks: list[str], n: Numbers, cells: tuple[str, ...]
-) -> Question | None:
+) -> CellQuestion | None:
     """A cell where both add, if there is one."""
     wanted = next((m for m in ("against", "both", "one") if m in marks), None)
     if wanted is None:
@@ -130,19 +130,19 @@ def step_methods(way: Trace, n: Numbers) -> Step:
     )
 
 
-def all_of(way: Trace) -> tuple[Merged, ...]:
+def all_of(way: Trace) -> tuple[MergedMatrix, ...]:
     """The methods, in their order."""
     return tuple(way.methods[name] for name in SIDE_BY_SIDE)
 
 
-def _summary(merged: Merged, n: Numbers) -> str:
+def _summary(merged: MergedMatrix, n: Numbers) -> str:
     length = float(np.square(merged.change, dtype=np.float64).sum()) ** 0.5
     return (
         f"changes {np.count_nonzero(merged.change)} of 36 cells, length of the change {n(length)}"
     )
 
 
-def _told(merged: Merged, cell: int, settings: Settings, n: Numbers) -> str:
+def _told(merged: MergedMatrix, cell: int, settings: HandSettings, n: Numbers) -> str:
     """What a method adds in a cell, and how it comes about."""
     parts = {m: float(p.ravel()[cell]) for m, p in merged.parts.items()}
     total = n(merged.change.ravel()[cell])
@@ -168,7 +168,7 @@ def _vote(parts: Mapping[str, float], weights: Mapping[str, float], n: Numbers) 
     return f"{said} disagree, the larger side"
 
 
-def _ask_ties(way: Trace, n: Numbers) -> Question | None:
+def _ask_ties(way: Trace, n: Numbers) -> CellQuestion | None:
     """A cell where the trimmed models disagree, else where both are left, else where one is."""
     merged, settings = way.methods["ties"], way.settings
     first, second = (merged.parts[m].ravel() for m in (FIRST, SECOND))

@@ -14,8 +14,8 @@ from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.plan import LevelPlan
 from dppa_core.studies.teaching.by_hand.step import (
     TIMES,
+    CellQuestion,
     Numbers,
-    Question,
     Step,
     ask,
     grid,
@@ -24,7 +24,7 @@ from dppa_core.studies.teaching.by_hand.step import (
     share,
 )
 from dppa_core.studies.teaching.by_hand.tiny_merge import FIRST, NUMEL
-from dppa_core.studies.teaching.by_hand.trace import Trace, Treated
+from dppa_core.studies.teaching.by_hand.trace import Trace, TreatedDelta
 
 MARKS = {1: "p1", 2: "p2", 0: "out"}
 """Partition of a cell -> its mark."""
@@ -87,7 +87,7 @@ def _why(size: float, kept: bool, border: Selection, n: Numbers) -> str:
     )
 
 
-def _ask_kept(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | None:
+def _ask_kept(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
     """The cell nearest the border, on the side that has more of them to tell apart."""
     size, kept = np.abs(mine.delta).ravel(), mine.partitions.ravel() > 0
     border = mine.module.levels[-1]
@@ -183,7 +183,7 @@ def _tie(border: Selection, level: str, n: Numbers) -> str:
     return f"{said}, as in {border.within} cells: {inside} of them inside{order}"
 
 
-def _ask_partition(mine: Treated, n: Numbers, cells: tuple[str, ...]) -> Question | None:
+def _ask_partition(mine: TreatedDelta, n: Numbers, cells: tuple[str, ...]) -> CellQuestion | None:
     places, size = mine.partitions.ravel(), np.abs(mine.delta).ravel()
     cell = _in_partition(places, size, 2 if mine.module.kept % 2 == 0 else 1)
     if cell is None:
@@ -252,8 +252,8 @@ def _beside(before: float, after: float) -> str:
 
 
 def _ask_amplified(
-    mine: Treated, factors: tuple[float, ...], n: Numbers, cells: tuple[str, ...]
-) -> Question | None:
+    mine: TreatedDelta, factors: tuple[float, ...], n: Numbers, cells: tuple[str, ...]
+) -> CellQuestion | None:
     places, delta = mine.partitions.ravel(), mine.delta.ravel()
     cell = _in_partition(places, np.abs(delta), 1)
     if cell is None:

@@ -53,7 +53,7 @@ Partitions = Int64[ndarray, "6 6"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class HandSettings:
     """What a person sets; all else is the paper's."""
 
     rate: float = 0.8
@@ -87,7 +87,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Treated:
+class TreatedDelta:
     """What became of one domain model's delta."""
 
     model: str
@@ -114,7 +114,7 @@ class Treated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Merged:
+class MergedMatrix:
     """What one method makes of the matrix that is looked at."""
 
     method: str
@@ -130,18 +130,18 @@ class Trace:
     """A mini-model's whole way."""
 
     mini: Mini
-    settings: Settings
+    settings: HandSettings
     parameters: PruningParameters
-    models: Mapping[str, Treated]
+    models: Mapping[str, TreatedDelta]
     merged: Matrix
     """The matrix that is looked at, by DPPA: what `merge_to_folder` writes, in float32."""
-    methods: Mapping[str, Merged]
+    methods: Mapping[str, MergedMatrix]
 
 
 _PLACE = TENSORS.index(YOURS)
 
 
-def trace(mini: Mini, settings: Settings) -> Trace:
+def trace(mini: Mini, settings: HandSettings) -> Trace:
     """Send a mini-model through DPPA, and the same through the methods beside it."""
     shelf = Shelf()
     for model in MODELS:
@@ -154,7 +154,7 @@ def trace(mini: Mini, settings: Settings) -> Trace:
     return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
 
 
-def _recipe(settings: Settings, method: str) -> MergeRecipe:
+def _recipe(settings: HandSettings, method: str) -> MergeRecipe:
     """Both models by a method, each keeping the same share of its delta."""
     how: dict[str, Any] = {"dppa": {"levels": settings.levels, "amplification": settings.factors}}
     shared = {} if method == "ties" else {"levels": (settings.rate,)}
@@ -172,8 +172,8 @@ def _weights(merger: Merger) -> Float32[ndarray, " n"]:
 
 
 def _treated(
-    mini: Mini, model: str, settings: Settings, parameters: PruningParameters, shelf: Shelf
-) -> Treated:
+    mini: Mini, model: str, settings: HandSettings, parameters: PruningParameters, shelf: Shelf
+) -> TreatedDelta:
     base, tuned = mini.checkpoint(BASE), mini.checkpoint(model)
     profile = profile_delta(base, tuned, workers=1, names=(BASE, model))
     found = significance(profile, parameters)
@@ -184,7 +184,7 @@ def _treated(
     fusion, terms = _terms(merger)
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
     delta = _parts(Merger(whole, shelf=shelf))[model]
-    return Treated(
+    return TreatedDelta(
         model,
         profile,
         found,
@@ -226,15 +226,15 @@ def _parts(merger: Merger) -> dict[str, Matrix]:
     return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
 
 
-def _merged(recipe: MergeRecipe, shelf: Shelf) -> Merged:
+def _merged(recipe: MergeRecipe, shelf: Shelf) -> MergedMatrix:
     merger = Merger(recipe, shelf=shelf)
     change = _change(merger)
     if not merger.combines:
-        return Merged(recipe.method, change, _parts(merger))
+        return MergedMatrix(recipe.method, change, _parts(merger))
     # A vote of one: what is left of a delta once it is trimmed.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
     left = {one.models[0].model: _change(Merger(one, shelf=shelf)) for one in alone}
-    return Merged(recipe.method, change, left)
+    return MergedMatrix(recipe.method, change, left)
 
 
 def _change(merger: Merger) -> Matrix:

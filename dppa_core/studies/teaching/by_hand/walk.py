@@ -19,7 +19,7 @@ from dppa_core.studies.teaching.by_hand.steps_pruned import (
     step_pruned,
 )
 from dppa_core.studies.teaching.by_hand.tiny_merge import MODELS, YOURS, Mini, edited, start
-from dppa_core.studies.teaching.by_hand.trace import Settings, Trace, trace
+from dppa_core.studies.teaching.by_hand.trace import HandSettings, Trace, trace
 
 STEPS = (
     step_delta,
@@ -39,7 +39,7 @@ def explain(request: object) -> dict[str, Any]:
 
     Args:
         request: {"start": one of `STARTS`}, and maybe "weights": model -> 36 numbers in units of
-            the start, and any of the `Settings`.
+            the start, and any of the `HandSettings`.
 
     Raises:
         InvalidValue: anything else.
@@ -52,7 +52,7 @@ def explain(request: object) -> dict[str, Any]:
     mini = _start(name)
     if given:
         mini = edited(mini, {str(m): _scaled(values, mini.unit) for m, values in given.items()})
-    settings = Settings(**{key: request[key] for key in _SETTINGS if key in request})
+    settings = HandSettings(**{key: request[key] for key in _SETTINGS if key in request})
     return way_json(name, trace(mini, settings))
 
 

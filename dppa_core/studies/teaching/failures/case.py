@@ -41,7 +41,7 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CaseAnswer:
     """What a model said."""
 
     who: str
@@ -68,7 +68,7 @@ class Shown:
     messages: tuple[Message, ...] = ()
     """Empty where the library lets it pass."""
     prompt: str = ""
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[CaseAnswer, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
 
@@ -78,7 +78,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CaseTask:
     """What a case is run with."""
 
     workshop: Workshop

@@ -15,7 +15,7 @@ import torch
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import GenerationSettings, stream_reply
-from dppa_core.studies.teaching.failures.case import Answer, Task
+from dppa_core.studies.teaching.failures.case import CaseAnswer, CaseTask
 from dppa_core.studies.teaching.failures.workshop import (
     BYTES,
     DOMAIN,
@@ -33,14 +33,14 @@ class Chat:
     done: str
     """What was done to the weights; empty where nothing was."""
     prompt: str
-    answers: tuple[Answer, ...]
+    answers: tuple[CaseAnswer, ...]
 
 
 Spoil = Callable[[Any], str]
 """Changes a transformers model in memory, and says what was done."""
 
 
-def spoken(task: Task, spoil: Spoil) -> Chat:
+def spoken(task: CaseTask, spoil: Spoil) -> Chat:
     """Ask the math model one question, sound and spoilt.
 
     Args:
@@ -51,13 +51,13 @@ def spoken(task: Task, spoil: Spoil) -> Chat:
     item = items(DOMAIN, "search", SHOWN_QUESTION + 1)[SHOWN_QUESTION]
     settings = GenerationSettings(max_new_tokens=LONGEST)
 
-    def answer(who: str) -> Answer:
+    def answer(who: str) -> CaseAnswer:
         try:
             said = list(stream_reply(resident, item.prompt, settings, task.stop))
         except NonFiniteWeights as error:
-            return Answer(who, f"(no answer) {error}", right=False)
+            return CaseAnswer(who, f"(no answer) {error}", right=False)
         reply = said[-1] if said else ""
-        return Answer(who, reply or "(nothing: it ends at once)", score(item, reply))
+        return CaseAnswer(who, reply or "(nothing: it ends at once)", score(item, reply))
 
     sound = answer("math alone")
     with torch.no_grad():

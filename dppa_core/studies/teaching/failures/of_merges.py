@@ -16,7 +16,7 @@ from dppa_core.merging.chunk_pass import add_treated
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.preflight.of_weights import distance
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.pruning.coefficients import Part
+from dppa_core.pruning.coefficients import PartCoefficient
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
@@ -26,15 +26,15 @@ from dppa_core.studies.teaching.failures.case import (
     BAD,
     GOOD,
     PLAIN,
-    Answer,
     Bar,
     Bars,
+    CaseAnswer,
+    CaseTask,
     Message,
     Shown,
-    Task,
 )
 from dppa_core.studies.teaching.failures.of_weights import EMBEDDING, HEAD, tied_weights
-from dppa_core.studies.teaching.failures.workshop import BASE, MODEL, Asked
+from dppa_core.studies.teaching.failures.workshop import BASE, MODEL, CaseMarks
 
 LEVELS, FACTORS = (0.9, 0.8), (1.0, 1.0)
 FEW, LARGE, OPPOSED = 0.99, (6.0, 1.0), 0.7
@@ -43,7 +43,7 @@ _THIS = " (this merge)"
 Flat = Float32[ndarray, " n"]
 
 
-def wrong_base(task: Task, repaired: bool) -> Shown:
+def wrong_base(task: CaseTask, repaired: bool) -> Shown:
     """The base's own numbers in another order, as a base."""
     base = BASE if repaired else task.workshop.derived("base-shuffled", _shuffled)
     recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
@@ -74,7 +74,7 @@ def _named(text: str, folder: str) -> str:
     return text.replace(folder, "the other base")
 
 
-def too_few(task: Task, repaired: bool) -> Shown:
+def too_few(task: CaseTask, repaired: bool) -> Shown:
     """1 % of the delta instead of 20 %."""
     levels = LEVELS if repaired else (FEW,)
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, levels),))
@@ -94,7 +94,7 @@ def too_few(task: Task, repaired: bool) -> Shown:
     return _asked(task, recipe, tone, (plot,))
 
 
-def too_large(task: Task, repaired: bool) -> Shown:
+def too_large(task: CaseTask, repaired: bool) -> Shown:
     """A factor of 6 on the first partition."""
     factors = FACTORS if repaired else LARGE
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, LEVELS, factors),))
@@ -132,7 +132,7 @@ def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]
     return float(np.sqrt((np.square(factors) * parts).sum() / whole))
 
 
-def opposite(task: Task, repaired: bool) -> Shown:
+def opposite(task: CaseTask, repaired: bool) -> Shown:
     """A second model that learned the opposite; added up, or by vote."""
     other = task.workshop.derived("math-opposed", _opposed)
     method = "ties" if repaired else "task_arithmetic"
@@ -175,7 +175,7 @@ _DONE_TWICE = (
 )
 
 
-def tied_twice(task: Task, repaired: bool) -> Shown:
+def tied_twice(task: CaseTask, repaired: bool) -> Shown:
     """An embedding that is the head too, merged once for each name."""
     merger, weight, delta = tied_weights()
     loader = merger.loader()
@@ -192,7 +192,7 @@ def tied_twice(task: Task, repaired: bool) -> Shown:
         for w, d, s, e, h in zip(*(x.tolist() for x in (weight, delta, shared, *mine)), strict=True)
     )
     told = ", ".join(f"{head} is {twin}" for head, twin in merger.twins.items())
-    twice = [Part("embed_tokens", 1.0 if repaired else 2.0), Part(None, 1.0)]
+    twice = [PartCoefficient("embed_tokens", 1.0 if repaired else 2.0), PartCoefficient(None, 1.0)]
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")
     note = Message("note", f"{told}. {_DONE_ONCE if repaired else _DONE_TWICE}")
@@ -200,7 +200,7 @@ def tied_twice(task: Task, repaired: bool) -> Shown:
 
 
 def _asked(
-    task: Task,
+    task: CaseTask,
     recipe: MergeRecipe,
     tone: str,
     plots: tuple[Bars, ...],
@@ -209,7 +209,7 @@ def _asked(
 ) -> Shown:
     """Ask base, domain model and merge, and put the scores before the other plots."""
     targets: Mapping[str, Target] = {"base": BASE, "math alone": MODEL, "the merge": recipe}
-    found: dict[str, Asked] = {}
+    found: dict[str, CaseMarks] = {}
     for done, (who, target) in enumerate(targets.items()):
         if task.progress:
             task.progress(done, len(targets), f"Asking {who}")
@@ -222,7 +222,7 @@ def _asked(
         for who, one in found.items()
     )
     answers = tuple(
-        Answer(who, one.reply or "(nothing: it ends at once)", one.right)
+        CaseAnswer(who, one.reply or "(nothing: it ends at once)", one.right)
         for who, one in found.items()
         if who != "base"
     )

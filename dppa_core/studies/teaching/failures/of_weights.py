@@ -22,7 +22,7 @@ from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.merging.merger import Merger
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.teaching.failures.case import BAD, GOOD, Bar, Bars, Message, Shown, Task
+from dppa_core.studies.teaching.failures.case import BAD, GOOD, Bar, Bars, CaseTask, Message, Shown
 from dppa_core.studies.teaching.failures.narration import (
     as_it_was,
     large_values,
@@ -37,7 +37,7 @@ LARGEST_HALF = 65504.0
 _WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
 
 
-def overflow(task: Task, repaired: bool) -> Shown:
+def overflow(task: CaseTask, repaired: bool) -> Shown:
     """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16.
 
     And a chat with the math model, the largest values of whose first layer are made as large.
@@ -134,7 +134,7 @@ class _WordModel(MemoryCheckpoint):
         self.folders = (folder,)
 
 
-def vocabulary(task: Task, repaired: bool) -> Shown:
+def vocabulary(task: CaseTask, repaired: bool) -> Shown:
     """A model with one word more, in the middle; with and without its tokenizer.
 
     And a chat with the math model, whose rows are moved alike.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.studies.teaching.failures.case import Shown, Task
+from dppa_core.studies.teaching.failures.case import CaseTask, Shown
 from dppa_core.studies.teaching.failures.of_merges import (
     opposite,
     tied_twice,
@@ -16,7 +16,7 @@ from dppa_core.studies.teaching.failures.of_merges import (
 )
 from dppa_core.studies.teaching.failures.of_weights import overflow, vocabulary
 
-RUNS: Mapping[str, Callable[[Task, bool], Shown]] = {
+RUNS: Mapping[str, Callable[[CaseTask, bool], Shown]] = {
     "wrong-base": wrong_base,
     "one-percent": too_few,
     "factor-six": too_large,
@@ -27,7 +27,7 @@ RUNS: Mapping[str, Callable[[Task, bool], Shown]] = {
 }
 
 
-def run_case(name: str, repaired: bool, task: Task) -> dict[str, Any]:
+def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
     """Run one of `CASES`.
 
     Args:

@@ -44,7 +44,7 @@ Derive = Callable[[Float32[ndarray, " n"], Float32[ndarray, " n"]], Float32[ndar
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CaseMarks:
     """What a model made of the questions."""
 
     score: DomainScore
@@ -71,7 +71,7 @@ class Workshop:
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
         self._examiner = Examiner("search", questions, pool=self._pool)
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, CaseMarks] = {}
 
     def close(self) -> None:
         """Remove everything it has written; done at the end of the process in any case."""
@@ -98,7 +98,7 @@ class Workshop:
                 unfinished.rename(folder)
         return str(folder)
 
-    def ask(self, target: Target, stop: Stop | None = None) -> Asked:
+    def ask(self, target: Target, stop: Stop | None = None) -> CaseMarks:
         """Ask a model or a merge the questions, and let it answer one of them in full.
 
         Args:
@@ -114,7 +114,7 @@ class Workshop:
         with self._pool.lend(target, stop=stop) as resident:
             said = list(stream_reply(resident, item.prompt, settings, stop))
         reply = said[-1] if said else ""
-        found = Asked(marked_score(asked, marks), item.prompt, reply, score(item, reply))
+        found = CaseMarks(marked_score(asked, marks), item.prompt, reply, score(item, reply))
         self._asked[key] = found
         return found
 

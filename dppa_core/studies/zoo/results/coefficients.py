@@ -55,7 +55,7 @@ WAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CoefficientsFound:
     """What one way found."""
 
     title: str
@@ -80,7 +80,7 @@ class CoefficientReport:
     """Uniform coefficient -> mean retention on search items."""
     uniform: tuple[float, Marks]
     """The best of them, on the test split."""
-    found: tuple[Found, ...]
+    found: tuple[CoefficientsFound, ...]
     search_items: int
 
 
@@ -155,14 +155,18 @@ def share(marks: Sequence[bool]) -> float:
     return sum(marks) / len(marks)
 
 
-def _found(way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: Marks) -> Found:
+def _found(
+    way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: Marks
+) -> CoefficientsFound:
     course = tuple(
         (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))
         for one in log["snapshots"]
     )
     best = log["best"]
     rows = tuple(tuple(row) for row in best["coefficients"])
-    return Found(way.title, settings, best["step"], rows, course, log["collapsed"], marks)
+    return CoefficientsFound(
+        way.title, settings, best["step"], rows, course, log["collapsed"], marks
+    )
 
 
 class _Desk:

@@ -13,7 +13,7 @@ from dppa_core.studies.zoo.results.coefficients import (
     METHOD,
     RATE,
     CoefficientReport,
-    Found,
+    CoefficientsFound,
     Marks,
     common,
     retention,
@@ -127,7 +127,9 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _row(title: str, marks: Marks, report: CoefficientReport, found: Found | None) -> list[str]:
+def _row(
+    title: str, marks: Marks, report: CoefficientReport, found: CoefficientsFound | None
+) -> list[str]:
     cells = []
     for domain in DOMAINS:
         low, high = wilson(sum(marks[domain]), len(marks[domain]))
@@ -140,7 +142,7 @@ def _row(title: str, marks: Marks, report: CoefficientReport, found: Found | Non
     return [title, *cells, kept, f"{100 * gain:+.1f} ± {100 * half:.1f}", best]
 
 
-def _course(found: Found) -> str:
+def _course(found: CoefficientsFound) -> str:
     return "; ".join(
         f"{step}: {entropy:.3f} / {perplexity:.3f} / {100 * accuracy:.1f} %"
         for step, entropy, perplexity, accuracy in found.course

@@ -21,7 +21,13 @@ from dppa_core.progress import Progress
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results.leaderboard_deltas import Added
-from dppa_core.studies.zoo.results.leaderboard_entry import RATE, VARIANTS, Entry, Variant, entry
+from dppa_core.studies.zoo.results.leaderboard_entry import (
+    RATE,
+    VARIANTS,
+    Entry,
+    MethodVariant,
+    entry,
+)
 from dppa_core.studies.zoo.results.leaderboard_exam import Examiner, Hits, share
 from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
 from dppa_core.studies.zoo.results.scores import BASE, retained
@@ -34,7 +40,7 @@ REFERENCE = "dppa"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LeaderboardRow:
     """One method."""
 
     entry: Entry
@@ -55,21 +61,21 @@ class Row:
 class Leaderboard:
     """All methods, the best first."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     refused: Mapping[str, str]
     """Method -> why it cannot merge these three."""
     own: Mapping[str, float]
     """Domain -> accuracy of its own model on the test items."""
     test_items: int | None
     search_items: int
-    variants: tuple[tuple[Variant, Row], ...] = ()
+    variants: tuple[tuple[MethodVariant, LeaderboardRow], ...] = ()
     """Methods once more, with other settings."""
 
-    def retention(self, row: Row) -> float:
+    def retention(self, row: LeaderboardRow) -> float:
         """Mean over the domains of a merge's accuracy divided by the domain model's own."""
         return retained(scores(row.hits), dict(self.own))
 
-    def against(self, row: Row, other: Row) -> tuple[float, float, float]:
+    def against(self, row: LeaderboardRow, other: LeaderboardRow) -> tuple[float, float, float]:
         """How much more one retains than the other, and its 95 % interval, as fractions.
 
         Both answered the same items, so each item gives one difference; their variance is
@@ -130,14 +136,14 @@ def measure(
     return replace(board, rows=tuple(order))
 
 
-def _row(entry: Entry, examiner: Examiner) -> Row:
+def _row(entry: Entry, examiner: Examiner) -> LeaderboardRow:
     """Choose what has to be chosen on the search split, then score on the test split."""
     if entry.method.name == REFERENCE:
         entry = replace(entry, factors=best_factors(examiner))
     chosen = choose(entry, examiner) if entry.searched else Chosen(1.0, 0, 0)
     made = entry.recipes(chosen.strength)
     hits = {domain: examiner.hits(made[domain], domain, "test") for domain in DOMAINS}
-    return Row(
+    return LeaderboardRow(
         entry, chosen, hits, tuple(examiner.added(one) for one in dict.fromkeys(made.values()))
     )
 
@@ -195,7 +201,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _row_json(board: Leaderboard, row: Row, reference: Row) -> dict[str, Any]:
+def _row_json(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow) -> dict[str, Any]:
     gap, low, high = board.against(row, reference)
     found = scores(row.hits)
     one = row.entry.recipes(row.chosen.strength)[DOMAINS[0]]

@@ -93,7 +93,7 @@ def entry(method: Method) -> Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class MethodVariant:
     """A method once more, with other settings, which show why it stands where it does."""
 
     entry: Entry
@@ -104,42 +104,42 @@ class Variant:
 
 
 VARIANTS = (
-    Variant(
+    MethodVariant(
         Entry(get_method("sce"), {"semantics": "reference"}),
         "all positions merged",
         "SCE selects a tenth of the positions of every tensor, those where the models differ most. "
         "The paper merges these alone, as here by default; the authors' program weighs the models "
         "on them and merges all positions.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("consensus"), {"threshold": 0.2}),
         "threshold 0.2",
         "Consensus keeps what two of three tasks want. The paper chooses the threshold of wanting "
         "on held-out data, from 0.2 to 0.6; the board takes the middle.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("fisher")),
         "enlarged",
         "Fisher is a mean of the models. Its delta is as small as a mean's; a scale, which the "
         "paper does not have, tells that from a wrong direction.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("regmean")),
         "enlarged",
         "RegMean is a mean too, weighed by what comes into every matrix.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("dare"), {"other_tensors": "keep"}),
         "embeddings and norms whole",
         "DARE, as its paper has it, also drops from embeddings and norms, where most other methods "
         "that prune keep the whole delta.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("breadcrumbs"), {"drop_smallest": RATE}),
         "a fifth kept",
         "Model Breadcrumbs drops 90 % as published, more than the methods that prune here.",
     ),
-    Variant(
+    MethodVariant(
         Entry(get_method("pcb"), {"density": round(1 - RATE, 9)}),
         "a fifth kept",
         "PCB-Merging keeps a tenth as published, of the whole model and not of each tensor.",

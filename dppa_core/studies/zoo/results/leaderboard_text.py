@@ -7,8 +7,8 @@ stands before the second heading is short enough for the README.
 from __future__ import annotations
 
 from dppa_core.methods.registry import get_method
-from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, Row, scores
-from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, Variant
+from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, LeaderboardRow, scores
+from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
 from dppa_core.studies.zoo.results.scores_text import cell, table
 from dppa_core.tasks import DOMAINS
 
@@ -55,11 +55,11 @@ def _standings(board: Leaderboard) -> str:
     return table(["method", *DOMAINS, "mean retention", "against DPPA, points"], rows)
 
 
-def _answers(row: Row) -> list[str]:
+def _answers(row: LeaderboardRow) -> list[str]:
     return [cell(scores(row.hits).domains[domain]) for domain in DOMAINS]
 
 
-def _against(board: Leaderboard, row: Row, reference: Row) -> str:
+def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow) -> str:
     if row is reference:
         return "–"
     mean, low, high = (100 * value for value in board.against(row, reference))
@@ -126,7 +126,7 @@ def _long(board: Leaderboard) -> str:
     )
 
 
-def _chosen(row: Row) -> str:
+def _chosen(row: LeaderboardRow) -> str:
     strength, scale = row.chosen.strength, row.entry.scale
     if not row.entry.searched:
         parts = ["a mean: nothing to choose"]
@@ -140,11 +140,11 @@ def _chosen(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _tried(row: Row) -> str:
+def _tried(row: LeaderboardRow) -> str:
     return f"{row.chosen.losses}, {row.chosen.retentions}" if row.entry.searched else "–"
 
 
-def _added(row: Row) -> list[str]:
+def _added(row: LeaderboardRow) -> list[str]:
     count = len(row.added)
     length, likeness, changed = (
         sum(getattr(one, name) for one in row.added) / count
@@ -178,7 +178,7 @@ def _reasons(board: Leaderboard) -> list[str]:
     return parts
 
 
-def _reason(board: Leaderboard, variant: Variant, row: Row) -> str:
+def _reason(board: Leaderboard, variant: MethodVariant, row: LeaderboardRow) -> str:
     before = _same(board, row)
     one, two = (100 * board.retention(each) for each in (before, row))
     _, low, high = board.against(row, before)
@@ -191,7 +191,7 @@ def _reason(board: Leaderboard, variant: Variant, row: Row) -> str:
     )
 
 
-def _of_means(means: list[Row]) -> str:
+def _of_means(means: list[LeaderboardRow]) -> str:
     told = [f"{_title(row)} {sum(one.length for one in row.added):.2f}" for row in means]
     return (
         "The weights of a mean have the sum 1, so that it adds less than the sum of the deltas: "
@@ -200,21 +200,21 @@ def _of_means(means: list[Row]) -> str:
     )
 
 
-def _same(board: Leaderboard, row: Row) -> Row:
+def _same(board: Leaderboard, row: LeaderboardRow) -> LeaderboardRow:
     """The row of the method with its paper's settings."""
     return next(one for one in board.rows if one.method == row.method)
 
 
-def _by_domain(board: Leaderboard) -> list[Row]:
+def _by_domain(board: Leaderboard) -> list[LeaderboardRow]:
     """Rows of methods that merge anew for each domain."""
     return [row for row in board.rows if row.entry.by_domain()]
 
 
-def _reference(board: Leaderboard) -> Row:
+def _reference(board: Leaderboard) -> LeaderboardRow:
     return next(row for row in board.rows if row.method == REFERENCE)
 
 
-def _title(row: Row) -> str:
+def _title(row: LeaderboardRow) -> str:
     return get_method(row.method).title
 
 

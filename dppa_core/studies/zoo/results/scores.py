@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Treated:
+class MethodScores:
     """One method at one rate: for single domains and for the merge of all three."""
 
     method: str
@@ -54,7 +54,7 @@ class ZooReport:
     own: dict[str, Evaluation]
     plain: tuple[float, Evaluation]
     """Task arithmetic of the whole deltas: coefficient and scores."""
-    treated: tuple[Treated, ...]
+    treated: tuple[MethodScores, ...]
     test_items: int | None
     search_items: int
 
@@ -154,7 +154,7 @@ def one_thread() -> None:
 
 def treat(
     limit: int | None, search_limit: int, method: str, rate: float, bests: dict[str, float]
-) -> Treated:
+) -> MethodScores:
     """Measure one method at one rate."""
     scorer = Scorer(limit, search_limit)
     factors = {d: best_factors(scorer, rate, d) for d in DOMAINS} if method == "dppa" else {}
@@ -164,7 +164,7 @@ def treat(
     }
     coefficient = best_coefficient(scorer, method, rate, factors, bests)
     merge = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
-    return Treated(method, rate, factors, alone, coefficient, scorer.test(merge))
+    return MethodScores(method, rate, factors, alone, coefficient, scorer.test(merge))
 
 
 def best_factors(scorer: Scorer, rate: float, domain: str) -> tuple[float, ...]:
@@ -199,7 +199,7 @@ def retained(scores: Evaluation, own: dict[str, float]) -> float:
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _row_line(row: Treated) -> str:
+def _row_line(row: MethodScores) -> str:
     alone = ", ".join(f"{domain} {100 * scores.mean:.0f} %" for domain, scores in row.alone.items())
     return (
         f"{row.method} {row.rate}: alone {alone}; merged × {row.coefficient}: "

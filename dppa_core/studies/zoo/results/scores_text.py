@@ -6,7 +6,7 @@ Knows no model: every figure and every sentence about a figure comes from the re
 from __future__ import annotations
 
 from dppa_core.evaluation.evaluate import DomainScore
-from dppa_core.studies.zoo.results.scores import Treated, ZooReport, retained
+from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, retained
 from dppa_core.tasks import DOMAINS
 
 TITLES = {"magnitude": "magnitude", "dare": "DARE", "dp": "DP", "dppa": "DPPA"}
@@ -91,7 +91,7 @@ def _models_table(report: ZooReport) -> str:
     return table(["model", *DOMAINS], rows)
 
 
-def _factors(row: Treated) -> str:
+def _factors(row: MethodScores) -> str:
     return "; ".join(
         f"{domain} {' / '.join(f'{factor:g}' for factor in factors)}"
         for domain, factors in row.factors.items()
