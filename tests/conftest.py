@@ -1,6 +1,7 @@
 """Fixtures every test may use: tiny models on disk, a cache of its own, one thread, no network."""
 
 import os
+import signal
 
 # Before numpy, torch or gradio are imported anywhere: they read these once.
 os.environ.update(
@@ -11,6 +12,9 @@ os.environ.update(
     GRADIO_ANALYTICS_ENABLED="False",
     TOKENIZERS_PARALLELISM="false",
 )
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start hears it again
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402

@@ -94,7 +94,7 @@ def test_a_start_that_cannot_be_ends_with_one_line(name: str, value: str, says: 
 
 
 def test_every_variable_that_is_read_stands_in_the_documentation() -> None:
-    sources = [ROOT / "app.py", *ROOT.glob("components/*.py"), *ROOT.glob("dppa_core/**/*.py")]
+    sources = [ROOT / "app.py", *ROOT.glob("components/**/*.py"), *ROOT.glob("dppa_core/**/*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"""environ(?:\.get\(|\[)"(\w+)\"""", text))
     fields = Settings.model_fields.items()
