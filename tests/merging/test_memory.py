@@ -33,7 +33,7 @@ METHODS = {
 WORK = """
 import sys
 from pathlib import Path
-from dppa_core import merge_at_once
+from dppa_core.merging import merge_at_once
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.recipes.yaml_text import load_recipe
