@@ -266,6 +266,15 @@ def _is_banned(node: ast.AST) -> bool:
     return isinstance(node, ast.Global)
 
 
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sources(*PACKAGES):
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module_name(path))
+    assert not {name: modules for name, modules in places.items() if len(modules) > 1}
+
+
 NAMED = re.compile(
     r"(?<![\w/.-])((?:dppa_core|components|tests|assets|scripts|docs)/[\w./-]*\w\.\w+)"
 )
