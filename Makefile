@@ -6,10 +6,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # What `make check` runs of the tests. The first compile all inner loops: the others find them on disk.
 KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test_*.py)) tests/merging/test_whole_pass.py
-RULES := tests/test_architecture.py
+RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: app test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -23,9 +23,9 @@ test: ## Run every test, the browser's included (ARGS="-k slider" picks some; CH
 test-all: ## The tests, every browser test at every width and in both themes, and those of over a minute
 	@DPPA_CASES=all $(MAKE) test
 
-check: ## Lint, format, types, the rules of the architecture, and the inner loops
+check: ## Lint, format, types of Python and of the scripts, the rules of the architecture, the inner loops
 	@sh scripts/environment.sh test
-	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules
+	@$(MAKE) --no-print-directory -j2 check-kernels check-types check-rules check-scripts
 
 check-kernels:
 	$(PY) -m pytest -q $(KERNELS)
@@ -37,6 +37,9 @@ check-rules:
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -q $(RULES)
+
+check-scripts:
+	@sh scripts/node_tools.sh npm run --silent check
 
 format: ## Let ruff rewrite what it can
 	@sh scripts/environment.sh test

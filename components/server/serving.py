@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from components.learn.learn_files import learn_route
+from components.server.early_scripts import EarlyScripts
 from components.server.guards.body_limits import Bodies
 from components.server.guards.closed_routes import Doors
 from components.server.guards.connections import use_deadlines
@@ -39,6 +40,7 @@ from components.server.queue.fast_answers import Express
 from components.server.queue.visitors_present import Presence
 from components.server.settings import Settings, on_space, read_settings
 from components.session.presets import first_session
+from components.widgets.scripts import script_route, script_tags
 from components.widgets.theme import page_head, page_theme
 from components.work.downloads.route import download_route
 from components.work.studio import Studio
@@ -102,7 +104,12 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     settings = settings or read_settings()
     studio: Studio = page.studio
     own: dict[str, Any] = {
-        "routes": [download_route(page.exports), health_route(studio), learn_route()],
+        "routes": [
+            download_route(page.exports),
+            health_route(studio),
+            learn_route(),
+            script_route(),
+        ],
         "middleware": [
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),
             Middleware(Callers),
@@ -111,6 +118,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
             Middleware(EventOwner, page=page),
             Middleware(Presence, page=page),
             Middleware(CompressedPage),
+            Middleware(EarlyScripts, tags=script_tags()),
             Middleware(OwnInfo, page=page),
             Middleware(Express, page=page),
         ],

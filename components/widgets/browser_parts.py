@@ -15,7 +15,7 @@ import gradio as gr
 # The scripts may arrive after the component: then it waits for them.
 _MOUNT = """
 const go = () => window.dppa.mount("%s", element, props, trigger, watch);
-if (window.dppa && window.dppa.complete) go();
+if (window.dppa) go();
 else window.addEventListener("dppa:complete", go, {once: true});
 /* events: %s */
 """

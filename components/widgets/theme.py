@@ -1,17 +1,14 @@
 """Paper and ink: the look of the page, for light and dark, from one palette.
 
 Knows colours, type and the files in assets/; no view and no model. Nothing is loaded from
-elsewhere: fonts are the system's, scripts and styles are written into the page.
+elsewhere: fonts are the system's, styles are written into the page, scripts are its own.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import gradio as gr
-
-from components.widgets.glossary import glossary
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 STYLES = (
@@ -27,56 +24,6 @@ STYLES = (
     "css/experiments.css",
     "css/views.css",
 )
-SCRIPTS = (
-    "js/session/store.js",
-    "js/base/shapes.js",
-    "js/base/save_plots.js",
-    "js/plots/plot_sentences.js",
-    "js/base/glossary_bubbles.js",
-    "js/base/glossary_links.js",
-    "js/plots/heatmap.js",
-    "js/plots/bars.js",
-    "js/plots/distribution.js",
-    "js/session/frame_values.js",
-    "js/plots/conflict.js",
-    "js/plots/sparsity.js",
-    "js/plots/plots.js",
-    "js/plots/matrix.js",
-    "js/session/curve.js",
-    "js/controls/controls.js",
-    "js/session/overrides.js",
-    "js/session/levels.js",
-    "js/session/session_value.js",
-    "js/session/history.js",
-    "js/session/own_presets.js",
-    "js/controls/session_bar.js",
-    "js/controls/method.js",
-    "js/controls/offer.js",
-    "js/base/field_notices.js",
-    "js/base/number_boxes.js",
-    "js/controls/start_and_stop.js",
-    "js/controls/status.js",
-    "js/panes/answer.js",
-    "js/panes/blind_votes.js",
-    "js/panes/conversation.js",
-    "js/panes/restored_chat.js",
-    "js/panes/chat.js",
-    "js/panes/export.js",
-    "js/plots/view_switch.js",
-    "js/learn/entry.js",
-    "js/controls/class_locked.js",
-    "js/plots/compare.js",
-    "js/plots/attribution.js",
-    "js/plots/advice.js",
-    "js/plots/experiment-plots.js",
-    "js/plots/experiments.js",
-    "js/panes/search.js",
-    "js/panes/push.js",
-    "js/panes/perplexity.js",
-    "js/panes/score-plot.js",
-    "js/panes/score.js",
-)
-
 # Okabe and Ito's colours, told apart by every kind of eye; a model keeps its own everywhere.
 MODEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 BASE_COLOUR = "#8A8578"
@@ -157,20 +104,10 @@ def palette_css() -> str:
     return f":root{{{light}--d-base:{BASE_COLOUR};}}\n.dark{{{dark}}}"
 
 
-def _script(name: str) -> str:
-    text = (ASSETS / name).read_text(encoding="utf-8")
-    if name != "js/base/glossary_bubbles.js":
-        return text
-    words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
-    return f"window.dppa.glossary = {words};\n{text}"
-
-
 def page_head() -> str:
-    """Style and scripts as they go into the page's head."""
+    """Style as it goes into the page's head."""
     styles = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
-    scripts = "\n".join(_script(name) for name in SCRIPTS)
     description = "Prune, amplify and merge fine-tuned language models, and see every layer."
     return (
-        f'<meta name="description" content="{description}">'
-        f"<style>{palette_css()}{styles}</style><script>{scripts}</script>"
+        f'<meta name="description" content="{description}"><style>{palette_css()}{styles}</style>'
     )

@@ -3,48 +3,62 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
-from tests.e2e.server import ROOT
+from components.widgets.scripts import sources
 
 BUTTONS = """
 <button id="send">Send</button><button id="stop">Stop</button>
 <script>
-  const dppa = window.dppa = { activity: { chat: "idle" } };
-  dppa.paint = (frame) => { window.frame = frame; };
-  dppa.busy = (part, activity) => { dppa.activity[part] = activity; };
-  dppa.failed = () => {};
   window.heard = [];
   for (const id of ["send", "stop"]) {  // as Gradio does
     document.getElementById(id).onclick = () => {
       window.heard.push(id);
-      if (id === "stop") dppa.busy("chat", "idle");
+      if (id === "stop") scripts.setActivity("chat", "idle");
     };
   }
 </script>
 """
+SITE = "http://scripts.test/"
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
+    page.route(f"{SITE}**", serve)
+    page.goto(SITE)
     yield page
     page.close()
 
 
-def load(page: Page, name: str, dppa: str) -> None:
-    """Run a script where `window.dppa` is what an expression gives."""
-    page.evaluate(f"() => {{ window.dppa = {dppa}; }}")
-    page.add_script_tag(path=str(ROOT / "assets" / f"{name}.js"))
+def serve(route: Route) -> None:
+    """The modules at their places below an empty page."""
+    name = route.request.url.removeprefix(SITE)
+    if name in sources():
+        route.fulfill(body=sources()[name], content_type="text/javascript")
+    else:
+        route.fulfill(body="<!doctype html>", content_type="text/html")
+
+
+def load(page: Page, *names: str) -> None:
+    """Import modules; `scripts` is then all that they export."""
+    page.evaluate(
+        """async names => {
+            const found = await Promise.all(names.map(name => import(`/${name}.js`)));
+            window.scripts = Object.assign({}, ...found);
+        }""",
+        list(names),
+    )
 
 
 def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) -> None:
     page.set_content(BUTTONS)
-    load(page, "js/controls/start_and_stop", "window.dppa")
+    load(page, "controls/start_and_stop", "session/server", "session/frames")
     heard = lambda: page.evaluate("() => window.heard.splice(0)")  # noqa: E731
-    activity = lambda: page.evaluate("() => window.dppa.activity.chat")  # noqa: E731
+    activity = lambda: page.evaluate("() => scripts.server.activity.chat")  # noqa: E731
     press = lambda name: page.evaluate(f"() => document.getElementById('{name}').click()")  # noqa: E731
-    end = "() => window.dppa.ended('chat')"
+    end = "() => scripts.ended('chat')"
+    frame = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 
     press("send")
     press("send")
@@ -69,25 +83,25 @@ def test_a_click_right_after_stop_waits_until_the_old_run_has_ended(page: Page) 
     press("stop")
     assert heard() == ["send", "stop"]
     for state in ("answering", "idle"):  # Stop came too early, and Gradio ends nothing
-        page.evaluate("what => { window.dppa.activity.chat = what; window.frame(); }", state)
+        page.evaluate("what => scripts.setActivity('chat', what)", state)
+        page.evaluate(frame)
     press("send")
     assert heard() == ["send"] and activity() == "waiting"
 
 
 def test_a_change_made_at_once_after_opening_is_a_step(page: Page) -> None:
-    state = "paint: (f) => { window.frame = f; }, stateText: JSON.stringify, stateNow: () => now"
-    rest = "exact: {}, isCurrent: () => true, activity: { see: 'idle' }, redraw() {}, restore() {}"
-    page.evaluate("() => { window.now = { rate: 80 }; }")
-    load(page, "js/session/history", f"{{ {state}, {rest}, changeOf: () => 'rate' }}")
-    page.evaluate("() => { frame(); window.now = { rate: 70 }; frame(); }")
-    page.wait_for_function("() => dppa.history().back === 'rate'")  # once it rests
-    page.evaluate("() => dppa.undo()")
-    assert page.evaluate("() => dppa.history().state") == {"rate": 80}
+    load(page, "session/history", "session/controls", "session/server", "session/frames")
+    page.evaluate("() => { scripts.server.trouble = 'no plan yet'; scripts.redraw(); }")
+    page.wait_for_function("() => scripts.history().ready")
+    page.evaluate("() => scripts.set({ rate: 70 })")
+    page.wait_for_function("() => scripts.history().back === 'pruning rate'")  # once it rests
+    page.evaluate("() => scripts.undo()")
+    assert page.evaluate("() => scripts.history().state.rate") == 0.8
 
 
 def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> None:
-    load(page, "js/base/shapes", "{}")
-    spread = lambda places: page.evaluate("(x) => dppa.shapes.spread(x, 300, 48)", places)  # noqa: E731
+    load(page, "base/shapes")
+    spread = lambda places: page.evaluate("(x) => scripts.spread(x, 300, 48)", places)  # noqa: E731
     assert spread([50, 150, 250]) == [50, 150, 250]
     assert spread([100, 110, 120]) == [100, 148, 196]
     assert spread([280, 290, 297]) == [204, 252, 300]
@@ -95,8 +109,8 @@ def test_labels_of_near_levels_stand_side_by_side_in_their_order(page: Page) -> 
 
 
 def test_marks_of_an_axis_are_round(page: Page) -> None:
-    load(page, "js/base/shapes", "{}")
-    ask = lambda name, *of: page.evaluate(f"(of) => dppa.shapes.{name}(...of)", list(of))  # noqa: E731
+    load(page, "base/shapes")
+    ask = lambda name, *of: page.evaluate(f"(of) => scripts.{name}(...of)", list(of))  # noqa: E731
     assert ask("ticks", 1, 10) == [2, 4, 6, 8, 10]
     assert ask("ticks", 1, 1.5) == [1, 1.1, 1.2, 1.3, 1.4, 1.5]
     assert ask("ticks", 0, 9.16, 4) == [0, 2.5, 5, 7.5]
@@ -110,9 +124,8 @@ def test_marks_of_an_axis_are_round(page: Page) -> None:
 
 
 def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -> None:
-    part = "part: () => {}, shapes: { put() {} }"
-    load(page, "js/plots/experiments", f"{{ {part} }}")
-    ask = lambda text: page.evaluate("(text) => dppa.findings(text)", text)  # noqa: E731
+    load(page, "plots/experiments")
+    ask = lambda text: page.evaluate("(text) => scripts.findings(text)", text)  # noqa: E731
     few, many = "It adds at 95 %.", "At 80 %: DPPA 90 %, TIES 88.5 %, DARE 88 %."
     assert ask(f"{few} It is worse at 80 %. More.") == [f"{few} It is worse at 80 %.", "More."]
     assert ask(f"{many} At 90 %: DPPA 80 %, DARE 70 %. More.") == [
@@ -123,7 +136,7 @@ def test_what_was_found_is_a_sentence_or_two_that_hold_few_figures(page: Page) -
 def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
     """Chromium drops it where the page's language writes a point: 0,5 would be 05."""
     page.set_content('<input type="number" step="any"><input id="text">')
-    load(page, "js/base/number_boxes", "{}")
+    load(page, "base/number_boxes")
     for kind, expected in (("[type=number]", "0.5"), ("#text", "0,5")):
         page.locator(f"input{kind}").focus()
         page.keyboard.type("0,5")

@@ -1,55 +1,52 @@
 // Words at the field they are about: why a press did nothing, and what a number box made of what was typed.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say } = dppa.shapes;
-  // Part -> the button that starts it: what went wrong is told below its row.
-  const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", adding: "add-model" };
-  const CLAIMED_MS = 600; // Gradio shows its notice of an error, and then tells that the run has failed
-  const READ_MS = 1500;
-  let newest = { text: "", at: -Infinity };
+import { html, say } from "./shapes.js";
 
-  dppa.noteAt = (anchor, text) => {
-    let note = anchor?.nextElementSibling;
-    if (!note?.matches(".field-note")) {
-      if (!anchor || !text) return;
-      note = html("p", { class: "field-note", role: "alert" });
-      anchor.after(note);
-    }
-    say(note, text);
-    note.hidden = !text;
-  };
-  const rowOf = (part) => {
-    const button = document.getElementById(STARTS[part]);
-    return button?.closest(".buttons") ?? button;
-  };
-  const close = () => { for (const one of document.querySelectorAll(".toast-close")) one.click(); };
-  // A run failed: the notice that says why belongs where it was started.
-  dppa.failed = (part) => {
-    const told = newest;
-    newest = { text: "", at: -Infinity };
-    if (!rowOf(part) || performance.now() - told.at > CLAIMED_MS) return; // it was stopped, and nothing is wrong
-    dppa.noteAt(rowOf(part), told.text);
-    close();
-  };
-  // The next press tries anew, and whoever goes on has read what lies over the page.
-  window.addEventListener("click", (event) => {
-    const id = event.target.closest?.("button")?.id;
-    const part = id && Object.keys(STARTS).find((name) => STARTS[name] === id);
-    if (part) dppa.noteAt(rowOf(part), "");
-    if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
-  }, true);
-  window.addEventListener("input", (event) => {
-    for (const note of event.target.closest?.(".pane, .view, .box, #advanced")?.querySelectorAll(".field-note") ?? []) note.hidden = true;
-  }, true);
+// Part -> the button that starts it: what went wrong is told below its row.
+const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", adding: "add-model" };
+const CLAIMED_MS = 600; // Gradio shows its notice of an error, and then tells that the run has failed
+const READ_MS = 1500;
+let newest = { text: "", at: -Infinity };
 
-  function watch() {
-    const wrap = document.querySelector(".toast-wrap");
-    if (!wrap) { requestAnimationFrame(watch); return; }
-    new MutationObserver(() => {
-      const texts = [...wrap.querySelectorAll('.toast-body.error [data-testid="toast-text"]')];
-      if (texts.length) newest = { text: texts[texts.length - 1].textContent, at: performance.now() };
-    }).observe(wrap, { childList: true, subtree: true });
+export const noteAt = (anchor, text) => {
+  let note = anchor?.nextElementSibling;
+  if (!note?.matches(".field-note")) {
+    if (!anchor || !text) return;
+    note = html("p", { class: "field-note", role: "alert" });
+    anchor.after(note);
   }
-  watch();
-})();
+  say(note, text);
+  note.hidden = !text;
+};
+const rowOf = (part) => {
+  const button = document.getElementById(STARTS[part]);
+  return button?.closest(".buttons") ?? button;
+};
+const close = () => { for (const one of document.querySelectorAll(".toast-close")) one.click(); };
+// A run failed: the notice that says why belongs where it was started.
+export const failed = (part) => {
+  const told = newest;
+  newest = { text: "", at: -Infinity };
+  if (!rowOf(part) || performance.now() - told.at > CLAIMED_MS) return; // it was stopped, and nothing is wrong
+  noteAt(rowOf(part), told.text);
+  close();
+};
+// The next press tries anew, and whoever goes on has read what lies over the page.
+window.addEventListener("click", (event) => {
+  const id = event.target.closest?.("button")?.id;
+  const part = id && Object.keys(STARTS).find((name) => STARTS[name] === id);
+  if (part) noteAt(rowOf(part), "");
+  if (!event.target.closest?.(".toast-wrap") && performance.now() - newest.at > READ_MS) close();
+}, true);
+window.addEventListener("input", (event) => {
+  for (const note of event.target.closest?.(".pane, .view, .box, #advanced")?.querySelectorAll(".field-note") ?? []) note.hidden = true;
+}, true);
+
+function watch() {
+  const wrap = document.querySelector(".toast-wrap");
+  if (!wrap) { requestAnimationFrame(watch); return; }
+  new MutationObserver(() => {
+    const texts = [...wrap.querySelectorAll('.toast-body.error [data-testid="toast-text"]')];
+    if (texts.length) newest = { text: texts[texts.length - 1].textContent, at: performance.now() };
+  }).observe(wrap, { childList: true, subtree: true });
+}
+watch();

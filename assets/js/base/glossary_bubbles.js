@@ -1,82 +1,80 @@
 // What the words mean that the page cannot do without: a bubble at the word, for pointer, key and
 // finger. It is a popover, so that nothing lies over it and no edge cuts it off.
 // A text marks its terms with brackets: "the [energy] of math".
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html } = dppa.shapes;
-  const MEANINGS = dppa.glossary; // term -> meaning, from assets/data/glossary.yaml
-  const BY_LENGTH = Object.keys(MEANINGS).sort((a, b) => b.length - a.length);
-  const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
-  let count = 0;
-  let close = null; // the bubble shown last
-  let follow = null; // moves it along with its word
+import { html } from "./shapes.js";
 
-  // Below its word, or above where there is no room below.
-  function place(bubble, element) {
-    const word = element.getBoundingClientRect();
-    const { offsetWidth: width, offsetHeight: height } = bubble;
-    const below = word.bottom + GAP;
-    const top = below + height + EDGE <= window.innerHeight ? below : Math.max(word.top - GAP - height, EDGE);
-    bubble.style.top = `${top}px`;
-    bubble.style.left = `${Math.max(Math.min(word.left, document.documentElement.clientWidth - EDGE - width), EDGE)}px`;
-  }
-  function opener(bubble, element) {
-    const hide = () => { if (bubble.matches(":popover-open")) bubble.hidePopover(); };
-    const show = () => {
-      if (!bubble.isConnected) return;
-      close?.();
-      close = hide;
-      bubble.showPopover();
-      follow = () => { if (bubble.matches(":popover-open")) place(bubble, element); };
-      follow();
-    };
-    const leave = () => { if (document.activeElement !== element) hide(); };
-    return { show, hide, leave };
-  }
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close?.(); });
-  // A browser tells of the pointer anew when the page changes under it, at the same place.
-  let pointer = "", moved = false;
-  document.addEventListener("mousemove", ({ screenX, screenY }) => {
-    const now = `${screenX} ${screenY}`;
-    moved = now !== pointer;
-    pointer = now;
-  }, true);
-  for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
+/** Term -> meaning, from assets/data/glossary.yaml; the page carries it. @type {Record<string, string>} */
+export const MEANINGS = JSON.parse(document.getElementById("glossary-words")?.textContent || "{}");
+const BY_LENGTH = Object.keys(MEANINGS).sort((a, b) => b.length - a.length);
+const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
+let count = 0;
+let close = null; // the bubble shown last
+let follow = null; // moves it along with its word
 
-  // The meaning of a term beside an element that shows it, which a key can then reach as well.
-  // holder: where the meaning is kept, if not there.
-  dppa.meaning = (element, term, holder = null) => {
-    const id = `meaning-${++count}`;
-    const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);
-    bubble.of = element;
-    element.classList.add("term");
-    element.dataset.term = term;
-    element.tabIndex = 0;
-    element.setAttribute("aria-describedby", id);
-    if (holder) holder.append(bubble);
-    else element.after(bubble);
-    const { show, hide, leave } = opener(bubble, element);
-    let entered = false; // what appears under a resting pointer opens nothing
-    element.addEventListener("mouseenter", () => { entered = true; });
-    element.addEventListener("mousemove", () => {
-      if (!entered || !moved) return;
-      entered = false;
-      show();
-    });
-    element.addEventListener("mouseleave", leave);
-    element.addEventListener("focus", show);
-    element.addEventListener("blur", hide);
+// Below its word, or above where there is no room below.
+function place(bubble, element) {
+  const word = element.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = bubble;
+  const below = word.bottom + GAP;
+  const top = below + height + EDGE <= window.innerHeight ? below : Math.max(word.top - GAP - height, EDGE);
+  bubble.style.top = `${top}px`;
+  bubble.style.left = `${Math.max(Math.min(word.left, document.documentElement.clientWidth - EDGE - width), EDGE)}px`;
+}
+function opener(bubble, element) {
+  const hide = () => { if (bubble.matches(":popover-open")) bubble.hidePopover(); };
+  const show = () => {
+    if (!bubble.isConnected) return;
+    close?.();
+    close = hide;
+    bubble.showPopover();
+    follow = () => { if (bubble.matches(":popover-open")) place(bubble, element); };
+    follow();
   };
-  // Fill an element with a text whose terms are in brackets; built anew only where it changes.
-  dppa.explain = (element, text) => {
-    if (element.explained === text) return;
-    element.explained = text;
-    element.replaceChildren();
-    text.split(/\[(.+?)\]/).forEach((piece, i) => {
-      if (i % 2 === 0) { element.append(piece); return; }
-      const term = MEANINGS[piece] ? piece : BY_LENGTH.find((known) => piece.includes(known));
-      dppa.meaning(html("button", { type: "button" }, element, piece), term);
-    });
-  };
-})();
+  const leave = () => { if (document.activeElement !== element) hide(); };
+  return { show, hide, leave };
+}
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") close?.(); });
+// A browser tells of the pointer anew when the page changes under it, at the same place.
+let pointer = "", moved = false;
+document.addEventListener("mousemove", ({ screenX, screenY }) => {
+  const now = `${screenX} ${screenY}`;
+  moved = now !== pointer;
+  pointer = now;
+}, true);
+for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
+
+// The meaning of a term beside an element that shows it, which a key can then reach as well.
+// holder: where the meaning is kept, if not there.
+export const meaning = (element, term, holder = null) => {
+  const id = `meaning-${++count}`;
+  const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);
+  bubble.of = element;
+  element.classList.add("term");
+  element.dataset.term = term;
+  element.tabIndex = 0;
+  element.setAttribute("aria-describedby", id);
+  if (holder) holder.append(bubble);
+  else element.after(bubble);
+  const { show, hide, leave } = opener(bubble, element);
+  let entered = false; // what appears under a resting pointer opens nothing
+  element.addEventListener("mouseenter", () => { entered = true; });
+  element.addEventListener("mousemove", () => {
+    if (!entered || !moved) return;
+    entered = false;
+    show();
+  });
+  element.addEventListener("mouseleave", leave);
+  element.addEventListener("focus", show);
+  element.addEventListener("blur", hide);
+};
+// Fill an element with a text whose terms are in brackets; built anew only where it changes.
+export const explain = (element, text) => {
+  if (element.explained === text) return;
+  element.explained = text;
+  element.replaceChildren();
+  text.split(/\[(.+?)\]/).forEach((piece, i) => {
+    if (i % 2 === 0) { element.append(piece); return; }
+    const term = MEANINGS[piece] ? piece : BY_LENGTH.find((known) => piece.includes(known));
+    meaning(html("button", { type: "button" }, element, piece), term);
+  });
+};

@@ -1,65 +1,63 @@
 // Terms of the glossary in the labels and sentences of the workbench, and in lessons: in each box the first one that is not
 // linked yet becomes a link. Knows where words stand, not who writes them; a sentence may change at any time.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html } = dppa.shapes;
-  const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box, #advanced, #see-column, #compare-view, #attribution-view, "
-    + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
-  const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, .question, #exact span, .base-line, .take-note, .losses-line span, '
-    + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
-  const REST_MS = 250; // from the first change to a look at all of them: four a second while a slider moves, of half a millisecond
-  // Words that mostly mean what they mean everywhere; where they are terms, a script says so.
-  const PLAIN = new Set(["exact", "input", "speed", "length", "loss"]);
-  // Said for: the term it stands under.
-  const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix", module: "matrix", method: "merge method", "size |d|": "|d|",
-    "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs", "search question": "search split", bands: "partition", band: "partition" };
-  const named = new Map([...Object.keys(dppa.glossary).filter((term) => !PLAIN.has(term)).map((term) => [term.toLowerCase(), term]), ...Object.entries(ALSO)]);
-  const escaped = (text) => text.replace(/[|\\{}()[\]^$+*?.-]/g, "\\$&");
-  const forms = [...named.keys()].sort((a, b) => b.length - a.length).map(escaped).join("|");
-  const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "gi");
-  const termOf = (word) => {
-    const small = word.toLowerCase();
-    const term = named.get(small) ?? named.get(small.replace(/s$/, "")) ?? named.get(small.replace(/es$/, ""));
-    return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES are no ties
-  };
-  // Every term in a text: [{at, word, term}].
-  dppa.termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
+import { MEANINGS, meaning } from "./glossary_bubbles.js";
+import { html } from "./shapes.js";
 
-  let holder = null; // of what the terms mean: beside the page, so that a label stays a label
-  function wrap(node, known) {
-    const found = dppa.termsIn(node.data).find(({ term }) => !known.has(term));
-    if (!found) return;
-    const rest = node.splitText(found.at), after = rest.splitText(found.word.length);
-    const link = html("span", {}, null, found.word);
-    rest.replaceWith(link);
-    dppa.meaning(link, found.term, holder);
-    link.addEventListener("click", (event) => { // in a label a tap would go to its control
-      event.preventDefault();
-      link.focus();
-    });
-    known.add(found.term);
-    wrap(after, known);
-  }
-  function link(element, known) {
-    const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
-    const whole = element.textContent;
-    for (const node of texts) wrap(node, known);
-    if (element.childNodes.length > 1 && !element.explained) element.linked = whole;
-  }
-  function pass() {
-    holder ??= html("div", { class: "meanings" }, document.body);
-    for (const bubble of holder.children) if (!bubble.of.isConnected) bubble.remove();
-    for (const box of document.querySelectorAll(BOXES)) {
-      const own = (element) => element.closest(BOXES) === box;
-      const known = new Set([...box.querySelectorAll(".term")].filter(own).map((one) => one.dataset.term));
-      for (const element of box.querySelectorAll(WORDS)) {
-        if (own(element) && !element.closest("button, summary, table, a, .term, .meaning")) link(element, known);
-      }
+const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box, #advanced, #see-column, #compare-view, #attribution-view, "
+  + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
+const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, .question, #exact span, .base-line, .take-note, .losses-line span, '
+  + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
+const REST_MS = 250; // from the first change to a look at all of them: four a second while a slider moves, of half a millisecond
+// Words that mostly mean what they mean everywhere; where they are terms, a script says so.
+const PLAIN = new Set(["exact", "input", "speed", "length", "loss"]);
+// Said for: the term it stands under.
+const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix", module: "matrix", method: "merge method", "size |d|": "|d|",
+  "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs", "search question": "search split", bands: "partition", band: "partition" };
+const named = new Map(Object.entries({ ...Object.fromEntries(Object.keys(MEANINGS).filter((term) => !PLAIN.has(term)).map((term) => [term.toLowerCase(), term])), ...ALSO }));
+const escaped = (text) => text.replace(/[|\\{}()[\]^$+*?.-]/g, "\\$&");
+const forms = [...named.keys()].sort((a, b) => b.length - a.length).map(escaped).join("|");
+const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "gi");
+const termOf = (word) => {
+  const small = word.toLowerCase();
+  const term = named.get(small) ?? named.get(small.replace(/s$/, "")) ?? named.get(small.replace(/es$/, ""));
+  return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES are no ties
+};
+// Every term in a text: [{at, word, term}].
+export const termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
+
+let holder = null; // of what the terms mean: beside the page, so that a label stays a label
+function wrap(node, known) {
+  const found = termsIn(node.data).find(({ term }) => !known.has(term));
+  if (!found) return;
+  const rest = node.splitText(found.at), after = rest.splitText(found.word.length);
+  const link = html("span", {}, null, found.word);
+  rest.replaceWith(link);
+  meaning(link, found.term, holder);
+  link.addEventListener("click", (event) => { // in a label a tap would go to its control
+    event.preventDefault();
+    link.focus();
+  });
+  known.add(found.term);
+  wrap(after, known);
+}
+function link(element, known) {
+  const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const whole = element.textContent;
+  for (const node of texts) wrap(node, known);
+  if (element.childNodes.length > 1 && !element.explained) element.linked = whole;
+}
+function pass() {
+  holder ??= html("div", { class: "meanings" }, document.body);
+  for (const bubble of holder.children) if (!bubble.of.isConnected) bubble.remove();
+  for (const box of document.querySelectorAll(BOXES)) {
+    const own = (element) => element.closest(BOXES) === box;
+    const known = new Set([...box.querySelectorAll(".term")].filter(own).map((one) => one.dataset.term));
+    for (const element of box.querySelectorAll(WORDS)) {
+      if (own(element) && !element.closest("button, summary, table, a, .term, .meaning")) link(element, known);
     }
   }
-  // Whoever writes words tells nobody, and Gradio mounts what is unfolded. A pass that finds nothing changes nothing.
-  let timer = 0;
-  new MutationObserver(() => { timer ||= setTimeout(() => { timer = 0; pass(); }, REST_MS); })
-    .observe(document.documentElement, { childList: true, subtree: true, characterData: true });
-})();
+}
+// Whoever writes words tells nobody, and Gradio mounts what is unfolded. A pass that finds nothing changes nothing.
+let timer = 0;
+new MutationObserver(() => { if (!timer) timer = setTimeout(() => { timer = 0; pass(); }, REST_MS); })
+  .observe(document.documentElement, { childList: true, subtree: true, characterData: true });

@@ -1,42 +1,40 @@
 // The number boxes beside Gradio's sliders: only a number the slider allows counts. While something
 // else is typed, nothing changes; on Enter or when the box is left, it falls back to what counts.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // between their steps is nothing
-  const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
-  const fits = (box) => {
-    const text = box.value.trim(), value = +text;
-    const whole = !box.closest(STEPS) || Number.isInteger((value - box.min) / box.step);
-    return text !== "" && value >= +box.min && value <= +box.max && whole;
-  };
-  // The nearest number the slider allows.
-  function nearest({ min, max, step }, value, steps) {
-    const within = Math.min(Math.max(value, +min), +max);
-    return steps ? +min + Math.round((within - min) / step) * step : within;
-  }
-  function settle(event) {
-    const box = boxOf(event);
-    if (!box || fits(box)) return;
-    const block = box.closest(".block"), typed = box.value.trim(), steps = Boolean(box.closest(STEPS));
-    box.value = typed === "" ? block.querySelector("input[type=range]").value : nearest(box, +typed, steps);
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-    if (typed === "") return;
-    const label = block.querySelector('[data-testid="block-info"]')?.textContent.trim() ?? "This box";
-    const by = steps && +box.step > 1 ? `, in steps of ${box.step}` : "";
-    dppa.noteAt(block, `${label}: ${box.min} to ${box.max}${by}. ${typed} became ${box.value}.`);
-  }
-  // Before anybody else hears of it, Gradio and the store included.
-  window.addEventListener("input", (event) => {
-    const box = boxOf(event);
-    if (box && !fits(box)) event.stopImmediatePropagation();
-  }, true);
-  // A decimal comma, which the browser drops without a word where the page's language has a point.
-  window.addEventListener("beforeinput", (event) => {
-    if (event.data !== "," || !event.target.matches?.('input[type="number"]')) return;
-    event.preventDefault();
-    document.execCommand("insertText", false, ".");
-  }, true);
-  window.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(event); }, true);
-  window.addEventListener("blur", settle, true);
-})();
+import { noteAt } from "./field_notices.js";
+
+const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // between their steps is nothing
+const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
+const fits = (box) => {
+  const text = box.value.trim(), value = +text;
+  const whole = !box.closest(STEPS) || Number.isInteger((value - box.min) / box.step);
+  return text !== "" && value >= +box.min && value <= +box.max && whole;
+};
+// The nearest number the slider allows.
+function nearest({ min, max, step }, value, steps) {
+  const within = Math.min(Math.max(value, +min), +max);
+  return steps ? +min + Math.round((within - min) / step) * step : within;
+}
+function settle(event) {
+  const box = boxOf(event);
+  if (!box || fits(box)) return;
+  const block = box.closest(".block"), typed = box.value.trim(), steps = Boolean(box.closest(STEPS));
+  box.value = typed === "" ? block.querySelector("input[type=range]").value : nearest(box, +typed, steps);
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+  if (typed === "") return;
+  const label = block.querySelector('[data-testid="block-info"]')?.textContent.trim() ?? "This box";
+  const by = steps && +box.step > 1 ? `, in steps of ${box.step}` : "";
+  noteAt(block, `${label}: ${box.min} to ${box.max}${by}. ${typed} became ${box.value}.`);
+}
+// Before anybody else hears of it, Gradio and the store included.
+window.addEventListener("input", (event) => {
+  const box = boxOf(event);
+  if (box && !fits(box)) event.stopImmediatePropagation();
+}, true);
+// A decimal comma, which the browser drops without a word where the page's language has a point.
+window.addEventListener("beforeinput", (event) => {
+  if (event.data !== "," || !event.target.matches?.('input[type="number"]')) return;
+  event.preventDefault();
+  document.execCommand("insertText", false, ".");
+}, true);
+window.addEventListener("keydown", (event) => { if (event.key === "Enter") settle(event); }, true);
+window.addEventListener("blur", settle, true);

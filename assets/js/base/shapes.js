@@ -1,119 +1,113 @@
 // Numbers as text, colours for amounts, SVG elements. Knows no model and no page.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const THIN = "\u2009";
+export const THIN = "\u2009";
 
-  // --- numbers -------------------------------------------------------------------------------
-  const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-  const superscript = (n) =>
-    (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
-  const minus = (text) => text.replace("-", "−"); // a hyphen is no sign
-  function digits(x, count) { // so many significant ones
-    if (x === 0) return "0";
-    const power = Math.floor(Math.log10(Math.abs(x)));
-    if (power >= -3 && power < 4) return minus(String(+x.toPrecision(count)));
-    return `${minus(String(+(x / 10 ** power).toPrecision(count)))}${THIN}×${THIN}10${superscript(power)}`;
-  }
-  const three = (x) => digits(x, 3), two = (x) => digits(x, 2);
-  function percent(share) {
-    const p = 100 * share;
-    if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
-    return `${minus(String(Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)))}${THIN}%`;
-  }
-  // Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
-  function level(share) {
-    const p = 100 * share;
-    const exact = Math.abs(p * 100 - Math.round(p * 100)) < 1e-6;
-    return `${exact ? +p.toFixed(2) : p.toFixed(1)}${THIN}%`;
-  }
-  const percent1 = (share) => `${(100 * share).toFixed(1)}${THIN}%`;
-  function count(n) {
-    if (n >= 1e9) return `${(n / 1e9).toPrecision(3)}${THIN}B`;
-    if (n >= 1e6) return `${(n / 1e6).toFixed(2)}${THIN}M`;
-    if (n >= 1e4) return `${Math.round(n / 1e3)}${THIN}k`;
-    return String(n);
-  }
+// --- numbers -------------------------------------------------------------------------------
+const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+export const superscript = (n) =>
+  (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
+const minus = (text) => text.replace("-", "−"); // a hyphen is no sign
+function digits(x, count) { // so many significant ones
+  if (x === 0) return "0";
+  const power = Math.floor(Math.log10(Math.abs(x)));
+  if (power >= -3 && power < 4) return minus(String(+x.toPrecision(count)));
+  return `${minus(String(+(x / 10 ** power).toPrecision(count)))}${THIN}×${THIN}10${superscript(power)}`;
+}
+export const three = (x) => digits(x, 3), two = (x) => digits(x, 2);
+export function percent(share) {
+  const p = 100 * share;
+  if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
+  return `${minus(String(Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)))}${THIN}%`;
+}
+// Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
+export function level(share) {
+  const p = 100 * share;
+  const exact = Math.abs(p * 100 - Math.round(p * 100)) < 1e-6;
+  return `${exact ? +p.toFixed(2) : p.toFixed(1)}${THIN}%`;
+}
+export const percent1 = (share) => `${(100 * share).toFixed(1)}${THIN}%`;
+export function count(n) {
+  if (n >= 1e9) return `${(n / 1e9).toPrecision(3)}${THIN}B`;
+  if (n >= 1e6) return `${(n / 1e6).toFixed(2)}${THIN}M`;
+  if (n >= 1e4) return `${Math.round(n / 1e3)}${THIN}k`;
+  return String(n);
+}
 
-  // --- colours, even to the eye and to every kind of eye ---------------------------------------
-  const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
-  // For amounts: viridis. For differences, the middle at zero: vik (Crameri, 2018).
-  const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
-    "1f968b20a38729af7f3cbb7555c667", "73d05595d840b8de29dce319fde725");
-  const VIK = stops("001261033a7a1965975897b8a6c8d9", "ebe5e0e1b8a0cd8861b4592a862306590008");
-  function rgb(share, map) {
-    const place = Math.min(Math.max(share, 0), 1) * (map.length - 1);
-    const low = Math.min(Math.floor(place), map.length - 2);
-    return map[low].map((c, i) => Math.round(c + (place - low) * (map[low + 1][i] - c)));
-  }
-  const colourOf = (map) => (share) => `rgb(${rgb(share, map).join(",")})`;
-  // The ink that reads on it: relative luminance above 0.18 wants black.
-  const inkOf = (map) => (share) => {
-    const [r, g, b] = rgb(share, map).map((c) => {
-      const x = c / 255;
-      return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
-  };
-  const amounts = { colour: colourOf(VIRIDIS), ink: inkOf(VIRIDIS) };
-  const signs = { colour: colourOf(VIK), ink: inkOf(VIK) };
+// --- colours, even to the eye and to every kind of eye ---------------------------------------
+const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
+// For amounts: viridis. For differences, the middle at zero: vik (Crameri, 2018).
+const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
+  "1f968b20a38729af7f3cbb7555c667", "73d05595d840b8de29dce319fde725");
+const VIK = stops("001261033a7a1965975897b8a6c8d9", "ebe5e0e1b8a0cd8861b4592a862306590008");
+function rgb(share, map) {
+  const place = Math.min(Math.max(share, 0), 1) * (map.length - 1);
+  const low = Math.min(Math.floor(place), map.length - 2);
+  return map[low].map((c, i) => Math.round(c + (place - low) * (map[low + 1][i] - c)));
+}
+const colourOf = (map) => (share) => `rgb(${rgb(share, map).join(",")})`;
+// The ink that reads on it: relative luminance above 0.18 wants black.
+const inkOf = (map) => (share) => {
+  const [r, g, b] = rgb(share, map).map((c) => {
+    const x = c / 255;
+    return x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+};
+export const amounts = { colour: colourOf(VIRIDIS), ink: inkOf(VIRIDIS) };
+export const signs = { colour: colourOf(VIK), ink: inkOf(VIK) };
 
-  // --- elements ------------------------------------------------------------------------------
-  function make(space, tag, attributes = {}, parent = null, text = null) {
-    const element = space
-      ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    if (text !== null) element.textContent = text;
-    if (parent) parent.appendChild(element);
-    return element;
+// --- elements ------------------------------------------------------------------------------
+function make(space, tag, attributes = {}, parent = null, text = null) {
+  const element = space
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== null) element.textContent = text;
+  if (parent) parent.appendChild(element);
+  return element;
+}
+// An attribute is written only where it changes: most of a frame changes little.
+export function put(element, name, value) {
+  const text = String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+export function say(element, text) {
+  if (element.linked) { // it holds terms as well: see glossary_links.js
+    if (element.linked !== text) element.replaceChildren(text);
+    element.linked = element.linked === text ? text : "";
+    return;
   }
-  // An attribute is written only where it changes: most of a frame changes little.
-  function put(element, name, value) {
-    const text = String(value);
-    if (element.getAttribute(name) !== text) element.setAttribute(name, text);
-  }
-  function say(element, text) {
-    if (element.linked) { // it holds terms as well: see glossary_links.js
-      if (element.linked !== text) element.replaceChildren(text);
-      element.linked = element.linked === text ? text : "";
-      return;
-    }
-    const node = element.firstChild;
-    if (!node) { if (text) element.textContent = text; return; }
-    if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
-  }
-  // Round numbers.
-  function step(low, high, wanted) {
-    const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
-    return [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
-  }
-  const multiples = (first, last, size) => Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
-  // Those from `low` to `high`, about `wanted`.
-  function ticks(low, high, wanted = 5) {
-    const size = step(low, high, wanted);
-    return multiples(Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9), size);
-  }
-  // An axis that holds both: {low, high, marks}. Its ends are marks too, unless one is only just missed.
-  function axis(low, high, wanted = 5) {
-    const size = step(low, high, wanted), just = 0.3;
-    const first = Math.ceil(low / size - just), last = Math.max(Math.floor(high / size + just), first + 1);
-    const marks = multiples(first, last, size);
-    return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
-  }
-  // Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
-  const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
-  // Where labels are written whose places may be too near: in their order, apart, inside where they fit.
-  function spread(places, width, apart) {
-    const found = [];
-    places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
-    for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
-    return found;
-  }
-  const px = (x) => (Math.round(x * 100) / 100).toString();
-
-  dppa.shapes = {
-    THIN, superscript, three, two, percent, percent1, level, count, amounts, signs, put, say, niceTop, ticks, axis, px, spread,
-    svg: (tag, attributes, parent, text) => make(true, tag, attributes, parent, text),
-    html: (tag, attributes, parent, text) => make(false, tag, attributes, parent, text),
-  };
-})();
+  const node = element.firstChild;
+  if (!node) { if (text) element.textContent = text; return; }
+  if (node.data !== text) node.data = text; // the node stays: a new one would cost a layout object
+}
+// Round numbers.
+function step(low, high, wanted) {
+  const rough = (high > low ? high - low : 1) / wanted, power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 2.5, 5, 10].map((x) => x * power).find((x) => x >= rough * 0.999);
+}
+const multiples = (first, last, size) => Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * size).toPrecision(10));
+// Those from `low` to `high`, about `wanted`.
+export function ticks(low, high, wanted = 5) {
+  const size = step(low, high, wanted);
+  return multiples(Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9), size);
+}
+// An axis that holds both: {low, high, marks}. Its ends are marks too, unless one is only just missed.
+export function axis(low, high, wanted = 5) {
+  const size = step(low, high, wanted), just = 0.3;
+  const first = Math.ceil(low / size - just), last = Math.max(Math.floor(high / size + just), first + 1);
+  const marks = multiples(first, last, size);
+  return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
+}
+// Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
+export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
+// Where labels are written whose places may be too near: in their order, apart, inside where they fit.
+export function spread(places, width, apart) {
+  const found = [];
+  places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));
+  for (let i = found.length - 1, most = width; i >= 0; i--, most = found[i + 1] - apart) found[i] = Math.min(found[i], most);
+  return found;
+}
+export const px = (x) => (Math.round(x * 100) / 100).toString();
+/** @param {string} tag @param {Record<string, any>} [attributes] @param {Element | null} [parent] @param {string | null} [text] @returns {any} */
+export const svg = (tag, attributes, parent, text) => make(true, tag, attributes, parent, text);
+/** @param {string} tag @param {Record<string, any>} [attributes] @param {Element | null} [parent] @param {string | null} [text] @returns {any} */
+export const html = (tag, attributes, parent, text) => make(false, tag, attributes, parent, text);

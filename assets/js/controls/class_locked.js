@@ -1,56 +1,59 @@
 // What of the workbench a class link leaves out: it stays as the link sets it, since nobody can reach it.
 // Knows where controls are, not what they do.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"]`]);
-  // Group -> what can be left out of it: its name in the address, its title, where it is.
-  dppa.leavable = [
-    ["Settings", [
-      ["preset", "Preset", "#preset-box"],
-      ["models", "Which models take part", "#models .switch input, #models .remove, #reference, #add-model, #use-base"],
-      ["coefficient", "Coefficients", "#models .slide, #models .by-layer, #models .model-list + .how"],
-      ["method", "Method and its settings", "#method"],
-      ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type"],
-      ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own"],
-      ["amplification", "Amplification factors", "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
-      ["significance", "Significance", "#significance"],
-      ["strength", "Strength", "#strength"],
-      ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
-      ["outliers", "Outliers", "#k-layer, #k-module"],
-      ["history", "Undo, Save and Share", "#tune"],
-    ]],
-    ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Compare"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
-    ["Beside the plots", [
-      ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
-      ["answers", "Who answers, and how", "#answer-with, #answer-settings"],
-      ["advice", "What should I try?", "#advice-box"],
-    ]],
-  ];
-  // Boxes that go when all that is in them does.
-  const BOXES = {
-    "#method-box": ["method", "advice"],
-    "#sliders-box": ["rate", "own-rate", "amplification"],
-    "#advanced": ["significance", "strength", "levels", "outliers", "models"],
-    "#side-column": ["chat", "score", "search", "export"],
-    "#see-column": ["modules", "sparsity", "compare", "attribution", "experiments"],
-  };
-  const asked = new Set(new URL(window.location.href).searchParams.get("hide")?.split(".") ?? []);
-  const entries = dppa.leavable.flatMap(([, entries]) => entries).filter(([name]) => asked.has(name));
-  const names = entries.map(([name]) => name);
-  if (!names.length) return;
-  const left = (name) => names.includes(name);
+import { paint } from "../session/frames.js";
+
+const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"]`]);
+// Group -> what can be left out of it: its name in the address, its title, where it is.
+export const leavable = [
+  ["Settings", [
+    ["preset", "Preset", "#preset-box"],
+    ["models", "Which models take part", "#models .switch input, #models .remove, #reference, #add-model, #use-base"],
+    ["coefficient", "Coefficients", "#models .slide, #models .by-layer, #models .model-list + .how"],
+    ["method", "Method and its settings", "#method"],
+    ["rate", "Pruning rate", "#sliders-box > :has(+ #rate, + * #rate), #rate, #explain .explain > p:first-of-type"],
+    ["own-rate", "Pruning rates of single matrices", "#overrides, .drill-own"],
+    ["amplification", "Amplification factors", "#sliders-box > :has(+ #amplify, + * #amplify), #amplify, #explain .explain > p + p"],
+    ["significance", "Significance", "#significance"],
+    ["strength", "Strength", "#strength"],
+    ["levels", "Partitions and levels", "#partitions, #levels-editor, #levels, #levels-note"],
+    ["outliers", "Outliers", "#k-layer, #k-module"],
+    ["history", "Undo, Save and Share", "#tune"],
+  ]],
+  ["Views", list("views", [["modules", "Modules"], ["sparsity", "Sparsity"], ["compare", "Compare"], ["attribution", "Attribution"], ["experiments", "Experiments"]])],
+  ["Beside the plots", [
+    ...list("panes", [["chat", "Chat"], ["score", "Score"], ["search", "Search"], ["export", "Export"]]),
+    ["answers", "Who answers, and how", "#answer-with, #answer-settings"],
+    ["advice", "What should I try?", "#advice-box"],
+  ]],
+];
+// Boxes that go when all that is in them does.
+const BOXES = {
+  "#method-box": ["method", "advice"],
+  "#sliders-box": ["rate", "own-rate", "amplification"],
+  "#advanced": ["significance", "strength", "levels", "outliers", "models"],
+  "#side-column": ["chat", "score", "search", "export"],
+  "#see-column": ["modules", "sparsity", "compare", "attribution", "experiments"],
+};
+const asked = new Set(new URL(window.location.href).searchParams.get("hide")?.split(".") ?? []);
+const entries = leavable.flatMap(([, entries]) => entries).filter(([name]) => asked.has(name));
+const names = entries.map(([name]) => name);
+const left = (name) => names.includes(name);
+
+function leaveOut() {
   const boxes = Object.keys(BOXES).filter((box) => BOXES[box].every(left));
   const style = document.createElement("style"); // of selectors that stand above: nothing of the address is in it
   style.textContent = `${[...entries.map(([, , place]) => place), ...boxes].join(", ")} { display: none !important; }`;
   document.head.append(style);
-
-  // What is in front must be one of those that are there; panes and views are built at their own time.
-  const first = (box, attribute) => [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
-  dppa.paint(() => {
-    const { view, pane } = document.body.dataset;
-    if (left(view)) first("#views", "data-view")?.click();
-    const front = pane === "see" && window.innerWidth > 900 ? "chat" : pane;
-    if (left(front)) first("#panes", "data-pane")?.click();
-  });
-})();
+}
+// What is in front must be one of those that are there; panes and views are built at their own time.
+const first = (box, attribute) => [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
+function showOthers() {
+  const { view, pane } = document.body.dataset;
+  if (left(view)) first("#views", "data-view")?.click();
+  const front = pane === "see" && window.innerWidth > 900 ? "chat" : pane;
+  if (left(front)) first("#panes", "data-pane")?.click();
+}
+if (names.length) {
+  leaveOut();
+  paint(showOthers);
+}

@@ -1,303 +1,304 @@
 // Controls drawn here: the list of models, the amplification rows, the panes.
 // Each change goes to the store (the next frame draws it) and to the server.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put: write, level, THIN } = dppa.shapes;
-  const label = (reference) => dppa.names[reference]?.label ?? reference.replace(/^zoo:/, "");
-  const colour = (reference) => dppa.names[reference]?.colour ?? "var(--d-accent)";
+import { html, say, put as write, level } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
+import { paint, redraw } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { server } from "../session/server.js";
 
-  // A range and a number box that hold one value. onMove(value) at every step of either.
-  // The box may take more than the range shows: `limits`.
-  function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
-    const box = html("div", { class: "slide" }, parent);
-    const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
-    const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
-    let shown = null;
-    const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
-    const show = (x) => {
-      if (x === shown) return;
-      shown = x;
-      range.value = x;
-      range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
-      if (document.activeElement !== number) number.value = text(x);
-    };
-    const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
-    range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
-    number.addEventListener("input", () => {
-      if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
-      show(clamp(+number.value));
-      onMove(clamp(+number.value));
-    });
-    number.addEventListener("blur", () => { number.value = text(shown); });
-    show(value);
-    return { box, show };
+/** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
+export let changeFactors = () => {};
+export const label = (reference) => server.names[reference]?.label ?? reference.replace(/^zoo:/, "");
+const colour = (reference) => server.names[reference]?.colour ?? "var(--d-accent)";
+
+// A range and a number box that hold one value. onMove(value) at every step of either.
+// The box may take more than the range shows: `limits`.
+export function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
+  const box = html("div", { class: "slide" }, parent);
+  const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
+  const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
+  let shown = null;
+  const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
+  const show = (x) => {
+    if (x === shown) return;
+    shown = x;
+    range.value = x;
+    range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
+    if (document.activeElement !== number) number.value = text(x);
+  };
+  const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
+  range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
+  number.addEventListener("input", () => {
+    if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
+    show(clamp(+number.value));
+    onMove(clamp(+number.value));
+  });
+  number.addEventListener("blur", () => { number.value = text(shown); });
+  show(value);
+  return { box, show };
+}
+
+// --- the list of domain models -------------------------------------------------------------------
+part("models", ({ host, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const base = html("p", { class: "base-line" }, host);
+  const list = html("div", { class: "model-list" }, host);
+  html("p", { class: "how" }, host,
+    "Coefficient (×): weight of a whole model in the merge. 0 leaves it out, negative subtracts it.");
+  let rows = new Map();
+
+  function send(event) {
+    put({ base: controls.state.base, models: controls.state.models.map((model) => ({ ...model })) });
+    trigger(event);
   }
-
-  dppa.controls = { slider, label };
-
-  // --- the list of domain models -------------------------------------------------------------------
-  dppa.part("models", ({ host, get, put, watch, trigger }) => {
-    host.replaceChildren();
-    const base = html("p", { class: "base-line" }, host);
-    const list = html("div", { class: "model-list" }, host);
-    html("p", { class: "how" }, host,
-      "Coefficient (×): weight of a whole model in the merge. 0 leaves it out, negative subtracts it.");
-    let rows = new Map();
-
-    function send(event) {
-      put({ base: dppa.state.base, models: dppa.state.models.map((model) => ({ ...model })) });
-      trigger(event);
-    }
-    function update(reference, patch) {
-      const models = dppa.state.models.map((m) => (m.ref === reference ? { ...m, ...patch } : m));
-      dppa.set({ models });
-      if (models.find((m) => m.ref === reference).on) dppa.look(reference);
-      else if (patch.on === false) dppa.lookAtActive();
-      send("change");
-    }
-    function remove(reference) {
-      dppa.set({ models: dppa.state.models.filter((model) => model.ref !== reference) });
-      dppa.lookAtActive();
+  function update(reference, patch) {
+    const models = controls.state.models.map((m) => (m.ref === reference ? { ...m, ...patch } : m));
+    controls.set({ models });
+    if (models.find((m) => m.ref === reference).on) controls.look(reference);
+    else if (patch.on === false) controls.lookAtActive();
+    send("change");
+  }
+  function remove(reference) {
+    controls.set({ models: controls.state.models.filter((model) => model.ref !== reference) });
+    controls.lookAtActive();
+    fill();
+    send("remove");
+  }
+  const lastLayer = (reference) => {
+    const layers = server.tables[reference]?.layers ?? [];
+    return layers.length ? Math.max(...layers) : 0;
+  };
+  const modelOf = (reference) => controls.state.models.find((model) => model.ref === reference);
+  const curves = curvesOf(modelOf, update);
+  function row(model) {
+    const root = html("div", { class: "model-row", "data-model": model.ref }, list);
+    const head = html("div", { class: "model-head" }, root);
+    const onOff = html("label", { class: "switch", title: model.ref }, head);
+    const box = html("input", { type: "checkbox", role: "switch" }, onOff);
+    html("span", { class: "swatch", "aria-hidden": "true" }, onOff);
+    html("span", { class: "model-name" }, onOff, label(model.ref));
+    const byLayer = curveButton(head, label(model.ref));
+    const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
+    const name = `Coefficient of ${label(model.ref)}`;
+    const control = slider(root, {
+      name: `${name} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
+      value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
+    });
+    const editor = curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
+    byLayer.addEventListener("click", () => {
+      curves.toggle(model.ref, lastLayer(model.ref));
       fill();
-      send("remove");
-    }
-    const lastLayer = (reference) => {
-      const layers = dppa.tables[reference]?.layers ?? [];
-      return layers.length ? Math.max(...layers) : 0;
-    };
-    const modelOf = (reference) => dppa.state.models.find((model) => model.ref === reference);
-    const curves = dppa.curvesOf(modelOf, update);
-    function row(model) {
-      const root = html("div", { class: "model-row", "data-model": model.ref }, list);
-      const head = html("div", { class: "model-head" }, root);
-      const onOff = html("label", { class: "switch", title: model.ref }, head);
-      const box = html("input", { type: "checkbox", role: "switch" }, onOff);
-      html("span", { class: "swatch", "aria-hidden": "true" }, onOff);
-      html("span", { class: "model-name" }, onOff, label(model.ref));
-      const byLayer = dppa.curveButton(head, label(model.ref));
-      const cross = html("button", { type: "button", class: "remove", "aria-label": `Remove ${label(model.ref)} from the list`, title: "Take this model out of the list" }, head, "Remove");
-      const name = `Coefficient of ${label(model.ref)}`;
-      const control = slider(root, {
-        name: `${name} (×)`, low: -1, high: 2, step: 0.05, digits: 2,
-        value: model.coefficient, onMove: (coefficient) => update(model.ref, { coefficient }),
-      });
-      const editor = dppa.curveEditor(root, { name, onMove: (curve) => curves.move(model.ref, curve) });
-      byLayer.addEventListener("click", () => {
-        curves.toggle(model.ref, lastLayer(model.ref));
-        fill();
-      });
-      box.addEventListener("change", () => update(model.ref, { on: box.checked }));
-      cross.addEventListener("click", () => remove(model.ref));
-      return { root, box, cross, control, editor, byLayer };
-    }
-    function fill() {
-      const { models } = dppa.state;
-      const key = models.map((model) => model.ref).join("\n");
-      if (key !== [...rows.keys()].join("\n")) {
-        list.replaceChildren();
-        rows = new Map(models.map((model) => [model.ref, row(model)]));
-      }
-      for (const model of models) {
-        const { root, box, cross, control, editor, byLayer } = rows.get(model.ref);
-        if (root.dataset.colour !== colour(model.ref)) {
-          root.dataset.colour = colour(model.ref);
-          root.style.setProperty("--model", colour(model.ref));
-        }
-        root.classList.toggle("off", !model.on);
-        root.classList.toggle("shown", model.ref === dppa.state.focus && models.length > 1);
-        box.checked = model.on;
-        cross.hidden = models.length < 2;
-        const curve = curves.shown(model);
-        control.show(model.coefficient);
-        control.box.hidden = curve.length > 0;
-        editor.show(curve, lastLayer(model.ref));
-        write(byLayer, "aria-pressed", curve.length > 0);
-        byLayer.hidden = lastLayer(model.ref) < 1;
-      }
-      const origin = { "zoo:": "zoo", "hub:": "Hub" }[dppa.state.base.slice(0, 4)] ?? "folder";
-      say(base, `Base model: ${label(dppa.state.base)} (${origin})`);
-    }
-    function take(value) {
-      if (!value || !Array.isArray(value.models)) return;
-      dppa.set({ base: value.base, models: value.models.map((model) => ({ ...model })) });
-      dppa.lookAtActive();
-      fill();
-    }
-    watch(take);
-    take(get());
-    dppa.paint(fill);
-  });
-
-  // --- amplification: a factor for each partition, shared or model by model ---------------------------
-  dppa.part("amplify", ({ host, get, put, watch, trigger }) => {
-    host.replaceChildren();
-    const list = html("div", { class: "factor-list" }, host);
-    const foot = html("label", { class: "check" }, host);
-    const linked = html("input", { type: "checkbox", class: "linked" }, foot);
-    html("span", {}, foot, "Same factors for every model");
-    html("p", { class: "how" }, host,
-      "Factor (×): multiplies the changes that stay, band by band. Pruning weakens a model; amplifying the strongest band brings it back.");
-    let rows = [], built = "";
-
-    function send() {
-      const { linked: all, factors, own, models } = dppa.state;
-      const listed = Object.entries(own).filter(([ref]) => models.some((model) => model.ref === ref));
-      put({ linked: all, factors, own: Object.fromEntries(listed) });
-      trigger("change");
-    }
-    // Every list of factors at once, where bands come or go; lists shorter than the levels are filled with 1 first.
-    dppa.changeFactors = (change) => {
-      const { own } = dppa.state;
-      dppa.set({
-        factors: change(dppa.factorsFor(dppa.state.factors)),
-        own: Object.fromEntries(Object.entries(own).map(([ref, row]) => [ref, change(dppa.factorsFor(row))])),
-      });
-      send();
-    };
-    function move(reference, partition, value) {
-      const next = dppa.factorsOf(reference);
-      next[partition] = value;
-      if (reference === "*") dppa.set({ factors: next });
-      else {
-        dppa.set({ own: { ...dppa.state.own, [reference]: next } });
-        dppa.look(reference);
-      }
-      send();
-    }
-    const targets = () => (dppa.state.linked ? ["*"] : dppa.state.models.map((model) => model.ref));
-    function build(count) {
+    });
+    box.addEventListener("change", () => update(model.ref, { on: box.checked }));
+    cross.addEventListener("click", () => remove(model.ref));
+    return { root, box, cross, control, editor, byLayer };
+  }
+  function fill() {
+    const { models } = controls.state;
+    const key = models.map((model) => model.ref).join("\n");
+    if (key !== [...rows.keys()].join("\n")) {
       list.replaceChildren();
-      rows = targets().flatMap((reference) => {
-        const group = html("div", { class: "factor-group" }, list);
-        if (reference !== "*") {
-          const head = html("div", { class: "group-name" }, group);
-          html("span", { class: "swatch", "aria-hidden": "true" }, head).style.background = colour(reference);
-          html("span", {}, head, label(reference));
-        }
-        return Array.from({ length: count }, (_, k) => factorRow(group, reference, k));
-      });
+      rows = new Map(models.map((model) => [model.ref, row(model)]));
     }
-    function factorRow(group, reference, k) {
-      const root = html("div", { class: "factor-row", "data-model": reference, "data-partition": k }, group);
-      const name = html("span", { class: "factor-name" }, root);
-      const who = reference === "*" ? "all models" : label(reference);
-      const control = slider(root, {
-        name: `Amplification of partition ${k + 1} of ${who} (×)`, low: 0, high: 4, step: 0.1, digits: 1,
-        value: 1, onMove: (value) => move(reference, k, value),
-      });
-      return { reference, k, name, control };
-    }
-    function fill() {
-      const levels = dppa.pruner() ? dppa.levels() : dppa.bands(); // out of sight where nothing prunes
-      const key = `${targets().join("\n")}/${levels.length}`;
-      if (key !== built) { build(levels.length); built = key; }
-      linked.checked = dppa.state.linked;
-      for (const { reference, k, name, control } of rows) {
-        const share = (k ? levels[k - 1] : 1) - levels[k];
-        say(name, `${k ? "next" : dppa.shows() === "random" ? "all kept," : "strongest"} ${level(share)}`);
-        control.show(dppa.factorsOf(reference)[k] ?? 1);
+    for (const model of models) {
+      const { root, box, cross, control, editor, byLayer } = rows.get(model.ref);
+      if (root.dataset.colour !== colour(model.ref)) {
+        root.dataset.colour = colour(model.ref);
+        root.style.setProperty("--model", colour(model.ref));
       }
+      root.classList.toggle("off", !model.on);
+      root.classList.toggle("shown", model.ref === controls.state.focus && models.length > 1);
+      box.checked = model.on;
+      cross.hidden = models.length < 2;
+      const curve = curves.shown(model);
+      control.show(model.coefficient);
+      control.box.hidden = curve.length > 0;
+      editor.show(curve, lastLayer(model.ref));
+      write(byLayer, "aria-pressed", curve.length > 0);
+      byLayer.hidden = lastLayer(model.ref) < 1;
     }
-    function take(value) {
-      if (!value || !Array.isArray(value.factors)) return;
-      dppa.set({ linked: value.linked, factors: value.factors, own: value.own });
+    const origin = { "zoo:": "zoo", "hub:": "Hub" }[controls.state.base.slice(0, 4)] ?? "folder";
+    say(base, `Base model: ${label(controls.state.base)} (${origin})`);
+  }
+  function take(value) {
+    if (!value || !Array.isArray(value.models)) return;
+    controls.set({ base: value.base, models: value.models.map((model) => ({ ...model })) });
+    controls.lookAtActive();
+    fill();
+  }
+  watch(take);
+  take(get());
+  paint(fill);
+});
+
+// --- amplification: a factor for each partition, shared or model by model ---------------------------
+part("amplify", ({ host, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const list = html("div", { class: "factor-list" }, host);
+  const foot = html("label", { class: "check" }, host);
+  const linked = html("input", { type: "checkbox", class: "linked" }, foot);
+  html("span", {}, foot, "Same factors for every model");
+  html("p", { class: "how" }, host,
+    "Factor (×): multiplies the changes that stay, band by band. Pruning weakens a model; amplifying the strongest band brings it back.");
+  let rows = [], built = "";
+
+  function send() {
+    const { linked: all, factors, own, models } = controls.state;
+    const listed = Object.entries(own).filter(([ref]) => models.some((model) => model.ref === ref));
+    put({ linked: all, factors, own: Object.fromEntries(listed) });
+    trigger("change");
+  }
+  // Every list of factors at once, where bands come or go; lists shorter than the levels are filled with 1 first.
+  changeFactors = (change) => {
+    const { own } = controls.state;
+    controls.set({
+      factors: change(controls.factorsFor(controls.state.factors)),
+      own: Object.fromEntries(Object.entries(own).map(([ref, row]) => [ref, change(controls.factorsFor(row))])),
+    });
+    send();
+  };
+  function move(reference, partition, value) {
+    const next = controls.factorsOf(reference);
+    next[partition] = value;
+    if (reference === "*") controls.set({ factors: next });
+    else {
+      controls.set({ own: { ...controls.state.own, [reference]: next } });
+      controls.look(reference);
     }
-    linked.addEventListener("change", () => {
-      const own = { ...dppa.state.own };
-      // Unlinking starts from the shared factors, so that nothing changes by it.
-      for (const model of dppa.state.models) own[model.ref] = [...dppa.factorsOf("*")];
-      dppa.set(linked.checked ? { linked: true } : { linked: false, own });
-      send();
-    });
-    watch(take);
-    take(get());
-    dppa.paint(fill);
-  });
-
-  // --- the box of levels: what they are now, or what is wrong with its text ------------------------
-  dppa.part("levels-note", ({ host, get, watch, trigger }) => {
-    host.replaceChildren();
-    const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
-    const now = html("p", { class: "how", id: "levels-now" }, host);
-    const box = () => document.querySelector("#levels :is(input, textarea)");
-    let wrong = null; // {text, problem}, as long as that text stands in the box
-    let typed = false; // since it was last applied
-    const within = (event) => event.target === box();
-    document.addEventListener("input", (event) => { if (within(event)) { typed = true; dppa.redraw(); } });
-    const apply = () => { typed = false; trigger("apply"); };
-    document.addEventListener("keydown", (event) => { if (event.key === "Enter" && within(event)) apply(); });
-    document.addEventListener("focusout", (event) => { if (typed && within(event)) apply(); });
-    const take = (value) => { wrong = value; dppa.redraw(); };
-    watch(take);
-    take(get());
-    dppa.paint(() => {
-      const field = box();
-      if (!field) return; // folded away and not built yet
-      const bad = wrong !== null && wrong.text === field.value;
-      write(field, "aria-invalid", bad);
-      write(field, "aria-describedby", "levels-problem levels-now");
-      say(problem, bad ? wrong.problem : "");
-      say(now, `Now ${dppa.bands().map(level).join(", ")}.`);
-    });
-  });
-
-  // --- the preset: whether every control stands where it put it --------------------------------------
-  dppa.part("preset", ({ host, get, put, watch, trigger }) => {
-    host.replaceChildren();
-    const { hub } = get();
-    let { chosen, wholes } = get();
-    html("label", { for: "preset-choice" }, host, "Preset");
-    const note = html("span", { class: "preset-note", role: "status" }, host);
-    const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
-    // Shown, with a star, once the sliders have moved: so that the preset itself can be chosen again.
-    const moved = html("option", { value: "", hidden: "" }, choice);
-    const embedded = html("optgroup", { label: "Embedded models" }, choice);
-    for (const title of Object.keys(wholes)) html("option", { value: title }, embedded, title);
-    const others = html("optgroup", { label: hub.head }, choice);
-    for (const { title, size } of hub.rows) {
-      const option = html("option", { value: title, "data-hub": "" }, others, `${title} (${size})`);
-      option.disabled = hub.off;
-    }
-    html("p", { class: "how", id: "preset-how" }, host, "A starting point; it sets every slider.");
-    choice.addEventListener("change", () => {
-      if (!choice.value) return;
-      const asked = choice.value;
-      // Of a set of the Hub a card tells first what it takes; the page stays as it is.
-      if (!hub.rows.some(({ title }) => title === asked)) chosen = asked;
-      put({ chosen: asked });
-      dppa.redraw();
-      trigger("choose");
-    });
-    watch((value) => {
-      if (!value?.wholes) return; // what was put here by the choice itself
-      ({ chosen } = value);
-      wholes = { ...wholes, ...value.wholes };
-      dppa.redraw();
-    });
-    dppa.paint(() => {
-      const changed = Boolean(dppa.exact) && !dppa.isWhole(wholes[chosen]);
-      write(host, "data-changed", changed);
-      say(moved, `${chosen} *`);
-      const shown = changed ? "" : chosen;
-      if (choice.value !== shown) choice.value = shown;
-      say(note, changed ? "(changed) Choose it again to go back." : "");
-    });
-  });
-
-  // --- panes: chat or score beside the plots; on a phone all three by turns -----------------------------
-  dppa.part("panes", ({ host }) => {
-    const buttons = [...host.querySelectorAll("button[data-pane]")];
-    const show = (pane) => {
-      document.body.dataset.pane = pane;
-      for (const button of buttons) {
-        const wide = window.innerWidth > 900 && pane === "see" ? "chat" : pane;
-        button.setAttribute("aria-pressed", String(button.dataset.pane === wide));
+    send();
+  }
+  const targets = () => (controls.state.linked ? ["*"] : controls.state.models.map((model) => model.ref));
+  function build(count) {
+    list.replaceChildren();
+    rows = targets().flatMap((reference) => {
+      const group = html("div", { class: "factor-group" }, list);
+      if (reference !== "*") {
+        const head = html("div", { class: "group-name" }, group);
+        html("span", { class: "swatch", "aria-hidden": "true" }, head).style.background = colour(reference);
+        html("span", {}, head, label(reference));
       }
-    };
-    for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
-    window.addEventListener("resize", () => show(document.body.dataset.pane));
-    show("see");
+      return Array.from({ length: count }, (_, k) => factorRow(group, reference, k));
+    });
+  }
+  function factorRow(group, reference, k) {
+    const root = html("div", { class: "factor-row", "data-model": reference, "data-partition": k }, group);
+    const name = html("span", { class: "factor-name" }, root);
+    const who = reference === "*" ? "all models" : label(reference);
+    const control = slider(root, {
+      name: `Amplification of partition ${k + 1} of ${who} (×)`, low: 0, high: 4, step: 0.1, digits: 1,
+      value: 1, onMove: (value) => move(reference, k, value),
+    });
+    return { reference, k, name, control };
+  }
+  function fill() {
+    const levels = controls.pruner() ? controls.levels() : controls.bands(); // out of sight where nothing prunes
+    const key = `${targets().join("\n")}/${levels.length}`;
+    if (key !== built) { build(levels.length); built = key; }
+    linked.checked = controls.state.linked;
+    for (const { reference, k, name, control } of rows) {
+      const share = (k ? levels[k - 1] : 1) - levels[k];
+      say(name, `${k ? "next" : controls.shows() === "random" ? "all kept," : "strongest"} ${level(share)}`);
+      control.show(controls.factorsOf(reference)[k] ?? 1);
+    }
+  }
+  function take(value) {
+    if (!value || !Array.isArray(value.factors)) return;
+    controls.set({ linked: value.linked, factors: value.factors, own: value.own });
+  }
+  linked.addEventListener("change", () => {
+    const own = { ...controls.state.own };
+    // Unlinking starts from the shared factors, so that nothing changes by it.
+    for (const model of controls.state.models) own[model.ref] = [...controls.factorsOf("*")];
+    controls.set(linked.checked ? { linked: true } : { linked: false, own });
+    send();
   });
-  dppa.THIN = THIN;
-})();
+  watch(take);
+  take(get());
+  paint(fill);
+});
+
+// --- the box of levels: what they are now, or what is wrong with its text ------------------------
+part("levels-note", ({ host, get, watch, trigger }) => {
+  host.replaceChildren();
+  const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
+  const now = html("p", { class: "how", id: "levels-now" }, host);
+  const box = () => document.querySelector("#levels :is(input, textarea)");
+  let wrong = null; // {text, problem}, as long as that text stands in the box
+  let typed = false; // since it was last applied
+  const within = (event) => event.target === box();
+  document.addEventListener("input", (event) => { if (within(event)) { typed = true; redraw(); } });
+  const apply = () => { typed = false; trigger("apply"); };
+  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && within(event)) apply(); });
+  document.addEventListener("focusout", (event) => { if (typed && within(event)) apply(); });
+  const take = (value) => { wrong = value; redraw(); };
+  watch(take);
+  take(get());
+  paint(() => {
+    const field = box();
+    if (!field) return; // folded away and not built yet
+    const bad = wrong !== null && wrong.text === field.value;
+    write(field, "aria-invalid", bad);
+    write(field, "aria-describedby", "levels-problem levels-now");
+    say(problem, bad ? wrong.problem : "");
+    say(now, `Now ${controls.bands().map(level).join(", ")}.`);
+  });
+});
+
+// --- the preset: whether every control stands where it put it --------------------------------------
+part("preset", ({ host, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const { hub } = get();
+  let { chosen, wholes } = get();
+  html("label", { for: "preset-choice" }, host, "Preset");
+  const note = html("span", { class: "preset-note", role: "status" }, host);
+  const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
+  // Shown, with a star, once the sliders have moved: so that the preset itself can be chosen again.
+  const moved = html("option", { value: "", hidden: "" }, choice);
+  const embedded = html("optgroup", { label: "Embedded models" }, choice);
+  for (const title of Object.keys(wholes)) html("option", { value: title }, embedded, title);
+  const others = html("optgroup", { label: hub.head }, choice);
+  for (const { title, size } of hub.rows) {
+    const option = html("option", { value: title, "data-hub": "" }, others, `${title} (${size})`);
+    option.disabled = hub.off;
+  }
+  html("p", { class: "how", id: "preset-how" }, host, "A starting point; it sets every slider.");
+  choice.addEventListener("change", () => {
+    if (!choice.value) return;
+    const asked = choice.value;
+    // Of a set of the Hub a card tells first what it takes; the page stays as it is.
+    if (!hub.rows.some(({ title }) => title === asked)) chosen = asked;
+    put({ chosen: asked });
+    redraw();
+    trigger("choose");
+  });
+  watch((value) => {
+    if (!value?.wholes) return; // what was put here by the choice itself
+    ({ chosen } = value);
+    wholes = { ...wholes, ...value.wholes };
+    redraw();
+  });
+  paint(() => {
+    const changed = Boolean(server.exact) && !controls.isWhole(wholes[chosen]);
+    write(host, "data-changed", changed);
+    say(moved, `${chosen} *`);
+    const shown = changed ? "" : chosen;
+    if (choice.value !== shown) choice.value = shown;
+    say(note, changed ? "(changed) Choose it again to go back." : "");
+  });
+});
+
+// --- panes: chat or score beside the plots; on a phone all three by turns -----------------------------
+part("panes", ({ host }) => {
+  const buttons = [...host.querySelectorAll("button[data-pane]")];
+  const show = (pane) => {
+    document.body.dataset.pane = pane;
+    for (const button of buttons) {
+      const wide = window.innerWidth > 900 && pane === "see" ? "chat" : pane;
+      button.setAttribute("aria-pressed", String(button.dataset.pane === wide));
+    }
+  };
+  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.pane));
+  window.addEventListener("resize", () => show(document.body.dataset.pane));
+  show("see");
+});

@@ -1,114 +1,114 @@
 // What preflight found, as a list; and the card of a set of models of the Hub.
 // Nothing is asked or fetched before a button is pressed.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put: write } = dppa.shapes;
-  const WORDS = { blocker: "stops the merge", warning: "look at this", note: "good to know" };
-  const MARKS = { blocker: "✕", warning: "!", note: "·" };
+import { html, say, put as write } from "../base/shapes.js";
+import { part } from "../session/parts.js";
 
-  // value: {head, rows: [{severity, topic, model, what, why, remedy}], fine}, or null for nothing.
-  function findings(host, value) {
-    host.replaceChildren();
-    host.hidden = !value;
-    if (!value) return;
-    html("p", { class: "found-head" }, host, value.head);
-    const list = html("ul", { class: "found" }, host);
-    for (const row of value.rows) {
-      const item = html("li", { "data-severity": row.severity, "data-topic": row.topic }, list);
-      html("span", { class: "found-mark", "aria-hidden": "true" }, item, MARKS[row.severity]);
-      const body = html("div", {}, item);
-      html("span", { class: "sr" }, body, `${WORDS[row.severity]}: `);
-      html("span", { class: "found-what" }, body, row.model ? `${row.model}: ${row.what}` : row.what);
-      if (row.remedy) html("span", { class: "found-do" }, body, ` ${row.remedy}`);
-      if (row.why) item.title = row.why;
-    }
-    if (value.fine) html("p", { class: "how" }, host, value.fine);
+/** A handler of the card failed. @type {() => void} */
+export let offerRests = () => {};
+const WORDS = { blocker: "stops the merge", warning: "look at this", note: "good to know" };
+const MARKS = { blocker: "✕", warning: "!", note: "·" };
+
+// value: {head, rows: [{severity, topic, model, what, why, remedy}], fine}, or null for nothing.
+function findings(host, value) {
+  host.replaceChildren();
+  host.hidden = !value;
+  if (!value) return;
+  html("p", { class: "found-head" }, host, value.head);
+  const list = html("ul", { class: "found" }, host);
+  for (const row of value.rows) {
+    const item = html("li", { "data-severity": row.severity, "data-topic": row.topic }, list);
+    html("span", { class: "found-mark", "aria-hidden": "true" }, item, MARKS[row.severity]);
+    const body = html("div", {}, item);
+    html("span", { class: "sr" }, body, `${WORDS[row.severity]}: `);
+    html("span", { class: "found-what" }, body, row.model ? `${row.model}: ${row.what}` : row.what);
+    if (row.remedy) html("span", { class: "found-do" }, body, ` ${row.remedy}`);
+    if (row.why) item.title = row.why;
   }
+  if (value.fine) html("p", { class: "how" }, host, value.fine);
+}
 
-  dppa.part("findings", ({ host, get, watch }) => {
-    host.classList.add("findings");
-    write(host, "role", "status");
-    const take = (value) => findings(host, value);
-    watch(take);
-    take(get());
+part("findings", ({ host, get, watch }) => {
+  host.classList.add("findings");
+  write(host, "role", "status");
+  const take = (value) => findings(host, value);
+  watch(take);
+  take(get());
+});
+
+part("offer", ({ host, outer, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const card = html("section", { class: "offer", "aria-label": "Models of the Hub" }, host);
+  const head = html("div", { class: "offer-head" }, card);
+  const title = html("h2", { class: "offer-title", tabindex: -1 }, head);
+  const close = html("button", { type: "button", class: "remove" }, head, "Close");
+  const models = html("p", { class: "how" }, card);
+  const lines = html("ul", { class: "offer-lines" }, card);
+  const note = html("p", { class: "offer-note" }, card);
+  const found = html("div", { class: "findings", role: "status" }, card);
+  const trouble = html("p", { class: "problem", role: "status" }, card);
+  const bar = html("div", { class: "offer-bar", role: "progressbar", "aria-label": "Fetched", "aria-valuemin": 0, "aria-valuemax": 100 }, card);
+  const filled = html("i", {}, bar);
+  const now = html("p", { class: "how", role: "status" }, card);
+  const buttons = html("div", { class: "offer-buttons" }, card);
+  const button = (id, text, act) => {
+    const made = html("button", { type: "button", id, class: "offer-button" }, buttons, text);
+    made.addEventListener("click", act);
+    return made;
+  };
+  let value = null, busy = "";
+  const ask = (event, words) => () => {
+    if (event !== "stop" && (busy || value?.state === "fetching")) return;
+    busy = event === "stop" ? "" : words;
+    put({ name: value.name });
+    trigger(event);
+    fill();
+  };
+  const check = button("offer-check", "Check before fetching", ask("check", "Asking the Hub …"));
+  const fetch = button("offer-fetch", "Fetch and open", ask("fetch", "Asking the Hub …"));
+  const stop = button("offer-stop", "Stop", ask("stop", ""));
+  fetch.classList.add("lead");
+  close.addEventListener("click", () => {
+    if (value?.state === "fetching") ask("stop", "")();
+    value = null;
+    fill();
+    document.getElementById("preset-choice")?.focus();
   });
 
-  dppa.part("offer", ({ host, outer, get, put, watch, trigger }) => {
-    host.replaceChildren();
-    const card = html("section", { class: "offer", "aria-label": "Models of the Hub" }, host);
-    const head = html("div", { class: "offer-head" }, card);
-    const title = html("h2", { class: "offer-title", tabindex: -1 }, head);
-    const close = html("button", { type: "button", class: "remove" }, head, "Close");
-    const models = html("p", { class: "how" }, card);
-    const lines = html("ul", { class: "offer-lines" }, card);
-    const note = html("p", { class: "offer-note" }, card);
-    const found = html("div", { class: "findings", role: "status" }, card);
-    const trouble = html("p", { class: "problem", role: "status" }, card);
-    const bar = html("div", { class: "offer-bar", role: "progressbar", "aria-label": "Fetched", "aria-valuemin": 0, "aria-valuemax": 100 }, card);
-    const filled = html("i", {}, bar);
-    const now = html("p", { class: "how", role: "status" }, card);
-    const buttons = html("div", { class: "offer-buttons" }, card);
-    const button = (id, text, act) => {
-      const made = html("button", { type: "button", id, class: "offer-button" }, buttons, text);
-      made.addEventListener("click", act);
-      return made;
-    };
-    let value = null, busy = "";
-    const ask = (event, words) => () => {
-      if (event !== "stop" && (busy || value?.state === "fetching")) return;
-      busy = event === "stop" ? "" : words;
-      put({ name: value.name });
-      trigger(event);
-      fill();
-    };
-    const check = button("offer-check", "Check before fetching", ask("check", "Asking the Hub …"));
-    const fetch = button("offer-fetch", "Fetch and open", ask("fetch", "Asking the Hub …"));
-    const stop = button("offer-stop", "Stop", ask("stop", ""));
-    fetch.classList.add("lead");
-    close.addEventListener("click", () => {
-      if (value?.state === "fetching") ask("stop", "")();
-      value = null;
-      fill();
-      document.getElementById("preset-choice")?.focus();
-    });
-
-    function fill() {
-      const open = value !== null;
-      outer.hidden = !open;
-      card.hidden = !open;
-      if (!open) return;
-      const fetching = value.state === "fetching";
-      write(card, "data-state", busy ? "asking" : value.state);
-      say(title, value.title);
-      say(models, value.models.join(" · "));
-      lines.replaceChildren();
-      for (const line of value.lines) html("li", {}, lines, line);
-      note.hidden = !value.note;
-      say(note, value.note ?? "");
-      findings(found, value.findings);
-      say(trouble, value.trouble ?? "");
-      bar.hidden = !fetching;
-      write(bar, "data-moving", fetching && value.share === null);
-      if (typeof value.share === "number") write(bar, "aria-valuenow", Math.round(100 * value.share));
-      filled.style.width = `${100 * (value.share ?? 0)}%`;
-      say(now, fetching ? value.what : busy || (value.state === "stopped" ? "Stopped; what is whole is kept." : ""));
-      check.hidden = fetch.hidden = fetching;
-      stop.hidden = !fetching;
-      say(fetch, value.open);
-      check.disabled = fetch.disabled = Boolean(busy);
-    }
-    function take(next) {
-      if (next && !next.title) return; // what this card itself has put there
-      const fresh = next !== null && next.name !== value?.name;
-      busy = "";
-      value = next;
-      fill();
-      if (fresh) title.focus();
-    }
-    // A handler that fails leaves the card as it was: its buttons can be pressed again.
-    dppa.offerRests = () => { busy = ""; fill(); };
-    watch(take);
-    take(get());
-  });
-})();
+  function fill() {
+    const open = value !== null;
+    outer.hidden = !open;
+    card.hidden = !open;
+    if (!open) return;
+    const fetching = value.state === "fetching";
+    write(card, "data-state", busy ? "asking" : value.state);
+    say(title, value.title);
+    say(models, value.models.join(" · "));
+    lines.replaceChildren();
+    for (const line of value.lines) html("li", {}, lines, line);
+    note.hidden = !value.note;
+    say(note, value.note ?? "");
+    findings(found, value.findings);
+    say(trouble, value.trouble ?? "");
+    bar.hidden = !fetching;
+    write(bar, "data-moving", fetching && value.share === null);
+    if (typeof value.share === "number") write(bar, "aria-valuenow", Math.round(100 * value.share));
+    filled.style.width = `${100 * (value.share ?? 0)}%`;
+    say(now, fetching ? value.what : busy || (value.state === "stopped" ? "Stopped; what is whole is kept." : ""));
+    check.hidden = fetch.hidden = fetching;
+    stop.hidden = !fetching;
+    say(fetch, value.open);
+    check.disabled = fetch.disabled = Boolean(busy);
+  }
+  function take(next) {
+    if (next && !next.title) return; // what this card itself has put there
+    const fresh = next !== null && next.name !== value?.name;
+    busy = "";
+    value = next;
+    fill();
+    if (fresh) title.focus();
+  }
+  // A handler that fails leaves the card as it was: its buttons can be pressed again.
+  offerRests = () => { busy = ""; fill(); };
+  watch(take);
+  take(get());
+});

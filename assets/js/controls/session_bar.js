@@ -1,156 +1,162 @@
 // The bar of whole states: undo, redo, reset, two slots, presets and recipes, and the link.
 // Knows the history and the server's answers; what a state is stands in session_value.js.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put: write } = dppa.shapes;
-  const TOLD_MS = 5000, GAP = 6, EDGE = 8;
+import { html, say, put as write } from "../base/shapes.js";
+import { redraw, paint } from "../session/frames.js";
+import * as history from "../session/history.js";
+import { savedPresets, recipeFile, download } from "../session/own_presets.js";
+import { part } from "../session/parts.js";
+import { server, setActivity } from "../session/server.js";
+import { adoptState, linkText, stateNow, addressWith, stateText } from "../session/session_value.js";
 
-  dppa.part("tune", ({ host, get, put, watch, trigger }) => {
-    const { start, address, longest } = get();
-    let count = 0;
-    let wanted = null; // the state to ask for next: the answer to another question is still to come
-    const ask = (event, payload) => {
-      count += 1;
-      if (event !== "write") dppa.restoring = count;
-      put({ id: count, ...payload });
-      trigger(event);
-    };
-    dppa.restore = (state) => {
-      dppa.adoptState(state);
-      if (dppa.restoring) wanted = state;
-      else ask("restore", { state });
-    };
-    // One question at a time; of those that came up meanwhile only the last counts.
-    function answered() {
-      const next = wanted;
-      wanted = null;
-      dppa.restoring = 0;
-      if (next) dppa.restore(next);
-      else dppa.agreed();
-    }
+/** The server did not take a state. @type {() => void} */
+export let tuneFailed = () => {};
+const TOLD_MS = 5000, GAP = 6, EDGE = 8;
 
-    // --- the buttons ------------------------------------------------------------------------------
-    host.replaceChildren();
-    const bar = html("div", { class: "tune-bar", role: "group", "aria-label": "History and sharing" }, host);
-    const button = (id, text, title, act) => {
-      const one = html("button", { type: "button", class: "small", id, title }, bar, text);
-      one.addEventListener("click", () => { if (one.getAttribute("aria-disabled") !== "true") act(one); });
-      return one;
-    };
-    const undo = button("undo", "Undo", "", dppa.undo);
-    const redo = button("redo", "Redo", "", dppa.redo);
-    const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back", () => dppa.goTo(start));
-    const slots = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between" }, bar);
-    const slotButtons = ["A", "B"].map((name) => {
-      const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, slots, name);
-      one.addEventListener("click", () => dppa.showSlot(name));
-      return [name, one];
-    });
-    const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");
-    button("share", "Share", "Copy a link to exactly this", share);
+part("tune", ({ host, get, put, watch, trigger }) => {
+  const { start, address, longest } = get();
+  let count = 0;
+  let wanted = null; // the state to ask for next: the answer to another question is still to come
+  const ask = (event, payload) => {
+    count += 1;
+    if (event !== "write") server.restoring = count;
+    put({ id: count, ...payload });
+    trigger(event);
+  };
+  const restore = (state) => {
+    adoptState(state);
+    if (server.restoring) wanted = state;
+    else ask("restore", { state });
+  };
+  history.restoreBy(restore);
+  // One question at a time; of those that came up meanwhile only the last counts.
+  function answered() {
+    const next = wanted;
+    wanted = null;
+    server.restoring = 0;
+    if (next) restore(next);
+    else history.agreed();
+  }
 
-    const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
-    const text = html("span", {}, line);
-    const box = html("input", { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
-    const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
-    let fade = 0;
-    function tell(what, wrong = false, link = "") {
-      clearTimeout(fade);
-      say(text, what);
-      line.hidden = !what;
-      line.classList.toggle("wrong", wrong);
-      box.hidden = !link;
-      box.value = link;
-      if (link) box.select();
-      if (!wrong && !link) fade = setTimeout(() => tell(""), TOLD_MS);
-    }
-    dismiss.addEventListener("click", () => tell(""));
-
-    // --- the panel of what one keeps ---------------------------------------------------------------
-    const panel = html("div", { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
-    keep.popoverTargetElement = panel;
-    const close = () => panel.hidePopover();
-    const inside = html("p", { class: "keep-told", role: "status" });
-    const tellInside = (what, wrong = false) => { say(inside, what); inside.classList.toggle("wrong", wrong); };
-    const refill = dppa.savedPresets(panel, tellInside, close);
-    const emptied = dppa.recipeFile(panel, tellInside, ask, longest.recipe);
-    panel.append(inside);
-    panel.addEventListener("toggle", (event) => {
-      if (event.newState !== "open") return;
-      refill();
-      tellInside("");
-      const { left, bottom } = keep.getBoundingClientRect();
-      panel.style.top = `${bottom + GAP}px`;
-      panel.style.left = `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`; // beside a scroll bar, not below it
-    });
-
-    // --- the link ---------------------------------------------------------------------------------
-    async function share() {
-      const link = await dppa.linkText(dppa.stateNow());
-      if (link === null || link.length > longest.link) {
-        tell(link === null ? "This browser cannot write links. Save the recipe as a file instead."
-          : "These settings are too many for a link. Save the recipe as a file instead.", true);
-        return;
-      }
-      const url = new URL(dppa.addressWith(link, address || window.location.href));
-      url.searchParams.delete("__theme"); // the other one's own choice
-      try {
-        await navigator.clipboard.writeText(url.href);
-        tell("Link copied: it opens the page exactly like this.");
-      } catch {
-        tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href);
-      }
-    }
-    let newest = 0;
-    async function follow() {
-      const mine = (newest += 1), { state } = dppa.history();
-      const plain = dppa.stateText(state) === dppa.stateText(start);
-      const link = plain ? "" : await dppa.linkText(state);
-      if (mine !== newest) return; // another state has come to rest meanwhile
-      const fits = link !== null && link.length <= longest.link;
-      window.history.replaceState(window.history.state, "", dppa.addressWith(fits ? link : ""));
-    }
-    dppa.onSettled(follow);
-
-    // --- the server's answers ------------------------------------------------------------------------
-    dppa.tuneFailed = () => {
-      dppa.restoring = 0;
-      wanted = null;
-      dppa.busy("see", "idle");
-      dppa.takeBack();
-      tellInside("");
-    };
-    function take(value) {
-      if (value?.done && value.done === dppa.restoring) {
-        answered();
-        if (panel.matches(":popover-open")) { emptied(); close(); tell("The recipe is open."); }
-        dppa.redraw();
-      }
-      if (value?.refused) {
-        dppa.tuneFailed();
-        if (panel.matches(":popover-open")) tellInside(value.refused, true);
-        else tell(value.refused, true);
-      }
-      if (value?.saved) { dppa.download(value.saved); tellInside("Saved."); }
-      if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
-      if (value?.open) ask("restore", { state: value.open });
-    }
-    watch(take);
-
-    dppa.paint(() => {
-      const { ready, state, slot, back, forth } = dppa.history();
-      write(undo, "aria-disabled", back === null);
-      write(redo, "aria-disabled", forth === null);
-      write(undo, "title", back === null ? "Nothing to undo" : `Undo: ${back} (Ctrl+Z)`);
-      write(redo, "title", forth === null ? "Nothing to redo" : `Redo: ${forth} (Ctrl+Shift+Z)`);
-      write(reset, "aria-disabled", !ready || dppa.stateText(state) === dppa.stateText(start));
-      for (const [name, one] of slotButtons) {
-        write(one, "aria-pressed", name === slot);
-        write(one, "title", name === slot ? `Settings ${name}: shown now` : `Show settings ${name}; ${slot} stays as it is`);
-      }
-      write(host, "data-slot", slot);
-      write(host, "data-restoring", Boolean(dppa.restoring));
-    });
+  // --- the buttons ------------------------------------------------------------------------------
+  host.replaceChildren();
+  const bar = html("div", { class: "tune-bar", role: "group", "aria-label": "History and sharing" }, host);
+  const button = (id, text, title, act) => {
+    const one = html("button", { type: "button", class: "small", id, title }, bar, text);
+    one.addEventListener("click", () => { if (one.getAttribute("aria-disabled") !== "true") act(one); });
+    return one;
+  };
+  const undo = button("undo", "Undo", "", history.undo);
+  const redo = button("redo", "Redo", "", history.redo);
+  const reset = button("reset", "Reset", "Back to what the page opens with; Undo brings this back", () => history.goTo(start));
+  const slots = html("span", { class: "slots", role: "group", "aria-label": "Two settings to switch between" }, bar);
+  const slotButtons = ["A", "B"].map((name) => {
+    const one = html("button", { type: "button", class: "small", id: `slot-${name}`, "aria-pressed": "false" }, slots, name);
+    one.addEventListener("click", () => history.showSlot(name));
+    return [name, one];
   });
-})();
+  const keep = html("button", { type: "button", class: "small", id: "keep", title: "Presets of your own, and the recipe as a file" }, bar, "Save");
+  button("share", "Share", "Copy a link to exactly this", share);
+
+  const line = html("p", { class: "tune-line", role: "status", hidden: "" }, host);
+  const text = html("span", {}, line);
+  const box = html("input", { type: "text", readonly: "", id: "share-link", "aria-label": "Link to these settings", hidden: "" }, line);
+  const dismiss = html("button", { type: "button", class: "small", "aria-label": "Put this message away" }, line, "OK");
+  let fade = 0;
+  function tell(what, wrong = false, link = "") {
+    clearTimeout(fade);
+    say(text, what);
+    line.hidden = !what;
+    line.classList.toggle("wrong", wrong);
+    box.hidden = !link;
+    box.value = link;
+    if (link) box.select();
+    if (!wrong && !link) fade = setTimeout(() => tell(""), TOLD_MS);
+  }
+  dismiss.addEventListener("click", () => tell(""));
+
+  // --- the panel of what one keeps ---------------------------------------------------------------
+  const panel = html("div", { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
+  keep.popoverTargetElement = panel;
+  const close = () => panel.hidePopover();
+  const inside = html("p", { class: "keep-told", role: "status" });
+  const tellInside = (what, wrong = false) => { say(inside, what); inside.classList.toggle("wrong", wrong); };
+  const refill = savedPresets(panel, tellInside, close);
+  const emptied = recipeFile(panel, tellInside, ask, longest.recipe);
+  panel.append(inside);
+  panel.addEventListener("toggle", (event) => {
+    if (event.newState !== "open") return;
+    refill();
+    tellInside("");
+    const { left, bottom } = keep.getBoundingClientRect();
+    panel.style.top = `${bottom + GAP}px`;
+    panel.style.left = `${Math.max(EDGE, Math.min(left, document.documentElement.clientWidth - panel.offsetWidth - EDGE))}px`; // beside a scroll bar, not below it
+  });
+
+  // --- the link ---------------------------------------------------------------------------------
+  async function share() {
+    const link = await linkText(stateNow());
+    if (link === null || link.length > longest.link) {
+      tell(link === null ? "This browser cannot write links. Save the recipe as a file instead."
+        : "These settings are too many for a link. Save the recipe as a file instead.", true);
+      return;
+    }
+    const url = new URL(addressWith(link, address || window.location.href));
+    url.searchParams.delete("__theme"); // the other one's own choice
+    try {
+      await navigator.clipboard.writeText(url.href);
+      tell("Link copied: it opens the page exactly like this.");
+    } catch {
+      tell("This browser keeps the clipboard closed. The link, to copy by hand:", false, url.href);
+    }
+  }
+  let newest = 0;
+  async function follow() {
+    const mine = (newest += 1), { state } = history.history();
+    const plain = stateText(state) === stateText(start);
+    const link = plain ? "" : await linkText(state);
+    if (mine !== newest) return; // another state has come to rest meanwhile
+    const fits = link !== null && link.length <= longest.link;
+    window.history.replaceState(window.history.state, "", addressWith(fits ? link : ""));
+  }
+  history.onSettled(follow);
+
+  // --- the server's answers ------------------------------------------------------------------------
+  tuneFailed = () => {
+    server.restoring = 0;
+    wanted = null;
+    setActivity("see", "idle");
+    history.takeBack();
+    tellInside("");
+  };
+  function take(value) {
+    if (value?.done && value.done === server.restoring) {
+      answered();
+      if (panel.matches(":popover-open")) { emptied(); close(); tell("The recipe is open."); }
+      redraw();
+    }
+    if (value?.refused) {
+      tuneFailed();
+      if (panel.matches(":popover-open")) tellInside(value.refused, true);
+      else tell(value.refused, true);
+    }
+    if (value?.saved) { download(value.saved); tellInside("Saved."); }
+    if (value?.notice) tell(`The link could not be opened. ${value.notice}`, true);
+    if (value?.open) ask("restore", { state: value.open });
+  }
+  watch(take);
+
+  paint(() => {
+    const { ready, state, slot, back, forth } = history.history();
+    write(undo, "aria-disabled", back === null);
+    write(redo, "aria-disabled", forth === null);
+    write(undo, "title", back === null ? "Nothing to undo" : `Undo: ${back} (Ctrl+Z)`);
+    write(redo, "title", forth === null ? "Nothing to redo" : `Redo: ${forth} (Ctrl+Shift+Z)`);
+    write(reset, "aria-disabled", !ready || stateText(state) === stateText(start));
+    for (const [name, one] of slotButtons) {
+      write(one, "aria-pressed", name === slot);
+      write(one, "title", name === slot ? `Settings ${name}: shown now` : `Show settings ${name}; ${slot} stays as it is`);
+    }
+    write(host, "data-slot", slot);
+    write(host, "data-restoring", Boolean(server.restoring));
+  });
+});

@@ -1,171 +1,155 @@
 // What is true now: which recipe, what is in memory, whether answers and scores are its own, what runs
 // and about how long. Also the line of exact numbers under the plots.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put, percent1, percent, count, THIN } = dppa.shapes;
-  const WORDS = {
-    idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
-    measuring: "measuring …", counting: "counting …", exporting: "exporting …",
+import { meaning } from "../base/glossary_bubbles.js";
+import { html, say, put, percent1, percent, count, THIN } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { waits } from "../session/runs.js";
+import { server } from "../session/server.js";
+import * as tables from "../session/tables.js";
+import * as frame from "../plots/frame_values.js";
+import * as words from "../plots/plot_sentences.js";
+
+const WORDS = {
+  idle: "idle", starting: "loading models …", merging: "merging …", answering: "answering …", scoring: "scoring …",
+  measuring: "measuring …", counting: "counting …", exporting: "exporting …",
+};
+const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", "score-run": "score" };
+const TICK_MS = 1000;
+const short = (recipe) => recipe.slice(0, 6);
+const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
+// What answered, or was scored, and whether that is what the controls say now.
+function told(what, recipe, known) {
+  const state = freshness(recipe, known);
+  return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
+}
+function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
+  const number = models.length + merges;
+  if (!number) return ["nothing in memory yet", "Models are loaded when they are first asked."];
+  const names = models.map((ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
+  if (merges) names.push(merges === 1 ? "1 merge" : `${merges} merges`);
+  return [`${number} ${number === 1 ? "model" : "models"} in memory`, `${names.join(", ")}: ${size(bytes)}, shared by all visitors`];
+}
+const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
+
+// --- how long it takes: the server's own guess, or what it took last time ----------------------------
+export const left = {}; // part -> seconds, where the server says so
+const begun = {}, took = {}; // part -> {what, at}; activity -> seconds
+function follow() {
+  const now = performance.now();
+  for (const [part, what] of Object.entries(server.activity)) {
+    const before = begun[part];
+    if (before?.what === what) continue;
+    if (before && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
+    if (what === "idle") delete begun[part];
+    else begun[part] = { what, at: now };
+  }
+}
+function guess(part) {
+  const { what, at } = begun[part] ?? {};
+  if (!what || what === "waiting") return "";
+  const passed = (performance.now() - at) / 1000, rest = left[part] ?? (took[what] === undefined ? null : took[what] - passed);
+  if (rest !== null && rest !== undefined && rest > 0.5) return `, ${about(rest)}`;
+  return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
+}
+// As coarse as the guess is: a pace measured over seconds says nothing about single ones.
+export function about(seconds) {
+  if (seconds < 10) return "a few seconds left";
+  if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
+  return `about ${Math.ceil(seconds / 60)}${THIN}min left`;
+}
+
+part("status", ({ host, get, watch, trigger }) => {
+  host.replaceChildren();
+  host.setAttribute("data-status", "");
+  const recipe = html("span", { class: "recipe" }, host);
+  meaning(recipe, "recipe");
+  const merged = html("span", { class: "merged", title: "Whether the weights of this recipe are in memory" }, host);
+  const loaded = html("span", { class: "loaded" }, host);
+  const fresh = html("span", { class: "fresh" }, host);
+  const scored = html("span", { class: "scored", hidden: "" }, host);
+  const activity = html("span", { class: "activity", role: "status" }, host);
+  let before = "", tick = 0;
+  const take = (value) => {
+    if (value && value.models) server.service.models = value.models;
+    if (value && value.merged) tables.noteMerged(value.merged);
+    if (value && value.loaded) server.service.loaded = value.loaded;
+    redraw();
   };
-  const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", "score-run": "score" };
-  const TICK_MS = 1000;
-  const short = (recipe) => recipe.slice(0, 6);
-  const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
-  // What answered, or was scored, and whether that is what the controls say now.
-  function told(what, recipe, known) {
-    const state = freshness(recipe, known);
-    return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
-  }
-  function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
-    const number = models.length + merges;
-    if (!number) return ["nothing in memory yet", "Models are loaded when they are first asked."];
-    const names = models.map((ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, ""));
-    if (merges) names.push(merges === 1 ? "1 merge" : `${merges} merges`);
-    return [`${number} ${number === 1 ? "model" : "models"} in memory`, `${names.join(", ")}: ${size(bytes)}, shared by all visitors`];
-  }
-  const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
-
-  // --- how long it takes: the server's own guess, or what it took last time ----------------------------
-  dppa.left = {}; // part -> seconds, where the server says so
-  const begun = {}, took = {}; // part -> {what, at}; activity -> seconds
-  function follow() {
-    const now = performance.now();
-    for (const [part, what] of Object.entries(dppa.activity)) {
-      const before = begun[part];
-      if (before?.what === what) continue;
-      if (before && before.what !== "waiting") took[before.what] = (now - before.at) / 1000;
-      if (what === "idle") delete begun[part];
-      else begun[part] = { what, at: now };
-    }
-  }
-  function guess(part) {
-    const { what, at } = begun[part] ?? {};
-    if (!what || what === "waiting") return "";
-    const passed = (performance.now() - at) / 1000, left = dppa.left[part] ?? (took[what] === undefined ? null : took[what] - passed);
-    if (left !== null && left !== undefined && left > 0.5) return `, ${about(left)}`;
-    return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
-  }
-  // As coarse as the guess is: a pace measured over seconds says nothing about single ones.
-  function about(seconds) {
-    if (seconds < 10) return "a few seconds left";
-    if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
-    return `about ${Math.ceil(seconds / 60)}${THIN}min left`;
-  }
-  dppa.about = about;
-
-  dppa.part("status", ({ host, get, watch, trigger }) => {
-    host.replaceChildren();
-    host.setAttribute("data-status", "");
-    const recipe = html("span", { class: "recipe" }, host);
-    dppa.meaning(recipe, "recipe");
-    const merged = html("span", { class: "merged", title: "Whether the weights of this recipe are in memory" }, host);
-    const loaded = html("span", { class: "loaded" }, host);
-    const fresh = html("span", { class: "fresh" }, host);
-    const scored = html("span", { class: "scored", hidden: "" }, host);
-    const activity = html("span", { class: "activity", role: "status" }, host);
-    let before = "", tick = 0;
-    const take = (value) => {
-      if (value && value.models) dppa.service.models = value.models;
-      if (value && value.merged) dppa.noteMerged(value.merged);
-      if (value && value.loaded) dppa.service.loaded = value.loaded;
-      dppa.redraw();
-    };
-    watch(take);
-    take(get());
-    dppa.paint(() => {
-      const known = dppa.recipe();
-      follow();
-      const [part, running] = Object.entries(dppa.activity).find(([, what]) => what !== "idle") ?? [];
-      const what = running ?? (dppa.service.models === "ready" ? "idle" : "starting");
-      const state = freshness(dppa.answered, known);
-      put(host, "data-recipe", known ?? "");
-      put(host, "data-fresh", state);
-      put(host, "data-activity", what);
-      put(host, "data-models", dppa.service.models);
-      put(host, "data-scored", freshness(dppa.scored, known));
-      say(recipe, known === null ? "recipe …" : known ? `recipe ${short(known)}` : "no recipe");
-      say(merged, dppa.isMerged(known) ? "merged" : "not merged yet");
-      const [inMemory, names] = loadedWords(dppa.service.loaded);
-      say(loaded, inMemory);
-      put(loaded, "title", names);
-      say(fresh, dppa.answered === null ? "no answer yet" : told("answer", dppa.answered, known));
-      scored.hidden = dppa.scored === null;
-      if (dppa.scored !== null) say(scored, told("score", dppa.scored, known));
-      const waits = dppa.waits();
-      say(activity, what === "waiting" ? waits : `${WORDS[what] ?? `${what} …`}${running ? guess(part) : ""}`);
-      clearTimeout(tick);
-      if (running) tick = setTimeout(dppa.redraw, TICK_MS);
-      else if (before && before !== what) trigger("look"); // something ended: other models are in memory
-      before = what;
-    });
+  watch(take);
+  take(get());
+  paint(() => {
+    const known = tables.recipe();
+    follow();
+    const [part, running] = Object.entries(server.activity).find(([, what]) => what !== "idle") ?? [];
+    const what = running ?? (server.service.models === "ready" ? "idle" : "starting");
+    const state = freshness(server.answered, known);
+    put(host, "data-recipe", known ?? "");
+    put(host, "data-fresh", state);
+    put(host, "data-activity", what);
+    put(host, "data-models", server.service.models);
+    put(host, "data-scored", freshness(server.scored, known));
+    say(recipe, known === null ? "recipe …" : known ? `recipe ${short(known)}` : "no recipe");
+    say(merged, tables.isMerged(known) ? "merged" : "not merged yet");
+    const [inMemory, names] = loadedWords(server.service.loaded);
+    say(loaded, inMemory);
+    put(loaded, "title", names);
+    say(fresh, server.answered === null ? "no answer yet" : told("answer", server.answered, known));
+    scored.hidden = server.scored === null;
+    if (server.scored !== null) say(scored, told("score", server.scored, known));
+    const turn = waits();
+    say(activity, what === "waiting" ? turn : `${WORDS[what] ?? `${what} …`}${running ? guess(part) : ""}`);
+    clearTimeout(tick);
+    if (running) tick = setTimeout(redraw, TICK_MS);
+    else if (before && before !== what) trigger("look"); // something ended: other models are in memory
+    before = what;
   });
-  // --- Stop is there to be pressed while something runs, and muted while nothing does; what starts it the
-  // other way round. Only their look changes: a click that comes the moment an answer begins is never lost.
-  function mute(ids, when) {
-    for (const [id, part] of Object.entries(ids)) {
-      const button = document.getElementById(id);
-      if (button) put(button, "aria-disabled", (dppa.activity[part] === "idle") === when);
-    }
+});
+// --- Stop is there to be pressed while something runs, and muted while nothing does; what starts it the
+// other way round. Only their look changes: a click that comes the moment an answer begins is never lost.
+function mute(ids, when) {
+  for (const [id, part] of Object.entries(ids)) {
+    const button = document.getElementById(id);
+    if (button) put(button, "aria-disabled", (server.activity[part] === "idle") === when);
   }
-  dppa.paint(() => { mute(STOPS, true); mute(STARTS, false); });
+}
+paint(() => { mute(STOPS, true); mute(STARTS, false); });
 
-  // --- the queue: Gradio writes "queue: 1/2" into an unseen element while an event waits --------
-  const SETTLED_MS = 400; // whoever is alone waits for a moment too, and is not told of a queue
-  let since = null;
-  function before(part) {
-    const text = document.getElementById(`${part}-place`)?.textContent ?? "";
-    return Number(/queue: (\d+)\//.exec(text)?.[1] ?? 0);
-  }
-  dppa.waits = () => {
-    const part = Object.keys(dppa.activity).find((name) => dppa.activity[name] === "waiting");
-    if (!part) { since = null; return ""; }
-    since ??= performance.now();
-    setTimeout(dppa.redraw, SETTLED_MS);
-    const count = performance.now() - since < SETTLED_MS ? 0 : before(part);
-    return count ? `waiting, ${count} before it …` : "waiting for its turn …";
-  };
-
-  const made = new Set(); // recipes that this page has seen in memory
-  dppa.isMerged = (recipe) => Boolean(recipe) && (made.has(recipe)
-    || (dppa.exact?.recipe === recipe && dppa.service.merged));
-  dppa.noteMerged = (recipe) => { if (recipe) made.add(recipe); };
-
-  dppa.part("exact", ({ host, outer, get, watch, trigger }) => {
-    host.replaceChildren();
-    dppa.askExact = () => trigger("rest");
-    const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
-    const measuring = html("p", { class: "measuring", role: "status", hidden: "" }, host);
-    const line = html("p", { class: "numbers" }, host);
-    const focus = html("span", {}, line);
-    const all = html("span", { class: "muted" }, line);
-    const mark = html("span", { class: "mark" }, line);
-    dppa.meaning(mark, "exact");
-    watch(dppa.takeExact);
-    dppa.takeExact(get());
-    dppa.paint(() => {
-      const view = dppa.view?.();
-      const exact = dppa.exact;
-      const current = exact !== null && dppa.isCurrent();
-      const trouble = dppa.trouble || (current ? exact.problem : "");
-      problem.hidden = !trouble;
-      say(problem, trouble);
-      const busy = dppa.activity.see !== "idle";
-      measuring.hidden = !busy;
-      say(measuring, busy ? (dppa.activity.see === "waiting" ? dppa.waits() : `${dppa.measuring || "Measuring"} …`) : "");
-      if (!view || !exact) return;
-      const who = dppa.words.label(dppa.state.focus);
-      const about = view.exact ? "" : "≈ ";
-      const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`;
-      const unknown = view.shows === "whole" && dppa.method().combines && !dppa.outcome();
-      const rest = unknown ? " · what stays is known after the merge" : dppa.method().combines ? "" : ", all of them kept";
-      say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);
-      say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
-        : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
-      say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // of what is not known nothing is exact
-      put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
-      put(outer, "data-recipe", exact.recipe);
-      put(outer, "data-kept", (100 * exact.share).toFixed(4));
-    });
+part("exact", ({ host, outer, get, watch, trigger }) => {
+  host.replaceChildren();
+  tables.askAtRest(() => trigger("rest"));
+  const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
+  const measuring = html("p", { class: "measuring", role: "status", hidden: "" }, host);
+  const line = html("p", { class: "numbers" }, host);
+  const focus = html("span", {}, line);
+  const all = html("span", { class: "muted" }, line);
+  const mark = html("span", { class: "mark" }, line);
+  meaning(mark, "exact");
+  watch(tables.takeExact);
+  tables.takeExact(get());
+  paint(() => {
+    const view = frame.view();
+    const exact = server.exact;
+    const current = exact !== null && tables.isCurrent();
+    const trouble = server.trouble || (current ? exact.problem : "");
+    problem.hidden = !trouble;
+    say(problem, trouble);
+    const busy = server.activity.see !== "idle";
+    measuring.hidden = !busy;
+    say(measuring, busy ? (server.activity.see === "waiting" ? waits() : `${server.measuring || "Measuring"} …`) : "");
+    if (!view || !exact) return;
+    const who = words.label(controls.state.focus);
+    const about = view.exact ? "" : "≈ ";
+    const kept = `${who} keeps ${about}${percent1(view.share)} · ${about}${count(Math.round(view.kept))} of ${count(view.numel)} weights · energy ${about}${percent(view.energy)}`;
+    const unknown = view.shows === "whole" && controls.method().combines && !tables.outcome();
+    const rest = unknown ? " · what stays is known after the merge" : controls.method().combines ? "" : ", all of them kept";
+    say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);
+    say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
+      : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
+    say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // of what is not known nothing is exact
+    put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
+    put(outer, "data-recipe", exact.recipe);
+    put(outer, "data-kept", (100 * exact.share).toFixed(4));
   });
-})();
+});

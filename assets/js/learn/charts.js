@@ -1,289 +1,285 @@
 // Plots of the lessons: curves with a slider that reads them off, and cells with numbers in them.
 // Knows numbers and labels, no lesson.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { svg, html, say, put, px, three, signs, ticks } = dppa.shapes;
-  const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;
-  let made = 0;
+import { svg, html, say, put, px, three, signs, ticks } from "../base/shapes.js";
+import { saveable } from "../session/save_plots.js";
 
-  const decades = (low, high) => {
-    const found = [];
-    for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p);
-    return found.length > 1 ? found : [low, high];
-  };
-  // The value of a curve at x, between its points; null outside them.
-  function valueAt(points, x) {
-    const after = points.findIndex(([at]) => at >= x - 1e-9);
-    if (after < 0 || (after === 0 && points[0][0] > x + 1e-9)) return null;
-    const [high, last] = points[after];
-    if (after === 0 || Math.abs(high - x) < 1e-9) return last;
-    const [low, first] = points[after - 1];
-    return first === null || last === null ? null : first + ((x - low) / (high - low)) * (last - first);
+const LEFT = 52, RIGHT = 14, TOP = 12, FOOT = 40, HEIGHT = 260;
+let made = 0;
+
+const decades = (low, high) => {
+  const found = [];
+  for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p);
+  return found.length > 1 ? found : [low, high];
+};
+// The value of a curve at x, between its points; null outside them.
+export function valueAt(points, x) {
+  const after = points.findIndex(([at]) => at >= x - 1e-9);
+  if (after < 0 || (after === 0 && points[0][0] > x + 1e-9)) return null;
+  const [high, last] = points[after];
+  if (after === 0 || Math.abs(high - x) < 1e-9) return last;
+  const [low, first] = points[after - 1];
+  return first === null || last === null ? null : first + ((x - low) / (high - low)) * (last - first);
+}
+
+// What a plot stands in: a title and a drawing.
+function figure(host, name, label) {
+  const box = html("div", { class: "plot learn-plot" }, host);
+  const title = html("h3", { class: "plot-title" }, box);
+  const root = svg("svg", { role: "img", "aria-label": label, id: `learn-${name}-${(made += 1)}` }, box);
+  return { box, title, root };
+}
+
+// spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
+//   series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
+// Returns {update(changes), at(x)}; `slider` is the name of the control that reads the curves off.
+export const lines = (host, spec) => {
+  const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
+  const controls = html("div", { class: "learn-slide" }, box);
+  const id = `${root.id}-at`;
+  const label = html("label", { for: id }, controls, spec.slider ?? spec.x.label);
+  const range = html("input", { type: "range", id, min: spec.x.low, max: spec.x.high, step: spec.x.step ?? "any" }, controls);
+  const read = html("output", { for: id }, controls);
+  const legend = html("ul", { class: "learn-legend" }, box);
+  const how = html("p", { class: "how" }, box);
+  let width = 0, at = spec.at ?? spec.x.low, cursor = null, dots = [];
+  range.value = at;
+
+  const inside = () => width - LEFT - RIGHT;
+  const xOf = (x) => LEFT + ((x - spec.x.low) / (spec.x.high - spec.x.low)) * inside();
+  const share = (y) => (spec.y.log ? Math.log(y / spec.y.low) / Math.log(spec.y.high / spec.y.low) : (y - spec.y.low) / (spec.y.high - spec.y.low));
+  const yOf = (y) => TOP + (1 - share(Math.max(y, spec.y.log ? spec.y.low : -Infinity))) * (HEIGHT - TOP - FOOT);
+  const textOf = (axis, value) => (axis.text ?? three)(value);
+
+  function axes() {
+    const floor = HEIGHT - FOOT;
+    for (const value of spec.y.log ? decades(spec.y.low, spec.y.high) : ticks(spec.y.low, spec.y.high, 4)) {
+      const y = yOf(value);
+      svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(y), y2: px(y), class: "grid" }, root);
+      svg("text", { x: LEFT - 7, y: px(y + 4), class: "tick end" }, root, (spec.y.tick ?? spec.y.text ?? three)(value));
+    }
+    for (const value of spec.x.ticks ?? ticks(spec.x.low, spec.x.high, width < 480 ? 4 : 8)) {
+      const x = xOf(value);
+      svg("line", { x1: px(x), x2: px(x), y1: floor, y2: floor + 4, class: "rule" }, root);
+      svg("text", { x: px(x), y: floor + 17, class: "tick middle" }, root, textOf(spec.x, value));
+    }
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: floor, y2: floor, class: "rule" }, root);
+    svg("text", { x: px(LEFT + inside() / 2), y: HEIGHT - 5, class: "axis middle" }, root, spec.x.label);
   }
-
-  dppa.learn.valueAt = valueAt;
-
-  // What a plot stands in: a title and a drawing.
-  function figure(host, name, label) {
-    const box = html("div", { class: "plot learn-plot" }, host);
-    const title = html("h3", { class: "plot-title" }, box);
-    const root = svg("svg", { role: "img", "aria-label": label, id: `learn-${name}-${(made += 1)}` }, box);
-    return { box, title, root };
+  function path(points) {
+    let text = "", pen = "M";
+    for (const [x, y] of points) {
+      if (y === null) { pen = "M"; continue; }
+      text += `${pen}${px(xOf(x))} ${px(yOf(y))}`;
+      pen = "L";
+    }
+    return text;
   }
-
-  // spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
-  //   series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
-  // Returns {update(changes), at(x)}; `slider` is the name of the control that reads the curves off.
-  dppa.learn.lines = (host, spec) => {
-    const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
-    const controls = html("div", { class: "learn-slide" }, box);
-    const id = `${root.id}-at`;
-    const label = html("label", { for: id }, controls, spec.slider ?? spec.x.label);
-    const range = html("input", { type: "range", id, min: spec.x.low, max: spec.x.high, step: spec.x.step ?? "any" }, controls);
-    const read = html("output", { for: id }, controls);
-    const legend = html("ul", { class: "learn-legend" }, box);
-    const how = html("p", { class: "how" }, box);
-    let width = 0, at = spec.at ?? spec.x.low, cursor = null, dots = [];
+  function draw() {
+    if (width <= 0) return;
+    root.replaceChildren();
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT })) put(root, name, value);
+    axes();
+    for (const { x, text, row = 0 } of spec.notes ?? []) {
+      svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: TOP, y2: HEIGHT - FOOT, class: "mean" }, root);
+      const late = x > (spec.x.low + spec.x.high) / 2;
+      svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11 + 14 * row, class: late ? "tick end" : "tick" }, root, text);
+    }
+    const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root)); // a curve may leave above
+    svg("rect", { x: LEFT - 3, y: TOP - 3, width: Math.max(inside() + 6, 1), height: HEIGHT - TOP - FOOT + 6 }, clip);
+    const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
+    for (const one of spec.series) {
+      svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, curves);
+      for (const [x, from, to] of one.spans ?? []) if (from !== null) svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)), style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
+      if (one.marks) for (const [x, y] of one.points) if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
+    }
+    cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
+    dots = spec.series.map((one) => svg("circle", { r: 5, class: "cursor-dot", style: `fill:${one.colour}` }, root));
+    follow();
+  }
+  function rows() {
+    legend.replaceChildren();
+    return spec.series.map((one) => {
+      const row = html("li", {}, legend);
+      const mark = svg("svg", { width: 26, height: 10, class: "legend-mark", "aria-hidden": "true" }, row);
+      svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${one.colour};stroke-width:3`, "stroke-dasharray": one.dash ?? "none" }, mark);
+      html("span", {}, row, one.label);
+      return html("output", {}, row);
+    });
+  }
+  let values = rows();
+  function follow() {
+    say(read, textOf(spec.x, at));
+    spec.series.forEach((one, i) => {
+      const y = valueAt(one.points, at);
+      say(values[i], y === null ? "–" : textOf(spec.y, y));
+      if (!cursor) return;
+      const seen = y !== null && y <= spec.y.high * 1.01;
+      put(dots[i], "visibility", seen ? "visible" : "hidden");
+      if (seen) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
+    });
+    if (cursor) { put(cursor, "x1", px(xOf(at))); put(cursor, "x2", px(xOf(at))); }
+  }
+  function go(x, told = true) {
+    at = Math.min(Math.max(x, spec.x.low), spec.x.high);
     range.value = at;
-
-    const inside = () => width - LEFT - RIGHT;
-    const xOf = (x) => LEFT + ((x - spec.x.low) / (spec.x.high - spec.x.low)) * inside();
-    const share = (y) => (spec.y.log ? Math.log(y / spec.y.low) / Math.log(spec.y.high / spec.y.low) : (y - spec.y.low) / (spec.y.high - spec.y.low));
-    const yOf = (y) => TOP + (1 - share(Math.max(y, spec.y.log ? spec.y.low : -Infinity))) * (HEIGHT - TOP - FOOT);
-    const textOf = (axis, value) => (axis.text ?? three)(value);
-
-    function axes() {
-      const floor = HEIGHT - FOOT;
-      for (const value of spec.y.log ? decades(spec.y.low, spec.y.high) : ticks(spec.y.low, spec.y.high, 4)) {
-        const y = yOf(value);
-        svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(y), y2: px(y), class: "grid" }, root);
-        svg("text", { x: LEFT - 7, y: px(y + 4), class: "tick end" }, root, (spec.y.tick ?? spec.y.text ?? three)(value));
-      }
-      for (const value of spec.x.ticks ?? ticks(spec.x.low, spec.x.high, width < 480 ? 4 : 8)) {
-        const x = xOf(value);
-        svg("line", { x1: px(x), x2: px(x), y1: floor, y2: floor + 4, class: "rule" }, root);
-        svg("text", { x: px(x), y: floor + 17, class: "tick middle" }, root, textOf(spec.x, value));
-      }
-      svg("line", { x1: LEFT, x2: width - RIGHT, y1: floor, y2: floor, class: "rule" }, root);
-      svg("text", { x: px(LEFT + inside() / 2), y: HEIGHT - 5, class: "axis middle" }, root, spec.x.label);
-    }
-    function path(points) {
-      let text = "", pen = "M";
-      for (const [x, y] of points) {
-        if (y === null) { pen = "M"; continue; }
-        text += `${pen}${px(xOf(x))} ${px(yOf(y))}`;
-        pen = "L";
-      }
-      return text;
-    }
-    function draw() {
-      if (width <= 0) return;
-      root.replaceChildren();
-      for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT })) put(root, name, value);
-      axes();
-      for (const { x, text, row = 0 } of spec.notes ?? []) {
-        svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: TOP, y2: HEIGHT - FOOT, class: "mean" }, root);
-        const late = x > (spec.x.low + spec.x.high) / 2;
-        svg("text", { x: px(xOf(x) + (late ? -5 : 5)), y: TOP + 11 + 14 * row, class: late ? "tick end" : "tick" }, root, text);
-      }
-      const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root)); // a curve may leave above
-      svg("rect", { x: LEFT - 3, y: TOP - 3, width: Math.max(inside() + 6, 1), height: HEIGHT - TOP - FOOT + 6 }, clip);
-      const curves = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
-      for (const one of spec.series) {
-        svg("path", { d: path(one.points), class: "curve-line-path", style: `stroke:${one.colour}`, "stroke-dasharray": one.dash ?? "none" }, curves);
-        for (const [x, from, to] of one.spans ?? []) if (from !== null) svg("line", { x1: px(xOf(x)), x2: px(xOf(x)), y1: px(yOf(from)), y2: px(yOf(to)), style: `stroke:${one.colour};stroke-width:1.5;stroke-opacity:0.6` }, curves);
-        if (one.marks) for (const [x, y] of one.points) if (y !== null) svg("circle", { cx: px(xOf(x)), cy: px(yOf(y)), r: 3.5, style: `fill:${one.colour}` }, root);
-      }
-      cursor = svg("line", { y1: TOP, y2: HEIGHT - FOOT, class: "cursor" }, root);
-      dots = spec.series.map((one) => svg("circle", { r: 5, class: "cursor-dot", style: `fill:${one.colour}` }, root));
-      follow();
-    }
-    function rows() {
-      legend.replaceChildren();
-      return spec.series.map((one) => {
-        const row = html("li", {}, legend);
-        const mark = svg("svg", { width: 26, height: 10, class: "legend-mark", "aria-hidden": "true" }, row);
-        svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, style: `stroke:${one.colour};stroke-width:3`, "stroke-dasharray": one.dash ?? "none" }, mark);
-        html("span", {}, row, one.label);
-        return html("output", {}, row);
-      });
-    }
-    let values = rows();
-    function follow() {
-      say(read, textOf(spec.x, at));
-      spec.series.forEach((one, i) => {
-        const y = valueAt(one.points, at);
-        say(values[i], y === null ? "–" : textOf(spec.y, y));
-        if (!cursor) return;
-        const seen = y !== null && y <= spec.y.high * 1.01;
-        put(dots[i], "visibility", seen ? "visible" : "hidden");
-        if (seen) { put(dots[i], "cx", px(xOf(at))); put(dots[i], "cy", px(yOf(y))); }
-      });
-      if (cursor) { put(cursor, "x1", px(xOf(at))); put(cursor, "x2", px(xOf(at))); }
-    }
-    function go(x, told = true) {
-      at = Math.min(Math.max(x, spec.x.low), spec.x.high);
-      range.value = at;
-      if (spec.x.step) at = +range.value;
-      put(range, "aria-valuetext", textOf(spec.x, at));
-      range.style.setProperty("--filled", `${(100 * (at - spec.x.low)) / (spec.x.high - spec.x.low)}%`);
-      follow();
-      if (told) spec.onAt?.(at);
-    }
-    range.addEventListener("input", () => go(+range.value));
-    const point = (event) => {
-      const { left } = root.getBoundingClientRect();
-      go(spec.x.low + ((event.clientX - left - LEFT) / inside()) * (spec.x.high - spec.x.low));
-    };
-    root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); point(event); });
-    root.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
-    const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // a number and its % stay in one line
-    function words() {
-      say(title, together(spec.title));
-      title.hidden = !spec.title;
-      say(how, together(spec.how));
-      say(label, spec.slider ?? spec.x.label);
-    }
-    words();
-    go(at, false);
-    dppa.saveable(box, spec.name, () => ({
-      columns: ["curve", spec.x.label, spec.y.label],
-      rows: spec.series.flatMap((one) => one.points.map(([x, y]) => [one.label, x, y])),
-    }), () => root);
-    new ResizeObserver(() => {
-      const next = Math.floor(box.clientWidth);
-      if (next !== width) { width = next; draw(); }
-    }).observe(box);
-    return {
-      box,
-      at: (x) => (x === undefined ? at : go(x)),
-      update(changes) {
-        const before = spec.series.length;
-        spec = { ...spec, ...changes };
-        if (spec.series.length !== before || changes.series) values = rows();
-        words();
-        draw();
-        go(at, false);
-      },
-    };
+    if (spec.x.step) at = +range.value;
+    put(range, "aria-valuetext", textOf(spec.x, at));
+    range.style.setProperty("--filled", `${(100 * (at - spec.x.low)) / (spec.x.high - spec.x.low)}%`);
+    follow();
+    if (told) spec.onAt?.(at);
+  }
+  range.addEventListener("input", () => go(+range.value));
+  const point = (event) => {
+    const { left } = root.getBoundingClientRect();
+    go(spec.x.low + ((event.clientX - left - LEFT) / inside()) * (spec.x.high - spec.x.low));
   };
-
-  // Bars with their numbers beside them. spec: {name, title, how, label, rows: [{label, group, value, text, colour}]}
-  // Returns {update(spec)}.
-  const ROW = 26, NAME = 64;
-  dppa.learn.bars = (host, spec) => {
-    const { box, title, root } = figure(host, spec.name, spec.label);
-    const how = html("p", { class: "how" }, box);
-    let width = 0;
-    function draw() {
-      say(title, spec.title);
-      say(how, spec.how ?? "");
-      if (width <= 0) return;
-      root.replaceChildren();
-      const height = spec.rows.length * ROW + 4;
-      for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
-      const top = Math.max(...spec.rows.map((row) => row.value)) || 1, room = Math.max(width - NAME - 150, 60);
-      spec.rows.forEach(({ label, group, value, text, colour }, i) => {
-        const y = i * ROW, length = (value / top) * room;
-        svg("text", { x: 0, y: y + 17 }, root, label);
-        const mark = svg("rect", { x: NAME, y: y + 4, width: px(length), height: ROW - 8, rx: 2, style: `fill:${colour ?? "var(--d-accent)"}` }, root);
-        svg("title", {}, mark, group ? `${group}: ${label}` : label);
-        svg("text", { x: px(NAME + length + 8), y: y + 17, class: "tick" }, root, text);
-      });
-    }
-    draw();
-    dppa.saveable(box, spec.name, () => ({
-      columns: ["part", "name", "value", "text"],
-      rows: spec.rows.map(({ group, label, value, text }) => [group ?? "", label, value, text]),
-    }), () => root);
-    new ResizeObserver(() => {
-      const next = Math.floor(box.clientWidth);
-      if (next !== width) { width = next; draw(); }
-    }).observe(box);
-    return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
+  root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); point(event); });
+  root.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
+  const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // a number and its % stay in one line
+  function words() {
+    say(title, together(spec.title));
+    title.hidden = !spec.title;
+    say(how, together(spec.how));
+    say(label, spec.slider ?? spec.x.label);
+  }
+  words();
+  go(at, false);
+  saveable(box, spec.name, () => ({
+    columns: ["curve", spec.x.label, spec.y.label],
+    rows: spec.series.flatMap((one) => one.points.map(([x, y]) => [one.label, x, y])),
+  }), () => root);
+  new ResizeObserver(() => {
+    const next = Math.floor(box.clientWidth);
+    if (next !== width) { width = next; draw(); }
+  }).observe(box);
+  return {
+    box,
+    at: (x) => (x === undefined ? at : go(x)),
+    update(changes) {
+      const before = spec.series.length;
+      spec = { ...spec, ...changes };
+      if (spec.series.length !== before || changes.series) values = rows();
+      words();
+      draw();
+      go(at, false);
+    },
   };
+};
 
-  // Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong, hollow}]}
-  // Where it is narrow, name and text stand above their interval, without its bracket: it has the whole width.
-  dppa.learn.ranges = (host, spec) => {
-    const { box, title, root } = figure(host, spec.name, spec.label);
+// Bars with their numbers beside them. spec: {name, title, how, label, rows: [{label, group, value, text, colour}]}
+// Returns {update(spec)}.
+const ROW = 26, NAME = 64;
+export const bars = (host, spec) => {
+  const { box, title, root } = figure(host, spec.name, spec.label);
+  const how = html("p", { class: "how" }, box);
+  let width = 0;
+  function draw() {
     say(title, spec.title);
-    html("p", { class: "how" }, box, spec.how ?? "");
-    let width = 0;
-    function draw() {
-      root.replaceChildren();
-      const narrow = width < 480, step = narrow ? 38 : ROW, height = spec.rows.length * step + 4;
-      const names = narrow ? 6 : 150, texts = narrow ? 0 : 150;
-      for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
-      const low = Math.min(0, ...spec.rows.map((row) => row.low)), high = Math.max(0, ...spec.rows.map((row) => row.high));
-      const x = (value) => names + ((value - low) / (high - low || 1)) * Math.max(width - names - texts - 12, 40);
-      svg("line", { x1: px(x(0)), x2: px(x(0)), y1: 0, y2: height, class: "rule" }, root);
-      spec.rows.forEach(({ label, value, low: from, high: to, text, strong, hollow }, i) => {
-        const words = i * step + (narrow ? 14 : ROW / 2 + 4), y = i * step + (narrow ? 27 : ROW / 2), colour = `var(${strong ? "--d-ink" : "--d-accent"})`;
-        svg("text", { x: 0, y: words, style: strong ? "font-weight:700" : "" }, root, label);
-        svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: `stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55` }, root);
-        svg("circle", { cx: px(x(value)), cy: y, r: narrow ? 3 : 4.5, style: `fill:${hollow ? "var(--d-card)" : colour};stroke:${colour};stroke-width:1.5` }, root);
-        svg("text", { x: width - texts, y: words, class: narrow ? "tick end" : "tick" }, root, narrow ? text.replace(/ \(.*/, "") : text);
-      });
-    }
-    dppa.saveable(box, spec.name, () => ({
-      columns: ["name", "value", "low", "high"], rows: spec.rows.map(({ label, value, low, high }) => [label, value, low, high]),
-    }), () => root);
-    new ResizeObserver(() => {
-      const next = Math.floor(box.clientWidth);
-      if (next !== width && next > 0) { width = next; draw(); }
-    }).observe(box);
-  };
+    say(how, spec.how ?? "");
+    if (width <= 0) return;
+    root.replaceChildren();
+    const height = spec.rows.length * ROW + 4;
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
+    const top = Math.max(...spec.rows.map((row) => row.value)) || 1, room = Math.max(width - NAME - 150, 60);
+    spec.rows.forEach(({ label, group, value, text, colour }, i) => {
+      const y = i * ROW, length = (value / top) * room;
+      svg("text", { x: 0, y: y + 17 }, root, label);
+      const mark = svg("rect", { x: NAME, y: y + 4, width: px(length), height: ROW - 8, rx: 2, style: `fill:${colour ?? "var(--d-accent)"}` }, root);
+      svg("title", {}, mark, group ? `${group}: ${label}` : label);
+      svg("text", { x: px(NAME + length + 8), y: y + 17, class: "tick" }, root, text);
+    });
+  }
+  draw();
+  saveable(box, spec.name, () => ({
+    columns: ["part", "name", "value", "text"],
+    rows: spec.rows.map(({ group, label, value, text }) => [group ?? "", label, value, text]),
+  }), () => root);
+  new ResizeObserver(() => {
+    const next = Math.floor(box.clientWidth);
+    if (next !== width) { width = next; draw(); }
+  }).observe(box);
+  return { box, update(changes) { spec = { ...spec, ...changes }; draw(); } };
+};
 
-  // A small matrix with its numbers, in colours whose middle is 0. spec: {name, title, values, top, text, marked(r, c)}
-  // Returns {box, root, cells, update(changes)}.
-  dppa.learn.cells = (host, spec) => {
-    const box = html("div", { class: "learn-cells" }, host);
-    const title = html("h4", {}, box);
-    const scroll = html("div", { class: "cells-scroll" }, box);
-    const table = html("table", { class: "cells", "aria-label": spec.title }, scroll);
-    let cells = [];
-    function build() {
-      table.replaceChildren();
-      cells = spec.values.map((row, r) => {
-        const line = html("tr", {}, table);
-        return row.map((_, c) => html("td", { "data-row": r, "data-column": c }, line));
-      });
-    }
-    function draw() {
-      say(title, spec.title);
-      if (cells.length !== spec.values.length || cells[0]?.length !== spec.values[0]?.length) build();
-      const top = spec.top ?? (Math.max(...spec.values.flat().map(Math.abs)) || 1);
-      spec.values.forEach((row, r) => row.forEach((value, c) => {
-        const cell = cells[r][c], share = 0.5 + 0.5 * Math.min(Math.max(value / top, -1), 1);
-        say(cell, (spec.text ?? three)(value));
-        cell.style.background = signs.colour(share);
-        cell.style.color = signs.ink(share);
-        put(cell, "data-marked", Boolean(spec.marked?.(r, c)));
-      }));
-    }
-    draw();
-    return { box, get cells() { return cells; }, update(changes) { spec = { ...spec, ...changes }; draw(); } };
-  };
+// Values with their intervals beside a line at 0. spec: {name, title, how, label, rows: [{label, value, low, high, text, strong, hollow}]}
+// Where it is narrow, name and text stand above their interval, without its bracket: it has the whole width.
+export const ranges = (host, spec) => {
+  const { box, title, root } = figure(host, spec.name, spec.label);
+  say(title, spec.title);
+  html("p", { class: "how" }, box, spec.how ?? "");
+  let width = 0;
+  function draw() {
+    root.replaceChildren();
+    const narrow = width < 480, step = narrow ? 38 : ROW, height = spec.rows.length * step + 4;
+    const names = narrow ? 6 : 150, texts = narrow ? 0 : 150;
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height })) put(root, name, value);
+    const low = Math.min(0, ...spec.rows.map((row) => row.low)), high = Math.max(0, ...spec.rows.map((row) => row.high));
+    const x = (value) => names + ((value - low) / (high - low || 1)) * Math.max(width - names - texts - 12, 40);
+    svg("line", { x1: px(x(0)), x2: px(x(0)), y1: 0, y2: height, class: "rule" }, root);
+    spec.rows.forEach(({ label, value, low: from, high: to, text, strong, hollow }, i) => {
+      const words = i * step + (narrow ? 14 : ROW / 2 + 4), y = i * step + (narrow ? 27 : ROW / 2), colour = `var(${strong ? "--d-ink" : "--d-accent"})`;
+      svg("text", { x: 0, y: words, style: strong ? "font-weight:700" : "" }, root, label);
+      svg("line", { x1: px(x(from)), x2: px(x(to)), y1: y, y2: y, style: `stroke:var(--d-accent);stroke-width:3;stroke-opacity:0.55` }, root);
+      svg("circle", { cx: px(x(value)), cy: y, r: narrow ? 3 : 4.5, style: `fill:${hollow ? "var(--d-card)" : colour};stroke:${colour};stroke-width:1.5` }, root);
+      svg("text", { x: width - texts, y: words, class: narrow ? "tick end" : "tick" }, root, narrow ? text.replace(/ \(.*/, "") : text);
+    });
+  }
+  saveable(box, spec.name, () => ({
+    columns: ["name", "value", "low", "high"], rows: spec.rows.map(({ label, value, low, high }) => [label, value, low, high]),
+  }), () => root);
+  new ResizeObserver(() => {
+    const next = Math.floor(box.clientWidth);
+    if (next !== width && next > 0) { width = next; draw(); }
+  }).observe(box);
+};
 
-  // Tell the cell, [row, column], that a mouse or a finger is on.
-  dppa.learn.pointed = (grid, tell) => {
-    for (const name of ["pointerover", "click"]) {
-      grid.addEventListener(name, (event) => {
-        const cell = event.target.closest("td");
-        if (cell) tell([+cell.dataset.row, +cell.dataset.column]);
-      });
-    }
-  };
+// A small matrix with its numbers, in colours whose middle is 0. spec: {name, title, values, top, text, marked(r, c)}
+// Returns {box, root, cells, update(changes)}.
+export const cells = (host, spec) => {
+  const box = html("div", { class: "learn-cells" }, host);
+  const title = html("h4", {}, box);
+  const scroll = html("div", { class: "cells-scroll" }, box);
+  const table = html("table", { class: "cells", "aria-label": spec.title }, scroll);
+  let cells = [];
+  function build() {
+    table.replaceChildren();
+    cells = spec.values.map((row, r) => {
+      const line = html("tr", {}, table);
+      return row.map((_, c) => html("td", { "data-row": r, "data-column": c }, line));
+    });
+  }
+  function draw() {
+    say(title, spec.title);
+    if (cells.length !== spec.values.length || cells[0]?.length !== spec.values[0]?.length) build();
+    const top = spec.top ?? (Math.max(...spec.values.flat().map(Math.abs)) || 1);
+    spec.values.forEach((row, r) => row.forEach((value, c) => {
+      const cell = cells[r][c], share = 0.5 + 0.5 * Math.min(Math.max(value / top, -1), 1);
+      say(cell, (spec.text ?? three)(value));
+      cell.style.background = signs.colour(share);
+      cell.style.color = signs.ink(share);
+      put(cell, "data-marked", Boolean(spec.marked?.(r, c)));
+    }));
+  }
+  draw();
+  return { box, get cells() { return cells; }, update(changes) { spec = { ...spec, ...changes }; draw(); } };
+};
 
-  // A row of choices, as a select with its label.
-  dppa.learn.select = (host, label, options, chosen, act) => {
-    const wrap = html("label", { class: "choice" }, host);
-    html("span", {}, wrap, label);
-    const select = html("select", {}, wrap);
-    for (const [value, text] of options) html("option", { value, ...(value === chosen && { selected: "" }) }, select, text);
-    select.addEventListener("change", () => act(select.value));
-    return select;
-  };
-})();
+// Tell the cell, [row, column], that a mouse or a finger is on.
+export const pointed = (grid, tell) => {
+  for (const name of ["pointerover", "click"]) {
+    grid.addEventListener(name, (event) => {
+      const cell = event.target.closest("td");
+      if (cell) tell([+cell.dataset.row, +cell.dataset.column]);
+    });
+  }
+};
+
+// A row of choices, as a select with its label.
+export const select = (host, label, options, chosen, act) => {
+  const wrap = html("label", { class: "choice" }, host);
+  html("span", {}, wrap, label);
+  const select = html("select", {}, wrap);
+  for (const [value, text] of options) html("option", { value, ...(value === chosen && { selected: "" }) }, select, text);
+  select.addEventListener("change", () => act(select.value));
+  return select;
+};

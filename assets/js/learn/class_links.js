@@ -1,109 +1,108 @@
 // For a class: a link that fixes which lessons are listed, which parts of the workbench are there, and the
 // settings of the moment. For everybody: what one did, as a page to print. All of it in this browser.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { learn } = dppa;
-  const { html, say } = dppa.shapes;
-  const WORKBENCH = "workbench";
+import { html, say } from "../base/shapes.js";
+import { leavable } from "../controls/class_locked.js";
+import { ask } from "./entry.js";
+import { numbered, tied, fill } from "./prose.js";
 
-  // The lessons a class link lists, or null where everything is there.
-  const fixed = () => new URL(window.location.href).searchParams.get("class")?.split(".") ?? null;
-  learn.ofClass = () => fixed() !== null;
-  learn.listed = (lessons) => {
-    const names = fixed(), kept = names ? lessons.filter((one) => names.includes(one.name)) : lessons;
-    return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
-  };
+const WORKBENCH = "workbench";
 
-  learn.forClass = (parent, lessons) => {
-    const fold = html("details", { class: "for-class" }, parent);
-    html("summary", {}, fold, "For a class");
-    html("p", { class: "how" }, fold, "A link to the lessons you tick, with the settings the page has now.");
-    const ticks = (parent, entries) => entries.map(([name, title]) => {
-      const label = html("label", { class: "check" }, parent);
-      const box = html("input", { type: "checkbox", value: name, checked: "" }, label);
-      html("span", {}, label, title);
-      return box;
-    });
-    const boxes = ticks(fold, [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]]);
-    const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
-    html("summary", {}, inside, "What of the workbench");
-    html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Presets, Undo and Search set hidden controls too.");
-    const parts = dppa.leavable.flatMap(([title, entries]) => {
-      const group = html("fieldset", {}, inside);
-      html("legend", {}, group, title);
-      return ticks(group, entries);
-    });
-    bench.addEventListener("change", () => { inside.hidden = !bench.checked; });
-    const copy = html("button", { type: "button", class: "small" }, fold, "Copy link");
-    const told = html("p", { class: "how", role: "status" }, fold);
-    copy.addEventListener("click", async () => {
-      const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
-      const first = chosen.find((name) => name !== WORKBENCH);
-      if (!first) { say(told, "Tick at least one lesson."); return; }
-      const url = new URL(window.location.href);
-      url.searchParams.delete("__theme");
-      url.searchParams.set("learn", first);
-      url.searchParams.set("class", chosen.join("."));
-      const hidden = parts.filter((box) => !box.checked).map((box) => box.value);
-      url.searchParams.delete("hide");
-      if (bench.checked && hidden.length) url.searchParams.set("hide", hidden.join("."));
-      try {
-        await navigator.clipboard.writeText(url.href);
-        say(told, "Link copied.");
-      } catch { say(told, url.href); }
-    });
-  };
-  learn.forSave = (parent, lessons, progress) => {
-    const print = html("button", { type: "button", class: "small" }, parent, "Save what I did");
-    const told = html("p", { class: "how", role: "status" }, parent);
-    print.addEventListener("click", async () => {
-      say(told, "Gathering …");
-      try {
-        give(await report(lessons, progress()));
-        say(told, "Saved as a page that can be printed.");
-      } catch (error) { say(told, error.message); }
-    });
-  };
+// The lessons a class link lists, or null where everything is there.
+const fixed = () => new URL(window.location.href).searchParams.get("class")?.split(".") ?? null;
+export const ofClass = () => fixed() !== null;
+export const listed = (lessons) => {
+  const names = fixed(), kept = names ? lessons.filter((one) => names.includes(one.name)) : lessons;
+  return kept.length ? kept : lessons; // a link of lessons that are gone shows what there is
+};
 
-  // --- what one did, as a page that stands alone ------------------------------------------------------
-  async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
-    const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
-    const read = await Promise.all(begun.map(({ name }) => learn.ask("lesson", name)));
-    const page = document.implementation.createHTMLDocument("What I learned about merging models");
-    page.documentElement.lang = "en";
-    html("meta", { charset: "utf-8" }, page.head);
-    html("style", {}, page.head, "body{font:16px/1.5 system-ui,sans-serif;max-width:720px;margin:32px auto;padding:0 16px}h2{margin:28px 0 4px;break-after:avoid}"
-      + "section{break-inside:avoid;margin:12px 0}.right{color:#1d6b45}.wrong{color:#8a5a00}button{font:inherit;border:0;background:none;padding:0}");
-    html("h1", {}, page.body, "What I learned about merging models");
-    html("p", {}, page.body, `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons done.`);
-    for (const lesson of read) {
-      html("h2", {}, page.body, `${learn.numbered(lesson)}${done[lesson.name] ? " ✓" : ""}`);
-      for (const text of byCase(acts[lesson.name] ?? {})) html("p", {}, page.body, learn.tied(text));
-      lesson.segments.filter((one) => one.kind === "quiz").forEach((quiz, i) => {
-        const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
-        if (!choice) return;
-        const box = html("section", {}, page.body);
-        const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; }; // the lesson's own, safe
-        said("p", quiz.html);
-        const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k]).filter((one) => one && one !== choice);
-        for (const one of before) said("p", `Tried first: ${one.html}`, "wrong");
-        said("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
-        said("p", choice.why);
-      });
-    }
-    learn.fill(page.body, numbers); // as they were when the question was answered
-    return `<!doctype html>\n${page.documentElement.outerHTML}`;
+export const forClass = (parent, lessons) => {
+  const fold = html("details", { class: "for-class" }, parent);
+  html("summary", {}, fold, "For a class");
+  html("p", { class: "how" }, fold, "A link to the lessons you tick, with the settings the page has now.");
+  const ticks = (parent, entries) => entries.map(([name, title]) => {
+    const label = html("label", { class: "check" }, parent);
+    const box = html("input", { type: "checkbox", value: name, checked: "" }, label);
+    html("span", {}, label, title);
+    return box;
+  });
+  const boxes = ticks(fold, [...lessons.map(({ name, title }) => [name, title]), [WORKBENCH, "The workbench too"]]);
+  const bench = boxes.at(-1), inside = html("details", { class: "bench-parts" }, fold);
+  html("summary", {}, inside, "What of the workbench");
+  html("p", { class: "how" }, inside, "What you do not tick is hidden, and stays as it is set now. Presets, Undo and Search set hidden controls too.");
+  const parts = leavable.flatMap(([title, entries]) => {
+    const group = html("fieldset", {}, inside);
+    html("legend", {}, group, title);
+    return ticks(group, entries);
+  });
+  bench.addEventListener("change", () => { inside.hidden = !bench.checked; });
+  const copy = html("button", { type: "button", class: "small" }, fold, "Copy link");
+  const told = html("p", { class: "how", role: "status" }, fold);
+  copy.addEventListener("click", async () => {
+    const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+    const first = chosen.find((name) => name !== WORKBENCH);
+    if (!first) { say(told, "Tick at least one lesson."); return; }
+    const url = new URL(window.location.href);
+    url.searchParams.delete("__theme");
+    url.searchParams.set("learn", first);
+    url.searchParams.set("class", chosen.join("."));
+    const hidden = parts.filter((box) => !box.checked).map((box) => box.value);
+    url.searchParams.delete("hide");
+    if (bench.checked && hidden.length) url.searchParams.set("hide", hidden.join("."));
+    try {
+      await navigator.clipboard.writeText(url.href);
+      say(told, "Link copied.");
+    } catch { say(told, url.href); }
+  });
+};
+export const forSave = (parent, lessons, progress) => {
+  const print = html("button", { type: "button", class: "small" }, parent, "Save what I did");
+  const told = html("p", { class: "how", role: "status" }, parent);
+  print.addEventListener("click", async () => {
+    say(told, "Gathering …");
+    try {
+      give(await report(lessons, progress()));
+      say(told, "Saved as a page that can be printed.");
+    } catch (error) { say(told, error.message); }
+  });
+};
+
+// --- what one did, as a page that stands alone ------------------------------------------------------
+async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
+  const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
+  const read = await Promise.all(begun.map(({ name }) => ask("lesson", name)));
+  const page = document.implementation.createHTMLDocument("What I learned about merging models");
+  page.documentElement.lang = "en";
+  html("meta", { charset: "utf-8" }, page.head);
+  html("style", {}, page.head, "body{font:16px/1.5 system-ui,sans-serif;max-width:720px;margin:32px auto;padding:0 16px}h2{margin:28px 0 4px;break-after:avoid}"
+    + "section{break-inside:avoid;margin:12px 0}.right{color:#1d6b45}.wrong{color:#8a5a00}button{font:inherit;border:0;background:none;padding:0}");
+  html("h1", {}, page.body, "What I learned about merging models");
+  html("p", {}, page.body, `DPPA Studio, ${new Date().toISOString().slice(0, 10)}: ${Object.keys(done).length} of ${lessons.length} lessons done.`);
+  for (const lesson of read) {
+    html("h2", {}, page.body, `${numbered(lesson)}${done[lesson.name] ? " ✓" : ""}`);
+    for (const text of byCase(acts[lesson.name] ?? {})) html("p", {}, page.body, tied(text));
+    lesson.segments.filter((one) => one.kind === "quiz").forEach((quiz, i) => {
+      const choice = quiz.choices[answers[`${lesson.name}/${i}`]];
+      if (!choice) return;
+      const box = html("section", {}, page.body);
+      const said = (tag, text, kind = "") => { html(tag, { class: kind }, box).innerHTML = text; }; // the lesson's own, safe
+      said("p", quiz.html);
+      const before = (tried[`${lesson.name}/${i}`] ?? []).map((k) => quiz.choices[k]).filter((one) => one && one !== choice);
+      for (const one of before) said("p", `Tried first: ${one.html}`, "wrong");
+      said("p", `${choice.right ? "Right: " : "Not quite: "}${choice.html}`, choice.right ? "right" : "wrong");
+      said("p", choice.why);
+    });
   }
-  // A case beside its repair, in the order in which cases were first met.
-  function byCase(acts) {
-    const keys = Object.keys(acts), caseOf = (key) => key.split("/")[0];
-    const cases = [...new Set(keys.map(caseOf))];
-    return cases.flatMap((one) => keys.filter((key) => caseOf(key) === one).map((key) => acts[key]));
-  }
-  function give(text) {
-    const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "text/html" })), download: "dppa-lessons.html" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }
-})();
+  fill(page.body, numbers); // as they were when the question was answered
+  return `<!doctype html>\n${page.documentElement.outerHTML}`;
+}
+// A case beside its repair, in the order in which cases were first met.
+function byCase(acts) {
+  const keys = Object.keys(acts), caseOf = (key) => key.split("/")[0];
+  const cases = [...new Set(keys.map(caseOf))];
+  return cases.flatMap((one) => keys.filter((key) => caseOf(key) === one).map((key) => acts[key]));
+}
+function give(text) {
+  const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "text/html" })), download: "dppa-lessons.html" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -1,131 +1,135 @@
 // The way into Learn: its button, its address, its questions to the server. Lessons and all that draws
 // them are fetched when it is first opened.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const AGAIN_MS = 500, LOST_MS = 30_000;
-  const learn = (dppa.learn = { open: "", build: null });
+import { say, put, html } from "../base/shapes.js";
+import { paint, redraw } from "../session/frames.js";
+import { part } from "../session/parts.js";
 
-  // --- questions: all that come up in one moment travel together, one bundle at a time ------------
-  let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
-  // what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is what
-  // there is already of an answer, or null. A question
-  // whose signal is aborted is not asked again, and never answered.
-  learn.ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
-    queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
-  });
-  function queue(question) {
-    if (question.signal?.aborted) return;
-    waiting.push(question);
-    setTimeout(next, 0);
-  }
-  function next() {
-    if (flying || !waiting.length || !send) return;
-    flying = { id: (bundles += 1), questions: waiting.splice(0, 16) };
-    clearTimeout(timer);
-    timer = setTimeout(learn.failed, LOST_MS);
-    send({ id: flying.id, asks: flying.questions.map(({ key, what, name, arguments: args }) => ({ key, what, name, arguments: args })) });
-  }
-  function take(value) {
-    if (!flying || value?.id !== flying.id || !value.answers) return;
-    const { questions } = flying;
-    flying = null;
-    clearTimeout(timer);
-    for (const question of questions) {
-      const answer = value.answers[question.key];
-      if (question.signal?.aborted) continue;
-      if (!answer) question.reject(new Error("The server left this question out."));
-      else if (answer.error) question.reject(new Error(answer.error));
-      else if (answer.pending) {
-        question.progress?.(...answer.pending, answer.shown);
-        setTimeout(() => queue(question), AGAIN_MS);
-      } else question.resolve(answer.value);
-    }
-    next();
-  }
-  learn.failed = () => {
-    const questions = flying?.questions ?? [];
-    flying = null;
-    for (const question of questions) question.reject(new Error("The server did not answer. Try again."));
-    next();
-  };
+const AGAIN_MS = 500, LOST_MS = 30_000;
+/** The lesson that is open; empty for the workbench. */
+export const learn = { open: "" };
 
-  // --- what is fetched -----------------------------------------------------------------------------
-  let fetched = null;
-  const address = (name) => new URL(`learn/${name}`, document.baseURI).href;
-  const arrived = (element) => new Promise((resolve, reject) => {
-    element.addEventListener("load", resolve);
-    element.addEventListener("error", () => { element.remove(); reject(new Error("The lessons could not be fetched. Try again.")); });
-    document.head.append(element);
-  });
-  const fetchAll = () => Promise.all([
-    arrived(Object.assign(document.createElement("link"), { rel: "stylesheet", href: address("learn.css") })),
-    arrived(Object.assign(document.createElement("script"), { src: address("learn.js") })),
-  ]);
-
-  // --- open and close: the address says which, so that Back and a link work -------------------------
-  const named = () => new URL(window.location.href).searchParams.get("learn");
-  // A class link without the workbench: then there is no way there, but by another address.
-  const closed = () => {
-    const names = new URL(window.location.href).searchParams.get("class");
-    return names !== null && !names.split(".").includes("workbench");
-  };
-  const addressWith = (name) => {
-    const url = new URL(window.location.href);
-    if (name) url.searchParams.set("learn", name);
-    else url.searchParams.delete("learn");
-    return url.href;
-  };
-  // At every draw: Gradio may mount the title after the lessons are there.
-  function name() {
-    const button = document.getElementById("learn-open");
-    if (!button) return;
-    dppa.shapes.say(button, learn.open ? "Workbench" : "Learn");
-    dppa.shapes.put(button, "aria-pressed", Boolean(learn.open));
-    button.hidden = closed();
+// --- questions: all that come up in one moment travel together, one bundle at a time ------------
+let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
+// what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is what
+// there is already of an answer, or null. A question
+// whose signal is aborted is not asked again, and never answered.
+/** @param {string} what @param {string} [name] @param {object} [args] @param {{progress?: Function, signal?: AbortSignal}} [options] @returns {Promise<any>} */
+export const ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
+  queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
+});
+function queue(question) {
+  if (question.signal?.aborted) return;
+  waiting.push(question);
+  setTimeout(next, 0);
+}
+function next() {
+  if (flying || !waiting.length || !send) return;
+  flying = { id: (bundles += 1), questions: waiting.splice(0, 16) };
+  clearTimeout(timer);
+  timer = setTimeout(fail, LOST_MS);
+  send({ id: flying.id, asks: flying.questions.map(({ key, what, name, arguments: args }) => ({ key, what, name, arguments: args })) });
+}
+function take(value) {
+  if (!flying || value?.id !== flying.id || !value.answers) return;
+  const { questions } = flying;
+  flying = null;
+  clearTimeout(timer);
+  for (const question of questions) {
+    const answer = value.answers[question.key];
+    if (question.signal?.aborted) continue;
+    if (!answer) question.reject(new Error("The server left this question out."));
+    else if (answer.error) question.reject(new Error(answer.error));
+    else if (answer.pending) {
+      question.progress?.(...answer.pending, answer.shown);
+      setTimeout(() => queue(question), AGAIN_MS);
+    } else question.resolve(answer.value);
   }
-  dppa.paint(name);
-  // Nothing is drawn behind a lesson that an address opened: then the title is waited for.
-  const nameSoon = (looks) => { name(); if (looks) setTimeout(nameSoon, 250, looks - 1); };
-  let host = null;
-  async function show(name, focus) {
-    learn.open = name || "";
-    document.body.dataset.mode = learn.open ? "learn" : "work";
-    dppa.redraw();
-    if (!learn.open && focus) document.getElementById("learn-open")?.focus();
-    if (!learn.open || !host) return;
-    try {
-      fetched ??= fetchAll();
-      await fetched;
-      learn.build(host)(learn.open, focus);
-    } catch (error) {
-      fetched = null;
-      const line = dppa.shapes.html("p", { class: "problem", role: "alert" }, null, error.message);
-      host.replaceChildren(line);
-    }
-  }
-  // name: a lesson, "start" for the first that is not done, "" for the workbench.
-  learn.go = (name) => {
-    if (name === learn.open || (!name && closed())) return;
-    window.history.pushState({ learn: name }, "", addressWith(name));
-    window.scrollTo(0, 0);
-    show(name, true);
-  };
-  // The first lesson is chosen by what is done, once the list is there.
-  learn.rename = (name) => {
-    learn.open = name;
-    window.history.replaceState(window.history.state, "", addressWith(name));
-  };
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#learn-open")) learn.go(learn.open ? "" : "start");
-  });
-  window.addEventListener("popstate", () => { if ((named() ?? "") !== learn.open) show(named(), true); });
+  next();
+}
+export const fail = () => {
+  const questions = flying?.questions ?? [];
+  flying = null;
+  for (const question of questions) question.reject(new Error("The server did not answer. Try again."));
+  next();
+};
 
-  dppa.part("learn", (part) => {
-    host = part.host;
-    send = (value) => { part.put(value); part.trigger("ask"); };
-    part.watch(take);
-    next();
-    if (named()) { show(named(), false); nameSoon(40); }
-  });
-})();
+// --- what is fetched -----------------------------------------------------------------------------
+const LOST = "The lessons could not be fetched. Try again.";
+let fetched = null;
+const styled = () => new Promise((resolve, reject) => {
+  const link = document.createElement("link");
+  link.addEventListener("load", resolve);
+  link.addEventListener("error", () => { link.remove(); reject(new Error(LOST)); });
+  document.head.append(Object.assign(link, { rel: "stylesheet", href: new URL("learn/learn.css", document.baseURI).href }));
+});
+const fetchAll = async () => {
+  const drawn = import("./lessons.js").catch(() => { throw new Error(LOST); });
+  const [{ build }] = await Promise.all([drawn, styled()]);
+  return build;
+};
+
+// --- open and close: the address says which, so that Back and a link work -------------------------
+const named = () => new URL(window.location.href).searchParams.get("learn");
+// A class link without the workbench: then there is no way there, but by another address.
+const closed = () => {
+  const names = new URL(window.location.href).searchParams.get("class");
+  return names !== null && !names.split(".").includes("workbench");
+};
+const addressWith = (name) => {
+  const url = new URL(window.location.href);
+  if (name) url.searchParams.set("learn", name);
+  else url.searchParams.delete("learn");
+  return url.href;
+};
+// At every draw: Gradio may mount the title after the lessons are there.
+function name() {
+  const button = document.getElementById("learn-open");
+  if (!button) return;
+  say(button, learn.open ? "Workbench" : "Learn");
+  put(button, "aria-pressed", Boolean(learn.open));
+  button.hidden = closed();
+}
+paint(name);
+// Nothing is drawn behind a lesson that an address opened: then the title is waited for.
+const nameSoon = (looks) => { name(); if (looks) setTimeout(nameSoon, 250, looks - 1); };
+let host = null;
+async function show(name, focus) {
+  learn.open = name || "";
+  document.body.dataset.mode = learn.open ? "learn" : "work";
+  redraw();
+  if (!learn.open && focus) document.getElementById("learn-open")?.focus();
+  if (!learn.open || !host) return;
+  try {
+    fetched ??= fetchAll();
+    const build = await fetched;
+    build(host)(learn.open, focus);
+  } catch (error) {
+    fetched = null;
+    const line = html("p", { class: "problem", role: "alert" }, null, error.message);
+    host.replaceChildren(line);
+  }
+}
+// name: a lesson, "start" for the first that is not done, "" for the workbench.
+export const go = (name) => {
+  if (name === learn.open || (!name && closed())) return;
+  window.history.pushState({ learn: name }, "", addressWith(name));
+  window.scrollTo(0, 0);
+  show(name, true);
+};
+// The first lesson is chosen by what is done, once the list is there.
+export const rename = (name) => {
+  learn.open = name;
+  window.history.replaceState(window.history.state, "", addressWith(name));
+};
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#learn-open")) go(learn.open ? "" : "start");
+});
+window.addEventListener("popstate", () => { if ((named() ?? "") !== learn.open) show(named(), true); });
+
+part("learn", (part) => {
+  host = part.host;
+  send = (value) => { part.put(value); part.trigger("ask"); };
+  part.watch(take);
+  next();
+  if (named()) { show(named(), false); nameSoon(40); }
+});

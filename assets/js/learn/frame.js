@@ -1,282 +1,251 @@
 // Learn: the list of lessons, one lesson with its blocks, the glossary, and what is done (kept in this
 // browser only). Knows how a lesson is laid out, not what a block draws.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { learn } = dppa;
-  const { html, say, put, three, percent, percent1, count, THIN } = dppa.shapes;
-  const KEPT = "dppa-learn", GLOSSARY = "glossary";
-  const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
-  // What belongs together stays in one line, on the page and in print: a number and its %, × and its number.
-  const tied = (text) => text.replace(/(\d)[ \u2009]%/g, "$1\u202f%").replaceAll(THIN, "\u202f");
-  const numbered = ({ number, title }) => (number ? `${number}. ${title}` : title);
-  const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String,
-    points: (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)} points` };
+import { html, say, put, THIN } from "../base/shapes.js";
+import { quiz } from "./blocks/quiz.js";
+import { listed, forSave, ofClass, forClass } from "./class_links.js";
+import { learn, go, ask, rename } from "./entry.js";
+import { figures, fill, numbered, prose } from "./prose.js";
 
-  // --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
-  const builders = {};
-  // build draws what the server gave for the lesson's arguments. ask(args) asks the same block again, with others.
-  // Where a result comes in parts, build returns a function that is given more of it.
-  // More in docs/development.md.
-  learn.block = (name, build) => { builders[name] = build; };
+const KEPT = "dppa-learn", GLOSSARY = "glossary";
+// --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
+const builders = {};
+// build draws what the server gave for the lesson's arguments. ask(args) asks the same block again, with others.
+// Where a result comes in parts, build returns a function that is given more of it.
+// More in docs/development.md.
+export const block = (name, build) => { builders[name] = build; };
 
-  // --- what is done ------------------------------------------------------------------------------------
-  function progress() {
-    try {
-      const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-      return { answers: {}, tried: {}, done: {}, acts: {}, ...found };
-    } catch { return { answers: {}, tried: {}, done: {}, acts: {} }; }
-  }
-  function keep(change) {
-    const now = progress();
-    change(now);
-    try { localStorage.setItem(KEPT, JSON.stringify(now)); } catch { /* a browser that keeps nothing */ }
-  }
+// --- what is done ------------------------------------------------------------------------------------
+function progress() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    return { answers: {}, tried: {}, done: {}, acts: {}, ...found };
+  } catch { return { answers: {}, tried: {}, done: {}, acts: {} }; }
+}
+function keep(change) {
+  const now = progress();
+  change(now);
+  try { localStorage.setItem(KEPT, JSON.stringify(now)); } catch { /* a browser that keeps nothing */ }
+}
 
-  // What was done in the lesson that is open, beside its questions: told in one sentence, one for each key.
-  learn.did = (key, text) => {
-    keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
-    offer(learn.open);
-  };
+// What was done in the lesson that is open, beside its questions: told in one sentence, one for each key.
+export const did = (key, text) => {
+  keep((now) => { (now.acts[learn.open] ??= {})[key] = text; });
+  offer(learn.open);
+};
 
-  // --- the place, built once ---------------------------------------------------------------------------
-  let place = null, catalogue = null, leaving = null;
-  learn.build = (host) => {
-    place ??= build(host);
-    return (name, focus) => open(name, focus);
-  };
-  function build(host) {
-    host.replaceChildren();
-    const nav = html("nav", { class: "learn-nav", "aria-label": "Lessons" }, host);
-    const fold = html("button", { type: "button", class: "learn-fold", "aria-expanded": "false" }, nav, "Lessons");
-    const list = html("div", { class: "learn-list" }, nav);
-    fold.addEventListener("click", () => {
-      const shut = fold.getAttribute("aria-expanded") === "false";
-      put(fold, "aria-expanded", shut);
-    });
-    const main = html("article", { class: "lesson", "aria-live": "off" }, host);
-    host.addEventListener("click", (event) => {
-      const link = event.target.closest("a[data-lesson]");
-      if (!link) return;
-      event.preventDefault();
-      learn.go(link.dataset.lesson);
-    });
-    return { host, nav, fold, list, main };
-  }
-  async function open(name, focus) {
-    leaving?.abort();
-    leaving = new AbortController();
-    const { signal } = leaving;
-    put(place.host, "data-lesson-state", "loading");
-    if (!place.main.firstChild) html("p", { class: "muted", role: "status" }, place.main, "Fetching the lessons …");
-    try {
-      if (!catalogue) {
-        const found = await learn.ask("catalogue");
-        catalogue = { ...found, lessons: learn.listed(found.lessons) };
-      }
-      if (signal.aborted) return;
-      const known = new Set([...catalogue.lessons.map((one) => one.name), GLOSSARY]);
-      if (name === "start" || !known.has(name)) {
-        name = (catalogue.lessons.find((one) => !progress().done[one.name]) ?? catalogue.lessons[0]).name;
-        learn.rename(name);
-      }
-      drawList(name);
-      put(place.fold, "aria-expanded", "false");
-      if (name === GLOSSARY) drawGlossary();
-      else drawLesson(await learn.ask("lesson", name, {}, { signal }), signal);
-    } catch (error) {
-      place.main.replaceChildren();
-      const line = html("p", { class: "problem", role: "alert" }, place.main, error.message);
-      retryButton(line, () => open(name, focus));
+// --- the place, built once ---------------------------------------------------------------------------
+let place = null, catalogue = null, leaving = null;
+export const build = (host) => {
+  place ??= laidOut(host);
+  return (name, focus) => open(name, focus);
+};
+function laidOut(host) {
+  host.replaceChildren();
+  const nav = html("nav", { class: "learn-nav", "aria-label": "Lessons" }, host);
+  const fold = html("button", { type: "button", class: "learn-fold", "aria-expanded": "false" }, nav, "Lessons");
+  const list = html("div", { class: "learn-list" }, nav);
+  fold.addEventListener("click", () => {
+    const shut = fold.getAttribute("aria-expanded") === "false";
+    put(fold, "aria-expanded", shut);
+  });
+  const main = html("article", { class: "lesson", "aria-live": "off" }, host);
+  host.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-lesson]");
+    if (!link) return;
+    event.preventDefault();
+    go(link.dataset.lesson);
+  });
+  return { host, nav, fold, list, main };
+}
+async function open(name, focus) {
+  leaving?.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  put(place.host, "data-lesson-state", "loading");
+  if (!place.main.firstChild) html("p", { class: "muted", role: "status" }, place.main, "Fetching the lessons …");
+  try {
+    if (!catalogue) {
+      const found = await ask("catalogue");
+      catalogue = { ...found, lessons: listed(found.lessons) };
     }
-    put(place.host, "data-lesson-state", "done");
-    put(place.host, "data-lesson", name);
-    if (focus) place.main.querySelector("h2")?.focus({ preventScroll: true });
-  }
-  function retryButton(after, act) {
-    const button = html("button", { type: "button", class: "small" }, null, "Try again");
-    button.addEventListener("click", act);
-    after.after(button);
-    return button;
-  }
-
-  // --- the list ----------------------------------------------------------------------------------------
-  function drawList(current) {
-    const { done } = progress(), { lessons } = catalogue;
-    const finished = lessons.filter((one) => done[one.name]).length;
-    say(place.fold, `Lessons · ${finished} of ${lessons.length} done`);
-    place.list.replaceChildren();
-    const item = (parent, name, title, about, ready) => {
-      const row = html("li", {}, parent);
-      const link = html("a", { href: `?learn=${name}`, "data-lesson": name, ...(name === current && { "aria-current": "page" }) }, row);
-      html("span", { class: "tick-mark", "aria-hidden": "true" }, link, ready ? "✓" : "");
-      html("span", { class: "learn-name" }, link, title);
-      if (ready) html("span", { class: "sr" }, link, " (done)");
-      if (about) html("span", { class: "learn-about" }, link, about);
-    };
-    for (const part of new Set(lessons.map((one) => one.part))) {
-      html("h3", { class: "learn-part" }, place.list, part);
-      const list = html("ol", {}, place.list);
-      for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
+    if (signal.aborted) return;
+    const known = new Set([...catalogue.lessons.map((one) => one.name), GLOSSARY]);
+    if (name === "start" || !known.has(name)) {
+      name = (catalogue.lessons.find((one) => !progress().done[one.name]) ?? catalogue.lessons[0]).name;
+      rename(name);
     }
-    html("h3", { class: "learn-part" }, place.list, "To look up");
-    item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
-    html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
-    if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
-      learn.forSave(place.list, catalogue.lessons, progress);
-      const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
-      forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
-    }
-    if (!learn.ofClass()) learn.forClass(place.list, catalogue.lessons);
-  }
-
-  // --- one lesson --------------------------------------------------------------------------------------
-  function drawLesson(lesson, signal) {
-    const { main } = place;
-    main.replaceChildren();
-    numbers = {};
-    const index = catalogue.lessons.findIndex((one) => one.name === lesson.name);
-    const { part, about, number } = catalogue.lessons[index];
-    html("p", { class: "eyebrow" }, main, `${number ? `Lesson ${number}` : part} · ${lesson.minutes}${THIN}min`);
-    html("h2", { class: "lesson-title", tabindex: "-1" }, main, lesson.title);
-    html("p", { class: "lesson-about" }, main, about);
-    let quizzes = 0;
-    for (const segment of lesson.segments) {
-      if (segment.kind === "prose") prose(segment.html, main);
-      if (segment.kind === "block") block(segment, main, signal);
-      if (segment.kind === "try") attempt(segment, main);
-      if (segment.kind === "quiz") quiz(lesson, segment, quizzes++, main);
-    }
-    end(lesson, index, main, quizzes);
-  }
-  function prose(text, parent, tag = "div") {
-    const box = html(tag, { class: "prose-text" }, parent);
-    box.innerHTML = text; // the lesson's own, made safe by the server
-    for (const table of box.querySelectorAll("table")) {
-      const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" });
-      table.replaceWith(scroll);
-      scroll.append(table);
-    }
-    for (const term of box.querySelectorAll("[data-term]")) dppa.meaning(term, term.dataset.term);
-    fill(box);
-    return box;
-  }
-  Object.assign(learn, { prose, tied, numbered });
-  learn.fill = fill;
-  function block(segment, main, signal) {
-    const { name, arguments: args, seen } = segment;
-    const box = html("section", { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
-    const ask = (others, news) => learn.ask("block", name, others, { signal, progress: news });
-    const start = async () => {
-      box.replaceChildren();
-      put(box, "data-state", "loading");
-      const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
-      let more = null; // draws more of it, where a part is drawn already
-      const draw = (result, state) => {
-        if (!seen) return;
-        if (more) more(result);
-        else more = builders[name]({ host: box, args, result, ask });
-        put(box, "data-state", state);
-      };
-      try {
-        const result = await ask(args, (done, total, what, shown) => {
-          say(wait, total ? `${what}: ${done} of ${total}` : `${what} …`);
-          if (shown) draw(shown, "partial");
-        });
-        wait.remove();
-        for (const [key, value] of Object.entries(result.figures ?? {})) numbers[`${name}.${key}`] = value;
-        fill(main);
-        draw(result, "done");
-        put(box, "data-state", "done");
-      } catch (error) {
-        box.hidden = false;
-        put(box, "data-state", "failed");
-        retryButton(html("p", { class: "problem", role: "alert" }, box, error.message), start);
-        wait.remove();
-      }
-    };
-    start();
-  }
-  // Numbers in the text come from blocks; what a quiz says later is filled when it is said.
-  let numbers = {}; // BLOCK.KEY -> value
-  function fill(root, values = numbers) {
-    for (const span of root.querySelectorAll("[data-figure]")) {
-      const value = values[span.dataset.figure];
-      if (value === undefined) continue;
-      say(span, tied(FORMATS[span.dataset.as](value)));
-      put(span, "data-filled", true);
-    }
-  }
-  function attempt(segment, main) {
-    const box = html("section", { class: "attempt" }, main);
-    html("h3", {}, box, "Try it");
-    prose(segment.html, box);
-    const fold = html("details", {}, box);
-    html("summary", {}, fold, "What to notice");
-    prose(segment.notice, fold);
-  }
-  function quiz(lesson, segment, number, main) {
-    const key = `${lesson.name}/${number}`;
-    dppa.learn.quiz(main, segment, number, progress().answers[key], (chosen) => {
-      const all = lesson.segments.filter((one) => one.kind === "quiz");
-      const rightly = (answers, i) => all[i].choices[answers[`${lesson.name}/${i}`]]?.right;
-      keep((now) => {
-        now.numbers = { ...now.numbers, ...numbers };
-        if (rightly(now.answers, number)) return; // right once stays right: the others may be read after
-        now.answers[key] = chosen;
-        now.tried[key] = [...new Set([...(now.tried[key] ?? []), chosen])];
-      });
-      offer(lesson.name);
-      const { answers } = progress();
-      const right = all.every((_, i) => rightly(answers, i));
-      if (right) done(lesson.name);
-    });
-  }
-  // What was done can be saved and forgotten from the first answer on.
-  function offer(name) {
-    if (!place.list.querySelector(".did")) drawList(name);
-  }
-  function done(name) {
-    keep((now) => { now.done[name] = true; });
     drawList(name);
-    for (const line of place.main.querySelectorAll(".lesson-done")) line.hidden = false;
+    put(place.fold, "aria-expanded", "false");
+    if (name === GLOSSARY) drawGlossary();
+    else drawLesson(await ask("lesson", name, {}, { signal }), signal);
+  } catch (error) {
+    place.main.replaceChildren();
+    const line = html("p", { class: "problem", role: "alert" }, place.main, error.message);
+    retryButton(line, () => open(name, focus));
   }
-  function end(lesson, index, main, quizzes) {
-    const line = html("p", { class: "lesson-done", role: "status", hidden: "" }, main, "Lesson done.");
-    line.hidden = !progress().done[lesson.name];
-    if (lesson.sources.length) {
-      const box = html("section", { class: "sources" }, main);
-      html("h3", {}, box, "Sources");
-      const list = html("ul", {}, box);
-      for (const { title, url, section } of lesson.sources) {
-        const row = html("li", {}, list);
-        html("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, row, title);
-        if (section) row.append(`, ${section}`);
-      }
-    }
-    const bar = html("div", { class: "lesson-end" }, main);
-    const step = (one, text) => {
-      if (!one) return;
-      html("a", { href: `?learn=${one.name}`, "data-lesson": one.name, class: "step" }, bar, `${text}: ${numbered(one)}`);
-    };
-    if (!quizzes && !progress().done[lesson.name]) {
-      const button = html("button", { type: "button", class: "small" }, bar, "I have read this");
-      button.addEventListener("click", () => { done(lesson.name); button.remove(); });
-    }
-    step(catalogue.lessons[index - 1], "Before");
-    step(catalogue.lessons[index + 1], "Next");
-  }
+  put(place.host, "data-lesson-state", "done");
+  put(place.host, "data-lesson", name);
+  if (focus) place.main.querySelector("h2")?.focus({ preventScroll: true });
+}
+function retryButton(after, act) {
+  const button = html("button", { type: "button", class: "small" }, null, "Try again");
+  button.addEventListener("click", act);
+  after.after(button);
+  return button;
+}
 
-  // --- the glossary ------------------------------------------------------------------------------------
-  function drawGlossary() {
-    const { main } = place;
-    main.replaceChildren();
-    html("h2", { class: "lesson-title", tabindex: "-1" }, main, "Glossary");
-    html("p", { class: "lesson-about" }, main, "What the words on this page mean.");
-    const list = html("dl", { class: "glossary" }, main);
-    for (const term of Object.keys(catalogue.glossary).sort((a, b) => a.localeCompare(b, "en", { sensitivity: "base" }))) {
-      html("dt", {}, list, term);
-      html("dd", {}, list, catalogue.glossary[term]);
+// --- the list ----------------------------------------------------------------------------------------
+function drawList(current) {
+  const { done } = progress(), { lessons } = catalogue;
+  const finished = lessons.filter((one) => done[one.name]).length;
+  say(place.fold, `Lessons · ${finished} of ${lessons.length} done`);
+  place.list.replaceChildren();
+  const item = (parent, name, title, about, ready) => {
+    const row = html("li", {}, parent);
+    const link = html("a", { href: `?learn=${name}`, "data-lesson": name, ...(name === current && { "aria-current": "page" }) }, row);
+    html("span", { class: "tick-mark", "aria-hidden": "true" }, link, ready ? "✓" : "");
+    html("span", { class: "learn-name" }, link, title);
+    if (ready) html("span", { class: "sr" }, link, " (done)");
+    if (about) html("span", { class: "learn-about" }, link, about);
+  };
+  for (const part of new Set(lessons.map((one) => one.part))) {
+    html("h3", { class: "learn-part" }, place.list, part);
+    const list = html("ol", {}, place.list);
+    for (const one of lessons) if (one.part === part) item(list, one.name, numbered(one), `${one.minutes}${THIN}min`, done[one.name]);
+  }
+  html("h3", { class: "learn-part" }, place.list, "To look up");
+  item(html("ol", {}, place.list), GLOSSARY, "Glossary", "", false);
+  html("p", { class: "how" }, place.list, `${finished} of ${lessons.length} done. A lesson is done once all its questions are answered right; one without questions, once you say so. What you did is kept in this browser only.`);
+  if (finished || Object.keys({ ...progress().answers, ...progress().acts }).length) {
+    forSave(place.list, catalogue.lessons, progress);
+    const forget = html("button", { type: "button", class: "small did" }, place.list, "Forget what I did");
+    forget.addEventListener("click", () => { keep((now) => { now.answers = {}; now.tried = {}; now.done = {}; now.acts = {}; }); open(current, false); });
+  }
+  if (!ofClass()) forClass(place.list, catalogue.lessons);
+}
+
+// --- one lesson --------------------------------------------------------------------------------------
+function drawLesson(lesson, signal) {
+  const { main } = place;
+  main.replaceChildren();
+  figures.now = {};
+  const index = catalogue.lessons.findIndex((one) => one.name === lesson.name);
+  const { part, about, number } = catalogue.lessons[index];
+  html("p", { class: "eyebrow" }, main, `${number ? `Lesson ${number}` : part} · ${lesson.minutes}${THIN}min`);
+  html("h2", { class: "lesson-title", tabindex: "-1" }, main, lesson.title);
+  html("p", { class: "lesson-about" }, main, about);
+  let quizzes = 0;
+  for (const segment of lesson.segments) {
+    if (segment.kind === "prose") prose(segment.html, main);
+    if (segment.kind === "block") blockBox(segment, main, signal);
+    if (segment.kind === "try") attempt(segment, main);
+    if (segment.kind === "quiz") question(lesson, segment, quizzes++, main);
+  }
+  end(lesson, index, main, quizzes);
+}
+function blockBox(segment, main, signal) {
+  const { name, arguments: args, seen } = segment;
+  const box = html("section", { class: "block-box", "data-block": name, "data-state": "loading", ...(!seen && { hidden: "" }) }, main);
+  const again = (others, news) => ask("block", name, others, { signal, progress: news });
+  const start = async () => {
+    box.replaceChildren();
+    put(box, "data-state", "loading");
+    const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
+    let more = null; // draws more of it, where a part is drawn already
+    const draw = (result, state) => {
+      if (!seen) return;
+      if (more) more(result);
+      else more = builders[name]({ host: box, args, result, ask: again });
+      put(box, "data-state", state);
+    };
+    try {
+      const result = await again(args, (done, total, what, shown) => {
+        say(wait, total ? `${what}: ${done} of ${total}` : `${what} …`);
+        if (shown) draw(shown, "partial");
+      });
+      wait.remove();
+      for (const [key, value] of Object.entries(result.figures ?? {})) figures.now[`${name}.${key}`] = value;
+      fill(main);
+      draw(result, "done");
+      put(box, "data-state", "done");
+    } catch (error) {
+      box.hidden = false;
+      put(box, "data-state", "failed");
+      retryButton(html("p", { class: "problem", role: "alert" }, box, error.message), start);
+      wait.remove();
+    }
+  };
+  start();
+}
+function attempt(segment, main) {
+  const box = html("section", { class: "attempt" }, main);
+  html("h3", {}, box, "Try it");
+  prose(segment.html, box);
+  const fold = html("details", {}, box);
+  html("summary", {}, fold, "What to notice");
+  prose(segment.notice, fold);
+}
+function question(lesson, segment, number, main) {
+  const key = `${lesson.name}/${number}`;
+  quiz(main, segment, number, progress().answers[key], (chosen) => {
+    const all = lesson.segments.filter((one) => one.kind === "quiz");
+    const rightly = (answers, i) => all[i].choices[answers[`${lesson.name}/${i}`]]?.right;
+    keep((now) => {
+      now.numbers = { ...now.numbers, ...figures.now };
+      if (rightly(now.answers, number)) return; // right once stays right: the others may be read after
+      now.answers[key] = chosen;
+      now.tried[key] = [...new Set([...(now.tried[key] ?? []), chosen])];
+    });
+    offer(lesson.name);
+    const { answers } = progress();
+    const right = all.every((_, i) => rightly(answers, i));
+    if (right) done(lesson.name);
+  });
+}
+// What was done can be saved and forgotten from the first answer on.
+function offer(name) {
+  if (!place.list.querySelector(".did")) drawList(name);
+}
+function done(name) {
+  keep((now) => { now.done[name] = true; });
+  drawList(name);
+  for (const line of place.main.querySelectorAll(".lesson-done")) line.hidden = false;
+}
+function end(lesson, index, main, quizzes) {
+  const line = html("p", { class: "lesson-done", role: "status", hidden: "" }, main, "Lesson done.");
+  line.hidden = !progress().done[lesson.name];
+  if (lesson.sources.length) {
+    const box = html("section", { class: "sources" }, main);
+    html("h3", {}, box, "Sources");
+    const list = html("ul", {}, box);
+    for (const { title, url, section } of lesson.sources) {
+      const row = html("li", {}, list);
+      html("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, row, title);
+      if (section) row.append(`, ${section}`);
     }
   }
-})();
+  const bar = html("div", { class: "lesson-end" }, main);
+  const step = (one, text) => {
+    if (!one) return;
+    html("a", { href: `?learn=${one.name}`, "data-lesson": one.name, class: "step" }, bar, `${text}: ${numbered(one)}`);
+  };
+  if (!quizzes && !progress().done[lesson.name]) {
+    const button = html("button", { type: "button", class: "small" }, bar, "I have read this");
+    button.addEventListener("click", () => { done(lesson.name); button.remove(); });
+  }
+  step(catalogue.lessons[index - 1], "Before");
+  step(catalogue.lessons[index + 1], "Next");
+}
+
+// --- the glossary ------------------------------------------------------------------------------------
+function drawGlossary() {
+  const { main } = place;
+  main.replaceChildren();
+  html("h2", { class: "lesson-title", tabindex: "-1" }, main, "Glossary");
+  html("p", { class: "lesson-about" }, main, "What the words on this page mean.");
+  const list = html("dl", { class: "glossary" }, main);
+  for (const term of Object.keys(catalogue.glossary).sort((a, b) => a.localeCompare(b, "en", { sensitivity: "base" }))) {
+    html("dt", {}, list, term);
+    html("dd", {}, list, catalogue.glossary[term]);
+  }
+}

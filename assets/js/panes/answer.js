@@ -1,175 +1,182 @@
 // One answer of the chat: who, what, how fast and how sure; its tokens in the colours of their entropy.
 // What people and models wrote goes into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put, three, THIN } = dppa.shapes;
-  const STATES = {
-    waiting: "waits its turn …", loading: "loading the model …", merging: "merging the weights …", writing: "writing …",
-    done: "", stopped: "stopped", failed: "failed",
-  };
-  const FULL_BITS = 5; // where the scale of colours ends
-  const talk = (dppa.talk = { coloured: false, STATES, FULL_BITS });
+import { meaning } from "../base/glossary_bubbles.js";
+import { html, svg, say, put, three, THIN } from "../base/shapes.js";
+import { server } from "../session/server.js";
+import * as tables from "../session/tables.js";
 
-  // --- small buttons with a picture and a title ----------------------------------------------------
-  const ICONS = {
-    copy: "M5 5V2h9v9h-3M2 5h9v9H2z", bin: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10M7 7v4M9 7v4",
-    down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5",
-    colours: "M2 11V5h4v6zM6 11V5h4v6zM10 11V5h4v6z", done: "M3 8.5 6.5 12 13 4",
-  };
-  talk.icon = (parent, icon, title, text = "") => {
-    const button = html("button", { type: "button", class: "icon", title, "aria-label": title }, parent);
-    const picture = svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, button);
-    const path = svg("path", { d: ICONS[icon] }, picture);
-    if (text) html("span", {}, button, text);
-    button.show = (name) => put(path, "d", ICONS[name]);
-    return button;
-  };
-  talk.rename = (button, title) => { put(button, "title", title); put(button, "aria-label", title); };
-  // A page that is not served over https has no clipboard of its own: the old way is left.
-  talk.copy = async (text, button) => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      const box = html("textarea", { class: "sr", "aria-hidden": "true" }, document.body);
-      box.value = text;
-      box.select();
-      document.execCommand("copy");
-      box.remove();
-      button.focus();
-    }
-    button.show("done");
-    setTimeout(() => button.show("copy"), 1500);
-  };
+export const STATES = {
+  waiting: "waits its turn …", loading: "loading the model …", merging: "merging the weights …", writing: "writing …",
+  done: "", stopped: "stopped", failed: "failed",
+};
+export const FULL_BITS = 5; // where the scale of colours ends
+/** What of the chat's modules changes, and more than one sets. */
+export const talk = {
+  coloured: false,
+  /** Recipes of merged answers, the newest first. @type {string[]} */
+  earlier: [],
+  /** Against whom a blind comparison goes. */
+  against: "",
+};
 
-  talk.running = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
-  talk.rate = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
-  function speed(answer) {
-    const rate = talk.rate(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
-    return rate === null ? many : `${many} · ${three(rate)}${THIN}tokens/s`;
+// --- small buttons with a picture and a title ----------------------------------------------------
+const ICONS = {
+  copy: "M5 5V2h9v9h-3M2 5h9v9H2z", bin: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10M7 7v4M9 7v4",
+  down: "M8 2v8M4.5 7 8 10.5 11.5 7M2 13.5h12", prompt: "M2 3h12M2 6.5h8M2 10h12M2 13.5h5",
+  colours: "M2 11V5h4v6zM6 11V5h4v6zM10 11V5h4v6z", done: "M3 8.5 6.5 12 13 4",
+};
+export const iconButton = (parent, icon, title, text = "") => {
+  const button = html("button", { type: "button", class: "icon", title, "aria-label": title }, parent);
+  const picture = svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, button);
+  const path = svg("path", { d: ICONS[icon] }, picture);
+  if (text) html("span", {}, button, text);
+  button.show = (name) => put(path, "d", ICONS[name]);
+  return button;
+};
+export const retitle = (button, title) => { put(button, "title", title); put(button, "aria-label", title); };
+// A page that is not served over https has no clipboard of its own: the old way is left.
+export const copyText = async (text, button) => {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const box = html("textarea", { class: "sr", "aria-hidden": "true" }, document.body);
+    box.value = text;
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+    button.focus();
   }
-  talk.colourOf = (model) => (model === "merged" ? "var(--d-accent)" : dppa.names[model]?.colour ?? "var(--d-base)");
+  button.show("done");
+  setTimeout(() => button.show("copy"), 1500);
+};
 
-  // --- tokens: cut where the server says they end, in characters ------------------------------------
-  talk.pieces = (answer) => {
-    const letters = [...answer.text];
-    let start = 0;
-    return answer.ends.map((end, i) => {
-      const piece = letters.slice(start, end).join("");
-      start = Math.max(start, end);
-      return { piece, bits: answer.entropy[i] };
-    });
+export const isRunning = ({ state }) => ["waiting", "loading", "merging", "writing"].includes(state);
+export const speedOf = (answer) => (answer.seconds > 0 ? answer.tokens / answer.seconds : null);
+function speed(answer) {
+  const rate = speedOf(answer), many = `${answer.tokens}${THIN}token${answer.tokens === 1 ? "" : "s"}`;
+  return rate === null ? many : `${many} · ${three(rate)}${THIN}tokens/s`;
+}
+export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
+
+// --- tokens: cut where the server says they end, in characters ------------------------------------
+export const pieces = (answer) => {
+  const letters = [...answer.text];
+  let start = 0;
+  return answer.ends.map((end, i) => {
+    const piece = letters.slice(start, end).join("");
+    start = Math.max(start, end);
+    return { piece, bits: answer.entropy[i] };
+  });
+};
+const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
+const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · token ${i + 1} of ${all.length}`;
+
+function tokensIn(text, line) {
+  let now = -1, words = [];
+  const choose = (i) => {
+    text.children[now]?.classList.remove("now");
+    now = Math.min(Math.max(i, 0), words.length - 1);
+    text.children[now]?.classList.add("now");
+    say(line, words[now] ?? "");
   };
-  const quoted = (piece) => (piece ? `“${piece.replace(/\s/g, "␣")}”` : "(no text of its own)");
-  const told = ({ piece, bits }, i, all) => `${quoted(piece)}: ${three(bits)}${THIN}${bits === 1 ? "bit" : "bits"} · token ${i + 1} of ${all.length}`;
+  text.addEventListener("keydown", (event) => {
+    const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: words.length - 1 }[event.key];
+    if (to === undefined || !words.length) return;
+    event.preventDefault();
+    choose(to);
+  });
+  text.addEventListener("click", (event) => { // a finger has no hover
+    if (event.target.parentElement === text) choose([...text.children].indexOf(event.target));
+  });
+  return (pieces) => {
+    words = pieces.map(told);
+    text.replaceChildren();
+    pieces.forEach(({ piece, bits }, i) => {
+      const token = html("span", { class: piece ? "token" : "token mute", title: words[i], "data-bits": bits }, text, piece);
+      token.style.setProperty("--share", `${(100 * Math.min(bits / FULL_BITS, 1)).toFixed(1)}%`);
+    });
+    if (now >= 0) choose(now);
+  };
+}
 
-  function tokensIn(text, line) {
-    let now = -1, words = [];
-    const choose = (i) => {
-      text.children[now]?.classList.remove("now");
-      now = Math.min(Math.max(i, 0), words.length - 1);
-      text.children[now]?.classList.add("now");
-      say(line, words[now] ?? "");
-    };
-    text.addEventListener("keydown", (event) => {
-      const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: words.length - 1 }[event.key];
-      if (to === undefined || !words.length) return;
-      event.preventDefault();
-      choose(to);
-    });
-    text.addEventListener("click", (event) => { // a finger has no hover
-      if (event.target.parentElement === text) choose([...text.children].indexOf(event.target));
-    });
-    return (pieces) => {
-      words = pieces.map(told);
-      text.replaceChildren();
-      pieces.forEach(({ piece, bits }, i) => {
-        const token = html("span", { class: piece ? "token" : "token mute", title: words[i], "data-bits": bits }, text, piece);
-        token.style.setProperty("--share", `${(100 * Math.min(bits / FULL_BITS, 1)).toFixed(1)}%`);
-      });
-      if (now >= 0) choose(now);
-    };
+export const answerOf = (grid) => {
+  const root = html("article", { class: "answer" }, grid);
+  const head = html("header", {}, root);
+  html("span", { class: "swatch", "aria-hidden": "true" }, head);
+  const name = html("strong", {}, head);
+  const recipe = html("span", { class: "tag" }, head);
+  const copy = iconButton(head, "copy", "Copy this answer");
+  const text = html("p", { class: "answer-text" }, root);
+  const line = html("output", { class: "token-line", "aria-live": "polite", hidden: "" }, root);
+  const stats = html("p", { class: "stats", hidden: "" }, root);
+  const fast = html("span", { class: "speed" }, stats), surprise = html("span", { class: "loss" }, stats);
+  meaning(fast, "speed");
+  meaning(surprise, "loss");
+  const note = html("p", { class: "note" }, root);
+  const tokens = tokensIn(text, line);
+  let shown = null, key = "";
+  copy.addEventListener("click", () => copyText(shown.text, copy));
+
+  function write(answer, plain) {
+    const coloured = talk.coloured && answer.ends.length > 0 && plain === answer.text;
+    const next = `${coloured} ${answer.ends.length} ${plain}`;
+    if (next === key) return;
+    key = next;
+    put(text, "data-coloured", coloured);
+    line.hidden = !coloured; // empty until a token is chosen
+    if (coloured) { tokens(pieces(answer)); return; }
+    if (text.firstElementChild) text.replaceChildren();
+    say(text, plain);
   }
+  // secret: left or right, of an answer whose author is hidden; held: its text is hidden as well
+  function fill(answer, current, secret, held) {
+    shown = answer;
+    const stale = !secret && answer.target === "merged" && answer.recipe !== current;
+    put(root, "data-state", answer.state);
+    put(root, "data-target", secret || answer.target);
+    put(root, "data-recipe", secret ? "" : answer.recipe);
+    put(root, "data-stale", stale);
+    root.style.setProperty("--model", secret ? "var(--d-edge)" : colourOf(answer.target));
+    say(name, secret || answer.label);
+    say(recipe, answer.recipe && !secret ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
+    put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
+    const running = isRunning(answer);
+    const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
+    write(secret ? { ...answer, ends: [] } : answer, plain);
+    text.hidden = !plain && !running;
+    const coloured = text.dataset.coloured === "true";
+    text.tabIndex = coloured ? 0 : -1;
+    if (coloured) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them`); }
+    else { text.removeAttribute("role"); text.removeAttribute("aria-label"); text.removeAttribute("tabindex"); }
+    copy.hidden = !plain || !answer.text;
+    stats.hidden = Boolean(secret) || !answer.tokens;
+    say(fast, speed(answer));
+    say(surprise, `loss ${three(+answer.loss.toFixed(6))}${THIN}nats/token`);
+    const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
+    say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
+    if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) tables.noteMerged(answer.recipe);
+  }
+  return { fill };
+};
 
-  talk.answerOf = (grid) => {
-    const root = html("article", { class: "answer" }, grid);
-    const head = html("header", {}, root);
-    html("span", { class: "swatch", "aria-hidden": "true" }, head);
-    const name = html("strong", {}, head);
-    const recipe = html("span", { class: "tag" }, head);
-    const copy = talk.icon(head, "copy", "Copy this answer");
-    const text = html("p", { class: "answer-text" }, root);
-    const line = html("output", { class: "token-line", "aria-live": "polite", hidden: "" }, root);
-    const stats = html("p", { class: "stats", hidden: "" }, root);
-    const fast = html("span", { class: "speed" }, stats), surprise = html("span", { class: "loss" }, stats);
-    dppa.meaning(fast, "speed");
-    dppa.meaning(surprise, "loss");
-    const note = html("p", { class: "note" }, root);
-    const tokens = tokensIn(text, line);
-    let shown = null, key = "";
-    copy.addEventListener("click", () => talk.copy(shown.text, copy));
-
-    function write(answer, plain) {
-      const coloured = talk.coloured && answer.ends.length > 0 && plain === answer.text;
-      const next = `${coloured} ${answer.ends.length} ${plain}`;
-      if (next === key) return;
-      key = next;
-      put(text, "data-coloured", coloured);
-      line.hidden = !coloured; // empty until a token is chosen
-      if (coloured) { tokens(talk.pieces(answer)); return; }
-      if (text.firstElementChild) text.replaceChildren();
-      say(text, plain);
-    }
-    // secret: left or right, of an answer whose author is hidden; held: its text is hidden as well
-    function fill(answer, current, secret, held) {
-      shown = answer;
-      const stale = !secret && answer.target === "merged" && answer.recipe !== current;
-      put(root, "data-state", answer.state);
-      put(root, "data-target", secret || answer.target);
-      put(root, "data-recipe", secret ? "" : answer.recipe);
-      put(root, "data-stale", stale);
-      root.style.setProperty("--model", secret ? "var(--d-edge)" : talk.colourOf(answer.target));
-      say(name, secret || answer.label);
-      say(recipe, answer.recipe && !secret ? `recipe ${answer.recipe.slice(0, 6)}${stale ? " · stale" : ""}` : "");
-      put(recipe, "title", stale ? "The sliders have moved since this answer." : "");
-      const running = talk.running(answer);
-      const plain = held ? "" : answer.text || (answer.state === "done" ? "(an empty answer)" : "");
-      write(secret ? { ...answer, ends: [] } : answer, plain);
-      text.hidden = !plain && !running;
-      const coloured = text.dataset.coloured === "true";
-      text.tabIndex = coloured ? 0 : -1;
-      if (coloured) { put(text, "role", "group"); put(text, "aria-label", `Tokens of the answer of ${answer.label}; arrow keys go through them`); }
-      else { text.removeAttribute("role"); text.removeAttribute("aria-label"); text.removeAttribute("tabindex"); }
-      copy.hidden = !plain || !answer.text;
-      stats.hidden = Boolean(secret) || !answer.tokens;
-      say(fast, speed(answer));
-      say(surprise, `loss ${three(+answer.loss.toFixed(6))}${THIN}nats/token`);
-      const unbegun = answer.state === "stopped" && !answer.text ? "stopped before its first word" : "";
-      say(note, answer.note || unbegun || STATES[secret && running ? "writing" : answer.state] || "");
-      if (!secret && !answer.before && answer.recipe && (answer.state === "writing" || answer.state === "done")) dppa.noteMerged(answer.recipe);
-    }
-    return { fill };
-  };
-
-  // --- the question as each model reads it -----------------------------------------------------------
-  talk.promptsOf = (turn, names) => {
-    const groups = new Map();
-    turn.answers.forEach((answer, i) => {
-      if (answer.prompt) groups.set(answer.prompt, [...(groups.get(answer.prompt) ?? []), names[i]]);
-    });
-    return [...groups].map(([text, readers]) => ({
-      text, readers: readers.join(", "), plain: text === turn.prompt,
-    }));
-  };
-  talk.showPrompts = (box, groups) => {
-    const key = JSON.stringify(groups);
-    if (box.key === key) return;
-    box.key = key;
-    box.replaceChildren();
-    if (!groups.length) html("p", { class: "how" }, box, "Known once a model begins to read.");
-    for (const { text, readers, plain } of groups) {
-      html("p", { class: "how" }, box, plain ? `Without a chat template, ${readers} reads the question as it stands:` : `In its chat template, read by ${readers}:`);
-      html("pre", { tabindex: 0, "aria-label": `The question as read by ${readers}`, role: "region" }, box, text);
-    }
-  };
-})();
+// --- the question as each model reads it -----------------------------------------------------------
+export const promptsOf = (turn, names) => {
+  const groups = new Map();
+  turn.answers.forEach((answer, i) => {
+    if (answer.prompt) groups.set(answer.prompt, [...(groups.get(answer.prompt) ?? []), names[i]]);
+  });
+  return [...groups].map(([text, readers]) => ({
+    text, readers: readers.join(", "), plain: text === turn.prompt,
+  }));
+};
+export const showPrompts = (box, groups) => {
+  const key = JSON.stringify(groups);
+  if (box.key === key) return;
+  box.key = key;
+  box.replaceChildren();
+  if (!groups.length) html("p", { class: "how" }, box, "Known once a model begins to read.");
+  for (const { text, readers, plain } of groups) {
+    html("p", { class: "how" }, box, plain ? `Without a chat template, ${readers} reads the question as it stands:` : `In its chat template, read by ${readers}:`);
+    html("pre", { tabindex: 0, "aria-label": `The question as read by ${readers}`, role: "region" }, box, text);
+  }
+};

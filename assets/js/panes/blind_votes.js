@@ -1,146 +1,146 @@
 // Blind comparisons: two answers without names, a vote, and a tally of votes per recipe, kept in this browser.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const talk = dppa.talk;
-  const { html, say, put } = dppa.shapes;
-  const KEY = "dppa.votes.1";
-  const MOST_ROWS = 40, FEW = 30;
-  const SIDES = ["left", "right"];
-  const EARLIER = "recipe:";
+import { html, say, put } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import * as tables from "../session/tables.js";
+import * as words from "../plots/plot_sentences.js";
+import { talk } from "./answer.js";
 
-  // --- the tally: {recipe, against, better, same, worse, at}; storage may be full, off, or anybody's text ----
-  const whole = (n) => Number.isInteger(n) && n >= 0 && n < 1e6;
-  const word = (text, longest) => typeof text === "string" && text.length > 0 && text.length <= longest;
-  function fine(row) {
-    return row && word(row.recipe, 12) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole) && Number.isFinite(row.at);
-  }
-  function load() {
-    try {
-      const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-      return Array.isArray(rows) ? rows.filter(fine).slice(0, MOST_ROWS) : [];
-    } catch { return []; }
-  }
-  let rows = load();
-  function keep(next) {
-    rows = next;
-    try {
-      if (rows.length) localStorage.setItem(KEY, JSON.stringify(rows));
-      else localStorage.removeItem(KEY);
-    } catch { /* it lasts as long as this page, then */ }
-    dppa.redraw();
-  }
-  window.addEventListener("storage", ({ key }) => { if (key === KEY) { rows = load(); dppa.redraw(); } }); // another tab voted
-  const total = (row) => row.better + row.same + row.worse;
-  const anecdote = (n) => (n < FEW ? `n = ${n}: an anecdote, no measurement` : `n = ${n}`);
-  const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse (${anecdote(total(row))})`;
-  function count(turn, choice) {
-    const mine = turn.answers.findIndex((answer) => answer.target === "merged");
-    const other = turn.answers[1 - mine];
-    const recipe = turn.answers[mine].recipe;
-    const against = other.recipe ? `recipe ${other.recipe.slice(0, 6)}` : other.label.slice(0, 200);
-    const old = rows.find((row) => row.recipe === recipe && row.against === against)
-      ?? { recipe, against, better: 0, same: 0, worse: 0 };
-    const which = choice === "same" ? "same" : choice === SIDES[mine] ? "better" : "worse";
-    const row = { ...old, [which]: old[which] + 1, at: Date.now() };
-    rows = load(); // another tab may have voted
-    keep([row, ...rows.filter((one) => one.recipe !== recipe || one.against !== against)].slice(0, MOST_ROWS));
-    return row;
-  }
+const KEY = "dppa.votes.1";
+const MOST_ROWS = 40, FEW = 30;
+const SIDES = ["left", "right"];
+const EARLIER = "recipe:";
 
-  // --- who is hidden: both authors until there is a vote, or there can be none --------------------------------
-  talk.votes = new Map(); // turn -> {choice: left, right or same; row of the tally}
-  const countable = (turn) => turn.answers.every((answer) => answer.state === "done");
-  const over = (turn) => turn.answers.every((answer) => ["done", "stopped", "failed"].includes(answer.state));
-  talk.fineVote = (vote) => Boolean(vote) && [...SIDES, "same"].includes(vote.choice) && Boolean(fine(vote.row));
-  talk.secretOf = (turn) => {
-    if (!turn.blind || talk.votes.has(turn.id)) return null;
-    return over(turn) && !countable(turn) ? null : SIDES;
-  };
-  // Which one is there first says who it is: no text before both have begun.
-  talk.heldBack = (turn) => Boolean(turn.blind && !over(turn) && turn.answers.some((answer) => answer.state !== "done" && !answer.text));
+// --- the tally: {recipe, against, better, same, worse, at}; storage may be full, off, or anybody's text ----
+const whole = (n) => Number.isInteger(n) && n >= 0 && n < 1e6;
+const word = (text, longest) => typeof text === "string" && text.length > 0 && text.length <= longest;
+function fine(row) {
+  return row && word(row.recipe, 12) && word(row.against, 200) && [row.better, row.same, row.worse].every(whole) && Number.isFinite(row.at);
+}
+function load() {
+  try {
+    const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(rows) ? rows.filter(fine).slice(0, MOST_ROWS) : [];
+  } catch { return []; }
+}
+let rows = load();
+function keep(next) {
+  rows = next;
+  try {
+    if (rows.length) localStorage.setItem(KEY, JSON.stringify(rows));
+    else localStorage.removeItem(KEY);
+  } catch { /* it lasts as long as this page, then */ }
+  redraw();
+}
+window.addEventListener("storage", ({ key }) => { if (key === KEY) { rows = load(); redraw(); } }); // another tab voted
+const total = (row) => row.better + row.same + row.worse;
+const anecdote = (n) => (n < FEW ? `n = ${n}: an anecdote, no measurement` : `n = ${n}`);
+const tallied = (row) => `${row.better} better, ${row.same} no difference, ${row.worse} worse (${anecdote(total(row))})`;
+function count(turn, choice) {
+  const mine = turn.answers.findIndex((answer) => answer.target === "merged");
+  const other = turn.answers[1 - mine];
+  const recipe = turn.answers[mine].recipe;
+  const against = other.recipe ? `recipe ${other.recipe.slice(0, 6)}` : other.label.slice(0, 200);
+  const old = rows.find((row) => row.recipe === recipe && row.against === against)
+    ?? { recipe, against, better: 0, same: 0, worse: 0 };
+  const which = choice === "same" ? "same" : choice === SIDES[mine] ? "better" : "worse";
+  const row = { ...old, [which]: old[which] + 1, at: Date.now() };
+  rows = load(); // another tab may have voted
+  keep([row, ...rows.filter((one) => one.recipe !== recipe || one.against !== against)].slice(0, MOST_ROWS));
+  return row;
+}
 
-  talk.ballotOf = (root, redraw) => {
-    const box = html("div", { class: "ballot", role: "group", "aria-label": "Which answer is better?", hidden: "" }, root);
-    html("span", {}, box, "Which is better?");
-    const verdict = html("p", { class: "verdict", role: "status", hidden: "" }, root);
-    let turn = null;
-    for (const [choice, text] of [["left", "left"], ["right", "right"], ["same", "no difference"]]) {
-      const button = html("button", { type: "button", "data-vote": choice }, box, text);
-      button.addEventListener("click", () => {
-        if (talk.votes.has(turn.id)) return;
-        talk.votes.set(turn.id, { choice, row: count(turn, choice) });
-        redraw();
-        verdict.tabIndex = -1;
-        verdict.focus(); // the buttons are gone
-      });
-    }
-    return (next) => {
-      turn = next;
-      const vote = talk.votes.get(turn.id);
-      box.hidden = vote !== undefined || !countable(turn);
-      verdict.hidden = !vote && (!over(turn) || countable(turn));
-      if (!vote) { say(verdict, verdict.hidden ? "" : "No vote: not both answers are complete."); return; }
-      const { choice, row } = vote;
-      const said = choice === "same" ? "no difference" : `the ${choice} one, ${turn.answers[SIDES.indexOf(choice)].label}`;
-      say(verdict, `You said: ${said}. Recipe ${row.recipe.slice(0, 6)} against ${row.against} so far: ${tallied(row)}.`);
-    };
-  };
+// --- who is hidden: both authors until there is a vote, or there can be none --------------------------------
+export const votes = new Map(); // turn -> {choice: left, right or same; row of the tally}
+const countable = (turn) => turn.answers.every((answer) => answer.state === "done");
+const over = (turn) => turn.answers.every((answer) => ["done", "stopped", "failed"].includes(answer.state));
+export const fineVote = (vote) => Boolean(vote) && [...SIDES, "same"].includes(vote.choice) && Boolean(fine(vote.row));
+export const secretOf = (turn) => {
+  if (!turn.blind || votes.has(turn.id)) return null;
+  return over(turn) && !countable(turn) ? null : SIDES;
+};
+// Which one is there first says who it is: no text before both have begun.
+export const heldBack = (turn) => Boolean(turn.blind && !over(turn) && turn.answers.some((answer) => answer.state !== "done" && !answer.text));
 
-  // --- who is compared: a choice, and the tally below it --------------------------------------------------------
-  talk.earlier = []; // recipes that answered in this conversation, the newest first
-  talk.against = "";
-  function choices() {
-    const { base, models } = dppa.state;
-    const current = dppa.recipe();
-    return [["", "off"], ...[base, ...models.map((model) => model.ref)].filter(Boolean)
-      .map((name) => [name, `merged against ${dppa.words.label(name)}`]),
-    ...talk.earlier.filter((recipe) => recipe !== current).map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
-  }
-  function table(box) {
-    box.replaceChildren();
-    const view = html("table", { class: "tally" }, html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tally of blind votes" }, box));
-    html("caption", {}, view, "Blind votes of this browser: how often the merge was…");
-    const head = html("tr", {}, html("thead", {}, view));
-    for (const name of ["recipe", "against", "better", "same", "worse", "n"]) html("th", { scope: "col" }, head, name);
-    const body = html("tbody", {}, view);
-    for (const row of rows) {
-      const tr = html("tr", { "data-recipe": row.recipe }, body);
-      html("th", { scope: "row" }, tr, row.recipe.slice(0, 6));
-      for (const value of [row.against, row.better, row.same, row.worse, total(row)]) html("td", {}, tr, String(value));
-    }
-    html("p", { class: "how" }, box, `Below ${FEW} votes a row is an anecdote: one person, a few questions. Score measures.`);
-    const clear = html("button", { type: "button", class: "plain", id: "clear-votes" }, box, "Clear the votes");
-    clear.addEventListener("click", () => keep([]));
-  }
-
-  dppa.part("duel", ({ host, put: send, watch }) => {
-    host.replaceChildren();
-    html("label", { for: "against", class: "setting-name" }, host, "Blind comparison");
-    const select = html("select", { id: "against", "aria-describedby": "against-help" }, host);
-    html("p", { class: "how", id: "against-help" }, host,
-      "Send then asks the merge and one other. Their answers come without names, in random order; you vote, and see whose they were.");
-    const tally = html("div", { class: "tally-box" }, host);
-    const pane = host.closest("#chat-pane");
-    const choose = (value) => {
-      talk.against = value;
-      send({ against: value });
-      if (pane) put(pane, "data-duel", value !== "");
-    };
-    select.addEventListener("change", () => choose(select.value));
-    // Gradio tells what an accordion holds its first value once more, in the frame after it was opened.
-    watch((value) => { if (value?.against !== talk.against) send({ against: talk.against }); });
-    let built = "", drawn = null;
-    dppa.paint(() => {
-      const offered = choices(), key = JSON.stringify(offered);
-      if (key !== built) {
-        built = key;
-        select.replaceChildren();
-        for (const [value, text] of offered) html("option", { value }, select, text);
-        if (!offered.some(([value]) => value === talk.against)) choose(""); // it has left the merge
-        select.value = talk.against;
-      }
-      if (drawn !== rows) { drawn = rows; if (rows.length) table(tally); else tally.replaceChildren(); }
+export const ballotOf = (root, redraw) => {
+  const box = html("div", { class: "ballot", role: "group", "aria-label": "Which answer is better?", hidden: "" }, root);
+  html("span", {}, box, "Which is better?");
+  const verdict = html("p", { class: "verdict", role: "status", hidden: "" }, root);
+  let turn = null;
+  for (const [choice, text] of [["left", "left"], ["right", "right"], ["same", "no difference"]]) {
+    const button = html("button", { type: "button", "data-vote": choice }, box, text);
+    button.addEventListener("click", () => {
+      if (votes.has(turn.id)) return;
+      votes.set(turn.id, { choice, row: count(turn, choice) });
+      redraw();
+      verdict.tabIndex = -1;
+      verdict.focus(); // the buttons are gone
     });
+  }
+  return (next) => {
+    turn = next;
+    const vote = votes.get(turn.id);
+    box.hidden = vote !== undefined || !countable(turn);
+    verdict.hidden = !vote && (!over(turn) || countable(turn));
+    if (!vote) { say(verdict, verdict.hidden ? "" : "No vote: not both answers are complete."); return; }
+    const { choice, row } = vote;
+    const said = choice === "same" ? "no difference" : `the ${choice} one, ${turn.answers[SIDES.indexOf(choice)].label}`;
+    say(verdict, `You said: ${said}. Recipe ${row.recipe.slice(0, 6)} against ${row.against} so far: ${tallied(row)}.`);
+  };
+};
+
+// --- who is compared: a choice, and the tally below it --------------------------------------------------------
+function choices() {
+  const { base, models } = controls.state;
+  const current = tables.recipe();
+  return [["", "off"], ...[base, ...models.map((model) => model.ref)].filter(Boolean)
+    .map((name) => [name, `merged against ${words.label(name)}`]),
+  ...talk.earlier.filter((recipe) => recipe !== current).map((recipe) => [EARLIER + recipe, `merged against earlier recipe ${recipe.slice(0, 6)}`])];
+}
+function table(box) {
+  box.replaceChildren();
+  const view = html("table", { class: "tally" }, html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tally of blind votes" }, box));
+  html("caption", {}, view, "Blind votes of this browser: how often the merge was…");
+  const head = html("tr", {}, html("thead", {}, view));
+  for (const name of ["recipe", "against", "better", "same", "worse", "n"]) html("th", { scope: "col" }, head, name);
+  const body = html("tbody", {}, view);
+  for (const row of rows) {
+    const tr = html("tr", { "data-recipe": row.recipe }, body);
+    html("th", { scope: "row" }, tr, row.recipe.slice(0, 6));
+    for (const value of [row.against, row.better, row.same, row.worse, total(row)]) html("td", {}, tr, String(value));
+  }
+  html("p", { class: "how" }, box, `Below ${FEW} votes a row is an anecdote: one person, a few questions. Score measures.`);
+  const clear = html("button", { type: "button", class: "plain", id: "clear-votes" }, box, "Clear the votes");
+  clear.addEventListener("click", () => keep([]));
+}
+
+part("duel", ({ host, put: send, watch }) => {
+  host.replaceChildren();
+  html("label", { for: "against", class: "setting-name" }, host, "Blind comparison");
+  const select = html("select", { id: "against", "aria-describedby": "against-help" }, host);
+  html("p", { class: "how", id: "against-help" }, host,
+    "Send then asks the merge and one other. Their answers come without names, in random order; you vote, and see whose they were.");
+  const tally = html("div", { class: "tally-box" }, host);
+  const pane = host.closest("#chat-pane");
+  const choose = (value) => {
+    talk.against = value;
+    send({ against: value });
+    if (pane) put(pane, "data-duel", value !== "");
+  };
+  select.addEventListener("change", () => choose(select.value));
+  // Gradio tells what an accordion holds its first value once more, in the frame after it was opened.
+  watch((value) => { if (value?.against !== talk.against) send({ against: talk.against }); });
+  let built = "", drawn = null;
+  paint(() => {
+    const offered = choices(), key = JSON.stringify(offered);
+    if (key !== built) {
+      built = key;
+      select.replaceChildren();
+      for (const [value, text] of offered) html("option", { value }, select, text);
+      if (!offered.some(([value]) => value === talk.against)) choose(""); // it has left the merge
+      select.value = talk.against;
+    }
+    if (drawn !== rows) { drawn = rows; if (rows.length) table(tally); else tally.replaceChildren(); }
   });
-})();
+});

@@ -1,169 +1,177 @@
 // Questions and answers, side by side by model; example questions.
 // What people and models wrote goes into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put } = dppa.shapes;
-  const talk = dppa.talk;
-  const MOST_TURNS = 20;
+import { html, say, put } from "../base/shapes.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { waits } from "../session/runs.js";
+import { server } from "../session/server.js";
+import * as tables from "../session/tables.js";
+import { stops } from "../controls/start_and_stop.js";
+import { iconButton, answerOf, showPrompts, promptsOf, isRunning, talk } from "./answer.js";
+import { ballotOf, secretOf, heldBack, votes } from "./blind_votes.js";
+import { barOf } from "./conversation.js";
+import { recall, endTurn, remember, typed } from "./restored_chat.js";
 
-  dppa.part("transcript", ({ host, get, watch, trigger }) => {
-    host.replaceChildren();
-    const empty = html("p", { class: "empty" }, host,
-      "Ask your own question or take one of these, then Send. Each question stands alone: earlier ones are not read.");
-    const bar = talk.barOf(host, {
-      turns: () => value.turns,
-      redraw: () => paint(),
-      forget: () => {
-        for (const { id } of value.turns) forgotten.add(id);
-        dppa.stops("chat");
-        take({ order: [], turns: [], activity: "idle" });
-        document.querySelector("#prompt textarea")?.focus();
-        trigger("forget");
-      },
+/** The question picked last; Python reads it. */
+export let picked = "";
+const MOST_TURNS = 20;
+
+part("transcript", ({ host, get, watch, trigger }) => {
+  host.replaceChildren();
+  const empty = html("p", { class: "empty" }, host,
+    "Ask your own question or take one of these, then Send. Each question stands alone: earlier ones are not read.");
+  const bar = barOf(host, {
+    turns: () => value.turns,
+    redraw: () => repaint(),
+    forget: () => {
+      for (const { id } of value.turns) forgotten.add(id);
+      stops("chat");
+      take({ order: [], turns: [], activity: "idle" });
+      document.querySelector("#prompt textarea")?.focus();
+      trigger("forget");
+    },
+  });
+  const list = html("div", { class: "turns" }, host);
+  const queue = html("p", { class: "note waits", hidden: "" }, host);
+  const stage = host.closest("#chat-stage");
+  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  let turns = [];
+  let value = { turns: recall() }; // asked before this page was loaded anew
+
+  function turnOf(turn) {
+    const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
+    const head = html("div", { class: "turn-head" }, root);
+    html("p", { class: "question" }, head, turn.prompt);
+    const open = iconButton(head, "prompt", "Show the question as the models read it");
+    const prompts = html("div", { class: "rendered", hidden: "" }, root);
+    put(open, "aria-expanded", "false");
+    open.addEventListener("click", () => {
+      prompts.hidden = !prompts.hidden;
+      put(open, "aria-expanded", !prompts.hidden);
+      repaint();
     });
-    const list = html("div", { class: "turns" }, host);
-    const waits = html("p", { class: "note waits", hidden: "" }, host);
-    const stage = host.closest("#chat-stage");
-    const told = html("output", { class: "sr", "aria-live": "polite" }, host);
-    let turns = [];
-    let value = { turns: talk.recall() }; // asked before this page was loaded anew
+    const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
+    return { id: turn.id, root, prompts, answers: turn.answers.map(() => answerOf(grid)), ballot: turn.blind ? ballotOf(root, () => repaint()) : null };
+  }
+  function fillTurn(view, turn, current) {
+    const secret = secretOf(turn), held = heldBack(turn);
+    turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
+    if (!view.prompts.hidden) showPrompts(view.prompts, promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
+    view.ballot?.(turn);
+  }
+  function repaint() {
+    const current = tables.recipe();
+    value.turns.forEach((turn, i) => fillTurn(turns[i], turn, current));
+  }
+  // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
+  const running = (turn) => turn.answers.some(isRunning);
+  const ended = new Map(), forgotten = new Set();
+  function settled(turn) {
+    if (!running(turn)) ended.set(turn.id, turn);
+    return ended.get(turn.id) ?? turn;
+  }
+  // While a turn is written only that one is sent; the others are here. What the server has forgotten stays:
+  // it knows nothing of what was asked before a reload, and of the latest visitors alone.
+  function whole(next) {
+    const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
+    const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
+    const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
+    return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
+  }
+  // A new turn is shown from its question on, until it ends or the reader scrolls.
+  let pinned = null;
+  for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
+  function follow() {
+    const turn = turns.find(({ id }) => id === pinned);
+    if (turn) host.scrollTop += turn.root.getBoundingClientRect().top - host.getBoundingClientRect().top - bar.offsetHeight;
+    if (server.activity.chat === "idle") pinned = null;
+  }
+  function take(next) {
+    if (!next || !Array.isArray(next.turns)) return;
+    const all = whole(next).map(settled);
+    value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
+    bar.hidden = value.turns.length === 0;
+    empty.hidden = value.turns.length > 0;
+    if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
+    const kept = new Map(turns.map((turn) => [turn.id, turn]));
+    turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
+    const newest = turns[turns.length - 1];
+    if (newest && !kept.has(newest.id)) pinned = newest.id;
+    for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); votes.delete(id); }
+    const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
+    server.answered = merged.length ? merged[merged.length - 1].recipe : null;
+    talk.earlier = [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
+    if (server.activity.chat !== value.activity && value.activity === "idle") {
+      say(told, "The answers are complete.");
+    }
+    server.activity.chat = value.activity || "idle";
+    if (server.activity.chat === "idle") remember(value.turns);
+    put(host, "aria-busy", server.activity.chat !== "idle");
+    repaint();
+    follow();
+    redraw();
+  }
+  watch(take);
+  take(get());
+  window.addEventListener("pagehide", () => remember(value.turns));
+  let last;
+  paint(() => {
+    const waiting = server.activity.chat === "waiting";
+    if (queue.hidden === waiting) {
+      queue.hidden = !waiting;
+      if (waiting) host.scrollTop = host.scrollHeight;
+    }
+    if (waiting) say(queue, `Your question is ${waits()}`);
+    // only the stale marks follow the sliders
+    const current = tables.recipe();
+    if (current !== last) { last = current; repaint(); }
+  });
+});
 
-    function turnOf(turn) {
-      const root = html("section", { class: "turn", "data-turn": turn.id, "data-blind": turn.blind, "aria-label": "Question and answers" }, list);
-      const head = html("div", { class: "turn-head" }, root);
-      html("p", { class: "question" }, head, turn.prompt);
-      const open = talk.icon(head, "prompt", "Show the question as the models read it");
-      const prompts = html("div", { class: "rendered", hidden: "" }, root);
-      put(open, "aria-expanded", "false");
-      open.addEventListener("click", () => {
-        prompts.hidden = !prompts.hidden;
-        put(open, "aria-expanded", !prompts.hidden);
-        paint();
-      });
-      const grid = html("div", { class: `answers n${Math.min(turn.answers.length, 3)}` }, root);
-      return { id: turn.id, root, prompts, answers: turn.answers.map(() => talk.answerOf(grid)), ballot: turn.blind ? talk.ballotOf(root, () => paint()) : null };
-    }
-    function fillTurn(view, turn, current) {
-      const secret = talk.secretOf(turn), held = talk.heldBack(turn);
-      turn.answers.forEach((answer, i) => view.answers[i].fill(answer, current, secret?.[i], held));
-      if (!view.prompts.hidden) talk.showPrompts(view.prompts, talk.promptsOf(turn, secret ?? turn.answers.map(({ label }) => label)));
-      view.ballot?.(turn);
-    }
-    function paint() {
-      const current = dppa.recipe();
-      value.turns.forEach((turn, i) => fillTurn(turns[i], turn, current));
-    }
-    // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
-    const running = (turn) => turn.answers.some(talk.running);
-    const ended = new Map(), forgotten = new Set();
-    function settled(turn) {
-      if (!running(turn)) ended.set(turn.id, turn);
-      return ended.get(turn.id) ?? turn;
-    }
-    // While a turn is written only that one is sent; the others are here. What the server has forgotten stays:
-    // it knows nothing of what was asked before a reload, and of the latest visitors alone.
-    function whole(next) {
-      const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
-      const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
-      const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
-      return [...rest.map((turn) => talk.ended(turn, "stopped")), ...now].slice(-MOST_TURNS);
-    }
-    // A new turn is shown from its question on, until it ends or the reader scrolls.
-    let pinned = null;
-    for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
-    function follow() {
-      const turn = turns.find(({ id }) => id === pinned);
-      if (turn) host.scrollTop += turn.root.getBoundingClientRect().top - host.getBoundingClientRect().top - bar.offsetHeight;
-      if (dppa.activity.chat === "idle") pinned = null;
-    }
-    function take(next) {
-      if (!next || !Array.isArray(next.turns)) return;
-      const all = whole(next).map(settled);
-      value = { turns: all, activity: next.activity !== "idle" && all.some(running) ? next.activity : "idle" };
-      bar.hidden = value.turns.length === 0;
-      empty.hidden = value.turns.length > 0;
-      if (stage) put(stage, "data-begun", empty.hidden); // the examples then make room for the answers
-      const kept = new Map(turns.map((turn) => [turn.id, turn]));
-      turns = value.turns.map((turn) => kept.get(turn.id) ?? turnOf(turn));
-      const newest = turns[turns.length - 1];
-      if (newest && !kept.has(newest.id)) pinned = newest.id;
-      for (const [id, turn] of kept) if (!turns.some((one) => one.id === id)) { turn.root.remove(); ended.delete(id); talk.votes.delete(id); }
-      const merged = value.turns.flatMap((turn) => turn.answers).filter((a) => a.target === "merged" && a.text);
-      dppa.answered = merged.length ? merged[merged.length - 1].recipe : null;
-      talk.earlier = [...new Set(merged.filter((answer) => !answer.before).map((answer) => answer.recipe).reverse())].slice(0, 8);
-      if (dppa.activity.chat !== value.activity && value.activity === "idle") {
-        say(told, "The answers are complete.");
-      }
-      dppa.activity.chat = value.activity || "idle";
-      if (dppa.activity.chat === "idle") talk.remember(value.turns);
-      put(host, "aria-busy", dppa.activity.chat !== "idle");
-      paint();
-      follow();
-      dppa.redraw();
-    }
-    watch(take);
-    take(get());
-    window.addEventListener("pagehide", () => talk.remember(value.turns));
-    let last;
-    dppa.paint(() => {
-      const waiting = dppa.activity.chat === "waiting";
-      if (waits.hidden === waiting) {
-        waits.hidden = !waiting;
-        if (waiting) host.scrollTop = host.scrollHeight;
-      }
-      if (waiting) say(waits, `Your question is ${dppa.waits()}`);
-      // only the stale marks follow the sliders
-      const current = dppa.recipe();
-      if (current !== last) { last = current; paint(); }
+// Gradio's box sends with Shift+Enter; this adds what other chats are sent with.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
+  if (!event.target.matches?.("#prompt textarea")) return;
+  event.preventDefault();
+  document.querySelector("#send").click();
+});
+
+// The box takes no more than so many characters: whoever comes near is told, as well as whoever went over.
+const counted = (number) => number.toLocaleString("en");
+const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "] };
+const BOX = Object.keys(BOXES).map((id) => `#${id} textarea`).join(", ");
+let over = false;
+document.addEventListener("paste", (event) => {
+  const box = event.target;
+  if (!box.matches?.(BOX)) return;
+  const pasted = (event.clipboardData?.getData("text") ?? "").replace(/\r\n/g, "\n");
+  over = box.value.length - (box.selectionEnd - box.selectionStart) + pasted.length > box.maxLength;
+});
+document.addEventListener("input", (event) => {
+  const box = event.target;
+  if (!box.matches?.(BOX)) return;
+  const full = box.value.length >= box.maxLength;
+  const end = !full ? "" : over ? ": the rest was cut" : ": more is cut";
+  over = false;
+  const near = box.value.length >= 0.9 * box.maxLength;
+  const [place, name] = BOXES[box.closest("[id]:not(textarea)").id];
+  say(document.getElementById(place), near ? `${name}${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
+});
+
+part("examples", ({ host, get, trigger }) => {
+  host.replaceChildren();
+  if (typed) { picked = typed; trigger("pick"); }
+  for (const { domain, colour, prompts } of get() || []) {
+    const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
+    group.style.setProperty("--model", colour);
+    prompts.forEach((prompt, i) => {
+      const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
+        "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group);
+      const head = html("span", { class: "example-domain" }, button);
+      html("span", { class: "swatch", "aria-hidden": "true" }, head);
+      html("span", {}, head, domain);
+      html("span", { class: "example-text" }, button, prompt);
+      button.addEventListener("click", () => { picked = prompt; trigger("pick"); });
     });
-  });
-
-  // Gradio's box sends with Shift+Enter; this adds what other chats are sent with.
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
-    if (!event.target.matches?.("#prompt textarea")) return;
-    event.preventDefault();
-    document.querySelector("#send").click();
-  });
-
-  // The box takes no more than so many characters: whoever comes near is told, as well as whoever went over.
-  const counted = (number) => number.toLocaleString("en");
-  const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "] };
-  const BOX = Object.keys(BOXES).map((id) => `#${id} textarea`).join(", ");
-  let over = false;
-  document.addEventListener("paste", (event) => {
-    const box = event.target;
-    if (!box.matches?.(BOX)) return;
-    const pasted = (event.clipboardData?.getData("text") ?? "").replace(/\r\n/g, "\n");
-    over = box.value.length - (box.selectionEnd - box.selectionStart) + pasted.length > box.maxLength;
-  });
-  document.addEventListener("input", (event) => {
-    const box = event.target;
-    if (!box.matches?.(BOX)) return;
-    const full = box.value.length >= box.maxLength;
-    const end = !full ? "" : over ? ": the rest was cut" : ": more is cut";
-    over = false;
-    const near = box.value.length >= 0.9 * box.maxLength;
-    const [place, name] = BOXES[box.closest("[id]:not(textarea)").id];
-    say(document.getElementById(place), near ? `${name}${counted(box.value.length)} of ${counted(box.maxLength)} characters${end}` : "");
-  });
-
-  dppa.part("examples", ({ host, get, trigger }) => {
-    host.replaceChildren();
-    if (talk.typed) { dppa.picked = talk.typed; trigger("pick"); }
-    for (const { domain, colour, prompts } of get() || []) {
-      const group = html("div", { class: "example-group", role: "group", "aria-label": `Examples: ${domain}` }, host);
-      group.style.setProperty("--model", colour);
-      prompts.forEach((prompt, i) => {
-        const button = html("button", { type: "button", class: "example", "data-domain": domain, title: prompt,
-          "aria-label": `Example ${i + 1}, ${domain}: ${prompt}` }, group);
-        const head = html("span", { class: "example-domain" }, button);
-        html("span", { class: "swatch", "aria-hidden": "true" }, head);
-        html("span", {}, head, domain);
-        html("span", { class: "example-text" }, button, prompt);
-        button.addEventListener("click", () => { dppa.picked = prompt; trigger("pick"); });
-      });
-    }
-  });
-})();
+  }
+});

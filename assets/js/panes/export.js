@@ -1,206 +1,213 @@
 // What can be taken away: rows of what there is, what is being made, files to fetch.
 // Texts of recipes and cards are data: they are saved and copied, and shown as text alone.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put: write, THIN } = dppa.shapes;
-  dppa.activity.export = "idle";
+import { html, say, put as write, THIN } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { paint, redraw } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { waits } from "../session/runs.js";
+import { server, setActivity } from "../session/server.js";
+import * as tables from "../session/tables.js";
 
-  const FILES = [
-    ["checkpoint", "Merged checkpoint", "A folder that transformers loads, zipped: weights, tokenizer, recipe and model card."],
-    ["packs", "Delta packs", "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
-    ["report", "Report", "One web page that stands alone: plots to look into, numbers, hashes, and how to repeat it."],
-  ];
-  const TEXTS = [
-    ["recipe", "Recipe", "All that repeats this merge: dppa merge recipe.yaml --out DIR."],
-    ["mergekit", "mergekit recipe", "The same merge, said for mergekit."],
-    ["card", "Model card", "The README.md of the merged folder."],
-  ];
+/** Make a file of a kind. @type {(kind: string) => void} */
+export let makeExport = () => {};
+/** Nothing is made any more. @type {() => void} */
+export let makingRests = () => {};
+server.activity.export = "idle";
 
-  function save(name, text) {
-    const address = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
-    const link = html("a", { href: address, download: name }, document.body);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(address), 10000);
+const FILES = [
+  ["checkpoint", "Merged checkpoint", "A folder that transformers loads, zipped: weights, tokenizer, recipe and model card."],
+  ["packs", "Delta packs", "What is left of each model's changes, one small file a model; on its base, a pack is a model."],
+  ["report", "Report", "One web page that stands alone: plots to look into, numbers, hashes, and how to repeat it."],
+];
+const TEXTS = [
+  ["recipe", "Recipe", "All that repeats this merge: dppa merge recipe.yaml --out DIR."],
+  ["mergekit", "mergekit recipe", "The same merge, said for mergekit."],
+  ["card", "Model card", "The README.md of the merged folder."],
+];
+
+function save(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+  const link = html("a", { href: address, download: name }, document.body);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+const button = (parent, text, label, act) => {
+  const made = html("button", { type: "button", class: "take-button", "aria-label": label }, parent, text);
+  made.addEventListener("click", act);
+  return made;
+};
+function row(list, key, title, words) {
+  const item = html("li", { class: "take-row", "data-kind": key }, list);
+  html("h3", {}, item, title);
+  const size = html("span", { class: "take-size" }, item);
+  const buttons = html("div", { class: "take-buttons" }, item);
+  html("p", { class: "how" }, item, words);
+  const note = html("p", { class: "take-note" }, item);
+  return { item, size, buttons, note };
+}
+
+// --- what there is -------------------------------------------------------------------------
+part("export", ({ host, get, watch, trigger }) => {
+  host.replaceChildren();
+  const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
+  const list = html("ul", { class: "take" }, host);
+  const files = {}, texts = {};
+  let value = null, asked = "";
+  for (const [kind, title, words] of FILES) {
+    const found = (files[kind] = row(list, kind, title, words));
+    found.made = html("ul", { class: "made", "data-made-of": kind }, found.item);
+    found.make = button(found.buttons, "Make", `Make: ${title}`, () => makeExport(kind));
   }
-  const button = (parent, text, label, act) => {
-    const made = html("button", { type: "button", class: "take-button", "aria-label": label }, parent, text);
-    made.addEventListener("click", act);
-    return made;
+  for (const [key, title, words] of TEXTS) {
+    const found = (texts[key] = row(list, key, title, words));
+    const text = () => value.texts[key];
+    found.save = button(found.buttons, "Save", `Save: ${title}`, () => save(text().name, text().text));
+    found.copy = button(found.buttons, "Copy", `Copy: ${title}`, async () => {
+      try {
+        await navigator.clipboard.writeText(text().text);
+        say(found.copy, "Copied");
+      } catch { say(found.copy, "Use Save"); } // no secure page, or not allowed
+      setTimeout(() => say(found.copy, "Copy"), 2000);
+    });
+  }
+  const current = () => Boolean(value && value.recipe && value.recipe === tables.recipe());
+  function fill() {
+    const fresh = current();
+    write(host, "data-export", fresh ? "ready" : value?.problem ? "problem" : "looking");
+    write(host, "data-recipe", value?.recipe ?? "");
+    problem.hidden = !value?.problem;
+    say(problem, value?.problem ?? "");
+    const busy = server.activity.export !== "idle";
+    for (const [kind, found] of Object.entries(files)) {
+      const one = value?.files?.[kind];
+      found.item.hidden = Boolean(value?.files) && !one && !found.made.hasChildNodes();
+      const able = Boolean(one) && !one.reason;
+      say(found.size, able ? `${one.size} · about ${one.time}` : one ? "not possible" : "…");
+      say(found.note, one?.reason ?? "");
+      found.make.disabled = !able || !fresh || busy;
+      found.make.hidden = Boolean(one?.reason);
+    }
+    for (const [key, found] of Object.entries(texts)) {
+      const one = value?.texts?.[key];
+      const able = Boolean(one?.text);
+      say(found.size, able ? one.size : one ? "not possible" : "…");
+      say(found.note, [one?.reason, ...(one?.notes ?? [])].filter(Boolean).join(" "));
+      found.save.disabled = found.copy.disabled = !able || !fresh;
+      found.save.hidden = found.copy.hidden = Boolean(one) && !able;
+    }
+  }
+  function take(next) {
+    if (!next) return;
+    value = next;
+    fill();
+  }
+  watch(take);
+  take(get());
+  // Asked for only while somebody looks, once for each recipe that rests.
+  const REST_MS = 250;
+  let timer = 0;
+  paint(() => {
+    fill();
+    if (document.body.dataset.pane !== "export") return;
+    const recipe = tables.recipe();
+    const key = recipe === null ? "" : recipe || JSON.stringify(controls.choices());
+    if (!key || key === asked || value?.recipe === recipe) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => { asked = key; trigger("look"); }, REST_MS);
+  });
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#panes button")) setTimeout(redraw);
+});
+
+// --- what is being made, and what was ----------------------------------------------------------
+const NAMES = Object.fromEntries(FILES);
+function within(seconds) {
+  return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
+}
+const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see start_and_stop.js
+part("made", ({ host, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const line = html("p", { class: "made-line", role: "status" }, host);
+  const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Made", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const filled = html("div", {}, bar);
+  const over = new Set(); // runs that have ended
+  const stop = button(host, "Stop", "Stop making", () => {
+    if (held) { clearTimeout(held); held = 0; makingRests(); return; }
+    early = pressed; // the server has not begun: it can be told once it has
+    if (value?.id) over.add(value.id);
+    makingRests();
+    if (!early) trigger("stop");
+  });
+  const list = html("ul", { class: "made" }, host);
+  stop.id = "made-stop";
+  let value = null, pressed = false, early = false, held = 0, quiet = 0;
+  makeExport = (kind) => {
+    if (server.activity.export !== "idle") return;
+    pressed = true;
+    early = false;
+    setActivity("export", "waiting");
+    const begin = () => { held = 0; put({ make: kind }); trigger("make"); };
+    const wait = quiet - performance.now();
+    if (wait > 0) held = setTimeout(begin, wait);
+    else begin();
+    fill();
   };
-  function row(list, key, title, words) {
-    const item = html("li", { class: "take-row", "data-kind": key }, list);
-    html("h3", {}, item, title);
-    const size = html("span", { class: "take-size" }, item);
-    const buttons = html("div", { class: "take-buttons" }, item);
-    html("p", { class: "how" }, item, words);
-    const note = html("p", { class: "take-note" }, item);
-    return { item, size, buttons, note };
+  makingRests = () => { pressed = false; setActivity("export", "idle"); fill(); };
+  function words() {
+    if (pressed && value?.state !== "working") return waits() || "Starting …";
+    if (!value) return "";
+    const what = NAMES[value.kind] ?? "";
+    if (value.state === "working") return `${what}: ${value.what}`;
+    if (value.state === "stopped") return "Stopped. Nothing half-made was kept.";
+    if (value.state === "failed") return value.note;
+    return "";
   }
-
-  // --- what there is -------------------------------------------------------------------------
-  dppa.part("export", ({ host, get, watch, trigger }) => {
-    host.replaceChildren();
-    const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
-    const list = html("ul", { class: "take" }, host);
-    const files = {}, texts = {};
-    let value = null, asked = "";
-    for (const [kind, title, words] of FILES) {
-      const found = (files[kind] = row(list, kind, title, words));
-      found.made = html("ul", { class: "made", "data-made-of": kind }, found.item);
-      found.make = button(found.buttons, "Make", `Make: ${title}`, () => dppa.makeExport(kind));
-    }
-    for (const [key, title, words] of TEXTS) {
-      const found = (texts[key] = row(list, key, title, words));
-      const text = () => value.texts[key];
-      found.save = button(found.buttons, "Save", `Save: ${title}`, () => save(text().name, text().text));
-      found.copy = button(found.buttons, "Copy", `Copy: ${title}`, async () => {
-        try {
-          await navigator.clipboard.writeText(text().text);
-          say(found.copy, "Copied");
-        } catch { say(found.copy, "Use Save"); } // no secure page, or not allowed
-        setTimeout(() => say(found.copy, "Copy"), 2000);
-      });
-    }
-    const current = () => Boolean(value && value.recipe && value.recipe === dppa.recipe());
-    function fill() {
-      const fresh = current();
-      write(host, "data-export", fresh ? "ready" : value?.problem ? "problem" : "looking");
-      write(host, "data-recipe", value?.recipe ?? "");
-      problem.hidden = !value?.problem;
-      say(problem, value?.problem ?? "");
-      const busy = dppa.activity.export !== "idle";
-      for (const [kind, found] of Object.entries(files)) {
-        const one = value?.files?.[kind];
-        found.item.hidden = Boolean(value?.files) && !one && !found.made.hasChildNodes();
-        const able = Boolean(one) && !one.reason;
-        say(found.size, able ? `${one.size} · about ${one.time}` : one ? "not possible" : "…");
-        say(found.note, one?.reason ?? "");
-        found.make.disabled = !able || !fresh || busy;
-        found.make.hidden = Boolean(one?.reason);
-      }
-      for (const [key, found] of Object.entries(texts)) {
-        const one = value?.texts?.[key];
-        const able = Boolean(one?.text);
-        say(found.size, able ? one.size : one ? "not possible" : "…");
-        say(found.note, [one?.reason, ...(one?.notes ?? [])].filter(Boolean).join(" "));
-        found.save.disabled = found.copy.disabled = !able || !fresh;
-        found.save.hidden = found.copy.hidden = Boolean(one) && !able;
-      }
-    }
-    function take(next) {
-      if (!next) return;
-      value = next;
-      fill();
-    }
-    watch(take);
-    take(get());
-    // Asked for only while somebody looks, once for each recipe that rests.
-    const REST_MS = 250;
-    let timer = 0;
-    dppa.paint(() => {
-      fill();
-      if (document.body.dataset.pane !== "export") return;
-      const recipe = dppa.recipe();
-      const key = recipe === null ? "" : recipe || JSON.stringify(dppa.choices());
-      if (!key || key === asked || value?.recipe === recipe) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => { asked = key; trigger("look"); }, REST_MS);
-    });
-  });
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#panes button")) setTimeout(dppa.redraw);
-  });
-
-  // --- what is being made, and what was ----------------------------------------------------------
-  const NAMES = Object.fromEntries(FILES);
-  function within(seconds) {
-    return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
+  function item(one) {
+    const place = document.querySelector(`#export [data-made-of="${CSS.escape(one.kind)}"]`) ?? list;
+    const li = html("li", { class: "made-row", "data-word": one.word }, place);
+    html("a", { class: "made-link", href: one.address, download: one.name }, li, one.name);
+    html("span", { class: "take-size" }, li, one.size);
+    const about = html("p", { class: "how" }, li, `Can be fetched for ${within(one.seconds)}. SHA-256 `);
+    html("code", { title: one.sha256 }, about, `${one.sha256.slice(0, 12)}…`);
+    const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${one.name}` }, li, "Remove");
+    remove.addEventListener("click", () => { put({ forget: one.word }); trigger("forget"); });
   }
-  const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see start_and_stop.js
-  dppa.part("made", ({ host, get, put, watch, trigger }) => {
-    host.replaceChildren();
-    const line = html("p", { class: "made-line", role: "status" }, host);
-    const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Made", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
-    const filled = html("div", {}, bar);
-    const over = new Set(); // runs that have ended
-    const stop = button(host, "Stop", "Stop making", () => {
-      if (held) { clearTimeout(held); held = 0; dppa.makingRests(); return; }
-      early = pressed; // the server has not begun: it can be told once it has
-      if (value?.id) over.add(value.id);
-      dppa.makingRests();
-      if (!early) trigger("stop");
-    });
-    const list = html("ul", { class: "made" }, host);
-    stop.id = "made-stop";
-    let value = null, pressed = false, early = false, held = 0, quiet = 0;
-    dppa.makeExport = (kind) => {
-      if (dppa.activity.export !== "idle") return;
-      pressed = true;
-      early = false;
-      dppa.busy("export", "waiting");
-      const begin = () => { held = 0; put({ make: kind }); trigger("make"); };
-      const wait = quiet - performance.now();
-      if (wait > 0) held = setTimeout(begin, wait);
-      else begin();
-      fill();
-    };
-    dppa.makingRests = () => { pressed = false; dppa.busy("export", "idle"); fill(); };
-    function words() {
-      if (pressed && value?.state !== "working") return dppa.waits() || "Starting …";
-      if (!value) return "";
-      const what = NAMES[value.kind] ?? "";
-      if (value.state === "working") return `${what}: ${value.what}`;
-      if (value.state === "stopped") return "Stopped. Nothing half-made was kept.";
-      if (value.state === "failed") return value.note;
-      return "";
+  let built = "";
+  function fill() {
+    const working = pressed || value?.state === "working";
+    write(host, "data-made", working ? "working" : value?.state ?? "idle");
+    write(line, "data-trouble", value?.state === "failed" && !working);
+    say(line, words());
+    bar.hidden = stop.hidden = !working;
+    const share = value?.state === "working" ? value.share : null;
+    write(bar, "data-moving", share === null);
+    if (share !== null) write(bar, "aria-valuenow", Math.round(100 * share));
+    filled.style.width = `${100 * (share ?? 0)}%`;
+    const key = JSON.stringify(value?.rows ?? []);
+    if (key === built) return;
+    built = key;
+    for (const row of document.querySelectorAll("#export-pane .made-row")) row.remove();
+    for (const one of value?.rows ?? []) item(one);
+  }
+  function take(next) {
+    if (!next || !Array.isArray(next.rows)) return; // what this list itself has put there
+    if (early && next.state === "working") {
+      over.add(next.id);
+      trigger("stop");
     }
-    function item(one) {
-      const place = document.querySelector(`#export [data-made-of="${CSS.escape(one.kind)}"]`) ?? list;
-      const li = html("li", { class: "made-row", "data-word": one.word }, place);
-      html("a", { class: "made-link", href: one.address, download: one.name }, li, one.name);
-      html("span", { class: "take-size" }, li, one.size);
-      const about = html("p", { class: "how" }, li, `Can be fetched for ${within(one.seconds)}. SHA-256 `);
-      html("code", { title: one.sha256 }, about, `${one.sha256.slice(0, 12)}…`);
-      const remove = html("button", { type: "button", class: "remove", "aria-label": `Remove ${one.name}` }, li, "Remove");
-      remove.addEventListener("click", () => { put({ forget: one.word }); trigger("forget"); });
-    }
-    let built = "";
-    function fill() {
-      const working = pressed || value?.state === "working";
-      write(host, "data-made", working ? "working" : value?.state ?? "idle");
-      write(line, "data-trouble", value?.state === "failed" && !working);
-      say(line, words());
-      bar.hidden = stop.hidden = !working;
-      const share = value?.state === "working" ? value.share : null;
-      write(bar, "data-moving", share === null);
-      if (share !== null) write(bar, "aria-valuenow", Math.round(100 * share));
-      filled.style.width = `${100 * (share ?? 0)}%`;
-      const key = JSON.stringify(value?.rows ?? []);
-      if (key === built) return;
-      built = key;
-      for (const row of document.querySelectorAll("#export-pane .made-row")) row.remove();
-      for (const one of value?.rows ?? []) item(one);
-    }
-    function take(next) {
-      if (!next || !Array.isArray(next.rows)) return; // what this list itself has put there
-      if (early && next.state === "working") {
-        over.add(next.id);
-        trigger("stop");
-      }
-      early = false;
-      if (next.state === "stopped") quiet = performance.now() + ENDING_MS;
-      if (next.state !== "working") over.add(next.id);
-      else if (over.has(next.id)) return; // sent before the server heard of Stop
-      value = next;
-      pressed = false;
-      dppa.activity.export = value.state === "working" ? "exporting" : "idle";
-      fill();
-      dppa.redraw();
-    }
-    watch(take);
-    take(get());
-    dppa.paint(fill);
-  });
-})();
+    early = false;
+    if (next.state === "stopped") quiet = performance.now() + ENDING_MS;
+    if (next.state !== "working") over.add(next.id);
+    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    value = next;
+    pressed = false;
+    server.activity.export = value.state === "working" ? "exporting" : "idle";
+    fill();
+    redraw();
+  }
+  watch(take);
+  take(get());
+  paint(fill);
+});

@@ -1,55 +1,60 @@
 // How a push to the Hub stands. Names and notes are text; the address is the Hub's own.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put: write } = dppa.shapes;
-  dppa.activity.push = "idle";
+import { html, say, put as write } from "../base/shapes.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { waits } from "../session/runs.js";
+import { server, setActivity } from "../session/server.js";
 
-  dppa.part("pushed", ({ host, get, watch }) => {
-    host.replaceChildren();
-    const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Pushed", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
-    const filled = html("div", {}, bar);
-    const line = html("p", { class: "made-line", role: "status" }, host);
-    const place = html("p", {}, host);
-    const link = html("a", { class: "made-link", target: "_blank", rel: "noopener noreferrer" }, place);
-    const notes = html("p", { class: "how" }, host);
-    const over = new Set();
-    let value = null;
-    function words() {
-      if (dppa.activity.push === "waiting") return dppa.waits() || "Starting …";
-      if (value?.state === "working") return `${value.name}: ${value.what} …`;
-      if (value?.state === "done") return "Uploaded.";
-      if (value?.state === "stopped") return "Stopped. What was begun on the Hub is taken back.";
-      return value?.state === "failed" ? value.note : "";
-    }
-    function fill() {
-      const busy = dppa.activity.push !== "idle";
-      write(host, "data-pushed", busy ? "working" : value?.state ?? "idle");
-      write(line, "data-trouble", value?.state === "failed" && !busy);
-      say(line, words());
-      const share = value?.state === "working" ? value.share : null;
-      bar.hidden = !busy;
-      write(bar, "data-moving", share === null);
-      if (share !== null) write(bar, "aria-valuenow", Math.round(100 * share));
-      filled.style.width = `${100 * (share ?? 0)}%`;
-      const done = value?.state === "done" && /^https?:\/\//.test(value.url ?? "");
-      place.hidden = !done;
-      if (done) { write(link, "href", value.url); say(link, value.url); }
-      say(notes, done ? value.notes.join(" ") : "");
-    }
-    dppa.pushBegins = () => { if (dppa.activity.push === "idle") dppa.busy("push", "waiting"); };
-    dppa.pushRests = () => { if (value?.id) over.add(value.id); dppa.busy("push", "idle"); };
-    function take(next) {
-      if (!next) return;
-      if (next.state !== "working") over.add(next.id);
-      else if (over.has(next.id)) return; // sent before the server heard of Stop
-      value = next;
-      dppa.activity.push = value.state === "working" ? "exporting" : "idle";
-      fill();
-      dppa.redraw();
-    }
-    watch(take);
-    take(get());
-    dppa.paint(fill);
-  });
-})();
+/** A push was asked for. @type {() => void} */
+export let pushBegins = () => {};
+/** A push has ended. @type {() => void} */
+export let pushRests = () => {};
+server.activity.push = "idle";
+
+part("pushed", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const bar = html("div", { class: "progress", role: "progressbar", "aria-label": "Pushed", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const filled = html("div", {}, bar);
+  const line = html("p", { class: "made-line", role: "status" }, host);
+  const place = html("p", {}, host);
+  const link = html("a", { class: "made-link", target: "_blank", rel: "noopener noreferrer" }, place);
+  const notes = html("p", { class: "how" }, host);
+  const over = new Set();
+  let value = null;
+  function words() {
+    if (server.activity.push === "waiting") return waits() || "Starting …";
+    if (value?.state === "working") return `${value.name}: ${value.what} …`;
+    if (value?.state === "done") return "Uploaded.";
+    if (value?.state === "stopped") return "Stopped. What was begun on the Hub is taken back.";
+    return value?.state === "failed" ? value.note : "";
+  }
+  function fill() {
+    const busy = server.activity.push !== "idle";
+    write(host, "data-pushed", busy ? "working" : value?.state ?? "idle");
+    write(line, "data-trouble", value?.state === "failed" && !busy);
+    say(line, words());
+    const share = value?.state === "working" ? value.share : null;
+    bar.hidden = !busy;
+    write(bar, "data-moving", share === null);
+    if (share !== null) write(bar, "aria-valuenow", Math.round(100 * share));
+    filled.style.width = `${100 * (share ?? 0)}%`;
+    const done = value?.state === "done" && /^https?:\/\//.test(value.url ?? "");
+    place.hidden = !done;
+    if (done) { write(link, "href", value.url); say(link, value.url); }
+    say(notes, done ? value.notes.join(" ") : "");
+  }
+  pushBegins = () => { if (server.activity.push === "idle") setActivity("push", "waiting"); };
+  pushRests = () => { if (value?.id) over.add(value.id); setActivity("push", "idle"); };
+  function take(next) {
+    if (!next) return;
+    if (next.state !== "working") over.add(next.id);
+    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    value = next;
+    server.activity.push = value.state === "working" ? "exporting" : "idle";
+    fill();
+    redraw();
+  }
+  watch(take);
+  take(get());
+  paint(fill);
+});

@@ -1,169 +1,172 @@
 // The table of scores: a row per model, a column per domain, intervals drawn and written.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put, percent } = dppa.shapes;
-  const tidy = dppa.resultText;
-  const MEASURES = dppa.scoreMeasures;
-  const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions; A and B both, where they are two merges.";
-  const about = (seconds) => (seconds === null ? "" : dppa.about(seconds));
-  function stopped(cells) {
-    const finished = cells.filter(Boolean).length;
-    if (!finished) return "Stopped before a first cell was finished.";
-    return `Stopped. ${finished} of ${cells.length} cells were finished and stand below; scoring again goes on from them.`;
-  }
-  function words(value) {
-    if (value.state === "running") {
-      const parts = value.activity === "scoring" && value.total
-        ? [value.what, `${value.done} of ${value.total} questions`, about(value.seconds_left)] : [`${value.what} …`];
-      return parts.filter(Boolean).join(" · ");
-    }
-    if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
-    return value.note || [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
-  }
+import { html, svg, say, put, percent } from "../base/shapes.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { waits } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+import { server } from "../session/server.js";
+import * as tables from "../session/tables.js";
+import { resultText } from "../plots/experiment-plots.js";
+import { about, left } from "../controls/status.js";
+import { scoreMeasures, scoreReach, scorePlot } from "./score-plot.js";
 
-  dppa.part("score", ({ host, get, watch }) => {
-    host.replaceChildren();
-    const progress = html("div", { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
-    const filled = html("div", {}, progress);
-    const line = html("p", { class: "score-line", role: "status" }, host);
-    const choice = html("label", { class: "choice", title: "What the table and the plot show" }, host);
-    html("span", {}, choice, "Show");
-    const select = html("select", { id: "score-measure" }, choice);
-    for (const { name, title } of MEASURES) html("option", { value: name }, select, title);
-    const measure = () => MEASURES.find(({ name }) => name === select.value);
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of scores" }, host);
-    const table = html("table", { class: "scores" }, scroll);
-    const how = html("p", { class: "how" }, host);
-    const box = html("section", { class: "plot plot-score" }, host);
-    const heading = html("h3", { class: "plot-title" }, box);
-    const drawing = svg("svg", { role: "img", "aria-label": "Scores with their intervals" }, box);
-    let value = null, built = "";
-    const over = new Set(); // runs that have ended
-    const KINDS = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
-    const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from", "forgetting to",
-      "loss (nats per token)", "loss from", "loss to"];
-    const numbers = (one) => (one ? [one.value, one.low, one.high] : [null, null, null]);
-    const more = (one) => MEASURES.slice(1).flatMap((each) => numbers(one && each.cell(one)));
-    const saves = dppa.saveable(host, "score", () => value && {
-      columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)",
-        ...value.domains.flatMap((domain) => MORE.map((kind) => `${domain}: ${kind}`)), "geometric mean retention (ratio)", "from", "to"],
-      rows: value.rows.map(({ target, recipe, cells, mean }, i) => [
-        target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean,
-        ...value.domains.flatMap((domain) => more(value.details?.[i].domains[domain])), ...numbers(value.details && MEASURES[1].of(value.details[i])),
-      ]),
-    }, () => drawing);
-    select.addEventListener("change", () => { built = ""; build(); });
+const tidy = resultText;
+const MEASURES = scoreMeasures;
+const IDLE = "Not run yet. The merge, two plain merges, the domain models and the base answer the same unseen questions; A and B both, where they are two merges.";
+const remaining = (seconds) => (seconds === null ? "" : about(seconds));
+function stopped(cells) {
+  const finished = cells.filter(Boolean).length;
+  if (!finished) return "Stopped before a first cell was finished.";
+  return `Stopped. ${finished} of ${cells.length} cells were finished and stand below; scoring again goes on from them.`;
+}
+function words(value) {
+  if (value.state === "running") {
+    const parts = value.activity === "scoring" && value.total
+      ? [value.what, `${value.done} of ${value.total} questions`, remaining(value.seconds_left)] : [`${value.what} …`];
+    return parts.filter(Boolean).join(" · ");
+  }
+  if (value.state === "stopped") return stopped(value.rows.flatMap((row) => row.cells));
+  return value.note || [value.sentence, tidy(value.comparison ?? "")].filter(Boolean).join(" ") || (value.state === "done" ? "Done." : IDLE);
+}
 
-    const colour = (target) => (target === "merged" ? "var(--d-accent)" : dppa.names[target]?.colour ?? "var(--d-base)");
-    // Row by row: what the table says of a model, and everything else that was worked out once all had answered.
-    const plotted = () => (value?.details ?? []).map((detail, i) => ({ ...value.rows[i], detail }));
-    function head(domains, last) {
-      const row = html("tr", {}, html("thead", {}, table));
-      for (const name of ["model", ...domains, ...(last ? [last] : [])]) html("th", { scope: "col" }, row, name);
+part("score", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const progress = html("div", { class: "progress", role: "progressbar", "aria-label": "Scoring", "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const filled = html("div", {}, progress);
+  const line = html("p", { class: "score-line", role: "status" }, host);
+  const choice = html("label", { class: "choice", title: "What the table and the plot show" }, host);
+  html("span", {}, choice, "Show");
+  const select = html("select", { id: "score-measure" }, choice);
+  for (const { name, title } of MEASURES) html("option", { value: name }, select, title);
+  const measure = () => MEASURES.find(({ name }) => name === select.value);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of scores" }, host);
+  const table = html("table", { class: "scores" }, scroll);
+  const how = html("p", { class: "how" }, host);
+  const box = html("section", { class: "plot plot-score" }, host);
+  const heading = html("h3", { class: "plot-title" }, box);
+  const drawing = svg("svg", { role: "img", "aria-label": "Scores with their intervals" }, box);
+  let value = null, built = "";
+  const over = new Set(); // runs that have ended
+  const KINDS = ["accuracy (share)", "95 % interval from (share)", "95 % interval to (share)", "questions (count)"];
+  const MORE = ["retention (ratio)", "retention from", "retention to", "forgetting (share)", "forgetting from", "forgetting to",
+    "loss (nats per token)", "loss from", "loss to"];
+  const numbers = (one) => (one ? [one.value, one.low, one.high] : [null, null, null]);
+  const more = (one) => MEASURES.slice(1).flatMap((each) => numbers(one && each.cell(one)));
+  const saves = saveable(host, "score", () => value && {
+    columns: ["model", "recipe", ...value.domains.flatMap((domain) => KINDS.map((kind) => `${domain}: ${kind}`)), "mean accuracy (share)",
+      ...value.domains.flatMap((domain) => MORE.map((kind) => `${domain}: ${kind}`)), "geometric mean retention (ratio)", "from", "to"],
+    rows: value.rows.map(({ target, recipe, cells, mean }, i) => [
+      target, recipe, ...cells.flatMap((cell) => (cell ? [cell.accuracy, cell.low, cell.high, cell.n] : [null, null, null, null])), mean,
+      ...value.domains.flatMap((domain) => more(value.details?.[i].domains[domain])), ...numbers(value.details && MEASURES[1].of(value.details[i])),
+    ]),
+  }, () => drawing);
+  select.addEventListener("change", () => { built = ""; build(); });
+
+  const colour = (target) => (target === "merged" ? "var(--d-accent)" : server.names[target]?.colour ?? "var(--d-base)");
+  // Row by row: what the table says of a model, and everything else that was worked out once all had answered.
+  const plotted = () => (value?.details ?? []).map((detail, i) => ({ ...value.rows[i], detail }));
+  function head(domains, last) {
+    const row = html("tr", {}, html("thead", {}, table));
+    for (const name of ["model", ...domains, ...(last ? [last] : [])]) html("th", { scope: "col" }, row, name);
+  }
+  function figures(td, shown, one, reach) {
+    html("span", { class: "score-number" }, td, shown.text(one.value));
+    const between = html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
+    html("wbr", {}, between); // a narrow column has it in two lines
+    between.append(`${shown.brackets(one.high)})`);
+    const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
+    for (const [name, at] of [["--low", one.low], ["--high", one.high], ["--at", one.value]]) {
+      bar.style.setProperty(name, `${(100 * (at - reach.low)) / (reach.high - reach.low)}%`);
     }
-    function figures(td, shown, one, reach) {
-      html("span", { class: "score-number" }, td, shown.text(one.value));
-      const between = html("span", { class: "muted" }, td, ` (${shown.brackets(one.low)}${shown.name === "forgetting" ? "\u00a0to " : "–"}`);
-      html("wbr", {}, between); // a narrow column has it in two lines
-      between.append(`${shown.brackets(one.high)})`);
-      const bar = html("span", { class: "interval", "aria-hidden": "true" }, td);
-      for (const [name, at] of [["--low", one.low], ["--high", one.high], ["--at", one.value]]) {
-        bar.style.setProperty(name, `${(100 * (at - reach.low)) / (reach.high - reach.low)}%`);
-      }
-    }
-    function cell(parent, row, domain, one, shown, reach) {
-      const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
-      if (!one) { td.textContent = "–"; return; }
-      put(td, `data-${shown.name}`, one.value);
-      figures(td, shown, one, reach);
-    }
-    function build() {
-      const shown = value.details ? measure() : MEASURES[0];
-      const key = JSON.stringify([value.rows, value.domains, value.limit, dppa.names, shown.name, Boolean(value.details)]);
-      if (key === built) return;
-      built = key;
-      const reach = value.details ? dppa.scoreReach(value.details, shown) : { low: 0, high: 1 };
-      table.replaceChildren();
-      html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain` : `Test ${shown.title}`);
-      head(value.domains, shown.last);
-      const body = html("tbody", {}, table);
-      const none = (detail) => detail && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
-      say(how, value.details?.some(none) ? `${shown.how} ${shown.few}` : shown.how);
-      value.rows.forEach((row, index) => {
-        const detail = value.details?.[index];
-        if (none(detail)) return;
-        const tr = html("tr", { "data-target": row.target }, body);
-        tr.style.setProperty("--model", colour(row.target));
-        const name = html("th", { scope: "row" }, tr);
-        html("span", { class: "swatch", "aria-hidden": "true" }, name);
-        html("span", {}, name, row.label);
-        if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe, "data-target": row.target }, name);
-        value.domains.forEach((domain, i) => {
-          const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i] && { ...row.cells[i], value: row.cells[i].accuracy };
-          cell(tr, row, domain, one, shown, reach);
-        });
-        if (!shown.last) return;
-        const mean = html("td", { class: "mean" }, tr), last = detail ? shown.of(detail) : null;
-        if (last) figures(mean, shown, last, reach);
-        else mean.textContent = row.mean === null || shown.name !== "accuracy" ? "–" : percent(row.mean);
+  }
+  function cell(parent, row, domain, one, shown, reach) {
+    const td = html("td", { "data-target": row.target, "data-domain": domain }, parent);
+    if (!one) { td.textContent = "–"; return; }
+    put(td, `data-${shown.name}`, one.value);
+    figures(td, shown, one, reach);
+  }
+  function build() {
+    const shown = value.details ? measure() : MEASURES[0];
+    const key = JSON.stringify([value.rows, value.domains, value.limit, server.names, shown.name, Boolean(value.details)]);
+    if (key === built) return;
+    built = key;
+    const reach = value.details ? scoreReach(value.details, shown) : { low: 0, high: 1 };
+    table.replaceChildren();
+    html("caption", {}, table, value.limit ? `Test ${shown.title}, ${value.limit} questions per domain` : `Test ${shown.title}`);
+    head(value.domains, shown.last);
+    const body = html("tbody", {}, table);
+    const none = (detail) => detail && !value.domains.some((domain) => detail.domains[domain] && shown.cell(detail.domains[domain]));
+    say(how, value.details?.some(none) ? `${shown.how} ${shown.few}` : shown.how);
+    value.rows.forEach((row, index) => {
+      const detail = value.details?.[index];
+      if (none(detail)) return;
+      const tr = html("tr", { "data-target": row.target }, body);
+      tr.style.setProperty("--model", colour(row.target));
+      const name = html("th", { scope: "row" }, tr);
+      html("span", { class: "swatch", "aria-hidden": "true" }, name);
+      html("span", {}, name, row.label);
+      if (row.recipe) html("span", { class: "tag", "data-recipe": row.recipe, "data-target": row.target }, name);
+      value.domains.forEach((domain, i) => {
+        const one = detail ? detail.domains[domain] && shown.cell(detail.domains[domain]) : row.cells[i] && { ...row.cells[i], value: row.cells[i].accuracy };
+        cell(tr, row, domain, one, shown, reach);
       });
-      box.hidden = choice.hidden = !value.details;
-      for (const one of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) one.hidden = !value.details;
-      draw();
-      stale();
-    }
-    function draw() {
-      if (!value?.details) return;
-      say(heading, `Test ${measure().title}, ${value.limit} questions per domain`);
-      dppa.scorePlot(drawing, plotted(), value.domains, measure(), colour, Math.max(280, Math.min(box.clientWidth || 360, 620)));
-    }
-    let wide = 0; // its height follows from the drawing itself
-    new ResizeObserver(() => { if (box.clientWidth !== wide) { wide = box.clientWidth; draw(); } }).observe(box);
-    function stale() {
-      const current = dppa.recipe();
-      for (const tag of table.querySelectorAll(".tag")) {
-        const { recipe, target } = tag.dataset;
-        say(tag, `${recipe.slice(0, 6)}${recipe === current || target !== "merged" ? "" : " · stale"}`);
-      }
-    }
-    // Whoever is asked, or was scored, has been merged.
-    function noteMerged() {
-      for (const row of value.rows) {
-        const asked = row.target === "merged" && value.state === "running" && value.activity === "scoring";
-        if (row.recipe && (asked || row.cells.some(Boolean))) dppa.noteMerged(row.recipe);
-      }
-    }
-    function take(next) {
-      if (!next || !Array.isArray(next.rows)) return;
-      if (next.state !== "running") over.add(next.id);
-      else if (over.has(next.id)) return; // sent before the server heard of Stop
-      value = next;
-      put(host, "data-score-state", value.state);
-      const share = value.total ? value.done / value.total : 0;
-      put(progress, "aria-valuenow", Math.round(100 * share));
-      filled.style.width = `${100 * share}%`;
-      dppa.activity.score = value.state === "running" ? value.activity : "idle";
-      dppa.left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
-      dppa.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
-      noteMerged();
-      scroll.hidden = saves.hidden = value.rows.length === 0;
-      build();
-      dppa.redraw();
-    }
-    watch(take);
-    take(get());
-    let last;
-    dppa.paint(() => {
-      const current = dppa.recipe();
-      if (current !== last) { last = current; stale(); }
-      const activity = dppa.activity.score;
-      progress.style.visibility = activity === "idle" ? "hidden" : "";
-      put(progress, "data-moving", activity !== "scoring"); // how far it is cannot be said yet
-      say(line, activity === "waiting" && value?.state !== "running" ? dppa.waits() : value ? words(value) : IDLE);
+      if (!shown.last) return;
+      const mean = html("td", { class: "mean" }, tr), last = detail ? shown.of(detail) : null;
+      if (last) figures(mean, shown, last, reach);
+      else mean.textContent = row.mean === null || shown.name !== "accuracy" ? "–" : percent(row.mean);
     });
+    box.hidden = choice.hidden = !value.details;
+    for (const one of saves.querySelectorAll('[data-save="png"], [data-save="svg"]')) one.hidden = !value.details;
+    draw();
+    stale();
+  }
+  function draw() {
+    if (!value?.details) return;
+    say(heading, `Test ${measure().title}, ${value.limit} questions per domain`);
+    scorePlot(drawing, plotted(), value.domains, measure(), colour, Math.max(280, Math.min(box.clientWidth || 360, 620)));
+  }
+  let wide = 0; // its height follows from the drawing itself
+  new ResizeObserver(() => { if (box.clientWidth !== wide) { wide = box.clientWidth; draw(); } }).observe(box);
+  function stale() {
+    const current = tables.recipe();
+    for (const tag of table.querySelectorAll(".tag")) {
+      const { recipe, target } = tag.dataset;
+      say(tag, `${recipe.slice(0, 6)}${recipe === current || target !== "merged" ? "" : " · stale"}`);
+    }
+  }
+  // Whoever is asked, or was scored, has been merged.
+  function noteMerged() {
+    for (const row of value.rows) {
+      const asked = row.target === "merged" && value.state === "running" && value.activity === "scoring";
+      if (row.recipe && (asked || row.cells.some(Boolean))) tables.noteMerged(row.recipe);
+    }
+  }
+  function take(next) {
+    if (!next || !Array.isArray(next.rows)) return;
+    if (next.state !== "running") over.add(next.id);
+    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    value = next;
+    put(host, "data-score-state", value.state);
+    const share = value.total ? value.done / value.total : 0;
+    put(progress, "aria-valuenow", Math.round(100 * share));
+    filled.style.width = `${100 * share}%`;
+    server.activity.score = value.state === "running" ? value.activity : "idle";
+    left.score = value.activity === "scoring" ? value.seconds_left ?? undefined : undefined;
+    server.scored = value.rows.find((row) => row.target === "merged" && row.cells.every(Boolean))?.recipe ?? null;
+    noteMerged();
+    scroll.hidden = saves.hidden = value.rows.length === 0;
+    build();
+    redraw();
+  }
+  watch(take);
+  take(get());
+  let last;
+  paint(() => {
+    const current = tables.recipe();
+    if (current !== last) { last = current; stale(); }
+    const activity = server.activity.score;
+    progress.style.visibility = activity === "idle" ? "hidden" : "";
+    put(progress, "data-moving", activity !== "scoring"); // how far it is cannot be said yet
+    say(line, activity === "waiting" && value?.state !== "running" ? waits() : value ? words(value) : IDLE);
   });
-
-  dppa.complete = true;
-  window.dispatchEvent(new Event("dppa:complete"));
-})();
+});

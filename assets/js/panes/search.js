@@ -1,281 +1,287 @@
 // The search: every trial as a mark as it comes, the front or the grid, and taking one over.
 // Names of models and settings go into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put, px, three, percent, level, amounts, ticks, axis } = dppa.shapes;
-  const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
-  const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
-  const BEFORE = "Score what you take over, in the Score tab, before you believe it: the test asks other questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
-  const WAYS = { climb: "the climb", optuna: "Optuna", grid: "the grid" };
-  const named = (ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, "");
-  const plain = (value) => (typeof value === "number" ? three(value) : String(value));
-  const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
-  // By what the sliders call it: the server sends the words.
-  const settings = (value, trial) => Object.entries(trial.values).map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
-  // What a search is after: the mean, the domain that keeps least, or one domain.
-  const after = (value) => value.goals?.[0] ?? "retention";
-  const domainOf = (value) => after(value).split(".")[1];
-  const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the domain that keeps least" : "");
-  const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
-  const isClimb = (value) => value.way === "climb";
-  const goalOf = (trial) => trial.goals[0];
-  const whole = (value) => value.trials.filter((trial) => trial.state === "complete");
-  const bestOf = (value) => whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
-  const SAME = 1e-9; // scores are shares of a few questions: ties are common
-  const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one) - goalOf(best)) < SAME);
+import { html, svg, say, put, px, three, percent, level, amounts, ticks, axis } from "../base/shapes.js";
+import { paint } from "../session/frames.js";
+import * as history from "../session/history.js";
+import { part } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+import { server, setActivity } from "../session/server.js";
+import { stateText } from "../session/session_value.js";
 
-  // --- words ----------------------------------------------------------------------------------
-  function title(value) {
-    const first = value.state === "done" ? "Best" : "Best so far";
-    if (isClimb(value)) { // each model by itself: one best of all would mean nothing
-      const best = new Map();
-      for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
-      return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at ×\u00a0${one.factors.map(plain).join("\u00a0/\u00a0")}`).join(", ")}`;
-    }
-    const best = bestOf(value);
-    if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
-    const others = new Set(equals(value, best).map((one) => JSON.stringify(one.values))).size - 1; // some are tried twice
-    const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
-    return `${first}: ${percent(goalOf(best))} kept${whose(value)} at ${settings(value, best)}${ties}`;
+/** Start was pressed. @type {() => void} */
+export let startSearch = () => {};
+const LEFT = 46, RIGHT = 12, TOP = 26, HEIGHT = 210, BOTTOM = 44;
+const IDLE = "Nothing searched yet. Settings are tried on questions of the search split, which the test has none of.";
+const BEFORE = "Score what you take over, in the Score tab, before you believe it: the test asks other questions, and plain merges stand beside it. Task arithmetic, which prunes nothing, may beat it.";
+const WAYS = { climb: "the climb", optuna: "Optuna", grid: "the grid" };
+const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+const plain = (value) => (typeof value === "number" ? three(value) : String(value));
+const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
+// By what the sliders call it: the server sends the words.
+const settings = (value, trial) => Object.entries(trial.values).map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
+// What a search is after: the mean, the domain that keeps least, or one domain.
+const after = (value) => value.goals?.[0] ?? "retention";
+const domainOf = (value) => after(value).split(".")[1];
+const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the domain that keeps least" : "");
+const geometric = (shares) => (shares.length ? shares.reduce((a, b) => a * b, 1) ** (1 / shares.length) : 0);
+const isClimb = (value) => value.way === "climb";
+const goalOf = (trial) => trial.goals[0];
+const whole = (value) => value.trials.filter((trial) => trial.state === "complete");
+const bestOf = (value) => whole(value).reduce((a, b) => (a && goalOf(a) >= goalOf(b) ? a : b), null);
+const SAME = 1e-9; // scores are shares of a few questions: ties are common
+const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one) - goalOf(best)) < SAME);
+
+// --- words ----------------------------------------------------------------------------------
+function title(value) {
+  const first = value.state === "done" ? "Best" : "Best so far";
+  if (isClimb(value)) { // each model by itself: one best of all would mean nothing
+    const best = new Map();
+    for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
+    return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at ×\u00a0${one.factors.map(plain).join("\u00a0/\u00a0")}`).join(", ")}`;
   }
-  const HOW = {
-    climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
-      + "(geometric mean), on the search questions. Solid: the strongest band; dashed: the next.",
-    optuna: "One mark per trial: what is kept of the domain models' scores ({whose}). Hollow: given up after a domain. A click, or Enter, takes one over.",
-    front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
-      + "Hollow: given up after a domain. A click, or Enter, takes one over.",
-    grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
+  const best = bestOf(value);
+  if (!best) return value.trials.length ? "No setting was scored to the end yet" : "";
+  const others = new Set(equals(value, best).map((one) => JSON.stringify(one.values))).size - 1; // some are tried twice
+  const ties = others ? `, and at ${others === 1 ? "one other setting" : `${others} other settings`}` : "";
+  return `${first}: ${percent(goalOf(best))} kept${whose(value)} at ${settings(value, best)}${ties}`;
+}
+const HOW = {
+  climb: "One mark per setting: the factor that is being raised, and the score it gives: what is kept of the domain model's score, over its tasks "
+    + "(geometric mean), on the search questions. Solid: the strongest band; dashed: the next.",
+  optuna: "One mark per trial: what is kept of the domain models' scores ({whose}). Hollow: given up after a domain. A click, or Enter, takes one over.",
+  front: "One mark per trial: how many changes are kept, and what is kept of the domain models' scores. The line joins those that no other one beats. "
+    + "Hollow: given up after a domain. A click, or Enter, takes one over.",
+  grid: "Colour, number: what is kept of the domain models' scores (geometric mean), in percent. A frame with a corner: the best, or all that are equally good. A click, or Enter, takes a cell over.",
+};
+const kindOf = (value) => (value.way === "optuna" && value.goals?.length > 1 ? "front" : value.way);
+function told(value, trial) {
+  const kept = Object.entries(trial.retentions).map(([domain, share]) => `${domain} ${percent(share)}`).join(", ");
+  return `${settings(value, trial)}: ${kept || "not scored"}; ${percent(trial.density)} of the changes kept${trial.take ? "" : "; cannot be taken over"}`;
+}
+
+// --- the plots ---------------------------------------------------------------------------------
+// x: {low, high, text, title, whole?}; y: {low, high, marks, title}.
+function frame(root, width, height, x, y) {
+  root.replaceChildren();
+  put(root, "viewBox", `0 0 ${width} ${height}`);
+  put(root, "width", width);
+  put(root, "height", height);
+  const at = {
+    x: (value) => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (width - LEFT - RIGHT),
+    y: (value) => TOP + (1 - (value - y.low) / (y.high - y.low || 1)) * HEIGHT,
   };
-  const kindOf = (value) => (value.way === "optuna" && value.goals?.length > 1 ? "front" : value.way);
-  function told(value, trial) {
-    const kept = Object.entries(trial.retentions).map(([domain, share]) => `${domain} ${percent(share)}`).join(", ");
-    return `${settings(value, trial)}: ${kept || "not scored"}; ${percent(trial.density)} of the changes kept${trial.take ? "" : "; cannot be taken over"}`;
+  for (const v of y.marks) {
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at.y(v)), y2: px(at.y(v)), class: "grid" }, root);
+    svg("text", { x: LEFT - 6, y: px(at.y(v) + 4), class: "tick end" }, root, percent(v));
   }
+  for (const h of ticks(x.low, x.high).filter((one) => !x.whole || Number.isInteger(one))) {
+    svg("text", { x: px(at.x(h)), y: TOP + HEIGHT + 17, class: "tick middle" }, root, x.text(h));
+  }
+  svg("text", { x: 0, y: 12, class: "axis" }, root, y.title);
+  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: TOP + HEIGHT + 36, class: "axis middle" }, root, x.title);
+  return at;
+}
+function span(values, least) {
+  const low = Math.min(...values), high = Math.max(...values);
+  const more = Math.max(least - (high - low), 0) / 2;
+  return { low: Math.max(low - more, 0), high: high + more };
+}
+const scoreAxis = (scores, title) => {
+  const { low, high } = span(scores, 0.2);
+  return { ...axis(low, high), title };
+};
+const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${px(x)} ${px(y)}`).join("");
 
-  // --- the plots ---------------------------------------------------------------------------------
-  // x: {low, high, text, title, whole?}; y: {low, high, marks, title}.
-  function frame(root, width, height, x, y) {
-    root.replaceChildren();
-    put(root, "viewBox", `0 0 ${width} ${height}`);
-    put(root, "width", width);
-    put(root, "height", height);
-    const at = {
-      x: (value) => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (width - LEFT - RIGHT),
-      y: (value) => TOP + (1 - (value - y.low) / (y.high - y.low || 1)) * HEIGHT,
-    };
-    for (const v of y.marks) {
-      svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at.y(v)), y2: px(at.y(v)), class: "grid" }, root);
-      svg("text", { x: LEFT - 6, y: px(at.y(v) + 4), class: "tick end" }, root, percent(v));
-    }
-    for (const h of ticks(x.low, x.high).filter((one) => !x.whole || Number.isInteger(one))) {
-      svg("text", { x: px(at.x(h)), y: TOP + HEIGHT + 17, class: "tick middle" }, root, x.text(h));
-    }
-    svg("text", { x: 0, y: 12, class: "axis" }, root, y.title);
-    svg("text", { x: px((LEFT + width - RIGHT) / 2), y: TOP + HEIGHT + 36, class: "axis middle" }, root, x.title);
-    return at;
+function climb(root, value, width) {
+  const factors = value.trials.map((t) => t.factors[t.band]), scores = value.trials.map((t) => t.score);
+  const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(factors, 0.5), text: three, title: "factor of the band (×)" }, scoreAxis(scores, "kept of the score"));
+  const lines = new Map();
+  for (const trial of value.trials) {
+    const key = `${trial.model}/${trial.band}`;
+    if (!lines.has(key)) lines.set(key, []);
+    lines.get(key).push(trial);
   }
-  function span(values, least) {
-    const low = Math.min(...values), high = Math.max(...values);
-    const more = Math.max(least - (high - low), 0) / 2;
-    return { low: Math.max(low - more, 0), high: high + more };
+  for (const trials of lines.values()) {
+    const [{ model, band }] = trials, colour = server.names[model]?.colour ?? "var(--d-accent)";
+    const points = trials.map((t) => [at.x(t.factors[t.band]), at.y(t.score)]);
+    svg("path", { class: `way${band ? " second" : ""}`, d: path(points), stroke: colour }, root);
+    trials.forEach((trial, i) => {
+      const g = svg("g", { class: "point", "data-model": model, "data-band": band, "data-score": +trial.score.toPrecision(6) }, root);
+      svg("circle", { class: "mark-trial", cx: px(points[i][0]), cy: px(points[i][1]), r: 4.5, fill: colour }, g);
+      svg("title", {}, g, `${named(model)} × ${trial.factors.map(plain).join(" / ")}: ${percent(trial.score)}`);
+    });
+    if (lines.has(`${model}/${band + 1}`)) continue; // one name for each model, at its last line
+    const [x, y] = points[points.length - 1];
+    svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(y - 7), class: "tick" }, root, named(model));
   }
-  const scoreAxis = (scores, title) => {
-    const { low, high } = span(scores, 0.2);
-    return { ...axis(low, high), title };
+}
+function marks(root, value, at, place, pick) {
+  const best = value.result?.best?.number ?? bestOf(value)?.number;
+  for (const trial of value.trials) {
+    const done = trial.state === "complete";
+    const g = svg("g", {
+      class: `trial${done ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state,
+      tabindex: "0", role: "button", "aria-label": told(value, trial),
+    }, root);
+    const [x, y] = place(trial);
+    svg("circle", { class: "mark-trial", cx: px(at.x(x)), cy: px(at.y(y)), r: 5.5, fill: "var(--d-accent)" }, g);
+    svg("title", {}, g, told(value, trial));
+    pick(g, trial);
+  }
+}
+function shownScore(value, trial) { // of one that was given up: of the domains it was asked
+  const shares = Object.values(trial.retentions);
+  if (trial.goals.length) return goalOf(trial);
+  if (after(value) === "worst") return shares.length ? Math.min(...shares) : 0;
+  return domainOf(value) ? trial.retentions[domainOf(value)] ?? 0 : geometric(shares);
+}
+function trialPlot(root, value, width, pick) {
+  const scores = value.trials.map((t) => shownScore(value, t));
+  const x = { low: 1, high: Math.max(value.total ?? 0, value.trials.length, 2), text: String, whole: true, title: "trial" };
+  const at = frame(root, width, TOP + HEIGHT + BOTTOM, x, scoreAxis(scores, "kept of the scores"));
+  let most = 0;
+  const best = whole(value).map((trial) => [at.x(value.trials.indexOf(trial) + 1), at.y((most = Math.max(most, goalOf(trial))))]);
+  svg("path", { class: "way", d: path(best), stroke: "var(--d-accent)" }, root);
+  marks(root, value, at, (trial) => [value.trials.indexOf(trial) + 1, shownScore(value, trial)], pick);
+}
+function frontPlot(root, value, width, pick) {
+  const kept = value.trials.map((t) => t.density), scores = value.trials.map((t) => shownScore(value, t));
+  const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(kept, 0.2), text: percent, title: "changes kept" }, scoreAxis(scores, "kept of the scores"));
+  const beats = (a, b) => goalOf(a) >= goalOf(b) && a.density <= b.density && (goalOf(a) > goalOf(b) || a.density < b.density);
+  const front = whole(value).filter((one) => !whole(value).some((other) => beats(other, one))).sort((a, b) => a.density - b.density);
+  svg("path", { class: "way front", d: path(front.map((t) => [at.x(t.density), at.y(goalOf(t))])), stroke: "var(--d-accent)", "data-front": front.length }, root);
+  marks(root, value, at, (trial) => [trial.density, shownScore(value, trial)], pick);
+}
+function gridPlot(root, value, width, pick) {
+  const [down, across] = value.sides;
+  const row = 34, step = (width - LEFT - RIGHT) / across.values.length, top = TOP + 16;
+  const height = top + row * down.values.length + 8;
+  root.replaceChildren();
+  put(root, "viewBox", `0 0 ${width} ${height}`);
+  put(root, "width", width);
+  put(root, "height", height);
+  svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: 12, class: "axis middle" }, root, value.words[across.name]);
+  svg("text", { x: 0, y: 12, class: "axis" }, root, value.words[down.name]);
+  across.values.forEach((v, i) => svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, said(across.name, v)));
+  down.values.forEach((v, i) => svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, said(down.name, v)));
+  const scores = whole(value).map(goalOf), low = Math.min(...scores), high = Math.max(...scores);
+  const top1 = bestOf(value), best = new Set(top1 ? equals(value, top1).map(({ number }) => number) : []);
+  for (const trial of value.trials) {
+    const i = down.values.indexOf(trial.values[down.name]), j = across.values.indexOf(trial.values[across.name]);
+    const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
+    const g = svg("g", {
+      class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(value, trial),
+    }, root);
+    svg("rect", { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: done ? amounts.colour(share) : "var(--d-sunk)" }, g);
+    if (best.has(trial.number)) {
+      const x = LEFT + step * (j + 1) - 1, y = top + row * i + 1;
+      svg("path", { class: "corner", d: `M${px(x - 11)} ${px(y)}H${px(x)}V${px(y + 11)}Z` }, g);
+    }
+    svg("text", { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share) : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
+    svg("title", {}, g, told(value, trial));
+    pick(g, trial);
+  }
+}
+
+part("search", ({ host, get, watch, trigger }) => {
+  document.body.dataset.search ??= "climb";
+  host.replaceChildren();
+  const earlier = html("p", { class: "how", hidden: "" }, host); // whose result it is, once another way was chosen
+  const runs = watchRuns(host, "search", { label: "Searching", idle: IDLE });
+  const box = html("section", { class: "plot plot-search" }, host);
+  const heading = html("h3", { class: "plot-title" }, box);
+  const root = svg("svg", { id: "search-plot", role: "group", "aria-label": "Trials of the search." }, box);
+  const how = html("p", { class: "how" }, box);
+  const sentence = html("p", { class: "said", role: "status" }, host);
+  startSearch = () => {
+    if (server.activity.search !== "idle") return;
+    cancelled = false;
+    setActivity("search", "waiting");
+    trigger("start");
   };
-  const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${px(x)} ${px(y)}`).join("");
+  document.addEventListener("click", (event) => { cancelled ||= Boolean(event.target.closest?.("#search-stop")); }, true);
+  const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
+  const saves = saveable(box, "search", rows, () => root);
+  let value = null, drawn = "", cancelled = false, taken = "";
 
-  function climb(root, value, width) {
-    const factors = value.trials.map((t) => t.factors[t.band]), scores = value.trials.map((t) => t.score);
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(factors, 0.5), text: three, title: "factor of the band (×)" }, scoreAxis(scores, "kept of the score"));
-    const lines = new Map();
-    for (const trial of value.trials) {
-      const key = `${trial.model}/${trial.band}`;
-      if (!lines.has(key)) lines.set(key, []);
-      lines.get(key).push(trial);
-    }
-    for (const trials of lines.values()) {
-      const [{ model, band }] = trials, colour = dppa.names[model]?.colour ?? "var(--d-accent)";
-      const points = trials.map((t) => [at.x(t.factors[t.band]), at.y(t.score)]);
-      svg("path", { class: `way${band ? " second" : ""}`, d: path(points), stroke: colour }, root);
-      trials.forEach((trial, i) => {
-        const g = svg("g", { class: "point", "data-model": model, "data-band": band, "data-score": +trial.score.toPrecision(6) }, root);
-        svg("circle", { class: "mark-trial", cx: px(points[i][0]), cy: px(points[i][1]), r: 4.5, fill: colour }, g);
-        svg("title", {}, g, `${named(model)} × ${trial.factors.map(plain).join(" / ")}: ${percent(trial.score)}`);
-      });
-      if (lines.has(`${model}/${band + 1}`)) continue; // one name for each model, at its last line
-      const [x, y] = points[points.length - 1];
-      svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(y - 7), class: "tick" }, root, named(model));
-    }
+  function over(state, what) {
+    if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
+    taken = stateText(state);
+    history.goTo(state);
+    say(sentence, `Taken over: ${what}. Undo brings back what was there.`);
   }
-  function marks(root, value, at, place, pick) {
-    const best = value.result?.best?.number ?? bestOf(value)?.number;
-    for (const trial of value.trials) {
-      const done = trial.state === "complete";
-      const g = svg("g", {
-        class: `trial${done ? "" : " lost"}${trial.number === best ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state,
-        tabindex: "0", role: "button", "aria-label": told(value, trial),
-      }, root);
-      const [x, y] = place(trial);
-      svg("circle", { class: "mark-trial", cx: px(at.x(x)), cy: px(at.y(y)), r: 5.5, fill: "var(--d-accent)" }, g);
-      svg("title", {}, g, told(value, trial));
-      pick(g, trial);
-    }
-  }
-  function shownScore(value, trial) { // of one that was given up: of the domains it was asked
-    const shares = Object.values(trial.retentions);
-    if (trial.goals.length) return goalOf(trial);
-    if (after(value) === "worst") return shares.length ? Math.min(...shares) : 0;
-    return domainOf(value) ? trial.retentions[domainOf(value)] ?? 0 : geometric(shares);
-  }
-  function trialPlot(root, value, width, pick) {
-    const scores = value.trials.map((t) => shownScore(value, t));
-    const x = { low: 1, high: Math.max(value.total ?? 0, value.trials.length, 2), text: String, whole: true, title: "trial" };
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, x, scoreAxis(scores, "kept of the scores"));
-    let most = 0;
-    const best = whole(value).map((trial) => [at.x(value.trials.indexOf(trial) + 1), at.y((most = Math.max(most, goalOf(trial))))]);
-    svg("path", { class: "way", d: path(best), stroke: "var(--d-accent)" }, root);
-    marks(root, value, at, (trial) => [value.trials.indexOf(trial) + 1, shownScore(value, trial)], pick);
-  }
-  function frontPlot(root, value, width, pick) {
-    const kept = value.trials.map((t) => t.density), scores = value.trials.map((t) => shownScore(value, t));
-    const at = frame(root, width, TOP + HEIGHT + BOTTOM, { ...span(kept, 0.2), text: percent, title: "changes kept" }, scoreAxis(scores, "kept of the scores"));
-    const beats = (a, b) => goalOf(a) >= goalOf(b) && a.density <= b.density && (goalOf(a) > goalOf(b) || a.density < b.density);
-    const front = whole(value).filter((one) => !whole(value).some((other) => beats(other, one))).sort((a, b) => a.density - b.density);
-    svg("path", { class: "way front", d: path(front.map((t) => [at.x(t.density), at.y(goalOf(t))])), stroke: "var(--d-accent)", "data-front": front.length }, root);
-    marks(root, value, at, (trial) => [trial.density, shownScore(value, trial)], pick);
-  }
-  function gridPlot(root, value, width, pick) {
-    const [down, across] = value.sides;
-    const row = 34, step = (width - LEFT - RIGHT) / across.values.length, top = TOP + 16;
-    const height = top + row * down.values.length + 8;
-    root.replaceChildren();
-    put(root, "viewBox", `0 0 ${width} ${height}`);
-    put(root, "width", width);
-    put(root, "height", height);
-    svg("text", { x: px(LEFT + (width - LEFT - RIGHT) / 2), y: 12, class: "axis middle" }, root, value.words[across.name]);
-    svg("text", { x: 0, y: 12, class: "axis" }, root, value.words[down.name]);
-    across.values.forEach((v, i) => svg("text", { x: px(LEFT + step * (i + 0.5)), y: top - 6, class: "tick middle" }, root, said(across.name, v)));
-    down.values.forEach((v, i) => svg("text", { x: LEFT - 6, y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, said(down.name, v)));
-    const scores = whole(value).map(goalOf), low = Math.min(...scores), high = Math.max(...scores);
-    const top1 = bestOf(value), best = new Set(top1 ? equals(value, top1).map(({ number }) => number) : []);
-    for (const trial of value.trials) {
-      const i = down.values.indexOf(trial.values[down.name]), j = across.values.indexOf(trial.values[across.name]);
-      const done = trial.state === "complete", share = high > low ? (goalOf(trial) - low) / (high - low) : 0.5;
-      const g = svg("g", {
-        class: `trial${best.has(trial.number) ? " best" : ""}`, "data-number": trial.number, "data-state": trial.state, tabindex: "0", role: "button", "aria-label": told(value, trial),
-      }, root);
-      svg("rect", { class: "mark-trial", x: px(LEFT + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: done ? amounts.colour(share) : "var(--d-sunk)" }, g);
-      if (best.has(trial.number)) {
-        const x = LEFT + step * (j + 1) - 1, y = top + row * i + 1;
-        svg("path", { class: "corner", d: `M${px(x - 11)} ${px(y)}H${px(x)}V${px(y + 11)}Z` }, g);
-      }
-      svg("text", { class: "number", x: px(LEFT + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: done ? amounts.ink(share) : "var(--d-ink)" }, g, done ? String(Math.round(100 * goalOf(trial))) : "–");
-      svg("title", {}, g, told(value, trial));
-      pick(g, trial);
-    }
-  }
-
-  dppa.part("search", ({ host, get, watch, trigger }) => {
-    document.body.dataset.search ??= "climb";
-    host.replaceChildren();
-    const earlier = html("p", { class: "how", hidden: "" }, host); // whose result it is, once another way was chosen
-    const runs = dppa.runs(host, "search", { label: "Searching", idle: IDLE });
-    const box = html("section", { class: "plot plot-search" }, host);
-    const heading = html("h3", { class: "plot-title" }, box);
-    const root = svg("svg", { id: "search-plot", role: "group", "aria-label": "Trials of the search." }, box);
-    const how = html("p", { class: "how" }, box);
-    const sentence = html("p", { class: "said", role: "status" }, host);
-    dppa.startSearch = () => {
-      if (dppa.activity.search !== "idle") return;
-      cancelled = false;
-      dppa.busy("search", "waiting");
-      trigger("start");
-    };
-    document.addEventListener("click", (event) => { cancelled ||= Boolean(event.target.closest?.("#search-stop")); }, true);
-    const take = html("button", { type: "button", id: "search-take", hidden: "" }, host, "Take over the best");
-    const saves = dppa.saveable(box, "search", rows, () => root);
-    let value = null, drawn = "", cancelled = false, taken = "";
-
-    function over(state, what) {
-      if (!state) { say(sentence, "The controls of the page cannot show that setting: the command line can (dppa search)."); return; }
-      taken = dppa.stateText(state);
-      dppa.goTo(state);
-      say(sentence, `Taken over: ${what}. Undo brings back what was there.`);
-    }
-    // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
-    dppa.onSettled(() => {
-      if (!taken || dppa.stateText(dppa.history().state) === taken) return;
-      taken = "";
-      say(sentence, "");
-    });
-    const pick = (g, trial) => {
-      const go = () => over(trial.take, settings(value, trial));
-      g.addEventListener("click", go);
-      g.addEventListener("keydown", (event) => {
-        if (event.key !== "Enter" && event.key !== " ") return;
-        event.preventDefault();
-        go();
-      });
-    };
-    const bestState = () => value?.result?.take ?? (value && !isClimb(value) ? bestOf(value)?.take : null);
-    take.addEventListener("click", () => over(bestState(), isClimb(value) ? "the factors found" : "the best setting"));
-
-    function draw() {
-      const width = Math.floor(host.clientWidth);
-      if (!value?.trials.length || !width) return;
-      const key = `${width}/${value.id}/${value.state}/${value.trials.length}`;
-      if (key === drawn) return;
-      drawn = key;
-      const focused = root.contains(document.activeElement) ? document.activeElement.getAttribute("data-number") : null;
-      const kind = kindOf(value);
-      ({ climb, optuna: trialPlot, front: frontPlot, grid: gridPlot })[kind](root, value, width, pick);
-      if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
-      say(heading, title(value));
-      say(how, HOW[kind].replace("{whose}", whose(value) ? `here${whose(value)}` : "geometric mean"));
-    }
-    function rows() {
-      if (!value?.trials.length) return null;
-      if (isClimb(value)) {
-        return { columns: ["model", "band", "factors (×)", "score (share)"], rows: value.trials.map((t) => [t.model, t.band + 1, t.factors.join(" / "), t.score]) };
-      }
-      const names = [...new Set(value.trials.flatMap((t) => Object.keys(t.values)))];
-      const domains = [...new Set(value.trials.flatMap((t) => Object.keys(t.retentions)))];
-      return {
-        columns: ["trial", ...names, "state", `${domainOf(value) ?? (after(value) === "worst" ? "least" : "mean")} retention (share)`, ...domains.map((d) => `${d}: retention (share)`), "changes kept (share)"],
-        rows: value.trials.map((t) => [t.number + 1, ...names.map((n) => t.values[n] ?? null), t.state, t.goals[0] ?? null, ...domains.map((d) => t.retentions[d] ?? null), t.density]),
-      };
-    }
-    function finished(value) {
-      if (value.state === "stopped" && value.trials.length) return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
-      if (value.state !== "done") return "";
-      const what = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first" : `${value.trials.length} settings tried`;
-      return `${what}. ${BEFORE}`;
-    }
-    function accept(next) {
-      // Cancel may overtake the first word of a run: nobody waits for it any more.
-      if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
-      // What was tried before Cancel stays: to the words of a run that is a result.
-      if (!next || !Array.isArray(next.trials)) return;
-      const told = finished(next);
-      if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;
-      if (next.id !== value?.id) { taken = ""; say(sentence, ""); } // what is taken over of a run stays said while it goes on
-      value = next;
-      if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
-      put(host, "data-trials", value.trials.length);
-      box.hidden = saves.hidden = value.trials.length === 0;
-      take.hidden = !bestState();
-    }
-    watch(accept);
-    accept(get());
-    new ResizeObserver(draw).observe(host);
-    dppa.paint(() => {
-      const way = document.body.dataset.search, other = Boolean(value?.trials.length) && value.way !== way;
-      earlier.hidden = !other;
-      if (other) say(earlier, `Below: what ${WAYS[value.way]} found before. Start searches by ${WAYS[way]}.`);
-      runs.paint("");
-      draw();
-    });
+  // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
+  history.onSettled(() => {
+    if (!taken || stateText(history.history().state) === taken) return;
+    taken = "";
+    say(sentence, "");
   });
-})();
+  const pick = (g, trial) => {
+    const go = () => over(trial.take, settings(value, trial));
+    g.addEventListener("click", go);
+    g.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      go();
+    });
+  };
+  const bestState = () => value?.result?.take ?? (value && !isClimb(value) ? bestOf(value)?.take : null);
+  take.addEventListener("click", () => over(bestState(), isClimb(value) ? "the factors found" : "the best setting"));
+
+  function draw() {
+    const width = Math.floor(host.clientWidth);
+    if (!value?.trials.length || !width) return;
+    const key = `${width}/${value.id}/${value.state}/${value.trials.length}`;
+    if (key === drawn) return;
+    drawn = key;
+    const focused = root.contains(document.activeElement) ? document.activeElement.getAttribute("data-number") : null;
+    const kind = kindOf(value);
+    ({ climb, optuna: trialPlot, front: frontPlot, grid: gridPlot })[kind](root, value, width, pick);
+    if (focused !== null) root.querySelector(`[data-number="${CSS.escape(focused)}"]`)?.focus();
+    say(heading, title(value));
+    say(how, HOW[kind].replace("{whose}", whose(value) ? `here${whose(value)}` : "geometric mean"));
+  }
+  function rows() {
+    if (!value?.trials.length) return null;
+    if (isClimb(value)) {
+      return { columns: ["model", "band", "factors (×)", "score (share)"], rows: value.trials.map((t) => [t.model, t.band + 1, t.factors.join(" / "), t.score]) };
+    }
+    const names = [...new Set(value.trials.flatMap((t) => Object.keys(t.values)))];
+    const domains = [...new Set(value.trials.flatMap((t) => Object.keys(t.retentions)))];
+    return {
+      columns: ["trial", ...names, "state", `${domainOf(value) ?? (after(value) === "worst" ? "least" : "mean")} retention (share)`, ...domains.map((d) => `${d}: retention (share)`), "changes kept (share)"],
+      rows: value.trials.map((t) => [t.number + 1, ...names.map((n) => t.values[n] ?? null), t.state, t.goals[0] ?? null, ...domains.map((d) => t.retentions[d] ?? null), t.density]),
+    };
+  }
+  function finished(value) {
+    if (value.state === "stopped" && value.trials.length) return `${value.trials.length} settings were tried and stay. Start goes on from there.`;
+    if (value.state !== "done") return "";
+    const what = isClimb(value) ? "Found: the factors of each model by itself, the strongest band first" : `${value.trials.length} settings tried`;
+    return `${what}. ${BEFORE}`;
+  }
+  function accept(next) {
+    // Cancel may overtake the first word of a run: nobody waits for it any more.
+    if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
+    // What was tried before Cancel stays: to the words of a run that is a result.
+    if (!next || !Array.isArray(next.trials)) return;
+    const told = finished(next);
+    if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;
+    if (next.id !== value?.id) { taken = ""; say(sentence, ""); } // what is taken over of a run stays said while it goes on
+    value = next;
+    if (!value.trials.length) { root.replaceChildren(); drawn = ""; } // a run of its own
+    put(host, "data-trials", value.trials.length);
+    box.hidden = saves.hidden = value.trials.length === 0;
+    take.hidden = !bestState();
+  }
+  watch(accept);
+  accept(get());
+  new ResizeObserver(draw).observe(host);
+  paint(() => {
+    const way = document.body.dataset.search, other = Boolean(value?.trials.length) && value.way !== way;
+    earlier.hidden = !other;
+    if (other) say(earlier, `Below: what ${WAYS[value.way]} found before. Start searches by ${WAYS[way]}.`);
+    runs.paint("");
+    draw();
+  });
+});

@@ -1,73 +1,77 @@
 // What to try for these models: a verdict each, the figures behind it, and the failure signs of the merge.
 // Names and figures go into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, say, put } = dppa.shapes;
-  const IDLE = "Not asked yet.";
-  const named = (ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+import { html, say, put } from "../base/shapes.js";
+import { paint } from "../session/frames.js";
+import * as history from "../session/history.js";
+import { part } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { server } from "../session/server.js";
+import { stateText } from "../session/session_value.js";
+import { resultText } from "./experiment-plots.js";
 
-  function fold(parent, summary, lines) {
-    const box = html("details", {}, parent);
-    html("summary", {}, box, summary);
-    for (const line of lines) html("p", { class: "how" }, box, dppa.resultText(line));
-  }
-  function verdict(parent, { model, size, by, advice, why }) {
-    const root = html("div", { class: "verdict-row", "data-model": model, "data-size": size }, parent);
-    root.style.setProperty("--model", dppa.names[model]?.colour ?? "var(--d-base)");
-    const line = html("p", {}, root);
-    html("span", { class: "swatch", "aria-hidden": "true" }, line);
-    html("strong", {}, line, ` ${named(model)}: `);
-    html("span", {}, line, dppa.resultText(`${advice} (by the ${by})`));
-    fold(root, "Figures", why);
-  }
-  const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}; ${why}`;
-  function signs(parent, all) {
+const IDLE = "Not asked yet.";
+const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+
+function fold(parent, summary, lines) {
+  const box = html("details", {}, parent);
+  html("summary", {}, box, summary);
+  for (const line of lines) html("p", { class: "how" }, box, resultText(line));
+}
+function verdict(parent, { model, size, by, advice, why }) {
+  const root = html("div", { class: "verdict-row", "data-model": model, "data-size": size }, parent);
+  root.style.setProperty("--model", server.names[model]?.colour ?? "var(--d-base)");
+  const line = html("p", {}, root);
+  html("span", { class: "swatch", "aria-hidden": "true" }, line);
+  html("strong", {}, line, ` ${named(model)}: `);
+  html("span", {}, line, resultText(`${advice} (by the ${by})`));
+  fold(root, "Figures", why);
+}
+const about = ({ name, model, found, why }) => `${name}${model ? `, ${named(model)}` : ""}: ${found}; ${why}`;
+function signs(parent, all) {
+  if (!all.length) return;
+  const seen = all.filter(({ found }) => found === "yes");
+  const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
+  html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:` : `None of ${all.length} failure signs of this merge shows.`);
+  for (const sign of seen) html("p", { class: "sign" }, root, resultText(about(sign)));
+  const rest = all.filter((sign) => !seen.includes(sign));
+  if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
+}
+
+part("advice", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const runs = watchRuns(host, "advice", { label: "Advising", idle: IDLE, changed: (recipe) => `Asked with recipe ${recipe}; the merge has changed since, and its failure signs may have.` });
+  const box = html("div", { class: "advised" }, host);
+  const told = html("p", { class: "said", role: "status" }, host);
+  let result = null, taken = "";
+
+  function tries(parent, all) {
     if (!all.length) return;
-    const seen = all.filter(({ found }) => found === "yes");
-    const root = html("div", { class: "signs", "data-signs": seen.length }, parent);
-    html("p", {}, root, seen.length ? `${seen.length} of ${all.length} failure signs of this merge show:` : `None of ${all.length} failure signs of this merge shows.`);
-    for (const sign of seen) html("p", { class: "sign" }, root, dppa.resultText(about(sign)));
-    const rest = all.filter((sign) => !seen.includes(sign));
-    if (rest.length) fold(root, seen.length ? "The others" : "What was checked", rest.map(about));
+    const row = html("div", { class: "tries", role: "group", "aria-label": "Set the merge to" }, parent);
+    html("span", {}, row, "Set it to");
+    for (const { label, take } of all) {
+      html("button", { type: "button", class: "small" }, row, label).addEventListener("click", () => {
+        taken = stateText(take);
+        history.goTo(take);
+        say(told, `Set to ${label}. Undo brings back what was there.`);
+      });
+    }
   }
-
-  dppa.part("advice", ({ host, get, watch }) => {
-    host.replaceChildren();
-    const runs = dppa.runs(host, "advice", { label: "Advising", idle: IDLE, changed: (recipe) => `Asked with recipe ${recipe}; the merge has changed since, and its failure signs may have.` });
-    const box = html("div", { class: "advised" }, host);
-    const told = html("p", { class: "said", role: "status" }, host);
-    let result = null, taken = "";
-
-    function tries(parent, all) {
-      if (!all.length) return;
-      const row = html("div", { class: "tries", role: "group", "aria-label": "Set the merge to" }, parent);
-      html("span", {}, row, "Set it to");
-      for (const { label, take } of all) {
-        html("button", { type: "button", class: "small" }, row, label).addEventListener("click", () => {
-          taken = dppa.stateText(take);
-          dppa.goTo(take);
-          say(told, `Set to ${label}. Undo brings back what was there.`);
-        });
-      }
-    }
-    dppa.onSettled(() => {
-      if (!taken || dppa.stateText(dppa.history().state) === taken) return;
-      taken = "";
-      say(told, "");
-    });
-    function accept(next) {
-      if (!runs.take(next) || !next.result) return;
-      result = next.result;
-      taken = "";
-      say(told, "");
-      box.replaceChildren();
-      for (const one of result.models) verdict(box, one);
-      tries(box, result.tries);
-      signs(box, result.signs);
-    }
-    watch(accept);
-    accept(get());
-    dppa.paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+  history.onSettled(() => {
+    if (!taken || stateText(history.history().state) === taken) return;
+    taken = "";
+    say(told, "");
   });
-})();
+  function accept(next) {
+    if (!runs.take(next) || !next.result) return;
+    result = next.result;
+    taken = "";
+    say(told, "");
+    box.replaceChildren();
+    for (const one of result.models) verdict(box, one);
+    tries(box, result.tries);
+    signs(box, result.signs);
+  }
+  watch(accept);
+  accept(get());
+  paint(() => { runs.paint(result?.recipe); put(host, "data-result", Boolean(result)); });
+});

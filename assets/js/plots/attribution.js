@@ -1,174 +1,178 @@
 // Which layers or modules an answer needs: bars around zero, or a heatmap of signs.
 // What people and models wrote goes into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put, px, three, signs, superscript } = dppa.shapes;
-  const { rowHeight, TOP, BOTTOM } = dppa.plots;
-  const UNIT = "nats per token";
-  const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
-  const SMALLEST = 0.001; // below it rounding alone makes a change: no colour nor bar of full size for that
-  const reach = (effects) => Math.max(...effects.map(({ change }) => Math.abs(change)), SMALLEST);
-  const nameOf = ({ layer, kind }) => (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
+import { html, svg, say, put, px, three, signs, superscript } from "../base/shapes.js";
+import { paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { watchRuns } from "../session/runs.js";
+import { saveable } from "../session/save_plots.js";
+import * as tables from "../session/tables.js";
+import { rowHeight, TOP, BOTTOM, heatmapPlot } from "./heatmap.js";
 
-  // --- words --------------------------------------------------------------------------------
-  function title({ effects, by }) {
-    const most = effects.reduce((a, b) => (b.change > a.change ? b : a));
-    if (most.change < SMALLEST) return `No ${by} matters for this answer by itself`;
-    const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${most.layer}`
-      : `The ${most.kind} module of layer ${most.layer}`;
-    return `${who} matters most: ${signed(most.change)}\u2009${UNIT}`;
+/** The question picked last; Python reads it. */
+export let asked = "";
+const UNIT = "nats per token";
+const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
+const SMALLEST = 0.001; // below it rounding alone makes a change: no colour nor bar of full size for that
+const reach = (effects) => Math.max(...effects.map(({ change }) => Math.abs(change)), SMALLEST);
+const nameOf = ({ layer, kind }) => (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
+
+// --- words --------------------------------------------------------------------------------
+function title({ effects, by }) {
+  const most = effects.reduce((a, b) => (b.change > a.change ? b : a));
+  if (most.change < SMALLEST) return `No ${by} matters for this answer by itself`;
+  const who = most.layer === null ? "What lies outside the layers" : most.kind === null ? `Layer ${most.layer}`
+    : `The ${most.kind} module of layer ${most.layer}`;
+  return `${who} matters most: ${signed(most.change)}\u2009${UNIT}`;
+}
+const HOW = {
+  layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer needs the layer, to the left it "
+    + "stands in its way; outside: embedding, last norm, head. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
+  module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, brown: the answer needs it; below, blue: it stands "
+    + "in its way. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
+};
+const IDLE = "Not measured yet. Each layer's change is taken out of the merge in turn, and the answer is read again.";
+
+// --- bars -----------------------------------------------------------------------------------
+const LEFT = 54, RIGHT = 64;
+function bars(root, { effects }, width) {
+  const row = rowHeight(effects.length), bottom = TOP + row * effects.length;
+  const most = reach(effects), some = effects.some(({ change }) => change < 0);
+  const low = some ? -most : 0;
+  const x = (value) => LEFT + ((value - low) / (most - low)) * (width - LEFT - RIGHT);
+  root.replaceChildren();
+  put(root, "viewBox", `0 0 ${width} ${bottom + BOTTOM}`);
+  put(root, "width", width);
+  put(root, "height", bottom + BOTTOM);
+  svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
+  for (const value of some ? [-most, 0, most] : [0, most / 2, most]) {
+    svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
+    svg("text", { x: px(x(value)), y: bottom + 16, class: "tick middle" }, root, signed(value) || "0");
   }
-  const HOW = {
-    layer: "One bar per layer: how the answer's loss changes without the layer's change. To the right of 0 the answer needs the layer, to the left it "
-      + "stands in its way; outside: embedding, last norm, head. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
-    module: "Colour, number: how the answer's loss changes without that matrix's change. Above 0, brown: the answer needs it; below, blue: it stands "
-      + "in its way. Loss: mean negative log-likelihood of the answer's tokens; 0 is certain of every one.",
+  effects.forEach(({ layer, change }, i) => {
+    const y = TOP + row * i, from = Math.min(x(0), x(change));
+    const ends = change < 0 ? { x: px(x(0) + 5), class: "tick" } : { x: px(x(change) + 5), class: "tick" };
+    if (row >= 14 || i % 2 === 0) svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, layer === null ? "outside" : String(layer));
+    svg("rect", {
+      class: "bar", "data-layer": layer ?? "outside", "data-value": +change.toPrecision(6), x: px(from), y: y + 3,
+      width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.2 : 0.8),
+    }, root);
+    if (row >= 14) svg("text", { ...ends, y: y + row / 2 + 4 }, root, signed(change) || "0");
+  });
+  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, `change of the loss, ${UNIT}`);
+}
+
+// --- the same as a heatmap's view --------------------------------------------------------------
+function viewOf(result) {
+  const layers = [...new Set(result.effects.map(({ layer }) => layer))];
+  const kinds = [...new Set(result.effects.map(({ kind }) => kind))];
+  const most = reach(result.effects);
+  const power = most < 0.01 || most >= 100 ? Math.floor(Math.log10(most) + 1e-9) : 0; // named once, below
+  const cell = (x) => { const text = Math.abs(x / 10 ** power).toFixed(2); return +text ? `${x < 0 ? "−" : "+"}${text}` : "0"; };
+  return {
+    table: { layers, kinds }, key: `${layers}/${kinds}`,
+    cells: result.effects.map(({ layer, kind, change }) => ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
+    scale: { low: -most, high: most, text: cell, cell, unit: power ? `${UNIT}, times 10${superscript(power)}` : UNIT },
   };
-  const IDLE = "Not measured yet. Each layer's change is taken out of the merge in turn, and the answer is read again.";
+}
 
-  // --- bars -----------------------------------------------------------------------------------
-  const LEFT = 54, RIGHT = 64;
-  function bars(root, { effects }, width) {
-    const row = rowHeight(effects.length), bottom = TOP + row * effects.length;
-    const most = reach(effects), some = effects.some(({ change }) => change < 0);
-    const low = some ? -most : 0;
-    const x = (value) => LEFT + ((value - low) / (most - low)) * (width - LEFT - RIGHT);
-    root.replaceChildren();
-    put(root, "viewBox", `0 0 ${width} ${bottom + BOTTOM}`);
-    put(root, "width", width);
-    put(root, "height", bottom + BOTTOM);
-    svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
-    for (const value of some ? [-most, 0, most] : [0, most / 2, most]) {
-      svg("line", { x1: px(x(value)), x2: px(x(value)), y1: TOP, y2: bottom, class: value ? "grid" : "zero" }, root);
-      svg("text", { x: px(x(value)), y: bottom + 16, class: "tick middle" }, root, signed(value) || "0");
-    }
-    effects.forEach(({ layer, change }, i) => {
-      const y = TOP + row * i, from = Math.min(x(0), x(change));
-      const ends = change < 0 ? { x: px(x(0) + 5), class: "tick" } : { x: px(x(change) + 5), class: "tick" };
-      if (row >= 14 || i % 2 === 0) svg("text", { x: LEFT - 8, y: y + row / 2 + 4, class: "tick end" }, root, layer === null ? "outside" : String(layer));
-      svg("rect", {
-        class: "bar", "data-layer": layer ?? "outside", "data-value": +change.toPrecision(6), x: px(from), y: y + 3,
-        width: px(Math.abs(x(change) - x(0))), height: row - 6, fill: signs.colour(change < 0 ? 0.2 : 0.8),
-      }, root);
-      if (row >= 14) svg("text", { ...ends, y: y + row / 2 + 4 }, root, signed(change) || "0");
-    });
-    svg("text", { x: px((LEFT + width - RIGHT) / 2), y: bottom + 36, class: "axis middle" }, root, `change of the loss, ${UNIT}`);
+part("attribution", ({ host, get, watch }) => {
+  host.replaceChildren();
+  const runs = watchRuns(host, "attribution", { label: "Measuring", idle: IDLE });
+  const box = html("section", { class: "plot plot-attribution" }, host);
+  const heading = html("h3", { class: "plot-title" }, box);
+  const one = svg("svg", { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." }, box);
+  const two = svg("svg", { id: "attribution-map", role: "img", tabindex: "0", "aria-label": "Change of the answer's loss by layer and module. Arrow keys move from cell to cell." }, box);
+  const how = html("p", { class: "how" }, box);
+  const sentence = html("p", { class: "said" }, box);
+  const about = html("p", { class: "how" }, box);
+  const tip = html("div", { class: "tip", hidden: "" }, box);
+  const told = html("output", { class: "sr", "aria-live": "polite" }, host);
+  const twin = twinTable(host);
+  let result = null, pointed = null, drawn = "";
+  saveable(box, "attribution", rows, () => (result?.by === "module" ? two : one));
+
+  const map = heatmapPlot(two, (index) => { pointed = index; showTip(); }, signs);
+  function showTip() {
+    const effect = pointed === null || !result ? null : result.effects[pointed];
+    tip.hidden = !effect;
+    if (!effect) return;
+    const text = `${nameOf(effect)}: ${signed(effect.change)}\u2009${UNIT}, to a loss of ${three(effect.loss)}`;
+    say(tip, text);
+    const { x, y, width, height } = map.boxOf(pointed);
+    const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(two.clientWidth - 260, 0));
+    tip.style.top = `${px(two.getBoundingClientRect().top - box.getBoundingClientRect().top + y + height + 6)}px`;
+    tip.style.transform = `translate(${px(left)}px, 0)`;
+    if (document.activeElement === two) say(told, text);
   }
-
-  // --- the same as a heatmap's view --------------------------------------------------------------
-  function viewOf(result) {
-    const layers = [...new Set(result.effects.map(({ layer }) => layer))];
-    const kinds = [...new Set(result.effects.map(({ kind }) => kind))];
-    const most = reach(result.effects);
-    const power = most < 0.01 || most >= 100 ? Math.floor(Math.log10(most) + 1e-9) : 0; // named once, below
-    const cell = (x) => { const text = Math.abs(x / 10 ** power).toFixed(2); return +text ? `${x < 0 ? "−" : "+"}${text}` : "0"; };
+  function draw() {
+    if (!result) return;
+    const width = Math.floor(host.clientWidth);
+    const key = `${width}/${result.id}`;
+    if (!width || key === drawn) return;
+    drawn = key;
+    const layered = result.by === "layer";
+    one.style.display = layered ? "" : "none";
+    two.style.display = layered ? "none" : "";
+    if (layered) bars(one, result, width); else map.draw(viewOf(result), width);
+    say(heading, title(result));
+    say(how, HOW[result.by]);
+    say(sentence, result.sentence);
+    const base = result.base_loss === null ? "" : ` Without any delta, as the base, it is ${three(result.base_loss)}.`;
+    say(about, `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss is ${three(result.loss)}\u2009${UNIT}.${base} Question: “${result.prompt}”`);
+    twin(result);
+  }
+  function rows() {
+    if (!result) return null;
     return {
-      table: { layers, kinds }, key: `${layers}/${kinds}`,
-      cells: result.effects.map(({ layer, kind, change }) => ({ layer, kind, l: layers.indexOf(layer), value: change, kept: null })),
-      scale: { low: -most, high: most, text: cell, cell, unit: power ? `${UNIT}, times 10${superscript(power)}` : UNIT },
+      columns: ["layer", "module", `loss without it (${UNIT})`, `change of the loss (${UNIT})`],
+      rows: result.effects.map(({ layer, kind, loss, change }) => [layer ?? "outside", layer === null ? null : kind, loss, change]),
     };
   }
-
-  dppa.part("attribution", ({ host, get, watch }) => {
-    host.replaceChildren();
-    const runs = dppa.runs(host, "attribution", { label: "Measuring", idle: IDLE });
-    const box = html("section", { class: "plot plot-attribution" }, host);
-    const heading = html("h3", { class: "plot-title" }, box);
-    const one = svg("svg", { id: "attribution-bars", role: "img", "aria-label": "Change of the answer's loss by layer." }, box);
-    const two = svg("svg", { id: "attribution-map", role: "img", tabindex: "0", "aria-label": "Change of the answer's loss by layer and module. Arrow keys move from cell to cell." }, box);
-    const how = html("p", { class: "how" }, box);
-    const sentence = html("p", { class: "said" }, box);
-    const about = html("p", { class: "how" }, box);
-    const tip = html("div", { class: "tip", hidden: "" }, box);
-    const told = html("output", { class: "sr", "aria-live": "polite" }, host);
-    const twin = twinTable(host);
-    let result = null, pointed = null, drawn = "";
-    dppa.saveable(box, "attribution", rows, () => (result?.by === "module" ? two : one));
-
-    const map = dppa.plots.heatmap(two, (index) => { pointed = index; showTip(); }, signs);
-    function showTip() {
-      const effect = pointed === null || !result ? null : result.effects[pointed];
-      tip.hidden = !effect;
-      if (!effect) return;
-      const text = `${nameOf(effect)}: ${signed(effect.change)}\u2009${UNIT}, to a loss of ${three(effect.loss)}`;
-      say(tip, text);
-      const { x, y, width, height } = map.boxOf(pointed);
-      const left = Math.min(Math.max(x + width / 2 - 130, 0), Math.max(two.clientWidth - 260, 0));
-      tip.style.top = `${px(two.getBoundingClientRect().top - box.getBoundingClientRect().top + y + height + 6)}px`;
-      tip.style.transform = `translate(${px(left)}px, 0)`;
-      if (document.activeElement === two) say(told, text);
-    }
-    function draw() {
-      if (!result) return;
-      const width = Math.floor(host.clientWidth);
-      const key = `${width}/${result.id}`;
-      if (!width || key === drawn) return;
-      drawn = key;
-      const layered = result.by === "layer";
-      one.style.display = layered ? "" : "none";
-      two.style.display = layered ? "none" : "";
-      if (layered) bars(one, result, width); else map.draw(viewOf(result), width);
-      say(heading, title(result));
-      say(how, HOW[result.by]);
-      say(sentence, result.sentence);
-      const base = result.base_loss === null ? "" : ` Without any delta, as the base, it is ${three(result.base_loss)}.`;
-      say(about, `${result.own ? "The merge's own answer" : "The answer"}, ${result.tokens} tokens: “${result.answer}”. Its loss is ${three(result.loss)}\u2009${UNIT}.${base} Question: “${result.prompt}”`);
-      twin(result);
-    }
-    function rows() {
-      if (!result) return null;
-      return {
-        columns: ["layer", "module", `loss without it (${UNIT})`, `change of the loss (${UNIT})`],
-        rows: result.effects.map(({ layer, kind, loss, change }) => [layer ?? "outside", layer === null ? null : kind, loss, change]),
-      };
-    }
-    function take(next) {
-      if (!runs.take(next)) return;
-      if (next.result) { result = { ...next.result, id: next.id }; dppa.noteMerged(result.recipe); }
-      put(host, "data-result", result !== null);
-    }
-    watch(take);
-    take(get());
-    new ResizeObserver(draw).observe(host);
-    dppa.paint(() => { runs.paint(result?.recipe); draw(); });
-  });
-
-  // The numbers for those who cannot see the plot.
-  function twinTable(host) {
-    const details = html("details", { class: "twin-box compared" }, host);
-    html("summary", {}, details, "The plot as a table");
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attribution as a table" }, details);
-    const table = html("table", { class: "twin" }, scroll);
-    return ({ effects, by }) => {
-      table.replaceChildren();
-      html("caption", {}, table, `Loss of the answer without one ${by}, in ${UNIT}`);
-      const head = html("tr", {}, html("thead", {}, table));
-      for (const name of [by, "loss without it", "change"]) html("th", { scope: "col" }, head, name);
-      const body = html("tbody", {}, table);
-      for (const effect of effects) {
-        const row = html("tr", {}, body);
-        html("th", { scope: "row" }, row, nameOf(effect));
-        html("td", {}, row, three(effect.loss));
-        html("td", {}, row, signed(effect.change) || "0");
-      }
-    };
+  function take(next) {
+    if (!runs.take(next)) return;
+    if (next.result) { result = { ...next.result, id: next.id }; tables.noteMerged(result.recipe); }
+    put(host, "data-result", result !== null);
   }
+  watch(take);
+  take(get());
+  new ResizeObserver(draw).observe(host);
+  paint(() => { runs.paint(result?.recipe); draw(); });
+});
 
-  // --- where a question comes from: an example of each domain, or the last one of the chat -------------
-  dppa.part("attribution-examples", ({ host, get, trigger }) => {
-    host.replaceChildren();
-    const pick = (prompt) => { if (prompt) { dppa.asked = prompt; trigger("pick"); } };
-    for (const { domain, colour, prompt } of get() || []) {
-      const button = html("button", { type: "button", class: "small", "data-domain": domain, title: prompt, "aria-label": `Example, ${domain}: ${prompt}` }, host);
-      button.style.setProperty("--model", colour);
-      html("span", { class: "swatch", "aria-hidden": "true" }, button);
-      html("span", {}, button, domain);
-      button.addEventListener("click", () => pick(prompt));
+// The numbers for those who cannot see the plot.
+function twinTable(host) {
+  const details = html("details", { class: "twin-box compared" }, host);
+  html("summary", {}, details, "The plot as a table");
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Attribution as a table" }, details);
+  const table = html("table", { class: "twin" }, scroll);
+  return ({ effects, by }) => {
+    table.replaceChildren();
+    html("caption", {}, table, `Loss of the answer without one ${by}, in ${UNIT}`);
+    const head = html("tr", {}, html("thead", {}, table));
+    for (const name of [by, "loss without it", "change"]) html("th", { scope: "col" }, head, name);
+    const body = html("tbody", {}, table);
+    for (const effect of effects) {
+      const row = html("tr", {}, body);
+      html("th", { scope: "row" }, row, nameOf(effect));
+      html("td", {}, row, three(effect.loss));
+      html("td", {}, row, signed(effect.change) || "0");
     }
-    const questions = () => document.querySelectorAll("#transcript .question");
-    const last = html("button", { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host, "last question of the chat");
-    last.addEventListener("click", () => pick([...questions()].pop()?.textContent));
-    dppa.paint(() => { last.disabled = questions().length === 0; });
-  });
-})();
+  };
+}
+
+// --- where a question comes from: an example of each domain, or the last one of the chat -------------
+part("attribution-examples", ({ host, get, trigger }) => {
+  host.replaceChildren();
+  const pick = (prompt) => { if (prompt) { asked = prompt; trigger("pick"); } };
+  for (const { domain, colour, prompt } of get() || []) {
+    const button = html("button", { type: "button", class: "small", "data-domain": domain, title: prompt, "aria-label": `Example, ${domain}: ${prompt}` }, host);
+    button.style.setProperty("--model", colour);
+    html("span", { class: "swatch", "aria-hidden": "true" }, button);
+    html("span", {}, button, domain);
+    button.addEventListener("click", () => pick(prompt));
+  }
+  const questions = () => document.querySelectorAll("#transcript .question");
+  const last = html("button", { type: "button", class: "small", "data-domain": "chat", title: "The question asked last in the chat" }, host, "last question of the chat");
+  last.addEventListener("click", () => pick([...questions()].pop()?.textContent));
+  paint(() => { last.disabled = questions().length === 0; });
+});

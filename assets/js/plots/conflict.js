@@ -1,91 +1,98 @@
 // Where the drawn model meets the others: asks for counts while they are looked at, looks them up.
 // The server counts every pair once, at every rate; what the slider needs is then here.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const ASK_MS = 150; // after the last move
+import * as controls from "../session/controls.js";
+import { atRate } from "../session/densities.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { server, setActivity } from "../session/server.js";
+import * as tables from "../session/tables.js";
 
-  // Models that take part beside the drawn one; none where that does not take part itself.
-  dppa.partners = () => {
-    const all = dppa.deciding();
-    return all.includes(dppa.state.focus) ? all.filter((name) => name !== dppa.state.focus) : [];
-  };
-  dppa.partner = () => {
-    const all = dppa.partners();
-    return all.length === 1 ? all[0] : all.includes(dppa.state.partner) ? dppa.state.partner : "";
-  };
+const ASK_MS = 150; // after the last move
 
-  let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
-  let asked = ""; // what the last question was about
+/** What is counted of the drawn model and others, on request. */
+export const PAIRS = ["overlap", "conflict"];
+export const isPair = (quantity) => PAIRS.includes(quantity);
 
-  function take(value) {
-    if (!value) return;
-    if (value.pairs) {
-      dppa.busy("conflict", "idle");
-      if (dppa.fits(value.settings)) {
-        const key = dppa.settingsKey();
-        if (known.key !== key) known = { key, pairs: new Map() };
-        for (const pair of value.pairs) known.pairs.set(`${pair.first}|${pair.second}`, unpacked(pair));
-      }
-      asked = ""; // an answer to an older question is followed by another one
+// Models that take part beside the drawn one; none where that does not take part itself.
+export const partners = () => {
+  const all = controls.deciding();
+  return all.includes(controls.state.focus) ? all.filter((name) => name !== controls.state.focus) : [];
+};
+export const partner = () => {
+  const all = partners();
+  return all.length === 1 ? all[0] : all.includes(controls.state.partner) ? controls.state.partner : "";
+};
+
+let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
+let asked = ""; // what the last question was about
+
+function take(value) {
+  if (!value) return;
+  if (value.pairs) {
+    setActivity("conflict", "idle");
+    if (controls.fits(value.settings)) {
+      const key = controls.settingsKey();
+      if (known.key !== key) known = { key, pairs: new Map() };
+      for (const pair of value.pairs) known.pairs.set(`${pair.first}|${pair.second}`, unpacked(pair));
     }
-    dppa.redraw();
+    asked = ""; // an answer to an older question is followed by another one
   }
-  const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
-  const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, dppa.unpack(pair[name])]));
-  function between(one, other) {
-    const found = known.pairs.get(`${one}|${other}`);
-    if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
-    const turned = known.pairs.get(`${other}|${one}`);
-    return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
-  }
-  // A negative coefficient turns a model's changes round: then those that agreed are opposed.
-  function turnedRound(name, layer) {
-    const model = dppa.state.models.find((m) => m.ref === name);
-    return model !== undefined && dppa.coefficientAt(model, layer) < 0;
-  }
+  redraw();
+}
+const ARRAYS = ["kept_first", "kept_second", "both", "opposed"];
+const unpacked = (pair) => Object.fromEntries(ARRAYS.map((name) => [name, tables.unpack(pair[name])]));
+function between(one, other) {
+  const found = known.pairs.get(`${one}|${other}`);
+  if (found) return { kept: found.kept_first, both: found.both, opposed: found.opposed };
+  const turned = known.pairs.get(`${other}|${one}`);
+  return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
+}
+// A negative coefficient turns a model's changes round: then those that agreed are opposed.
+function turnedRound(name, layer) {
+  const model = controls.state.models.find((m) => m.ref === name);
+  return model !== undefined && controls.coefficientAt(model, layer) < 0;
+}
 
-  // What the drawn model and those it is compared with both keep: a function of (cell, rate), or
-  // null while it is not counted. Shares of the cell's elements, summed over the pairs.
-  dppa.meeting = () => {
-    const { focus } = dppa.state, table = dppa.table(), partner = dppa.partner();
-    const others = partner ? [partner] : dppa.partners();
-    if (!table || !others.length || known.key !== dppa.settingsKey()) return null;
-    const turned = (name) => table.layers.map((layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
-    const pairs = others.map((name) => ({ arrays: between(focus, name), turned: turned(name) }));
-    if (pairs.some(({ arrays }) => arrays === null)) return null;
-    return (cell, rate) => {
-      const at = (values) => dppa.at(values, cell, table.count, rate);
-      const sum = { kept: 0, both: 0, opposed: 0 };
-      for (const { arrays, turned } of pairs) {
-        const both = at(arrays.both), opposed = at(arrays.opposed);
-        sum.kept += at(arrays.kept);
-        sum.both += both;
-        sum.opposed += turned[Math.floor(cell / table.kinds.length)] ? both - opposed : opposed;
-      }
-      return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
-    };
+// What the drawn model and those it is compared with both keep: a function of (cell, rate), or
+// null while it is not counted. Shares of the cell's elements, summed over the pairs.
+export const meetingNow = () => {
+  const { focus } = controls.state, table = tables.table(), one = partner();
+  const others = one ? [one] : partners();
+  if (!table || !others.length || known.key !== controls.settingsKey()) return null;
+  const turned = (name) => table.layers.map((layer) => turnedRound(focus, layer) !== turnedRound(name, layer));
+  const pairs = others.map((name) => ({ arrays: between(focus, name), turned: turned(name) }));
+  if (pairs.some(({ arrays }) => arrays === null)) return null;
+  return (cell, rate) => {
+    const at = (values) => atRate(values, cell, table.count, rate);
+    const sum = { kept: 0, both: 0, opposed: 0 };
+    for (const { arrays, turned } of pairs) {
+      const both = at(arrays.both), opposed = at(arrays.opposed);
+      sum.kept += at(arrays.kept);
+      sum.both += both;
+      sum.opposed += turned[Math.floor(cell / table.kinds.length)] ? both - opposed : opposed;
+    }
+    return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
   };
-  // Asked for, and it has failed: the notice has said why.
-  dppa.countFailed = () => dppa.activity.conflict === "idle" && asked !== "" && asked === question();
-  const question = () => JSON.stringify([dppa.settingsKey(), dppa.deciding()]);
+};
+// Asked for, and it has failed: the notice has said why.
+export const countFailed = () => server.activity.conflict === "idle" && asked !== "" && asked === question();
+const question = () => JSON.stringify([controls.settingsKey(), controls.deciding()]);
 
-  dppa.part("conflict", ({ get, watch, trigger }) => {
-    let timer = 0;
-    const ask = () => {
-      if (!dppa.isPair(dppa.state.quantity) || dppa.meeting() || dppa.activity.conflict === "counting") return;
-      if (!dppa.exact || !dppa.partners().length) return;
-      if (question() === asked) return; // not again, where it has failed
-      asked = question();
-      dppa.busy("conflict", "counting");
-      trigger("count");
-    };
-    watch(take);
-    take(get());
-    dppa.paint(() => {
-      if (!dppa.isPair(dppa.state.quantity) || dppa.meeting()) return;
-      clearTimeout(timer);
-      timer = setTimeout(ask, ASK_MS);
-    });
+part("conflict", ({ get, watch, trigger }) => {
+  let timer = 0;
+  const ask = () => {
+    if (!isPair(controls.state.quantity) || meetingNow() || server.activity.conflict === "counting") return;
+    if (!server.exact || !partners().length) return;
+    if (question() === asked) return; // not again, where it has failed
+    asked = question();
+    setActivity("conflict", "counting");
+    trigger("count");
+  };
+  watch(take);
+  take(get());
+  paint(() => {
+    if (!isPair(controls.state.quantity) || meetingNow()) return;
+    clearTimeout(timer);
+    timer = setTimeout(ask, ASK_MS);
   });
-})();
+});

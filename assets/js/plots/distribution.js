@@ -1,168 +1,168 @@
 // How large the changes are: |d| on a logarithmic axis, what is kept, and where the cuts lie.
 // Zoom: drag across it, or the keys + and - and the arrows; it stays while the sliders move.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { svg, put, say, px, percent, level, three } = dppa.shapes;
-  const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
-  const LABEL = 44; // pixels for the label of a level, and its distance
+import { svg, put, say, px, percent, level, three, spread } from "../base/shapes.js";
+import { atRate } from "../session/densities.js";
+import { shade } from "./bars.js";
+import * as words from "./plot_sentences.js";
 
-  dppa.plots.distribution = (root, onZoom) => {
-    let built = "", pair = "", domain = null, width = 0, view = null;
-    let all = null, bands = [], cuts = [], axis = null, brush = null, top = 1, title = null;
+const LEFT = 42, RIGHT = 8, TOP = 30, HEIGHT = 176, FLOOR = HEIGHT - 34;
+const LABEL = 44; // pixels for the label of a level, and its distance
 
-    const full = () => {
-      const edges = view.table.edges;
-      return [Math.log10(edges[0]), Math.log10(edges[edges.length - 1])];
-    };
-    const range = () => domain || full();
-    const x = (magnitude) => {
-      const [low, high] = range();
-      return LEFT + ((Math.log10(magnitude) - low) / (high - low)) * (width - LEFT - RIGHT);
-    };
+export const distributionPlot = (root, onZoom) => {
+  let built = "", pair = "", domain = null, width = 0, view = null;
+  let all = null, bands = [], cuts = [], axis = null, brush = null, top = 1, title = null;
 
-    function build() {
-      root.replaceChildren();
-      put(root, "viewBox", `0 0 ${width} ${HEIGHT}`);
-      put(root, "width", width);
-      put(root, "height", HEIGHT);
-      const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root));
-      svg("rect", { x: LEFT, y: 0, width: Math.max(width - LEFT - RIGHT, 1), height: HEIGHT }, clip);
-      const inside = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
-      all = svg("path", { class: "all" }, inside);
-      const count = view.levels.length;
-      bands = Array.from({ length: count }, (_, i) => count - 1 - i).map((k) => ({
-        k, path: svg("path", { class: "band", "data-partition": k, style: `fill:${dppa.plots.shade(k, count)}` }, inside),
-      }));
-      cuts = view.thresholds.map((_, k) => ({
-        spread: svg("rect", { class: "spread", y: TOP, height: FLOOR - TOP }, inside),
-        line: svg("line", { class: "threshold", "data-partition": k, y1: 14 + 12 * (k % 2), y2: FLOOR }, inside),
-        text: svg("text", { class: "tick cut middle", y: 11 + 12 * (k % 2) }, inside),
-      }));
-      svg("line", { x1: LEFT, x2: width - RIGHT, y1: FLOOR, y2: FLOOR, class: "rule" }, root);
-      axis = svg("g", {}, root);
-      title = svg("text", { x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 3, class: "axis middle" }, root);
-      brush = svg("rect", { class: "brush", y: 0, height: FLOOR, width: 0 }, root);
-    }
-
-    // Outline of the bins at a share of each: a path of steps.
-    function steps(share) {
-      const { edges, histogram } = view.table;
-      let path = `M${px(x(edges[0]))} ${FLOOR}`;
-      for (let b = 0; b < histogram.length; b++) {
-        const y = px(FLOOR - ((histogram[b] * share(b)) / top) * (FLOOR - TOP));
-        path += `L${px(x(edges[b]))} ${y}L${px(x(edges[b + 1]))} ${y}`;
-      }
-      return `${path}L${px(x(edges[edges.length - 1]))} ${FLOOR}Z`;
-    }
-
-    function ticks() {
-      axis.replaceChildren();
-      const [low, high] = range();
-      const wide = high - low > 1.2;
-      const values = [];
-      for (let p = Math.floor(low); p <= high; p++) {
-        for (const m of wide ? [1] : high - low > 0.5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) values.push(m * 10 ** p);
-      }
-      for (const value of values) {
-        const at = x(value);
-        if (at < LEFT || at > width - RIGHT) continue;
-        svg("line", { x1: px(at), x2: px(at), y1: FLOOR, y2: FLOOR + 4, class: "rule" }, axis);
-        svg("text", { x: px(at), y: FLOOR + 16, class: "tick middle" }, axis, three(value));
-      }
-      const share = top / view.numel;
-      svg("text", { x: LEFT - 6, y: TOP + 4, class: "tick end" }, axis, percent(share));
-      svg("text", { x: LEFT - 6, y: FLOOR, class: "tick end" }, axis, "0");
-      svg("text", { x: 0, y: 11, class: "axis" }, axis, "share");
-    }
-
-    function draw(next, size) {
-      view = next;
-      const shape = `${size}/${view.levels.length}/${view.thresholds.length}/${view.pair}`;
-      if (shape !== built) {
-        if (pair !== view.pair) setDomain(null);
-        pair = view.pair;
-        width = size;
-        built = shape;
-        top = Math.max(...view.table.histogram, 1);
-        build();
-        redrawFixed();
-      }
-      say(title, view.axisTitle ?? dppa.words.score().axis);
-      const { kept_histogram: kept, count } = view.table;
-      for (const { k, path } of bands) {
-        const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : dppa.at(kept, b, count, view.levels[k]));
-        put(path, "d", steps(stays));
-      }
-      const at = (value) => x(Math.max(value, view.table.edges[0]));
-      const places = labelsOf(view.thresholds.map(([, middle]) => at(middle)));
-      view.thresholds.forEach(([low, middle, high], k) => {
-        const { line, spread, text } = cuts[k];
-        put(line, "x1", px(at(middle))); put(line, "x2", px(at(middle)));
-        put(spread, "x", px(at(low))); put(spread, "width", px(Math.max(at(high) - at(low), 0)));
-        put(text, "x", px(places[k]));
-        say(text, level(view.levels[k]));
-      });
-    }
-    // The highest level is written to the right of its line, the others to the left, in two rows; labels of
-    // one row stand side by side.
-    function labelsOf(lines) {
-      const places = lines.map((at, k) => at + ((k > 0 || at > width - 60) && at > LEFT + 50 ? -LABEL / 2 : LABEL / 2));
-      for (const row of [0, 1]) {
-        const those = places.map((_, k) => k).filter((k) => k % 2 === row).reverse(); // from left to right
-        dppa.shapes.spread(those.map((k) => places[k]), width - LABEL / 2, LABEL).forEach((at, i) => { places[those[i]] = at; });
-      }
-      return places;
-    }
-    function redrawFixed() { put(all, "d", steps(() => 1)); ticks(); }
-
-    // --- zoom ---------------------------------------------------------------------------------
-    function setDomain(next) { domain = next; onZoom(domain !== null); }
-    function zoom(low, high) {
-      const [first, last] = full();
-      const whole = last - first;
-      const size = Math.min(Math.max(high - low, 0.05), whole);
-      const start = Math.min(Math.max(low, first), last - size);
-      setDomain(size >= whole * 0.999 ? null : [start, start + size]);
-      redrawFixed();
-      draw(view, width);
-    }
-    const magnitudeAt = (event) => {
-      const at = event.clientX - root.getBoundingClientRect().left;
-      const [low, high] = range();
-      return low + ((Math.min(Math.max(at, LEFT), width - RIGHT) - LEFT) / (width - LEFT - RIGHT)) * (high - low);
-    };
-    let from = null;
-    root.addEventListener("pointerdown", (event) => {
-      if (!view || event.button !== 0 || event.pointerType === "touch") return; // a finger scrolls
-      from = magnitudeAt(event);
-      root.setPointerCapture(event.pointerId);
-    });
-    root.addEventListener("pointermove", (event) => {
-      if (from === null) return;
-      const [a, b] = [x(10 ** from), x(10 ** magnitudeAt(event))].sort((p, q) => p - q);
-      put(brush, "x", px(a)); put(brush, "width", px(b - a));
-    });
-    const end = (event) => {
-      if (from === null) return;
-      const [low, high] = [from, magnitudeAt(event)].sort((p, q) => p - q);
-      from = null;
-      put(brush, "width", 0);
-      if (x(10 ** high) - x(10 ** low) > 8) zoom(low, high);
-    };
-    root.addEventListener("pointerup", end);
-    root.addEventListener("pointercancel", () => { from = null; put(brush, "width", 0); });
-    root.addEventListener("keydown", (event) => {
-      if (!view) return;
-      const [low, high] = range();
-      const quarter = (high - low) / 4;
-      const next = {
-        "+": [low + quarter, high - quarter], "=": [low + quarter, high - quarter],
-        "-": [low - quarter, high + quarter], ArrowLeft: [low - quarter, high - quarter],
-        ArrowRight: [low + quarter, high + quarter], Escape: full(),
-      }[event.key];
-      if (next) { event.preventDefault(); zoom(...next); }
-    });
-    return { draw, reset: () => { if (view) zoom(...full()); } };
+  const full = () => {
+    const edges = view.table.edges;
+    return [Math.log10(edges[0]), Math.log10(edges[edges.length - 1])];
   };
-})();
+  const range = () => domain || full();
+  const x = (magnitude) => {
+    const [low, high] = range();
+    return LEFT + ((Math.log10(magnitude) - low) / (high - low)) * (width - LEFT - RIGHT);
+  };
+
+  function build() {
+    root.replaceChildren();
+    put(root, "viewBox", `0 0 ${width} ${HEIGHT}`);
+    put(root, "width", width);
+    put(root, "height", HEIGHT);
+    const clip = svg("clipPath", { id: `${root.id}-clip` }, svg("defs", {}, root));
+    svg("rect", { x: LEFT, y: 0, width: Math.max(width - LEFT - RIGHT, 1), height: HEIGHT }, clip);
+    const inside = svg("g", { "clip-path": `url(#${root.id}-clip)` }, root);
+    all = svg("path", { class: "all" }, inside);
+    const count = view.levels.length;
+    bands = Array.from({ length: count }, (_, i) => count - 1 - i).map((k) => ({
+      k, path: svg("path", { class: "band", "data-partition": k, style: `fill:${shade(k, count)}` }, inside),
+    }));
+    cuts = view.thresholds.map((_, k) => ({
+      spread: svg("rect", { class: "spread", y: TOP, height: FLOOR - TOP }, inside),
+      line: svg("line", { class: "threshold", "data-partition": k, y1: 14 + 12 * (k % 2), y2: FLOOR }, inside),
+      text: svg("text", { class: "tick cut middle", y: 11 + 12 * (k % 2) }, inside),
+    }));
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: FLOOR, y2: FLOOR, class: "rule" }, root);
+    axis = svg("g", {}, root);
+    title = svg("text", { x: px((LEFT + width - RIGHT) / 2), y: HEIGHT - 3, class: "axis middle" }, root);
+    brush = svg("rect", { class: "brush", y: 0, height: FLOOR, width: 0 }, root);
+  }
+
+  // Outline of the bins at a share of each: a path of steps.
+  function steps(share) {
+    const { edges, histogram } = view.table;
+    let path = `M${px(x(edges[0]))} ${FLOOR}`;
+    for (let b = 0; b < histogram.length; b++) {
+      const y = px(FLOOR - ((histogram[b] * share(b)) / top) * (FLOOR - TOP));
+      path += `L${px(x(edges[b]))} ${y}L${px(x(edges[b + 1]))} ${y}`;
+    }
+    return `${path}L${px(x(edges[edges.length - 1]))} ${FLOOR}Z`;
+  }
+
+  function ticks() {
+    axis.replaceChildren();
+    const [low, high] = range();
+    const wide = high - low > 1.2;
+    const values = [];
+    for (let p = Math.floor(low); p <= high; p++) {
+      for (const m of wide ? [1] : high - low > 0.5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) values.push(m * 10 ** p);
+    }
+    for (const value of values) {
+      const at = x(value);
+      if (at < LEFT || at > width - RIGHT) continue;
+      svg("line", { x1: px(at), x2: px(at), y1: FLOOR, y2: FLOOR + 4, class: "rule" }, axis);
+      svg("text", { x: px(at), y: FLOOR + 16, class: "tick middle" }, axis, three(value));
+    }
+    const share = top / view.numel;
+    svg("text", { x: LEFT - 6, y: TOP + 4, class: "tick end" }, axis, percent(share));
+    svg("text", { x: LEFT - 6, y: FLOOR, class: "tick end" }, axis, "0");
+    svg("text", { x: 0, y: 11, class: "axis" }, axis, "share");
+  }
+
+  function draw(next, size) {
+    view = next;
+    const shape = `${size}/${view.levels.length}/${view.thresholds.length}/${view.pair}`;
+    if (shape !== built) {
+      if (pair !== view.pair) setDomain(null);
+      pair = view.pair;
+      width = size;
+      built = shape;
+      top = Math.max(...view.table.histogram, 1);
+      build();
+      redrawFixed();
+    }
+    say(title, view.axisTitle ?? words.score().axis);
+    const { kept_histogram: kept, count } = view.table;
+    for (const { k, path } of bands) {
+      const stays = (b) => (view.shows === "random" ? 1 - view.levels[k] : atRate(kept, b, count, view.levels[k]));
+      put(path, "d", steps(stays));
+    }
+    const at = (value) => x(Math.max(value, view.table.edges[0]));
+    const places = labelsOf(view.thresholds.map(([, middle]) => at(middle)));
+    view.thresholds.forEach(([low, middle, high], k) => {
+      const { line, spread, text } = cuts[k];
+      put(line, "x1", px(at(middle))); put(line, "x2", px(at(middle)));
+      put(spread, "x", px(at(low))); put(spread, "width", px(Math.max(at(high) - at(low), 0)));
+      put(text, "x", px(places[k]));
+      say(text, level(view.levels[k]));
+    });
+  }
+  // The highest level is written to the right of its line, the others to the left, in two rows; labels of
+  // one row stand side by side.
+  function labelsOf(lines) {
+    const places = lines.map((at, k) => at + ((k > 0 || at > width - 60) && at > LEFT + 50 ? -LABEL / 2 : LABEL / 2));
+    for (const row of [0, 1]) {
+      const those = places.map((_, k) => k).filter((k) => k % 2 === row).reverse(); // from left to right
+      spread(those.map((k) => places[k]), width - LABEL / 2, LABEL).forEach((at, i) => { places[those[i]] = at; });
+    }
+    return places;
+  }
+  function redrawFixed() { put(all, "d", steps(() => 1)); ticks(); }
+
+  // --- zoom ---------------------------------------------------------------------------------
+  function setDomain(next) { domain = next; onZoom(domain !== null); }
+  function zoom(low, high) {
+    const [first, last] = full();
+    const whole = last - first;
+    const size = Math.min(Math.max(high - low, 0.05), whole);
+    const start = Math.min(Math.max(low, first), last - size);
+    setDomain(size >= whole * 0.999 ? null : [start, start + size]);
+    redrawFixed();
+    draw(view, width);
+  }
+  const magnitudeAt = (event) => {
+    const at = event.clientX - root.getBoundingClientRect().left;
+    const [low, high] = range();
+    return low + ((Math.min(Math.max(at, LEFT), width - RIGHT) - LEFT) / (width - LEFT - RIGHT)) * (high - low);
+  };
+  let from = null;
+  root.addEventListener("pointerdown", (event) => {
+    if (!view || event.button !== 0 || event.pointerType === "touch") return; // a finger scrolls
+    from = magnitudeAt(event);
+    root.setPointerCapture(event.pointerId);
+  });
+  root.addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    const [a, b] = [x(10 ** from), x(10 ** magnitudeAt(event))].sort((p, q) => p - q);
+    put(brush, "x", px(a)); put(brush, "width", px(b - a));
+  });
+  const end = (event) => {
+    if (from === null) return;
+    const [low, high] = [from, magnitudeAt(event)].sort((p, q) => p - q);
+    from = null;
+    put(brush, "width", 0);
+    if (x(10 ** high) - x(10 ** low) > 8) zoom(low, high);
+  };
+  root.addEventListener("pointerup", end);
+  root.addEventListener("pointercancel", () => { from = null; put(brush, "width", 0); });
+  root.addEventListener("keydown", (event) => {
+    if (!view) return;
+    const [low, high] = range();
+    const quarter = (high - low) / 4;
+    const next = {
+      "+": [low + quarter, high - quarter], "=": [low + quarter, high - quarter],
+      "-": [low - quarter, high + quarter], ArrowLeft: [low - quarter, high - quarter],
+      ArrowRight: [low + quarter, high + quarter], Escape: full(),
+    }[event.key];
+    if (next) { event.preventDefault(); zoom(...next); }
+  });
+  return { draw, reset: () => { if (view) zoom(...full()); } };
+};

@@ -1,177 +1,175 @@
 // Plots of results: lines, bars and points with their 95 % intervals, and heatmaps. Knows plain values.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, put, px, amounts, signs, ticks, axis } = dppa.shapes;
-  const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
-  const LETTER = 6.6, FEW = 8; // pixels; so many values on an axis are marked one by one
-  const SERIES = 8; // colours and marks that are told apart
+import { html, svg, put, px, amounts, signs, ticks, axis } from "../base/shapes.js";
+import { server } from "../session/server.js";
 
-  // To a tenth from 10 on, to three digits below; as in docs/experiments.md.
-  dppa.resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
-  const number = dppa.resultNumber;
-  // As the rest of the page writes them: no line ends between a number and its sign.
-  dppa.resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
-  const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
-  dppa.resultAxis = axisText;
+const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
+const LETTER = 6.6, FEW = 8; // pixels; so many values on an axis are marked one by one
+const SERIES = 8; // colours and marks that are told apart
 
-  const there = (values) => values.filter((x) => typeof x === "number");
-  function size(root, width, height) {
-    root.replaceChildren();
-    for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]]) put(root, name, value);
+// To a tenth from 10 on, to three digits below; as in docs/experiments.md.
+export const resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
+const number = resultNumber;
+// As the rest of the page writes them: no line ends between a number and its sign.
+export const resultText = (text) => text.replace(/(\d) %/g, "$1\u202f%").replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll("‖d‖/‖W‖", "‖d‖/\u2060‖W‖");
+const axisText = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
+export const resultAxis = axisText;
+
+const there = (values) => values.filter((x) => typeof x === "number");
+function size(root, width, height) {
+  root.replaceChildren();
+  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]]) put(root, name, value);
+}
+
+// Circle, square, diamond, triangle: a series is told by its mark too.
+const MARKS = [
+  (x, y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
+  (x, y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
+  (x, y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
+  (x, y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
+];
+const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
+const mark = (place) => MARKS[place % MARKS.length];
+const colourOf = (name, place) => {
+  const known = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
+  return known ? known[1].colour : `var(--series-${place % SERIES})`;
+};
+// The marks and names of all series, as dppa.saveable takes them along.
+export const resultLegend = (list, chart) => {
+  list.replaceChildren();
+  if (chart.kind === "heatmap" || chart.series.length < 2) return;
+  chart.series.forEach(({ name }, place) => {
+    const item = html("li", {}, list);
+    const root = svg("svg", { width: 14, height: 12, viewBox: "0 0 14 12", "aria-hidden": "true" }, item);
+    svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) }, root);
+    html("span", {}, item, name);
+  });
+};
+
+function yAxis(root, chart, width, marks, at) {
+  for (const v of marks) {
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at(v)), y2: px(at(v)), class: v ? "grid" : "zero" }, root);
+    svg("text", { x: LEFT - 6, y: px(at(v) + 4), class: "tick end" }, root, number(v));
   }
-
-  // Circle, square, diamond, triangle: a series is told by its mark too.
-  const MARKS = [
-    (x, y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
-    (x, y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
-    (x, y) => `M${px(x)} ${px(y - 5)}l5 5l-5 5l-5 -5Z`,
-    (x, y) => `M${px(x)} ${px(y - 5)}l4.7 8.4h-9.4Z`,
-  ];
-  const DASHES = ["none", "6 3", "2 3", "8 3 2 3"];
-  const mark = (place) => MARKS[place % MARKS.length];
-  const colourOf = (name, place) => {
-    const known = Object.entries(dppa.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
-    return known ? known[1].colour : `var(--series-${place % SERIES})`;
+  const middle = TOP + HEIGHT / 2;
+  svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root, axisText(chart.y));
+}
+// Names where each has its place; numbers that would run into the one before are left to the tips.
+function xAxis(root, chart, width, names, at) {
+  const foot = TOP + HEIGHT, tilted = tilts(names, width);
+  let last = -Infinity; // where the label before ends
+  for (const value of names ?? marksOf(chart)) {
+    const x = at(value), text = names ? String(value) : number(value), half = (text.length * LETTER) / 2;
+    if (!names && x - half < last + 4) continue;
+    last = x + half;
+    svg("text", { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`, ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
+  }
+  svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
+}
+// Values that were chosen, where they are few; else round ones within the plot.
+function marksOf(chart) {
+  const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
+  return own.length <= FEW ? own : ticks(low, high);
+}
+const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
+const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (width - LEFT - RIGHT) / names.length;
+const below = (names, width) => (tilts(names, width) ? BOTTOM + Math.min(longest(names) * 3.4, 90) : BOTTOM);
+function whisker(root, x, low, high, at, colour) {
+  if (typeof low !== "number" || typeof high !== "number") return;
+  svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour }, root);
+}
+function tip(root, chart, series, i) {
+  const low = series.low[i], high = series.high[i];
+  const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
+  const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
+  const label = series.labels[i] ? `, ${series.labels[i]}` : "";
+  svg("title", {}, root, `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u2009%" : ""}, ${chart.y.title} ${number(series.y[i])}${chart.y.unit === "%" ? "\u2009%" : ` ${chart.y.unit}`}${interval}`);
+}
+function seriesOf(root, chart, series, place, many, at) {
+  const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
+  const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
+  const points = series.x.map((x, i) => [at.x(x) + shift, series.y[i], i]).filter(([, y]) => typeof y === "number");
+  if (chart.kind === "lines") {
+    const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
+    svg("path", { class: "curve-line", d: path, stroke: colour, "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
+  }
+  for (const [x, y, i] of points) {
+    const g = svg("g", { class: "point", "data-series": series.name, "data-value": y }, root);
+    if (chart.kind === "bars") {
+      const [top, foot] = [at.y(Math.max(y, 0)), at.y(Math.min(y, 0))];
+      svg("rect", { x: px(x - band / 2 + 0.5), width: px(Math.max(band - 1, 1)), y: px(top), height: px(Math.max(foot - top, 0.5)), fill: colour }, g);
+      whisker(g, x, series.low[i], series.high[i], at.y, "var(--d-ink)");
+    } else {
+      whisker(g, x, series.low[i], series.high[i], at.y, colour);
+      svg("path", { d: mark(place)(x, at.y(y)), fill: colour }, g);
+    }
+    tip(g, chart, series, i);
+  }
+}
+// The least and the greatest value of some charts, intervals included.
+export const resultBounds = (charts) => {
+  const all = there(charts.flatMap((chart) => chart.series.flatMap((one) => [...one.y, ...one.low, ...one.high])));
+  return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+};
+function drawChart(root, chart, width, bounds) {
+  const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
+  const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
+  const [least, most] = bounds ?? resultBounds([chart]);
+  const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0)) : axis(least, most);
+  const all = names ? [] : there(chart.series.flatMap((one) => one.x));
+  const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+  const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
+  const at = {
+    room: names ? inner / names.length : 0,
+    x: names ? (x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5) : (x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
+    y: (y) => TOP + (1 - (y - bottom) / (top - bottom)) * HEIGHT,
   };
-  // The marks and names of all series, as dppa.saveable takes them along.
-  dppa.resultLegend = (list, chart) => {
-    list.replaceChildren();
-    if (chart.kind === "heatmap" || chart.series.length < 2) return;
-    chart.series.forEach(({ name }, place) => {
-      const item = html("li", {}, list);
-      const root = svg("svg", { width: 14, height: 12, viewBox: "0 0 14 12", "aria-hidden": "true" }, item);
-      svg("path", { d: chart.kind === "bars" ? "M1 1h12v10h-12Z" : mark(place)(7, 6), fill: colourOf(name, place) }, root);
-      html("span", {}, item, name);
+  size(root, width, TOP + HEIGHT + below(names, width));
+  yAxis(root, chart, width, marks, at.y);
+  xAxis(root, chart, width, names, at.x);
+  chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
+}
+
+function drawHeatmap(root, map, width) {
+  const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.34);
+  const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
+  const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
+  const reach = map.middle === null ? 0 : Math.max(...values.map((v) => Math.abs(v - map.middle)), 1e-12);
+  const share = (v) => (map.middle === null ? (v - low) / (high - low || 1) : 0.5 + (v - map.middle) / (2 * reach));
+  const ramp = map.middle === null ? amounts : signs;
+  size(root, width, foot + 52);
+  svg("text", { x: 0, y: 12, class: "axis" }, root, axisText(map.y));
+  svg("text", { x: px(left + (width - left - RIGHT) / 2), y: 30, class: "axis middle" }, root, axisText(map.x));
+  map.columns.forEach((name, j) => svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
+  map.rows.forEach((name, i) => {
+    svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
+    map.cells[i].forEach((value, j) => {
+      const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
+      svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
+      svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : number(value));
+      svg("title", {}, g, `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`);
     });
-  };
+  });
+  scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach], ramp);
+}
+function scale(root, map, { left, width, foot }, [low, high], ramp) {
+  const steps = 32, wide = (width - left - RIGHT) / steps;
+  for (let i = 0; i < steps; i++) svg("rect", { x: px(left + wide * i), y: foot + 12, width: px(wide + 0.5), height: 8, fill: ramp.colour(i / (steps - 1)) }, root);
+  svg("text", { x: px(left), y: foot + 36, class: "tick" }, root, number(low));
+  svg("text", { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" }, root, axisText(map.z));
+  svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
+}
+export const resultPlot = (root, plot, width, bounds = null) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width, bounds);
 
-  function yAxis(root, chart, width, marks, at) {
-    for (const v of marks) {
-      svg("line", { x1: LEFT, x2: width - RIGHT, y1: px(at(v)), y2: px(at(v)), class: v ? "grid" : "zero" }, root);
-      svg("text", { x: LEFT - 6, y: px(at(v) + 4), class: "tick end" }, root, number(v));
-    }
-    const middle = TOP + HEIGHT / 2;
-    svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root, axisText(chart.y));
-  }
-  // Names where each has its place; numbers that would run into the one before are left to the tips.
-  function xAxis(root, chart, width, names, at) {
-    const foot = TOP + HEIGHT, tilted = tilts(names, width);
-    let last = -Infinity; // where the label before ends
-    for (const value of names ?? marksOf(chart)) {
-      const x = at(value), text = names ? String(value) : number(value), half = (text.length * LETTER) / 2;
-      if (!names && x - half < last + 4) continue;
-      last = x + half;
-      svg("text", { x: px(x), y: foot + 16, class: `tick ${tilted ? "end" : "middle"}`, ...(tilted ? { transform: `rotate(-32 ${px(x)} ${foot + 12})` } : {}) }, root, text);
-    }
-    svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
-  }
-  // Values that were chosen, where they are few; else round ones within the plot.
-  function marksOf(chart) {
-    const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
-    return own.length <= FEW ? own : ticks(low, high);
-  }
-  const longest = (names) => Math.max(0, ...(names ?? []).map((name) => String(name).length));
-  const tilts = (names, width) => Boolean(names) && longest(names) * LETTER > (width - LEFT - RIGHT) / names.length;
-  const below = (names, width) => (tilts(names, width) ? BOTTOM + Math.min(longest(names) * 3.4, 90) : BOTTOM);
-  function whisker(root, x, low, high, at, colour) {
-    if (typeof low !== "number" || typeof high !== "number") return;
-    svg("path", { class: "whisker", d: `M${px(x - 3)} ${px(at(low))}h6m-3 0V${px(at(high))}m-3 0h6`, stroke: colour }, root);
-  }
-  function tip(root, chart, series, i) {
-    const low = series.low[i], high = series.high[i];
-    const interval = typeof low === "number" && typeof high === "number" ? ` (${number(low)} to ${number(high)})` : "";
-    const x = typeof series.x[i] === "number" ? number(series.x[i]) : series.x[i];
-    const label = series.labels[i] ? `, ${series.labels[i]}` : "";
-    svg("title", {}, root, `${series.name}${label}: ${chart.x.title} ${x}${chart.x.unit === "%" ? "\u2009%" : ""}, ${chart.y.title} ${number(series.y[i])}${chart.y.unit === "%" ? "\u2009%" : ` ${chart.y.unit}`}${interval}`);
-  }
-  function seriesOf(root, chart, series, place, many, at) {
-    const colour = colourOf(series.name, place), band = at.room ? Math.min((at.room * 0.8) / many, 26) : 0;
-    const shift = chart.kind === "bars" ? (place - (many - 1) / 2) * band : at.room ? (place - (many - 1) / 2) * Math.min(6, at.room / many) : 0;
-    const points = series.x.map((x, i) => [at.x(x) + shift, series.y[i], i]).filter(([, y]) => typeof y === "number");
-    if (chart.kind === "lines") {
-      const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x)} ${px(at.y(y))}`).join("");
-      svg("path", { class: "curve-line", d: path, stroke: colour, "stroke-dasharray": DASHES[Math.floor(place / MARKS.length) % DASHES.length] }, root);
-    }
-    for (const [x, y, i] of points) {
-      const g = svg("g", { class: "point", "data-series": series.name, "data-value": y }, root);
-      if (chart.kind === "bars") {
-        const [top, foot] = [at.y(Math.max(y, 0)), at.y(Math.min(y, 0))];
-        svg("rect", { x: px(x - band / 2 + 0.5), width: px(Math.max(band - 1, 1)), y: px(top), height: px(Math.max(foot - top, 0.5)), fill: colour }, g);
-        whisker(g, x, series.low[i], series.high[i], at.y, "var(--d-ink)");
-      } else {
-        whisker(g, x, series.low[i], series.high[i], at.y, colour);
-        svg("path", { d: mark(place)(x, at.y(y)), fill: colour }, g);
-      }
-      tip(g, chart, series, i);
-    }
-  }
-  // The least and the greatest value of some charts, intervals included.
-  dppa.resultBounds = (charts) => {
-    const all = there(charts.flatMap((chart) => chart.series.flatMap((one) => [...one.y, ...one.low, ...one.high])));
-    return all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
-  };
-  function drawChart(root, chart, width, bounds) {
-    const named = chart.series.some((one) => one.x.some((x) => typeof x === "string"));
-    const names = named ? [...new Set(chart.series.flatMap((one) => one.x))] : null;
-    const [least, most] = bounds ?? dppa.resultBounds([chart]);
-    const { low: bottom, high: top, marks } = chart.kind === "bars" ? axis(Math.min(least, 0), Math.max(most, 0)) : axis(least, most);
-    const all = names ? [] : there(chart.series.flatMap((one) => one.x));
-    const [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
-    const inner = width - LEFT - RIGHT, edge = 10; // so that whiskers at the ends are whole
-    const at = {
-      room: names ? inner / names.length : 0,
-      x: names ? (x) => LEFT + (inner / names.length) * (names.indexOf(x) + 0.5) : (x) => LEFT + edge + ((x - low) / (high - low || 1)) * (inner - 2 * edge),
-      y: (y) => TOP + (1 - (y - bottom) / (top - bottom)) * HEIGHT,
-    };
-    size(root, width, TOP + HEIGHT + below(names, width));
-    yAxis(root, chart, width, marks, at.y);
-    xAxis(root, chart, width, names, at.x);
-    chart.series.forEach((series, place) => seriesOf(root, chart, series, place, chart.series.length, at));
-  }
-
-  function drawHeatmap(root, map, width) {
-    const left = Math.min(12 + 6.6 * Math.max(...map.rows.map((one) => one.length)), width * 0.34);
-    const row = 28, step = (width - left - RIGHT) / map.columns.length, top = 54, foot = top + row * map.rows.length;
-    const values = there(map.cells.flat()), [low, high] = [Math.min(...values), Math.max(...values)];
-    const reach = map.middle === null ? 0 : Math.max(...values.map((v) => Math.abs(v - map.middle)), 1e-12);
-    const share = (v) => (map.middle === null ? (v - low) / (high - low || 1) : 0.5 + (v - map.middle) / (2 * reach));
-    const ramp = map.middle === null ? amounts : signs;
-    size(root, width, foot + 52);
-    svg("text", { x: 0, y: 12, class: "axis" }, root, axisText(map.y));
-    svg("text", { x: px(left + (width - left - RIGHT) / 2), y: 30, class: "axis middle" }, root, axisText(map.x));
-    map.columns.forEach((name, j) => svg("text", { x: px(left + step * (j + 0.5)), y: 47, class: "tick middle" }, root, name));
-    map.rows.forEach((name, i) => {
-      svg("text", { x: px(left - 6), y: px(top + row * (i + 0.5) + 4), class: "tick end" }, root, name);
-      map.cells[i].forEach((value, j) => {
-        const g = svg("g", { class: "point", "data-row": name, "data-column": map.columns[j], ...(value === null ? {} : { "data-value": value }) }, root);
-        svg("rect", { x: px(left + step * j + 1), y: px(top + row * i + 1), width: px(step - 2), height: row - 2, rx: 2, fill: value === null ? "var(--d-sunk)" : ramp.colour(share(value)) }, g);
-        svg("text", { class: "number", x: px(left + step * (j + 0.5)), y: px(top + row * (i + 0.5)), fill: value === null ? "var(--d-ink)" : ramp.ink(share(value)) }, g, value === null ? "–" : number(value));
-        svg("title", {}, g, `${map.y.title} ${name}, ${map.x.title} ${map.columns[j]}: ${value === null ? "none" : number(value)} ${map.z.unit}`);
-      });
-    });
-    scale(root, map, { left, width, foot }, map.middle === null ? [low, high] : [map.middle - reach, map.middle + reach], ramp);
-  }
-  function scale(root, map, { left, width, foot }, [low, high], ramp) {
-    const steps = 32, wide = (width - left - RIGHT) / steps;
-    for (let i = 0; i < steps; i++) svg("rect", { x: px(left + wide * i), y: foot + 12, width: px(wide + 0.5), height: 8, fill: ramp.colour(i / (steps - 1)) }, root);
-    svg("text", { x: px(left), y: foot + 36, class: "tick" }, root, number(low));
-    svg("text", { x: px(left + (width - left - RIGHT) / 2), y: foot + 36, class: "axis middle" }, root, axisText(map.z));
-    svg("text", { x: px(width - RIGHT), y: foot + 36, class: "tick end" }, root, number(high));
-  }
-  dppa.resultPlot = (root, plot, width, bounds = null) => (plot.kind === "heatmap" ? drawHeatmap : drawChart)(root, plot, width, bounds);
-
-  // The numbers of a plot, for a file.
-  dppa.resultRows = (plot) => {
-    if (plot.kind === "heatmap") {
-      return {
-        columns: [axisText(plot.y), axisText(plot.x), axisText(plot.z)],
-        rows: plot.rows.flatMap((row, i) => plot.columns.map((column, j) => [row, column, plot.cells[i][j]])),
-      };
-    }
+// The numbers of a plot, for a file.
+export const resultRows = (plot) => {
+  if (plot.kind === "heatmap") {
     return {
-      columns: ["series", axisText(plot.x), axisText(plot.y), "95 % interval from", "to", "label"],
-      rows: plot.series.flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
+      columns: [axisText(plot.y), axisText(plot.x), axisText(plot.z)],
+      rows: plot.rows.flatMap((row, i) => plot.columns.map((column, j) => [row, column, plot.cells[i][j]])),
     };
+  }
+  return {
+    columns: ["series", axisText(plot.x), axisText(plot.y), "95 % interval from", "to", "label"],
+    rows: plot.series.flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i], one.low[i] ?? null, one.high[i] ?? null, one.labels[i] ?? ""])),
   };
-})();
+};

@@ -1,166 +1,169 @@
 // The paper's experiments as they came out: one at a time, its question, what was found, plots, tables, and how.
 // Texts and names go into the page as text, never as markup.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put } = dppa.shapes;
-  const number = dppa.resultNumber, axis = dppa.resultAxis, tidy = dppa.resultText;
-  const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
-  // A paragraph; what stands between backticks is a command, and between stars a name.
-  function prose(parent, kind, text) {
-    const paragraph = html("p", { class: kind }, parent);
-    for (const part of tidy(text).split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
-      const tag = { "`": "code", "*": "em" }[part[0]];
-      html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
-    }
+import { html, svg, say, put } from "../base/shapes.js";
+import { paint } from "../session/frames.js";
+import * as history from "../session/history.js";
+import { part } from "../session/parts.js";
+import { saveable } from "../session/save_plots.js";
+import { stateText } from "../session/session_value.js";
+import { resultNumber, resultAxis, resultText, resultBounds, resultLegend, resultRows, resultPlot } from "./experiment-plots.js";
+
+const number = resultNumber, axis = resultAxis, tidy = resultText;
+const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
+// A paragraph; what stands between backticks is a command, and between stars a name.
+function prose(parent, kind, text) {
+  const paragraph = html("p", { class: kind }, parent);
+  for (const part of tidy(text).split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
+    const tag = { "`": "code", "*": "em" }[part[0]];
+    html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
   }
-  // What was found: a sentence or two that are read in one go, then the others with their figures, one a line.
-  const MANY = 6, LONG = 18; // figures, rows
-  dppa.findings = (text) => {
-    const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
-    const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
-    return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
+}
+// What was found: a sentence or two that are read in one go, then the others with their figures, one a line.
+const MANY = 6, LONG = 18; // figures, rows
+export const findings = (text) => {
+  const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
+  const first = (two.match(/\d+(\.\d+)?/g) ?? []).length > MANY ? 1 : 2;
+  return [sentences.slice(0, first).join(" "), ...sentences.slice(first)];
+};
+function found(parent, text) {
+  const [first, ...others] = findings(text);
+  prose(parent, "finding", first);
+  if (!others.length) return;
+  const list = html("ul", { class: "findings-more" }, parent);
+  for (const one of others) prose(html("li", {}, list), "", one);
+}
+const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
+
+// Plots of one measure, side by side, have one scale.
+function scaleOf(plots, plot) {
+  const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
+  return alike.length > 1 ? resultBounds(alike) : null;
+}
+function plotOf(parent, plot, name, bounds) {
+  const box = html("section", { class: "plot plot-result" }, parent);
+  html("h3", { class: "plot-title" }, box, tidy(plot.title));
+  resultLegend(html("ul", { class: "legend" }, box), plot);
+  const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
+  if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u2009% intervals.");
+  saveable(box, name, () => resultRows(plot), () => root);
+  let drawn = 0;
+  return () => {
+    const width = Math.floor(box.clientWidth);
+    if (width && width !== drawn) resultPlot(root, plot, (drawn = width), bounds);
   };
-  function found(parent, text) {
-    const [first, ...others] = dppa.findings(text);
-    prose(parent, "finding", first);
-    if (!others.length) return;
-    const list = html("ul", { class: "findings-more" }, parent);
-    for (const one of others) prose(html("li", {}, list), "", one);
-  }
-  const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
+}
 
-  // Plots of one measure, side by side, have one scale.
-  function scaleOf(plots, plot) {
-    const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
-    return alike.length > 1 ? dppa.resultBounds(alike) : null;
-  }
-  function plotOf(parent, plot, name, bounds) {
-    const box = html("section", { class: "plot plot-result" }, parent);
-    html("h3", { class: "plot-title" }, box, tidy(plot.title));
-    dppa.resultLegend(html("ul", { class: "legend" }, box), plot);
-    const root = svg("svg", { role: "img", "aria-label": `${plot.title}. The table below holds the numbers.` }, box);
-    if (plot.kind !== "heatmap" && plot.series.some((one) => one.low.length)) html("p", { class: "how" }, box, "Whiskers: 95\u2009% intervals.");
-    dppa.saveable(box, name, () => dppa.resultRows(plot), () => root);
-    let drawn = 0;
-    return () => {
-      const width = Math.floor(box.clientWidth);
-      if (width && width !== drawn) dppa.resultPlot(root, plot, (drawn = width), bounds);
-    };
-  }
-
-  // One number of items for all cells is told once, others in their cells' tips.
-  const itemsOf = (table) => [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
-  function cellOf(tr, cell, first, every) {
-    const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
-    html("span", {}, td, worded(cell.value));
-    if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low)}\u00a0to ${number(cell.high)})`); // breaks after "to" in a narrow column
-    if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
-    if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
-  }
-  // What a row is about: its first cells, up to the first that was measured.
-  function nameOf({ cells }, columns) {
-    const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
-    return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
-      const unit = columns[k].unit === "%" ? "\u2009%" : columns[k].unit && ` ${columns[k].unit}`;
-      return k ? `${columns[k].title} ${worded(value)}${unit}` : worded(value);
-    }).join(", ");
-  }
-  function tableOf(parent, table, place, name, set) {
-    const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title, "data-long": table.rows.length > LONG }, box);
-    const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
-    say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u2009% intervals.`);
-    const head = html("tr", {}, html("thead", {}, root));
-    table.columns.forEach((column, k) => {
-      html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient")); // the longest word of all heads
-      if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set"); // in sight on a phone too
-    });
-    const body = html("tbody", {}, root);
-    table.rows.forEach((row, i) => {
-      const tr = html("tr", { "data-row": i }, body);
-      row.cells.forEach((cell, k) => {
-        cellOf(tr, cell, k === 0, every);
-        if (some && !k) setter(html("td", {}, tr), row, nameOf(row, table.columns), () => set({ table: place, row: i }, nameOf(row, table.columns)));
-      });
-    });
-    dppa.saveable(box, name, () => ({
-      columns: table.columns.flatMap((one) => [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
-      rows: table.rows.map((row) => row.cells.flatMap(({ value, low, high, n, note }) => [value, low, high, n, note])),
-    }));
-  }
-  function setter(td, row, what, set) {
-    if (!row.recipe) return;
-    html("button", { type: "button", class: "small", title: "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}` }, td, "Set").addEventListener("click", set);
-  }
-  function howOf(parent, one, about) {
-    const box = html("details", { class: "result-how" }, parent);
-    html("summary", {}, box, "How it was measured, and the command");
-    prose(box, "", one.measured);
-    const { title, base, models, test_items: test, search_items: search } = about.setting;
-    html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
-    if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
-    const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
-    html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, on ${about.machine} (${versions})`
-      + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
-    html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}   # this one alone`);
-  }
-
-  dppa.part("experiments", ({ host, get, put: send, watch, trigger }) => {
-    host.replaceChildren();
-    const choice = html("label", { class: "choice", hidden: "" }, host);
-    html("span", {}, choice, "Experiment");
-    const select = html("select", { id: "experiment-choice" }, choice);
-    const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
-    const body = html("div", { class: "result" }, host);
-    let asked = false, draws = [], shown = null, wanted = "", taken = "";
-    const ask = (event, what) => { send(what); trigger(event); };
-    select.addEventListener("change", () => { say(line, ""); ask("look", { key: select.value }); });
-    function set(place, what) {
-      wanted = what;
-      say(line, "");
-      ask("take", { key: shown, ...place });
-    }
-    function fill({ list, about, shown: one }) {
-      choice.hidden = false;
-      select.replaceChildren();
-      for (const { key, number: place, title, not_run: why } of list) html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
-      shown = select.value = one.key;
-      body.replaceChildren();
-      put(host, "data-shown", one.key);
-      html("p", { class: "question" }, body, tidy(one.question));
-      if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
-      else found(body, one.finding);
-      const plots = html("div", { class: "result-plots" }, body);
-      draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot)));
-      one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
-      for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
-      howOf(body, one, about);
-      for (const draw of draws) draw();
-    }
-    function take(value) {
-      if (!value) return;
-      if (value.refused) { say(line, value.refused); return; }
-      if (value.list) { say(line, ""); fill(value); }
-      if (value.take) {
-        taken = dppa.stateText(value.take);
-        dppa.goTo(value.take);
-        say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
-      }
-    }
-    // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
-    dppa.onSettled(() => {
-      if (!taken || dppa.stateText(dppa.history().state) === taken) return;
-      taken = "";
-      say(line, "");
-    });
-    watch(take);
-    take(get());
-    new ResizeObserver(() => { for (const draw of draws) draw(); }).observe(host);
-    dppa.paint(() => {
-      if (asked || document.body.dataset.view !== "experiments") return;
-      asked = true;
-      ask("look", { key: "" });
+// One number of items for all cells is told once, others in their cells' tips.
+const itemsOf = (table) => [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
+function cellOf(tr, cell, first, every) {
+  const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
+  html("span", {}, td, worded(cell.value));
+  if (cell.low !== null && cell.high !== null) html("span", { class: "muted" }, td, ` (${number(cell.low)}\u00a0to ${number(cell.high)})`); // breaks after "to" in a narrow column
+  if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
+  if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
+}
+// What a row is about: its first cells, up to the first that was measured.
+function nameOf({ cells }, columns) {
+  const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
+  return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
+    const unit = columns[k].unit === "%" ? "\u2009%" : columns[k].unit && ` ${columns[k].unit}`;
+    return k ? `${columns[k].title} ${worded(value)}${unit}` : worded(value);
+  }).join(", ");
+}
+function tableOf(parent, table, place, name, set) {
+  const box = html("section", { class: "result-table" }, parent), about = html("p", { class: "how" }, box);
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title, "data-long": table.rows.length > LONG }, box);
+  const root = html("table", {}, scroll), every = itemsOf(table), some = table.rows.some((row) => row.recipe);
+  say(about, `${table.title}${every.length === 1 ? `; ${every[0]} items each` : ""}. In brackets: 95\u2009% intervals.`);
+  const head = html("tr", {}, html("thead", {}, root));
+  table.columns.forEach((column, k) => {
+    html("th", { scope: "col" }, head, axis(column).replace("coefficient", "coeffi\u00adcient")); // the longest word of all heads
+    if (some && !k) html("th", { scope: "col", title: "Set the controls to this merge" }, head, "set"); // in sight on a phone too
+  });
+  const body = html("tbody", {}, root);
+  table.rows.forEach((row, i) => {
+    const tr = html("tr", { "data-row": i }, body);
+    row.cells.forEach((cell, k) => {
+      cellOf(tr, cell, k === 0, every);
+      if (some && !k) setter(html("td", {}, tr), row, nameOf(row, table.columns), () => set({ table: place, row: i }, nameOf(row, table.columns)));
     });
   });
-})();
+  saveable(box, name, () => ({
+    columns: table.columns.flatMap((one) => [axis(one), `${one.title}: from`, `${one.title}: to`, `${one.title}: items`, `${one.title}: note`]),
+    rows: table.rows.map((row) => row.cells.flatMap(({ value, low, high, n, note }) => [value, low, high, n, note])),
+  }));
+}
+function setter(td, row, what, set) {
+  if (!row.recipe) return;
+  html("button", { type: "button", class: "small", title: "Set the controls to this merge: its models, method, rates and coefficients", "aria-label": `Set the controls to the merge of ${what}` }, td, "Set").addEventListener("click", set);
+}
+function howOf(parent, one, about) {
+  const box = html("details", { class: "result-how" }, parent);
+  html("summary", {}, box, "How it was measured, and the command");
+  prose(box, "", one.measured);
+  const { title, base, models, test_items: test, search_items: search } = about.setting;
+  html("p", {}, box, `${title}: ${models.map(({ model, domain }) => `${model} (${domain})`).join(", ")} on ${base}; ${test ?? "all"} test items a domain, ${search} search items for what is chosen.`);
+  if (base.startsWith("zoo:")) html("p", {}, box, "Not run: the sets of the Hub, the paper's Llama 2 7B among them (dppa presets; dppa reproduce --preset).");
+  const versions = Object.entries(about.versions).map(([name, version]) => `${name} ${version}`).join(", ");
+  html("p", {}, box, `This one: ${one.answers} answers, ${minutes(one.seconds.processor)} of processor, ${minutes(one.seconds.wall)} by the clock, on ${about.machine} (${versions})`
+    + `${one.known ? `; ${one.known} answers were known before` : ""}.`);
+  html("pre", {}, box, `${about.command}\ndppa reproduce ${one.key}   # this one alone`);
+}
+
+part("experiments", ({ host, get, put: send, watch, trigger }) => {
+  host.replaceChildren();
+  const choice = html("label", { class: "choice", hidden: "" }, host);
+  html("span", {}, choice, "Experiment");
+  const select = html("select", { id: "experiment-choice" }, choice);
+  const line = html("p", { class: "standing", role: "status" }, host, "Reading the results …");
+  const body = html("div", { class: "result" }, host);
+  let asked = false, draws = [], shown = null, wanted = "", taken = "";
+  const ask = (event, what) => { send(what); trigger(event); };
+  select.addEventListener("change", () => { say(line, ""); ask("look", { key: select.value }); });
+  function set(place, what) {
+    wanted = what;
+    say(line, "");
+    ask("take", { key: shown, ...place });
+  }
+  function fill({ list, about, shown: one }) {
+    choice.hidden = false;
+    select.replaceChildren();
+    for (const { key, number: place, title, not_run: why } of list) html("option", { value: key }, select, `${place}  ${title}${why ? " (not run)" : ""}`);
+    shown = select.value = one.key;
+    body.replaceChildren();
+    put(host, "data-shown", one.key);
+    html("p", { class: "question" }, body, tidy(one.question));
+    if (one.not_run) prose(body, "problem", `Not run: ${one.not_run}`);
+    else found(body, one.finding);
+    const plots = html("div", { class: "result-plots" }, body);
+    draws = one.plots.map((plot, i) => plotOf(plots, plot, `experiment-${one.number}-${i + 1}`, scaleOf(one.plots, plot)));
+    one.tables.forEach((table, i) => tableOf(body, table, i, `experiment-${one.number}-table-${i + 1}`, set));
+    for (const what of one.missing) prose(body, "how", `Left out. ${what}`);
+    howOf(body, one, about);
+    for (const draw of draws) draw();
+  }
+  function take(value) {
+    if (!value) return;
+    if (value.refused) { say(line, value.refused); return; }
+    if (value.list) { say(line, ""); fill(value); }
+    if (value.take) {
+      taken = stateText(value.take);
+      history.goTo(value.take);
+      say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
+    }
+  }
+  // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
+  history.onSettled(() => {
+    if (!taken || stateText(history.history().state) === taken) return;
+    taken = "";
+    say(line, "");
+  });
+  watch(take);
+  take(get());
+  new ResizeObserver(() => { for (const draw of draws) draw(); }).observe(host);
+  paint(() => {
+    if (asked || document.body.dataset.view !== "experiments") return;
+    asked = true;
+    ask("look", { key: "" });
+  });
+});

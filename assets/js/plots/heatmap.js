@@ -1,145 +1,143 @@
 // The heatmap: layers down, modules across. Built once per table, then only recoloured.
 // Knows a view (see plots.js), not where it comes from.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { svg, put, say, px } = dppa.shapes;
-  const LEFT = 34, TOP = 40, BOTTOM = 46;
-  const GROUPS = Object.fromEntries([
-    ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
-    ...["router", "gate", "up", "gate_up", "down"].map((kind) => [kind, "MLP"]),
-  ]);
+import { svg, put, say, px, amounts } from "../base/shapes.js";
 
-  const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
+const LEFT = 34;
+export const TOP = 40, BOTTOM = 46;
+const GROUPS = Object.fromEntries([
+  ...["q", "k", "v", "qkv", "o"].map((kind) => [kind, "attention"]),
+  ...["router", "gate", "up", "gate_up", "down"].map((kind) => [kind, "MLP"]),
+]);
 
-  // onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index, byKey): it
-  // was clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
-  // middle of the scale.
-  function heatmap(root, onPoint, { colour: viridis, ink: inkOn } = dppa.shapes.amounts, onPick = () => {}) {
-    let built = "";
-    let cells = [];
-    let bar = null;
-    let chosen = -1;
+export const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
-    function build(view, width) {
-      const { layers, kinds } = view.table;
-      const row = rowHeight(layers.length);
-      const step = (width - LEFT) / kinds.length;
-      const height = TOP + row * layers.length + BOTTOM;
-      root.replaceChildren();
-      put(root, "viewBox", `0 0 ${width} ${height}`);
-      put(root, "height", height);
-      put(root, "width", width);
-      axes(view, step, row);
-      cells = view.cells.map((cell) => {
-        const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
-        const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
-        const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 }, g);
-        const barHeight = row >= 20 ? 10 : row >= 14 ? 5 : 3;
-        const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
-        svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
-        const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
-        const text = row >= 20 && step >= 38
-          ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
-        const size = row >= 20 ? 5 : 3;
-        const [right, middle] = [x + step - 3 - size, y + 2 + size];
-        const mark = svg("path", { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` }, g);
-        return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
-      });
-      bar = colourbar(width, TOP + row * layers.length + 14);
-      chosen = -1;
-    }
+// onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index, byKey): it
+// was clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
+// middle of the scale.
+/** @param {any} root @param {(index: number | null) => void} onPoint @param {{colour: any, ink: any}} [colours] @param {(index: number, byKey?: boolean) => void} [onPick] */
+export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amounts, onPick = () => {}) {
+  let built = "";
+  let cells = [];
+  let bar = null;
+  let chosen = -1;
 
-    function axes(view, step, row) {
-      const { layers, kinds } = view.table;
-      svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
-      kinds.forEach((kind, i) => {
-        svg("text", { x: px(LEFT + step * (i + 0.5)), y: TOP - 8, class: "tick middle" }, root, kind);
-        const group = GROUPS[kind];
-        if (group && GROUPS[kinds[i - 1]] !== group) {
-          const span = kinds.filter((k) => GROUPS[k] === group).length;
-          svg("text", { x: px(LEFT + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
-          svg("line", { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
-        }
-      });
-      const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
-      layers.forEach((layer, i) => {
-        if (i % every) return;
-        svg("text", { x: LEFT - 8, y: TOP + row * (i + 0.5) + 4, class: "tick end" }, root, String(layer));
-      });
-    }
-
-    function colourbar(width, y) {
-      const steps = 40, from = LEFT, span = width - LEFT;
-      for (let i = 0; i < steps; i++) {
-        svg("rect", { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8, fill: viridis((i + 0.5) / steps) }, root);
-      }
-      return {
-        low: svg("text", { x: from, y: y + 22, class: "tick" }, root),
-        unit: svg("text", { x: px(from + span / 2), y: y + 22, class: "axis middle" }, root),
-        high: svg("text", { x: width, y: y + 22, class: "tick end" }, root),
-      };
-    }
-
-    function draw(view, width) {
-      const shape = `${width}/${view.key}`;
-      if (shape !== built) { build(view, width); built = shape; }
-      const { low, high, text, cell: inCell, unit } = view.scale;
-      const none = view.counting ? "…" : "–";
-      put(root, "data-bars", view.cells.some((cell) => cell.kept !== null));
-      view.cells.forEach((cell, i) => {
-        const part = cells[i];
-        const known = cell.value !== null;
-        const share = high > low ? (cell.value - low) / (high - low) : 0.5;
-        put(part.g, "data-own", cell.marked === true);
-        put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
-        put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
-        put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");
-        put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
-        if (part.text) {
-          say(part.text, known ? inCell(cell.value) : none);
-          put(part.text, "fill", known ? inkOn(share) : "var(--d-ink)");
-        }
-      });
-      say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);
-    }
-
-    function choose(index) {
-      if (index === chosen) return;
-      cells[chosen]?.g.classList.remove("chosen");
-      chosen = index;
-      if (cells[index]) {
-        cells[index].g.classList.add("chosen");
-        root.appendChild(cells[index].g); // its outline lies over its neighbours
-      }
-      onPoint(index < 0 ? null : index);
-    }
-    const pickedNow = () => cells.findIndex(({ g }) => g.getAttribute("data-picked") === "true");
-    const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target.closest?.("g.cell"));
-    root.addEventListener("pointermove", (event) => choose(indexOf(event)));
-    root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
-    root.addEventListener("click", (event) => {
-      choose(indexOf(event));
-      if (chosen >= 0) onPick(chosen);
+  function build(view, width) {
+    const { layers, kinds } = view.table;
+    const row = rowHeight(layers.length);
+    const step = (width - LEFT) / kinds.length;
+    const height = TOP + row * layers.length + BOTTOM;
+    root.replaceChildren();
+    put(root, "viewBox", `0 0 ${width} ${height}`);
+    put(root, "height", height);
+    put(root, "width", width);
+    axes(view, step, row);
+    cells = view.cells.map((cell) => {
+      const x = LEFT + step * kinds.indexOf(cell.kind), y = TOP + row * layers.indexOf(cell.layer);
+      const g = svg("g", { class: "cell", "data-layer": cell.layer, "data-kind": cell.kind }, root);
+      const value = svg("rect", { class: "value", x: px(x + 1), y: y + 1, width: px(step - 2), height: row - 2, rx: 2 }, g);
+      const barHeight = row >= 20 ? 10 : row >= 14 ? 5 : 3;
+      const place = { x: px(x + 3), y: y + row - 2 - barHeight, height: barHeight };
+      svg("rect", { class: "track", ...place, width: px(step - 6) }, g);
+      const kept = svg("rect", { class: "kept", ...place, width: 0 }, g);
+      const text = row >= 20 && step >= 38
+        ? svg("text", { x: px(x + step / 2), y: y + (row - barHeight) / 2, class: "number" }, g, "") : null;
+      const size = row >= 20 ? 5 : 3;
+      const [right, middle] = [x + step - 3 - size, y + 2 + size];
+      const mark = svg("path", { class: "mark-own", d: `M${px(right)} ${middle - size}l${size} ${size} -${size} ${size} -${size} -${size}z` }, g);
+      return { g, value, kept, text, mark, full: step - 6, box: { x, y, width: step, height: row } };
     });
-    root.addEventListener("blur", () => choose(-1));
-    root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0)); });
-    root.addEventListener("keydown", (event) => {
-      const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
-      if (event.key === "Escape") choose(-1);
-      if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen, true); }
-      if (!by || !cells.length) return;
-      event.preventDefault();
-      choose(neighbour(Math.max(chosen, 0), by));
-    });
-    function neighbour(index, [dx, dy]) {
-      const from = cells[index].box;
-      const x = from.x + from.width * (0.5 + dx), y = from.y + from.height * (0.5 + dy);
-      const next = cells.findIndex(({ box }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height);
-      return next < 0 ? index : next;
-    }
-    return { draw, boxOf: (index) => cells[index]?.box };
+    bar = colourbar(width, TOP + row * layers.length + 14);
+    chosen = -1;
   }
 
-  dppa.plots = { heatmap, rowHeight, TOP, BOTTOM };
-})();
+  function axes(view, step, row) {
+    const { layers, kinds } = view.table;
+    svg("text", { x: 0, y: TOP - 8, class: "axis" }, root, "layer");
+    kinds.forEach((kind, i) => {
+      svg("text", { x: px(LEFT + step * (i + 0.5)), y: TOP - 8, class: "tick middle" }, root, kind);
+      const group = GROUPS[kind];
+      if (group && GROUPS[kinds[i - 1]] !== group) {
+        const span = kinds.filter((k) => GROUPS[k] === group).length;
+        svg("text", { x: px(LEFT + step * (i + span / 2)), y: 12, class: "axis middle" }, root, group);
+        svg("line", { x1: px(LEFT + step * i + 3), x2: px(LEFT + step * (i + span) - 3), y1: 17, y2: 17, class: "rule" }, root);
+      }
+    });
+    const every = row >= 14 ? 1 : row >= 10 ? 2 : 4;
+    layers.forEach((layer, i) => {
+      if (i % every) return;
+      svg("text", { x: LEFT - 8, y: TOP + row * (i + 0.5) + 4, class: "tick end" }, root, String(layer));
+    });
+  }
+
+  function colourbar(width, y) {
+    const steps = 40, from = LEFT, span = width - LEFT;
+    for (let i = 0; i < steps; i++) {
+      svg("rect", { x: px(from + (span * i) / steps), y, width: px(span / steps + 0.5), height: 8, fill: viridis((i + 0.5) / steps) }, root);
+    }
+    return {
+      low: svg("text", { x: from, y: y + 22, class: "tick" }, root),
+      unit: svg("text", { x: px(from + span / 2), y: y + 22, class: "axis middle" }, root),
+      high: svg("text", { x: width, y: y + 22, class: "tick end" }, root),
+    };
+  }
+
+  function draw(view, width) {
+    const shape = `${width}/${view.key}`;
+    if (shape !== built) { build(view, width); built = shape; }
+    const { low, high, text, cell: inCell, unit } = view.scale;
+    const none = view.counting ? "…" : "–";
+    put(root, "data-bars", view.cells.some((cell) => cell.kept !== null));
+    view.cells.forEach((cell, i) => {
+      const part = cells[i];
+      const known = cell.value !== null;
+      const share = high > low ? (cell.value - low) / (high - low) : 0.5;
+      put(part.g, "data-own", cell.marked === true);
+      put(part.g, "data-picked", cell.layer === view.picked?.layer && cell.kind === view.picked?.kind);
+      put(part.g, "data-value", known ? +cell.value.toPrecision(4) : "");
+      put(part.value, "fill", known ? viridis(share) : "var(--d-sunk)");
+      put(part.kept, "width", px(part.full * (cell.kept ?? 0)));
+      if (part.text) {
+        say(part.text, known ? inCell(cell.value) : none);
+        put(part.text, "fill", known ? inkOn(share) : "var(--d-ink)");
+      }
+    });
+    say(bar.low, text(low)); say(bar.high, text(high)); say(bar.unit, unit);
+  }
+
+  function choose(index) {
+    if (index === chosen) return;
+    cells[chosen]?.g.classList.remove("chosen");
+    chosen = index;
+    if (cells[index]) {
+      cells[index].g.classList.add("chosen");
+      root.appendChild(cells[index].g); // its outline lies over its neighbours
+    }
+    onPoint(index < 0 ? null : index);
+  }
+  const pickedNow = () => cells.findIndex(({ g }) => g.getAttribute("data-picked") === "true");
+  const indexOf = (event) => cells.findIndex((cell) => cell.g === event.target.closest?.("g.cell"));
+  root.addEventListener("pointermove", (event) => choose(indexOf(event)));
+  root.addEventListener("pointerleave", () => { if (document.activeElement !== root) choose(-1); });
+  root.addEventListener("click", (event) => {
+    choose(indexOf(event));
+    if (chosen >= 0) onPick(chosen);
+  });
+  root.addEventListener("blur", () => choose(-1));
+  root.addEventListener("focus", () => { if (chosen < 0 && root.matches(":focus-visible")) choose(Math.max(pickedNow(), 0)); });
+  root.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+    if (event.key === "Escape") choose(-1);
+    if ((event.key === "Enter" || event.key === " ") && chosen >= 0) { event.preventDefault(); onPick(chosen, true); }
+    if (!by || !cells.length) return;
+    event.preventDefault();
+    choose(neighbour(Math.max(chosen, 0), by));
+  });
+  function neighbour(index, [dx, dy]) {
+    const from = cells[index].box;
+    const x = from.x + from.width * (0.5 + dx), y = from.y + from.height * (0.5 + dy);
+    const next = cells.findIndex(({ box }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height);
+    return next < 0 ? index : next;
+  }
+  return { draw, boxOf: (index) => cells[index]?.box };
+}
+

@@ -1,252 +1,262 @@
 // One matrix closely, below the heatmap: how large its changes are, its part of the whole, its rows
 // and columns, and a rate of its own. Curves follow every slider; rows and columns follow at rest.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html, svg, say, put, percent, percent1, level, count } = dppa.shapes;
-  const ASK_MS = 200; // after the last move
+import { explain } from "../base/glossary_bubbles.js";
+import { html, svg, say, put, percent, percent1, level, count } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { atRate, levelsOf, partitionsOf } from "../session/densities.js";
+import { paint, redraw } from "../session/frames.js";
+import { override } from "../session/overrides.js";
+import { part } from "../session/parts.js";
+import { saveable } from "../session/save_plots.js";
+import { setActivity } from "../session/server.js";
+import * as tables from "../session/tables.js";
+import { distributionPlot } from "./distribution.js";
+import * as frame from "./frame_values.js";
+import * as words from "./plot_sentences.js";
 
-  // byKey: the focus goes to what was opened.
-  let arrival = null;
-  dppa.pick = (cell, byKey = false) => {
-    arrival = cell && { byKey };
-    dppa.set({ picked: cell });
-  };
+const ASK_MS = 200; // after the last move
 
-  // What the server sent for one cell, with what the distribution draws from.
-  function tableOf(value) {
-    const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold", "energy"].map((name) => dppa.unpack(value[name]));
-    const rates = threshold.length, bins = histogram.length;
-    const kept = new Float64Array(bins * rates);
-    for (let r = 0; r < rates; r++) {
-      let left = Math.min(value.numel * (1 - r / (rates - 1)), value.nonzero); // the largest first
-      for (let b = bins - 1; b >= 0; b--) {
-        const inside = Math.min(histogram[b], left);
-        left -= inside;
-        kept[b * rates + r] = histogram[b] ? inside / histogram[b] : 0;
-      }
+// byKey: the focus goes to what was opened.
+let arrival = null;
+export const pick = (cell, byKey = false) => {
+  arrival = cell && { byKey };
+  controls.set({ picked: cell });
+};
+
+// What the server sent for one cell, with what the distribution draws from.
+function tableOf(value) {
+  const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold", "energy"].map((name) => tables.unpack(value[name]));
+  const rates = threshold.length, bins = histogram.length;
+  const kept = new Float64Array(bins * rates);
+  for (let r = 0; r < rates; r++) {
+    let left = Math.min(value.numel * (1 - r / (rates - 1)), value.nonzero); // the largest first
+    for (let b = bins - 1; b >= 0; b--) {
+      const inside = Math.min(histogram[b], left);
+      left -= inside;
+      kept[b * rates + r] = histogram[b] ? inside / histogram[b] : 0;
     }
-    return { edges, histogram, threshold, energy, kept_histogram: kept, count: rates };
   }
+  return { edges, histogram, threshold, energy, kept_histogram: kept, count: rates };
+}
 
-  dppa.part("drill", ({ get, put: send, watch, trigger }) => {
-    let value = null, table = null, panel = null, asked = "", timer = 0;
-    function take(next) {
-      if (!next || !next.edges) return;
-      if (!value || value.model !== next.model || value.layer !== next.layer || value.kind !== next.kind) table = null;
-      value = next;
-      table ??= tableOf(next);
-      dppa.busy("drill", "idle");
-    }
-    watch(take);
-    take(get());
-    const fits = ({ focus, picked }) => value !== null && value.model === focus && value.layer === picked.layer && value.kind === picked.kind;
-    function askSoon() {
-      const { focus, picked } = dppa.state;
-      const question = JSON.stringify([focus, picked, dppa.settingsKey(), dppa.levels()]);
-      if (question === asked) return;
-      asked = question;
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        send({ model: focus, ...picked });
-        trigger("look");
-      }, value && fits(dppa.state) ? ASK_MS : 0);
-    }
-    // Counted for what the controls say now.
-    const fresh = () => value.lines && dppa.fits(value.settings) && JSON.stringify(value.settings.levels) === JSON.stringify(dppa.levels());
+part("drill", ({ get, put: send, watch, trigger }) => {
+  let value = null, table = null, panel = null, asked = "", timer = 0;
+  function take(next) {
+    if (!next || !next.edges) return;
+    if (!value || value.model !== next.model || value.layer !== next.layer || value.kind !== next.kind) table = null;
+    value = next;
+    table ??= tableOf(next);
+    setActivity("drill", "idle");
+  }
+  watch(take);
+  take(get());
+  const fits = ({ focus, picked }) => value !== null && value.model === focus && value.layer === picked.layer && value.kind === picked.kind;
+  function askSoon() {
+    const { focus, picked } = controls.state;
+    const question = JSON.stringify([focus, picked, controls.settingsKey(), controls.levels()]);
+    if (question === asked) return;
+    asked = question;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      send({ model: focus, ...picked });
+      trigger("look");
+    }, value && fits(controls.state) ? ASK_MS : 0);
+  }
+  // Counted for what the controls say now.
+  const fresh = () => value.lines && controls.fits(value.settings) && JSON.stringify(value.settings.levels) === JSON.stringify(controls.levels());
 
-    dppa.paint(() => {
-      const place = document.getElementById("drill-place"), view = dppa.view?.();
-      if (!place || !view) return;
-      const { picked } = dppa.state;
-      const cell = picked && view.cells.find((one) => one.layer === picked.layer && one.kind === picked.kind);
-      place.hidden = !cell;
-      if (!cell) return;
-      panel ??= build(place);
-      askSoon();
-      draw(panel, view, cell, fits(dppa.state) ? value : null, table, fits(dppa.state) && fresh());
-      if (arrival) arrive(place, panel);
-    });
-    // On a phone it lies below the fold, behind the pinned sliders.
-    function arrive(place, { title }) {
-      const phone = window.matchMedia("(max-width: 900px)").matches;
-      if (arrival.byKey) title.focus({ preventScroll: phone });
-      arrival = null;
-      const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (phone) place.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
-    }
+  paint(() => {
+    const place = document.getElementById("drill-place"), view = frame.view();
+    if (!place || !view) return;
+    const { picked } = controls.state;
+    const cell = picked && view.cells.find((one) => one.layer === picked.layer && one.kind === picked.kind);
+    place.hidden = !cell;
+    if (!cell) return;
+    panel ??= build(place);
+    askSoon();
+    draw(panel, view, cell, fits(controls.state) ? value : null, table, fits(controls.state) && fresh());
+    if (arrival) arrive(place, panel);
   });
+  // On a phone it lies below the fold, behind the pinned sliders.
+  function arrive(place, { title }) {
+    const phone = window.matchMedia("(max-width: 900px)").matches;
+    if (arrival.byKey) title.focus({ preventScroll: phone });
+    arrival = null;
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (phone) place.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  }
+});
 
-  // --- the panel, built once -------------------------------------------------------------------
-  function build(place) {
-    put(place, "aria-label", "One matrix closely");
-    const head = html("div", { class: "drill-head" }, place);
-    const title = html("h3", { class: "plot-title", tabindex: "-1" }, head);
-    const close = html("button", { type: "button", class: "small", id: "drill-close" }, head, "Close");
-    const heatmap = document.getElementById("heatmap");
-    close.addEventListener("click", () => { heatmap.focus(); dppa.pick(null); });
-    for (const from of [place, heatmap]) {
-      from.addEventListener("keydown", (event) => { if (event.key === "Escape" && dppa.state.picked) close.click(); });
-    }
-    const grid = html("div", { class: "drill-grid" }, place);
-    const left = html("div", { class: "plot" }, grid);
-    const root = svg("svg", { id: "drill-distribution", role: "img", tabindex: "0", "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
-    const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, left, "Reset zoom");
-    const distribution = dppa.plots.distribution(root, (zoomed) => { reset.hidden = !zoomed; });
-    reset.addEventListener("click", () => distribution.reset());
-    const how = html("p", { class: "how" }, left);
-    const right = html("div", { class: "drill-facts" }, grid);
-    const facts = html("dl", {}, right);
-    const own = buildOwn(right);
-    const lines = html("div", { class: "drill-lines" }, place);
-    const note = html("p", { class: "how", role: "status" }, place);
-    dppa.saveable(place, "matrix", () => rowsOf(panel), () => root);
-    const panel = { title, root, distribution, how, facts, own, lines, note, left, width: 0 };
-    const measure = () => { panel.width = Math.floor(left.clientWidth); dppa.redraw(); };
-    new ResizeObserver(measure).observe(left);
-    measure();
-    return panel;
+// --- the panel, built once -------------------------------------------------------------------
+function build(place) {
+  put(place, "aria-label", "One matrix closely");
+  const head = html("div", { class: "drill-head" }, place);
+  const title = html("h3", { class: "plot-title", tabindex: "-1" }, head);
+  const close = html("button", { type: "button", class: "small", id: "drill-close" }, head, "Close");
+  const heatmap = document.getElementById("heatmap");
+  close.addEventListener("click", () => { heatmap.focus(); pick(null); });
+  for (const from of [place, heatmap]) {
+    from.addEventListener("keydown", (event) => { if (event.key === "Escape" && controls.state.picked) close.click(); });
   }
-  function rowsOf({ table, cell }) { // what is drawn, for a file
-    if (!table) return null;
-    const { short } = dppa.words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
-    return {
-      columns: ["model", "layer", "module", `${short} from`, `${short} to`, "changes (count)", "kept of these (share)"],
-      rows: Array.from(histogram, (n, b) => [dppa.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n, dppa.at(kept, b, rates, 1 - cell.kept)]),
-    };
-  }
-  function buildOwn(parent) {
-    const box = html("div", { class: "drill-own" }, parent);
-    const label = html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
-    const row = html("div", { class: "slide" }, box);
-    const range = html("input", { type: "range", id: "own-rate", min: "0", max: "99", step: "1" }, row);
-    const number = html("input", { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
-    const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
-    const text = html("p", { class: "how" }, box);
-    const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
-    const move = (input) => {
-      const rate = Number(input.value);
-      if (input.value.trim() !== "" && rate >= 0 && rate <= 99) dppa.override(own.modules, rate / 100);
-    };
-    range.addEventListener("input", () => move(range));
-    number.addEventListener("input", () => move(number));
-    number.addEventListener("change", () => { // Enter, or left: only what the slider allows stays
-      const typed = number.value.trim();
-      number.value = typed === "" ? own.shown : Math.min(Math.max(+typed, +number.min), +number.max);
-      if (typed !== "") move(number);
-    });
-    follow.addEventListener("click", () => dppa.override(own.modules, null));
-    return own;
-  }
+  const grid = html("div", { class: "drill-grid" }, place);
+  const left = html("div", { class: "plot" }, grid);
+  const root = svg("svg", { id: "drill-distribution", role: "img", tabindex: "0", "aria-label": "Distribution of the size of this matrix's changes. Plus and minus zoom, arrows move." }, left);
+  const reset = html("button", { type: "button", class: "zoom-reset", hidden: "" }, left, "Reset zoom");
+  const distribution = distributionPlot(root, (zoomed) => { reset.hidden = !zoomed; });
+  reset.addEventListener("click", () => distribution.reset());
+  const how = html("p", { class: "how" }, left);
+  const right = html("div", { class: "drill-facts" }, grid);
+  const facts = html("dl", {}, right);
+  const own = buildOwn(right);
+  const lines = html("div", { class: "drill-lines" }, place);
+  const note = html("p", { class: "how", role: "status" }, place);
+  saveable(place, "matrix", () => rowsOf(panel), () => root);
+  /** @type {any} */
+  const panel = { title, root, distribution, how, facts, own, lines, note, left, width: 0 };
+  const measure = () => { panel.width = Math.floor(left.clientWidth); redraw(); };
+  new ResizeObserver(measure).observe(left);
+  measure();
+  return panel;
+}
+function rowsOf({ table, cell }) { // what is drawn, for a file
+  if (!table) return null;
+  const { short } = words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
+  return {
+    columns: ["model", "layer", "module", `${short} from`, `${short} to`, "changes (count)", "kept of these (share)"],
+    rows: Array.from(histogram, (n, b) => [controls.state.focus, cell.layer, cell.kind, edges[b], edges[b + 1], n, atRate(kept, b, rates, 1 - cell.kept)]),
+  };
+}
+function buildOwn(parent) {
+  const box = html("div", { class: "drill-own" }, parent);
+  const label = html("label", { for: "own-rate", class: "setting-name" }, box, "Its own pruning rate (%)");
+  const row = html("div", { class: "slide" }, box);
+  const range = html("input", { type: "range", id: "own-rate", min: "0", max: "99", step: "1" }, row);
+  const number = html("input", { type: "number", min: "0", max: "99", step: "1", "aria-label": "Its own pruning rate in percent" }, row);
+  const follow = html("button", { type: "button", class: "small", id: "own-follow" }, box, "Follow the plan");
+  const text = html("p", { class: "how" }, box);
+  const own = { box, range, number, follow, text, modules: [], shown: "", parts: [label, row, follow] };
+  const move = (input) => {
+    const rate = Number(input.value);
+    if (input.value.trim() !== "" && rate >= 0 && rate <= 99) override(own.modules, rate / 100);
+  };
+  range.addEventListener("input", () => move(range));
+  number.addEventListener("input", () => move(number));
+  number.addEventListener("change", () => { // Enter, or left: only what the slider allows stays
+    const typed = number.value.trim();
+    number.value = typed === "" ? own.shown : Math.min(Math.max(+typed, +number.min), +number.max);
+    if (typed !== "") move(number);
+  });
+  follow.addEventListener("click", () => override(own.modules, null));
+  return own;
+}
 
-  // --- one frame ---------------------------------------------------------------------------------
-  function draw(panel, view, cell, value, table, fresh) {
-    Object.assign(panel, { table, cell });
-    const who = dppa.words.label(dppa.state.focus);
-    const levels = view.shows === "whole" ? [] : dppa.levelsOf(view, cell).map(([kept]) => kept);
-    if (levels.length && view.shows === "plan") levels[levels.length - 1] = cell.kept;
-    say(panel.title, dppa.words.drill(view, cell, who));
-    dppa.explain(panel.how, dppa.words.readDrill(view));
-    fill(panel.facts, factsOf(view, cell, who));
-    if (table && panel.width > 0) {
-      const rates = levels.map((kept) => 1 - kept);
-      const cuts = view.shows === "plan" ? rates.map((rate) => Array(3).fill(dppa.at(table.threshold, 0, table.count, rate))) : [];
-      const pair = `${dppa.state.focus}|${cell.layer}|${cell.kind}|${dppa.state.significance}`;
-      panel.distribution.draw({ table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows, axisTitle: `${dppa.words.score().short} (logarithmic)` }, panel.width);
-    }
-    drawOwn(panel.own, view, cell);
-    drawLines(panel, value, fresh, who);
+// --- one frame ---------------------------------------------------------------------------------
+function draw(panel, view, cell, value, table, fresh) {
+  Object.assign(panel, { table, cell });
+  const who = words.label(controls.state.focus);
+  const levels = view.shows === "whole" ? [] : levelsOf(view, cell).map(([kept]) => kept);
+  if (levels.length && view.shows === "plan") levels[levels.length - 1] = cell.kept;
+  say(panel.title, drillTitle(view, cell, who));
+  explain(panel.how, readDrill(view));
+  fill(panel.facts, factsOf(view, cell, who));
+  if (table && panel.width > 0) {
+    const rates = levels.map((kept) => 1 - kept);
+    const cuts = view.shows === "plan" ? rates.map((rate) => Array(3).fill(atRate(table.threshold, 0, table.count, rate))) : [];
+    const pair = `${controls.state.focus}|${cell.layer}|${cell.kind}|${controls.state.significance}`;
+    panel.distribution.draw({ table, levels: rates, thresholds: cuts, numel: value?.numel ?? cell.numel, pair, shows: view.shows, axisTitle: `${words.score().short} (logarithmic)` }, panel.width);
   }
-  // [name, value] pairs.
-  function factsOf(view, cell, who) {
-    const factors = dppa.factorsOf(dppa.state.focus);
-    const changeOf = (one) => dppa.partitionsOf(view, one).reduce((sum, [, energy], k) => sum + energy * (factors[k] ?? 1) ** 2, 0);
-    const about = view.exact ? "" : "≈ ";
-    const size = [["size of its change, ‖d‖/‖W‖", percent1(cell.relative)]];
-    if (view.shows === "whole") return [["weights", count(cell.numel)], ...size];
-    const mine = changeOf(cell), all = view.cells.reduce((sum, one) => sum + changeOf(one) * one.squares, 0);
-    return [
-      ["kept", `${about}${percent1(cell.kept)}, ${count(Math.round(cell.kept * cell.numel))} of ${count(cell.numel)}`],
-      [`of all that ${who} keeps`, `${about}${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)}`],
-      [`of ${who}'s squared change, amplified`, `${about}${percent1(all ? (mine * cell.squares) / all : 0)}`],
-      ["its energy kept", `${about}${percent1(cell.energy)}`],
-      ["its change after ÷ before, ‖D'‖/‖d‖", `${about}${percent1(Math.sqrt(mine))}`],
-      ...size,
-    ];
+  drawOwn(panel.own, view, cell);
+  drawLines(panel, value, fresh, who);
+}
+// [name, value] pairs.
+function factsOf(view, cell, who) {
+  const factors = controls.factorsOf(controls.state.focus);
+  const changeOf = (one) => partitionsOf(view, one).reduce((sum, [, energy], k) => sum + energy * (factors[k] ?? 1) ** 2, 0);
+  const about = view.exact ? "" : "≈ ";
+  const size = [["size of its change, ‖d‖/‖W‖", percent1(cell.relative)]];
+  if (view.shows === "whole") return [["weights", count(cell.numel)], ...size];
+  const mine = changeOf(cell), all = view.cells.reduce((sum, one) => sum + changeOf(one) * one.squares, 0);
+  return [
+    ["kept", `${about}${percent1(cell.kept)}, ${count(Math.round(cell.kept * cell.numel))} of ${count(cell.numel)}`],
+    [`of all that ${who} keeps`, `${about}${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)}`],
+    [`of ${who}'s squared change, amplified`, `${about}${percent1(all ? (mine * cell.squares) / all : 0)}`],
+    ["its energy kept", `${about}${percent1(cell.energy)}`],
+    ["its change after ÷ before, ‖D'‖/‖d‖", `${about}${percent1(Math.sqrt(mine))}`],
+    ...size,
+  ];
+}
+function fill(list, pairs) {
+  while (list.children.length > 2 * pairs.length) list.lastChild.remove();
+  while (list.children.length < 2 * pairs.length) { html("dt", {}, list); html("dd", {}, list); }
+  pairs.forEach(([name, text], i) => { say(list.children[2 * i], name); say(list.children[2 * i + 1], text); });
+}
+function drawOwn(own, view, cell) {
+  own.modules = cell.modules;
+  const possible = controls.pruner() !== null && cell.modules.length > 0;
+  const rate = 100 * (cell.own ?? 1 - cell.kept);
+  const text = own.shown = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
+  for (const part of own.parts) part.hidden = !possible;
+  for (const input of [own.range, own.number]) {
+    if (input.value !== text && !(input === own.number && document.activeElement === input)) input.value = text;
   }
-  function fill(list, pairs) {
-    while (list.children.length > 2 * pairs.length) list.lastChild.remove();
-    while (list.children.length < 2 * pairs.length) { html("dt", {}, list); html("dd", {}, list); }
-    pairs.forEach(([name, text], i) => { say(list.children[2 * i], name); say(list.children[2 * i + 1], text); });
-  }
-  function drawOwn(own, view, cell) {
-    own.modules = cell.modules;
-    const possible = dppa.pruner() !== null && cell.modules.length > 0;
-    const rate = 100 * (cell.own ?? 1 - cell.kept);
-    const text = own.shown = String(cell.own === null ? Math.round(rate) : +rate.toFixed(2));
-    for (const part of own.parts) part.hidden = !possible;
-    for (const input of [own.range, own.number]) {
-      if (input.value !== text && !(input === own.number && document.activeElement === input)) input.value = text;
-    }
-    own.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);
-    put(own.box, "data-own", cell.own !== null);
-    own.follow.disabled = cell.own === null;
-    say(own.text, dppa.words.own(view, cell, possible));
-  }
+  own.range.style.setProperty("--filled", `${(100 * rate) / 99}%`);
+  put(own.box, "data-own", cell.own !== null);
+  own.follow.disabled = cell.own === null;
+  say(own.text, ownWords(view, cell, possible));
+}
 
-  // --- rows and columns ---------------------------------------------------------------------------
-  let shown = null;
-  function drawLines(panel, value, fresh, who) {
-    const lines = value?.lines ?? null;
-    put(panel.lines, "data-fresh", Boolean(fresh));
-    say(panel.note, dppa.words.lines(value, fresh, who));
-    if (lines === shown) return;
-    if (lines === null && value) return; // those of the settings before stay, dimmed, until the new are there
-    shown = lines;
-    panel.lines.replaceChildren();
-    for (const one of lines ?? []) {
-      for (const [name, place] of [["row", 0], ["column", 1]]) list(panel.lines, one, name, place, lines.length > 1);
-    }
+// --- rows and columns ---------------------------------------------------------------------------
+let shown = null;
+function drawLines(panel, value, fresh, who) {
+  const lines = value?.lines ?? null;
+  put(panel.lines, "data-fresh", Boolean(fresh));
+  say(panel.note, linesWords(value, fresh, who));
+  if (lines === shown) return;
+  if (lines === null && value) return; // those of the settings before stay, dimmed, until the new are there
+  shown = lines;
+  panel.lines.replaceChildren();
+  for (const one of lines ?? []) {
+    for (const [name, place] of [["row", 0], ["column", 1]]) list(panel.lines, one, name, place, lines.length > 1);
   }
-  function list(parent, { module, shape, rows, columns }, name, place, several) {
-    const found = place ? columns : rows;
-    const box = html("div", { class: "drill-list" }, parent);
-    html("h4", {}, box, `Strongest ${name}s of ${shape[place]}${several ? ` in ${module}` : ""}`);
-    const items = html("ol", {}, box);
-    const top = Math.max(...found.map(([, share]) => share), 1e-9);
-    for (const [index, share, kept] of found) {
-      const item = html("li", { title: `${kept} of ${shape[1 - place]} kept` }, items);
-      html("span", {}, item, `${name} ${index}`);
-      const bar = html("span", { class: "drill-bar" }, item);
-      html("i", {}, bar).style.width = `${(100 * share) / top}%`;
-      html("span", { class: "drill-share" }, item, percent1(share));
-    }
-    if (!found.length) html("li", {}, items, "nothing is kept");
-    else html("p", { class: "how" }, box, `If all were alike: ${percent1(1 / shape[place])} each.`);
+}
+function list(parent, { module, shape, rows, columns }, name, place, several) {
+  const found = place ? columns : rows;
+  const box = html("div", { class: "drill-list" }, parent);
+  html("h4", {}, box, `Strongest ${name}s of ${shape[place]}${several ? ` in ${module}` : ""}`);
+  const items = html("ol", {}, box);
+  const top = Math.max(...found.map(([, share]) => share), 1e-9);
+  for (const [index, share, kept] of found) {
+    const item = html("li", { title: `${kept} of ${shape[1 - place]} kept` }, items);
+    html("span", {}, item, `${name} ${index}`);
+    const bar = html("span", { class: "drill-bar" }, item);
+    html("i", {}, bar).style.width = `${(100 * share) / top}%`;
+    html("span", { class: "drill-share" }, item, percent1(share));
   }
+  if (!found.length) html("li", {}, items, "nothing is kept");
+  else html("p", { class: "how" }, box, `If all were alike: ${percent1(1 / shape[place])} each.`);
+}
 
-  // --- words ---------------------------------------------------------------------------------------
-  dppa.words.drill = (view, cell, who) => {
-    const name = `Layer ${cell.layer}, ${cell.kind}`;
-    if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
-    return `${name} keeps ${percent(cell.kept)} of its changes, ${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
-  };
-  dppa.words.readDrill = (view) => {
-    const lines = view.shows === "plan" ? " Lines: where its own rate cuts, [level] by level." : "";
-    return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of them together, ‖D'‖ of what is left.`;
-  };
-  dppa.words.own = (view, cell, possible) => {
-    if (!cell.modules.length) return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
-    if (!possible) return "This method prunes nothing, so no matrix has a rate.";
-    const together = `All matrices together keep ${view.exact ? "" : "≈ "}${percent1(view.share)}`;
-    if (cell.own === null) return `It follows the plan: ${level(1 - cell.kept)} are dropped. Move the slider to give it a rate of its own, in every model.`;
-    const missed = view.exact && Math.abs(view.share - (1 - view.rate)) > 0.002;
-    return `It holds this rate in every model, and the others make up for it. ${together}${missed ? `, not ${percent1(1 - view.rate)}: the others cannot make up for all of it` : ""}.`;
-  };
-  dppa.words.lines = (value, fresh, who) => {
-    if (!value || value.lines === null) return "Reading its rows and columns …";
-    if (!value.lines.length) return "Many matrices share this cell: their rows and columns are not read.";
-    const at = value.settings.pruning.length ? `at a pruning rate of ${level(value.settings.rate)}` : "before pruning";
-    return `Share of this matrix's squared changes that ${who} keeps, ${at}, before factors; counted in the weights${fresh ? "" : ", being counted anew"}.`;
-  };
-})();
+// --- words ---------------------------------------------------------------------------------------
+const drillTitle = (view, cell, who) => {
+  const name = `Layer ${cell.layer}, ${cell.kind}`;
+  if (view.shows === "whole") return `${name} of ${who} moved ${percent(cell.relative)} of its size`;
+  return `${name} keeps ${percent(cell.kept)} of its changes, ${percent1(view.kept ? (cell.kept * cell.numel) / view.kept : 0)} of all that ${who} keeps`;
+};
+const readDrill = (view) => {
+  const lines = view.shows === "plan" ? " Lines: where its own rate cuts, [level] by level." : "";
+  return `One matrix by itself. Height: share of its changes of that [size |d|].${lines} ‖d‖ is the [length] of all of them together, ‖D'‖ of what is left.`;
+};
+const ownWords = (view, cell, possible) => {
+  if (!cell.modules.length) return "Many matrices share this cell. Give single ones a rate in a recipe, under overrides.";
+  if (!possible) return "This method prunes nothing, so no matrix has a rate.";
+  const together = `All matrices together keep ${view.exact ? "" : "≈ "}${percent1(view.share)}`;
+  if (cell.own === null) return `It follows the plan: ${level(1 - cell.kept)} are dropped. Move the slider to give it a rate of its own, in every model.`;
+  const missed = view.exact && Math.abs(view.share - (1 - view.rate)) > 0.002;
+  return `It holds this rate in every model, and the others make up for it. ${together}${missed ? `, not ${percent1(1 - view.rate)}: the others cannot make up for all of it` : ""}.`;
+};
+const linesWords = (value, fresh, who) => {
+  if (!value || value.lines === null) return "Reading its rows and columns …";
+  if (!value.lines.length) return "Many matrices share this cell: their rows and columns are not read.";
+  const at = value.settings.pruning.length ? `at a pruning rate of ${level(value.settings.rate)}` : "before pruning";
+  return `Share of this matrix's squared changes that ${who} keeps, ${at}, before factors; counted in the weights${fresh ? "" : ", being counted anew"}.`;
+};

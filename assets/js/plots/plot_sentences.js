@@ -1,231 +1,229 @@
 // The sentences above the plots, made from the numbers in them. Knows no element.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { percent, percent1, level, three } = dppa.shapes;
+import { percent, percent1, level, three } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { server } from "../session/server.js";
+import { isPair, partner, countFailed, meetingNow } from "./conflict.js";
 
-  const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
-  const label = (reference) => dppa.names[reference]?.label ?? reference;
-  const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
+const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / Math.max(numbers.length, 1);
+export const label = (reference) => server.names[reference]?.label ?? reference;
+const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up: "up", down: "down" };
 
-  const list = (names) => (names.length < 2 ? names.join("")
-    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
+const list = (names) => (names.length < 2 ? names.join("")
+  : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
 
-  // cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, that leads.
-  // Those that read the same as the first or the last are named with it.
-  function leader(cells, pick, text) {
-    const groups = new Map();
-    for (const cell of cells) {
-      const key = pick(cell);
-      if (!groups.has(key)) groups.set(key, []);
-      groups.get(key).push(cell);
-    }
-    const ranked = [...groups].map(([name, inside]) => ({
-      name, value: mean(inside.map((cell) => cell.value)), kept: mean(inside.map((cell) => cell.kept)),
-    })).sort((a, b) => b.value - a.value);
-    const like = (one) => ranked.filter((other) => text(other.value) === text(one.value));
-    const end = (one) => ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
-    return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
+// cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, that leads.
+// Those that read the same as the first or the last are named with it.
+function leader(cells, pick, text) {
+  const groups = new Map();
+  for (const cell of cells) {
+    const key = pick(cell);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(cell);
   }
-  function thirds(cells, text) {
-    const layers = [...new Set(cells.map((cell) => cell.layer))].sort((a, b) => a - b);
-    const third = (cell) => {
-      const place = layers.indexOf(cell.layer) / Math.max(layers.length - 1, 1);
-      return place < 0.34 ? "Early" : place > 0.66 ? "Late" : "Middle";
-    };
-    return leader(cells, third, text);
-  }
-  const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value) / best.value : 0);
-  // Short enough for a title of two lines beside the other plot.
-  const kinds = ({ names }) => (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
-  const matrices = (those) => (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
-  const first = (text) => text[0].toUpperCase() + text.slice(1);
-  const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
+  const ranked = [...groups].map(([name, inside]) => ({
+    name, value: mean(inside.map((cell) => cell.value)), kept: mean(inside.map((cell) => cell.kept)),
+  })).sort((a, b) => b.value - a.value);
+  const like = (one) => ranked.filter((other) => text(other.value) === text(one.value));
+  const end = (one) => ({ ...one, names: like(one).map((other) => other.name), kept: mean(like(one).map((o) => o.kept)) });
+  return { best: end(ranked[0]), worst: end(ranked[ranked.length - 1]) };
+}
+function thirds(cells, text) {
+  const layers = [...new Set(cells.map((cell) => cell.layer))].sort((a, b) => a - b);
+  const third = (cell) => {
+    const place = layers.indexOf(cell.layer) / Math.max(layers.length - 1, 1);
+    return place < 0.34 ? "Early" : place > 0.66 ? "Late" : "Middle";
+  };
+  return leader(cells, third, text);
+}
+const spread = ({ best, worst }) => (best.value > 0 ? (best.value - worst.value) / best.value : 0);
+// Short enough for a title of two lines beside the other plot.
+const kinds = ({ names }) => (names.length > 2 ? `${names.length} kinds of` : list(names.map((kind) => WHERE[kind] ?? kind)));
+const matrices = (those) => (those.names.length > 1 || WHERE[those.names[0]] ? `${kinds(those)} matrices` : those.names[0]);
+const first = (text) => text[0].toUpperCase() + text.slice(1);
+const layersOf = ({ names }) => `${list(names.map((name, i) => (i ? name.toLowerCase() : name)))} layers`;
 
-  function heatmap(view, focus) {
-    const { quantity, cells, rate, energy, shows } = view;
-    const who = label(focus);
-    const { text } = dppa.QUANTITIES[quantity];
-    const byThird = thirds(cells, text);
-    const byKind = leader(cells, (cell) => cell.kind, text);
-    const { best, worst } = byKind;
-    const alike = spread(byKind) < 0.03;
-    const planned = shows === "plan";
-    if (quantity === "significance" || quantity === "mean") {
-      const did = quantity === "significance" ? "stand out" : score().short !== "|d|" ? "weigh" : "changed";
-      const late = spread(byThird) > spread(byKind);
-      const and = (share) => (planned ? `, and keep ${percent(share)}` : "");
-      if (!late && alike) return `All matrices of ${who} ${did} alike${and(mean(cells.map((c) => c.kept)))}`;
-      const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
-      return `${what} of ${who} ${did} most${and(kept)}`;
-    }
-    if (quantity === "relative") {
-      if (alike) return `All matrices of ${who} moved ${percent(best.value)} of their size`;
-      return `The ${matrices(best)} of ${who} moved furthest, ${percent(best.value)} of their size`;
-    }
-    if (dppa.isPair(quantity)) return pairs(view, who, byKind);
-    if (quantity === "along") {
-      const all = mean(cells.map((cell) => cell.along));
-      const much = `${percent(all)} of ${who}'s change is in the merge`;
-      return alike ? `${much}, alike in all matrices` : `${much}, most of it in ${matrices(best)}`;
-    }
-    if (quantity === "changed") {
-      if (best.value - worst.value < 0.01) return `The merge changed ${percent(best.value)} of every kind of matrix`;
-      return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the ${kinds(worst).replace(/ of$/, "")}`;
-    }
-    if (quantity === "energy") {
-      if (!planned) return `${who} keeps about ${percent(energy)} of its energy in every matrix`;
-      return `${who} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
-    }
-    if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
-    const does = quantity === "rate" ? "lose" : "keep";
-    return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
+export function heatmap(view, focus) {
+  const { quantity, cells, rate, energy, shows } = view;
+  const who = label(focus);
+  const { text } = QUANTITIES[quantity];
+  const byThird = thirds(cells, text);
+  const byKind = leader(cells, (cell) => cell.kind, text);
+  const { best, worst } = byKind;
+  const alike = spread(byKind) < 0.03;
+  const planned = shows === "plan";
+  if (quantity === "significance" || quantity === "mean") {
+    const did = quantity === "significance" ? "stand out" : score().short !== "|d|" ? "weigh" : "changed";
+    const late = spread(byThird) > spread(byKind);
+    const and = (share) => (planned ? `, and keep ${percent(share)}` : "");
+    if (!late && alike) return `All matrices of ${who} ${did} alike${and(mean(cells.map((c) => c.kept)))}`;
+    const [what, kept] = late ? [layersOf(byThird.best), byThird.best.kept] : [`The ${matrices(best)}`, best.kept];
+    return `${what} of ${who} ${did} most${and(kept)}`;
   }
+  if (quantity === "relative") {
+    if (alike) return `All matrices of ${who} moved ${percent(best.value)} of their size`;
+    return `The ${matrices(best)} of ${who} moved furthest, ${percent(best.value)} of their size`;
+  }
+  if (isPair(quantity)) return pairs(view, who, byKind);
+  if (quantity === "along") {
+    const all = mean(cells.map((cell) => cell.along));
+    const much = `${percent(all)} of ${who}'s change is in the merge`;
+    return alike ? `${much}, alike in all matrices` : `${much}, most of it in ${matrices(best)}`;
+  }
+  if (quantity === "changed") {
+    if (best.value - worst.value < 0.01) return `The merge changed ${percent(best.value)} of every kind of matrix`;
+    return `The merge changed most of the ${matrices(best)} (${percent(best.value)}), least of the ${kinds(worst).replace(/ of$/, "")}`;
+  }
+  if (quantity === "energy") {
+    if (!planned) return `${who} keeps about ${percent(energy)} of its energy in every matrix`;
+    return `${who} keeps ${percent(energy)} of its energy, ${kinds(worst)} matrices least`;
+  }
+  if (best.value - worst.value < 0.01) return `At ${level(rate)}, every kind of matrix in ${who} keeps the same share`;
+  const does = quantity === "rate" ? "lose" : "keep";
+  return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
+}
 
-  // Of the drawn model and those it is compared with, element by element.
-  const others = () => dppa.partner() ? label(dppa.partner()) : "the others";
-  function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
-    const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
-    if (counting) {
-      return `What ${who} and ${others()} both ${keep} ${dppa.countFailed() ? "could not be" : "is being"} counted`;
-    }
-    const where = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
-    if (quantity === "overlap") {
-      if (met.overlap === null) return `${who} ${keeps} nothing`;
-      const they = dppa.partner() ? `${others()} ${keeps}` : `${first(others())} each ${keep}`;
-      return `${they} ${percent(met.overlap)} of what ${who} ${keeps}, ${where}`;
-    }
-    if (met.conflict === null) return `${who} and ${others()} ${keep} nothing in common`;
-    return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${where}`;
+// Of the drawn model and those it is compared with, element by element.
+export const others = () => partner() ? label(partner()) : "the others";
+function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
+  const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
+  if (counting) {
+    return `What ${who} and ${others()} both ${keep} ${countFailed() ? "could not be" : "is being"} counted`;
   }
-  // Two lines of the tip.
-  function meets({ index, meets: now }, pruned) {
-    const before = dppa.meeting()?.(index, 0);
-    const share = (value) => (value === null || value === undefined ? "–" : percent1(value));
-    const was = (value) => (pruned && before ? ` (unpruned ${share(value)})` : "");
-    const they = `${dppa.partner() ? others() : "each other model"} ${pruned ? "keeps" : "changes"}`;
-    return [
-      `of those ${they} ${share(now.overlap)}${was(before?.overlap)}`,
-      `with opposite signs ${share(now.conflict)}${was(before?.conflict)}`,
-    ];
+  const where = best.value - worst.value < 0.01 ? "alike everywhere" : `${kinds(best).replace(/ of$/, "")} most`;
+  if (quantity === "overlap") {
+    if (met.overlap === null) return `${who} ${keeps} nothing`;
+    const they = partner() ? `${others()} ${keeps}` : `${first(others())} each ${keep}`;
+    return `${they} ${percent(met.overlap)} of what ${who} ${keeps}, ${where}`;
   }
+  if (met.conflict === null) return `${who} and ${others()} ${keep} nothing in common`;
+  return `${who} opposes ${others()} in ${percent(met.conflict)} of what both ${keep}, ${where}`;
+}
+// Two lines of the tip.
+export function meets({ index, meets: now }, pruned) {
+  const before = meetingNow()?.(index, 0);
+  const share = (value) => (value === null || value === undefined ? "–" : percent1(value));
+  const was = (value) => (pruned && before ? ` (unpruned ${share(value)})` : "");
+  const they = `${partner() ? others() : "each other model"} ${pruned ? "keeps" : "changes"}`;
+  return [
+    `of those ${they} ${share(now.overlap)}${was(before?.overlap)}`,
+    `with opposite signs ${share(now.conflict)}${was(before?.conflict)}`,
+  ];
+}
 
-  // The layers by what their bars show; those that read the same are named together.
-  function layers(view) {
-    const names = view.table.layers, shares = view.bands[view.bands.length - 1];
-    const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
-    const those = (text) => {
-      const found = names.filter((_, i) => percent(shares[i]) === text);
-      if (found.length > 3) return `${found.length} layers`;
-      return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
-    };
-    if (view.shows !== "whole") {
-      if (high === low) return `Every layer keeps ${high}`;
-      const top = those(high);
-      return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
-    }
-    if (view.changed !== null) {
-      return high === low ? `The merge changed ${high} of every layer` : `The merge changed ${high} of ${those(high)}, ${low} of ${those(low)}`;
-    }
-    if (high === low) return `Every layer holds ${high} of the change`;
+// The layers by what their bars show; those that read the same are named together.
+export function layers(view) {
+  const names = view.table.layers, shares = view.bands[view.bands.length - 1];
+  const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
+  const those = (text) => {
+    const found = names.filter((_, i) => percent(shares[i]) === text);
+    if (found.length > 3) return `${found.length} layers`;
+    return `${found.length > 1 ? "layers" : "layer"} ${list(found)}`;
+  };
+  if (view.shows !== "whole") {
+    if (high === low) return `Every layer keeps ${high}`;
     const top = those(high);
-    return `${first(top)} ${top.startsWith("layer ") ? "holds" : "hold"} ${high} of the change, ${those(low)} ${low}`;
+    return `${first(top)} ${top.startsWith("layer ") ? "keeps" : "keep"} ${high}, ${those(low)} only ${low}`;
   }
+  if (view.changed !== null) {
+    return high === low ? `The merge changed ${high} of every layer` : `The merge changed ${high} of ${those(high)}, ${low} of ${those(low)}`;
+  }
+  if (high === low) return `Every layer holds ${high} of the change`;
+  const top = those(high);
+  return `${first(top)} ${top.startsWith("layer ") ? "holds" : "hold"} ${high} of the change, ${those(low)} ${low}`;
+}
 
-  function distribution({ rate, thresholds, energy, shows, table }, focus) {
-    if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
-    if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
-    const threshold = thresholds[thresholds.length - 1][1];
-    if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
-    return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
-  }
-  // The median of |d|, evenly spread within its bin on the logarithmic axis.
-  function middle({ histogram, edges }) {
-    const half = histogram.reduce((a, b) => a + b, 0) / 2;
-    let below = 0, b = 0;
-    while (b < histogram.length - 1 && below + histogram[b] < half) below += histogram[b++];
-    const part = histogram[b] ? (half - below) / histogram[b] : 0;
-    return edges[b] * (edges[b + 1] / edges[b]) ** part;
-  }
+export function distribution({ rate, thresholds, energy, shows, table }, focus) {
+  if (shows === "whole") return `Half of ${label(focus)}'s changes are larger than ${score().short} ≈ ${three(middle(table))}`;
+  if (shows === "random") return `Of changes of every size, ${level(1 - rate)} are kept`;
+  const threshold = thresholds[thresholds.length - 1][1];
+  if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
+  return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
+}
+// The median of |d|, evenly spread within its bin on the logarithmic axis.
+function middle({ histogram, edges }) {
+  const half = histogram.reduce((a, b) => a + b, 0) / 2;
+  let below = 0, b = 0;
+  while (b < histogram.length - 1 && below + histogram[b] < half) below += histogram[b++];
+  const part = histogram[b] ? (half - below) / histogram[b] : 0;
+  return edges[b] * (edges[b + 1] / edges[b]) ** part;
+}
 
-  // --- how to read the plots ------------------------------------------------------------------
-  function readHeatmap({ quantity, shows, changed, pruned }) {
-    if (dppa.isPair(quantity)) return `${dppa.QUANTITIES[quantity].how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
-    const moves = ["density", "rate", "energy"].includes(quantity);
-    const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null ? " Bar: share changed." : "";
-    return `${dppa.QUANTITIES[quantity].how}${bar}`;
-  }
-  function readLayers({ shows, changed }) {
-    if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: all layers.";
-    if (shows === "random") return "One bar per layer. Dashed: all layers.";
-    if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: all layers.";
-    return "One bar per layer: its part of the sum of all [|d|]. Dashed: if all were alike.";
-  }
-  function readDistribution({ shows }) {
-    const height = `Height: share of all changes of ${score().of}.`;
-    if (shows === "whole") return `${height} Drag to zoom.`;
-    if (shows === "random") return `${height} Coloured: what is kept. Drag to zoom.`;
-    return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`;
-  }
+// --- how to read the plots ------------------------------------------------------------------
+export function readHeatmap({ quantity, shows, changed, pruned }) {
+  if (isPair(quantity)) return `${QUANTITIES[quantity].how} ${pruned ? "Before pruning: in the tip." : "Counted before pruning."}`;
+  const moves = ["density", "rate", "energy"].includes(quantity);
+  const bar = shows !== "whole" ? ` Bar: share kept${moves ? "" : ", which the slider moves"}.` : changed !== null ? " Bar: share changed." : "";
+  return `${QUANTITIES[quantity].how}${bar}`;
+}
+export function readLayers({ shows, changed }) {
+  if (shows === "plan") return "One bar per layer, the strongest [partition] darkest. Dashed: all layers.";
+  if (shows === "random") return "One bar per layer. Dashed: all layers.";
+  if (changed !== null) return "One bar per layer: weights that are not the base's. Dashed: all layers.";
+  return "One bar per layer: its part of the sum of all [|d|]. Dashed: if all were alike.";
+}
+export function readDistribution({ shows }) {
+  const height = `Height: share of all changes of ${score().of}.`;
+  if (shows === "whole") return `${height} Drag to zoom.`;
+  if (shows === "random") return `${height} Coloured: what is kept. Drag to zoom.`;
+  return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`;
+}
 
-  // What ranks the changes, in the words of the last plot.
-  const SCORES = {
-    magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]", mean: "mean change" },
-    fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)", of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },
-    activation: { short: "|d| · ‖x‖", axis: "score of a change, |d| · ‖x‖ (logarithmic)", of: "that score, the [size |d|] times the size of its [input]", mean: "mean score" },
-    random: { short: "the score", axis: "score of a change, drawn at random (logarithmic)", of: "that random score", mean: "mean score" },
-  };
-  const score = () => SCORES[dppa.state.significance];
+// What ranks the changes, in the words of the last plot.
+const SCORES = {
+  magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]", mean: "mean change" },
+  fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)", of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },
+  activation: { short: "|d| · ‖x‖", axis: "score of a change, |d| · ‖x‖ (logarithmic)", of: "that score, the [size |d|] times the size of its [input]", mean: "mean score" },
+  random: { short: "the score", axis: "score of a change, drawn at random (logarithmic)", of: "that random score", mean: "mean score" },
+};
+export const score = () => SCORES[controls.state.significance];
 
-  dppa.words = { score, others, meets, heatmap, layers, distribution, label, readHeatmap, readLayers, readDistribution };
-  dppa.QUANTITIES = {
-    significance: {
-      title: "significance", unit: "significance: share of outliers", text: smallPercent,
-      get how() {
-        return `Colour, number: [significance], the share of [outliers] (over ${dppa.outliers} × the ${score().mean}).`;
-      },
+export const QUANTITIES = {
+  significance: {
+    title: "significance", unit: "significance: share of outliers", text: smallPercent,
+    get how() {
+      return `Colour, number: [significance], the share of [outliers] (over ${server.outliers} × the ${score().mean}).`;
     },
-    density: {
-      title: "density (share kept)", unit: "share kept", text: percent,
-      how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more.",
+  },
+  density: {
+    title: "density (share kept)", unit: "share kept", text: percent,
+    how: "Colour, number: share of a matrix's changes that is kept. Higher [significance] keeps more.",
+  },
+  rate: {
+    title: "pruning rate", unit: "share dropped", text: percent,
+    how: "Colour, number: share of a matrix's changes that is dropped.",
+  },
+  mean: {
+    get title() { return `mean ${score().short}`; },
+    text: three,
+    get how() {
+      if (score().short !== "|d|") return "Colour, number: mean score of a matrix's changes, by which they are ranked.";
+      return "Colour, number: mean size of a change [|d|], domain model minus base.";
     },
-    rate: {
-      title: "pruning rate", unit: "share dropped", text: percent,
-      how: "Colour, number: share of a matrix's changes that is dropped.",
-    },
-    mean: {
-      get title() { return `mean ${score().short}`; },
-      text: three,
-      get how() {
-        if (score().short !== "|d|") return "Colour, number: mean score of a matrix's changes, by which they are ranked.";
-        return "Colour, number: mean size of a change [|d|], domain model minus base.";
-      },
-    },
-    relative: {
-      title: "relative change ‖d‖/‖W‖", unit: "‖d‖ / ‖W‖: size of the change by that of the weights", text: percent1,
-      how: "Colour, number: [length ‖d‖] of a matrix's change, by that of the base's weights, ‖W‖.",
-    },
-    overlap: {
-      title: "overlap with others", unit: "share that both keep", text: percent,
-      get how() { return `Colour, number: of the changes ${label(dppa.state.focus)} keeps, the share ${dppa.partner() ? `${others()} keeps` : "another model keeps (mean of the pairs)"} too.`; },
-    },
-    conflict: {
-      title: "conflict with others", unit: "share with opposite signs", text: percent,
-      get how() { return `Colour, number: of the changes that both keep, the share with [opposite signs]${dppa.partner() ? "" : ", all pairs together"}.`; },
-    },
-    energy: {
-      title: "retained energy", unit: "share of Σd² kept", text: percent,
-      how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept.",
-    },
-    along: {
-      title: "in the merge", unit: "share of the model's change in the merge", text: percent,
-      how: "Colour, number: how far the merge went along the model's change; 100\u2009% is all of it.",
-    },
-    changed: {
-      title: "changed by the merge", unit: "share of weights changed", text: percent,
-      how: "Colour, number: share of a matrix's weights that are not the base's any more.",
-    },
-  };
-  // Outliers are rare: two decimals below one percent.
-  function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u2009%` : percent(share); }
-})();
+  },
+  relative: {
+    title: "relative change ‖d‖/‖W‖", unit: "‖d‖ / ‖W‖: size of the change by that of the weights", text: percent1,
+    how: "Colour, number: [length ‖d‖] of a matrix's change, by that of the base's weights, ‖W‖.",
+  },
+  overlap: {
+    title: "overlap with others", unit: "share that both keep", text: percent,
+    get how() { return `Colour, number: of the changes ${label(controls.state.focus)} keeps, the share ${partner() ? `${others()} keeps` : "another model keeps (mean of the pairs)"} too.`; },
+  },
+  conflict: {
+    title: "conflict with others", unit: "share with opposite signs", text: percent,
+    get how() { return `Colour, number: of the changes that both keep, the share with [opposite signs]${partner() ? "" : ", all pairs together"}.`; },
+  },
+  energy: {
+    title: "retained energy", unit: "share of Σd² kept", text: percent,
+    how: "Colour, number: share of a matrix's [energy] (its squared changes) that is kept.",
+  },
+  along: {
+    title: "in the merge", unit: "share of the model's change in the merge", text: percent,
+    how: "Colour, number: how far the merge went along the model's change; 100\u2009% is all of it.",
+  },
+  changed: {
+    title: "changed by the merge", unit: "share of weights changed", text: percent,
+    how: "Colour, number: share of a matrix's weights that are not the base's any more.",
+  },
+};
+// Outliers are rare: two decimals below one percent.
+function smallPercent(share) { return share < 0.01 ? `${(100 * share).toFixed(2)}\u2009%` : percent(share); }

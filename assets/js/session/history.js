@@ -1,137 +1,143 @@
 // The way back: one step for every change that has come to rest, two slots to switch between.
-// Knows states as values (session_value.js) and asks for one by dppa.restore; draws nothing.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const SETTLED_MS = 500; // longer than the first pause of a key that is held down
-  const MOST_STEPS = 100;
-  const KEY = "dppa.slots.1";
+// Knows states as values (session_value.js) and asks for one by what `restoreBy` was given; draws nothing.
+import { redraw, paint } from "./frames.js";
+import { server } from "./server.js";
+import { stateText, stateNow, changeOf, adoptState } from "./session_value.js";
+import * as tables from "./tables.js";
 
-  let past = [], future = [];
-  let now = null; // {state, text, slot}
-  let slots = { A: null, B: null };
-  let before = null; // all of the above, as long as the server has not agreed
-  let held = false, timer = 0, seen = "";
-  const listeners = [];
+const SETTLED_MS = 500; // longer than the first pause of a key that is held down
+const MOST_STEPS = 100;
+const KEY = "dppa.slots.1";
 
-  const entry = (state, slot) => ({ state, text: dppa.stateText(state), slot });
-  const told = () => { for (const listener of listeners) listener(); dppa.redraw(); };
-  const keepSlots = () => {
-    slots[now.slot] = now.state;
-    try { sessionStorage.setItem(KEY, JSON.stringify({ shown: now.slot, slots })); } catch { /* this tab remembers nothing */ }
-  };
-  function recall() {
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-      for (const name of ["A", "B"]) if (kept?.slots?.[name]?.v === 1) slots[name] = kept.slots[name];
-      return kept?.shown === "B" ? "B" : "A";
-    } catch { return "A"; }
-  }
+let past = [], future = [];
+let now = null; // {state, text, slot}
+let slots = { A: null, B: null };
+let before = null; // all of the above, as long as the server has not agreed
+let held = false, timer = 0, seen = "";
+const listeners = [];
 
-  // --- changes of the controls become steps once they rest ------------------------------------------
-  for (const name of ["pointerdown", "pointerup", "pointercancel"]) {
-    window.addEventListener(name, () => { held = name === "pointerdown"; }, true);
-  }
-  const busy = () => held || dppa.restoring || dppa.activity.see !== "idle";
-  const begun = () => dppa.trouble || (dppa.exact && dppa.isCurrent());
-  function settle() {
-    if (busy() || !now) { rest(); return; }
-    const next = entry(dppa.stateNow(), now.slot);
-    if (next.text === now.text) return;
-    push(past, now);
-    future = [];
-    now = next;
-    keepSlots();
-    told();
-  }
-  function rest() { clearTimeout(timer); timer = setTimeout(settle, SETTLED_MS); }
-  function push(list, step) {
-    list.push(step);
-    if (list.length > MOST_STEPS) list.shift();
-  }
-  // What the page opens with is where the very first step leads back to, however early that is made.
-  function begin() {
-    now = entry(dppa.stateNow(), recall());
-    keepSlots();
-    told();
-  }
-  dppa.paint(() => {
-    if (!now && !dppa.restoring && dppa.activity.see === "idle" && begun()) begin();
-    const text = dppa.stateText(dppa.stateNow());
-    if (text !== seen) { seen = text; rest(); }
-  });
-  // What still moves is a step of its own before anything else is done.
-  function hasten() {
-    clearTimeout(timer);
-    const text = dppa.stateText(dppa.stateNow());
-    if (now && !dppa.restoring && text !== now.text) { push(past, now); now = entry(dppa.stateNow(), now.slot); future = []; }
-  }
+const entry = (state, slot) => ({ state, text: stateText(state), slot });
+const told = () => { for (const listener of listeners) listener(); redraw(); };
+const keepSlots = () => {
+  slots[now.slot] = now.state;
+  try { sessionStorage.setItem(KEY, JSON.stringify({ shown: now.slot, slots })); } catch { /* this tab remembers nothing */ }
+};
+function recall() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    for (const name of ["A", "B"]) if (kept?.slots?.[name]?.v === 1) slots[name] = kept.slots[name];
+    return kept?.shown === "B" ? "B" : "A";
+  } catch { return "A"; }
+}
 
-  // --- going to a state -------------------------------------------------------------------------------
-  function go(step, change) {
-    if (!dppa.restoring) before = { past: [...past], future: [...future], now, slots: { ...slots } };
-    change();
-    const same = step.text === now.text;
-    now = step;
-    keepSlots();
-    if (!same || dppa.restoring) dppa.restore(step.state);
-    told();
-  }
-  dppa.undo = () => {
-    hasten();
-    if (!past.length) return false;
-    slots[now.slot] = now.state;
-    const step = past[past.length - 1];
-    go(step, () => { past.pop(); push(future, now); });
-    return true;
-  };
-  dppa.redo = () => {
-    hasten();
-    if (!future.length) return false;
-    slots[now.slot] = now.state;
-    const step = future[future.length - 1];
-    go(step, () => { future.pop(); push(past, now); });
-    return true;
-  };
-  // Any state of one's own choice: a preset, the start, the other slot. It is a step as any other.
-  dppa.goTo = (state, slot = now?.slot ?? "A") => {
-    if (!now) return;
-    hasten();
-    const step = entry(state, slot);
-    if (step.text === now.text && slot === now.slot) return;
-    go(step, () => { push(past, now); future = []; });
-  };
-  dppa.showSlot = (name) => {
-    if (!now || name === now.slot) return;
-    hasten();
-    slots[now.slot] = now.state;
-    dppa.goTo(slots[name] ?? now.state, name);
-  };
-  dppa.history = () => ({
-    ready: now !== null, state: now?.state ?? null, slot: now?.slot ?? "A", slots,
-    back: past.length ? dppa.changeOf(past[past.length - 1].state, now.state) || `slot ${past[past.length - 1].slot}` : null,
-    forth: future.length ? dppa.changeOf(now.state, future[future.length - 1].state) || `slot ${future[future.length - 1].slot}` : null,
-  });
-  dppa.onSettled = (listener) => listeners.push(listener);
-  // The server refused: everything is where it was.
-  dppa.takeBack = () => {
-    if (!before) return;
-    ({ past, future, now, slots } = before);
-    before = null;
-    keepSlots();
-    dppa.adoptState(now.state);
-    told();
-  };
-  dppa.agreed = () => { before = null; };
+// --- changes of the controls become steps once they rest ------------------------------------------
+for (const name of ["pointerdown", "pointerup", "pointercancel"]) {
+  window.addEventListener(name, () => { held = name === "pointerdown"; }, true);
+}
+const busy = () => held || server.restoring || server.activity.see !== "idle";
+const begun = () => server.trouble || (server.exact && tables.isCurrent());
+function settle() {
+  if (busy() || !now) { rest(); return; }
+  const next = entry(stateNow(), now.slot);
+  if (next.text === now.text) return;
+  push(past, now);
+  future = [];
+  now = next;
+  keepSlots();
+  told();
+}
+function rest() { clearTimeout(timer); timer = setTimeout(settle, SETTLED_MS); }
+function push(list, step) {
+  list.push(step);
+  if (list.length > MOST_STEPS) list.shift();
+}
+// What the page opens with is where the very first step leads back to, however early that is made.
+function begin() {
+  now = entry(stateNow(), recall());
+  keepSlots();
+  told();
+}
+paint(() => {
+  if (!now && !server.restoring && server.activity.see === "idle" && begun()) begin();
+  const text = stateText(stateNow());
+  if (text !== seen) { seen = text; rest(); }
+});
+// What still moves is a step of its own before anything else is done.
+function hasten() {
+  clearTimeout(timer);
+  const text = stateText(stateNow());
+  if (now && !server.restoring && text !== now.text) { push(past, now); now = entry(stateNow(), now.slot); future = []; }
+}
 
-  // --- keys, where they do not belong to a box of text ---------------------------------------------------
-  const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
-  window.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
-    const key = event.key.toLowerCase();
-    if (key === "z" && !event.shiftKey) dppa.undo();
-    else if (key === "y" || key === "z") dppa.redo();
-    else return;
-    event.preventDefault();
-  });
-})();
+/** @type {(state: any) => void} */
+let restore = () => {};
+// Who asks the server for a state.
+export const restoreBy = (ask) => { restore = ask; };
+
+// --- going to a state -------------------------------------------------------------------------------
+function go(step, change) {
+  if (!server.restoring) before = { past: [...past], future: [...future], now, slots: { ...slots } };
+  change();
+  const same = step.text === now.text;
+  now = step;
+  keepSlots();
+  if (!same || server.restoring) restore(step.state);
+  told();
+}
+export const undo = () => {
+  hasten();
+  if (!past.length) return false;
+  slots[now.slot] = now.state;
+  const step = past[past.length - 1];
+  go(step, () => { past.pop(); push(future, now); });
+  return true;
+};
+export const redo = () => {
+  hasten();
+  if (!future.length) return false;
+  slots[now.slot] = now.state;
+  const step = future[future.length - 1];
+  go(step, () => { future.pop(); push(past, now); });
+  return true;
+};
+// Any state of one's own choice: a preset, the start, the other slot. It is a step as any other.
+export const goTo = (state, slot = now?.slot ?? "A") => {
+  if (!now) return;
+  hasten();
+  const step = entry(state, slot);
+  if (step.text === now.text && slot === now.slot) return;
+  go(step, () => { push(past, now); future = []; });
+};
+export const showSlot = (name) => {
+  if (!now || name === now.slot) return;
+  hasten();
+  slots[now.slot] = now.state;
+  goTo(slots[name] ?? now.state, name);
+};
+export const history = () => ({
+  ready: now !== null, state: now?.state ?? null, slot: now?.slot ?? "A", slots,
+  back: past.length ? changeOf(past[past.length - 1].state, now.state) || `slot ${past[past.length - 1].slot}` : null,
+  forth: future.length ? changeOf(now.state, future[future.length - 1].state) || `slot ${future[future.length - 1].slot}` : null,
+});
+export const onSettled = (listener) => listeners.push(listener);
+// The server refused: everything is where it was.
+export const takeBack = () => {
+  if (!before) return;
+  ({ past, future, now, slots } = before);
+  before = null;
+  keepSlots();
+  adoptState(now.state);
+  told();
+};
+export const agreed = () => { before = null; };
+
+// --- keys, where they do not belong to a box of text ---------------------------------------------------
+const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
+window.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;
+  const key = event.key.toLowerCase();
+  if (key === "z" && !event.shiftKey) undo();
+  else if (key === "y" || key === "z") redo();
+  else return;
+  event.preventDefault();
+});

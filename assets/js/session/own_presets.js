@@ -1,123 +1,122 @@
 // What one keeps: presets of one's own in this browser, and the recipe as a file, both ways.
 // Knows states as values; names are text and stay text.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const { html } = dppa.shapes;
-  const KEY = "dppa.presets.1";
-  const MOST = 50, LONGEST = 60;
+import { html } from "../base/shapes.js";
+import * as history from "./history.js";
+import { stateNow } from "./session_value.js";
 
-  // --- the store: [{name, state}] ------------------------------------------------------------------
-  const isState = (state) => state?.v === 1 && Array.isArray(state.models) && typeof state.amplify === "object";
-  function read() {
-    try {
-      const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-      return rows.filter((row) => typeof row?.name === "string" && row.name.length <= LONGEST && isState(row.state)).slice(0, MOST);
-    } catch { return []; }
-  }
-  function write(rows) {
-    try { localStorage.setItem(KEY, JSON.stringify(rows)); return true; } catch { return false; }
-  }
-  const cleaned = (text) => text.replace(/\s+/g, " ").trim().slice(0, LONGEST);
-  // Why a name cannot be taken; empty where it can.
-  function objection(name, rows) {
-    if (!name) return "A preset needs a name.";
-    return rows.some((row) => row.name === name) ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
-  }
+const KEY = "dppa.presets.1";
+const MOST = 50, LONGEST = 60;
 
-  // --- the panel: tell(text, wrong) tells, close() puts it away -----------------------------------------------
-  dppa.savedPresets = (parent, tell, close) => {
-    html("h3", {}, parent, "Presets of your own");
-    html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
-    const form = html("form", { class: "line" }, parent);
-    const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name", autocomplete: "off" }, form);
-    html("button", { class: "small", id: "saved-add" }, form, "Save");
-    const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const rows = read(), wanted = cleaned(name.value);
-      const problem = objection(wanted, rows) || (rows.length >= MOST ? `${MOST} presets are kept at most. Remove one first.` : "");
-      if (problem) { tell(problem, true); return; }
-      const kept = write([...rows, { name: wanted, state: dppa.stateNow() }]);
-      if (kept) name.value = "";
-      tell(kept ? `Saved as ${wanted}.` : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
-      fill();
-    });
-    function change(rows, told) {
-      if (write(rows)) tell(told);
-      fill();
-    }
-    function row({ name: called, state }) {
-      const item = html("li", {}, list);
-      const use = html("button", { type: "button", class: "saved-name", title: "Set every control to this" }, item, called);
-      const rename = html("button", { type: "button", class: "small", "aria-label": `Rename ${called}` }, item, "Rename");
-      const remove = html("button", { type: "button", class: "small", "aria-label": `Remove ${called}` }, item, "Remove");
-      use.addEventListener("click", () => { dppa.goTo(state); close(); });
-      remove.addEventListener("click", () => change(read().filter((one) => one.name !== called), `Removed ${called}.`));
-      rename.addEventListener("click", () => renaming(item, called));
-    }
-    function renaming(item, called) {
-      item.replaceChildren();
-      const box = html("input", { type: "text", maxlength: LONGEST, "aria-label": `New name of ${called}` }, item);
-      box.value = called;
-      const done = html("button", { type: "button", class: "small" }, item, "Rename");
-      const apply = () => {
-        const wanted = cleaned(box.value), rows = read();
-        if (wanted === called) { fill(); return; }
-        const problem = objection(wanted, rows);
-        if (problem) { tell(problem, true); return; }
-        change(rows.map((one) => (one.name === called ? { ...one, name: wanted } : one)), `${called} is called ${wanted} now.`);
-      };
-      done.addEventListener("click", apply);
-      box.addEventListener("keydown", (event) => {
-        if (event.key === "Enter") { event.preventDefault(); apply(); }
-        if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); fill(); }
-      });
-      box.select();
-    }
-    function fill() {
-      list.replaceChildren();
-      for (const one of read()) row(one);
-    }
+// --- the store: [{name, state}] ------------------------------------------------------------------
+const isState = (state) => state?.v === 1 && Array.isArray(state.models) && typeof state.amplify === "object";
+function read() {
+  try {
+    const rows = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return rows.filter((row) => typeof row?.name === "string" && row.name.length <= LONGEST && isState(row.state)).slice(0, MOST);
+  } catch { return []; }
+}
+function write(rows) {
+  try { localStorage.setItem(KEY, JSON.stringify(rows)); return true; } catch { return false; }
+}
+const cleaned = (text) => text.replace(/\s+/g, " ").trim().slice(0, LONGEST);
+// Why a name cannot be taken; empty where it can.
+function objection(name, rows) {
+  if (!name) return "A preset needs a name.";
+  return rows.some((row) => row.name === name) ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
+}
+
+// --- the panel: tell(text, wrong) tells, close() puts it away -----------------------------------------------
+export const savedPresets = (parent, tell, close) => {
+  html("h3", {}, parent, "Presets of your own");
+  html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
+  const form = html("form", { class: "line" }, parent);
+  const name = html("input", { type: "text", id: "saved-name", maxlength: LONGEST, "aria-label": "Name to save under", placeholder: "Name", autocomplete: "off" }, form);
+  html("button", { class: "small", id: "saved-add" }, form, "Save");
+  const list = html("ul", { class: "saved-list", id: "saved-list" }, parent);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const rows = read(), wanted = cleaned(name.value);
+    const problem = objection(wanted, rows) || (rows.length >= MOST ? `${MOST} presets are kept at most. Remove one first.` : "");
+    if (problem) { tell(problem, true); return; }
+    const kept = write([...rows, { name: wanted, state: stateNow() }]);
+    if (kept) name.value = "";
+    tell(kept ? `Saved as ${wanted}.` : "This browser does not let the page keep anything. Use the link or the recipe file.", !kept);
     fill();
-    // Another tab has kept or removed something; what is being typed here stays.
-    window.addEventListener("storage", ({ key }) => { if (key === KEY && !list.querySelector("input")) fill(); });
-    return fill;
-  };
-
-  // --- the recipe as a file: ask(event, payload) asks the server ---------------------------------------------
-  dppa.recipeFile = (parent, tell, ask, longest) => {
-    html("h3", {}, parent, "Recipe file");
-    html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page.");
-    const line = html("div", { class: "line" }, parent);
-    const save = html("button", { type: "button", class: "small", id: "recipe-save" }, line, "Download recipe.yaml");
-    const pick = html("button", { type: "button", class: "small", id: "recipe-pick" }, line, "Open a file …");
-    const file = html("input", { type: "file", id: "recipe-file", accept: ".yaml,.yml", hidden: "", tabindex: -1, "aria-label": "Recipe file" }, line);
-    const box = html("textarea", { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here", spellcheck: "false" }, parent);
-    const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
-    function open(text) {
-      if (!text.trim()) { tell("There is no recipe in the box.", true); return; }
-      if (text.length > longest) { tell(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual cause.`, true); return; }
-      tell("Opening the recipe …");
-      ask("read", { recipe: text });
-    }
-    save.addEventListener("click", () => ask("write", {}));
-    pick.addEventListener("click", () => file.click());
-    use.addEventListener("click", () => open(box.value));
-    file.addEventListener("change", async () => {
-      const [chosen] = file.files;
-      if (!chosen) return;
-      // Larger than any recipe: not even read.
-      if (chosen.size > 4 * longest) tell(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
-      else open(await chosen.text());
-      file.value = "";
+  });
+  function change(rows, told) {
+    if (write(rows)) tell(told);
+    fill();
+  }
+  function row({ name: called, state }) {
+    const item = html("li", {}, list);
+    const use = html("button", { type: "button", class: "saved-name", title: "Set every control to this" }, item, called);
+    const rename = html("button", { type: "button", class: "small", "aria-label": `Rename ${called}` }, item, "Rename");
+    const remove = html("button", { type: "button", class: "small", "aria-label": `Remove ${called}` }, item, "Remove");
+    use.addEventListener("click", () => { history.goTo(state); close(); });
+    remove.addEventListener("click", () => change(read().filter((one) => one.name !== called), `Removed ${called}.`));
+    rename.addEventListener("click", () => renaming(item, called));
+  }
+  function renaming(item, called) {
+    item.replaceChildren();
+    const box = html("input", { type: "text", maxlength: LONGEST, "aria-label": `New name of ${called}` }, item);
+    box.value = called;
+    const done = html("button", { type: "button", class: "small" }, item, "Rename");
+    const apply = () => {
+      const wanted = cleaned(box.value), rows = read();
+      if (wanted === called) { fill(); return; }
+      const problem = objection(wanted, rows);
+      if (problem) { tell(problem, true); return; }
+      change(rows.map((one) => (one.name === called ? { ...one, name: wanted } : one)), `${called} is called ${wanted} now.`);
+    };
+    done.addEventListener("click", apply);
+    box.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { event.preventDefault(); apply(); }
+      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); fill(); }
     });
-    return () => { box.value = ""; };
-  };
-  dppa.download = ({ name, text }) => {
-    const address = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
-    const link = html("a", { href: address, download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 10_000);
-  };
-})();
+    box.select();
+  }
+  function fill() {
+    list.replaceChildren();
+    for (const one of read()) row(one);
+  }
+  fill();
+  // Another tab has kept or removed something; what is being typed here stays.
+  window.addEventListener("storage", ({ key }) => { if (key === KEY && !list.querySelector("input")) fill(); });
+  return fill;
+};
+
+// --- the recipe as a file: ask(event, payload) asks the server ---------------------------------------------
+export const recipeFile = (parent, tell, ask, longest) => {
+  html("h3", {}, parent, "Recipe file");
+  html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page.");
+  const line = html("div", { class: "line" }, parent);
+  const save = html("button", { type: "button", class: "small", id: "recipe-save" }, line, "Download recipe.yaml");
+  const pick = html("button", { type: "button", class: "small", id: "recipe-pick" }, line, "Open a file …");
+  const file = html("input", { type: "file", id: "recipe-file", accept: ".yaml,.yml", hidden: "", tabindex: -1, "aria-label": "Recipe file" }, line);
+  const box = html("textarea", { id: "recipe-text", rows: 3, "aria-label": "A recipe, pasted", placeholder: "… or paste a recipe here", spellcheck: "false" }, parent);
+  const use = html("button", { type: "button", class: "small", id: "recipe-use" }, parent, "Open this recipe");
+  function open(text) {
+    if (!text.trim()) { tell("There is no recipe in the box.", true); return; }
+    if (text.length > longest) { tell(`This has ${text.length} characters, and a recipe at most ${longest}. Another kind of file is the usual cause.`, true); return; }
+    tell("Opening the recipe …");
+    ask("read", { recipe: text });
+  }
+  save.addEventListener("click", () => ask("write", {}));
+  pick.addEventListener("click", () => file.click());
+  use.addEventListener("click", () => open(box.value));
+  file.addEventListener("change", async () => {
+    const [chosen] = file.files;
+    if (!chosen) return;
+    // Larger than any recipe: not even read.
+    if (chosen.size > 4 * longest) tell(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
+    else open(await chosen.text());
+    file.value = "";
+  });
+  return () => { box.value = ""; };
+};
+export const download = ({ name, text }) => {
+  const address = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+  const link = html("a", { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+};

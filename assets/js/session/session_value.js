@@ -1,92 +1,91 @@
 // All controls as one small value, and as text in an address. The same form as in
 // components/session/state.py and components/session/link.py; the server checks whatever comes from outside.
-(() => {
-  "use strict";
-  const dppa = window.dppa;
-  const twelve = (x) => Math.round(x * 1e12) / 1e12;
-  const filled = (value) => value && Object.keys(value).length > 0;
+import * as controls from "./controls.js";
+import { server } from "./server.js";
 
-  // --- the value ------------------------------------------------------------------------------
-  dppa.stateNow = () => {
-    const s = dppa.state;
-    const listed = new Set(s.models.map((model) => model.ref));
-    const own = Object.fromEntries(Object.entries(s.own).filter(([ref]) => listed.has(ref)));
-    const values = s.values[s.method] ?? {};
-    const plain = s.method === "dppa" && !filled(values) && !s.first;
-    return {
-      v: 1, base: s.base,
-      models: s.models.map(({ ref, on, coefficient, curve }) => ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
-      rate: dppa.rate(), partitions: dppa.bands().length, ...(s.shares.length && { shares: s.shares }),
-      strength: s.strength, k_layer: s.k_layer, k_module: s.k_module, significance: s.chosen,
-      amplify: { linked: s.linked, factors: s.factors, own },
-      ...(!plain && { method: { method: s.method, values, prune_first: s.first } }),
-      ...(filled(s.overrides) && { overrides: s.overrides }),
-    };
-  };
-  // As text in which keys have one order: equal texts are equal states.
-  const sorted = (value) => {
-    if (Array.isArray(value)) return value.map(sorted);
-    if (value === null || typeof value !== "object") return value;
-    return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
-  };
-  dppa.stateText = (state) => JSON.stringify(sorted(state), (_, x) => (typeof x === "number" ? twelve(x) : x));
+const twelve = (x) => Math.round(x * 1e12) / 1e12;
+const filled = (value) => value && Object.keys(value).length > 0;
 
-  // Draw a state at once, where all it needs is here; the server follows with the controls.
-  dppa.adoptState = (state) => {
-    const same = state.base === dppa.state.base && state.models.every(({ ref }) => dppa.tables[ref]);
-    if (!same) return;
-    const { method = "dppa", values = {}, prune_first: first = false } = state.method ?? {};
-    dppa.set({
-      models: state.models.map((model) => ({ ...model })),
-      rate: twelve(state.rate * 100), partitions: state.partitions, shares: state.shares ?? [],
-      strength: state.strength, k_layer: state.k_layer, k_module: state.k_module, chosen: state.significance,
-      linked: state.amplify.linked, factors: state.amplify.factors, own: state.amplify.own,
-      overrides: { ...state.overrides }, method, first, values: { ...dppa.state.values, [method]: values },
+// --- the value ------------------------------------------------------------------------------
+export const stateNow = () => {
+  const s = controls.state;
+  const listed = new Set(s.models.map((model) => model.ref));
+  const own = Object.fromEntries(Object.entries(s.own).filter(([ref]) => listed.has(ref)));
+  const values = s.values[s.method] ?? {};
+  const plain = s.method === "dppa" && !filled(values) && !s.first;
+  return {
+    v: 1, base: s.base,
+    models: s.models.map(({ ref, on, coefficient, curve }) => ({ ref, on, coefficient, ...(filled(curve) && { curve }) })),
+    rate: controls.rate(), partitions: controls.bands().length, ...(s.shares.length && { shares: s.shares }),
+    strength: s.strength, k_layer: s.k_layer, k_module: s.k_module, significance: s.chosen,
+    amplify: { linked: s.linked, factors: s.factors, own },
+    ...(!plain && { method: { method: s.method, values, prune_first: s.first } }),
+    ...(filled(s.overrides) && { overrides: s.overrides }),
+  };
+};
+// As text in which keys have one order: equal texts are equal states.
+const sorted = (value) => {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
+};
+export const stateText = (state) => JSON.stringify(sorted(state), (_, x) => (typeof x === "number" ? twelve(x) : x));
+
+// Draw a state at once, where all it needs is here; the server follows with the controls.
+export const adoptState = (state) => {
+  const same = state.base === controls.state.base && state.models.every(({ ref }) => server.tables[ref]);
+  if (!same) return;
+  const { method = "dppa", values = {}, prune_first: first = false } = state.method ?? {};
+  controls.set({
+    models: state.models.map((model) => ({ ...model })),
+    rate: twelve(state.rate * 100), partitions: state.partitions, shares: state.shares ?? [],
+    strength: state.strength, k_layer: state.k_layer, k_module: state.k_module, chosen: state.significance,
+    linked: state.amplify.linked, factors: state.amplify.factors, own: state.amplify.own,
+    overrides: { ...state.overrides }, method, first, values: { ...controls.state.values, [method]: values },
+  });
+  controls.lookAtActive();
+};
+
+// --- what changed from one state to another, in a few words ------------------------------------
+const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
+const NAMES = {
+  base: "base model", rate: "pruning rate", partitions: "partitions", shares: "levels", strength: "strength",
+  k_layer: "outliers of a layer", k_module: "outliers of a module", significance: "significance",
+  amplify: "amplification", method: "method", overrides: "rates of single matrices",
+};
+const differs = (a, b) => stateText(a ?? null) !== stateText(b ?? null);
+export const changeOf = (before, after) => {
+  const refs = (state) => state.models.map(({ ref }) => ref);
+  const found = Object.keys(NAMES).filter((key) => differs(before[key], after[key])).map((key) => NAMES[key]);
+  if (differs(refs(before), refs(after))) found.push("list of models");
+  else {
+    before.models.forEach((model, i) => {
+      const next = after.models[i];
+      if (model.on !== next.on) found.push(`${label(model.ref)} on or off`);
+      else if (differs(controls.weight(model), controls.weight(next))) found.push(`coefficient of ${label(model.ref)}`);
     });
-    dppa.lookAtActive();
-  };
-
-  // --- what changed from one state to another, in a few words ------------------------------------
-  const label = (ref) => dppa.names[ref]?.label ?? ref.replace(/^zoo:/, "");
-  const NAMES = {
-    base: "base model", rate: "pruning rate", partitions: "partitions", shares: "levels", strength: "strength",
-    k_layer: "outliers of a layer", k_module: "outliers of a module", significance: "significance",
-    amplify: "amplification", method: "method", overrides: "rates of single matrices",
-  };
-  const differs = (a, b) => dppa.stateText(a ?? null) !== dppa.stateText(b ?? null);
-  dppa.changeOf = (before, after) => {
-    const refs = (state) => state.models.map(({ ref }) => ref);
-    const found = Object.keys(NAMES).filter((key) => differs(before[key], after[key])).map((key) => NAMES[key]);
-    if (differs(refs(before), refs(after))) found.push("list of models");
-    else {
-      before.models.forEach((model, i) => {
-        const next = after.models[i];
-        if (model.on !== next.on) found.push(`${label(model.ref)} on or off`);
-        else if (differs(dppa.weight(model), dppa.weight(next))) found.push(`coefficient of ${label(model.ref)}`);
-      });
-    }
-    return found.length > 2 ? `${found[0]} and ${found.length - 1} more` : found.join(" and ");
-  };
-
-  // --- the address ---------------------------------------------------------------------------------
-  async function through(stream, data) {
-    return new Uint8Array(await new Response(new Blob([data]).stream().pipeThrough(stream)).arrayBuffer());
   }
-  const base64url = (bytes) => {
-    const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-    return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-  };
-  // A state as it stands behind ?c=; null where this browser cannot write it.
-  dppa.linkText = async (state) => {
-    if (!("CompressionStream" in window)) return null;
-    const bytes = new TextEncoder().encode(dppa.stateText(state));
-    return base64url(await through(new CompressionStream("deflate-raw"), bytes));
-  };
-  // The address of this page with a state in it; all else in it stays.
-  dppa.addressWith = (text, address = window.location.href) => {
-    const url = new URL(address);
-    if (text) url.searchParams.set("c", text);
-    else url.searchParams.delete("c");
-    return url.href;
-  };
-})();
+  return found.length > 2 ? `${found[0]} and ${found.length - 1} more` : found.join(" and ");
+};
+
+// --- the address ---------------------------------------------------------------------------------
+async function through(stream, data) {
+  return new Uint8Array(await new Response(new Blob([data]).stream().pipeThrough(stream)).arrayBuffer());
+}
+const base64url = (bytes) => {
+  const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+};
+// A state as it stands behind ?c=; null where this browser cannot write it.
+export const linkText = async (state) => {
+  if (!("CompressionStream" in window)) return null;
+  const bytes = new TextEncoder().encode(stateText(state));
+  return base64url(await through(new CompressionStream("deflate-raw"), bytes));
+};
+// The address of this page with a state in it; all else in it stays.
+export const addressWith = (text, address = window.location.href) => {
+  const url = new URL(address);
+  if (text) url.searchParams.set("c", text);
+  else url.searchParams.delete("c");
+  return url.href;
+};

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,10 @@ from components.learn.blocks.deltas import difference
 from components.learn.blocks.registry import BLOCKS
 from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
 from components.learn.learn import Teacher, asked
-from components.learn.learn_files import KINDS, SCRIPTS, bundle
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
 from components.widgets.glossary import glossary
+from components.widgets.scripts import sources
 from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue, OutOfBudget, UnknownName
 from dppa_core.tasks.intervals import wilson
@@ -30,7 +29,7 @@ QUIZ = "```quiz\nask: Q?\nchoices:\n- {text: a, why: b, right: true}\n- {text: c
 @pytest.mark.parametrize("name", lessons())
 def test_a_lesson_has_all_that_belongs_to_it(name: str) -> None:
     lesson = lessons()[name]
-    drawn = set(re.findall(r'learn\.block\("([\w-]+)"', bundle("learn.js")))
+    drawn = set(re.findall(r'^block\("([\w-]+)"', "\n".join(sources().values()), re.MULTILINE))
     assert {block.name for block in lesson.blocks} <= BLOCKS.keys()
     assert {block.name for block in lesson.blocks if block.seen} <= drawn
     assert set(lesson.terms) <= glossary().keys()
@@ -69,14 +68,6 @@ def test_lessons_are_called_by_the_numbers_they_have() -> None:
         for told, name in re.findall(r"\[lesson (\d+)\]\(lesson:([\w-]+)\)", text):
             assert number(name) == int(told), path
     assert number("comparison") == 8 and number("delta") == 1  # told of without a link
-
-
-def test_every_script_of_the_lessons_is_fetched() -> None:
-    assets = Path(bundle.__code__.co_filename).parents[2] / "assets"
-    found = [*(assets / "js" / "learn").rglob("*.js"), *(assets / "css").glob("learn*.css")]
-    files = {str(path.relative_to(assets)) for path in found} - {"js/learn/entry.js"}
-    assert files == {file for names, _ in KINDS.values() for file in names}
-    assert SCRIPTS[0] == "js/learn/frame.js"
 
 
 def test_markup_in_a_lesson_stays_text() -> None:

@@ -152,7 +152,8 @@ def test_every_lesson_is_read_and_its_questions_answered(
 ) -> None:
     studio = visit(width=width, height=height, theme=theme)
     page = studio.page
-    assert not page.evaluate("() => 'block' in dppa.learn")  # nothing is fetched before
+    loaded = "() => performance.getEntriesByType('resource').map(one => one.name)"
+    assert not [one for one in page.evaluate(loaded) if "lessons.js" in one]  # nothing before
     studio.set_rate(70)  # a class link is to bring it along
     page.locator("#learn-open").press("Enter")
     expect(page.locator("#work")).to_be_hidden()

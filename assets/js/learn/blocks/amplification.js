@@ -1,83 +1,82 @@
 // Partitions of a pruned delta: what each holds, and how long the delta is for a factor of each.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, say, three, percent, percent1, THIN } = window.dppa.shapes;
-  const times = (x) => `×${THIN}${three(x)}`;
-  const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"], ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
-  const LARGEST = 4, STEP = 0.01;
-  const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2)); // each that a slider can be at
+import { html, say, three, percent, percent1, THIN } from "../../base/shapes.js";
+import { select, lines } from "../charts.js";
+import { block } from "../frame.js";
 
-  learn.block("partitions-by-hand", ({ host, result, ask }) => {
-    let shown = result, first = 1, second = 1;
-    const bar = html("div", { class: "plot-bar" }, host);
-    const fresh = async (changes) => {
-      try {
-        shown = await ask({ model: shown.model, levels: shown.levels, ...changes });
-        say(note, "");
-        draw();
-      } catch (error) { say(note, error.message); }
-    };
-    learn.select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
-    learn.select(bar, "Levels", CHOICES, JSON.stringify(result.levels), (levels) => fresh({ levels: JSON.parse(levels) }));
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" }, host);
-    const table = html("table", {}, scroll);
-    const squareOf = (k, factor) => factor ** 2 * shown.partitions[k].energy;
-    // The factor of every partition after the first is that of the lower slider.
-    const length = (one, others) => Math.sqrt(shown.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : one), 0));
-    const spec = () => ({
-      title: `With ${times(first)} for the strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is ${percent(length(first, second))} as long as before`,
-      series: [
-        { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2", points: FACTORS.map((one) => [one, length(one, second)]) },
-        ...(shown.partitions.length > 1 ? [{ label: "all with the same factor", colour: "#009E73", dash: "7 4", points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
-        { label: "as long as the whole delta", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [LARGEST, 1]] },
-      ],
-      how: "Length is ‖D’‖ / ‖d‖, over all matrices. It is no score: a delta may be as long as before and answer worse.",
-    });
-    const plot = learn.lines(host, {
-      name: "amplified-length",
-      label: "Length of the amplified delta over the factor of the strongest partition",
-      x: { label: "factor of the strongest partition", low: 0, high: LARGEST, step: STEP, text: times },
-      y: { label: "‖D’‖ / ‖d‖", low: 0, high: 2.5, text: percent1, tick: percent },
-      slider: "Strongest",
-      at: first,
-      onAt: (factor) => { first = factor; plot.update({ title: spec().title }); fill(); },
-      ...spec(),
-    });
-    const slide = html("div", { class: "learn-slide" }, host);
-    const name = html("label", { for: "rest-factor" }, slide, "The rest");
-    const range = html("input", { type: "range", id: "rest-factor", min: 0, max: LARGEST, step: STEP, value: 1 }, slide);
-    const read = html("output", { for: "rest-factor" }, slide);
-    range.addEventListener("input", () => { second = +range.value; draw(); });
-    const note = html("p", { class: "how", role: "status" }, host);
-    function fill() {
-      table.replaceChildren();
-      const head = html("tr", {}, html("thead", {}, table));
-      for (const text of ["partition", "changes", "share of Σ d²", "factor", "factor² × share"]) html("th", { scope: "col" }, head, text);
-      const body = html("tbody", {}, table);
-      const row = (cells) => {
-        const line = html("tr", {}, body);
-        cells.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
-      };
-      let sum = 0;
-      shown.partitions.forEach(({ level, count, energy }, k) => {
-        const factor = k ? second : first, square = squareOf(k, factor);
-        sum += square;
-        const from = k ? percent(1 - shown.levels[k - 1]) : "0";
-        row([`P${k + 1}: ${from} to ${percent(1 - level)}`, count.toLocaleString("en-US"), percent1(energy), times(factor), three(square)]);
-      });
-      row(["together", "", "", "", `${three(sum)}, root ${three(Math.sqrt(sum))}`]);
-    }
-    function draw() {
-      const many = shown.partitions.length > 1;
-      slide.hidden = !many;
-      say(read, times(second));
-      range.style.setProperty("--filled", `${(100 * second) / LARGEST}%`);
-      range.setAttribute("aria-valuetext", times(second));
-      name.hidden = !many;
-      plot.update(spec());
-      fill();
-    }
-    draw();
+const times = (x) => `×${THIN}${three(x)}`;
+const CHOICES = [["[0.9,0.8]", "90 %, 80 % (paper)"], ["[0.8]", "80 % alone"], ["[0.95,0.9,0.85,0.8]", "95, 90, 85, 80 %"], ["[0.9,0.5]", "90 %, 50 %"], ["[0.95,0.9]", "95 %, 90 %"]];
+const LARGEST = 4, STEP = 0.01;
+const FACTORS = Array.from({ length: LARGEST / STEP + 1 }, (_, i) => +(i * STEP).toFixed(2)); // each that a slider can be at
+
+block("partitions-by-hand", ({ host, result, ask }) => {
+  let shown = result, first = 1, second = 1;
+  const bar = html("div", { class: "plot-bar" }, host);
+  const fresh = async (changes) => {
+    try {
+      shown = await ask({ model: shown.model, levels: shown.levels, ...changes });
+      say(note, "");
+      draw();
+    } catch (error) { say(note, error.message); }
+  };
+  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
+  select(bar, "Levels", CHOICES, JSON.stringify(result.levels), (levels) => fresh({ levels: JSON.parse(levels) }));
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions as a table" }, host);
+  const table = html("table", {}, scroll);
+  const squareOf = (k, factor) => factor ** 2 * shown.partitions[k].energy;
+  // The factor of every partition after the first is that of the lower slider.
+  const length = (one, others) => Math.sqrt(shown.partitions.reduce((sum, _, k) => sum + squareOf(k, k ? others : one), 0));
+  const spec = () => ({
+    title: `With ${times(first)} for the strongest${shown.partitions.length > 1 ? ` and ${times(second)} for the rest` : ""} the delta is ${percent(length(first, second))} as long as before`,
+    series: [
+      { label: shown.partitions.length > 1 ? `rest at ${times(second)}` : "strongest alone", colour: "#0072B2", points: FACTORS.map((one) => [one, length(one, second)]) },
+      ...(shown.partitions.length > 1 ? [{ label: "all with the same factor", colour: "#009E73", dash: "7 4", points: FACTORS.map((one) => [one, length(one, one)]) }] : []),
+      { label: "as long as the whole delta", colour: "var(--d-edge)", dash: "4 4", points: [[0, 1], [LARGEST, 1]] },
+    ],
+    how: "Length is ‖D’‖ / ‖d‖, over all matrices. It is no score: a delta may be as long as before and answer worse.",
   });
-})();
+  const plot = lines(host, {
+    name: "amplified-length",
+    label: "Length of the amplified delta over the factor of the strongest partition",
+    x: { label: "factor of the strongest partition", low: 0, high: LARGEST, step: STEP, text: times },
+    y: { label: "‖D’‖ / ‖d‖", low: 0, high: 2.5, text: percent1, tick: percent },
+    slider: "Strongest",
+    at: first,
+    onAt: (factor) => { first = factor; plot.update({ title: spec().title }); fill(); },
+    ...spec(),
+  });
+  const slide = html("div", { class: "learn-slide" }, host);
+  const name = html("label", { for: "rest-factor" }, slide, "The rest");
+  const range = html("input", { type: "range", id: "rest-factor", min: 0, max: LARGEST, step: STEP, value: 1 }, slide);
+  const read = html("output", { for: "rest-factor" }, slide);
+  range.addEventListener("input", () => { second = +range.value; draw(); });
+  const note = html("p", { class: "how", role: "status" }, host);
+  function fill() {
+    table.replaceChildren();
+    const head = html("tr", {}, html("thead", {}, table));
+    for (const text of ["partition", "changes", "share of Σ d²", "factor", "factor² × share"]) html("th", { scope: "col" }, head, text);
+    const body = html("tbody", {}, table);
+    const row = (cells) => {
+      const line = html("tr", {}, body);
+      cells.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
+    };
+    let sum = 0;
+    shown.partitions.forEach(({ level, count, energy }, k) => {
+      const factor = k ? second : first, square = squareOf(k, factor);
+      sum += square;
+      const from = k ? percent(1 - shown.levels[k - 1]) : "0";
+      row([`P${k + 1}: ${from} to ${percent(1 - level)}`, count.toLocaleString("en-US"), percent1(energy), times(factor), three(square)]);
+    });
+    row(["together", "", "", "", `${three(sum)}, root ${three(Math.sqrt(sum))}`]);
+  }
+  function draw() {
+    const many = shown.partitions.length > 1;
+    slide.hidden = !many;
+    say(read, times(second));
+    range.style.setProperty("--filled", `${(100 * second) / LARGEST}%`);
+    range.setAttribute("aria-valuetext", times(second));
+    name.hidden = !many;
+    plot.update(spec());
+    fill();
+  }
+  draw();
+});

@@ -1,86 +1,85 @@
 // Merges that go wrong: set up by one click, shown, named, explained, and repaired by a second one.
 // What is shown is what the server found out just now.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, say, put } = window.dppa.shapes;
-  const KINDS = { refusal: "The library refuses", warning: "The library warns", note: "The library says" };
+import { html, say, put } from "../../base/shapes.js";
+import { table } from "./by_hand.js";
+import { block, did } from "../frame.js";
 
-  learn.block("break-it", ({ host, result, ask }) => {
-    for (const one of result.cases) card(host, one, ask);
-  });
-  function card(host, one, ask) {
-    const box = html("section", { class: "break-case", "data-case": one.name, "data-state": "whole" }, host);
-    html("h3", {}, box, one.title);
-    html("p", {}, box, one.setting);
-    const bar = html("div", { class: "hand-go" }, box);
-    const breaks = html("button", { type: "button", class: "small", "data-act": "break" }, bar, "Break it");
-    const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar, one.repair);
-    const news = html("p", { class: "how", role: "status" }, box);
-    const both = html("div", { class: "break-both" }, box); // to compare: broken beside repaired
-    const sides = ["broken", "repaired"].map((side) => html("div", { class: "break-shown", "data-side": side }, both));
-    const buttons = [breaks, repairs];
-    async function run(repaired, button) {
-      for (const each of buttons) each.disabled = true;
-      put(box, "data-state", "running");
-      say(news, "Working …");
-      try {
-        const told = (done, total, what) => say(news, total ? `${what} (${done + 1} of ${total}) …` : `${what} …`);
-        const found = await ask({ case: one.name, repaired }, told);
-        const place = sides[Number(repaired)];
-        place.replaceChildren();
-        draw(place, one, found);
-        put(box, "data-state", repaired ? "repaired" : "broken");
-        learn.did(`${one.name}/${repaired}`, `${one.title}${repaired ? `, repaired (${one.repair})` : ""}: ${found.said}`);
-        say(news, "");
-        repairs.hidden = false;
-        say(breaks, "Break it again");
-      } catch (error) {
-        say(news, error.message);
-        put(box, "data-state", "failed");
-      }
-      for (const each of buttons) each.disabled = false;
-      if (document.activeElement === document.body) (button.hidden ? breaks : button).focus();
+const KINDS = { refusal: "The library refuses", warning: "The library warns", note: "The library says" };
+
+block("break-it", ({ host, result, ask }) => {
+  for (const one of result.cases) card(host, one, ask);
+});
+function card(host, one, ask) {
+  const box = html("section", { class: "break-case", "data-case": one.name, "data-state": "whole" }, host);
+  html("h3", {}, box, one.title);
+  html("p", {}, box, one.setting);
+  const bar = html("div", { class: "hand-go" }, box);
+  const breaks = html("button", { type: "button", class: "small", "data-act": "break" }, bar, "Break it");
+  const repairs = html("button", { type: "button", class: "small", "data-act": "repair", hidden: "" }, bar, one.repair);
+  const news = html("p", { class: "how", role: "status" }, box);
+  const both = html("div", { class: "break-both" }, box); // to compare: broken beside repaired
+  const sides = ["broken", "repaired"].map((side) => html("div", { class: "break-shown", "data-side": side }, both));
+  const buttons = [breaks, repairs];
+  async function run(repaired, button) {
+    for (const each of buttons) each.disabled = true;
+    put(box, "data-state", "running");
+    say(news, "Working …");
+    try {
+      const told = (done, total, what) => say(news, total ? `${what} (${done + 1} of ${total}) …` : `${what} …`);
+      const found = await ask({ case: one.name, repaired }, told);
+      const place = sides[Number(repaired)];
+      place.replaceChildren();
+      draw(place, one, found);
+      put(box, "data-state", repaired ? "repaired" : "broken");
+      did(`${one.name}/${repaired}`, `${one.title}${repaired ? `, repaired (${one.repair})` : ""}: ${found.said}`);
+      say(news, "");
+      repairs.hidden = false;
+      say(breaks, "Break it again");
+    } catch (error) {
+      say(news, error.message);
+      put(box, "data-state", "failed");
     }
-    breaks.addEventListener("click", () => run(false, breaks));
-    repairs.addEventListener("click", () => run(true, repairs));
+    for (const each of buttons) each.disabled = false;
+    if (document.activeElement === document.body) (button.hidden ? breaks : button).focus();
   }
-  function draw(place, one, found) {
-    html("h4", {}, place, found.repaired ? `Repaired: ${one.repair}` : one.fault);
-    html("p", { class: "break-said" }, place, found.said);
-    const plots = html("div", { class: "break-plots" }, place);
-    for (const bars of found.bars) drawBars(plots, bars);
-    for (const { kind, text } of found.messages) {
-      const box = html("p", { class: "break-message", "data-kind": kind }, place);
-      html("strong", {}, box, `${KINDS[kind]}: `);
-      html("span", {}, box, text);
-    }
-    if (found.answers.length) drawAnswers(place, found);
-    if (found.rows.length) learn.table(place, found, one.title);
-    html("p", {}, place, found.repaired ? one.repaired : one.why);
+  breaks.addEventListener("click", () => run(false, breaks));
+  repairs.addEventListener("click", () => run(true, repairs));
+}
+function draw(place, one, found) {
+  html("h4", {}, place, found.repaired ? `Repaired: ${one.repair}` : one.fault);
+  html("p", { class: "break-said" }, place, found.said);
+  const plots = html("div", { class: "break-plots" }, place);
+  for (const bars of found.bars) drawBars(plots, bars);
+  for (const { kind, text } of found.messages) {
+    const box = html("p", { class: "break-message", "data-kind": kind }, place);
+    html("strong", {}, box, `${KINDS[kind]}: `);
+    html("span", {}, box, text);
   }
-  function drawBars(place, { title, high, bars, mark, mark_label: label }) {
-    const box = html("figure", { class: "break-bars" }, place);
-    html("figcaption", {}, box, title);
-    const list = html("dl", {}, box);
-    for (const bar of bars) {
-      html("dt", {}, list, bar.label);
-      const row = html("dd", { "data-tone": bar.tone }, list);
-      const track = html("span", { class: "break-track", "aria-hidden": "true" }, row);
-      html("i", {}, track).style.width = `${100 * Math.min(Math.max(bar.value / high, 0), 1)}%`;
-      if (mark !== null) html("b", {}, track).style.left = `${(100 * mark) / high}%`;
-      html("span", { class: "break-value" }, row, bar.shown);
-    }
-    if (mark !== null) html("p", { class: "how" }, box, `Line: ${label}.`);
+  if (found.answers.length) drawAnswers(place, found);
+  if (found.rows.length) table(place, found, one.title);
+  html("p", {}, place, found.repaired ? one.repaired : one.why);
+}
+function drawBars(place, { title, high, bars, mark, mark_label: label }) {
+  const box = html("figure", { class: "break-bars" }, place);
+  html("figcaption", {}, box, title);
+  const list = html("dl", {}, box);
+  for (const bar of bars) {
+    html("dt", {}, list, bar.label);
+    const row = html("dd", { "data-tone": bar.tone }, list);
+    const track = html("span", { class: "break-track", "aria-hidden": "true" }, row);
+    html("i", {}, track).style.width = `${100 * Math.min(Math.max(bar.value / high, 0), 1)}%`;
+    if (mark !== null) html("b", {}, track).style.left = `${(100 * mark) / high}%`;
+    html("span", { class: "break-value" }, row, bar.shown);
   }
-  function drawAnswers(place, { prompt, answers }) {
-    const chat = html("div", { class: "break-chat" }, place);
-    html("p", { class: "break-prompt" }, chat, prompt);
-    for (const { who, text, right } of answers) {
-      const line = html("p", { class: "break-answer", "data-right": right }, chat);
-      html("strong", {}, line, who);
-      html("span", {}, line, text);
-      html("em", {}, line, right ? "✓ right" : "✗ wrong");
-    }
+  if (mark !== null) html("p", { class: "how" }, box, `Line: ${label}.`);
+}
+function drawAnswers(place, { prompt, answers }) {
+  const chat = html("div", { class: "break-chat" }, place);
+  html("p", { class: "break-prompt" }, chat, prompt);
+  for (const { who, text, right } of answers) {
+    const line = html("p", { class: "break-answer", "data-right": right }, chat);
+    html("strong", {}, line, who);
+    html("span", {}, line, text);
+    html("em", {}, line, right ? "✓ right" : "✗ wrong");
   }
-})();
+}

@@ -1,297 +1,299 @@
 // One small matrix through a whole merge: its numbers to edit, the steps, and what was foretold.
 // Every number comes from the server; here they are only drawn.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, say, put, signs } = window.dppa.shapes;
-  const SIDE = 6, WAIT_MS = 250, KEPT = "dppa-by-hand";
-  const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"], ["real", "from math and finance"]];
-  const SETTINGS = [
-    ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u2009%`],
-    ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u2009${+x.toFixed(1)}`],
-    ["first", "Coefficient of A", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
-    ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
-  ];
-  const SIDES = [["base", "Base W"], ["A", "Model A"], ["B", "Model B"]];
-  const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: "⇄", one: "·", out: "×", base: "" };
-  const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
-  const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
-  const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;
-  // Numbers and step last for as long as the tab does.
-  function kept() {
-    try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
-  }
-  function keep(value) {
-    try { sessionStorage.setItem(KEPT, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }
-  }
-  const capital = (text) => text[0].toUpperCase() + text.slice(1);
-  // The cell that an arrow key leads to; the same at an edge.
-  function moved(i, key) {
-    const next = i + MOVES[key];
-    const sideways = Math.abs(MOVES[key]) === 1;
-    const inside = next >= 0 && next < SIDE * SIDE && (!sideways || Math.floor(next / SIDE) === Math.floor(i / SIDE));
-    return inside ? next : i;
-  }
+import { html, say, put, signs } from "../../base/shapes.js";
+import { quiz } from "./quiz.js";
+import { select } from "../charts.js";
+import { block, did } from "../frame.js";
+import { tied } from "../prose.js";
 
-  learn.block("by-hand", ({ host, result, ask }) => {
-    const before = kept();
-    const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1, seen: new Set(), open: new Set(), timer: 0, asked: 0 };
-    const editor = buildEditor(host, state, change);
-    editor.dirty = Boolean(before?.dirty);
-    const remember = () => {
-      const { start, settings, weights } = state.value;
-      keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
-    };
-    const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
-    const panel = html("section", { class: "hand-step" }, host);
-    const note = html("p", { class: "problem", role: "alert", hidden: "" }, host);
-    const tabs = result.steps.map((step, i) => {
-      const tab = html("button", { type: "button", class: "small", "data-step": step.key }, nav, String(i + 1));
-      put(tab, "aria-label", `Step ${i + 1}: ${step.title}`);
-      tab.addEventListener("click", () => { state.step = i; draw(); });
-      return tab;
-    });
-    // What is edited is asked for as a whole; an answer that a newer question has overtaken is dropped.
-    function change(extra, soon = 0) {
-      const { start, settings, weights } = state.value;
-      const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
-      clearTimeout(state.timer);
-      state.timer = setTimeout(async () => {
-        const mine = (state.asked += 1);
-        put(host, "data-busy", true);
-        try {
-          const value = await ask(args);
-          if (mine !== state.asked) return;
-          if (extra.start) state.open.clear();
-          state.value = value;
-          state.seen.clear();
-          note.hidden = true;
-          editor.draw();
-          draw();
-        } catch (error) {
-          if (mine === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
-        }
-        if (mine === state.asked) put(host, "data-busy", false);
-      }, soon);
-    }
-    function draw() {
-      tabs.forEach((tab, i) => { if (i === state.step) put(tab, "aria-current", "step"); else tab.removeAttribute("aria-current"); });
-      drawStep(panel, state, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
-      put(host, "data-step", state.value.steps[state.step].key);
-      remember();
-    }
-    if (before) change({});
-    editor.draw();
-    draw();
+const SIDE = 6, WAIT_MS = 250, KEPT = "dppa-by-hand";
+const STARTS = [["heavy", "made up, a few stand out"], ["random", "made up, none stands out"], ["real", "from math and finance"]];
+/** @type {[string, string, number, number, number, (x: number) => string][]} */
+const SETTINGS = [
+  ["rate", "Pruning rate", 0.5, 0.95, 0.05, (x) => `${Math.round(100 * x)}\u2009%`],
+  ["factor", "Factor of partition 1", 0, 4, 0.1, (x) => `×\u2009${+x.toFixed(1)}`],
+  ["first", "Coefficient of A", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
+  ["second", "Coefficient of B", -2, 2, 0.1, (x) => String(+x.toFixed(1)).replace("-", "−")],
+];
+const SIDES = [["base", "Base W"], ["A", "Model A"], ["B", "Model B"]];
+const GLYPHS = { far: "▲", kept: "✓", p1: "1", p2: "2", both: "+", against: "⇄", one: "·", out: "×", base: "" };
+const MOVES = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 };
+const escaped = (text) => { const box = html("i"); box.textContent = text; return box.innerHTML; };
+const place = (i) => `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}`;
+// Numbers and step last for as long as the tab does.
+function kept() {
+  try { return JSON.parse(sessionStorage.getItem(KEPT)); } catch { return null; }
+}
+function keep(value) {
+  try { sessionStorage.setItem(KEPT, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }
+}
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+// The cell that an arrow key leads to; the same at an edge.
+function moved(i, key) {
+  const next = i + MOVES[key];
+  const sideways = Math.abs(MOVES[key]) === 1;
+  const inside = next >= 0 && next < SIDE * SIDE && (!sideways || Math.floor(next / SIDE) === Math.floor(i / SIDE));
+  return inside ? next : i;
+}
+
+block("by-hand", ({ host, result, ask }) => {
+  const before = kept();
+  const state = { value: { ...result, ...before?.value }, step: result.steps[before?.step] ? before.step : 0, at: 1, seen: new Set(), open: new Set(), timer: 0, asked: 0 };
+  const editor = buildEditor(host, state, change);
+  editor.dirty = Boolean(before?.dirty);
+  const remember = () => {
+    const { start, settings, weights } = state.value;
+    keep({ value: { start, settings, weights }, dirty: editor.dirty, step: state.step });
+  };
+  const nav = html("nav", { class: "hand-steps", "aria-label": "Steps of the merge" }, host);
+  const panel = html("section", { class: "hand-step" }, host);
+  const note = html("p", { class: "problem", role: "alert", hidden: "" }, host);
+  const tabs = result.steps.map((step, i) => {
+    const tab = html("button", { type: "button", class: "small", "data-step": step.key }, nav, String(i + 1));
+    put(tab, "aria-label", `Step ${i + 1}: ${step.title}`);
+    tab.addEventListener("click", () => { state.step = i; draw(); });
+    return tab;
   });
+  // What is edited is asked for as a whole; an answer that a newer question has overtaken is dropped.
+  function change(extra, soon = 0) {
+    const { start, settings, weights } = state.value;
+    const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
+    clearTimeout(state.timer);
+    state.timer = setTimeout(async () => {
+      const mine = (state.asked += 1);
+      put(host, "data-busy", true);
+      try {
+        const value = await ask(args);
+        if (mine !== state.asked) return;
+        if (extra.start) state.open.clear();
+        state.value = value;
+        state.seen.clear();
+        note.hidden = true;
+        editor.draw();
+        draw();
+      } catch (error) {
+        if (mine === state.asked) { keep(null); say(note, error.message); note.hidden = false; }
+      }
+      if (mine === state.asked) put(host, "data-busy", false);
+    }, soon);
+  }
+  function draw() {
+    tabs.forEach((tab, i) => { if (i === state.step) put(tab, "aria-current", "step"); else tab.removeAttribute("aria-current"); });
+    drawStep(panel, state, (i) => { state.step = i; draw(); panel.querySelector("h3").focus(); });
+    put(host, "data-step", state.value.steps[state.step].key);
+    remember();
+  }
+  if (before) change({});
+  editor.draw();
+  draw();
+});
 
-  // --- the numbers, to edit ----------------------------------------------------------------------------
-  function buildEditor(host, state, change) {
-    const editor = { dirty: false, side: "base", draw };
-    const bar = html("div", { class: "plot-bar" }, host);
-    learn.select(bar, "Numbers", STARTS, state.value.start, (start) => { editor.dirty = false; change({ start, weights: {} }); });
-    const undo = html("button", { type: "button", class: "small", hidden: "" }, bar, "Take back my numbers");
-    undo.addEventListener("click", () => { editor.dirty = false; change({ weights: {} }); });
-    const columns = html("div", { class: "hand-columns" }, host);
-    const box = html("details", { class: "hand-editor", ...(window.innerWidth > 900 && { open: "" }) }, columns);
-    html("summary", {}, box, "Edit the numbers");
-    const sides = html("div", { class: "hand-sides", role: "group", "aria-label": "Which matrix" }, box);
-    const buttons = SIDES.map(([name, label]) => {
-      const button = html("button", { type: "button", class: "small" }, sides, label);
-      button.addEventListener("click", () => { editor.side = name; draw(); });
-      return button;
+// --- the numbers, to edit ----------------------------------------------------------------------------
+function buildEditor(host, state, change) {
+  const editor = { dirty: false, side: "base", draw };
+  const bar = html("div", { class: "plot-bar" }, host);
+  select(bar, "Numbers", STARTS, state.value.start, (start) => { editor.dirty = false; change({ start, weights: {} }); });
+  const undo = html("button", { type: "button", class: "small", hidden: "" }, bar, "Take back my numbers");
+  undo.addEventListener("click", () => { editor.dirty = false; change({ weights: {} }); });
+  const columns = html("div", { class: "hand-columns" }, host);
+  const box = html("details", { class: "hand-editor", ...(window.innerWidth > 900 && { open: "" }) }, columns);
+  html("summary", {}, box, "Edit the numbers");
+  const sides = html("div", { class: "hand-sides", role: "group", "aria-label": "Which matrix" }, box);
+  const buttons = SIDES.map(([name, label]) => {
+    const button = html("button", { type: "button", class: "small" }, sides, label);
+    button.addEventListener("click", () => { editor.side = name; draw(); });
+    return button;
+  });
+  const grid = html("div", { class: "hand-inputs", role: "group" }, box);
+  const inputs = Array.from({ length: SIDE * SIDE }, (_, i) => {
+    const input = html("input", { type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false" }, grid);
+    input.addEventListener("keydown", (event) => {
+      const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
+      const { selectionStart: from, selectionEnd: to, value } = input;
+      const leaves = to - from === value.length || (from === to && from === (event.key === "ArrowLeft" ? 0 : value.length));
+      if (!(event.key in MOVES) || (across && !leaves)) return; // inside a number they move the caret
+      event.preventDefault();
+      const next = inputs[moved(i, event.key)];
+      next.focus();
+      next.select();
     });
-    const grid = html("div", { class: "hand-inputs", role: "group" }, box);
-    const inputs = Array.from({ length: SIDE * SIDE }, (_, i) => {
-      const input = html("input", { type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false" }, grid);
-      input.addEventListener("keydown", (event) => {
-        const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
-        const { selectionStart: from, selectionEnd: to, value } = input;
-        const leaves = to - from === value.length || (from === to && from === (event.key === "ArrowLeft" ? 0 : value.length));
-        if (!(event.key in MOVES) || (across && !leaves)) return; // inside a number they move the caret
-        event.preventDefault();
-        const next = inputs[moved(i, event.key)];
-        next.focus();
-        next.select();
-      });
-      input.addEventListener("focus", () => { input.select(); state.at = i; });
-      input.addEventListener("input", () => take(i, input));
-      input.addEventListener("blur", draw);
-      return input;
+    input.addEventListener("focus", () => { input.select(); state.at = i; });
+    input.addEventListener("input", () => take(i, input));
+    input.addEventListener("blur", draw);
+    return input;
+  });
+  const problem = html("p", { class: "problem", role: "alert", hidden: "" }, box);
+  const unit = html("p", { class: "how" }, box);
+  const sliders = html("div", { class: "hand-settings" }, columns);
+  const rows = SETTINGS.map((one) => slider(sliders, one, state, change));
+  function take(i, input) {
+    const typed = Number(input.value.trim().replace("−", "-").replace(",", "."));
+    const good = input.value.trim() !== "" && Number.isFinite(typed) && Math.abs(typed) <= 9999;
+    put(input, "aria-invalid", !good);
+    problem.hidden = good;
+    const stays = state.value.shown[editor.side][i];
+    if (!good) return say(problem, `${capital(place(i))}: ${input.value.trim() ? `“${input.value.trim()}” is not` : "an empty cell is not"} a number from −9999 to 9999, so ${stays} stays.`);
+    editor.dirty = true;
+    state.value.weights[editor.side][i] = typed;
+    change({}, WAIT_MS);
+  }
+  function draw() {
+    const { weights, shown, unit: one } = state.value;
+    buttons.forEach((button, i) => put(button, "aria-pressed", SIDES[i][0] === editor.side));
+    const label = SIDES.find(([name]) => name === editor.side)[1];
+    put(grid, "aria-label", label);
+    const top = Math.max(...weights[editor.side].map(Math.abs)) || 1;
+    inputs.forEach((input, i) => {
+      put(input, "aria-label", `${label}, ${place(i)}`);
+      if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
+      tint(input, weights[editor.side][i], top);
     });
-    const problem = html("p", { class: "problem", role: "alert", hidden: "" }, box);
-    const unit = html("p", { class: "how" }, box);
-    const sliders = html("div", { class: "hand-settings" }, columns);
-    const rows = SETTINGS.map((one) => slider(sliders, one, state, change));
-    function take(i, input) {
-      const typed = Number(input.value.trim().replace("−", "-").replace(",", "."));
-      const good = input.value.trim() !== "" && Number.isFinite(typed) && Math.abs(typed) <= 9999;
-      put(input, "aria-invalid", !good);
-      problem.hidden = good;
-      const stays = state.value.shown[editor.side][i];
-      if (!good) return say(problem, `${capital(place(i))}: ${input.value.trim() ? `“${input.value.trim()}” is not` : "an empty cell is not"} a number from −9999 to 9999, so ${stays} stays.`);
-      editor.dirty = true;
-      state.value.weights[editor.side][i] = typed;
-      change({}, WAIT_MS);
-    }
-    function draw() {
-      const { weights, shown, unit: one } = state.value;
-      buttons.forEach((button, i) => put(button, "aria-pressed", SIDES[i][0] === editor.side));
-      const label = SIDES.find(([name]) => name === editor.side)[1];
-      put(grid, "aria-label", label);
-      const top = Math.max(...weights[editor.side].map(Math.abs)) || 1;
-      inputs.forEach((input, i) => {
-        put(input, "aria-label", `${label}, ${place(i)}`);
-        if (input !== document.activeElement) { input.value = shown[editor.side][i]; put(input, "aria-invalid", false); }
-        tint(input, weights[editor.side][i], top);
-      });
-      const scale = one === 1 ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5." : `In units of ${one}.`;
-      undo.hidden = !editor.dirty;
-      say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
-      rows.forEach((row) => row());
-    }
-    return editor;
+    const scale = one === 1 ? "Whole numbers to begin with, so that they can be followed by hand; yours may have decimals, such as 1.5." : `In units of ${one}.`;
+    undo.hidden = !editor.dirty;
+    say(unit, `${scale} Arrow keys go from cell to cell. Numbers from −9999 to 9999.`);
+    rows.forEach((row) => row());
   }
-  function slider(parent, [name, label, low, high, step, text], state, change) {
-    const id = `hand-${name}`;
-    html("label", { for: id }, parent, label);
-    const range = html("input", { type: "range", id, min: low, max: high, step }, parent);
-    const read = html("output", { for: id }, parent);
-    const draw = (value) => {
-      say(read, text(value));
-      put(range, "aria-valuetext", text(value));
-      range.style.setProperty("--filled", `${(100 * (value - low)) / (high - low)}%`);
-    };
-    range.addEventListener("input", () => {
-      state.value.settings[name] = +range.value;
-      draw(+range.value);
-      change({}, WAIT_MS / 2);
-    });
-    return () => { range.value = state.value.settings[name]; draw(state.value.settings[name]); };
-  }
-  function tint(cell, value, top) {
-    const share = 0.5 + 0.5 * Math.min(Math.max(value / top, -1), 1);
-    cell.style.background = signs.colour(share);
-    cell.style.color = signs.ink(share);
-  }
+  return editor;
+}
+function slider(parent, [name, label, low, high, step, text], state, change) {
+  const id = `hand-${name}`;
+  html("label", { for: id }, parent, label);
+  const range = html("input", { type: "range", id, min: low, max: high, step }, parent);
+  const read = html("output", { for: id }, parent);
+  const draw = (value) => {
+    say(read, text(value));
+    put(range, "aria-valuetext", text(value));
+    range.style.setProperty("--filled", `${(100 * (value - low)) / (high - low)}%`);
+  };
+  range.addEventListener("input", () => {
+    state.value.settings[name] = +range.value;
+    draw(+range.value);
+    change({}, WAIT_MS / 2);
+  });
+  return () => { range.value = state.value.settings[name]; draw(state.value.settings[name]); };
+}
+function tint(cell, value, top) {
+  const share = 0.5 + 0.5 * Math.min(Math.max(value / top, -1), 1);
+  cell.style.background = signs.colour(share);
+  cell.style.color = signs.ink(share);
+}
 
-  // --- one step --------------------------------------------------------------------------------------
-  function drawStep(panel, state, go) {
-    const { steps } = state.value, step = steps[state.step];
-    panel.replaceChildren();
-    html("h3", { class: "plot-title", tabindex: "-1" }, panel, `${state.step + 1} of ${steps.length}. ${step.title}`);
-    html("p", {}, panel, learn.tied(step.text));
-    html("p", { class: "hand-formula" }, panel, step.formula);
-    const grids = html("div", { class: "hand-grids", "data-count": step.grids.length }, panel);
-    const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
-    const { question } = step;
-    const waits = () => question && !state.seen.has(step.key) && !(question.veils && state.open.has(step.key));
-    const veiled = () => waits() && question.veils; // what is worked out would tell the answer
-    const hides = (grid, i) => waits() && question.grid === grid.name && question.cell === i;
-    const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), veiled, state, tell));
-    function tell(i) {
-      state.at = i;
-      tables.forEach((table) => table.at(i));
-      if (!step.cells.length) return;
-      const hidden = step.grids.some((grid) => hides(grid, i));
-      say(read, `${capital(place(i))}: ${hidden || veiled() ? "answer first" : step.cells[i]}`);
-    }
-    const rest = html("div", { class: "hand-rest" }, panel);
-    drawRest(rest, step, veiled(), () => { state.open.add(step.key); reveal(); panel.querySelector("h3").focus({ preventScroll: true }); });
-    function reveal() {
-      tables.forEach((table) => table.draw());
-      tell(question.cell ?? state.at);
-      drawRest(rest, step, false);
-    }
-    if (question) ask(panel, step, state, () => { state.open.add(step.key); reveal(); });
-    tell(state.at);
-    const bar = html("div", { class: "hand-go" }, panel);
-    for (const [i, text] of [[state.step - 1, "Step before"], [state.step + 1, "Next step"]]) {
-      if (!steps[i]) continue;
-      const button = html("button", { type: "button", class: "small" }, bar, text);
-      button.addEventListener("click", () => go(i));
-    }
+// --- one step --------------------------------------------------------------------------------------
+function drawStep(panel, state, go) {
+  const { steps } = state.value, step = steps[state.step];
+  panel.replaceChildren();
+  html("h3", { class: "plot-title", tabindex: "-1" }, panel, `${state.step + 1} of ${steps.length}. ${step.title}`);
+  html("p", {}, panel, tied(step.text));
+  html("p", { class: "hand-formula" }, panel, step.formula);
+  const grids = html("div", { class: "hand-grids", "data-count": step.grids.length }, panel);
+  const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
+  const { question } = step;
+  const waits = () => question && !state.seen.has(step.key) && !(question.veils && state.open.has(step.key));
+  const veiled = () => waits() && question.veils; // what is worked out would tell the answer
+  const hides = (grid, i) => waits() && question.grid === grid.name && question.cell === i;
+  const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), veiled, state, tell));
+  function tell(i) {
+    state.at = i;
+    tables.forEach((table) => table.at(i));
+    if (!step.cells.length) return;
+    const hidden = step.grids.some((grid) => hides(grid, i));
+    say(read, `${capital(place(i))}: ${hidden || veiled() ? "answer first" : step.cells[i]}`);
   }
-  // What is worked out below the grids; or that it waits.
-  function drawRest(box, step, waits, show) {
-    box.replaceChildren();
-    if (waits) {
-      html("p", { class: "how" }, box, "The worked numbers would tell the answer. They come once you have answered.");
-      html("button", { type: "button", class: "small", "data-act": "show" }, box, "Show them now").addEventListener("click", show);
-      return;
-    }
-    drawLegend(box, step);
-    if (step.lines.length) {
-      const list = html("ul", { class: "hand-lines" }, box);
-      for (const line of step.lines) html("li", {}, list, learn.tied(line));
-    }
-    if (step.table) drawTable(box, step.table, step.title);
+  const rest = html("div", { class: "hand-rest" }, panel);
+  drawRest(rest, step, veiled(), () => { state.open.add(step.key); reveal(); panel.querySelector("h3").focus({ preventScroll: true }); });
+  function reveal() {
+    tables.forEach((table) => table.draw());
+    tell(question.cell ?? state.at);
+    drawRest(rest, step, false);
   }
-  function drawGrid(parent, grid, step, hides, veiled, state, tell) {
-    const box = html("div", { class: "learn-cells" }, parent);
-    html("h4", {}, box, grid.label);
-    const table = html("table", { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
-    const top = Math.max(...grid.values.map(Math.abs)) || 1;
-    const cells = grid.values.map((_, i) => {
-      if (i % SIDE === 0) html("tr", { role: "row" }, table);
-      const cell = html("td", { role: "gridcell", tabindex: "-1", "data-cell": i }, table.lastChild);
-      cell.addEventListener("focus", () => tell(i));
-      cell.addEventListener("click", () => cell.focus());
-      cell.addEventListener("keydown", (event) => {
-        if (!(event.key in MOVES)) return;
-        event.preventDefault();
-        cells[moved(i, event.key)].focus();
-      });
-      return cell;
+  if (question) ask(panel, step, state, () => { state.open.add(step.key); reveal(); });
+  tell(state.at);
+  const bar = html("div", { class: "hand-go" }, panel);
+  for (const [i, text] of [[state.step - 1, "Step before"], [state.step + 1, "Next step"]]) {
+    if (!steps[i]) continue;
+    const button = html("button", { type: "button", class: "small" }, bar, text);
+    button.addEventListener("click", () => go(i));
+  }
+}
+// What is worked out below the grids; or that it waits.
+function drawRest(box, step, waits, show) {
+  box.replaceChildren();
+  if (waits) {
+    html("p", { class: "how" }, box, "The worked numbers would tell the answer. They come once you have answered.");
+    html("button", { type: "button", class: "small", "data-act": "show" }, box, "Show them now").addEventListener("click", show);
+    return;
+  }
+  drawLegend(box, step);
+  if (step.lines.length) {
+    const list = html("ul", { class: "hand-lines" }, box);
+    for (const line of step.lines) html("li", {}, list, tied(line));
+  }
+  if (step.table) drawTable(box, step.table, step.title);
+}
+function drawGrid(parent, grid, step, hides, veiled, state, tell) {
+  const box = html("div", { class: "learn-cells" }, parent);
+  html("h4", {}, box, grid.label);
+  const table = html("table", { class: "cells hand-cells", role: "grid", "aria-label": grid.label, "data-grid": grid.name }, box);
+  const top = Math.max(...grid.values.map(Math.abs)) || 1;
+  const cells = grid.values.map((_, i) => {
+    if (i % SIDE === 0) html("tr", { role: "row" }, table);
+    const cell = html("td", { role: "gridcell", tabindex: "-1", "data-cell": i }, table.lastChild);
+    cell.addEventListener("focus", () => tell(i));
+    cell.addEventListener("click", () => cell.focus());
+    cell.addEventListener("keydown", (event) => {
+      if (!(event.key in MOVES)) return;
+      event.preventDefault();
+      cells[moved(i, event.key)].focus();
     });
-    const draw = () => cells.forEach((cell, i) => {
-      const hidden = hides(i), mark = veiled() ? "" : grid.marks[i] ?? "";
-      say(cell, hidden ? "?" : grid.shown[i]);
-      put(cell, "data-mark", hidden ? "hidden" : mark);
-      put(cell, "data-glyph", hidden ? "" : GLYPHS[mark] ?? "");
-      put(cell, "aria-label", `${place(i)}: ${hidden ? "hidden" : `${grid.shown[i]}${step.legend[mark] ? `, ${step.legend[mark]}` : ""}`}`);
-      if (hidden || mark === "out") { cell.style.background = ""; cell.style.color = ""; } else tint(cell, grid.values[i], top);
-    });
-    const at = (i) => cells.forEach((cell, k) => {
-      put(cell, "tabindex", k === i ? 0 : -1);
-      put(cell, "data-marked", k === i);
-    });
-    draw();
-    at(state.at);
-    return { draw, at };
+    return cell;
+  });
+  const draw = () => cells.forEach((cell, i) => {
+    const hidden = hides(i), mark = veiled() ? "" : grid.marks[i] ?? "";
+    say(cell, hidden ? "?" : grid.shown[i]);
+    put(cell, "data-mark", hidden ? "hidden" : mark);
+    put(cell, "data-glyph", hidden ? "" : GLYPHS[mark] ?? "");
+    put(cell, "aria-label", `${place(i)}: ${hidden ? "hidden" : `${grid.shown[i]}${step.legend[mark] ? `, ${step.legend[mark]}` : ""}`}`);
+    if (hidden || mark === "out") { cell.style.background = ""; cell.style.color = ""; } else tint(cell, grid.values[i], top);
+  });
+  const at = (i) => cells.forEach((cell, k) => {
+    put(cell, "tabindex", k === i ? 0 : -1);
+    put(cell, "data-marked", k === i);
+  });
+  draw();
+  at(state.at);
+  return { draw, at };
+}
+function drawLegend(panel, step) {
+  const used = new Set(step.grids.flatMap((grid) => grid.marks));
+  const words = Object.entries(step.legend).filter(([mark]) => used.has(mark));
+  if (!words.length) return;
+  const list = html("ul", { class: "hand-legend" }, panel);
+  for (const [mark, text] of words) {
+    const row = html("li", {}, list);
+    html("span", { "data-mark": mark, "data-glyph": GLYPHS[mark] ?? "", "aria-hidden": "true" }, row);
+    html("span", {}, row, text);
   }
-  function drawLegend(panel, step) {
-    const used = new Set(step.grids.flatMap((grid) => grid.marks));
-    const words = Object.entries(step.legend).filter(([mark]) => used.has(mark));
-    if (!words.length) return;
-    const list = html("ul", { class: "hand-legend" }, panel);
-    for (const [mark, text] of words) {
-      const row = html("li", {}, list);
-      html("span", { "data-mark": mark, "data-glyph": GLYPHS[mark] ?? "", "aria-hidden": "true" }, row);
-      html("span", {}, row, text);
-    }
+}
+function drawTable(panel, { columns, rows }, title) {
+  const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` }, panel);
+  const table = html("table", {}, scroll);
+  const head = html("tr", {}, html("thead", {}, table));
+  for (const column of columns) html("th", { scope: "col" }, head, column);
+  const body = html("tbody", {}, table);
+  for (const row of rows) {
+    const line = html("tr", {}, body);
+    row.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
   }
-  function drawTable(panel, { columns, rows }, title) {
-    const scroll = html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, table` }, panel);
-    const table = html("table", {}, scroll);
-    const head = html("tr", {}, html("thead", {}, table));
-    for (const column of columns) html("th", { scope: "col" }, head, column);
-    const body = html("tbody", {}, table);
-    for (const row of rows) {
-      const line = html("tr", {}, body);
-      row.forEach((text, i) => html(i ? "td" : "th", i ? {} : { scope: "row" }, line, text));
-    }
-  }
-  learn.table = drawTable;
-  function ask(panel, step, state, reveal) {
-    const { text, options, answer, why } = step.question;
-    const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
-    const given = []; // until the right one: the others may be read after
-    learn.quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
-      if (!given.includes(answer)) given.push(i);
-      learn.did(step.key, `${step.title}. ${text} ${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
-      state.seen.add(step.key);
-      reveal();
-    });
-  }
-})();
+}
+export const table = drawTable;
+function ask(panel, step, state, reveal) {
+  const { text, options, answer, why } = step.question;
+  const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
+  const given = []; // until the right one: the others may be read after
+  quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
+    if (!given.includes(answer)) given.push(i);
+    did(step.key, `${step.title}. ${text} ${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);
+    state.seen.add(step.key);
+    reveal();
+  });
+}

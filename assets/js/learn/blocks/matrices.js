@@ -1,34 +1,32 @@
 // The matrices of a transformer, as bars: how many weights each kind holds.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, percent, count, THIN } = window.dppa.shapes;
+import { html, percent, count, THIN } from "../../base/shapes.js";
+import { bars, select } from "../charts.js";
+import { block } from "../frame.js";
 
-  learn.block("matrix-counts", ({ host, result, ask }) => {
-    const bar = html("div", { class: "plot-bar" }, host);
-    const problem = html("p", { class: "problem", role: "alert", hidden: "" }, host);
-    const chart = learn.bars(host, specOf(result));
-    learn.select(bar, "Model", result.names.map((name) => [name, name]), result.of, async (of) => {
-      try {
-        chart.update(specOf(await ask({ of })));
-        problem.hidden = true;
-      } catch (error) {
-        problem.textContent = error.message;
-        problem.hidden = false;
-      }
-    });
+block("matrix-counts", ({ host, result, ask }) => {
+  const bar = html("div", { class: "plot-bar" }, host);
+  const problem = html("p", { class: "problem", role: "alert", hidden: "" }, host);
+  const chart = bars(host, specOf(result));
+  select(bar, "Model", result.names.map((name) => [name, name]), result.of, async (of) => {
+    try {
+      chart.update(specOf(await ask({ of })));
+      problem.hidden = true;
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+    }
   });
-  function specOf({ of, rows, layers, others, figures }) {
-    const total = figures.weights;
-    return {
-      name: "matrices",
-      title: `${of}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention ${percent(figures.attention)}`,
-      label: "Weights by kind of matrix",
-      rows: rows.map(({ kind, part, shape, numel }) => ({
-        label: kind, group: part, value: numel, text: `${percent(numel / total)} · ${shape.join(`${THIN}×${THIN}`)}`,
-        colour: part === "attention" ? "#0072B2" : "#E69F00",
-      })),
-      how: `${layers} layers with ${rows.length} kinds of matrices each, ${count(total)} weights in all; ${count(others)} more lie in embeddings, head and norms. Numbers behind a bar: share, and rows × columns of one.`,
-    };
-  }
-})();
+});
+function specOf({ of, rows, layers, others, figures }) {
+  const total = figures.weights;
+  return {
+    name: "matrices",
+    title: `${of}: the MLP holds ${percent(figures.mlp)} of the weights in matrices, attention ${percent(figures.attention)}`,
+    label: "Weights by kind of matrix",
+    rows: rows.map(({ kind, part, shape, numel }) => ({
+      label: kind, group: part, value: numel, text: `${percent(numel / total)} · ${shape.join(`${THIN}×${THIN}`)}`,
+      colour: part === "attention" ? "#0072B2" : "#E69F00",
+    })),
+    how: `${layers} layers with ${rows.length} kinds of matrices each, ${count(total)} weights in all; ${count(others)} more lie in embeddings, head and norms. Numbers behind a bar: share, and rows × columns of one.`,
+  };
+}

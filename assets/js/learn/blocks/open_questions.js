@@ -1,61 +1,60 @@
 // What the paper leaves open: experiments that were run, as curves or as ranges with their intervals.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, say, three } = window.dppa.shapes;
-  const { resultText: tidy, resultNumber: number } = window.dppa;
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"], DASHES = ["none", "7 4", "2 4", "8 3 2 3"];
+import { html, say, three } from "../../base/shapes.js";
+import { resultText as tidy, resultNumber as number } from "../../plots/experiment-plots.js";
+import { select, lines, ranges } from "../charts.js";
+import { block } from "../frame.js";
 
-  learn.block("open-question", ({ host, result, ask }) => {
-    const bar = html("div", { class: "plot-bar" }, host);
-    const asked = html("p", { class: "asked" }, host);
-    const place = html("div", {}, host);
-    const told = html("p", { class: "how", role: "status" }, host);
-    const fold = html("details", {}, host); // first one says what one expects
-    html("summary", {}, fold, "What was found, with all numbers");
-    const found = html("ul", { class: "finding" }, fold);
-    html("p", { class: "how" }, fold, "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one model whose delta was made shorter or longer. Large by the advice: as long as the page's advice calls a large delta.");
-    learn.select(bar, "Experiment", result.keys, result.key, async (key) => {
-      try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
-    });
-    function draw({ question, finding, plot, note }) {
-      say(asked, tidy(question));
-      found.replaceChildren(); // names stand between stars
-      for (const one of tidy(finding).replaceAll("*", "").split(/(?<=[.?]) (?=[A-Z‖])/)) html("li", {}, found, one);
-      fold.open = false;
-      say(told, "");
-      place.replaceChildren();
-      if (plot.kind === "bars") ranges(plot, note);
-      else curves(plot);
-    }
-    function curves({ title, x, y, series }) {
-      const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);
-      const low = Math.min(...xs), high = Math.max(...xs), ends = [Math.min(0, ...ys), Math.max(0, ...ys)];
-      const unit = (axis) => (axis.unit ? `${axis.title} (${axis.unit})` : axis.title);
-      learn.lines(place, {
-        name: "open-question",
-        label: title,
-        title,
-        x: { label: unit(x), low, high, text: three },
-        y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
-        series: series.map((one, i) => {
-          const rows = one.x.map((at, k) => [at, one.y[k], one.low[k], one.high[k]]).sort((a, b) => a[0] - b[0]);
-          return { label: one.name, colour: COLOURS[i % 4], dash: DASHES[i % 4], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
-        }),
-        slider: x.title,
-        at: low,
-        how: `Across: ${unit(x)}. Up: ${unit(y)}. Upright strokes: 95 % intervals.`,
-      });
-    }
-    function ranges({ title, y, series }, note) {
-      learn.ranges(place, {
-        name: "open-question",
-        label: title,
-        title,
-        rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
-        how: `${y.title} (${y.unit}), with 95 % intervals. ${note}`.trim(),
-      });
-    }
-    draw(result);
+const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"], DASHES = ["none", "7 4", "2 4", "8 3 2 3"];
+
+block("open-question", ({ host, result, ask }) => {
+  const bar = html("div", { class: "plot-bar" }, host);
+  const asked = html("p", { class: "asked" }, host);
+  const place = html("div", {}, host);
+  const told = html("p", { class: "how", role: "status" }, host);
+  const fold = html("details", {}, host); // first one says what one expects
+  html("summary", {}, fold, "What was found, with all numbers");
+  const found = html("ul", { class: "finding" }, fold);
+  html("p", { class: "how" }, fold, "No difference seen: the 95\u202f% interval of the difference holds 0. A cell is one model whose delta was made shorter or longer. Large by the advice: as long as the page's advice calls a large delta.");
+  select(bar, "Experiment", result.keys, result.key, async (key) => {
+    try { draw(await ask({ key })); } catch (error) { say(told, error.message); }
   });
-})();
+  function draw({ question, finding, plot, note }) {
+    say(asked, tidy(question));
+    found.replaceChildren(); // names stand between stars
+    for (const one of tidy(finding).replaceAll("*", "").split(/(?<=[.?]) (?=[A-Z‖])/)) html("li", {}, found, one);
+    fold.open = false;
+    say(told, "");
+    place.replaceChildren();
+    if (plot.kind === "bars") spans(plot, note);
+    else curves(plot);
+  }
+  function curves({ title, x, y, series }) {
+    const xs = series.flatMap((one) => one.x), ys = series.flatMap((one) => [...one.low, ...one.high, ...one.y]).filter((value) => value !== null);
+    const low = Math.min(...xs), high = Math.max(...xs), ends = [Math.min(0, ...ys), Math.max(0, ...ys)];
+    const unit = (axis) => (axis.unit ? `${axis.title} (${axis.unit})` : axis.title);
+    lines(place, {
+      name: "open-question",
+      label: title,
+      title,
+      x: { label: unit(x), low, high, text: three },
+      y: { label: unit(y), low: ends[0] * 1.05, high: ends[1] * 1.05 || 1, text: number },
+      series: series.map((one, i) => {
+        const rows = one.x.map((at, k) => [at, one.y[k], one.low[k], one.high[k]]).sort((a, b) => a[0] - b[0]);
+        return { label: one.name, colour: COLOURS[i % 4], dash: DASHES[i % 4], marks: true, points: rows.map(([at, value]) => [at, value]), spans: rows.map(([at, , from, to]) => [at, from, to]) };
+      }),
+      slider: x.title,
+      at: low,
+      how: `Across: ${unit(x)}. Up: ${unit(y)}. Upright strokes: 95 % intervals.`,
+    });
+  }
+  function spans({ title, y, series }, note) {
+    ranges(place, {
+      name: "open-question",
+      label: title,
+      title,
+      rows: series.flatMap((one) => one.x.map((label, k) => ({ label: `${label}, ${one.name}`, value: one.y[k], low: one.low[k] ?? one.y[k], high: one.high[k] ?? one.y[k], text: number(one.y[k]) }))),
+      how: `${y.title} (${y.unit}), with 95 % intervals. ${note}`.trim(),
+    });
+  }
+  draw(result);
+});

@@ -1,80 +1,79 @@
 // What pruning one matrix does to its outputs: over the pruning rate, and over the factor of what is left.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, three, percent, percent1, THIN } = window.dppa.shapes;
-  const KEPT = "#0072B2", DRAWN = "#D55E00", BANDS = "#009E73";
-  const times = (x) => `×${THIN}${three(x)}`;
+import { html, three, percent, percent1, THIN } from "../../base/shapes.js";
+import { select, valueAt, lines } from "../charts.js";
+import { block } from "../frame.js";
 
-  learn.block("output-error", ({ host, result, ask }) => {
-    let shown = result, at = 0.9;
-    const bar = html("div", { class: "plot-bar" }, host);
-    const said = html("p", { class: "how", role: "status" }, host);
-    const change = async (args) => {
-      said.textContent = "Computing …";
-      try {
-        shown = await ask({ model: shown.model, module: shown.module, ...args }, (done, total, what) => { said.textContent = `${what} …`; });
-        said.textContent = "";
-        overRate.update(rateSpec());
-        overFactor.update(factorSpec());
-      } catch (error) { said.textContent = error.message; }
+const KEPT = "#0072B2", DRAWN = "#D55E00", BANDS = "#009E73";
+const times = (x) => `×${THIN}${three(x)}`;
+
+block("output-error", ({ host, result, ask }) => {
+  let shown = result, at = 0.9;
+  const bar = html("div", { class: "plot-bar" }, host);
+  const said = html("p", { class: "how", role: "status" }, host);
+  const change = async (args) => {
+    said.textContent = "Computing …";
+    try {
+      shown = await ask({ model: shown.model, module: shown.module, ...args }, (_done, _total, what) => { said.textContent = `${what} …`; });
+      said.textContent = "";
+      overRate.update(rateSpec());
+      overFactor.update(factorSpec());
+    } catch (error) { said.textContent = error.message; }
+  };
+  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
+  select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
+
+  const curve = (pick) => shown.rates.map((one) => [one.rate, pick(one)]);
+  function rateSpec() {
+    const here = (pick) => percent(valueAt(curve(pick), at));
+    return {
+      title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a rescaled draw misses by ${here((one) => one.dare)}`,
+      series: [
+        { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
+        { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
+        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
+        { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
+        { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4", points: curve((one) => one.drawn.best) },
+        { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6", points: curve((one) => one.weights) },
+      ],
+      how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. A curve that leaves the plot above is still read below it.`,
     };
-    learn.select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => change({ model }));
-    learn.select(bar, "Matrix", result.modules.map((name) => [name, name]), result.module, (module) => change({ module }));
-
-    const curve = (pick) => shown.rates.map((one) => [one.rate, pick(one)]);
-    function rateSpec() {
-      const here = (pick) => percent(learn.valueAt(curve(pick), at));
-      return {
-        title: `At ${percent(at)} pruned, the largest changes lose ${here((one) => one.largest.plain)} of the effect; a rescaled draw misses by ${here((one) => one.dare)}`,
-        series: [
-          { label: "largest kept", colour: KEPT, points: curve((one) => one.largest.plain) },
-          { label: "largest kept, two best factors (as DPPA)", colour: BANDS, dash: "8 3 2 3", points: curve((one) => one.halved) },
-          { label: "drawn at random", colour: DRAWN, dash: "2 4", points: curve((one) => one.drawn.plain) },
-          { label: "drawn, × 1/(1−p) (DARE)", colour: DRAWN, points: curve((one) => one.dare) },
-          { label: "drawn, best factor (DAREx’s 1/q)", colour: "#CC79A7", dash: "7 4", points: curve((one) => one.drawn.best) },
-          { label: "weights instead of delta, largest kept", colour: "var(--d-ink)", dash: "2 6", points: curve((one) => one.weights) },
-        ],
-        how: `0: the outputs of ${shown.module} are those of the domain model. 100${THIN}%: as far off as without the delta, which makes ${percent1(shown.effect)} of the output. Measured on questions of the model's own domain. A curve that leaves the plot above is still read below it.`,
-      };
-    }
-    function factorSpec() {
-      const one = shown.rates.reduce((best, next) => (Math.abs(next.rate - at) < Math.abs(best.rate - at) ? next : best));
-      const points = (fit) => shown.factors.map((factor, i) => [factor, fit.over[i]]);
-      const dare = 1 / (1 - one.rate), last = shown.factors[shown.factors.length - 1];
-      return {
-        title: `At ${percent(one.rate)} pruned, the best factor is ${times(one.largest.factor)} for the largest, ${times(one.drawn.factor)} for a draw`,
-        series: [
-          { label: "largest kept", colour: KEPT, points: points(one.largest) },
-          { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(one.drawn) },
-        ],
-        notes: [
-          { x: Math.min(dare, last), text: dare <= last ? "1/(1−p)" : `1/(1−p) = ${times(dare)}: beyond this edge` },
-          { x: Math.min(one.drawn.factor, last), text: "1/q", row: 1 },
-          { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
-          { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
-        ],
-        how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the nearest one computed.",
-      };
-    }
-    const overRate = learn.lines(host, {
-      name: "output-error",
-      label: "Error of the outputs over the pruning rate",
-      x: { label: "pruning rate p", low: 0, high: 0.98, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.98], text: percent },
-      y: { label: "‖d x − d̂ x‖ / ‖d x‖", low: 0, high: 1.6, text: percent1, tick: percent },
-      slider: "Pruning rate",
-      at,
-      onAt: (rate) => { at = rate; overRate.update({ title: rateSpec().title }); overFactor.update(factorSpec()); },
-      ...rateSpec(),
-    });
-    const overFactor = learn.lines(host, {
-      name: "output-factor",
-      label: "Error of the outputs over the factor",
-      x: { label: "factor of what is left", low: 0, high: 12, step: 0.05, text: times },
-      y: { label: "‖d x − s · d̂ x‖ / ‖d x‖", low: 0, high: 2, text: percent1, tick: percent },
-      slider: "Factor",
-      at: 1,
-      ...factorSpec(),
-    });
+  }
+  function factorSpec() {
+    const one = shown.rates.reduce((best, next) => (Math.abs(next.rate - at) < Math.abs(best.rate - at) ? next : best));
+    const points = (fit) => shown.factors.map((factor, i) => [factor, fit.over[i]]);
+    const dare = 1 / (1 - one.rate), last = shown.factors[shown.factors.length - 1];
+    return {
+      title: `At ${percent(one.rate)} pruned, the best factor is ${times(one.largest.factor)} for the largest, ${times(one.drawn.factor)} for a draw`,
+      series: [
+        { label: "largest kept", colour: KEPT, points: points(one.largest) },
+        { label: "drawn at random", colour: DRAWN, dash: "2 4", points: points(one.drawn) },
+      ],
+      notes: [
+        { x: Math.min(dare, last), text: dare <= last ? "1/(1−p)" : `1/(1−p) = ${times(dare)}: beyond this edge` },
+        { x: Math.min(one.drawn.factor, last), text: "1/q", row: 1 },
+        { x: Math.min(one.halves[0], last), text: "α₁", row: 2 },
+        { x: Math.min(one.halves[1], last), text: "α₂", row: 3 },
+      ],
+      how: "1/(1−p): DARE. 1/q: the best factor of the draw, as DAREx looks for it. α₁, α₂: the best two for the larger and the smaller half of the largest, as DPPA looks for them. Follows the rate chosen above, at the nearest one computed.",
+    };
+  }
+  const overRate = lines(host, {
+    name: "output-error",
+    label: "Error of the outputs over the pruning rate",
+    x: { label: "pruning rate p", low: 0, high: 0.98, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.98], text: percent },
+    y: { label: "‖d x − d̂ x‖ / ‖d x‖", low: 0, high: 1.6, text: percent1, tick: percent },
+    slider: "Pruning rate",
+    at,
+    onAt: (rate) => { at = rate; overRate.update({ title: rateSpec().title }); overFactor.update(factorSpec()); },
+    ...rateSpec(),
   });
-})();
+  const overFactor = lines(host, {
+    name: "output-factor",
+    label: "Error of the outputs over the factor",
+    x: { label: "factor of what is left", low: 0, high: 12, step: 0.05, text: times },
+    y: { label: "‖d x − s · d̂ x‖ / ‖d x‖", low: 0, high: 2, text: percent1, tick: percent },
+    slider: "Factor",
+    at: 1,
+    ...factorSpec(),
+  });
+});

@@ -1,35 +1,33 @@
 // One question: every answer says why it is right or wrong, and one may try again. The right one, once found,
 // stays marked while the others are read.
-(() => {
-  "use strict";
-  const { html, say, put } = window.dppa.shapes;
-  // chosen: the answer given before, if any. tell(number): what is given now.
-  window.dppa.learn.quiz = (parent, { html: question, choices }, number, chosen, tell) => {
-    const { prose } = window.dppa.learn;
-    const box = html("fieldset", { class: "quiz", "data-quiz": number }, parent);
-    prose(question, html("legend", {}, box), "span");
-    const said = html("p", { class: "quiz-said", role: "status" });
-    const buttons = choices.map((choice, i) => {
-      const button = html("button", { type: "button", class: "choice-button", "aria-pressed": "false", "data-choice": i }, box);
-      prose(choice.html, button, "span");
-      button.addEventListener("click", () => { show(i); tell(i); });
-      return button;
+import { html, say, put } from "../../base/shapes.js";
+import { prose } from "../prose.js";
+
+// chosen: the answer given before, if any. tell(number): what is given now.
+export const quiz = (parent, { html: question, choices }, number, chosen, tell) => {
+  const box = html("fieldset", { class: "quiz", "data-quiz": number }, parent);
+  prose(question, html("legend", {}, box), "span");
+  const said = html("p", { class: "quiz-said", role: "status" });
+  const buttons = choices.map((choice, i) => {
+    const button = html("button", { type: "button", class: "choice-button", "aria-pressed": "false", "data-choice": i }, box);
+    prose(choice.html, button, "span");
+    button.addEventListener("click", () => { show(i); tell(i); });
+    return button;
+  });
+  box.append(said);
+  let found = false;
+  function show(i) {
+    const { right, why } = choices[i];
+    found ||= right;
+    buttons.forEach((button, k) => {
+      put(button, "aria-pressed", k === i);
+      put(button, "data-verdict", found && choices[k].right ? "right" : k === i ? "wrong" : "");
     });
-    box.append(said);
-    let found = false;
-    function show(i) {
-      const { right, why } = choices[i];
-      found ||= right;
-      buttons.forEach((button, k) => {
-        put(button, "aria-pressed", k === i);
-        put(button, "data-verdict", found && choices[k].right ? "right" : k === i ? "wrong" : "");
-      });
-      put(box, "data-verdict", right ? "right" : "wrong");
-      said.replaceChildren();
-      html("strong", {}, said, right ? "Right. " : "Not quite. ");
-      prose(why, said, "span");
-    }
-    if (choices[chosen]) show(chosen);
-    else say(said, "");
-  };
-})();
+    put(box, "data-verdict", right ? "right" : "wrong");
+    said.replaceChildren();
+    html("strong", {}, said, right ? "Right. " : "Not quite. ");
+    prose(why, said, "span");
+  }
+  if (choices[chosen]) show(chosen);
+  else say(said, "");
+};

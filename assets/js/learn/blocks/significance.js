@@ -1,86 +1,85 @@
 // Dynamically Pruning by hand: what a matrix keeps over the pruning rate, and every number on the way.
-(() => {
-  "use strict";
-  const { learn } = window.dppa;
-  const { html, say, three, percent1, percent, THIN } = window.dppa.shapes;
-  const signed = (x) => (x === 0 ? "0" : `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`);
-  const added = (x) => (x === 0 ? "+ 0" : signed(x)); // within a sum
-  const count = (n) => n.toLocaleString("en-US");
-  // a, b and a − b with as few digits as leave the difference true of what is written.
-  function written(a, b) {
-    const holds = (n) => Math.abs(+a.toFixed(n) - +b.toFixed(n) - +(a - b).toFixed(n)) < 10 ** -(n + 2);
-    const n = [3, 4, 5, 6, 7, 8].find(holds) ?? 8;
-    return [a, b, a - b].map((x) => x.toFixed(n).replace("-", "−"));
-  }
-  const share = (x) => `${three(100 * x)}${THIN}%`;
+import { html, say, three, percent1, percent, THIN } from "../../base/shapes.js";
+import { select, lines } from "../charts.js";
+import { block } from "../frame.js";
 
-  learn.block("significance-by-hand", ({ host, args, result, ask }) => {
-    let shown = result, at = 0.8;
-    const end = (pick) => shown.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
-    let chosen = shown.modules[Math.floor(shown.modules.length / 2)].name;
-    const bar = html("div", { class: "plot-bar" }, host);
-    const fresh = async (changes) => {
-      try {
-        shown = await ask({ ...args, model: shown.model, strength: shown.strength, ...changes });
-        draw();
-      } catch (error) { say(note, error.message); }
+const signed = (x) => (x === 0 ? "0" : `${x < 0 ? "−" : "+"}${THIN}${three(Math.abs(x))}`);
+const added = (x) => (x === 0 ? "+ 0" : signed(x)); // within a sum
+const count = (n) => n.toLocaleString("en-US");
+// a, b and a − b with as few digits as leave the difference true of what is written.
+function written(a, b) {
+  const holds = (n) => Math.abs(+a.toFixed(n) - +b.toFixed(n) - +(a - b).toFixed(n)) < 10 ** -(n + 2);
+  const n = [3, 4, 5, 6, 7, 8].find(holds) ?? 8;
+  return [a, b, a - b].map((x) => x.toFixed(n).replace("-", "−"));
+}
+const share = (x) => `${three(100 * x)}${THIN}%`;
+
+block("significance-by-hand", ({ host, args, result, ask }) => {
+  let shown = result, at = 0.8;
+  const end = (pick) => shown.modules.reduce((best, next) => (pick(next.density[80], best.density[80]) ? next : best));
+  let chosen = shown.modules[Math.floor(shown.modules.length / 2)].name;
+  const bar = html("div", { class: "plot-bar" }, host);
+  const fresh = async (changes) => {
+    try {
+      shown = await ask({ ...args, model: shown.model, strength: shown.strength, ...changes });
+      draw();
+    } catch (error) { say(note, error.message); }
+  };
+  select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
+  const pick = select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => { chosen = name; draw(); });
+  select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength, (strength) => fresh({ strength: +strength }));
+  const curve = (one) => one.density.map((density, i) => [shown.rates[i], density]);
+  const mine = () => shown.modules.find(({ name }) => name === chosen) ?? shown.modules[0];
+  function spec() {
+    const most = end((a, b) => a > b), least = end((a, b) => a < b), one = mine();
+    return {
+      title: `At ${percent(at)} pruned, ${one.name} keeps ${percent1(one.density[Math.round(100 * at)])}`,
+      series: [
+        { label: `chosen: ${one.name}`, colour: "#0072B2", points: curve(one) },
+        ...(least.density[80] < most.density[80] ? [ // at strength 0 all keep the same
+          { label: `most: ${most.name}`, colour: "#D55E00", dash: "7 4", points: curve(most) },
+          { label: `least: ${least.name}`, colour: "#009E73", dash: "2 4", points: curve(least) },
+        ] : []),
+        { label: "all alike: 1 − p", colour: "var(--d-edge)", points: [[0, 1], [0.99, 0.01]] },
+      ],
+      how: "The weighted mean of all densities is 1 − p at every rate. Curves that reach 0 or 1 stay there, and the others make up for it.",
     };
-    learn.select(bar, "Model", result.models.map((one) => [one.model, one.label]), result.model, (model) => fresh({ model }));
-    const pick = learn.select(bar, "Matrix", shown.modules.map(({ name }) => [name, name]), chosen, (name) => { chosen = name; draw(); });
-    learn.select(bar, "Strength λ", [[0, "0"], [0.04, "0.04"], [0.08, "0.08 (paper)"], [0.16, "0.16"]], result.strength, (strength) => fresh({ strength: +strength }));
-    const curve = (one) => one.density.map((density, i) => [shown.rates[i], density]);
-    const mine = () => shown.modules.find(({ name }) => name === chosen) ?? shown.modules[0];
-    function spec() {
-      const most = end((a, b) => a > b), least = end((a, b) => a < b), one = mine();
-      return {
-        title: `At ${percent(at)} pruned, ${one.name} keeps ${percent1(one.density[Math.round(100 * at)])}`,
-        series: [
-          { label: `chosen: ${one.name}`, colour: "#0072B2", points: curve(one) },
-          ...(least.density[80] < most.density[80] ? [ // at strength 0 all keep the same
-            { label: `most: ${most.name}`, colour: "#D55E00", dash: "7 4", points: curve(most) },
-            { label: `least: ${least.name}`, colour: "#009E73", dash: "2 4", points: curve(least) },
-          ] : []),
-          { label: "all alike: 1 − p", colour: "var(--d-edge)", points: [[0, 1], [0.99, 0.01]] },
-        ],
-        how: "The weighted mean of all densities is 1 − p at every rate. Curves that reach 0 or 1 stay there, and the others make up for it.",
-      };
-    }
-    const plot = learn.lines(host, {
-      name: "densities",
-      label: "Density of a matrix over the pruning rate",
-      x: { label: "pruning rate p", low: 0, high: 0.99, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.99], text: percent },
-      y: { label: "density", low: 0, high: 1, text: percent1, tick: percent },
-      slider: "Pruning rate",
-      at,
-      onAt: (rate) => { at = rate; plot.update({ title: spec().title }); steps(); },
-      ...spec(),
-    });
-    const list = html("ol", { class: "worked" }, host);
-    const rows = Array.from({ length: 5 }, () => html("li", {}, list));
-    const note = html("p", { class: "how", role: "status" }, host);
-    function steps() {
-      const one = mine(), layer = shown.layers.find((row) => row.layer === one.layer);
-      const farthest = Math.max(...shown.layers.map((row) => Math.abs(row.share - shown.mean_layer)));
-      const plain = 1 - at + one.by_layer + one.by_module, given = one.density[Math.round(100 * at)];
-      const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer), [u, mean, c] = written(one.ratio, one.ratio - one.centred);
-      const far = (100 * farthest).toFixed(apart.split(".")[1].length);
-      const texts = [
-        `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above ${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
-        `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
-        `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
-        `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
-        `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
-      ];
-      texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
-    }
-    function draw() {
-      if (!shown.modules.some(({ name }) => name === chosen)) {
-        chosen = shown.modules[0].name;
-        pick.replaceChildren(...shown.modules.map(({ name }) => html("option", { value: name }, null, name)));
-      }
-      plot.update(spec());
-      steps();
-    }
-    steps();
+  }
+  const plot = lines(host, {
+    name: "densities",
+    label: "Density of a matrix over the pruning rate",
+    x: { label: "pruning rate p", low: 0, high: 0.99, step: 0.01, ticks: [0, 0.2, 0.4, 0.6, 0.8, 0.99], text: percent },
+    y: { label: "density", low: 0, high: 1, text: percent1, tick: percent },
+    slider: "Pruning rate",
+    at,
+    onAt: (rate) => { at = rate; plot.update({ title: spec().title }); steps(); },
+    ...spec(),
   });
-})();
+  const list = html("ol", { class: "worked" }, host);
+  const rows = Array.from({ length: 5 }, () => html("li", {}, list));
+  const note = html("p", { class: "how", role: "status" }, host);
+  function steps() {
+    const one = mine(), layer = shown.layers.find((row) => row.layer === one.layer);
+    const farthest = Math.max(...shown.layers.map((row) => Math.abs(row.share - shown.mean_layer)));
+    const plain = 1 - at + one.by_layer + one.by_module, given = one.density[Math.round(100 * at)];
+    const [ofLayer, ofAll, apart] = written(100 * layer.share, 100 * shown.mean_layer), [u, mean, c] = written(one.ratio, one.ratio - one.centred);
+    const far = (100 * farthest).toFixed(apart.split(".")[1].length);
+    const texts = [
+      `Layer ${one.layer}: ${count(layer.above)} of ${count(layer.of)} entries lie above ${shown.k_layer}${THIN}×${THIN}its mean |d| of ${three(layer.mean)}. S = ${share(layer.share)}`,
+      `Beside the mean of all layers, ${share(shown.mean_layer)}: a(layer) = ${shown.strength} × (${ofLayer} − ${ofAll}) / ${far} = ${signed(one.by_layer)}. ${far} is the largest such distance of any layer`,
+      `The matrix: ${count(one.above)} of ${count(one.of)} entries lie above ${shown.k_module}${THIN}×${THIN}its own mean of ${three(one.mean)}. s = ${share(one.share)}, that is u = ${three(one.ratio)} times the mean of all matrices, ${share(shown.mean_module)}`,
+      `Minus the mean of all u: c = ${u} − ${mean} = ${c}. In this mean larger matrices count more, so it is not 1. a(matrix) = ${shown.strength} × ${one.centred < 0 ? `(${c})` : c} / ${three(shown.largest_centred)} = ${signed(one.by_module)}. ${three(shown.largest_centred)} is the largest |c| of any matrix`,
+      `Density = (1 − ${three(at)}) ${added(one.by_layer)} ${added(one.by_module)} = ${three(plain)}. Kept from 0 to 1, and the mean of all at 1 − p: ${three(given)}. Its own pruning rate: ${percent1(1 - given)}`,
+    ];
+    texts.forEach((text, i) => say(rows[i], text.replaceAll(THIN, "\u202f"))); // a number and its % stay in one line
+  }
+  function draw() {
+    if (!shown.modules.some(({ name }) => name === chosen)) {
+      chosen = shown.modules[0].name;
+      pick.replaceChildren(...shown.modules.map(({ name }) => html("option", { value: name }, null, name)));
+    }
+    plot.update(spec());
+    steps();
+  }
+  steps();
+});

@@ -1,0 +1,131 @@
+// The levels as a bar one can drag: what is kept, from the strongest to the weakest, and where bands end.
+// Knows shares of what is kept, as the store has them; the text box beside it stays in charge of text.
+import { html, say, put as write, level, spread } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { redraw, paint } from "../session/frames.js";
+import { part } from "../session/parts.js";
+import { shade } from "../plots/bars.js";
+import { changeFactors } from "./controls.js";
+
+const MOST = 3, GAP = 0.01, LEAP = 0.05; // levels beside the rate; shares
+const LABEL = 48; // pixels from the middle of one label to that of the next, at least
+const two = (x) => Math.round(x * 100) / 100;
+
+part("levels-editor", ({ host, get, put, watch, trigger }) => {
+  host.replaceChildren();
+  const title = html("div", { class: "setting-name", id: "levels-title" }, host, "Levels, to drag");
+  const track = html("div", { class: "levels-track", role: "group", "aria-labelledby": title.id }, host);
+  const line = html("div", { class: "line" }, host);
+  const button = (id, text, hint, act) => {
+    const one = html("button", { type: "button", class: "small", id, title: hint }, line, text);
+    one.addEventListener("click", act);
+    return one;
+  };
+  const add = button("level-add", "Add level", "Splits the widest band", () => insert(middleOfWidest()));
+  const drop = button("level-drop", "Remove level", "The level chosen last", () => remove(chosen));
+  const even = button("level-even", "Evenly", "All bands equally wide", () => apply([], controls.bands().length, true));
+  html("p", { class: "how" }, host, "What is kept, the strongest changes first. A click makes a level; drag it, or move it with the arrow keys; Delete removes it.");
+  let bands = [], handles = [], chosen = 0, dragged = false, width = 0;
+  new ResizeObserver(() => { width = track.clientWidth; redraw(); }).observe(track);
+
+  // Where the inner bands end, even where they are split evenly.
+  const ends = () => {
+    const levels = controls.bands(), kept = 1 - levels[levels.length - 1];
+    return levels.slice(0, -1).map((one) => (1 - one) / kept);
+  };
+  function apply(shares, partitions, settled) {
+    controls.set({ shares, partitions });
+    put(shares);
+    if (settled) trigger("settle");
+  }
+  function move(k, share, settled = false) {
+    const now = ends();
+    const low = (now[k - 1] ?? 0) + GAP, high = (now[k + 1] ?? 1) - GAP;
+    if (low > high) return;
+    apply(now.map((one, i) => (i === k ? two(Math.min(Math.max(share, low), high)) : one)), now.length + 1, settled);
+  }
+  // A new level splits a band: both halves keep its factor; a removed one gives its band to the stronger.
+  function insert(share) {
+    const now = ends(), wanted = two(share);
+    if (now.length >= MOST || [0, ...now, 1].some((one) => Math.abs(one - wanted) < GAP - 1e-9)) return;
+    const k = now.filter((one) => one < wanted).length;
+    changeFactors((factors) => [...factors.slice(0, k + 1), ...factors.slice(k)]);
+    chosen = k;
+    apply([...now.slice(0, k), wanted, ...now.slice(k)], now.length + 2, true);
+    focusSoon();
+  }
+  function remove(k) {
+    const now = ends();
+    if (!now.length || k >= now.length) return;
+    changeFactors((factors) => factors.filter((_, i) => i !== k + 1));
+    chosen = Math.max(k - 1, 0);
+    apply(now.filter((_, i) => i !== k), now.length, true);
+    focusSoon();
+  }
+  function middleOfWidest() {
+    const all = [0, ...ends(), 1];
+    const widths = all.slice(1).map((one, i) => one - all[i]);
+    const k = widths.indexOf(Math.max(...widths));
+    return all[k] + widths[k] / 2;
+  }
+  const focusSoon = () => requestAnimationFrame(() => requestAnimationFrame(() => (handles[chosen] ?? add).focus()));
+
+  // --- pointer and keys ----------------------------------------------------------------------------
+  const shareAt = (event) => {
+    const { left, width } = track.getBoundingClientRect();
+    return (event.clientX - left) / width;
+  };
+  track.addEventListener("pointerdown", (event) => {
+    const k = handles.indexOf(event.target.closest(".level-handle"));
+    if (k < 0) { insert(shareAt(event)); return; }
+    event.preventDefault();
+    chosen = k;
+    dragged = true;
+    handles[k].focus();
+    track.setPointerCapture(event.pointerId);
+  });
+  track.addEventListener("pointermove", (event) => { if (dragged) move(chosen, shareAt(event)); });
+  for (const name of ["pointerup", "pointercancel"]) {
+    track.addEventListener(name, () => { if (dragged) { dragged = false; trigger("settle"); } });
+  }
+  track.addEventListener("keydown", (event) => {
+    const k = handles.indexOf(event.target);
+    if (k < 0) return;
+    const by = { ArrowRight: GAP, ArrowUp: GAP, ArrowLeft: -GAP, ArrowDown: -GAP, PageUp: LEAP, PageDown: -LEAP }[event.key];
+    if (by) move(k, ends()[k] + (event.shiftKey ? 5 * by : by), true);
+    else if (event.key === "Delete" || event.key === "Backspace") remove(k);
+    else return;
+    event.preventDefault();
+  });
+
+  function build(count) {
+    track.replaceChildren();
+    bands = Array.from({ length: count }, (_, k) => html("div", { class: "level-band", style: `background:${shade(k, count)}` }, track));
+    handles = Array.from({ length: count - 1 }, (_, k) => {
+      const handle = html("button", { type: "button", class: "level-handle", role: "slider", "aria-valuemin": 1, "aria-valuemax": 99 }, track);
+      html("span", {}, handle);
+      handle.addEventListener("focus", () => { chosen = k; });
+      return handle;
+    });
+  }
+  watch((value) => { if (Array.isArray(value)) controls.set({ shares: value }); });
+  if (Array.isArray(get())) controls.state.shares = get();
+  paint(() => {
+    const levels = controls.bands(), now = ends();
+    if (bands.length !== levels.length) build(levels.length);
+    const all = [0, ...now, 1];
+    const labels = spread(now.map((one) => one * width), width, LABEL);
+    bands.forEach((band, k) => { band.style.left = `${100 * all[k]}%`; band.style.width = `${100 * (all[k + 1] - all[k])}%`; });
+    handles.forEach((handle, k) => {
+      handle.style.left = `${100 * now[k]}%`;
+      write(handle, "aria-label", `Level ${k + 1} of ${levels.length}`);
+      write(handle, "aria-valuenow", Math.round(100 * now[k]));
+      write(handle, "aria-valuetext", `${level(levels[k])}, after ${Math.round(100 * now[k])} % of what is kept`);
+      say(handle.firstChild, level(levels[k]));
+      handle.firstChild.style.marginLeft = `${Math.round(labels[k] - now[k] * width)}px`;
+    });
+    write(add, "aria-disabled", now.length >= MOST);
+    write(drop, "aria-disabled", now.length === 0);
+    write(even, "aria-disabled", controls.state.shares.length === 0);
+  });
+});

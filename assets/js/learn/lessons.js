@@ -1,0 +1,14 @@
+// All that draws lessons, fetched as one when the first of them is opened.
+import "./blocks/by_hand.js";
+import "./blocks/break_it.js";
+import "./blocks/deltas.js";
+import "./blocks/matrices.js";
+import "./blocks/pruning.js";
+import "./blocks/significance.js";
+import "./blocks/amplification.js";
+import "./blocks/conflict.js";
+import "./blocks/coefficients.js";
+import "./blocks/comparison.js";
+import "./blocks/open_questions.js";
+
+export { build } from "./frame.js";

@@ -1,0 +1,128 @@
+// Everything one frame draws, from the table or from the exact plan. Knows no element.
+import { superscript } from "../base/shapes.js";
+import * as controls from "../session/controls.js";
+import { atRate, cellsOf, drawn, holdOn, lookUp, makesUp } from "../session/densities.js";
+import * as tables from "../session/tables.js";
+import { PAIRS, isPair, meetingNow, partners } from "./conflict.js";
+import * as words from "./plot_sentences.js";
+
+// What a cell can show: some is known beforehand, the rest once the method has merged.
+const BEFORE = { whole: ["significance", "mean", "relative"] };
+const AFTER = ["along", "changed"];
+export const quantities = () => {
+  const known = BEFORE[controls.shows()] ?? ["significance", "density", "rate", "mean", "relative", "energy"];
+  const both = partners().length ? PAIRS : [];
+  return [...known, ...both, ...(controls.shows() === "plan" && !controls.staged() ? [] : AFTER)];
+};
+export const isAfter = (quantity) => AFTER.includes(quantity);
+export const quantity = () => {
+  const wanted = controls.state.quantity;
+  const there = quantities().includes(wanted) && (tables.outcome() || !AFTER.includes(wanted));
+  return there ? wanted : "mean";
+};
+
+/** @type {any} */
+let latest = null;
+/** What the latest frame draws; null before the first. */
+export const view = () => latest;
+export const makeView = () => (latest = viewNow());
+function viewNow() {
+  const table = tables.table();
+  const shows = controls.shows();
+  const levels = shows === "whole" ? [] : controls.levels();
+  const rate = levels[levels.length - 1] ?? 0;
+  const plan = shows === "plan" ? tables.exactPlan() : null;
+  const outcome = outcomeOf(tables.outcome());
+  const cells = cellsOf(table);
+  const shown = quantity();
+  const meeting = isPair(shown) ? meetingNow() : null;
+  const pruned = shows === "plan" ? rate : 0; // what stays of other methods is not known element by element
+  const hold = holdOn(table, cells, controls.held());
+  const numel = hold.all;
+  const rates = levels.map((one) => makesUp(hold, one, rate));
+  const known = plan ? new Map(plan.cells.map(([layer, kind, k, e]) => [`${layer}/${kind}`, [k, e]])) : null;
+  let kept = 0, energy = 0, weight = 0;
+  for (const cell of cells) {
+    const [changed, , along] = outcome?.get(`${cell.layer}/${cell.kind}`) ?? [null, null, null];
+    const pair = known?.get(`${cell.layer}/${cell.kind}`)
+      ?? (shows === "plan" ? lookUp(table, cell, rate, rate, rates[rates.length - 1]) : [drawn(cell, rate), drawn(cell, rate)]);
+    cell.kept = shows === "whole" ? changed : pair[0];
+    cell.energy = pair[1];
+    cell.changed = changed;
+    cell.along = along;
+    cell.meets = meeting && meeting(cell.index, pruned && cell.own !== null ? Math.max(pruned, 0.01) : pruned);
+    cell.value = {
+      significance: cell.significance, density: pair[0], rate: 1 - pair[0], mean: cell.mean,
+      relative: cell.relative, energy: cell.energy, changed, along,
+      overlap: cell.meets?.overlap ?? null, conflict: cell.meets?.conflict ?? null,
+    }[shown];
+    kept += pair[0] * cell.numel; energy += cell.energy * cell.squares; weight += cell.squares;
+  }
+  const changed = outcome ? cells.reduce((sum, cell) => sum + cell.changed * cell.numel, 0) / numel : null;
+  const share = plan ? plan.kept / plan.numel : kept / numel;
+  return {
+    table, levels, rates, rate, cells, numel, shows, share, changed, quantity: shown, pruned, picked: controls.state.picked,
+    counting: isPair(shown) && !meeting, met: meeting && totalOf(cells),
+    exact: shows === "plan" ? plan !== null : tables.isCurrent(),
+    key: `${table.layers}/${table.kinds}`, pair: `${controls.state.base}|${controls.state.focus}|${controls.state.significance}|${table.edges[0]}`,
+    kept: plan ? plan.kept : kept,
+    energy: plan ? plan.energy : weight ? energy / weight : 1,
+    thresholds: plan ? plan.thresholds : shows !== "plan" ? []
+      : rates.map((one) => [0, 1, 2].map((row) => atRate(table.thresholds, row, table.count, one))),
+    scale: scaleOf(cells, shown),
+    ...barsOf({ table, shows, cells, levels, rates, plan, share, changed }),
+  };
+}
+// Of all cells together: numbers of elements, not the mean of shares.
+function totalOf(cells) {
+  const sum = (name) => cells.reduce((total, { meets, numel }) => total + meets[name] * numel, 0);
+  const kept = sum("kept"), both = sum("both"), opposed = sum("opposed");
+  return { overlap: kept ? both / kept : null, conflict: both ? opposed / both : null };
+}
+// "layer/kind" -> [share of weights changed, mean change, share of the focused model's delta in it].
+function outcomeOf(outcome) {
+  if (!outcome) return null;
+  const model = outcome.models.indexOf(controls.state.focus);
+  return new Map(outcome.cells.map(([layer, kind, changed, mean, along]) =>
+    [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
+}
+// What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
+function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
+  if (shows === "plan" || shows === "random") {
+    const last = levels[levels.length - 1];
+    const bands = plan?.bands ?? levels.map((level, k) => keptByLayer(table, cells, (cell) => (shows === "random" ? drawn(cell, level) : lookUp(table, cell, level, last, rates[k])[0])));
+    return { bands, middle: share, axis: "share of the layer's changes kept" };
+  }
+  const sums = (value) => table.layers.map((_, l) => cells.filter((cell) => cell.l === l).reduce((sum, cell) => sum + value(cell), 0));
+  if (changed !== null) {
+    const all = sums((cell) => cell.numel);
+    const bands = [sums((cell) => cell.changed * cell.numel).map((sum, l) => (all[l] ? sum / all[l] : 0))];
+    return { bands, middle: changed, axis: "share of the layer's weights changed" };
+  }
+  const sizes = sums((cell) => cell.mean * cell.numel);
+  const total = sizes.reduce((a, b) => a + b, 0) || 1;
+  return { bands: [sizes.map((size) => size / total)], middle: 1 / table.layers.length, axis: "share of the model's change, by |d|" };
+}
+function keptByLayer(table, cells, share) {
+  const kept = table.layers.map(() => 0), all = table.layers.map(() => 0);
+  for (const cell of cells) {
+    kept[cell.l] += share(cell) * cell.numel;
+    all[cell.l] += cell.numel;
+  }
+  return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
+}
+// Shares run from 0 to 100 %, so that a colour means the same at every rate and of every model.
+function scaleOf(cells, quantity) {
+  const { text, title, unit = title } = words.QUANTITIES[quantity];
+  const values = cells.map((cell) => cell.value).filter((value) => value !== null);
+  const whole = ["density", "rate", "energy", "changed", "overlap"].includes(quantity);
+  let low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
+  // Two models without anything in common would be opposed in half of what both change.
+  if (quantity === "conflict") { low = 0; high = high > 0.5 ? 1 : 0.5; }
+  if (quantity === "along") { low = Math.min(low, 0); high = Math.max(high, 1); }
+  if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };
+  // Small numbers share one power of ten, named once below.
+  const power = Math.floor(Math.log10(high));
+  const scaled = (value) => (value / 10 ** power).toFixed(2);
+  return { low, high, text: scaled, cell: scaled, unit: `mean ${words.score().short}, times 10${superscript(power)}` };
+}

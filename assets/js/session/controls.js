@@ -1,0 +1,143 @@
+// Where the controls stand, and what they amount to. Knows what the server has sent, no element but the sliders.
+import { redraw } from "./frames.js";
+import { server } from "./server.js";
+
+export const state = {
+  base: "", models: [], rate: 80, partitions: 2, shares: [], strength: 0.08, k_layer: 3,
+  k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
+  overrides: {}, // module -> its own pruning rate, a share
+  picked: null, // {layer, kind} of the cell that is looked at closely
+  partner: "", // whom the drawn model is compared with; empty: all others
+  method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
+};
+
+export const set = (patch) => { Object.assign(state, patch); redraw(); };
+// A number box may hold anything while it is typed in: only what the slider allows counts.
+const LIMITS = { rate: [0, 99], strength: [0, 0.5], k_layer: [1, 10], k_module: [1, 10] };
+export const move = (name, value) => {
+  const [low, high] = LIMITS[name];
+  if (typeof value === "number" && value >= low && value <= high) set({ [name]: value });
+};
+// A person's own event is seen here before anybody else: a draw then waits for nothing. The listeners in
+// Python do the same for changes that code makes.
+const WATCHED = { rate: "rate", strength: "strength", "k-layer": "k_layer", "k-module": "k_module" };
+document.addEventListener("input", (event) => {
+  const id = Object.keys(WATCHED).find((name) => event.target.closest?.(`#${name}`));
+  if (id && event.target.value.trim() !== "") move(WATCHED[id], +event.target.value);
+}, true);
+// What was moved before this script came, where a network is slow.
+for (const [id, name] of Object.entries(WATCHED)) {
+  const slider = document.querySelector(`#${id} input[type=range]`);
+  if (slider) move(name, +slider.value);
+}
+
+// --- what the controls amount to ---------------------------------------------------------
+const twelve = (x) => Math.round(x * 1e12) / 1e12;
+export const rate = () => twelve(state.rate / 100);
+export const bands = () => {
+  const { partitions, shares } = state;
+  const last = rate();
+  const inner = shares.length
+    ? shares.map((share) => 1 - (1 - last) * share)
+    : Array.from({ length: partitions - 1 }, (_, k) => 1 - ((1 - last) * (k + 1)) / partitions);
+  return [...inner.map(twelve), last];
+};
+// --- the method: what it makes of rate and partitions, and its settings ---------------------
+const methodOf = (name) => server.methods.find((method) => method.name === name);
+export const method = () => methodOf(state.method) ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
+export const staged = () => state.first && method().combines === true;
+export const pruner = () => {
+  const prunes = staged() ? methodOf("dppa") : method();
+  return prunes.levels === "none" ? null : prunes;
+};
+// plan: which changes stay is known before a merge; random: how many; whole: neither.
+export const shows = () => (staged() ? "plan" : method().shows);
+// A coefficient is a number, or a curve of [layer, number] points where there are any.
+export const weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
+export const coefficientAt = ({ coefficient, curve }, layer) => {
+  if (!curve?.length) return coefficient;
+  const after = curve.findIndex(([at]) => at >= layer);
+  if (after <= 0) return after < 0 ? curve[curve.length - 1][1] : curve[0][1];
+  const [[low, first], [high, last]] = [curve[after - 1], curve[after]];
+  return first + ((layer - low) / (high - low)) * (last - first);
+};
+export const decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
+export const deciding = () => state.models.filter(decides).map((m) => m.ref);
+// Rates of single modules count where the method prunes; by name, as Python sorts them.
+export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
+export const setting = ({ name }, item) => {
+  if (item.elsewhere) return state[item.name];
+  const value = state.values[name]?.[item.name] ?? item.default;
+  if (!item.model) return value;
+  const models = deciding(); // one that takes no part any more gives way to the first that does
+  return models.includes(value) ? value : models[0] ?? "";
+};
+function pruningChoice() {
+  const prunes = pruner();
+  if (!prunes) return [];
+  const value = (item) => (staged() && !item.elsewhere ? item.default : setting(prunes, item));
+  return [prunes.name, ...prunes.parameters.map(value)];
+}
+function methodChoice() {
+  const merges = method();
+  const own = merges.parameters.filter((item) => !item.elsewhere);
+  return [merges.name, staged(), ...own.map((item) => setting(merges, item))];
+}
+export const levels = () => {
+  const prunes = pruner();
+  if (!prunes) return [0];
+  return prunes.levels === "many" ? bands() : [rate()];
+};
+export const factorsOf = (reference) => {
+  const { linked, factors, own } = state;
+  const chosen = linked ? factors : own[reference] || factors;
+  if (!pruner()) return [1];
+  return factorsFor(chosen);
+};
+export const factorsFor = (chosen) => levels().map((_, k) => (k < chosen.length ? chosen[k] : 1));
+export const choices = () => {
+  const s = state;
+  const active = s.models.filter((model) => model.on);
+  const prunes = pruner();
+  return {
+    base: s.base, rate: prunes ? rate() : 0, levels: levels(),
+    parameters: prunes?.name === "dppa" ? [s.strength, s.k_layer, s.k_module, s.significance] : [],
+    method: methodChoice(),
+    models: active.map((m) => [m.ref, weight(m), factorsOf(m.ref)]),
+    overrides: held(),
+  };
+};
+export const whole = () => ({ // where every control stands, models that are off included
+  ...choices(),
+  models: state.models.map((m) => [m.ref, m.on, weight(m), factorsOf(m.ref)]),
+});
+
+// Choices as text, those of the server in the order of ours: equal texts are equal choices.
+const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
+export const asText = (value) => JSON.stringify(value, nine);
+const ordered = ({ base, rate, levels, parameters, method, models, overrides }) => ({ base, rate, levels, parameters, method, models, overrides });
+export const keyOf = (theirs) => asText(ordered(theirs));
+export const key = () => asText(choices());
+export const isWhole = (theirs) => keyOf(theirs) === asText(whole());
+const plotSettings = () => [state.base, pruningChoice(), held()];
+// Whether tables were made for what the controls say, but for the rate.
+export const fits = ({ base, pruning, overrides }) => asText([base, pruning, overrides]) === settingsKey();
+export const settingsKey = () => asText(plotSettings());
+
+// --- focus: the model that is drawn is the one touched last, and takes part if any does ------
+const isOn = (reference) => state.models.some((m) => m.ref === reference && m.on);
+export const look = (reference) => { if (server.tables[reference]) set({ focus: reference }); };
+export const lookAtActive = () => {
+  if (server.tables[state.focus] && isOn(state.focus)) return;
+  const next = state.models.find((m) => m.on && server.tables[m.ref]);
+  if (next) set({ focus: next.ref });
+};
+
+// What the server has set.
+export function adopt(settings) {
+  set({
+    base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.partitions,
+    shares: settings.shares, strength: settings.strength,
+    k_layer: settings.k_layer, k_module: settings.k_module,
+  });
+}

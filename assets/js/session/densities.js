@@ -1,0 +1,107 @@
+// How much of every matrix a plan keeps, from the tables that the server sends: the one piece of arithmetic that
+// the browser does itself, held against the server's plans by tests/e2e/test_densities.py. Imports nothing.
+
+/**
+ * Curves over the rate, row by row, of every (layer, kind).
+ * @typedef {{layers: number[], kinds: string[], modules: string[][], count: number} & Record<string, any>} Table
+ * @typedef {Record<string, any>} Cell
+ */
+
+// Value of curve number `row` at a rate in [0, 1], by linear interpolation.
+export const atRate = (values, row, count, rate) => {
+  const place = Math.min(Math.max(rate, 0), 1) * (count - 1);
+  const low = Math.min(Math.floor(place + 1e-9), count - 1);
+  const part = place - low;
+  const first = values[row * count + low];
+  if (part < 1e-9 || low + 1 >= count) return first;
+  return first + part * (values[row * count + low + 1] - first);
+};
+
+let cached = { table: null, cells: [] };
+/** Every matrix of a table. @param {Table} table @returns {Cell[]} */
+export function cellsOf(table) {
+  if (cached.table === table) return cached.cells;
+  const cells = [];
+  table.layers.forEach((layer, l) => table.kinds.forEach((kind, m) => {
+    const index = l * table.kinds.length + m;
+    const numel = table.numel[index];
+    if (numel > 0) {
+      cells.push({
+        layer, kind, l, index, numel, significance: table.significance[index], mean: table.mean_magnitude[index],
+        relative: table.relative[index], squares: table.squares[index], modules: table.modules[index],
+      });
+    }
+  }));
+  cached = { table, cells };
+  return cells;
+}
+// --- rates of single matrices: those hold, and the others make up for them ------------------
+let free = { table: null, which: "", kept: [] }; // what the cells that are not held keep at every rate
+/**
+ * A cell is held where all its matrices have one rate of their own; marked where any has.
+ * @param {Table} table @param {Cell[]} cells @param {[string, number][]} overrides Module -> its own rate, a share.
+ */
+export function holdOn(table, cells, overrides) {
+  const rates = new Map(overrides);
+  let all = 0, held = 0;
+  for (const cell of cells) {
+    cell.rates = cell.modules.map((name) => rates.get(name));
+    const own = cell.rates.filter((rate) => rate !== undefined);
+    cell.marked = own.length > 0;
+    cell.own = cell.marked && own.length === cell.modules.length && own.every((rate) => rate === own[0]) ? own[0] : null;
+    all += cell.numel;
+    if (cell.own !== null) held += cell.numel * (1 - cell.own);
+  }
+  const any = cells.some((cell) => cell.own !== null);
+  const which = any ? cells.map((cell) => +(cell.own !== null)).join("") : "";
+  if (any && (free.table !== table || free.which !== which)) free = { table, which, kept: freeKept(table, cells) };
+  return { all, held, any, kept: free.kept };
+}
+function freeKept(table, cells) {
+  const loose = cells.filter((cell) => cell.own === null);
+  return Array.from({ length: table.count }, (_, r) =>
+    loose.reduce((sum, cell) => sum + cell.numel * table.density[cell.index * table.count + r], 0));
+}
+// The overall rate at which the cells that are not held would keep what the held ones leave over.
+export function makesUp({ any, all, held, kept }, level, last) {
+  if (!any) return level;
+  const wanted = (1 - level) * all - held * ((1 - level) / (1 - last));
+  const r = kept.findIndex((value) => value <= wanted);
+  if (r <= 0) return r < 0 ? 1 : 0;
+  return (r - 1 + (kept[r - 1] - wanted) / (kept[r - 1] - kept[r])) / (kept.length - 1);
+}
+// Kept share and energy of a cell at one level: held cells by their own rate, others by the level's.
+export function lookUp(table, cell, level, last, others) {
+  if (cell.own === null) return [keptAt(table, cell, others), atRate(table.energy, cell.index, table.count, others)];
+  const density = (1 - cell.own) * ((1 - level) / (1 - last));
+  return [Math.min(density, table.nonzero[cell.index]), atRate(table.energy, cell.index, table.count, rateOf(table, cell, density))];
+}
+// Where a cell's own curve has a density, as an overall rate.
+function rateOf(table, cell, density) {
+  const at = (r) => table.density[cell.index * table.count + r];
+  let low = 0, high = table.count - 1;
+  if (at(0) <= density) return 0;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (at(middle) > density) low = middle; else high = middle;
+  }
+  const step = at(low) - at(high);
+  return (low + (step > 0 ? (at(low) - density) / step : 0)) / (table.count - 1);
+}
+// What is drawn keeps the share that its rate says: a matrix's own, or the common one.
+export const drawn = (cell, level) => {
+  const all = cell.rates.length || 1;
+  const own = cell.rates.filter((rate) => rate !== undefined);
+  return 1 - (own.reduce((sum, rate) => sum + rate, 0) + (all - own.length) * level) / all;
+};
+// Of every level of a view: [kept share, energy] of a cell, those of the levels before included.
+export const levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((one, k) => (shows === "random"
+  ? [drawn(cell, one), drawn(cell, one)] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
+// Of every partition of a cell: [kept share, energy] between its level and the one before.
+export const partitionsOf = (view, cell) => {
+  const found = levelsOf(view, cell);
+  if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact where the plan is
+  return found.map(([kept, energy], k) => (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
+};
+const keptAt = (table, cell, rate) =>
+  Math.max(Math.min(atRate(table.density, cell.index, table.count, rate), table.nonzero[cell.index]), 0);

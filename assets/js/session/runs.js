@@ -1,0 +1,76 @@
+// How work that takes its time is shown: its place in the queue, its bar, its words.
+import { html, put, say } from "../base/shapes.js";
+import { redraw } from "./frames.js";
+import { server } from "./server.js";
+import * as tables from "./tables.js";
+
+// --- the queue: Gradio writes "queue: 1/2" into an unseen element while an event waits --------
+const SETTLED_MS = 400; // whoever is alone waits for a moment too, and is not told of a queue
+let since = null;
+function before(part) {
+  const text = document.getElementById(`${part}-place`)?.textContent ?? "";
+  return Number(/queue: (\d+)\//.exec(text)?.[1] ?? 0);
+}
+export const waits = () => {
+  const part = Object.keys(server.activity).find((name) => server.activity[name] === "waiting");
+  if (!part) { since = null; return ""; }
+  since ??= performance.now();
+  setTimeout(redraw, SETTLED_MS);
+  const count = performance.now() - since < SETTLED_MS ? 0 : before(part);
+  return count ? `waiting, ${count} before it …` : "waiting for its turn …";
+};
+
+/**
+ * A bar, a line of words, and which value counts: what the server sent before it heard of Cancel does not.
+ * @param {HTMLElement} host @param {string} name Of the activity, and of the button NAME-stop.
+ * @param {{label: string, idle: string, changed?: (recipe: string) => string}} words
+ */
+export const watchRuns = (host, name, { label, idle, changed }) => {
+  server.activity[name] = "idle";
+  const progress = html("div", { class: "progress", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, host);
+  const filled = html("div", {}, progress);
+  const line = html("p", { class: "standing", role: "status" }, host);
+  const over = new Set(); // runs that have ended
+  let value = { state: "idle" }, any = false;
+  function words(measured, stale) {
+    if (server.activity[name] === "waiting" && value.state !== "running") return waits();
+    if (value.state === "running") return value.total ? `${value.done} of ${value.total}: ${value.what}` : `${value.what} …`;
+    if (value.state === "failed") return value.note;
+    if (value.state === "stopped" && value.told) return value.told;
+    if (value.state === "stopped") return any ? "Cancelled. What was measured before stays." : "Cancelled before anything was measured.";
+    if (stale) return changed ? changed(stale.slice(0, 6)) : `Stale: measured on recipe ${stale.slice(0, 6)}, and the merge has changed since. Measure again.`;
+    if (value.state === "idle") return idle;
+    return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}, the merge as it is now.` : "");
+  }
+  return {
+    // Whether a value counts; then the bar and the status follow it.
+    take(next) {
+      if (!next || !next.state) return false;
+      if (next.state !== "running" && next.id) over.add(next.id);
+      else if (over.has(next.id)) return false;
+      value = next;
+      any ||= Boolean(next.result);
+      server.activity[name] = next.state === "running" ? "measuring" : "idle";
+      const share = next.total ? next.done / next.total : 0;
+      put(progress, "aria-valuenow", Math.round(100 * share));
+      filled.style.width = `${100 * share}%`;
+      put(host, `data-${name}-state`, next.state);
+      redraw();
+      return true;
+    },
+    // measured: the recipe of the merge that was looked at; empty where none was.
+    paint(measured) {
+      const resting = server.activity[name] === "idle";
+      const recipe = tables.recipe();
+      const stale = measured && recipe !== null && measured !== recipe ? measured : "";
+      put(host, "data-stale", Boolean(stale) && resting);
+      progress.style.visibility = resting ? "hidden" : "";
+      put(progress, "data-moving", !value.total);
+      say(line, words(measured, stale));
+      for (const [end, off] of [["stop", resting], ["run", !resting]]) {
+        const button = document.getElementById(`${name}-${end}`);
+        if (button) put(button, "aria-disabled", off);
+      }
+    },
+  };
+};

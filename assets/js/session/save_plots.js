@@ -1,0 +1,175 @@
+// Every plot as a file: SVG and PNG of what is shown, CSV of the numbers in it; made in the browser.
+// A saved picture stands alone: its colours and fonts are those of the page it was taken from.
+import { html } from "../base/shapes.js";
+import * as tables from "./tables.js";
+
+const SPACE = "http://www.w3.org/2000/svg";
+const MARK = 20; // pixels for the mark of a legend
+const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one of the page
+
+// --- colours and styles, resolved -------------------------------------------------------------
+const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const known = new Map();
+// Any CSS colour as #rrggbb and its opacity: other programs know neither variables nor mixtures.
+function plain(colour) {
+  if (!known.has(colour)) {
+    brush.canvas.width = brush.canvas.height = 1;
+    brush.fillStyle = colour;
+    brush.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = brush.getImageData(0, 0, 1, 1).data;
+    known.set(colour, [`#${[r, g, b].map((x) => x.toString(16).padStart(2, "0")).join("")}`, a / 255]);
+  }
+  return known.get(colour);
+}
+const patternOf = (value) => {
+  const id = /^url\("?#([\w-]+)"?\)/.exec(value)?.[1];
+  return id && document.getElementById(id)?.tagName === "pattern" ? id : "";
+};
+const COPIED = ["stroke-width", "stroke-dasharray", "text-anchor", "dominant-baseline", "font-size", "font-weight"];
+function dress(source, copy) {
+  const style = getComputedStyle(source);
+  if (style.display === "none" || style.visibility === "hidden") { copy.remove(); return; }
+  for (const name of ["fill", "stroke"]) {
+    const value = style[name];
+    const pattern = patternOf(value);
+    if (pattern) { copy.setAttribute(name, `url(#${pattern})`); continue; }
+    if (value === "none" || value.startsWith("url")) { copy.setAttribute(name, "none"); continue; }
+    const [colour, alpha] = plain(value);
+    copy.setAttribute(name, colour);
+    copy.setAttribute(`${name}-opacity`, String(+(alpha * style[`${name}Opacity`]).toFixed(3)));
+  }
+  for (const name of COPIED) {
+    const value = style.getPropertyValue(name);
+    if (value && value !== "none" && value !== "auto" && value !== "normal") copy.setAttribute(name, value);
+  }
+  if (source.tagName === "text") copy.setAttribute("font-family", style.fontFamily);
+  for (const name of ["class", "style", "tabindex"]) copy.removeAttribute(name);
+  const children = [...copy.children];
+  [...source.children].forEach((child, i) => { if (child.tagName !== "defs" && child.tagName !== "clipPath") dress(child, children[i]); });
+}
+
+// --- the picture -----------------------------------------------------------------------------
+function lines(text, font, width) {
+  brush.font = font;
+  const found = [""];
+  for (const word of text.split(/\s+/)) {
+    const longer = `${found[found.length - 1]} ${word}`.trim();
+    if (brush.measureText(longer).width <= width || !found[found.length - 1]) found[found.length - 1] = longer;
+    else found.push(word);
+  }
+  return found.filter(Boolean);
+}
+// What is read there: the bubbles of words that explain themselves are no part of it.
+function wordsOf(element) {
+  const copy = element.cloneNode(true);
+  for (const bubble of copy.querySelectorAll(".meaning")) bubble.remove();
+  return copy.textContent.trim();
+}
+// The marks of a legend and their words, in lines as wide as the plot; gives where they end.
+function legend(svg, list, top, width) {
+  let x = 0, y = top;
+  for (const item of list?.children ?? []) {
+    const [mark, text] = item.children, style = getComputedStyle(text), size = parseFloat(style.fontSize);
+    brush.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    const room = MARK + brush.measureText(text.textContent).width + 14;
+    if (x > 0 && x + room > width) { x = 0; y += Math.round(size * 1.5); }
+    const copy = mark.cloneNode(true);
+    dress(mark, copy);
+    Object.entries({ x: EDGE + x, y: y + 2 }).forEach(([name, value]) => copy.setAttribute(name, value));
+    svg.appendChild(copy);
+    const said = document.createElementNS(SPACE, "text");
+    Object.entries({ x: EDGE + x + MARK, y: y + size, fill: plain(style.color)[0], "font-size": `${size}px`, "font-family": style.fontFamily })
+      .forEach(([name, value]) => said.setAttribute(name, value));
+    said.textContent = text.textContent;
+    svg.appendChild(said);
+    x += room;
+    if (item === list.lastElementChild) y += Math.round(size * 1.5) + 4;
+  }
+  return y;
+}
+function picture(box, root) {
+  const width = root.clientWidth || +root.getAttribute("width"), height = +root.getAttribute("height");
+  const svg = document.createElementNS(SPACE, "svg");
+  let y = EDGE;
+  const write = (element, gap) => {
+    const said = element ? wordsOf(element) : "";
+    if (!said) return;
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize);
+    for (const line of lines(said, `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`, width)) {
+      y += Math.round(size * 1.3);
+      const text = document.createElementNS(SPACE, "text");
+      Object.entries({ x: EDGE, y: y - Math.round(size * 0.3), fill: plain(style.color)[0], "font-size": `${size}px`,
+        "font-family": style.fontFamily, "font-weight": style.fontWeight }).forEach(([name, value]) => text.setAttribute(name, value));
+      text.textContent = line;
+      svg.appendChild(text);
+    }
+    y += gap;
+  };
+  write(box.querySelector(".plot-title"), 8);
+  y = legend(svg, box.querySelector(":scope > .legend"), y, width);
+  const copy = root.cloneNode(true);
+  dress(root, copy);
+  const patterns = copy.querySelectorAll("pattern");
+  root.querySelectorAll("pattern").forEach((one, i) => [...one.children].forEach((child, k) => dress(child, patterns[i].children[k])));
+  for (const name of ["id", "role", "aria-label"]) copy.removeAttribute(name);
+  Object.entries({ x: EDGE, y, width, height, overflow: "visible" }).forEach(([name, value]) => copy.setAttribute(name, value));
+  svg.appendChild(copy);
+  y += height + 8;
+  for (const how of box.querySelectorAll(":scope > .how, :scope > .said")) write(how, 4);
+  const ground = document.createElementNS(SPACE, "rect");
+  const paper = plain(getComputedStyle(document.body).backgroundColor)[0];
+  Object.entries({ width: "100%", height: "100%", fill: paper }).forEach(([name, value]) => ground.setAttribute(name, value));
+  svg.prepend(ground);
+  const about = document.createElementNS(SPACE, "title");
+  about.textContent = `${box.querySelector(".plot-title")?.textContent ?? ""} (recipe ${tables.recipe() || "unknown"})`;
+  svg.prepend(about);
+  const size = { width: Math.ceil(width + 2 * EDGE), height: Math.ceil(y + EDGE - 4) };
+  Object.entries({ xmlns: SPACE, ...size, viewBox: `0 0 ${size.width} ${size.height}` }).forEach(([name, value]) => svg.setAttribute(name, String(value)));
+  return { ...size, text: new XMLSerializer().serializeToString(svg) };
+}
+async function pixels({ text, width, height }) {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = width * SCALE;
+  canvas.height = height * SCALE;
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
+}
+
+// --- the numbers: RFC 4180; a text that a spreadsheet would run as a formula is marked as text ----
+function field(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "";
+  if (typeof value === "number") return String(+value.toPrecision(9));
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+const csv = ({ columns, rows }) => [columns, ...rows].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
+
+function give(blob, name) {
+  const link = html("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// --- the buttons -------------------------------------------------------------------------------
+// box: what holds .plot-title, the svg and the sentences on how to read it. shown(): the svg, or null where
+// only a table is; rows(): {columns: names with units, rows} of what is shown, or null where nothing is yet.
+export const saveable = (box, name, rows, shown = () => null) => {
+  const bar = html("div", { class: "saves", role: "group", "aria-label": "Save" }, box);
+  const file = (kind) => `dppa-${name}-${(tables.recipe() || "recipe").slice(0, 6)}.${kind}`;
+  const button = (kind, title, save) => {
+    const one = html("button", { type: "button", class: "save", "data-save": kind, title, "aria-label": title }, bar, kind.toUpperCase());
+    one.addEventListener("click", save);
+  };
+  if (shown()) {
+    button("png", "Save this plot as a picture (PNG)", async () => give(await pixels(picture(box, shown())), file("png")));
+    button("svg", "Save this plot as a drawing (SVG)", () => give(new Blob([picture(box, shown()).text], { type: "image/svg+xml" }), file("svg")));
+  }
+  button("csv", "Save the numbers as a table (CSV)", () => {
+    const table = rows();
+    if (table) give(new Blob([csv(table)], { type: "text/csv;charset=utf-8" }), file("csv"));
+  });
+  return bar;
+};

@@ -1,0 +1,107 @@
+// Tables and exact plans as the server sends them: taken, decoded, known by the controls they belong to.
+import { afterFrame, redraw } from "./frames.js";
+import * as controls from "./controls.js";
+import { server, setActivity } from "./server.js";
+
+// The exact plan of the model in focus, if it was made for exactly what the controls say.
+export const exactPlan = () => {
+  const exact = server.exact;
+  if (!exact || !controls.fits(exact.settings)) return null;
+  if (controls.asText(exact.settings.levels) !== controls.asText(controls.levels())) return null;
+  return exact.plans[controls.state.focus] || null;
+};
+// What the merge in memory did to every module; null where there is none of these choices.
+export const outcome = () => (isCurrent() && server.exact.outcome) || null;
+export const table = () => server.tables[controls.state.focus] || null;
+export const isCurrent = () => server.exact !== null && controls.keyOf(server.exact.choices) === controls.key();
+
+// --- recipes: known by the choices that led to them ---------------------------------------
+const recipes = new Map();
+export const recipe = () => recipes.get(controls.key()) ?? null; // null: unknown yet
+function learn(choices, recipe) {
+  recipes.set(controls.keyOf(choices), recipe);
+  if (recipes.size > 500) recipes.delete(recipes.keys().next().value);
+}
+const made = new Set(); // recipes that this page has seen in memory
+export const isMerged = (recipe) => Boolean(recipe) && (made.has(recipe) || (server.exact?.recipe === recipe && server.service.merged));
+export const noteMerged = (recipe) => { if (recipe) made.add(recipe); };
+
+export const takeTables = (value) => {
+  if (!value || !value.tables) return;
+  server.names = value.names;
+  server.outliers = value.outliers;
+  server.tables = Object.fromEntries(
+    Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
+  controls.state.significance = value.settings.significance; // of what is drawn: measured first
+  controls.state.chosen = value.settings.chosen; // it may wait for a method that ranks by it
+  if (value.adopt) controls.adopt(value.settings);
+  if (value.look) controls.look(value.look);
+  if (!server.tables[controls.state.focus]) {
+    controls.state.focus = Object.keys(server.tables)[0] || "";
+    controls.lookAtActive();
+  }
+  redraw();
+};
+export const takeExact = (value) => {
+  if (!value) return;
+  if (value.runs) { setActivity(value.runs, "merging"); return; } // its turn has come
+  if (value.measuring !== undefined) {
+    server.measuring = value.measuring;
+    setActivity("see", value.measuring ? "measuring" : "idle");
+    if (!value.plans) return;
+  }
+  server.trouble = value.trouble || ""; // a plan that could not be made: what was drawn stays
+  if (!value.plans) { redraw(); return; }
+  server.exact = value;
+  learn(value.choices, value.recipe);
+  server.service.merged = value.merged;
+  if (value.adopt) controls.adopt(value.settings);
+  if (!isCurrent()) askSoon(150);
+  redraw();
+};
+
+// --- rest: when nothing has moved for a moment, the server is asked for the exact plan ------
+const REST_MS = 50;
+/** @type {(() => void) | null} */
+let askExact = null;
+export const askAtRest = (ask) => { askExact = ask; };
+let timer = 0, moved = "", tries = 0;
+function askSoon(delay) {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (!askExact || !server.exact || isCurrent() || server.restoring || tries >= 3) return;
+    tries += 1; // an answer to an older question is followed by another try
+    askExact();
+  }, delay);
+}
+afterFrame(() => {
+  const now = controls.key();
+  if (now !== moved) { moved = now; tries = 0; askSoon(REST_MS); }
+});
+
+// --- arrays: as the server packs them ---------------------------------------------------------
+function bytes(base64) {
+  const text = atob(base64);
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
+  return out.buffer;
+}
+const TYPES = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array };
+export function unpack({ dtype, shape, offset, scale, steps, data }) {
+  const codes = new TYPES[dtype](bytes(data));
+  const values = new Float64Array(codes.length);
+  const row = shape[shape.length - 1];
+  let sum = 0;
+  for (let i = 0; i < codes.length; i++) {
+    sum = steps && i % row ? sum + codes[i] : codes[i];
+    values[i] = offset + scale * sum;
+  }
+  return values;
+}
+function decode(packed) {
+  const table = { layers: packed.layers, kinds: packed.kinds, modules: packed.modules, count: packed.rates.count };
+  for (const [name, array] of Object.entries(packed)) {
+    if (array && array.data !== undefined) table[name] = unpack(array);
+  }
+  return table;
+}

@@ -1,0 +1,104 @@
+"""The scripts of the page: ES modules, as they are, under an address that names what they hold.
+
+Knows the files in assets/js/ and HTTP. All are read once, and a change of any changes the address
+of all: no browser mixes two versions, and each may keep what it has for good.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import posixpath
+import re
+from functools import cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from components.widgets.glossary import glossary
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "js"
+ENTRY = "entry.js"
+ALONE = "panes/report.js"
+"""No module: it stands in the reports that people download."""
+_IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.[^"]+)";', re.MULTILINE)
+HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@cache
+def sources() -> dict[str, str]:
+    """Every module by its path below assets/js/ -> its text."""
+    files = sorted(path for path in FOLDER.rglob("*.js"))
+    named = {path.relative_to(FOLDER).as_posix(): path for path in files}
+    return {name: path.read_text(encoding="utf-8") for name, path in named.items() if name != ALONE}
+
+
+def imported(name: str) -> list[str]:
+    """The modules that a module imports from the start, as paths below assets/js/."""
+    folder = posixpath.dirname(name)
+    return [
+        posixpath.normpath(posixpath.join(folder, one)) for one in _IMPORT.findall(sources()[name])
+    ]
+
+
+def first_needed() -> list[str]:
+    """The modules that the page starts with, those that others import first."""
+    found: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        if name not in found:
+            for other in imported(name):
+                visit(other)
+            found[name] = None
+
+    visit(ENTRY)
+    return list(found)
+
+
+@cache
+def address() -> str:
+    """Where they are, seen from the page: js/ and a hash of all of them."""
+    text = json.dumps(sources(), sort_keys=True)
+    return f"js/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def script_tags() -> str:
+    """What the page's head holds of them: the glossary as data, and the modules.
+
+    All are named at once: a browser that finds them one by one waits for the network at each step.
+    Gradio's own scripts come before them.
+    """
+    words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
+    early = "".join(
+        f'<link rel="modulepreload" fetchpriority="low" href="{address()}/{name}">'
+        for name in first_needed()
+    )
+    return (
+        f'<script type="application/json" id="glossary-words">{words}</script>'
+        f'{early}<script type="module" src="{address()}/{ENTRY}"></script>'
+    )
+
+
+def script_route() -> Route:
+    """What serves them: `js/HASH/PATH`, below the page's own address."""
+    packed = {name: gzip.compress(text.encode()) for name, text in sources().items()}
+
+    def send(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in packed:
+            return PlainTextResponse("There is no such script.", 404)
+        headers, body = dict(HEADERS), packed[name]
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = sources()[name].encode()
+        return Response(body, media_type="text/javascript", headers=headers)
+
+    return Route(f"/{address()}/{{name:path}}", send, methods=["GET"])
