@@ -22,6 +22,7 @@ import "./plots/plots.js";
 import { lossesNow, sparsityOf } from "./plots/sparsity.js";
 import "./plots/view_switch.js";
 import "./controls/class_locked.js";
+import "./controls/controls.js";
 import "./controls/levels.js";
 import "./controls/method.js";
 import { offerRests } from "./controls/offer.js";

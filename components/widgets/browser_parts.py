@@ -37,7 +37,7 @@ def live(
     """An element whose content one script builds once and keeps up to date.
 
     Args:
-        name: Its elem_id, and the part in the scripts: `dppa.part(name, build)`.
+        name: Its elem_id, and the part in the scripts: `part(name, build)`.
         value: JSON-ready; the script is told whenever it changes.
         events: What the script triggers.
         skeleton: Static HTML shown until the script has drawn.

@@ -82,7 +82,7 @@ class Controls:
     def tell_browser(self) -> None:
         """The browser's own listeners: first in line, so that a draw waits for no server.
 
-        assets/js/session/store.js sees a person's moves; these are for values set by code.
+        assets/js/session/controls.js sees a person's moves; these are for values set by code.
         """
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)

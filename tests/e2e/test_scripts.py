@@ -1,11 +1,17 @@
 """Scripts of the page by themselves, in a browser without a server."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from components.widgets.scripts import sources
+from dppa_core.pruning.density import Override, PruningParameters, significance
+from dppa_core.pruning.plan import held_densities, level_densities
+from dppa_core.pruning.rate_table import pack_table, rate_table
+from tests.helpers.random_profiles import pair
 
 BUTTONS = """
 <button id="send">Send</button><button id="stop">Stop</button>
@@ -141,3 +147,43 @@ def test_a_decimal_comma_is_a_decimal_point(page: Page) -> None:
         page.locator(f"input{kind}").focus()
         page.keyboard.type("0,5")
         assert page.locator(f"input{kind}").input_value() == expected
+
+
+def random_plan(seed: int) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """A table, rates of single modules and levels; and what Python keeps of every module."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2000, 6000, int(rng.integers(2, 13)))
+    heavy = [rng.standard_t(rng.integers(2, 7), size).astype(np.float32) for size in sizes]
+    profile = pair([d * (rng.random(d.size) >= rng.choice([0, 0, 0.3])) for d in heavy])
+    parameters = PruningParameters(strength=float(rng.choice([0, 0.04, 0.08, 0.3])))
+    levels = sorted(rng.choice(99, int(rng.integers(1, 4)), replace=False) / 100)[::-1]
+    names = [one.module.name for one in profile.modules]
+    chosen = rng.choice(names, int(rng.integers(0, len(names) + 1)), replace=False)
+    held = {str(name): float(rng.integers(0, 100) / 100) for name in chosen}
+    overrides = {name: Override(rate) for name, rate in held.items()}
+    score = significance(profile, parameters).adjustment
+    found = level_densities(profile, score, levels, held_densities(profile, overrides))
+    most = [one.nonzero / one.numel for one in profile.modules]
+    kept = {n: np.minimum(found[:, i], most[i]).tolist() for i, n in enumerate(names)}
+    table = pack_table(rate_table(profile, parameters))
+    return {"packed": table, "overrides": list(held.items()), "levels": list(levels)}, kept
+
+
+def test_densities_are_those_of_python_on_random_plans(page: Page) -> None:
+    """Between rates of the table, which are one percent apart, a curve is drawn straight."""
+    load(page, "session/densities", "session/tables")
+    cases, expected = zip(*map(random_plan, range(200)), strict=True)
+    found = page.evaluate(
+        """cases => cases.map(({packed, overrides, levels}) => {
+            const table = scripts.decode(packed), cells = scripts.cellsOf(table);
+            const hold = scripts.holdOn(table, cells, overrides), last = levels.at(-1);
+            const kept = (cell) => levels.map((level) => scripts.lookUp(
+                table, cell, level, last, scripts.makesUp(hold, level, last))[0]);
+            return Object.fromEntries(cells.map((cell) => [cell.modules[0], kept(cell)]));
+        })""",
+        list(cases),
+    )
+    for seed, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
+        assert theirs.keys() == ours.keys()
+        for name, shares in ours.items():
+            assert theirs[name] == pytest.approx(shares, abs=4e-3), (seed, name)

@@ -1,43 +1,16 @@
 // Controls drawn here: the list of models, the amplification rows, the panes.
-// Each change goes to the store (the next frame draws it) and to the server.
+// Each change goes to the state (the next frame draws it) and to the server.
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { curvesOf, curveButton, curveEditor } from "../session/curve.js";
 import { paint, redraw } from "../session/frames.js";
 import { part } from "../session/parts.js";
 import { server } from "../session/server.js";
+import { label, slider } from "./slider.js";
 
 /** Every list of factors at once, where bands come or go. @type {(change: (factors: number[]) => number[]) => void} */
 export let changeFactors = () => {};
-export const label = (reference) => server.names[reference]?.label ?? reference.replace(/^zoo:/, "");
 const colour = (reference) => server.names[reference]?.colour ?? "var(--d-accent)";
-
-// A range and a number box that hold one value. onMove(value) at every step of either.
-// The box may take more than the range shows: `limits`.
-export function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
-  const box = html("div", { class: "slide" }, parent);
-  const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);
-  const number = html("input", { type: "number", "aria-label": `${name}, as a number`, ...limits, step }, box);
-  let shown = null;
-  const text = (x) => (digits > 2 ? String(+x.toFixed(digits)) : x.toFixed(digits));
-  const show = (x) => {
-    if (x === shown) return;
-    shown = x;
-    range.value = x;
-    range.style.setProperty("--filled", `${Math.min(Math.max((100 * (x - low)) / (high - low), 0), 100)}%`);
-    if (document.activeElement !== number) number.value = text(x);
-  };
-  const clamp = (x) => Math.min(Math.max(x, limits.min), limits.max);
-  range.addEventListener("input", () => { show(+range.value); onMove(+range.value); });
-  number.addEventListener("input", () => {
-    if (number.value.trim() === "" || Number.isNaN(+number.value)) return;
-    show(clamp(+number.value));
-    onMove(clamp(+number.value));
-  });
-  number.addEventListener("blur", () => { number.value = text(shown); });
-  show(value);
-  return { box, show };
-}
 
 // --- the list of domain models -------------------------------------------------------------------
 part("models", ({ host, get, put, watch, trigger }) => {

@@ -7,7 +7,7 @@ import { part } from "../session/parts.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
 import * as frame from "../plots/frame_values.js";
-import { slider, label } from "./controls.js";
+import { label, slider } from "./slider.js";
 
 // A range of the size people move in, where the whole one is much wider; its box takes all of it.
 const WIDE = 5;

@@ -33,7 +33,7 @@ const colourOf = (name, place) => {
   const known = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
   return known ? known[1].colour : `var(--series-${place % SERIES})`;
 };
-// The marks and names of all series, as dppa.saveable takes them along.
+// The marks and names of all series, as saveable takes them along.
 export const resultLegend = (list, chart) => {
   list.replaceChildren();
   if (chart.kind === "heatmap" || chart.series.length < 2) return;

@@ -1,5 +1,5 @@
 // How much of every matrix a plan keeps, from the tables that the server sends: the one piece of arithmetic that
-// the browser does itself, held against the server's plans by tests/e2e/test_densities.py. Imports nothing.
+// the browser does itself, held against the server's plans by tests/e2e/test_scripts.py. Imports nothing.
 
 /**
  * Curves over the rate, row by row, of every (layer, kind).

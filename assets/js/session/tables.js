@@ -98,7 +98,7 @@ export function unpack({ dtype, shape, offset, scale, steps, data }) {
   }
   return values;
 }
-function decode(packed) {
+export function decode(packed) {
   const table = { layers: packed.layers, kinds: packed.kinds, modules: packed.modules, count: packed.rates.count };
   for (const [name, array] of Object.entries(packed)) {
     if (array && array.data !== undefined) table[name] = unpack(array);

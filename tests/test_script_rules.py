@@ -1,0 +1,109 @@
+"""The rules of the page's scripts, as tests: what a module may import, and what stands outside."""
+
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from components.widgets.scripts import ALONE, ENTRY, FOLDER, first_needed, imported, sources
+
+ROOT = Path(__file__).resolve().parents[1]
+ORDER = ("base", "session", "plots", "controls", "panes", "learn", "learn/blocks", ENTRY)
+"""Folders of assets/js/; each imports only itself and those before it. The lessons, which are
+fetched later, import one another as they need to."""
+APART = ("learn", "learn/blocks")
+MOST_LINES, MOST_MODULES = 300, 15
+_NAMED = re.compile(
+    r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
+)
+_DEFINED = re.compile(r"^export (?:const|let|function|async function) (\w+)(.*)", re.MULTILINE)
+
+
+def folder(name: str) -> str:
+    return name if name == ENTRY else name.rpartition("/")[0]
+
+
+def exports(name: str) -> set[str]:
+    """All that a module exports, under the names that others import."""
+    found: set[str] = set()
+    for first, rest in _DEFINED.findall(sources()[name]):
+        found |= {first, *re.findall(r", (\w+) = ", rest)}
+    for names in re.findall(r"^export \{([^}]*)\}", sources()[name], re.MULTILINE):
+        found |= {one.split(" as ")[-1].strip() for one in names.split(",")}
+    return found
+
+
+def test_every_import_names_a_file_and_what_it_exports() -> None:
+    wrong = []
+    for name, text in sources().items():
+        wrong += [f"{name} -> {one}" for one in imported(name) if one not in sources()]
+        for names, path in _NAMED.findall(text):
+            other = (FOLDER / folder(name).removesuffix(ENTRY) / path).resolve()
+            asked = {one.split(" as ")[0].strip() for one in names.split(",")} - {""}
+            missing = asked - exports(other.relative_to(FOLDER).as_posix())
+            wrong += [f"{name} -> {path}: {one}" for one in missing]
+        for path in re.findall(r'\bimport\("([^"]+)"\)', text):
+            if not (FOLDER / folder(name) / path).is_file():
+                wrong.append(f"{name} -> {path}")
+    assert not wrong
+
+
+def test_no_script_imports_itself_in_a_circle() -> None:
+    try:
+        TopologicalSorter({name: imported(name) for name in sources()}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_every_import_of_a_script_points_to_an_earlier_folder() -> None:
+    late = [
+        f"{name} -> {other}"
+        for name in sources()
+        for other in imported(name)
+        if ORDER.index(folder(other)) > ORDER.index(folder(name))
+        and not {folder(name), folder(other)} <= set(APART)
+    ]
+    assert not late
+
+
+def test_the_page_starts_without_the_lessons_and_with_everything_else() -> None:
+    later = {name for name in sources() if folder(name) in APART} - {"learn/entry.js"}
+    assert set(first_needed()) == sources().keys() - later and first_needed()[-1] == ENTRY
+
+
+def outside() -> dict[str, str]:
+    """The members of `window.dppa` -> who they are for, as the entry writes them."""
+    (_, text) = sources()[ENTRY].split("(window).dppa = {")
+    parts = text[: text.index("\n};")].split("  // For tests/e2e")
+    found = {}
+    for who, part in zip(("python", "tests"), parts, strict=True):
+        part = re.sub(r"//.*", "", part)
+        for _ in range(3):  # what stands in brackets is no member
+            part = re.sub(r"\{[^{}]*\}|\([^()]*\)", "", part)
+        named = (one.partition(":")[0].split() for one in part.split(","))
+        found |= {words[-1]: who for words in named if words and words[0] != "is"}
+    return found
+
+
+def test_outside_the_modules_stands_only_what_python_or_a_test_calls() -> None:
+    calls = {}
+    for who, places in (("python", ("components",)), ("tests", ("tests/e2e",))):
+        files = [path for place in places for path in (ROOT / place).rglob("*.py")]
+        text = "".join(path.read_text(encoding="utf-8") for path in files)
+        calls[who] = set(re.findall(r"\bdppa\??\.(\w+)", text))
+    calls["python"] -= {"parsed", "page", "work"}  # names of loggers and of a scope's entry
+    known = outside()
+    assert calls["python"] <= known.keys()
+    assert {name for name, who in known.items() if who == "python"} <= calls["python"]
+    assert {name for name, who in known.items() if who == "tests"} <= calls["tests"]
+    inside = [name for name, text in sources().items() if "window.dppa" in text]
+    assert not inside
+
+
+def test_scripts_and_their_folders_stay_small() -> None:
+    lines = {name: text.count("\n") for name, text in sources().items()}
+    assert [name for name, count in lines.items() if count > MOST_LINES] == []
+    folders = [folder(name) for name in sources()]
+    assert {one for one in folders if folders.count(one) > MOST_MODULES} == set()
+    assert ALONE not in sources()
