@@ -17,7 +17,7 @@ MOST_LINES, MOST_MODULES = 300, 15
 _NAMED = re.compile(
     r'^(?:import|export)\s+(?:\* as \w+|\{([^}]*)\})\s+from\s+"([^"]+)";', re.MULTILINE
 )
-_DEFINED = re.compile(r"^export (?:const|let|function|async function) (\w+)(.*)", re.MULTILINE)
+_DEFINED = re.compile(r"^export (const|let|function|async function) (\w+)(.*)", re.MULTILINE)
 
 
 def folder(name: str) -> str:
@@ -27,8 +27,10 @@ def folder(name: str) -> str:
 def exports(name: str) -> set[str]:
     """All that a module exports, under the names that others import."""
     found: set[str] = set()
-    for first, rest in _DEFINED.findall(sources()[name]):
-        found |= {first, *re.findall(r", (\w+) = ", rest)}
+    for kind, first, rest in _DEFINED.findall(sources()[name]):
+        found.add(first)
+        if kind in ("const", "let"):
+            found |= set(re.findall(r", (\w+) = ", re.sub(r"\([^()]*\)", "", rest)))
     for names in re.findall(r"^export \{([^}]*)\}", sources()[name], re.MULTILINE):
         found |= {one.split(" as ")[-1].strip() for one in names.split(",")}
     return found
@@ -47,6 +49,15 @@ def test_every_import_names_a_file_and_what_it_exports() -> None:
             if not (FOLDER / folder(name) / path).is_file():
                 wrong.append(f"{name} -> {path}")
     assert not wrong
+
+
+def test_whatever_is_exported_is_used_elsewhere() -> None:
+    unused = []
+    for name in sources():
+        others = "".join(text for other, text in sources().items() if other != name)
+        found = (one for one in exports(name) if not re.search(rf"\b{one}\b", others))
+        unused += [f"{name}: {one}" for one in found]
+    assert not unused
 
 
 def test_no_script_imports_itself_in_a_circle() -> None:

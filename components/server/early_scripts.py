@@ -19,7 +19,7 @@ class EarlyScripts:
         self._app, self._tags = app, tags.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["path"] != "/":
             await self._app(scope, receive, send)
             return
         begun: list[Message] = []

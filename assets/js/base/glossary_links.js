@@ -23,7 +23,7 @@ const termOf = (word) => {
   return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES are no ties
 };
 // Every term in a text: [{at, word, term}].
-export const termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
+const termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
 
 let holder = null; // of what the terms mean: beside the page, so that a label stays a label
 function wrap(node, known) {

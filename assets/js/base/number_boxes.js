@@ -25,7 +25,7 @@ function settle(event) {
   const by = steps && +box.step > 1 ? `, in steps of ${box.step}` : "";
   noteAt(block, `${label}: ${box.min} to ${box.max}${by}. ${typed} became ${box.value}.`);
 }
-// Before anybody else hears of it, Gradio and the store included.
+// Before anybody else hears of it, Gradio and the state included.
 window.addEventListener("input", (event) => {
   const box = boxOf(event);
   if (box && !fits(box)) event.stopImmediatePropagation();

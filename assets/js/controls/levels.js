@@ -1,5 +1,5 @@
 // The levels as a bar one can drag: what is kept, from the strongest to the weakest, and where bands end.
-// Knows shares of what is kept, as the store has them; the text box beside it stays in charge of text.
+// Knows shares of what is kept, as the state has them; the text box beside it stays in charge of text.
 import { html, say, put as write, level, spread } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint } from "../session/frames.js";

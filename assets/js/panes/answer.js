@@ -5,7 +5,7 @@ import { html, svg, say, put, three, THIN } from "../base/shapes.js";
 import { server } from "../session/server.js";
 import * as tables from "../session/tables.js";
 
-export const STATES = {
+const STATES = {
   waiting: "waits its turn …", loading: "loading the model …", merging: "merging the weights …", writing: "writing …",
   done: "", stopped: "stopped", failed: "failed",
 };
@@ -59,7 +59,7 @@ function speed(answer) {
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
 // --- tokens: cut where the server says they end, in characters ------------------------------------
-export const pieces = (answer) => {
+const pieces = (answer) => {
   const letters = [...answer.text];
   let start = 0;
   return answer.ends.map((end, i) => {

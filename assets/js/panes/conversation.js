@@ -27,7 +27,7 @@ function plainAnswer(answer, secret) {
     token_ends: answer.ends, entropy_bits: answer.entropy, prompt: answer.prompt,
   };
 }
-export const asJson = (turns) => JSON.stringify({ dppa_conversation: 1, turns: turns.map(plainTurn) }, null, 2) + "\n";
+const asJson = (turns) => JSON.stringify({ dppa_conversation: 1, turns: turns.map(plainTurn) }, null, 2) + "\n";
 
 // A fence longer than any in the text: what a model wrote stays text in Markdown as well.
 function fenced(text) {
@@ -44,7 +44,7 @@ function answerLines(answer) {
   const model = answer.model.replace(/[\\`*_[\]<>#&]/g, "\\$&");
   return [`### ${model}${recipe}`, fenced(answer.text), [...numbers, ...end].join("; ")].filter(Boolean);
 }
-export const asMarkdown = (turns) => {
+const asMarkdown = (turns) => {
   const parts = ["# A conversation of DPPA Studio"];
   turns.map(plainTurn).forEach((turn, i) => {
     const { max_tokens, temperature, top_p, seed } = turn.settings;

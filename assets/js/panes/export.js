@@ -9,7 +9,7 @@ import { server, setActivity } from "../session/server.js";
 import * as tables from "../session/tables.js";
 
 /** Make a file of a kind. @type {(kind: string) => void} */
-export let makeExport = () => {};
+let makeExport = () => {};
 /** Nothing is made any more. @type {() => void} */
 export let makingRests = () => {};
 server.activity.export = "idle";
