@@ -211,6 +211,36 @@ def test_sessions_need_no_gradio() -> None:
     assert not users("components.session", {"gradio"})
 
 
+GRADIO_INSIDE = "components.work.gradio_inside"
+PUBLIC_OF_GRADIO = {"on", "api", "skip", "themes"}
+"""What is used of `gr`, besides classes."""
+PRIVATE_OF_GRADIO = {"fns", "state_holder", "api_info", "active_jobs", "event_ids_to_events"}
+PRIVATE_OF_GRADIO |= {"event_queue_per_concurrency_id", "pending_messages_per_session"}
+PRIVATE_OF_GRADIO |= {"pending_event_ids_session", "config_values"}
+
+
+def test_one_module_knows_the_inside_of_gradio() -> None:
+    allowed = {"gradio", "gradio.components.Component"}
+    inside = []
+    for path in sources("components", "app", "benchmarks"):
+        names = {name for name in imported(path) if name.split(".")[0] == "gradio"} - allowed
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Attribute) and _is_inside(node):
+                names.add(ast.unparse(node))
+        if module_name(path) != GRADIO_INSIDE:
+            inside += [f"{module_name(path)}: {name}" for name in sorted(names)]
+    assert not inside
+
+
+def _is_inside(node: ast.Attribute) -> bool:
+    """Whether an attribute is a private one of another object, or of Gradio itself."""
+    whose = ast.unparse(node.value)
+    if whose == "gr":
+        return node.attr.islower() and node.attr not in PUBLIC_OF_GRADIO
+    private = node.attr.startswith("_") and whose not in ("self", "cls", "super()", "os")
+    return (private and not node.attr.endswith("__")) or node.attr in PRIVATE_OF_GRADIO
+
+
 def test_the_app_only_builds_and_launches() -> None:
     path = ROOT / "app.py"
     assert not top_level(path) & HEAVY

@@ -23,6 +23,7 @@ from components.page.workbench import build_page
 from components.server.serving import SWITCH
 from components.session.presets import first_session
 from components.views.chat.answering import answer_events
+from components.work.gradio_inside import handlers
 from components.work.question import MERGED, ChatQuestion
 from components.work.studio import Studio
 
@@ -81,7 +82,8 @@ def measure(seconds: float, threads: int) -> Iterator[str]:
     """A row for each way."""
     studio, rng = Studio(public=True), random.Random(0)
     page = build_page(studio)
-    (event,) = (one for one in page.fns.values() if one.fn and one.fn.__name__ == "on_strength")
+    events = handlers(page).values()
+    (event,) = (one for one in events if one.fn and one.fn.__name__ == "on_strength")
     usual = {one: one.value for one in event.inputs}
     (strength,) = (one for one in event.inputs if one.elem_id == "strength")
 

@@ -25,7 +25,7 @@ from components.views.controls.prune import build_advanced, build_overrides, bui
 from components.views.controls.significance import build_significance
 from components.views.controls.whole_states import build_tune
 from components.views.export.export import ExportView, build_export, wire_export
-from components.views.export.push import PushView, build_push, hide_login, wire_push
+from components.views.export.push import PushView, build_push, wire_push
 from components.views.score.perplexity import PerplexityView, build_perplexity, wire_perplexity
 from components.views.score.score import ScoreView, build_score, wire_score
 from components.views.score.search import SearchView, build_search, wire_search
@@ -43,6 +43,7 @@ from components.widgets.header import EXPLAIN, build_panes, build_status, build_
 from components.widgets.view_switch import build_views
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN, PUBLIC
+from components.work.gradio_inside import hide_login, use_queue
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
 from components.work.studio import Studio
 
@@ -62,7 +63,7 @@ def build_page(studio: Studio | None = None) -> gr.Blocks:
     hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
     blocks.queue(api_open=False)
-    blocks._queue = Turns(blocks, OF_ONE_TAB if studio.public else None)
+    use_queue(blocks, Turns(blocks, OF_ONE_TAB if studio.public else None))
     return blocks
 
 

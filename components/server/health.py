@@ -18,14 +18,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.work.downloads.files import Exports
+from components.work.gradio_inside import API, waiting_events
 from components.work.studio import Studio
 from dppa_core import __version__
 from dppa_core.system.folder_cache import all_bytes
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 ROUTES = (
-    ("/gradio_api/run/", "answer"),
-    ("/gradio_api/queue/join", "join"),
+    (f"{API}run/", "answer"),
+    (f"{API}queue/join", "join"),
     ("/export/", "export"),
 )
 """Beginning of a path -> under which name its time is counted; the page itself is `page`."""
@@ -89,7 +90,7 @@ def measured(page: gr.Blocks, studio: Studio, exports: Exports) -> Middleware:
         registry=registry,
     )
     gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
-        ("dppa_queue_waiting", "Events that wait for their turn.", lambda: _waiting(page)),
+        ("dppa_queue_waiting", "Events that wait for their turn.", lambda: waiting_events(page)),
         ("dppa_models", "Models and merges in memory.", lambda: len(studio.in_memory()[0])),
         ("dppa_models_bytes", "Bytes of models in memory.", lambda: studio.in_memory()[1]),
         ("dppa_cache_bytes", "Bytes of the caches on disk.", all_bytes),
@@ -98,7 +99,3 @@ def measured(page: gr.Blocks, studio: Studio, exports: Exports) -> Middleware:
     for name, about, function in gauges:
         Gauge(name, about, registry=registry).set_function(function)
     return Middleware(Timed, seconds=seconds)
-
-
-def _waiting(page: gr.Blocks) -> float:
-    return sum(len(one.queue) for one in page._queue.event_queue_per_concurrency_id.values())

@@ -12,13 +12,10 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from traceback import walk_tb
 from typing import Any
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
-from gradio import route_utils, routes
-from gradio.route_utils import FnIndexInferError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -43,6 +40,13 @@ from components.session.presets import first_session
 from components.widgets.scripts import script_route, script_tags
 from components.widgets.theme import page_head, page_theme
 from components.work.downloads.route import download_route
+from components.work.gradio_inside import (
+    API,
+    NO_HANDLER,
+    describe_anew,
+    is_misfit,
+    is_of_no_handler,
+)
 from components.work.studio import Studio
 from components.work.visitor import Callers
 from dppa_core.errors import InvalidValue
@@ -88,8 +92,8 @@ class OwnInfo:
         self._app, self._page = app, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/gradio_api/info"):
-            self._page.app.api_info = None
+        if scope["type"] == "http" and scope["path"].startswith(f"{API}info"):
+            describe_anew(self._page)
         await self._app(scope, receive, send)
 
 
@@ -124,7 +128,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         ],
         "exception_handlers": {
             RequestValidationError: _refused,
-            **dict.fromkeys((KeyError, FnIndexInferError), _unknown),
+            **dict.fromkeys(NO_HANDLER, _unknown),
             TypeError: _misfit,
         },
     }
@@ -171,8 +175,7 @@ def _unknown(request: Request, error: Exception) -> Response:
 
     An error of this kind from anywhere else is a bug, and goes on to the log.
     """
-    *_, (last, _line) = walk_tb(error.__traceback__)
-    if last.f_globals["__name__"] not in (routes.__name__, route_utils.__name__):
+    if not is_of_no_handler(error):
         raise error
     return PlainTextResponse("Nobody lives here", 404)
 
@@ -182,8 +185,7 @@ def _misfit(request: Request, error: Exception) -> Response:
 
     Gradio's error repeats the key. An error of this kind from anywhere else is a bug.
     """
-    *_, (last, _line) = walk_tb(error.__traceback__)
-    if last.f_code.co_qualname != "construct_args":
+    if not is_misfit(error):
         raise error
     return _refused(request, error)
 

@@ -16,9 +16,11 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.work.gradio_inside import API, login_of
+
 CALLER = "x-dppa-caller"
 """Header in which the MCP bridge of this process names the address of its caller."""
-BRIDGE = "/gradio_api/mcp"
+BRIDGE = f"{API}mcp"
 
 _log = logging.getLogger("dppa.page")
 
@@ -71,7 +73,7 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
     headers = getattr(request, "headers", None) or {}
     # All callers of the bridge share its one session.
     named = "" if CALLER in headers else session or ""
-    return Visitor(named, address, _login(getattr(request, "scope", None) or {}))
+    return Visitor(named, address, login_of(getattr(request, "scope", None) or {}))
 
 
 def asker(request: Any) -> Visitor:
@@ -93,12 +95,6 @@ def _one_customers(address: str) -> str:
     if found.version == 4:
         return str(found)
     return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))
-
-
-def _login(scope: Any) -> str:
-    """The name that Gradio's signed cookie holds."""
-    held = (scope.get("session") or {}).get("oauth_info") or {}
-    return str(held.get("userinfo", {}).get("preferred_username") or "")
 
 
 class Callers:

@@ -1,9 +1,7 @@
 """Deadlines and a bound for connections: a slow client cannot keep one for ever.
 
-Uses internals of uvicorn and Gradio, and is the only module that does: `H11Protocol` and its
-attributes `cycle`, `connections`, `loop`, `logger` and `transport`; and the name `Server`
-in gradio.http_server, since Gradio builds the server itself and takes no options for it. Written
-for uvicorn 0.54 and Gradio 6.31.
+Uses internals of uvicorn, and is the only module that does: `H11Protocol` and its attributes
+`cycle`, `connections`, `loop`, `logger` and `transport`. Written for uvicorn 0.54.
 """
 
 from __future__ import annotations
@@ -13,9 +11,10 @@ import sys
 from typing import Any
 
 import h11
-from gradio import http_server
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from components.work.gradio_inside import HttpServer, serve_with
 
 HEAD_SECONDS = 10.0
 """From the start of a connection, or from the end of an answer, to the end of the next head."""
@@ -98,7 +97,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
 
-class Server(http_server.Server):
+class Server(HttpServer):
     """Gradio's server, with these connections and without WebSockets, which no page here uses."""
 
     def __init__(self, config: Config, *given: Any, **options: Any) -> None:
@@ -108,7 +107,7 @@ class Server(http_server.Server):
 
 def use_deadlines() -> None:
     """Let every server that Gradio starts from now on be one of these."""
-    http_server.Server = Server
+    serve_with(Server)
 
 
 def most_open() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import gradio as gr
@@ -10,9 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.server.guards.body_limits import PARSED
-
-_CANCEL = re.compile(r"/+(?:gradio_api/+)?cancel/*")
-_CALL = re.compile(r"/+(?:gradio_api/+)?call/+(?:v2/+)?([^/]+)/*")
+from components.work.gradio_inside import CALL, CANCEL, find_event, handler_number, public_names
 
 
 class EventOwner:
@@ -25,18 +22,16 @@ class EventOwner:
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page
-        self._public = {
-            str(one.api_name) for one in page.fns.values() if one.api_visibility == "public"
-        }
+        self._public = public_names(page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         posts = scope["type"] == "http" and scope["method"] == "POST"
-        call = _CALL.fullmatch(scope["path"]) if posts else None
+        call = CALL.fullmatch(scope["path"]) if posts else None
         if call and call[1] not in self._public:
             await PlainTextResponse("Not found", 404)(scope, receive, send)
             return
         refusal = None
-        if posts and _CANCEL.fullmatch(scope["path"]):
+        if posts and CANCEL.fullmatch(scope["path"]):
             refusal = self._refusal(scope[PARSED])
         await (refusal or self._app)(scope, receive, send)
 
@@ -44,11 +39,10 @@ class EventOwner:
         """What to answer instead of cancelling; None if Gradio may cancel the event."""
         if not isinstance(asked, dict):
             return None  # Gradio says what is wrong with it
-        queue: Any = self._page._queue
-        event = queue.event_ids_to_events.get(str(asked.get("event_id")))
+        event = find_event(self._page, str(asked.get("event_id")))
         if event is None:  # over: Gradio would leave one more message for the session
             return JSONResponse({"success": True})
-        named = event.session_hash, event.fn._id
+        named = event.session_hash, handler_number(event)
         if named != (asked.get("session_hash"), asked.get("fn_index")):
             return PlainTextResponse("Not found", 404)
         return None

@@ -13,6 +13,8 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.work.gradio_inside import HEARTBEAT
+
 SESSION_FIELD = "session_hash"
 BAD_SESSION = (
     "session_hash is 1 to 64 ASCII letters, digits, - or _. A client that makes such names itself "
@@ -24,7 +26,6 @@ BAD_HOST = (
 )
 _PATH = re.compile(r"/[ -~]{0,254}")
 _SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
-_HEARTBEAT = re.compile(r"/+(?:gradio_api/+)?heartbeat/+(.*)")
 _HOST = re.compile(
     r"(?:(?P<four>\d+(?:\.\d+){3})|[\w.-]{1,253}|\[(?P<six>[^\]]+)\])(?::\d{1,5})?", re.ASCII
 )
@@ -59,7 +60,7 @@ def _refusal(scope: Scope) -> tuple[int, str]:
         return 404, "Not found"
     if not _are_hosts(Headers(scope=scope)):
         return 400, BAD_HOST
-    alive = _HEARTBEAT.fullmatch(scope["path"])
+    alive = HEARTBEAT.fullmatch(scope["path"])
     query = QueryParams(scope["query_string"]).getlist(SESSION_FIELD)
     if not all(map(is_session_name, [*query, *(alive.groups() if alive else ())])):
         return 422, BAD_SESSION

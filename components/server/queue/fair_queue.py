@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import PredictBodyInternal
-from gradio.queueing import Queue
-from gradio.utils import run_coro_in_background
 
 from components.server.queue.fair_order import fair_order
 from components.server.queue.sessions import Sessions
+from components.work.gradio_inside import OpenQueue, find_event, forget_values, name_of
 from components.work.job import EventJobs, jobs_of_event
 from components.work.visitor import Visitor, handled_for, visitor_of
 
@@ -43,7 +41,7 @@ PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
 
-class Turns(Queue):
+class Turns(OpenQueue):
     """Gradio's queue, bounded and fair; used on the event loop alone.
 
     A first request is never delayed by another visitor's repeats; heavy users slow down but do
@@ -56,16 +54,7 @@ class Turns(Queue):
             page: Whose queue it is.
             most: How much one tab may have waiting or running; None where nobody is bounded.
         """
-        super().__init__(
-            live_updates=True,
-            concurrency_count=page.max_threads,
-            update_intervals=1,
-            max_size=None,  # each kind has a bound of its own
-            blocks=page,
-            default_concurrency_limit=4,
-        )
-        self.sleep_when_free = PAUSE
-        self.ANALYTICS_MAX_EVENTS = 1  # nobody looks at them
+        super().__init__(page, PAUSE)
         self._most = most
         self.sessions = Sessions(page)
         """What is remembered of them."""
@@ -81,15 +70,13 @@ class Turns(Queue):
         """Begin to process events."""
         super().start()
         if self._most is not None:
-            run_coro_in_background(self._end_unheard)
+            self._watch = asyncio.get_running_loop().create_task(self._end_unheard())
 
-    async def push(
-        self, body: PredictBodyInternal, request: Any, username: str | None
-    ) -> tuple[bool, Any, Any]:
+    async def push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, Any]:
         """Let an event in, or say why not."""
         self._drop_unread()
         # Not by Gradio's own look at the event, which begins a session, before it is let in.
-        found = self.blocks.fns.get(body.fn_index)
+        found = self.handler_of(body)
         if found is None:
             return await super().push(body, request, username)
         body.session_hash = body.session_hash or None  # Gradio confuses "" with none
@@ -100,18 +87,17 @@ class Turns(Queue):
         if self._most is not None and not self.sessions.admit(visitor):
             return False, TOO_MANY_NEW, "queue_full"
         answer = await super().push(body, request, username)
-        event = self.event_ids_to_events.get(answer[1]) if answer[0] else None
+        event = find_event(self.blocks, str(answer[1])) if answer[0] else None
         if event is not None:
             event.visitor, event.jobs = visitor, EventJobs()
             self._note_silence(event.session_hash)
-            self.pending_messages_per_session[event.session_hash].party = visitor.party
+            self.unread[event.session_hash].party = visitor.party
             self._in_order(kind)
         return answer
 
     def _no_room(self, kind: str, visitor: Visitor) -> str:
         """Why nothing more is let in; empty where there is room."""
-        waiting = self.event_queue_per_concurrency_id.get(kind)
-        queue = [] if waiting is None else waiting.queue
+        queue = self.waiting.get(kind, [])
         most = WAITING.get(kind, WAITING_ELSE)
         if self._most is not None:
             mine = sum(one.visitor.tab == visitor.tab for one in self._known())
@@ -126,13 +112,13 @@ class Turns(Queue):
 
     def _known(self) -> Iterator[Any]:
         """Events that wait or run."""
-        for waiting in self.event_queue_per_concurrency_id.values():
-            yield from waiting.queue
+        for waiting in self.waiting.values():
+            yield from waiting
         yield from self._running()
 
     def _running(self) -> list[Any]:
         """Events that Gradio processes, and those whose jobs have not ended since."""
-        active = [one for job in self.active_jobs for one in job or ()]
+        active = list(self.processed())
         for one in self._begun:
             if one not in active and one.jobs.running:
                 active.append(one)
@@ -144,21 +130,20 @@ class Turns(Queue):
 
     def get_events(self) -> tuple[list[Any], bool, str] | None:
         """The event to begin next: of a kind of which, jobs included, less runs than may."""
-        kinds = [name for name, one in self.event_queue_per_concurrency_id.items() if one.queue]
+        kinds = [name for name, events in self.waiting.items() if events]
         random.shuffle(kinds)
         running = Counter(one.concurrency_id for one in self._running()) if kinds else Counter()
         for kind in kinds:
-            waiting = self.event_queue_per_concurrency_id[kind]
-            limit = waiting.concurrency_limit
+            limit = self.most_at_once(kind)
             if limit is None or running[kind] < limit:
                 self._in_order(kind)
-                self._begun.append(waiting.queue.pop(0))
+                self._begun.append(self.waiting[kind].pop(0))
                 return self._begun[-1:], False, kind
         return None
 
     def _in_order(self, kind: str) -> None:
         """Put the events of a kind into the order of their turns, and tell those that moved."""
-        waiting = self.event_queue_per_concurrency_id[kind].queue
+        waiting = self.waiting[kind]
         before, now = list(waiting), time.monotonic()
         first = min((one.enqueue_time for one in before), default=now)
         ended = {name: at for name, at in self._ended[kind].items() if at > first}
@@ -187,12 +172,12 @@ class Turns(Queue):
         try:
             await super().process_events(events, batch, begin_time, fn)
         finally:
-            if event.session_hash == event._id:
-                self.sessions.forget_values(event._id)
+            if event.session_hash == name_of(event):
+                forget_values(self.blocks, event.session_hash)
 
     async def reset_iterators(self, event_id: str) -> None:
         """Let go of what an event that has ended was computed by, and stop its jobs."""
-        event = self.event_ids_to_events.get(event_id)
+        event = find_event(self.blocks, event_id)
         if event is not None:
             event.jobs.stop()
         await super().reset_iterators(event_id)
@@ -202,7 +187,7 @@ class Turns(Queue):
     ) -> None:
         """End the events of a session that has left, or one of them, with their jobs."""
         for event in list(self._known()):
-            if event.session_hash == session_hash or event._id == event_id:
+            if event.session_hash == session_hash or name_of(event) == event_id:
                 event.jobs.stop()
         await super().clean_events(session_hash=session_hash, event_id=event_id)
 
@@ -234,24 +219,12 @@ class Turns(Queue):
         for event in known:
             since = max(event.enqueue_time, self._unheard_since.get(event.session_hash, 0.0))
             if event.session_hash not in self._streams and since < now - UNHEARD:
-                await self.clean_events(event_id=event._id)
+                await self.clean_events(event_id=name_of(event))
         busy = {one.session_hash for one in known}
         for session in set(self._unheard_since) - busy - set(self._streams):
             if self._unheard_since[session] < now - FORGOTTEN:
                 del self._unheard_since[session]
                 self.forget(session)
-
-    def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
-        """Nothing: Gradio would count all events anew after each, for a page that is off."""
-        return self.cached_event_analytics_summary
-
-    def send_message(self, event: Any, event_message: Any) -> None:
-        """Leave a message for the session of an event; none where the session was forgotten.
-
-        Gradio raises KeyError there, which would end the queue for everybody.
-        """
-        if event.session_hash in self.pending_messages_per_session:
-            super().send_message(event, event_message)
 
     def _drop_unread(self) -> None:
         """Let go of answers that nobody reads, first those of the party that left most of them.
@@ -259,7 +232,7 @@ class Turns(Queue):
         Gradio keeps answers of so many sessions and forgets the oldest, who may still wait for
         theirs: a session at rest of the party with most sessions makes room before.
         """
-        waiting = self.pending_messages_per_session
+        waiting = self.unread
         if len(waiting) >= waiting.max_size:
             most = _largest(Counter(map(_party, waiting.values())))
             busy = {one.session_hash for one in self._known()} | self._streams.keys()
@@ -275,23 +248,23 @@ class Turns(Queue):
             session = max(theirs, key=lambda one: unread[one])
             left -= unread.pop(session)
             self._drain(session)
-        for session in [one for one in self.pending_event_ids_session if one not in waiting]:
+        for session in [one for one in self.asked if one not in waiting]:
             self.forget(session)
 
     def _drain(self, session: str) -> None:
         """Drop the messages of a session, and the events that have ended with them."""
-        messages = self.pending_messages_per_session[session]
+        messages = self.unread[session]
         while not messages.empty():
             messages.get_nowait()
-        known = {one._id for one in self._known()}
-        self.pending_event_ids_session.get(session, set()).intersection_update(known)
+        known = {name_of(one) for one in self._known()}
+        self.asked.get(session, set()).intersection_update(known)
 
     def forget(self, session: str) -> None:
         """Let go of what was never read by a session that has gone."""
         if any(one.session_hash == session for one in self._known()):
             return
-        self.pending_messages_per_session.pop(session, None)
-        self.pending_event_ids_session.pop(session, None)
+        self.unread.pop(session, None)
+        self.asked.pop(session, None)
 
 
 def _party(messages: Any) -> str:

@@ -17,16 +17,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
-from gradio.utils import error_payload
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.server.guards.body_limits import PARSED
+from components.work.gradio_inside import API, error_body, handlers, queue_of
 from components.work.rate_limits import Bucket
 from components.work.visitor import visitor_of
 
-ADDRESS = "/gradio_api/run/predict"
+ADDRESS = f"{API}run/predict"
 HANDLERS = ("on_settle", "on_strength")
 """Of events that take values as they are, need no session, and give one text."""
 AT_ONCE = 8
@@ -65,7 +65,7 @@ class Express:
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page
-        fns = page.fns.items()
+        fns = handlers(page).items()
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None
         self._events = {key: one for key, one in fns if one.fn and one.fn.__name__ in HANDLERS}
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sliders")
@@ -83,7 +83,7 @@ class Express:
             return
         event, values = self._asked(asked)
         if event is None:
-            if self._bucket and not self._page._queue.sessions.admit(visitor):
+            if self._bucket and not queue_of(self._page).sessions.admit(visitor):
                 await _too_often()(scope, receive, send)
                 return
             await self._app(scope, receive, send)
@@ -108,7 +108,7 @@ def _answer(event: Any, values: dict[Any, Any]) -> Response:
     try:
         given = event.fn(values)
     except gr.Error as error:
-        return _json(error_payload(error, False), 500)
+        return _json(error_body(error), 500)
     seconds = time.perf_counter() - begun
     return _json(
         {
@@ -123,7 +123,7 @@ def _answer(event: Any, values: dict[Any, Any]) -> Response:
 
 
 def _too_often() -> Response:
-    return _json(error_payload(gr.Error("Too many questions at once: wait a moment."), False), 429)
+    return _json(error_body(gr.Error("Too many questions at once: wait a moment.")), 429)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -6,10 +6,10 @@ The rate of new ones is bounded, too: Gradio sets each up on the event loop.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 import gradio as gr
 
+from components.work.gradio_inside import forget_values, is_remembered, queue_of
 from components.work.rate_limits import Bucket
 from components.work.visitor import Visitor
 
@@ -31,7 +31,7 @@ class Sessions:
 
     def admit(self, visitor: Visitor) -> bool:
         """Note that a session is used; False if its party has begun too many new ones just now."""
-        known = visitor.session and visitor.session in self._page.state_holder
+        known = visitor.session and is_remembered(self._page, visitor.session)
         if not known and not self._new.take(visitor):
             return False
         self.seen(visitor)
@@ -52,12 +52,5 @@ class Sessions:
 
     def forget(self, session: str) -> None:
         """Let go of all that Gradio holds of a session."""
-        self.forget_values(session)
-        self._page._queue.forget(session)
-
-    def forget_values(self, session: str) -> None:
-        """Let go of the values of a session; answers that wait for it stay."""
-        holder: Any = self._page.state_holder
-        with holder.lock:
-            holder.session_data.pop(session, None)
-            holder.time_last_used.pop(session, None)
+        forget_values(self._page, session)
+        queue_of(self._page).forget(session)

@@ -7,26 +7,29 @@ session. A tab that comes back in time, as after a lost connection, finds everyt
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections import OrderedDict
-from typing import Any
 
 import gradio as gr
-from gradio.server_messages import UnexpectedErrorMessage
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from components.work.gradio_inside import (
+    ANSWERS,
+    HEARTBEAT,
+    asked_by,
+    has_answers,
+    is_remembered,
+    nobody_body,
+    queue_of,
+)
 
 STAYS = 900.0
 """Seconds for which a session is remembered after its last tab has gone."""
 MOST_LEFT = 500
 """Sessions that are remembered after that at most; one that is forgotten already makes room, else
 the first to leave."""
-
-_ANSWERS = re.compile(r"/+(?:gradio_api/+)?(?:queue/+data|call/+(?:v2/+)?[^/]+/+([^/]+))")
-_ALIVE = re.compile(r"/+(?:gradio_api/+)?heartbeat/+([^/]+)")
 
 
 class Presence:
@@ -39,11 +42,11 @@ class Presence:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reads = scope["type"] == "http" and scope["method"] == "GET"
-        listens = _ANSWERS.fullmatch(scope["path"]) if reads else None
+        listens = ANSWERS.fullmatch(scope["path"]) if reads else None
         if listens is not None:
             await self._answers(listens[1], scope, receive, send)
             return
-        found = _ALIVE.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        found = HEARTBEAT.fullmatch(scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
             return
@@ -58,9 +61,10 @@ class Presence:
         """A stream of the answers to one event, or to a session."""
         session = self._session(event, scope)
         if session is None:
-            await _nobody(event)(scope, receive, send)
+            nobody = Response(nobody_body(event), media_type="text/event-stream")
+            await nobody(scope, receive, send)
             return
-        queue: Any = self._page._queue
+        queue = queue_of(self._page)
         queue.listens(session)
         try:
             await self._listen(scope, receive, send)
@@ -81,15 +85,10 @@ class Presence:
 
     def _session(self, event: str | None, scope: Scope) -> str | None:
         """Whose answers a stream gives; None where nothing was asked."""
-        queue: Any = self._page._queue
-        if event is None:
-            session = QueryParams(scope["query_string"]).get("session_hash", "")
-            return session if session in queue.pending_messages_per_session else None
-        known = queue.event_ids_to_events.get(event)
-        if known is not None:
-            return str(known.session_hash)
-        asked = queue.pending_event_ids_session.items()
-        return next((session for session, ids in asked if event in ids), None)
+        if event is not None:
+            return asked_by(self._page, event)
+        session = QueryParams(scope["query_string"]).get("session_hash", "")
+        return session if has_answers(self._page, session) else None
 
     def _comes(self, session: str) -> None:
         waiting = self._left.pop(session, None)
@@ -102,24 +101,16 @@ class Presence:
         if self._open[session]:
             return
         del self._open[session]
-        if session not in self._page.state_holder:
+        if not is_remembered(self._page, session):
             return  # nothing is remembered
         later = asyncio.get_running_loop().call_later(STAYS, self._forget, session)
         self._left[session] = later
         while len(self._left) > MOST_LEFT:
-            forgotten = (one for one in self._left if one not in self._page.state_holder)
+            forgotten = (one for one in self._left if not is_remembered(self._page, one))
             first = next(forgotten, None) or next(iter(self._left))
             self._left[first].cancel()
             self._forget(first)
 
     def _forget(self, session: str) -> None:
         self._left.pop(session, None)
-        self._page._queue.sessions.forget(session)
-
-
-def _nobody(event: str | None) -> Response:
-    """For who listens without having asked: what Gradio tells them, which logs a trace for each."""
-    told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
-    text = told.model_dump_json() if event is None else json.dumps(told.message)
-    before = "" if event is None else "event: error\n"
-    return Response(f"{before}data: {text}\n\n", media_type="text/event-stream")
+        queue_of(self._page).sessions.forget(session)

@@ -82,13 +82,6 @@ def build_push(studio: Studio) -> PushView:
         return PushView(name, private, run, stop, told, static("", "push-place"))
 
 
-def hide_login(blocks: gr.Blocks) -> None:
-    """Keep Gradio's own question, who is signed in, out of the endpoints of the page."""
-    for event in blocks.fns.values():
-        if event.name == "_check_login_status":
-            event.api_visibility = "private"
-
-
 def _how(studio: Studio) -> str:
     begin = (
         "Merges, checks every file, and only then makes the repository; a push that fails or is "
