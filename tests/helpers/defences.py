@@ -460,7 +460,7 @@ DEFENCES = (
     Defence(
         "a cancel names its handler",
         "components/server/guards/event_owner.py",
-        "named = event.session_hash, event.fn._id",
+        "named = event.session_hash, handler_number(event)",
         'named = event.session_hash, asked.get("fn_index")',
         "tests/app/server/test_event_owner.py::test_an_event_is_cancelled_under_the_number_of_its_handler",
     ),
@@ -473,21 +473,21 @@ DEFENCES = (
     ),
     Defence(
         "messages to a forgotten session are dropped",
-        "components/server/queue/fair_queue.py",
+        "components/work/gradio_inside.py",
         "if event.session_hash in self.pending_messages_per_session:",
         "if True:",
         "tests/app/server/test_fair_queue.py::test_a_waiting_session_that_was_forgotten_stops_no_queue",
     ),
     Defence(
         "a token in a body is no login",
-        "components/server/guards/value_guard.py",
+        "components/work/gradio_inside.py",
         'named["oauth_token"] = None',
         "pass",
         "tests/app/server/test_strange_clients.py::test_a_token_in_a_body_is_nobodys_login",
     ),
     Defence(
         "sessions keep no values",
-        "components/server/guards/value_guard.py",
+        "components/work/gradio_inside.py",
         "state.config_values = _NoConfiguration()",
         "pass",
         "tests/app/server/test_strange_clients.py::test_a_session_keeps_no_configuration_and_nothing_it_was_sent",
