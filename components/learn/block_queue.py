@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.work.studio import Recent
 from dppa_core.errors import OutOfBudget
 from dppa_core.progress import Stop
+from dppa_core.system.recent import Recent
 
 PATIENCE = 0.3
 """Seconds an answer is waited for before the page is told to ask again."""

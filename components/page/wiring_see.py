@@ -17,7 +17,8 @@ from components.views.see.sparsity import asked_model, losses_payload
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, activity_script
 from components.work.error_notices import show_errors
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
+from dppa_core.system.recent import Recent
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
 """One count at a time for all visitors together: it keeps a core busy, but nobody waiting."""

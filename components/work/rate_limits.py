@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
-from components.work.lru import Recent
 from components.work.visitor import Visitor
 from dppa_core.errors import OutOfBudget
+from dppa_core.system.recent import Recent
 
 OF_A_PARTY = 4
 """Times as much as one tab has, for all tabs of a party: a class behind one address has some."""

@@ -17,7 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.work.job import Emit, Job, Work, jobs_of_event
-from components.work.lru import Recent
 from components.work.malloc_and_gc import Trimmer, keep_what_is_there
 from components.work.reply_hardware import hardware
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
@@ -33,6 +32,7 @@ from dppa_core.pruning.plan import PruningPlan
 from dppa_core.pruning.rate_table import pack_table, rate_table
 from dppa_core.recipes.yaml_text import MergeRecipe, Pruning, recipe_hash
 from dppa_core.system.machine import available_memory
+from dppa_core.system.recent import Recent
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
@@ -52,7 +52,7 @@ WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
 T = TypeVar("T")
-__all__ = ["Emit", "Job", "Recent", "Studio"]
+__all__ = ["Emit", "Job", "Studio"]
 
 
 def ranked_by(pruning: Pruning) -> str:

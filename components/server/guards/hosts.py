@@ -27,7 +27,9 @@ class Hosts:
     """Answers 403 to requests for other hosts and to requests of other web pages.
 
     Must wrap the whole application: Gradio's own CORS answers preflights of any page. WebSocket
-    connections are closed, since the page uses none.
+    connections are closed, since the page uses none. Starlette's TrustedHostMiddleware compares one
+    Host header with a fixed list; here the hosts that proxies saw count too, and the address at
+    which a request arrived.
     """
 
     def __init__(

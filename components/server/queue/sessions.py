@@ -5,9 +5,8 @@ The rate of new ones is bounded, too: Gradio sets each up on the event loop.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import gradio as gr
+from cachetools import LRUCache
 
 from components.work.gradio_inside import forget_values, is_remembered, queue_of
 from components.work.rate_limits import Bucket
@@ -26,7 +25,7 @@ class Sessions:
 
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
-        self._of: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+        self._of: LRUCache[str, LRUCache[str, None]] = LRUCache(PARTIES)
         self._new = Bucket(NEW_IN_A_ROW, NEW_A_SECOND)
 
     def admit(self, visitor: Visitor) -> bool:
@@ -41,14 +40,10 @@ class Sessions:
         """Note that a session is used; its party's oldest is forgotten where it has too many."""
         if not visitor.session:
             return
-        own = self._of.setdefault(visitor.party, OrderedDict())
-        self._of.move_to_end(visitor.party)
+        own = self._of.setdefault(visitor.party, LRUCache(OF_A_PARTY))
+        if len(own) == OF_A_PARTY and visitor.session not in own:
+            self.forget(own.popitem()[0])
         own[visitor.session] = None
-        own.move_to_end(visitor.session)
-        if len(own) > OF_A_PARTY:
-            self.forget(own.popitem(last=False)[0])
-        if len(self._of) > PARTIES:
-            self._of.popitem(last=False)
 
     def forget(self, session: str) -> None:
         """Let go of all that Gradio holds of a session."""

@@ -7,7 +7,6 @@ session. A tab that comes back in time, as after a lost connection, finds everyt
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 
 import gradio as gr
 from starlette.datastructures import QueryParams
@@ -38,7 +37,7 @@ class Presence:
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page
         self._open: dict[str, int] = {}
-        self._left: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
+        self._left: dict[str, asyncio.TimerHandle] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reads = scope["type"] == "http" and scope["method"] == "GET"

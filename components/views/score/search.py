@@ -26,7 +26,8 @@ from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued
 from components.work.error_notices import show_errors
 from components.work.progress_stream import stopped_value
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
+from dppa_core.system.recent import Recent
 
 KEPT = 24
 """Searches whose trials are kept for going on with them."""

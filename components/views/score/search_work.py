@@ -19,11 +19,12 @@ from components.session.session import Session
 from components.session.state import state_of
 from components.views.score.search_words import knob_words, value_text
 from components.work.error_notices import message
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.space import parse_knobs
 

@@ -19,9 +19,10 @@ from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from components.work.error_notices import show_errors
 from components.work.progress_stream import IDLE, stopped_value, stream_run
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.recent import Recent
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
 from dppa_core.tuning.advice.facts import PROBE_RATE, percent
 

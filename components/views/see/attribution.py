@@ -19,11 +19,12 @@ from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
 from components.work.error_notices import show_errors
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.question import LONGEST_PROMPT, checked_text
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS, example_prompts
 
 

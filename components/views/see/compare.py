@@ -20,7 +20,7 @@ from components.widgets.controls import PRIVATE, Controls, activity_script, ende
 from components.work.error_notices import show_errors
 from components.work.figures import short_name
 from components.work.progress_stream import IDLE, stopped_value, stream_run
-from components.work.studio import Emit, Recent, Studio, byte_budget
+from components.work.studio import Emit, Studio, byte_budget
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, OutOfBudget, shown
@@ -28,6 +28,7 @@ from dppa_core.merging.inputs import merge_base
 from dppa_core.progress import Stop
 from dppa_core.recipes.differences import recipe_differences
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.recent import Recent
 
 MERGED, OTHER = "merged", "other"
 

@@ -17,11 +17,12 @@ from components.session.session import Session
 from components.views.see.drawing_data import plan_of
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import FEW
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
+from dppa_core.system.recent import Recent
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from components.session.session import ModelChoice, Session
 from components.views.see.drawing_data import plan_of
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.system.recent import Recent
 
 DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
 """What every merge of the page is written in."""

@@ -6,15 +6,14 @@ file is another.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.progress import Progress, Stop
+from dppa_core.system.recent import Recent
 
 T = TypeVar("T")
 SIZE = 64
@@ -32,8 +31,7 @@ class Shelf:
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
-        self._things: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._things = Recent(size)
 
     def checkpoint(
         self,
@@ -45,13 +43,13 @@ class Shelf:
     ) -> Checkpoint:
         """As `open_checkpoint`, or the one that is open, if its files are still the same."""
         key = reference, public
-        found: Checkpoint | None = self._find(key)
+        found: Checkpoint | None = self._things.find(key)
         if found is not None and all(
             file_identity(path) == before for path, before in found.identities().items()
         ):
             return found
         opened = open_checkpoint(reference, public=public, progress=progress, stop=stop)
-        self._keep(key, opened)
+        self._things.keep(key, opened)
         return opened
 
     def put(self, reference: str, checkpoint: Checkpoint, *, public: bool = False) -> None:
@@ -62,7 +60,7 @@ class Shelf:
             checkpoint: What is merged in its place.
             public: As in the `checkpoint` that asks for it.
         """
-        self._keep((reference, public), checkpoint)
+        self._things.keep((reference, public), checkpoint)
 
     def value(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, or has made for this key before.
@@ -71,10 +69,9 @@ class Shelf:
             key: All that the value depends on; of files their identities.
             make: Makes it.
         """
-        found: T | None = self._find(key)
+        found: T | None = self._things.find(key)
         if found is None:
-            found = make()
-            self._keep(key, found)
+            found = self._things.keep(key, make())
         return found
 
     @property
@@ -84,17 +81,4 @@ class Shelf:
 
     def known(self, key: Hashable) -> bool:
         """Whether there is a value for a key."""
-        return self._find(key) is not None
-
-    def _find(self, key: Hashable) -> Any:
-        with self._lock:
-            if key in self._things:
-                self._things.move_to_end(key)
-            return self._things.get(key)
-
-    def _keep(self, key: Hashable, thing: object) -> None:
-        with self._lock:
-            self._things[key] = thing
-            self._things.move_to_end(key)
-            while len(self._things) > self._size:
-                self._things.popitem(last=False)
+        return self._things.find(key) is not None

@@ -1,6 +1,8 @@
 """Headers of safetensors files of the Hub, by HTTP ranges: no weight is fetched.
 
-Knows the Hub's addresses and the first bytes of a file.
+Knows the Hub's addresses and the first bytes of a file. huggingface_hub's own
+`parse_safetensors_file_metadata` is not used: where a proxy answers no ranges it reads all weights
+into memory, and it checks neither the layout nor how many values a header holds.
 """
 
 from __future__ import annotations

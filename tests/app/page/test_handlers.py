@@ -27,7 +27,7 @@ from components.work import rate_limits as allowance
 from components.work.error_notices import NEUTRAL, message, show_errors
 from components.work.figures import settings_json, whole_json
 from components.work.rate_limits import Allowance, Bucket
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from components.work.visitor import Visitor
 from components.work.work_log import SECONDS
 from dppa_core.errors import (
@@ -40,6 +40,7 @@ from dppa_core.errors import (
     OutOfBudget,
     UnknownName,
 )
+from dppa_core.system.recent import Recent
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 PLAIN = SimpleNamespace(query_params={})

@@ -21,10 +21,11 @@ from components.views.score.search_work import (
     stream_hunt,
     taken_over,
 )
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.recent import Recent
 from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.scored import scored
 

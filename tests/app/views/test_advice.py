@@ -10,9 +10,10 @@ from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
 from components.session.state import session_from_state
 from components.views.see.advice import advised, tries
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import NotAllowed
 from dppa_core.recipes.yaml_text import recipe_hash
+from dppa_core.system.recent import Recent
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice import run as advice_run
 from dppa_core.tuning.advice.advice import advise

@@ -10,10 +10,11 @@ import pytest
 from components.session.presets import first_session
 from components.views.see.attribution import AttributionView, Inquiry, measured, read_inquiry
 from components.work.progress_stream import IDLE, stopped_value, stream_run
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.evaluation.analysis import attribution_run
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.system.recent import Recent
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -14,9 +14,10 @@ from components.session.state import state_of
 from components.views.see import compare
 from components.views.see.compare import Pair, Side, compared, read_pair
 from components.work.progress_stream import stream_run
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed
 from dppa_core.evaluation.diff import cells as cell_diff
+from dppa_core.system.recent import Recent
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -11,10 +11,11 @@ from components.session.presets import first_session
 from components.session.session import Session
 from components.views.see import matrix as drill
 from components.views.see.matrix import CellChoice, drill_payload, wanted
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue, UnknownName
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.system.recent import Recent
 
 DOWN = "layers.1.mlp.down_proj"
 

@@ -13,11 +13,12 @@ from components.session.presets import first_session
 from components.session.session import Session
 from components.views.see import sparsity
 from components.views.see.sparsity import asked_model, losses_payload
-from components.work.studio import Recent, Studio
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.analysis.rounding import count_rounded
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.plan import plan_pruning
+from dppa_core.system.recent import Recent
 
 
 @pytest.fixture
