@@ -324,6 +324,62 @@ def test_every_path_that_is_named_exists() -> None:
 
 # --- what an import starts, and what is declared ---
 
+SLOW = {"torch", "transformers", "huggingface_hub", "numba", "pydantic", "optuna"}
+"""Packages that a start does without; what brings one along may be imported inside a function."""
+OF_THE_PLATFORM = {"spaces", "resource", "sentencepiece"}
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """What runs when a module is imported."""
+    for node in body:
+        yield node
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            for name in ("body", "orelse", "handlers", "finalbody"):
+                inner = getattr(node, name, [])
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield from _statements(inner)
+
+
+def _named(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+@cache
+def at_once(module: str) -> tuple[str, ...]:
+    """What a module of ours imports when it is imported, its packages included."""
+    path = {module_name(p): p for p in sources(*OURS)}[module]
+    own = [name for node in _statements(tree(path).body) for name in _named(node)]
+    return (*own, *([module.rpartition(".")[0]] if "." in module else []))
+
+
+def brings(name: str) -> set[str]:
+    """The packages of others that an import brings along, as far as the sources say."""
+    left, seen, found = [name], set[str](), set[str]()
+    while left:
+        one = left.pop()
+        module = resolve(one)
+        if not module:
+            found.add(one.split(".")[0])
+        elif module not in seen:
+            seen.add(module)
+            left += at_once(module)
+    return found
+
+
+def test_only_what_is_slow_is_imported_inside_a_function() -> None:
+    allowed = SLOW | OF_THE_PLATFORM | {name.replace("-", "_") for name in _extras()}
+    early = []
+    for path in sources(*PACKAGES):
+        for function in ast.walk(tree(path)):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [name for node in ast.walk(function) for name in _named(node)]
+                early += [f"{module_name(path)}: {n}" for n in names if not brings(n) & allowed]
+    assert not [one for one in early if not one.startswith("dppa_core.cli.")]
+
 
 def brought_along(statement: str) -> set[str]:
     """Top-level packages that are loaded after `statement` ran in a fresh interpreter."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import gradio as gr
 
+from components.learn.block_queue import BlockQueue
+from components.learn.blocks.context import Bench
+from components.learn.blocks.registry import answer
+from components.learn.catalogue import catalogue_json, lesson_json
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.widgets.browser_parts import live, pack
@@ -68,10 +71,10 @@ def _ask(value: object) -> LessonRequest:
 
 
 class Teacher:
-    """Answers what the page asks. What lessons need is imported for the first who opens one."""
+    """Answers what the page asks."""
 
     def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+        self._studio, self._desk = studio, BlockQueue(studio.ending)
 
     def payload(self, value: object, session: Session, party: str = "") -> dict[str, Any]:
         """Answer everything that was asked.
@@ -90,15 +93,7 @@ class Teacher:
             "answers": {ask.key: self._answer(ask, session, party) for ask in asks},
         }
 
-    @cached_property
-    def _desk(self) -> Any:
-        from components.learn.block_queue import BlockQueue  # noqa: PLC0415
-
-        return BlockQueue(self._studio.ending)
-
     def _answer(self, ask: LessonRequest, session: Session, party: str) -> dict[str, Any]:
-        from components.learn.catalogue import catalogue_json, lesson_json  # noqa: PLC0415
-
         try:
             if ask.what == "catalogue":
                 return {"value": catalogue_json()}
@@ -109,9 +104,6 @@ class Teacher:
             return {"error": message(error)}
 
     def _block(self, ask: LessonRequest, session: Session, party: str) -> dict[str, Any]:
-        from components.learn.blocks.context import Bench  # noqa: PLC0415
-        from components.learn.blocks.registry import answer  # noqa: PLC0415
-
         arguments = ask.arguments if ask.arguments is not None else {}
         try:
             text = json.dumps(arguments, sort_keys=True, allow_nan=False)

@@ -1,7 +1,9 @@
 """Gradio without its stubs: at every import it parses its own sources, for editors.
 
 Gradio (6.31) writes a `.pyi` file beside every component while the class is made, or finds that the
-one there is right. That is half the time of `import gradio`, and no program reads them.
+one there is right. That is half the time of `import gradio`, and no program reads them. From the
+start of app.py to the first byte of the page: 5.4 s so and 7.6 s with the stubs, 1.7 s less in the
+middle of seven pairs (two busy cores).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.learn.blocks.context import Arguments, Bench
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
+from dppa_core.studies.teaching.by_hand.walk import explain
 from dppa_core.studies.teaching.failures.case import CaseTask
 from dppa_core.studies.teaching.failures.cases import CASES
 
@@ -27,8 +28,6 @@ def by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
 
     Arguments: see `explain`.
     """
-    from dppa_core.studies.teaching.by_hand.walk import explain  # noqa: PLC0415  (numba)
-
     return explain(arguments)
 
 

@@ -13,6 +13,8 @@ from components.learn.blocks.context import BASE, Arguments, Bench, choice
 from components.widgets.theme import KNOWN_MODELS
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tuning.adamerging.settings import AdaMergeSettings
+from dppa_core.tuning.adamerging.texts import task_domains
 
 if TYPE_CHECKING:
     from dppa_core.tuning.adamerging.landscape import Landscape
@@ -31,8 +33,6 @@ def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     """
     bench.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.adamerging.settings import AdaMergeSettings  # noqa: PLC0415
-    from dppa_core.tuning.adamerging.texts import task_domains  # noqa: PLC0415
 
     math, finance, law = KNOWN_MODELS
     first = choice(arguments, "first", (math, finance, law))

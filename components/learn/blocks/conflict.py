@@ -13,6 +13,7 @@ from components.learn.blocks.context import BASE, Arguments, Bench, choice
 from components.learn.blocks.deltas import CORNER, rows_of
 from components.widgets.theme import KNOWN_MODELS
 from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Stack
 from dppa_core.pruning.overlap import Meeting
@@ -23,8 +24,6 @@ TOLD = 80
 
 def conflict_rates(_arguments: Arguments, bench: Bench) -> dict[str, Any]:
     """Overlap and conflict of every two embedded models, over pruning rates."""
-    from dppa_core.evaluation.analysis.overlap_pass import count_meetings  # noqa: PLC0415  (numba)
-
     meetings = count_meetings(
         BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from components.views.export.report import Reported, report_html
 from dppa_core.errors import UnknownName, did_you_mean
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.to_folder import merge_to_folder
@@ -76,8 +77,6 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
 
 def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     """A web page that stands alone. The weights are merged for their hashes, and go again."""
-    from components.views.export.report import Reported, report_html  # noqa: PLC0415  (plotly: half a second)
-
     made = folder / f"dppa-{recipe_hash(recipe)}"
     progress = _teller(work.tell, "Merging", 0.0, 0.8)
     told = merge_to_folder(

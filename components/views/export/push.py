@@ -23,8 +23,10 @@ from components.work.downloads.files import Exports
 from components.work.error_notices import message, show_errors
 from components.work.studio import Emit, Studio
 from components.work.visitor import Visitor, asker
+from dppa_core.checkpoints.sources.refusals import LOG_IN
 from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
 from dppa_core.merging.to_folder import merge_to_folder
+from dppa_core.merging.upload import push_folder
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
@@ -145,7 +147,6 @@ def push_events(
 
     Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
     """
-    from dppa_core.merging.upload import push_folder  # noqa: PLC0415  (its errors take huggingface_hub)
 
     def teller(what: str, begin: float, end: float) -> Progress:
         def tell(done: int, total: int, _what: str) -> None:
@@ -200,8 +201,6 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
 
 def _told(error: BaseException, asked: PushRequest) -> str:
     """What went wrong; who signed in on the page has no command line to log in with."""
-    from dppa_core.checkpoints.sources.refusals import LOG_IN  # noqa: PLC0415  (as above)
-
     text = message(error)
     return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
 

@@ -23,7 +23,7 @@ from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop, check
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.space import parse_knobs
@@ -234,8 +234,6 @@ def _kept(known: Recent, facts: Mapping[str, Any], make: Callable[[], Any]) -> T
 
 
 def _row(one: Tried, session: Session) -> dict[str, Any]:
-    from dppa_core.recipes.yaml_text import parse_recipe  # noqa: PLC0415
-
     take = taken_over(session, parse_recipe(one.recipe)) if one.state == "complete" else None
     row = one.to_json()
     names = ("number", "values", "state", "goals", "retentions", "density")

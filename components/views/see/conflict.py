@@ -16,6 +16,7 @@ from components.views.see.drawing_data import drawn_with
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
+from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.pruning.density import Override
 from dppa_core.pruning.overlap import pack_meetings
 
@@ -42,8 +43,6 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
     held = {name: Override(rate) for name, rate in session.held}
 
     def work(emit: Emit, stop: Event) -> None:
-        from dppa_core.evaluation.analysis.overlap_pass import count_meetings  # noqa: PLC0415  (numba)
-
         def tell(done: int, total: int, what: str) -> None:
             emit((f"{what} ({done} of {total})",))
 

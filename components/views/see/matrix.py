@@ -19,6 +19,7 @@ from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.analysis.matrix import look_closely
 from dppa_core.pruning.partition import Selection
 from dppa_core.pruning.rate_table import FEW
 from dppa_core.pruning.rate_table_of_matrix import cell_table, pack_cell
@@ -103,8 +104,6 @@ def _lines(
     found: list[dict[str, Any]] = []
 
     def work(_emit: Emit, stop: Event) -> None:
-        from dppa_core.evaluation.analysis.matrix import look_closely  # noqa: PLC0415  (numba)
-
         for name in modules:
             one = look_closely(
                 session.base,

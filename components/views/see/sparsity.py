@@ -19,6 +19,7 @@ from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.analysis.rounding import count_rounded
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
@@ -81,8 +82,6 @@ def losses_payload(
         found: list[Any] = []
 
         def work(_emit: Emit, stop: Event) -> None:
-            from dppa_core.evaluation.analysis.rounding import count_rounded  # noqa: PLC0415  (numba)
-
             done = count_rounded(
                 plan, factors, model.weight, DTYPE, public=studio.public, stop=stop
             )

@@ -22,7 +22,7 @@ from dppa_core.checkpoints.folders.files import known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.calibration.store import Stored, draft, open_stored
-from dppa_core.profiling.calibration.texts import CalibrationText, read_source
+from dppa_core.profiling.calibration.texts import CalibrationText, read_source, samples
 from dppa_core.profiling.profile import kept_profile
 from dppa_core.profiling.significance import RANDOM, ByElement, ByInput, Score, Scoring
 from dppa_core.progress import Progress, Stop, check, report
@@ -195,7 +195,6 @@ def _measured(
     # Heavy: torch and transformers, only where nothing is in the cache.
     from dppa_core.models.loading import load_tokenizer  # noqa: PLC0415
     from dppa_core.profiling.calibration import run  # noqa: PLC0415
-    from dppa_core.profiling.calibration.texts import samples  # noqa: PLC0415
 
     tokenizer = load_tokenizer(pair[0], label)
     check(stop)
