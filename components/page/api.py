@@ -195,10 +195,8 @@ class Outside:
         """What work gives, done in a thread that is stopped when its time is over."""
         found: list[T] = []
         job = self._studio.start("api", lambda _emit, stop: found.append(work(stop)))
-        for _ in job.batches(every=0.05):
+        for _ in job.to_its_end(every=0.05):
             pass
-        if job.error is not None:
-            raise job.error
         return found[0]
 
 

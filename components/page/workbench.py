@@ -29,7 +29,7 @@ from components.views.export.push import PushView, build_push, wire_push
 from components.views.score.perplexity import PerplexityView, build_perplexity, wire_perplexity
 from components.views.score.score import ScoreView, build_score, wire_score
 from components.views.score.search import SearchView, build_search, wire_search
-from components.views.see.advice import AdviceView, build_advice, wire_advice
+from components.views.see.advice import build_advice, wire_advice
 from components.views.see.attribution import build_attribution, wire_attribution
 from components.views.see.compare import build_compare, wire_compare
 from components.views.see.conflict import build_conflict
@@ -40,6 +40,7 @@ from components.views.see.sparsity import build_losses
 from components.widgets.browser_parts import static
 from components.widgets.controls import Controls
 from components.widgets.header import EXPLAIN, build_panes, build_status, build_title
+from components.widgets.runs import RunView
 from components.widgets.view_switch import build_views
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN, PUBLIC
@@ -147,7 +148,7 @@ def _build_panes(
 
 def _build_shape(
     session: Session,
-) -> tuple[gr.HTML, gr.HTML, AdviceView, gr.Slider, gr.HTML, gr.HTML]:
+) -> tuple[gr.HTML, gr.HTML, RunView, gr.Slider, gr.HTML, gr.HTML]:
     with gr.Column(elem_id="models-box", elem_classes="box"):
         gr.HTML("<h2>Models</h2>", js_on_load=None)
         models = build_models(session)

@@ -27,7 +27,7 @@ from components.session.session import Session
 from components.widgets.browser_parts import pack
 from dppa_core.parameters import check_number
 
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Of every event: a set of inputs has no order to show to clients, and progress is shown by us."""
 
 

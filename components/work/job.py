@@ -111,6 +111,12 @@ class Job:
         finally:
             self.stop.set()
 
+    def to_its_end(self, every: float = 0.1) -> Iterator[list[Event]]:
+        """As `batches`, then raise what the work raised."""
+        yield from self.batches(every)
+        if self.error is not None:
+            raise self.error
+
     @property
     def over(self) -> bool:
         """Whether the work has ended, or will never begin."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from components.work.error_notices import message
-from components.work.studio import Emit, Studio
+from components.work.studio import Emit, Job, Studio
 from dppa_core.errors import Cancelled
 from dppa_core.progress import Stop
 
@@ -40,12 +40,16 @@ def stream_run(
             standing = dict(zip(("done", "total", "what"), event, strict=True))
         if batch:
             yield {"state": "running", **about, **standing}
+    yield about | end_of(job) | ({} if job.error else {"result": results[0]})
+
+
+def end_of(job: Job) -> dict[str, Any]:
+    """How work ended: its state (done, stopped or failed), and of a failure a note."""
+    if job.error is None:
+        return {"state": "done"}
     if isinstance(job.error, Cancelled):
-        yield {"state": "stopped", **about}
-    elif job.error is not None:
-        yield {"state": "failed", **about, "note": message(job.error)}
-    else:
-        yield {"state": "done", **about, "result": results[0]}
+        return {"state": "stopped"}
+    return {"state": "failed", "note": message(job.error)}
 
 
 def stopped_value(value: object) -> dict[str, Any]:

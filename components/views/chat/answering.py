@@ -14,6 +14,7 @@ from typing import Any
 
 from components.session.conversation import AnswerSettings, Turn, activity_of, apply_events
 from components.work.error_notices import message
+from components.work.progress_stream import end_of
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled
@@ -38,9 +39,7 @@ def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, 
             turn = after
             yield turn, activity_of(turn)
     if job.error is not None:
-        stopped = isinstance(job.error, Cancelled)
-        note = "" if stopped else message(job.error)
-        turn = turn.ended("stopped" if stopped else "failed", note)
+        turn = turn.ended(**end_of(job))
     yield turn, "idle"
 
 

@@ -49,8 +49,6 @@ def measuring(session: Session, studio: Studio) -> Iterator[str]:
             )
 
     job = studio.start("significance", work)
-    for batch in job.batches(every=0.2):
+    for batch in job.to_its_end(every=0.2):
         if batch:
             yield str(batch[-1][0])
-    if job.error is not None:
-        raise job.error

@@ -20,10 +20,11 @@ from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, queued
 from components.work.downloads.files import Exports, Offer
 from components.work.downloads.route import address_of
-from components.work.error_notices import message, show_errors
+from components.work.error_notices import show_errors
+from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from components.work.visitor import Visitor, asker
-from dppa_core.errors import Cancelled, DppaError
+from dppa_core.errors import DppaError
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
@@ -122,12 +123,7 @@ def stream_making(
         if batch:
             now = {"what": batch[-1][1], "share": batch[-1][2]}
             yield made_value(exports.offers(visitor), "working", **about, **now)
-    if job.error is None:
-        yield made_value(exports.offers(visitor), "done", **about)
-    elif isinstance(job.error, Cancelled):
-        yield made_value(exports.offers(visitor), "stopped", **about)
-    else:
-        yield made_value(exports.offers(visitor), "failed", **about, note=message(job.error))
+    yield made_value(exports.offers(visitor), **about, **end_of(job))
 
 
 def asked_for(values: Mapping[Any, Any], view: ExportView, key: str) -> str:

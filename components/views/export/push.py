@@ -20,11 +20,12 @@ from components.views.export.export_values import look, needed_bytes
 from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, queued
 from components.work.downloads.files import Exports
-from components.work.error_notices import message, show_errors
+from components.work.error_notices import show_errors
+from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from components.work.visitor import Visitor, asker
 from dppa_core.checkpoints.sources.refusals import LOG_IN
-from dppa_core.errors import Cancelled, InvalidValue, NotAllowed, shown
+from dppa_core.errors import InvalidValue, NotAllowed, shown
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.upload import push_folder
 from dppa_core.progress import Progress, Stop
@@ -191,18 +192,10 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
                 found = {"name": event[1], "url": event[2], "notes": list(event[3])}
         if batch and not found:
             yield pushed_value("working", **about, what=batch[-1][1], share=batch[-1][2])
-    if job.error is None:
-        yield pushed_value("done", **about | found)
-    elif isinstance(job.error, Cancelled):
-        yield pushed_value("stopped", **about)
-    else:
-        yield pushed_value("failed", **about, note=_told(job.error, asked))
-
-
-def _told(error: BaseException, asked: PushRequest) -> str:
-    """What went wrong; who signed in on the page has no command line to log in with."""
-    text = message(error)
-    return text.replace(LOG_IN, AGAIN).replace(asked.token, "…") if asked.token else text
+    end = end_of(job)
+    if "note" in end and asked.token:  # who signed in on the page has no command line to log in
+        end["note"] = end["note"].replace(LOG_IN, AGAIN).replace(asked.token, "…")
+    yield pushed_value(**end, **about | found)
 
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:

@@ -5,20 +5,18 @@ Knows sessions and the studio's models; how the numbers look is assets/js/panes/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
 from components.session.session import Session
 from components.session.slots import other_session, slot_names
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
-from components.work.error_notices import show_errors
+from components.widgets.controls import Controls
+from components.widgets.runs import RunView, build_run, wire_run
 from components.work.figures import short_name
-from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.progress_stream import stream_run
 from components.work.question import checked_text
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue
@@ -37,10 +35,7 @@ class PerplexityView:
     """The components of the fold."""
 
     text: gr.Textbox
-    run: gr.Button
-    stop: gr.Button
-    place: gr.HTML
-    table: gr.HTML
+    runs: RunView
 
 
 def build_perplexity() -> PerplexityView:
@@ -56,12 +51,7 @@ def build_perplexity() -> PerplexityView:
             max_length=LONGEST_TEXT,
             elem_id="perplexity-text",
         )
-        with gr.Row(elem_classes="buttons"):
-            run = gr.Button("Measure", variant="primary", elem_id="perplexity-run")
-            stop = gr.Button("Cancel", elem_id="perplexity-stop")
-        place = static("", "perplexity-place")
-        table = live("perplexity", IDLE)
-    return PerplexityView(text, run, stop, place, table)
+        return PerplexityView(text, build_run("perplexity", "Measure"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +120,8 @@ def wire_perplexity(
         other: Where the browser puts the slot that is not shown.
     """
 
-    @show_errors
-    def on_measure(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         reading = read_reading(values[view.text], values.get(other), controls.session(values))
-        run = stream_run(studio, "perplexity", lambda *told: measured(reading, studio, *told))
-        for value in run:
-            yield {view.table: pack(value)}
+        return stream_run(studio, "perplexity", lambda *told: measured(reading, studio, *told))
 
-    @show_errors
-    def on_cancel(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {view.table: pack(stopped_value(parsed(values[view.table])))}
-
-    view.run.click(None, js=activity_script("perplexity", "waiting"), **PRIVATE)
-    running = view.run.click(
-        on_measure,
-        inputs=controls.inputs | {view.text, other},
-        outputs=[view.table],
-        concurrency_id="exam",  # of its own: nobody's chat waits for it
-        concurrency_limit=1,
-        trigger_mode="always_last",
-        **queued(view.place),
-    )
-    running.failure(None, js=ended_script("perplexity"), **PRIVATE)
-    view.stop.click(None, js=activity_script("perplexity", "idle"), **PRIVATE)
-    view.stop.click(
-        on_cancel,
-        inputs={view.table},
-        outputs=[view.table],
-        cancels=[running],
-        queue=False,
-        **PRIVATE,
-    )
+    wire_run("perplexity", view.runs, on_measure, controls.inputs | {view.text, other})

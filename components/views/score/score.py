@@ -13,16 +13,16 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
 from components.session.session import Session
 from components.session.slots import other_session, slot_names
 from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
-from components.work.error_notices import message, show_errors
+from components.widgets.browser_parts import live
+from components.widgets.controls import Controls
+from components.widgets.runs import RunView, build_run, wire_run
 from components.work.figures import short_name
+from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
-from dppa_core.errors import Cancelled, InvalidValue, shown
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
 from dppa_core.evaluation.scores import Marks, Target, marked_score
 from dppa_core.evaluation.side_by_side import (
@@ -50,10 +50,7 @@ class ScoreView:
     """The components of the score."""
 
     limit: gr.Slider
-    run: gr.Button
-    stop: gr.Button
-    table: gr.HTML
-    place: gr.HTML
+    runs: RunView
     other: gr.HTML
     """The slot that is not shown, which the browser alone knows."""
 
@@ -71,12 +68,9 @@ def build_score() -> ScoreView:
         elem_id="score-limit",
         buttons=[],
     )
-    with gr.Row(elem_classes="buttons"):
-        run = gr.Button("Score all models", variant="primary", elem_id="score-run")
-        stop = gr.Button("Stop", elem_id="score-stop")
-    other = live("score-other", None)
-    table = live("score", score_value((), DOMAINS, {}, "idle", 0))
-    return ScoreView(limit, run, stop, table, static("", "score-place"), other)
+    idle = score_value((), DOMAINS, {}, "idle", 0)
+    runs = build_run("score", "Score all models", "Stop", value=idle)
+    return ScoreView(limit, runs, live("score-other", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +223,7 @@ def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
         if batch or time.monotonic() - shown > 2:
             shown = time.monotonic()
             yield exam_value(exam, scores, "running", standing)
-    if job.error is None:
-        yield exam_value(exam, scores, "done", standing)
-    elif isinstance(job.error, Cancelled):
-        yield exam_value(exam, scores, "stopped", standing)
-    else:
-        yield exam_value(exam, scores, "failed", standing, message(job.error))
+    yield exam_value(exam, scores, standing=standing, **end_of(job))
 
 
 def exam_value(
@@ -283,33 +272,8 @@ def stopped_value(value: object) -> dict[str, Any]:
 def wire_score(view: ScoreView, controls: Controls, studio: Studio) -> None:
     """Run and Stop."""
 
-    @show_errors
-    def on_score(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        exam = read_exam(values, view, controls.session(values))
-        for value in stream_exam(exam, studio):
-            yield {view.table: pack(value)}
+    def on_score(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        return stream_exam(read_exam(values, view, controls.session(values)), studio)
 
-    @show_errors
-    def on_stop(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.table: pack(stopped_value(parsed(values[view.table])))}
-
-    view.run.click(None, js=activity_script("score", "waiting"), **PRIVATE)
-    scoring = view.run.click(
-        on_score,
-        inputs=controls.inputs | {view.limit, view.other},
-        outputs=[view.table],
-        concurrency_id="exam",  # of its own: nobody's chat waits for it
-        concurrency_limit=1,
-        trigger_mode="always_last",
-        **queued(view.place),
-    )
-    scoring.failure(None, js=ended_script("score"), **PRIVATE)
-    view.stop.click(None, js=activity_script("score", "idle"), **PRIVATE)
-    view.stop.click(
-        on_stop,
-        inputs={view.table},
-        outputs=[view.table],
-        cancels=[scoring],
-        queue=False,
-        **PRIVATE,
-    )
+    inputs = controls.inputs | {view.limit, view.other}
+    wire_run("score", view.runs, on_score, inputs, stopped=stopped_value)

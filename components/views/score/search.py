@@ -11,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
 from components.views.score.search_words import goal_words, knob_words, range_words
 from components.views.score.search_work import (
     GOALS,
@@ -22,10 +21,8 @@ from components.views.score.search_work import (
     read_hunt,
     stream_hunt,
 )
-from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued
-from components.work.error_notices import show_errors
-from components.work.progress_stream import stopped_value
+from components.widgets.runs import RunView, build_run, streaming, wire_stop
 from components.work.studio import Studio
 from dppa_core.system.recent import Recent
 
@@ -45,10 +42,7 @@ class SearchView:
     trials: gr.Slider
     down: gr.Dropdown
     across: gr.Dropdown
-    run: gr.Button
-    stop: gr.Button
-    place: gr.HTML
-    plot: gr.HTML
+    runs: RunView
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -97,52 +91,32 @@ def build_search() -> SearchView:
         elem_id="search-limit",
         buttons=[],
     )
-    with gr.Row(elem_classes="buttons"):
-        run = gr.Button("Start", variant="primary", elem_id="search-run")
-        stop = gr.Button("Cancel", elem_id="search-stop")
-    plot = live("search", IDLE, events=("start",))
-    place = static("", "search-place")
-    return SearchView(way, limit, vary, goals, trials, down, across, run, stop, place, plot)
+    runs = build_run("search", "Start", value=IDLE, events=("start",))
+    return SearchView(way, limit, vary, goals, trials, down, across, runs)
 
 
 def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
     """Start, Cancel, and which controls a way has."""
     known = Recent(KEPT)
 
-    @show_errors
-    def on_search(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         given = {name: values[component] for name, component in view.choices.items()}
-        hunt = read_hunt(given, controls.session(values))
-        for value in stream_hunt(hunt, studio, known):
-            yield {view.plot: pack(value)}
-
-    @show_errors
-    def on_search_stop(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
+        return stream_hunt(read_hunt(given, controls.session(values)), studio, known)
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
     view.way.change(None, [view.way], js=show, **PRIVATE)
     # The button asks the browser's part, which starts a search only where none runs: Gradio itself
     # takes no second click until it has heard that the first one's work was cancelled.
-    view.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
-    running = view.plot.start(
-        on_search,
+    view.runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
+    running = view.runs.shown.start(
+        streaming(view.runs.shown, on_search),
         inputs=controls.inputs | set(view.choices.values()),
-        outputs=[view.plot],
+        outputs=[view.runs.shown],
         concurrency_id="search",  # of its own: nobody's chat waits for a search
         concurrency_limit=1,
         trigger_mode="multiple",
-        **queued(view.place),
+        **queued(view.runs.place),
     )
-    idle = activity_script("search", "idle")
-    running.failure(None, js=idle, **PRIVATE)
+    running.failure(None, js=activity_script("search", "idle"), **PRIVATE)
     running.failure(None, js=failed_script("search"), **PRIVATE)
-    view.stop.click(None, js=idle, **PRIVATE)
-    view.stop.click(
-        on_search_stop,
-        inputs={view.plot},
-        outputs=[view.plot],
-        cancels=[running],
-        queue=False,
-        **PRIVATE,
-    )
+    wire_stop("search", view.runs, running)

@@ -18,7 +18,7 @@ from components.session.from_recipe import session_from_recipe
 from components.session.session import Session
 from components.session.state import state_of
 from components.views.score.search_words import knob_words, value_text
-from components.work.error_notices import message
+from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, shown
 from dppa_core.parameters import check_number
@@ -291,12 +291,7 @@ def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str,
         if batch:
             yield {"state": "running", **about, **_standing(hunt, before, total)}
     about["trials"] = before if job.error else trials
-    if isinstance(job.error, Cancelled):
-        yield {"state": "stopped", **about}
-    elif job.error is not None:
-        yield {"state": "failed", **about, "note": message(job.error)}
-    else:
-        yield {"state": "done", **about, "result": results[0]}
+    yield about | end_of(job) | ({} if job.error else {"result": results[0]})
 
 
 def _standing(hunt: Hunt, trials: list[dict[str, Any]], total: int) -> dict[str, Any]:

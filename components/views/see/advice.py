@@ -6,19 +6,18 @@ Knows sessions and the studio's models; how it looks is assets/js/plots/advice.j
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
 from components.session.method_choice import MethodChoice
 from components.session.session import Session
 from components.session.state import state_of
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
-from components.work.error_notices import show_errors
-from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.widgets.browser_parts import static
+from components.widgets.controls import Controls
+from components.widgets.runs import RunView, build_run, wire_run
+from components.work.progress_stream import stream_run
 from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -38,17 +37,7 @@ TRIES = {
 """What the advice names: (method, its name, pruning rate)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdviceView:
-    """The components of the fold."""
-
-    run: gr.Button
-    stop: gr.Button
-    place: gr.HTML
-    found: gr.HTML
-
-
-def build_advice() -> AdviceView:
+def build_advice() -> RunView:
     """A fold: what it asks, the buttons, what was found."""
     with gr.Accordion("What should I try?", open=False, elem_id="advice-box"):
         static(
@@ -57,12 +46,7 @@ def build_advice() -> AdviceView:
             "the merge is by DPPA, its failure signs too. About 15 s for each model.</p>",
             "advice-how",
         )
-        with gr.Row(elem_classes="buttons"):
-            run = gr.Button("Advise", variant="primary", elem_id="advice-run")
-            stop = gr.Button("Cancel", elem_id="advice-stop")
-        place = static("", "advice-place")
-        found = live("advice", IDLE)
-    return AdviceView(run, stop, place, found)
+        return build_run("advice", "Advise")
 
 
 def advised(
@@ -102,38 +86,12 @@ def tries(found: Advice, session: Session) -> list[dict[str, Any]]:
     return listed
 
 
-def wire_advice(view: AdviceView, controls: Controls, studio: Studio) -> None:
-    """Advise, and Cancel."""
+def wire_advice(view: RunView, controls: Controls, studio: Studio) -> None:
+    """Advise, by turns with searches, and Cancel."""
     known = Recent(1)
 
-    @show_errors
-    def on_advise(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_advise(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        run = stream_run(studio, "advice", lambda *told: advised(session, studio, known, *told))
-        for value in run:
-            yield {view.found: pack(value)}
+        return stream_run(studio, "advice", lambda *told: advised(session, studio, known, *told))
 
-    @show_errors
-    def on_advise_stop(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.found: pack(stopped_value(parsed(values[view.found])))}
-
-    view.run.click(None, js=activity_script("advice", "waiting"), **PRIVATE)
-    running = view.run.click(
-        on_advise,
-        inputs=controls.inputs,
-        outputs=[view.found],
-        concurrency_id="search",  # by turns with searches, and nobody's chat waits for either
-        concurrency_limit=1,
-        trigger_mode="always_last",
-        **queued(view.place),
-    )
-    running.failure(None, js=ended_script("advice"), **PRIVATE)
-    view.stop.click(None, js=activity_script("advice", "idle"), **PRIVATE)
-    view.stop.click(
-        on_advise_stop,
-        inputs={view.found},
-        outputs=[view.found],
-        cancels=[running],
-        queue=False,
-        **PRIVATE,
-    )
+    wire_run("advice", view, on_advise, controls.inputs, kind="search")

@@ -11,13 +11,12 @@ from typing import Any
 
 import gradio as gr
 
-from components.session.json_form import parsed
 from components.session.session import Session
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
+from components.widgets.browser_parts import live, static
+from components.widgets.controls import PRIVATE, Controls
+from components.widgets.runs import RunView, build_run, wire_run
 from components.widgets.theme import KNOWN_MODELS, MODEL_COLOURS
-from components.work.error_notices import show_errors
-from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.progress_stream import stream_run
 from components.work.question import LONGEST_PROMPT, checked_text
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
@@ -36,10 +35,7 @@ class AttributionView:
     examples: gr.HTML
     answer: gr.Textbox
     by: gr.Radio
-    run: gr.Button
-    stop: gr.Button
-    place: gr.HTML
-    plot: gr.HTML
+    runs: RunView
 
 
 def build_attribution() -> AttributionView:
@@ -74,12 +70,7 @@ def build_attribution() -> AttributionView:
             "about seven times as long.",
             elem_id="attribution-by",
         )
-        with gr.Row(elem_classes="buttons"):
-            run = gr.Button("Measure", variant="primary", elem_id="attribution-run")
-            stop = gr.Button("Cancel", elem_id="attribution-stop")
-        place = static("", "attribution-place")
-        plot = live("attribution", IDLE)
-    return AttributionView(prompt, examples, answer, by, run, stop, place, plot)
+        return AttributionView(prompt, examples, answer, by, build_run("attribution", "Measure"))
 
 
 def _examples() -> list[dict[str, str]]:
@@ -150,37 +141,12 @@ def wire_attribution(view: AttributionView, controls: Controls, studio: Studio) 
     """Measure, Cancel, and a click on an example."""
     known = Recent(64)
 
-    @show_errors
-    def on_attribute(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    def on_attribute(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         inquiry = read_inquiry(values, view, controls.session(values))
-        run = stream_run(
+        return stream_run(
             studio, "attribution", lambda *told: measured(inquiry, studio, known, *told)
         )
-        for value in run:
-            yield {view.plot: pack(value)}
 
-    @show_errors
-    def on_cancel(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
-
-    view.run.click(None, js=activity_script("attribution", "waiting"), **PRIVATE)
-    running = view.run.click(
-        on_attribute,
-        inputs=controls.inputs | {view.prompt, view.answer, view.by},
-        outputs=[view.plot],
-        concurrency_id="exam",  # of its own: nobody's chat waits for it
-        concurrency_limit=1,
-        trigger_mode="always_last",
-        **queued(view.place),
-    )
-    running.failure(None, js=ended_script("attribution"), **PRIVATE)
-    view.stop.click(None, js=activity_script("attribution", "idle"), **PRIVATE)
-    view.stop.click(
-        on_cancel,
-        inputs={view.plot},
-        outputs=[view.plot],
-        cancels=[running],
-        queue=False,
-        **PRIVATE,
-    )
+    inputs = controls.inputs | {view.prompt, view.answer, view.by}
+    wire_run("attribution", view.runs, on_attribute, inputs)
     view.examples.pick(None, None, [view.prompt], js="() => window.dppa.asked", **PRIVATE)

@@ -15,11 +15,11 @@ import gradio as gr
 from components.session.json_form import parsed
 from components.session.session import Session
 from components.session.state import session_from_state
-from components.widgets.browser_parts import live, pack, static
-from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
-from components.work.error_notices import show_errors
+from components.widgets.browser_parts import live
+from components.widgets.controls import Controls
+from components.widgets.runs import RunView, build_run, wire_run
 from components.work.figures import short_name
-from components.work.progress_stream import IDLE, stopped_value, stream_run
+from components.work.progress_stream import stream_run
 from components.work.studio import Emit, Studio, byte_budget
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -38,22 +38,13 @@ class CompareView:
     """The components of the view."""
 
     choice: gr.HTML
-    run: gr.Button
-    stop: gr.Button
-    place: gr.HTML
-    plot: gr.HTML
+    runs: RunView
 
 
 def build_compare() -> CompareView:
     """What is compared, the buttons, the plot and the table."""
     with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
-        choice = live("compare-choice", None)
-        with gr.Row(elem_classes="buttons"):
-            run = gr.Button("Compare", variant="primary", elem_id="compare-run")
-            stop = gr.Button("Cancel", elem_id="compare-stop")
-        place = static("", "compare-place")
-        plot = live("compare", IDLE)
-    return CompareView(choice, run, stop, place, plot)
+        return CompareView(live("compare-choice", None), build_run("compare", "Compare"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,35 +188,8 @@ def wire_compare(view: CompareView, controls: Controls, studio: Studio) -> None:
     """Compare, and Cancel."""
     known = Recent(64)
 
-    @show_errors
-    def on_compare(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        session = controls.session(values)
-        pair = read_pair(parsed(values[view.choice]), session)
-        run = stream_run(studio, "compare", lambda *told: compared(pair, studio, known, *told))
-        for value in run:
-            yield {view.plot: pack(value)}
+    def on_compare(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        pair = read_pair(parsed(values[view.choice]), controls.session(values))
+        return stream_run(studio, "compare", lambda *told: compared(pair, studio, known, *told))
 
-    @show_errors
-    def on_cancel_comparison(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.plot: pack(stopped_value(parsed(values[view.plot])))}
-
-    view.run.click(None, js=activity_script("compare", "waiting"), **PRIVATE)
-    running = view.run.click(
-        on_compare,
-        inputs=controls.inputs | {view.choice},
-        outputs=[view.plot],
-        concurrency_id="exam",  # of its own: nobody's chat waits for it
-        concurrency_limit=1,
-        trigger_mode="always_last",
-        **queued(view.place),
-    )
-    running.failure(None, js=ended_script("compare"), **PRIVATE)
-    view.stop.click(None, js=activity_script("compare", "idle"), **PRIVATE)
-    view.stop.click(
-        on_cancel_comparison,
-        inputs={view.plot},
-        outputs=[view.plot],
-        cancels=[running],
-        queue=False,
-        **PRIVATE,
-    )
+    wire_run("compare", view.runs, on_compare, controls.inputs | {view.choice})

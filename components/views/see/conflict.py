@@ -54,9 +54,7 @@ def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any
 
     if len(names) > 1:
         job = studio.start("conflict", work)
-        for batch in job.batches(every=0.2):
+        for batch in job.to_its_end(every=0.2):
             if batch:
                 yield {"counting": str(batch[-1][0])}
-        if job.error is not None:
-            raise job.error
     yield {"settings": settings_json(session), "models": list(names), "pairs": found}

@@ -121,8 +121,6 @@ def _lines(
             found.append({"module": name, "shape": one.shape, "rows": rows, "columns": columns})
 
     job = studio.start("drill", work)
-    for _ in job.batches():
+    for _ in job.to_its_end():
         pass
-    if job.error is not None:
-        raise job.error
     yield from found

@@ -17,7 +17,7 @@ from components.views.see.drawing_data import drawn_with
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import exact_value, outcome_value, plan_value, plots_value, short_name
-from components.work.studio import Emit, Job, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
 from dppa_core.pruning.density import Override
 from dppa_core.recipes.yaml_text import recipe_hash
@@ -113,13 +113,6 @@ def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
     return {name: plan for name, plan in found.items() if plan is not None}
 
 
-def _done(job: Job) -> Iterator[None]:
-    for _ in job.batches(every=0.25):
-        yield None
-    if job.error is not None:
-        raise job.error
-
-
 def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] | None]:
     """Merge and look at the weights, then give what `exact_payload` knows; None while it lasts.
 
@@ -133,5 +126,6 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] 
     def work(_emit: Emit, stop: threading.Event) -> None:
         studio.outcome(recipe, stop)
 
-    yield from _done(studio.start("table", work))
+    for _ in studio.start("table", work).to_its_end(every=0.25):
+        yield None
     yield exact_payload(session, studio)

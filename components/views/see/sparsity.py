@@ -88,10 +88,8 @@ def losses_payload(
             found.append(_by_layer(plan, done.lost.tolist()))
 
         job = studio.start("sparsity", work)
-        for _ in job.batches(every=0.2):
+        for _ in job.to_its_end(every=0.2):
             yield {"counting": True}
-        if job.error is not None:
-            raise job.error
         layers = counts.keep(key, found[0])
     yield {**value, "layers": layers}
 

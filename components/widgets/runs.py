@@ -1,0 +1,105 @@
+"""A button that runs something, one that ends it, and what comes of it: the same in every view.
+
+Knows buttons and their turns, nothing of what is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from components.session.json_form import parsed
+from components.widgets.browser_parts import live, pack, static
+from components.widgets.controls import PRIVATE, activity_script, ended_script, queued
+from components.work.error_notices import show_errors
+from components.work.progress_stream import IDLE, stopped_value
+
+Handler = Callable[[dict[Any, Any]], Iterable[dict[str, Any]]]
+"""Checks the values of the controls, then gives what is shown while it runs."""
+
+Stopped = Callable[[object], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The components of what can be run."""
+
+    run: gr.Button
+    stop: gr.Button
+    place: gr.HTML
+    """Unseen: how many are before this visitor."""
+    shown: gr.HTML
+    """What is told of the run."""
+
+
+def build_run(
+    name: str, label: str, stop: str = "Cancel", *, value: Any = IDLE, events: tuple[str, ...] = ()
+) -> RunView:
+    """Two buttons beside each other, and below them what the script of that name draws."""
+    with gr.Row(elem_classes="buttons"):
+        run = gr.Button(label, variant="primary", elem_id=f"{name}-run")
+        end = gr.Button(stop, elem_id=f"{name}-stop")
+    return RunView(run, end, static("", f"{name}-place"), live(name, value, events=events))
+
+
+def streaming(shown: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Iterator[Any]]:
+    """A handler under its own name whose values are shown one after the other."""
+
+    @wraps(handler)
+    def stream(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+        for value in handler(values):
+            yield {shown: pack(value)}
+
+    return show_errors(stream)
+
+
+def wire_run(
+    name: str,
+    view: RunView,
+    handler: Handler,
+    inputs: set[Any],
+    *,
+    kind: str = "exam",
+    stopped: Stopped = stopped_value,
+) -> None:
+    """Run and cancel.
+
+    Args:
+        name: The part of the page, as the scripts know it.
+        kind: Whose turns it takes; nobody's chat waits for it.
+        stopped: What is shown after a cancel, of what is shown before.
+    """
+    view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
+    running = view.run.click(
+        streaming(view.shown, handler),
+        inputs=inputs,
+        outputs=[view.shown],
+        concurrency_id=kind,
+        concurrency_limit=1,
+        trigger_mode="always_last",
+        **queued(view.place),
+    )
+    running.failure(None, js=ended_script(name), **PRIVATE)
+    wire_stop(name, view, running, stopped)
+
+
+def wire_stop(name: str, view: RunView, running: Any, stopped: Stopped = stopped_value) -> None:
+    """End a run at the other button; what was there stays."""
+
+    @show_errors
+    def on_cancel(values: dict[Any, Any]) -> dict[Any, Any]:
+        return {view.shown: pack(stopped(parsed(values[view.shown])))}
+
+    view.stop.click(None, js=activity_script(name, "idle"), **PRIVATE)
+    view.stop.click(
+        on_cancel,
+        inputs={view.shown},
+        outputs=[view.shown],
+        cancels=[running],
+        queue=False,
+        **PRIVATE,
+    )
