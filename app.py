@@ -22,7 +22,7 @@ def main() -> None:
         start_log(settings.log)
         # Gradio reads the environment too, and ends with a trace where it cannot.
         from components.page.workbench import build_page, start  # noqa: PLC0415
-        from components.server.shutdown import until_told  # noqa: PLC0415
+        from components.server.serving import until_told  # noqa: PLC0415
 
         page = build_page()
         start(page, settings)

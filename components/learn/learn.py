@@ -64,10 +64,10 @@ def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
 def _ask(value: object) -> LessonRequest:
     known = {"key", "what", "name", "arguments"}
     texts = ("key", "what", "name")
-    good = isinstance(value, Mapping) and {"key", "what"} <= value.keys() <= known
-    if not good or not all(isinstance(value.get(one, ""), str) for one in texts):
-        raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
-    return LessonRequest(**value)
+    if isinstance(value, Mapping) and {"key", "what"} <= value.keys() <= known:
+        if all(isinstance(value.get(one, ""), str) for one in texts):
+            return LessonRequest(**value)
+    raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
 
 class Teacher:

@@ -102,9 +102,8 @@ class Outside:
         if not isinstance(question, str) or not 1 <= len(question.strip()) <= LONGEST_QUESTION:
             raise InvalidValue(f"question: a text of 1 to {LONGEST_QUESTION} characters.")
         prompt = whole(question.strip())
-        tokens = _whole("max_tokens", max_tokens, 1, 256)
+        tokens, start = _whole("max_tokens", max_tokens, 1, 256), _whole("seed", seed, 0, 2**31 - 1)
         warmth = check_number("temperature", temperature, 0, 2)
-        start = _whole("seed", seed, 0, 2**31 - 1)
         self._allowance.spend(asker(request), tokens)
 
         def work(stop: Stop) -> str:
@@ -113,8 +112,7 @@ class Outside:
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:
                 reply = self._studio.hardware.replies(resident, prompt, settings, stop)
-                *_, text = ("", *(token.text for token in reply if not token.last))
-            return text
+                return ["", *(token.text for token in reply if not token.last)][-1]
 
         return self._finished(work)
 
@@ -211,7 +209,7 @@ def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
         (outside.score, "exam", 1),
         (outside.export, "export", 1),
     ):
-        gr.api(
+        gr.api(  # type: ignore[attr-defined]
             show_errors(endpoint),
             api_name=endpoint.__name__,
             concurrency_id=place,

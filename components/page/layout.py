@@ -13,7 +13,6 @@ from gradio.components import Component
 
 from components.session.session import Session
 from components.views.chat.chat import ChatView
-from components.views.controls.hub_offer import OfferView
 from components.views.controls.models import ModelsView
 from components.views.controls.prune import AdvancedPruning
 from components.views.see.see import SeeView, exact_payload, plots_payload
@@ -31,7 +30,8 @@ class Page:
 
     controls: Controls
     models: ModelsView
-    offer: OfferView
+    offer: gr.HTML
+    """The card of a set of the Hub."""
     pruning: AdvancedPruning
     see: SeeView
     conflict: gr.HTML

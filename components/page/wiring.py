@@ -24,6 +24,7 @@ from components.views.see.see import exact_payload, merged_payload, plots_payloa
 from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, activity_script, queued
 from components.widgets.header import status_value
+from components.widgets.runs import streaming
 from components.work.error_notices import show_errors
 from components.work.studio import Studio
 from dppa_core.errors import DppaError, InvalidValue
@@ -165,11 +166,9 @@ def _wire_method(page: Page, studio: Studio) -> None:
         except DppaError as error:
             return {see.exact: pack({"trouble": str(error)})}
 
-    @show_errors
-    def on_merge(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        yield {see.exact: pack({"runs": "merge"})}
-        for value in merged_payload(controls.session(values), studio):
-            yield {see.exact: pack(value) if value else gr.skip()}
+    def on_merge(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+        yield {"runs": "merge"}
+        yield from merged_payload(controls.session(values), studio)
 
     controls.method.choose(
         on_method,
@@ -180,7 +179,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
     )
     see.beforehand.merge(None, js=activity_script("merge", "waiting"), **PRIVATE)
     merging = see.beforehand.merge(
-        on_merge,
+        streaming(see.exact, on_merge),
         inputs=controls.inputs,
         outputs=[see.exact],
         trigger_mode="once",

@@ -5,14 +5,14 @@ Every handler takes a dict keyed by component and gives a dict back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from components.page.layout import MEASURING, Page, all_outputs, shown
 from components.session.presets import find_hub_preset, hub_session
-from components.views.chat.chat import target_choices
 from components.views.controls.hub_offer import checked, offer_value, offered, stream_fetch
 from components.views.controls.models import (
     chosen_reference,
@@ -31,6 +31,7 @@ from components.widgets.browser_parts import pack
 from components.widgets.controls import PRIVATE, failed_script
 from components.work.error_notices import show_errors
 from components.work.figures import whole_json
+from components.work.question import target_choices
 from components.work.studio import Studio
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.merging.preflight.run import PreflightReport
@@ -40,20 +41,36 @@ FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
 
 
 def wire_models(page: Page, studio: Studio) -> None:
-    """Presets, Add, Use as base, Remove."""
-    controls, view, outputs = page.controls, page.models, all_outputs(page)
-    naming = controls.inputs | {view.reference}
+    """Presets, Remove, Add, Use as base."""
+    controls, view = page.controls, page.models
 
     @show_errors
     def on_preset(values: dict[Any, Any]) -> dict[Any, Any]:
         offer = None if studio.public else find_hub_preset(chosen_title(values, view))
         if offer is not None:
-            return {page.offer.card: pack(offer_value(offer))}
+            return {page.offer: pack(offer_value(offer))}
         session = preset_session(values, view)
-        return shown(page, session, studio) | {
-            page.offer.card: pack(None),
-            view.findings: pack(None),
+        cleared = {page.offer: pack(None), view.findings: pack(None)}
+        return shown(page, session, studio) | cleared
+
+    @show_errors
+    def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
+        session = controls.session(values)
+        return {
+            page.see.plots: pack(plots_payload(session, studio)),
+            page.see.exact: pack(exact_payload(session, studio)),
+            page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
         }
+
+    told = [*all_outputs(page), view.findings]
+    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer], **PRIVATE)
+    _wire_adding(page, studio, told)
+    drawn = [page.see.plots, page.see.exact, page.chat.targets]
+    controls.models.remove(on_removed, inputs=controls.inputs, outputs=drawn, **PRIVATE)
+
+
+def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
+    controls, view = page.controls, page.models
 
     @show_errors
     def on_add(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -78,27 +95,10 @@ def wire_models(page: Page, studio: Studio) -> None:
         look = models[0] if models else ""
         yield shown(page, session, studio, look=look) | {view.findings: pack(found)}
 
-    @show_errors
-    def on_removed(values: dict[Any, Any]) -> dict[Any, Any]:
-        session = controls.session(values)
-        return {
-            page.see.plots: pack(plots_payload(session, studio)),
-            page.see.exact: pack(exact_payload(session, studio)),
-            page.chat.targets: gr.CheckboxGroup(choices=target_choices(session)),
-        }
-
-    told = [*outputs, view.findings]
-    view.preset.choose(on_preset, inputs={view.preset}, outputs=[*told, page.offer.card], **PRIVATE)
-    adding = view.add.click(on_add, inputs=naming, outputs=told, **MEASURING)
-    basing = view.use.click(on_base, inputs=naming, outputs=told, **MEASURING)
-    for event in (adding, basing):
+    for button, handler in ((view.add, on_add), (view.use, on_base)):
+        naming: set[Any] = controls.inputs | {view.reference}
+        event = button.click(handler, inputs=naming, outputs=told, **MEASURING)
         event.failure(None, js=failed_script("adding"), **PRIVATE)
-    controls.models.remove(
-        on_removed,
-        inputs=controls.inputs,
-        outputs=[page.see.plots, page.see.exact, page.chat.targets],
-        **PRIVATE,
-    )
 
 
 def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
@@ -113,45 +113,35 @@ def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]
 
 def wire_offer(page: Page, studio: Studio) -> None:
     """The card of a set of the Hub: Check, Fetch and open, Stop."""
-    view = page.offer
+    card = page.offer
 
     @show_errors
     def on_check(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.card: pack(checked(offered(values, view, studio)))}
+        return {card: pack(checked(offered(values, card, studio)))}
 
     @show_errors
     def on_fetch(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-        preset = offered(values, view, studio)
+        preset = offered(values, card, studio)
         for value, references in stream_fetch(preset, studio):
-            yield (
-                _opened(page, preset.title, references, studio)
-                if references
-                else {view.card: pack(value)}
-            )
+            opened = references and _opened(page, preset.title, references, studio)
+            yield opened or {card: pack(value)}
 
     @show_errors
     def on_stop_fetching(values: dict[Any, Any]) -> dict[Any, Any]:
-        return {view.card: pack(offer_value(offered(values, view, studio), "stopped"))}
+        return {card: pack(offer_value(offered(values, card, studio), "stopped"))}
 
-    card: Sequence[gr.HTML] = [view.card]
-    checking = view.card.check(on_check, inputs={view.card}, outputs=card, **FETCHING)
-    fetching = view.card.fetch(
+    checking = card.check(on_check, inputs={card}, outputs=[card], **FETCHING)
+    fetching = card.fetch(
         on_fetch,
-        inputs={view.card},
-        outputs=[*all_outputs(page), page.models.preset, page.models.findings, view.card],
+        inputs={card},
+        outputs=[*all_outputs(page), page.models.preset, page.models.findings, card],
         trigger_mode="once",
         **FETCHING,
     )
     for event in (checking, fetching):
         event.failure(None, js="() => { window.dppa.offerRests(); return []; }", **PRIVATE)
-    view.card.stop(
-        on_stop_fetching,
-        inputs={view.card},
-        outputs=card,
-        cancels=[fetching],
-        queue=False,
-        **PRIVATE,
-    )
+    ending = {"cancels": [fetching], "queue": False, **PRIVATE}
+    card.stop(on_stop_fetching, inputs={card}, outputs=[card], **ending)
 
 
 def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
@@ -162,5 +152,5 @@ def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio)
     return shown(page, session, studio, look=references[1]) | {
         page.models.preset: pack(chosen),
         page.models.findings: pack(found),
-        page.offer.card: pack(None),
+        page.offer: pack(None),
     }

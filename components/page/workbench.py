@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import gradio as gr
 
 from components.learn.learn import build_learn, wire_learn
@@ -16,32 +19,35 @@ from components.server.serving import start
 from components.server.settings import read_settings
 from components.session.presets import first_session
 from components.session.session import Session
-from components.views.chat.chat import ChatView, build_chat
-from components.views.controls.amplify import build_amplify
+from components.views.chat.chat import build_chat
 from components.views.controls.hub_offer import build_offer
-from components.views.controls.methods import build_method
 from components.views.controls.models import ModelsView, build_adding, build_models, build_preset
-from components.views.controls.prune import build_advanced, build_overrides, build_rate
+from components.views.controls.prune import (
+    AdvancedPruning,
+    build_advanced,
+    build_amplify,
+    build_method,
+    build_overrides,
+    build_rate,
+)
 from components.views.controls.significance import build_significance
 from components.views.controls.whole_states import build_tune
-from components.views.export.export import ExportView, build_export, wire_export
-from components.views.export.push import PushView, build_push, wire_push
-from components.views.score.perplexity import PerplexityView, build_perplexity, wire_perplexity
-from components.views.score.score import ScoreView, build_score, wire_score
-from components.views.score.search import SearchView, build_search, wire_search
+from components.views.export.export import build_export, wire_export
+from components.views.export.push import build_push, wire_push
+from components.views.score.perplexity import build_perplexity, wire_perplexity
+from components.views.score.score import build_score, wire_score
+from components.views.score.search import build_search, wire_search
 from components.views.see.advice import build_advice, wire_advice
 from components.views.see.attribution import build_attribution, wire_attribution
 from components.views.see.compare import build_compare, wire_compare
 from components.views.see.conflict import build_conflict
 from components.views.see.experiments import RESULTS, build_experiments, wire_experiments
 from components.views.see.matrix import build_drill
-from components.views.see.see import build_see
+from components.views.see.see import SeeView, build_see
 from components.views.see.sparsity import build_losses
 from components.widgets.browser_parts import static
 from components.widgets.controls import Controls
-from components.widgets.header import EXPLAIN, build_panes, build_status, build_title
-from components.widgets.runs import RunView
-from components.widgets.view_switch import build_views
+from components.widgets.header import EXPLAIN, build_panes, build_status, build_title, build_views
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import OWN, PUBLIC
 from components.work.gradio_inside import hide_login, use_queue
@@ -51,13 +57,14 @@ from components.work.studio import Studio
 __all__ = ["build_page", "start"]
 
 
-def build_page(studio: Studio | None = None) -> gr.Blocks:
+def build_page(studio: Studio | None = None) -> GuardedBlocks:
     """The whole interface, its queue configured; nothing is loaded or started yet."""
     studio = studio or Studio(public=read_settings().public)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)
     allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)
-    with GuardedBlocks(title="DPPA Studio", fill_width=True, analytics_enabled=False) as blocks:
+    blocks = GuardedBlocks(title="DPPA Studio", fill_width=True, analytics_enabled=False)
+    with blocks:
         page = _layout(session, studio, exports, allowance)
         wire(blocks, page, studio)
         add_api(studio, exports, allowance)
@@ -73,29 +80,75 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
         build_title()
         preset = build_preset(studio)
         with gr.Column(elem_id="tools", min_width=0):
-            tune = build_tune(session)
-            status = build_status()
+            tune, status = build_tune(session), build_status()
     offer = build_offer()
     with gr.Row(elem_id="work"):
         with gr.Column(elem_id="shape-column"):
-            models, method, advice, rate, overrides, amplify = _build_shape(session)
-            with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-                pruning = build_advanced(session, build_significance(session))
-                adding = build_adding(studio)
+            controls, models, pruning = _build_shape(session, studio, preset)
         with gr.Column(elem_id="see-column"):
-            gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
-            build_views()
-            see = build_see()
-            compare = build_compare()
-            attribution = build_attribution()
-            experiments = build_experiments()
-            conflict = build_conflict()
-            drill = build_drill()
-            losses = build_losses()
+            see, conflict, drill, losses = _build_see(controls, studio)
         with gr.Column(elem_id="side-column"):
             build_panes()
-            chat, score, perplexity, search, export, push = _build_panes(session, studio)
-    learn = build_learn()
+            with _part("chat-pane", "Chat", "pane"):
+                chat = build_chat(session)
+                wire_chat(chat, controls, studio, allowance)
+            _build_panes(controls, studio, exports)
+    wire_learn(build_learn(), controls, studio)
+    timer = gr.Timer(1.0, active=True)
+    return Page(
+        controls, models, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer
+    )
+
+
+@contextmanager
+def _part(elem_id: str, title: str, kind: str = "box") -> Iterator[None]:
+    """A column under a heading."""
+    with gr.Column(elem_id=elem_id, elem_classes=kind):
+        gr.HTML(f"<h2>{title}</h2>", js_on_load=None)
+        yield
+
+
+def _build_see(controls: Controls, studio: Studio) -> tuple[SeeView, gr.HTML, gr.HTML, gr.HTML]:
+    gr.HTML('<h2 class="sr">What the merge keeps</h2>', js_on_load=None)
+    build_views()
+    see = build_see()
+    wire_compare(build_compare(), controls, studio)
+    wire_attribution(build_attribution(), controls, studio)
+    wire_experiments(build_experiments(), read_settings().experiments or RESULTS)
+    return see, build_conflict(), build_drill(), build_losses()
+
+
+def _build_panes(controls: Controls, studio: Studio, exports: Exports) -> None:
+    known = read_settings().known_hosts
+    with _part("score-pane", "Score", "pane"):
+        score = build_score()
+        wire_score(score, controls, studio)
+        wire_perplexity(build_perplexity(), score.other, controls, studio)
+    with _part("search-pane", "Search", "pane"):
+        wire_search(build_search(), controls, studio)
+    with _part("export-pane", "Export", "pane"):
+        wire_export(build_export(), controls, studio, exports)
+        push = build_push(studio)
+        wire_push(push, controls, studio, exports, lambda headers: is_foreign(headers, known))
+
+
+def _build_shape(
+    session: Session, studio: Studio, preset: gr.HTML
+) -> tuple[Controls, ModelsView, AdvancedPruning]:
+    with _part("models-box", "Models"):
+        models = build_models(session)
+    with gr.Column(elem_id="method-box", elem_classes="box"):
+        method = build_method(session)
+        advice = build_advice()
+    with _part("sliders-box", "Prune"):
+        rate = build_rate(session)
+        overrides = build_overrides(session)
+        gr.HTML("<h2>Amplify</h2>", js_on_load=None)
+        amplify = build_amplify(session)
+        static(EXPLAIN, "explain")
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        pruning = build_advanced(session, build_significance(session))
+        view = ModelsView(preset, models, *build_adding(studio))
     controls = Controls(
         models=models,
         rate=rate,
@@ -110,56 +163,4 @@ def _layout(session: Session, studio: Studio, exports: Exports, allowance: Allow
         overrides=overrides,
     )
     wire_advice(advice, controls, studio)
-    wire_chat(chat, controls, studio, allowance)
-    wire_score(score, controls, studio)
-    wire_perplexity(perplexity, score.other, controls, studio)
-    wire_search(search, controls, studio)
-    wire_export(export, controls, studio, exports)
-    wire_compare(compare, controls, studio)
-    wire_attribution(attribution, controls, studio)
-    wire_experiments(experiments, read_settings().experiments or RESULTS)
-    known = read_settings().known_hosts
-    wire_push(push, controls, studio, exports, lambda headers: is_foreign(headers, known))
-    wire_learn(learn, controls, studio)
-    view = ModelsView(preset, models, *adding)
-    timer = gr.Timer(1.0, active=True)
-    return Page(
-        controls, view, offer, pruning, see, conflict, drill, losses, chat, status, tune, timer
-    )
-
-
-def _build_panes(
-    session: Session, studio: Studio
-) -> tuple[ChatView, ScoreView, PerplexityView, SearchView, ExportView, PushView]:
-    with gr.Column(elem_id="chat-pane", elem_classes="pane"):
-        gr.HTML("<h2>Chat</h2>", js_on_load=None)
-        chat = build_chat(session)
-    with gr.Column(elem_id="score-pane", elem_classes="pane"):
-        gr.HTML("<h2>Score</h2>", js_on_load=None)
-        score, perplexity = build_score(), build_perplexity()
-    with gr.Column(elem_id="search-pane", elem_classes="pane"):
-        gr.HTML("<h2>Search</h2>", js_on_load=None)
-        search = build_search()
-    with gr.Column(elem_id="export-pane", elem_classes="pane"):
-        gr.HTML("<h2>Export</h2>", js_on_load=None)
-        export, push = build_export(), build_push(studio)
-    return chat, score, perplexity, search, export, push
-
-
-def _build_shape(
-    session: Session,
-) -> tuple[gr.HTML, gr.HTML, RunView, gr.Slider, gr.HTML, gr.HTML]:
-    with gr.Column(elem_id="models-box", elem_classes="box"):
-        gr.HTML("<h2>Models</h2>", js_on_load=None)
-        models = build_models(session)
-    with gr.Column(elem_id="method-box", elem_classes="box"):
-        method = build_method(session)
-        advice = build_advice()
-    with gr.Column(elem_id="sliders-box", elem_classes="box"):
-        gr.HTML("<h2>Prune</h2>", js_on_load=None)
-        rate = build_rate(session)
-        overrides = build_overrides(session)
-        gr.HTML("<h2>Amplify</h2>", js_on_load=None)
-        amplify = build_amplify(session)
-        static(EXPLAIN, "explain")
-    return models, method, advice, rate, overrides, amplify
+    return controls, view, pruning

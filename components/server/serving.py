@@ -1,11 +1,13 @@
-"""How the page is served: no history, no monitoring, nothing from elsewhere.
+"""How the page is served, and how it ends: no history, no monitoring, nothing from elsewhere.
 
-Knows launch options, routes beside the page and the warm-up, not what is on the page.
+Knows launch options, routes beside the page, the warm-up and signals, not what is on the page.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -32,6 +34,7 @@ from components.server.guards.connections import use_deadlines
 from components.server.guards.event_owner import EventOwner
 from components.server.guards.heads import Heads
 from components.server.guards.hosts import Hosts, own_names
+from components.server.guards.value_guard import GuardedBlocks
 from components.server.health import health_route, measured, metrics_route
 from components.server.queue.fast_answers import Express
 from components.server.queue.visitors_present import Presence
@@ -47,14 +50,17 @@ from components.work.gradio_inside import (
     is_misfit,
     is_of_no_handler,
 )
-from components.work.studio import Studio
 from components.work.visitor import Callers
 from dppa_core.errors import InvalidValue
 from dppa_core.system.temporary import remove_dead
 
+LATE = 10.0
+"""Seconds after which work that does not stop, such as an import, ends with the process."""
 SWITCH = 0.001
 """Seconds after which a thread that computes hands the interpreter on: an answer to a slider asks
 for it a few times, and waits that long each time."""
+
+_log = logging.getLogger("dppa.page")
 
 
 def launch_options() -> dict[str, Any]:
@@ -97,7 +103,7 @@ class OwnInfo:
         await self._app(scope, receive, send)
 
 
-def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> str:
+def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any) -> str:
     """Load the models behind the page once it is open, serve it, and return its local address.
 
     Temporary files of processes that were killed are removed once it is open, too.
@@ -106,7 +112,27 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
         InvalidValue: the port is taken.
     """
     settings = settings or read_settings()
-    studio: Studio = page.studio
+    studio = page.studio
+    own = _application(page, settings)
+    if settings.warm:
+        studio.warm_up(first_session().recipe())
+    given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
+    listens = given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    names = None if studio.public or on_space() else own_names(listens)
+    own["lifespan"] = _checked(settings.known_hosts, names)
+    if settings.port:
+        _check_port(listens, settings.port)
+    sys.setswitchinterval(SWITCH)
+    use_deadlines()
+    _, url, _ = page.launch(prevent_thread_lock=True, **given)
+    # Gigabytes may have to go; the page answers meanwhile.
+    threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
+    return url.rstrip("/")
+
+
+def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
+    """Routes, middleware and answers to errors beside Gradio's own."""
+    studio = page.studio
     own: dict[str, Any] = {
         "routes": [
             download_route(page.exports),
@@ -135,20 +161,7 @@ def start(page: gr.Blocks, settings: Settings | None = None, **options: Any) -> 
     if settings.metrics:
         own["routes"].append(metrics_route(studio))
         own["middleware"].insert(0, measured(page, studio, page.exports))
-    if settings.warm:
-        studio.warm_up(first_session().recipe())
-    given = launch_options() | {"app_kwargs": own, "server_port": settings.port} | options
-    listens = given.get("server_name") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    names = None if studio.public or on_space() else own_names(listens)
-    own["lifespan"] = _checked(settings.known_hosts, names)
-    if settings.port:
-        _check_port(listens, settings.port)
-    sys.setswitchinterval(SWITCH)
-    use_deadlines()
-    _, url, _ = page.launch(prevent_thread_lock=True, **given)
-    # Gigabytes may have to go; the page answers meanwhile.
-    threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
-    return url.rstrip("/")
+    return own
 
 
 def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
@@ -159,7 +172,7 @@ def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starl
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.middleware_stack = Heads(Hosts(app.middleware_stack, known, own))
+        app.middleware_stack = Heads(Hosts(app.middleware_stack, known, own))  # type: ignore[arg-type]
         yield
 
     return lifespan
@@ -202,3 +215,18 @@ def _check_port(name: str, port: int) -> None:
                 "Another program that listens there is the usual cause: name another port "
                 "(GRADIO_SERVER_PORT), or none for the first that is free."
             ) from error
+
+
+def until_told(page: GuardedBlocks) -> None:
+    """Wait for SIGTERM or Ctrl-C, then end: running work within a token or a tensor."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
+    _log.info("ending")
+    page.studio.close()
+    page.close(verbose=False)
+    page.exports.close()
+    late = threading.Timer(LATE, os._exit, (0,))
+    late.daemon = True
+    late.start()  # the interpreter waits for threads, this one excepted

@@ -79,7 +79,7 @@ class MethodChoice:
             models: References that take part, their coefficients not 0.
         """
         given = dict(self.values)
-        result = {}
+        result: dict[str, Any] = {}
         for item in own_fields(self.method):
             value = given.get(item.name, item.default)
             if names_model(item) and value not in models:

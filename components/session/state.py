@@ -1,7 +1,8 @@
 """A whole session as one small value: what links, presets and the history of the page hold.
 
 Knows no gradio. The form has a version; what it says is checked value by value, because anybody
-can write a link.
+can write a link. Of the two slots the browser alone knows the one that is not shown, and sends it
+along.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from components.session.json_form import (
     models_json,
     overrides_from_json,
     overrides_json,
+    parsed,
     shares_from_json,
 )
 from components.session.method_choice import DPPA, MethodChoice, method_from_json, method_json
@@ -77,7 +79,7 @@ def session_from_state(value: object) -> Session:
     base, models = models_from_json(value)
     if base in {model.reference for model in models}:
         raise InvalidValue(f"{base} is the base and a domain model as well; its delta is zero.")
-    numbers = {
+    numbers: dict[str, Any] = {
         name: check_number(name, value.get(name, plain[name].default), low, high)
         for name, (low, high) in _NUMBERS.items()
     }
@@ -116,3 +118,19 @@ def _word(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidValue(f"significance is a word such as magnitude, got {shown(value)}.")
     return value
+
+
+def other_session(value: object, session: Session) -> Session | None:
+    """The slot that is not shown, where it holds another merge of the same base."""
+    given = None if value is None else parsed(value)
+    if not isinstance(given, Mapping) or given.get("state") is None:
+        return None
+    other = session_from_state(given["state"])
+    return None if other.recipe() == session.recipe() or other.base != session.base else other
+
+
+def slot_names(value: object) -> tuple[str, str]:
+    """What the merges of two slots are called, by their buttons: the shown one, and the other."""
+    given = parsed(value)
+    hidden = "A" if isinstance(given, Mapping) and given.get("slot") == "A" else "B"
+    return ("merge B", "merge A") if hidden == "A" else ("merge A", "merge B")

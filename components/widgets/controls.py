@@ -62,20 +62,20 @@ def failed_script(part: str) -> str:
 class Controls:
     """The components that say what the merge is."""
 
-    models: Component
-    rate: Component
-    partitions: Component
-    shares: Component
-    strength: Component
-    k_layer: Component
-    k_module: Component
-    significance: Component
-    amplify: Component
-    method: Component
-    overrides: Component
+    models: gr.HTML
+    rate: gr.Slider
+    partitions: gr.Slider
+    shares: gr.HTML
+    strength: gr.Slider
+    k_layer: gr.Slider
+    k_module: gr.Slider
+    significance: gr.Radio
+    amplify: gr.HTML
+    method: gr.HTML
+    overrides: gr.HTML
 
     @property
-    def inputs(self) -> set[Component]:
+    def inputs(self) -> set[Any]:
         """All of them, for `inputs=`."""
         return {getattr(self, item.name) for item in fields(self)}
 
@@ -134,7 +134,7 @@ def field_slider(
     settings: type[Any], name: str, *, elem_id: str, info: str = "", **limits: float
 ) -> gr.Slider:
     """A slider for one field of a parameters dataclass: title, help, unit and range are its own."""
-    item = next(item for item in fields(settings) if item.name == name)
+    item: Any = next(item for item in fields(settings) if item.name == name)
     about = item.metadata
     unit = about["unit"].replace("x ", "× ")
     label = f"{about['title']} ({unit})" if unit else about["title"]

@@ -1,4 +1,4 @@
-"""The top of the page: its name, and what is true now.
+"""The top of the page: its name, what is true now, and what is on the screen.
 
 Knows the studio only as far as whether its models are loaded.
 """
@@ -28,6 +28,15 @@ PANES = (
     '<button type="button" data-pane="export" aria-pressed="false">Export</button>'
 )
 
+VIEWS = {
+    "modules": ("Modules", "What the merge keeps of every matrix"),
+    "sparsity": ("Sparsity", "What becomes of every weight of a model"),
+    "compare": ("Compare", "How far two models or merges are apart"),
+    "attribution": ("Attribution", "Which layers an answer needs"),
+    "experiments": ("Experiments", "What the paper's experiments gave on the embedded models"),
+}
+"""Name -> what its button says, and what the view shows."""
+
 # On a phone the sliders stay on the screen while the plots scroll; their words fold away.
 EXPLAIN = (
     '<details class="explain"><summary>What these do</summary>'
@@ -51,6 +60,16 @@ def build_status() -> gr.HTML:
 def build_panes() -> gr.HTML:
     """What stands beside the plots; on a phone, what is on the screen."""
     return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
+
+
+def build_views() -> gr.HTML:
+    """The list; a view itself is a column with the elem_id `NAME-view`."""
+    buttons = "".join(
+        f'<button type="button" data-view="{name}" title="{about}" '
+        f'aria-pressed="{str(name == "modules").lower()}">{label}</button>'
+        for name, (label, about) in VIEWS.items()
+    )
+    return live("views", None, skeleton=f'<nav aria-label="Views">{buttons}</nav>')
 
 
 def status_value(

@@ -47,12 +47,12 @@ def build_run(
 
 
 def streaming(shown: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Iterator[Any]]:
-    """A handler under its own name whose values are shown one after the other."""
+    """A handler under its own name whose values, but empty ones, are shown one after the other."""
 
     @wraps(handler)
     def stream(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         for value in handler(values):
-            yield {shown: pack(value)}
+            yield {shown: pack(value) if value else gr.skip()}
 
     return show_errors(stream)
 

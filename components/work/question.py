@@ -129,7 +129,7 @@ def _seed(value: object) -> int:
         raise InvalidValue(
             f"Seed must be a whole number from 0 to {MOST_SEED}, got {shown(value)}."
         )
-    return int(value)  # type: ignore[call-overload]
+    return int(value)  # type: ignore[call-overload,no-any-return]
 
 
 def whole(text: str) -> str:

@@ -89,7 +89,8 @@ class Studio:
         self.works = Works()
         self._trimmer = Trimmer()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
-        self._ending = threading.Event()
+        self.ending = threading.Event()
+        """Set once the process is about to end."""
         self.hardware = hardware()
         """Computes replies."""
         self._pool: ModelPool | None = None
@@ -105,14 +106,11 @@ class Studio:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> DeltaProfile:
-        """The profile of a pair, ranked by a significance; `fresh` looks at the files again.
-
-        Some need a model to read questions of its domain first, which takes seconds, once.
-        """
+        """The profile of a pair, ranked by a significance; `fresh` looks at the files again."""
         key = (base, finetuned, significance)
-        found = None if fresh else self._profiles.find(key)
+        found: DeltaProfile | None = None if fresh else self._profiles.find(key)
         if found is not None:
-            return found  # type: ignore[no-any-return]
+            return found
         with self._measuring[significance in PLAIN]:  # which waits for no model that reads text
             found = None if fresh else self._profiles.find(key)  # made while this one waited
             profile = found or ranked_profile(
@@ -143,12 +141,10 @@ class Studio:
     def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
         """The packed rate table of a pair, as the browser reads it."""
         profile = self.profile(base, finetuned, parameters.significance)
-        found = self._tables.find((id(profile), parameters))
-        if found is not None and found[0] is profile:
-            return found[1]  # type: ignore[no-any-return]
-        packed = pack_table(rate_table(profile, parameters))
-        self._tables.keep((id(profile), parameters), (profile, packed))
-        return packed
+        key = (id(profile), parameters)
+        return self._tables.made_of(
+            profile, key, lambda: pack_table(rate_table(profile, parameters))
+        )
 
     def plan(
         self,
@@ -158,10 +154,7 @@ class Studio:
         pruning: Pruning,
         overrides: Mapping[str, Override] | None = None,
     ) -> PruningPlan | None:
-        """The exact plan of a pair at some levels; milliseconds once the profile is there.
-
-        None where it is not known before the merge which elements stay.
-        """
+        """The exact plan of a pair at some levels; None where only the merge tells what stays."""
         profile = self.profile(base, finetuned, ranked_by(pruning))
         return get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
 
@@ -176,18 +169,16 @@ class Studio:
     ) -> T | None:
         """What `show` makes of a plan, or has made of it before, for whomever; None of no plan.
 
-        A plan is worked out in a millisecond, which fifty visitors who drag ask for all the time;
-        of the same settings they get the same.
+        A plan takes a millisecond, and fifty visitors who drag ask for it all the time.
         """
         profile = self.profile(base, finetuned, ranked_by(pruning))
         key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
-        found = self._shown.find(key)
-        if found is not None and found[0] is profile:
-            return found[1]  # type: ignore[no-any-return]
-        plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
-        value = None if plan is None else show(plan)
-        self._shown.keep(key, (profile, value))
-        return value
+
+        def make() -> T | None:
+            plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
+            return None if plan is None else show(plan)
+
+        return self._shown.made_of(profile, key, make)
 
     def start(self, name: str, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set, its event ends, or its time.
@@ -210,14 +201,9 @@ class Studio:
         self.pool()
         work(emit, stop)
 
-    @property
-    def ending(self) -> Stop:
-        """Set once the process is about to end."""
-        return self._ending
-
     def close(self) -> None:
         """Stop all work, and let none begin: the process is about to end."""
-        self._ending.set()
+        self.ending.set()
         self.opened.set()
         for job in list(self._going):
             job.stop.set()
@@ -242,10 +228,6 @@ class Studio:
         """Whether that merge is in memory; never waits for one."""
         return self._pool is not None and recipe_hash(recipe) in self._pool.loaded()
 
-    def loaded(self, reference: str) -> bool:
-        """Whether that model is in memory; never waits for one."""
-        return reference in self.in_memory()[0]
-
     def in_memory(self) -> tuple[tuple[str, ...], int]:
         """References of models and hashes of merges in memory, and their bytes; never waits."""
         return (self._pool.loaded(), self._pool.nbytes) if self._pool else ((), 0)
@@ -268,8 +250,7 @@ class Studio:
 
     def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
-        found = self._outcomes.find(recipe_hash(recipe))
-        # Files are opened for it: only where there is something to know, for sliders ask this.
+        found = self._outcomes.find(recipe_hash(recipe))  # else no file is opened: sliders ask this
         return found[1] if found is not None and found[0] == self._identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
@@ -277,8 +258,8 @@ class Studio:
 
         def work() -> None:
             self.opened.wait(WARM_AFTER)
-            check(self._ending)
-            with self.pool().lend(recipe, stop=self._ending) as resident:
+            check(self.ending)
+            with self.pool().lend(recipe, stop=self.ending) as resident:
                 from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
 
                 # The first token of a process is slow: let it be this one.
@@ -297,11 +278,10 @@ class Studio:
         """Who asks so many test items a domain, and remembers the marks."""
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        found = self._examiners.find(limit)
-        if found is None:
-            made = Examiner("test", limit, pool=self.pool(), public=self.public)
-            found = self._examiners.keep(limit, made)
-        return found  # type: ignore[no-any-return]
+        found: Examiner | None = self._examiners.find(limit)
+        return found or self._examiners.keep(
+            limit, Examiner("test", limit, pool=self.pool(), public=self.public)
+        )
 
     def score(
         self, target: str | MergeRecipe, domain: str, limit: int, stop: Stop | None

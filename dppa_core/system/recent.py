@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
+
+T = TypeVar("T")
 
 
 class Recent:
@@ -26,6 +28,13 @@ class Recent:
         """The result kept for `key`, or None."""
         with self._lock:
             return self._kept.get(key)
+
+    def made_of(self, owner: object, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` made of this owner before, or makes now; of another one it is forgotten."""
+        found: tuple[object, T] | None = self.find(key)
+        if found is None or found[0] is not owner:
+            found = self.keep(key, (owner, make()))
+        return found[1]
 
     def keep(self, key: Hashable, value: Any) -> Any:
         """Keep a result, and return it."""

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 AXIS = tuple(round(0.3 * n, 1) for n in range(6))
 """0 to 1.5."""
-RUN = {"prompts": 5, "batch": 5, "held_out": 1, "longest": 32, "lr": 0.1, "steps": 18}
+RUN: dict[str, Any] = {
+    "prompts": 5,
+    "batch": 5,
+    "held_out": 1,
+    "longest": 32,
+    "lr": 0.1,
+    "steps": 18,
+}
 """Every prompt in every step, so that the way lies on the surface that is drawn; larger steps than
 the paper's 0.001, and fewer."""
 

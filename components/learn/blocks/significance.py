@@ -56,9 +56,7 @@ def significance_by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     return {
         "models": bench.names(),
         "model": model,
-        "strength": strength,
-        "k_layer": parameters.k_layer,
-        "k_module": parameters.k_module,
+        **{name: getattr(parameters, name) for name in ("strength", "k_layer", "k_module")},
         "rates": _rounded(RATES),
         "layers": layers,
         "mean_layer": float(score.layer.mean()),

@@ -61,9 +61,9 @@ class Bodies:
             await PlainTextResponse("Too long", 413)(scope, receive, send)
             return
         if scope["method"] == "POST":
-            scope[PARSED], refusal = parsed(body)
-            if refusal:
-                await PlainTextResponse(refusal, 422)(scope, receive, send)
+            scope[PARSED], reason = parsed(body)
+            if reason:
+                await PlainTextResponse(reason, 422)(scope, receive, send)
                 return
         await self._app(scope, again(taken, receive), send)
 

@@ -37,7 +37,7 @@ class Connection(H11Protocol):
     _read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        super().connection_made(transport)  # type: ignore[arg-type]
         if len(self.connections) > most_open():
             self.logger.warning("Too many open connections: further ones are closed.")
             self.transport.abort()

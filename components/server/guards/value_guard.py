@@ -11,7 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from components.work.downloads.files import Exports
 from components.work.gradio_inside import ForgetfulBlocks
+from components.work.studio import Studio
 
 REFUSED = "This is no question of this page."
 DEEPEST = 4
@@ -20,6 +22,9 @@ DEEPEST = 4
 
 class GuardedBlocks(ForgetfulBlocks):
     """Refuses, before Gradio looks at them, values that no page of ours sends."""
+
+    studio: Studio
+    exports: Exports
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
@@ -33,12 +38,13 @@ class GuardedBlocks(ForgetfulBlocks):
         if not (known and plain(inputs)):
             raise gr.Error(REFUSED, print_exception=False)
         try:
-            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            given: list[Any] = await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error as error:
             error.print_exception = False
             raise
         except ValueError:  # of a component: it names the value
             raise gr.Error(REFUSED, print_exception=False) from None
+        return given
 
 
 def plain(value: Any, depth: int = DEEPEST) -> bool:

@@ -68,7 +68,7 @@ class Turns(OpenQueue):
 
     def start(self) -> None:
         """Begin to process events."""
-        super().start()
+        super().start()  # type: ignore[no-untyped-call]
         if self._most is not None:
             self._watch = asyncio.get_running_loop().create_task(self._end_unheard())
 

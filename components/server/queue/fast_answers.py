@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.server.guards.body_limits import PARSED
+from components.server.guards.value_guard import GuardedBlocks
 from components.work.gradio_inside import API, error_body, handlers, queue_of
 from components.work.rate_limits import Bucket
 from components.work.visitor import visitor_of
@@ -63,7 +64,7 @@ class Shares:
 class Express:
     """Answers the questions of sliders by their handlers alone."""
 
-    def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
+    def __init__(self, app: ASGIApp, page: GuardedBlocks) -> None:
         self._app, self._page = app, page
         fns = handlers(page).items()
         self._bucket = Bucket(MOST_IN_A_ROW, A_SECOND) if page.studio.public else None

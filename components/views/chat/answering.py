@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -110,7 +110,7 @@ class _Writer:
 
     def _write(
         self, target: str | MergeRecipe, question: ChatQuestion, studio: Studio, stop: Stop
-    ) -> Iterator[Changes]:
+    ) -> Generator[Changes]:
         from dppa_core.models.decode import rendered_prompt  # noqa: PLC0415  (torch)
 
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
@@ -175,7 +175,7 @@ def _readying(target: str | MergeRecipe, studio: Studio) -> str:
     """What has to happen before a model can write."""
     if isinstance(target, MergeRecipe):
         return "writing" if studio.merged(target) else "merging"
-    return "writing" if studio.loaded(target) else "loading"
+    return "writing" if target in studio.in_memory()[0] else "loading"
 
 
 def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:

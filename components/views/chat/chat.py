@@ -76,6 +76,22 @@ def build_chat(session: Session) -> ChatView:
         "Answer settings say whom, and end it.</p>",
         "duel-note",
     )
+    settings = _answer_settings(session)
+    return ChatView(
+        transcript=transcript,
+        turns=gr.State(()),
+        recipes=gr.State(()),
+        prompt=prompt,
+        send=send,
+        stop=stop,
+        **settings,
+        examples=examples,
+        place=place,
+    )
+
+
+def _answer_settings(session: Session) -> dict[str, Any]:
+    """Who answers, and how."""
     targets = gr.CheckboxGroup(
         target_choices(session),
         value=["merged"],
@@ -84,24 +100,11 @@ def build_chat(session: Session) -> ChatView:
         elem_id="answer-with",
     )
     with gr.Accordion("Answer settings", open=False, elem_id="answer-settings"):
-        settings = _answer_settings()
-        duel = live("duel", {"against": ""})
-    return ChatView(
-        transcript=transcript,
-        turns=gr.State(()),
-        recipes=gr.State(()),
-        prompt=prompt,
-        send=send,
-        stop=stop,
-        targets=targets,
-        **settings,
-        duel=duel,
-        examples=examples,
-        place=place,
-    )
+        return {"targets": targets, **_drawing(), "duel": live("duel", {"against": ""})}
 
 
-def _answer_settings() -> dict[str, Any]:
+def _drawing() -> dict[str, Any]:
+    """How an answer is drawn."""
     return {
         "max_tokens": gr.Slider(
             1,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,12 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.system.machine import this_machine
 
 
-@dataclass(frozen=True, slots=True)
-class OfferView:
-    """The component of the card."""
-
-    card: gr.HTML
-
-
-def build_offer() -> OfferView:
+def build_offer() -> gr.HTML:
     """The card under the head; unseen until a set of the Hub is chosen."""
-    return OfferView(live("offer", None, events=("look", "check", "fetch", "stop")))
+    return live("offer", None, events=("look", "check", "fetch", "stop"))
 
 
-def offered(values: Mapping[Any, Any], view: OfferView, studio: Studio) -> HubPreset:
+def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPreset:
     """The set whose card is open.
 
     Raises:
@@ -52,7 +44,7 @@ def offered(values: Mapping[Any, Any], view: OfferView, studio: Studio) -> HubPr
         raise NotAllowed(
             "Models of the Hub are not offered on a public page. They work in your own copy."
         )
-    value = parsed(values[view.card])
+    value = parsed(values[card])
     name = value.get("name") if isinstance(value, Mapping) else None
     preset = find_hub_preset(name)
     if preset is None:

@@ -1,6 +1,7 @@
-"""Pruning: the rate, and under Advanced the strength and the partitions.
+"""The method, and how it prunes and amplifies: the rate, factors, and what stands under Advanced.
 
-Knows controls and their words, nothing of what a plan is.
+Knows controls and their words, nothing of what a plan is. The method's form and the rows of
+factors are drawn by assets/js/controls/method.js and controls.js.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from components.session.json_form import overrides_json
+from components.session.json_form import factors_json, overrides_json
 from components.session.levels import shares_from_text
+from components.session.method_choice import catalogue, method_json
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from components.widgets.browser_parts import live
 from components.widgets.controls import field_slider
@@ -46,6 +48,17 @@ def build_rate(session: Session) -> gr.Slider:
         elem_id="rate",
         buttons=[],
     )
+
+
+def build_method(session: Session) -> gr.HTML:
+    """All methods, those that prune single models first, and the settings of the chosen one."""
+    value = {"methods": catalogue(), **method_json(session.method)}
+    return live("method", value, events=("choose",))
+
+
+def build_amplify(session: Session) -> gr.HTML:
+    """Rows of factors, shared or model by model, the strongest partition first."""
+    return live("amplify", factors_json(session), events=("change",))
 
 
 def build_overrides(session: Session) -> gr.HTML:
@@ -88,25 +101,23 @@ def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
         elem_id="levels",
     )
     levels_note = live("levels-note", None, events=("apply",))
-    limits = {"low": OUTLIERS[0], "high": OUTLIERS[1], "step": 0.5}
-    k_layer = field_slider(
-        PruningParameters,
-        "k_layer",
-        elem_id="k-layer",
-        info="A change is an outlier of its layer above this multiple of the layer's mean; "
-        "3 is usual. Layers with more outliers are more significant and keep more.",
-        **limits,
-    )
-    k_module = field_slider(
-        PruningParameters,
-        "k_module",
-        elem_id="k-module",
-        info="A change is an outlier of its matrix above this multiple of the matrix's mean; "
-        "5 is usual. Matrices with more outliers are more significant and keep more.",
-        **limits,
-    )
+    k_layer = _outliers("layer", "layer", "Layers", 3)
+    k_module = _outliers("module", "matrix", "Matrices", 5)
     return AdvancedPruning(
         strength, partitions, editor, levels, levels_note, k_layer, k_module, significance
+    )
+
+
+def _outliers(what: str, one: str, many: str, usual: int) -> gr.Slider:
+    return field_slider(
+        PruningParameters,
+        f"k_{what}",
+        elem_id=f"k-{what}",
+        info=f"A change is an outlier of its {one} above this multiple of the {one}'s mean; "
+        f"{usual} is usual. {many} with more outliers are more significant and keep more.",
+        low=OUTLIERS[0],
+        high=OUTLIERS[1],
+        step=0.5,
     )
 
 

@@ -157,6 +157,19 @@ def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: E
         card = card_preview(value["texts"]["card"]["text"])
         return {view.offer: pack(value), view.card: card}
 
+    view.offer.look(
+        on_look,
+        inputs=controls.inputs,
+        outputs=[view.offer, view.card],
+        trigger_mode="always_last",
+        concurrency_id="look",
+        concurrency_limit=2,
+        **PRIVATE,
+    )
+    _wire_making(view, controls, studio, exports)
+
+
+def _wire_making(view: ExportView, controls: Controls, studio: Studio, exports: Exports) -> None:
     @show_errors
     def on_make(values: dict[Any, Any], request: gr.Request) -> Iterator[dict[Any, Any]]:
         kind = asked_for(values, view, "make")
@@ -175,15 +188,6 @@ def wire_export(view: ExportView, controls: Controls, studio: Studio, exports: E
         exports.forget(who, asked_for(values, view, "forget"))
         return {view.made: pack(made_value(exports.offers(who), "idle"))}
 
-    view.offer.look(
-        on_look,
-        inputs=controls.inputs,
-        outputs=[view.offer, view.card],
-        trigger_mode="always_last",
-        concurrency_id="look",
-        concurrency_limit=2,
-        **PRIVATE,
-    )
     making = view.made.make(
         on_make,
         inputs=controls.inputs | {view.made},

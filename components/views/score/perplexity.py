@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.session.slots import other_session, slot_names
+from components.session.state import other_session, slot_names
 from components.widgets.controls import Controls
 from components.widgets.runs import RunView, build_run, wire_run
 from components.work.figures import short_name
@@ -78,7 +78,7 @@ def read_reading(text: object, other: object, session: Session) -> Reading:
     checked = checked_text("text", text, most=LONGEST_TEXT)
     second = other_session(other, session)
     names = slot_names(other) if second else ("merged", "")
-    found = entrants(session.recipe(), second and second.recipe())
+    found = entrants(session.recipe(), second.recipe() if second else None)
     labels = dict(zip((RECIPE, AGAINST), names, strict=True))
     labels |= {one.key: one.label for one in found if one.key in (LINEAR, ARITHMETIC)}
     order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)

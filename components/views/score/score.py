@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.session.slots import other_session, slot_names
+from components.session.state import other_session, slot_names
 from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
 from components.widgets.browser_parts import live
 from components.widgets.controls import Controls
@@ -103,7 +103,7 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> S
     given = values.get(view.other)
     other = other_session(given, session)
     slots = slot_names(given) if other else ("merged", "")
-    who = sorted(entrants(session.recipe(), other and other.recipe()), key=_place)
+    who = sorted(entrants(session.recipe(), other.recipe() if other else None), key=_place)
     rows = tuple(_row(one, session, slots) for one in who)
     targets = {
         (row.target, domain): one.target

@@ -11,16 +11,18 @@ from typing import Any
 
 import gradio as gr
 
-from components.views.score.search_words import goal_words, knob_words, range_words
-from components.views.score.search_work import (
+from components.views.score.search_words import (
     GOALS,
     ITEMS,
     RANGES,
     TRIALS,
     VALUES,
+    goal_words,
+    knob_words,
+    range_words,
     read_hunt,
-    stream_hunt,
 )
+from components.views.score.search_work import stream_hunt
 from components.widgets.controls import PRIVATE, Controls, activity_script, failed_script, queued
 from components.widgets.runs import RunView, build_run, streaming, wire_stop
 from components.work.studio import Studio
@@ -28,7 +30,7 @@ from dppa_core.system.recent import Recent
 
 KEPT = 24
 """Searches whose trials are kept for going on with them."""
-IDLE = {"state": "idle", "id": "", "way": "climb", "trials": [], "result": None}
+IDLE: dict[str, Any] = {"state": "idle", "id": "", "way": "climb", "trials": [], "result": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ def build_search() -> SearchView:
         "settings at once. Grid: every pair of two settings.",
         elem_id="search-way",
     )
+    varied = _build_varied()
+    limit = gr.Slider(
+        *ITEMS,
+        value=32,
+        step=8,
+        label="Questions (per domain)",
+        info="Of the search split: none of them is in the test. More take longer and tell "
+        "settings apart that are nearly equal.",
+        elem_id="search-limit",
+        buttons=[],
+    )
+    runs = build_run("search", "Start", value=IDLE, events=("start",))
+    return SearchView(way, limit, *varied, runs)
+
+
+def _build_varied() -> tuple[gr.CheckboxGroup, gr.Dropdown, gr.Slider, gr.Dropdown, gr.Dropdown]:
+    """What Optuna or a grid varies."""
     with gr.Column(elem_id="search-optuna"):
         vary = gr.CheckboxGroup(
             [(range_words(text), name) for name, text in RANGES.items()],
@@ -81,18 +100,7 @@ def build_search() -> SearchView:
         sides = [(knob_words(name), name) for name in VALUES]
         down = gr.Dropdown(sides, value="rate", label="Down", elem_id="search-down")
         across = gr.Dropdown(sides, value="factor", label="Across", elem_id="search-across")
-    limit = gr.Slider(
-        *ITEMS,
-        value=32,
-        step=8,
-        label="Questions (per domain)",
-        info="Of the search split: none of them is in the test. More take longer and tell "
-        "settings apart that are nearly equal.",
-        elem_id="search-limit",
-        buttons=[],
-    )
-    runs = build_run("search", "Start", value=IDLE, events=("start",))
-    return SearchView(way, limit, vary, goals, trials, down, across, runs)
+    return vary, goals, trials, down, across
 
 
 def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:

@@ -1,9 +1,48 @@
-"""What a search varies, in the words of the sliders.
+"""What a search may vary, checked, and in the words of the sliders.
 
-Knows the names of settings; no search.
+Knows sessions and the names of settings; no search.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.session.session import Session
+from dppa_core.errors import InvalidValue, shown
+from dppa_core.parameters import check_number
+from dppa_core.recipes.yaml_text import MergeRecipe
+from dppa_core.tasks import DOMAINS
+from dppa_core.tuning.search.space import parse_knobs
+
+WAYS = ("climb", "optuna", "grid")
+RANGES: Mapping[str, str] = {
+    "rate": "rate=0.5:0.95:0.01",
+    "factors": "factors=0:2:0.1",
+    "coefficients": "coefficients=0.3:1.5:0.05",
+    "strength": "strength=0:0.3:0.01",
+    "levels": "levels=1:4",
+    "method": "method=dppa,magnitude,dare,ties",
+    "significance": "significance=magnitude,fisher,activation",
+}
+"""What Optuna may vary here, and within which ranges."""
+VALUES: Mapping[str, str] = {
+    "rate": "rate=0.6,0.7,0.8,0.9,0.95",
+    "factor": "factor=0.8,1,1.2,1.4,1.6",
+    "factor1": "factor1=0.8,1,1.2,1.4,1.6",
+    "factor2": "factor2=0,0.5,1,1.5,2",
+    "coefficient": "coefficient=0.4,0.6,0.8,1,1.2",
+    "strength": "strength=0,0.04,0.08,0.16,0.3",
+}
+"""What a grid may have on its sides, and at which values."""
+GOALS: Mapping[str, tuple[str, ...]] = {
+    "retention": ("retention",),
+    "both": ("retention", "density"),
+    "worst": ("worst",),
+    **{domain: (f"retention.{domain}",) for domain in DOMAINS},
+}
+ITEMS, TRIALS = (8, 96), (5, 60)
 
 _WORDS = {
     "factor": "every band ×",
@@ -52,3 +91,52 @@ def range_words(text: str) -> str:
     low, high = (float(one) for one in values.split(":")[:2])
     least = value_text(name, low).removesuffix("\u2009%")
     return f"{knob_words(name)} {least}–{value_text(name, high)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What is to be searched, checked."""
+
+    session: Session
+    recipe: MergeRecipe
+    way: str
+    limit: int
+    """Search items a domain."""
+    vary: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ("retention",)
+    trials: int = 0
+
+
+def read_hunt(given: Mapping[str, Any], session: Session) -> Hunt:
+    """Check what a handler was given, by the names of the controls.
+
+    Raises:
+        InvalidValue: something that no control offers, or two sides that are one.
+    """
+    way = given["way"]
+    if way not in WAYS:
+        raise InvalidValue(f"Search by one of {', '.join(WAYS)}; got {shown(way)}.")
+    limit = int(check_number("Questions", given["limit"], *ITEMS))
+    recipe, goals, trials = session.recipe(), GOALS["retention"], 0
+    vary: tuple[str, ...] = ()
+    if way == "optuna":
+        chosen = given["vary"] if isinstance(given["vary"], list) else []
+        vary = tuple(RANGES[_one_of("Vary", name, RANGES)] for name in chosen)
+        if not vary:
+            raise InvalidValue("Tick at least one setting that the search may vary.")
+        goals = GOALS[_one_of("Search for", given["goals"], GOALS)]
+        trials = int(check_number("Trials", given["trials"], *TRIALS))
+    if way == "grid":
+        sides = [_one_of("A side of the grid", given[key], VALUES) for key in ("down", "across")]
+        if sides[0] == sides[1]:
+            raise InvalidValue(f"A grid has two different settings; both sides are {sides[0]}.")
+        vary = tuple(VALUES[side] for side in sides)
+    if vary:
+        parse_knobs(vary, recipe)
+    return Hunt(session, recipe, way, limit, vary, goals, trials)
+
+
+def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise InvalidValue(f"{what} must be one of {', '.join(known)}; got {shown(value)}.")
+    return value

@@ -1,35 +1,18 @@
 """Scores as plain values, and as the JSON the browser shows.
 
-Pure; knows neither models nor gradio.
+Pure; knows no gradio.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
+
+from dppa_core.evaluation.scores import DomainScore
 
 PACE_AFTER = 2.0
 """Seconds of answering that must have been measured before the time left is told."""
-
-
-class Scored(Protocol):
-    """What a score has: dppa_core.evaluation.evaluate.DomainScore is one."""
-
-    @property
-    def accuracy(self) -> float:
-        """Fraction answered rightly."""
-        ...
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        """Its 95 % interval, as fractions."""
-        ...
-
-    @property
-    def n(self) -> int:
-        """Questions asked."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +64,7 @@ class Standing:
         return self.left * self.seconds / self.asked
 
 
-Scores = Mapping[tuple[str, str], Scored]
+Scores = Mapping[tuple[str, str], DomainScore]
 """(target, domain) -> score."""
 
 
@@ -107,14 +90,14 @@ def score_value(
     return {"state": state, "limit": limit, "domains": list(domains), "rows": table}
 
 
-def _cell(score: Scored | None) -> dict[str, Any] | None:
+def _cell(score: DomainScore | None) -> dict[str, Any] | None:
     if score is None:
         return None
     low, high = score.ci95
     return {"accuracy": score.accuracy, "low": low, "high": high, "n": score.n}
 
 
-def _mean(scores: Sequence[Scored | None]) -> float | None:
+def _mean(scores: Sequence[DomainScore | None]) -> float | None:
     known = [score.accuracy for score in scores if score is not None]
     return sum(known) / len(known) if known and len(known) == len(scores) else None
 

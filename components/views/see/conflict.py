@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.drawing_data import drawn_with
+from components.views.see.see import drawn_with
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio

@@ -14,7 +14,7 @@ import gradio as gr
 
 from components.session.json_form import parsed
 from components.session.session import Session
-from components.views.see.drawing_data import plan_of
+from components.views.see.see import plan_of
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
@@ -61,12 +61,6 @@ def drill_payload(
     session: Session, cell: CellChoice, studio: Studio, looks: Recent
 ) -> Iterator[dict[str, Any]]:
     """The cell from the profile at once, then its rows and columns, read in a thread of its own.
-
-    Args:
-        session: With the plan that says what is kept.
-        cell: Which one.
-        studio: For profile and plan.
-        looks: What was read before.
 
     Raises:
         DppaError: there is no such matrix, or a file cannot be read any more.

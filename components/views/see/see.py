@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from components.session.session import Session
-from components.views.see.drawing_data import drawn_with
 from components.widgets.browser_parts import live, static
 from components.widgets.theme import BASE_COLOUR, model_colours
 from components.work.figures import exact_value, outcome_value, plan_value, plots_value, short_name
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidRecipe, InvalidValue, UnknownName
-from dppa_core.pruning.density import Override
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import recipe_hash
 
 SKELETON = (
@@ -49,6 +49,23 @@ def build_see() -> SeeView:
     exact = live("exact", None, events=("rest",), skeleton='<p class="numbers">&nbsp;</p>')
     places = static("", "merge-place"), static("", "see-place")
     return SeeView(beforehand, plots, exact, *places)
+
+
+def drawn_with(session: Session, studio: Studio) -> PruningParameters:
+    """What densities are worked out with; of methods that plan nothing only |d| is drawn."""
+    if session.pruning is None:
+        return replace(session.parameters, significance="magnitude")
+    first = session.models[0].reference
+    plan = studio.plan(session.base, first, session.levels, session.pruning)
+    return plan.parameters if plan else replace(session.parameters, significance="magnitude")
+
+
+def plan_of(session: Session, model: str, studio: Studio) -> PruningPlan | None:
+    """The exact plan of one model, rates of single modules included; None where none is known."""
+    if session.pruning is None:
+        return None
+    held = {name: Override(rate) for name, rate in session.held}
+    return studio.plan(session.base, model, session.levels, session.pruning, held)
 
 
 def plots_payload(
@@ -113,8 +130,8 @@ def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
     return {name: plan for name, plan in found.items() if plan is not None}
 
 
-def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] | None]:
-    """Merge and look at the weights, then give what `exact_payload` knows; None while it lasts.
+def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
+    """Merge and look at the weights, then give what `exact_payload` knows; {} while it lasts.
 
     Closing it stops the merge.
 
@@ -127,5 +144,5 @@ def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any] 
         studio.outcome(recipe, stop)
 
     for _ in studio.start("table", work).to_its_end(every=0.25):
-        yield None
+        yield {}
     yield exact_payload(session, studio)

@@ -14,7 +14,7 @@ import gradio as gr
 
 from components.session.json_form import parsed
 from components.session.session import ModelChoice, Session
-from components.views.see.drawing_data import plan_of
+from components.views.see.see import plan_of
 from components.widgets.browser_parts import live
 from components.work.figures import settings_json
 from components.work.studio import Emit, Studio
@@ -50,12 +50,6 @@ def losses_payload(
     session: Session, model: ModelChoice, studio: Studio, counts: Recent
 ) -> Iterator[dict[str, Any]]:
     """Count what rounding undoes of a model, added to its base alone; closing it ends that.
-
-    Args:
-        session: With the plan, the factors and the coefficient.
-        model: Which of its models.
-        studio: For the plan.
-        counts: What was counted before.
 
     Yields:
         {"counting": True} a few times a second, then counts of every layer and partition, with

@@ -11,16 +11,16 @@ import components.views.score.search_work as search_work
 import dppa_core.tuning.search.trial as search_trial
 from components.session.presets import first_session
 from components.session.state import session_from_state
-from components.views.score.search_words import goal_words, knob_words, range_words, value_text
-from components.views.score.search_work import (
+from components.views.score.search_words import (
     GOALS,
     RANGES,
-    Bounded,
-    hunted,
+    goal_words,
+    knob_words,
+    range_words,
     read_hunt,
-    stream_hunt,
-    taken_over,
+    value_text,
 )
+from components.views.score.search_work import Bounded, hunted, stream_hunt, taken_over
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.evaluation.evaluate import DomainScore

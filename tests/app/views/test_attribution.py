@@ -24,7 +24,7 @@ def studio(zoo_env: Path) -> Iterator[Studio]:
     yield Studio(public=True)
 
 
-VIEW = AttributionView(*("prompt", "examples", "answer", "by", "run", "stop", "place", "plot"))  # type: ignore[arg-type]
+VIEW = AttributionView(*("prompt", "examples", "answer", "by", "runs"))  # type: ignore[arg-type]
 
 
 def values(**given: Any) -> dict[Any, Any]:
