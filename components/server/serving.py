@@ -29,9 +29,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from components.learn.learn_files import learn_route
 from components.server.early_scripts import EarlyScripts
 from components.server.guards.body_limits import Bodies
-from components.server.guards.closed_routes import Doors
+from components.server.guards.closed_routes import Doors, EventOwner
 from components.server.guards.connections import use_deadlines
-from components.server.guards.event_owner import EventOwner
 from components.server.guards.heads import Heads
 from components.server.guards.hosts import Hosts, own_names
 from components.server.guards.value_guard import GuardedBlocks

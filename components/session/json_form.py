@@ -1,17 +1,20 @@
 """How the controls of a session travel: as JSON, and back, everything checked on the way in.
 
-Knows no gradio. What a browser sends is not trusted, whatever the controls allow.
+Knows no gradio. What a browser sends is not trusted, whatever the controls allow. Levels come as
+people write them, too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Any
 
 from components.session.curve import MOST_POINTS
 from components.session.session import (
+    HIGHEST_RATE,
     LARGEST_FACTOR,
     MOST_MODELS,
     MOST_PARTITIONS,
@@ -22,9 +25,14 @@ from components.session.session import (
 )
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.parameters import check_number
+from dppa_core.pruning.partition import check_levels
 
 LONGEST_REFERENCE = 500
 LONGEST_TEXT = 100_000
+ALLOWED_LEVELS = (
+    f"Write 1 to {MOST_PARTITIONS} pruning rates in percent, falling, each below 100 and the last "
+    "at most 99: 95, 80."
+)
 
 
 def parsed(value: object) -> object:
@@ -85,6 +93,42 @@ def shares_from_json(value: object) -> tuple[float, ...]:
             f"{shown(value)}."
         )
     return tuple(check_number("A share of what is kept", share, 0, 1) for share in value)
+
+
+def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
+    """Read levels as people write them: "95, 80" -> (0.8, (0.25,)).
+
+    Returns:
+        The overall rate, and where the inner bands end as shares of what is kept.
+
+    Raises:
+        InvalidValue: no numbers, too many, out of range, or not falling.
+    """
+    words = str(text).replace("%", " ").replace(";", " ").replace(",", " ").split()
+    try:
+        percents = [float(word) for word in words]
+    except ValueError:
+        raise InvalidValue(f"{text!r} holds more than numbers. {ALLOWED_LEVELS}") from None
+    if not 1 <= len(percents) <= MOST_PARTITIONS:
+        raise InvalidValue(f"These are {len(percents)} levels. {ALLOWED_LEVELS}")
+    for percent in percents:
+        if not 0 <= percent < 100:  # false for nan too
+            raise InvalidValue(f"{percent:g} is no pruning rate in percent. {ALLOWED_LEVELS}")
+    if 0 < max(percents) < 1:
+        raise InvalidValue(
+            f"{text!r} are shares, as recipes have them; here the levels are per cent. "
+            f"{ALLOWED_LEVELS}"
+        )
+    for before, after in pairwise(percents):
+        if after >= before:
+            raise InvalidValue(
+                f"The levels do not fall: {after:g} after {before:g}. {ALLOWED_LEVELS}"
+            )
+    if percents[-1] > 100 * HIGHEST_RATE:
+        raise InvalidValue(f"The last level, {percents[-1]:g}, is too high. {ALLOWED_LEVELS}")
+    levels = check_levels([round(percent / 100, 12) for percent in percents])
+    rate = levels[-1]
+    return rate, tuple(round((1 - level) / (1 - rate), 12) for level in levels[:-1])
 
 
 def reference_text(value: object) -> str:

@@ -264,7 +264,7 @@ DEFENCES = (
     Defence(
         "made-up sessions push nobody out",
         "components/server/queue/sessions.py",
-        "if len(own) > OF_A_PARTY:",
+        "if len(own) == OF_A_PARTY and visitor.session not in own:",
         "if False:",
         "tests/app/server/test_fair_queue.py::test_a_party_is_remembered_with_so_many_sessions_and_no_more",
     ),
@@ -284,14 +284,14 @@ DEFENCES = (
     ),
     Defence(
         "a session cancels its own events alone",
-        "components/server/guards/event_owner.py",
+        "components/server/guards/closed_routes.py",
         "refusal = self._refusal(scope[PARSED])",
         "pass",
         "tests/app/server/test_event_owner.py::test_a_session_cancels_its_own_event_and_no_other",
     ),
     Defence(
         "events of the page have no name outside",
-        "components/server/guards/event_owner.py",
+        "components/server/guards/closed_routes.py",
         "if call and call[1] not in self._public:",
         "if False:",
         "tests/app/server/test_event_owner.py::test_events_of_the_page_have_no_name_outside",
@@ -459,7 +459,7 @@ DEFENCES = (
     ),
     Defence(
         "a cancel names its handler",
-        "components/server/guards/event_owner.py",
+        "components/server/guards/closed_routes.py",
         "named = event.session_hash, handler_number(event)",
         'named = event.session_hash, asked.get("fn_index")',
         "tests/app/server/test_event_owner.py::test_an_event_is_cancelled_under_the_number_of_its_handler",

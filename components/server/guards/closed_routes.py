@@ -1,19 +1,24 @@
 """Ways into the server that Gradio opens and this page does not use: closed.
 
-Knows paths, nothing behind them. Gradio fetches any address a visitor writes after `file=`,
+Knows paths, and whose an event is. Gradio fetches any address a visitor writes after `file=`,
 `file/` or `proxy=` and hands on what it finds there; it takes uploads and recordings, though the
-page reads the files that people open in their browser. Beside the queue
-there is one way.
+page reads the files that people open in their browser. Beside the queue there is one way. Whoever
+names an event of the queue has to be its session, and an endpoint has to be a public one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import unquote
 
-from starlette.responses import PlainTextResponse
+import gradio as gr
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from components.server.guards.body_limits import PARSED
+from components.work.gradio_inside import CALL, CANCEL, find_event, handler_number, public_names
 
 _CLOSED = re.compile(
     r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"
@@ -57,3 +62,39 @@ class Doors:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+class EventOwner:
+    """Answers 404 to who cancels another session's event, or calls an event of the page by name.
+
+    Gradio looks at neither: `cancel` ends whatever event it is given, and `call` runs any by name.
+    A `cancel` with the number of another handler would close the generator of a running event, hold
+    a lock of all visitors meanwhile, and run the event once more from its beginning.
+    """
+
+    def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
+        self._app, self._page = app, page
+        self._public = public_names(page)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        posts = scope["type"] == "http" and scope["method"] == "POST"
+        call = CALL.fullmatch(scope["path"]) if posts else None
+        if call and call[1] not in self._public:
+            await PlainTextResponse("Not found", 404)(scope, receive, send)
+            return
+        refusal = None
+        if posts and CANCEL.fullmatch(scope["path"]):
+            refusal = self._refusal(scope[PARSED])
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, asked: Any) -> Response | None:
+        """What to answer instead of cancelling; None if Gradio may cancel the event."""
+        if not isinstance(asked, dict):
+            return None  # Gradio says what is wrong with it
+        event = find_event(self._page, str(asked.get("event_id")))
+        if event is None:  # over: Gradio would leave one more message for the session
+            return JSONResponse({"success": True})
+        named = event.session_hash, handler_number(event)
+        if named != (asked.get("session_hash"), asked.get("fn_index")):
+            return PlainTextResponse("Not found", 404)
+        return None

@@ -10,12 +10,11 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
-from components.server.queue.fair_order import fair_order
 from components.server.queue.sessions import Sessions
 from components.work.gradio_inside import OpenQueue, find_event, forget_values, name_of
 from components.work.job import EventJobs, jobs_of_event
@@ -151,13 +150,9 @@ class Turns(OpenQueue):
         running = [one.visitor for one in self._running() if one.concurrency_id == kind]
         served = {name: now for one in running for name in (one.tab, one.party)}
         waiting[:] = fair_order(sorted(before, key=lambda one: one.enqueue_time), ended | served)
-        moved = [
-            at
-            for at, pair in enumerate(zip(before, waiting, strict=True))
-            if pair[0] is not pair[1]
-        ]
-        if moved:
-            self.broadcast_estimations(kind, moved[0])
+        moved = [one is not other for one, other in zip(before, waiting, strict=True)]
+        if any(moved):
+            self.broadcast_estimations(kind, moved.index(True))
 
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
@@ -234,7 +229,7 @@ class Turns(OpenQueue):
         """
         waiting = self.unread
         if len(waiting) >= waiting.max_size:
-            most = _largest(Counter(map(_party, waiting.values())))
+            most = Counter(map(_party, waiting.values())).most_common(1)[0][0]
             busy = {one.session_hash for one in self._known()} | self._streams.keys()
             theirs = [name for name, one in waiting.items() if _party(one) == most]
             self.forget(next((name for name in theirs if name not in busy), ""))
@@ -244,7 +239,8 @@ class Turns(OpenQueue):
             held: Counter[str] = Counter()
             for session, count in unread.items():
                 held[_party(waiting[session])] += count
-            theirs = [one for one in unread if _party(waiting[one]) == _largest(held)]
+            most = held.most_common(1)[0][0]
+            theirs = [one for one in unread if _party(waiting[one]) == most]
             session = max(theirs, key=lambda one: unread[one])
             left -= unread.pop(session)
             self._drain(session)
@@ -272,5 +268,33 @@ def _party(messages: Any) -> str:
     return str(getattr(messages, "party", ""))
 
 
-def _largest(counts: Counter[str]) -> str:
-    return max(counts, key=lambda name: counts[name], default="")
+def fair_order(waiting: Iterable[Any], ended: Mapping[str, float]) -> list[Any]:
+    """Events of one kind in the order of their turns.
+
+    A party's turn counts from when it asked, or from when its last request ended if that was
+    later. So a first request waits for at most the one that runs, and nobody starves: whoever
+    comes later has a later turn. The same holds for the tabs of one party.
+
+    Args:
+        waiting: Events with a `visitor` and an `enqueue_time` in seconds, the oldest first.
+        ended: Tab or party -> when its last request ended, in the same seconds.
+    """
+    by_tab = _round_robin(waiting, lambda one: one.visitor.tab, ended)
+    return _round_robin(by_tab, lambda one: one.visitor.party, ended)
+
+
+def _round_robin(
+    events: Iterable[Any], name: Callable[[Any], str], ended: Mapping[str, float]
+) -> list[Any]:
+    """The first event of every group, then the second of every group, and so on."""
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for one in events:
+        groups[name(one)].append(one)
+    turns = {
+        group: max(min(one.enqueue_time for one in own), ended.get(group, 0.0))
+        for group, own in groups.items()
+    }
+    order = [
+        (place, turns[group], one) for group, own in groups.items() for place, one in enumerate(own)
+    ]
+    return [one for _, _, one in sorted(order, key=lambda row: row[:2])]

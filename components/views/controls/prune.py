@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from components.session.json_form import factors_json, overrides_json
-from components.session.levels import shares_from_text
+from components.session.json_form import factors_json, overrides_json, shares_from_text
 from components.session.method_choice import catalogue, method_json
 from components.session.session import MOST_PARTITIONS, OUTLIERS, Session
 from components.widgets.browser_parts import live

@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from components.server.guards.body_limits import PARSED
-from components.server.guards.event_owner import EventOwner
+from components.server.guards.closed_routes import EventOwner
 
 PASSED = 299
 """What Gradio answers here."""

@@ -8,8 +8,8 @@ from components.session.json_form import (
     models_from_json,
     models_json,
     parsed,
+    shares_from_text,
 )
-from components.session.levels import shares_from_text
 from components.session.presets import first_session, presets
 from components.session.session import ModelChoice, Session
 from dppa_core.errors import DppaError, InvalidValue
