@@ -104,7 +104,6 @@ def _answer_settings(session: Session) -> dict[str, Any]:
 
 
 def _drawing() -> dict[str, Any]:
-    """How an answer is drawn."""
     return {
         "max_tokens": gr.Slider(
             1,
