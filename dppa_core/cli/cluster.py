@@ -27,11 +27,11 @@ RayOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class AskingPlace:
-    """Where models are asked."""
+    """Where exams are held."""
 
     ask: Ask
     beside: int = 1
-    """How many questions at a time."""
+    """How many exams at a time."""
 
 
 @contextmanager
@@ -42,10 +42,9 @@ def asking(ray: str | None) -> Iterator[AskingPlace]:
         ray: A cluster's address; this process if unset.
     """
     if ray is None:
-        from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
-        from dppa_core.tuning.search.trial import asker  # noqa: PLC0415
+        from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        yield AskingPlace(asker(ModelPool()))
+        yield AskingPlace(Examiner(keep=False).score)
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
     from dppa_core.tuning.search.cluster import cluster_asker  # noqa: PLC0415

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
-from dppa_core.evaluation.evaluate import Evaluation, evaluate
-from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Evaluation
 from dppa_core.progress import Progress, Stop, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, items
@@ -89,7 +89,7 @@ def find_soup(
     domains: Sequence[str] | None = None,
     *,
     limit: int | None = None,
-    pool: ModelPool | None = None,
+    examiner: Examiner | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
     watch: Watch | None = None,
@@ -100,7 +100,7 @@ def find_soup(
         recipe: Its base is no ingredient; of its models only the references count.
         domains: To score on; those of the embedded models where None.
         limit: Search items per domain; all where None.
-        pool: Where models are kept; a new one where None.
+        examiner: Who asks; one that keeps nothing where None.
         progress: Told item by item, over all means that are tried.
         stop: Raises Cancelled once set, within one token.
         watch: Told each mean and its scores, as they come.
@@ -113,7 +113,7 @@ def find_soup(
     _check_choices(recipe)
     domains = tuple(dict.fromkeys(_own_domains(recipe) if domains is None else domains))
     each = sum(len(items(domain, SPLIT, limit)) for domain in domains)
-    count, pool = len(recipe.models), pool or ModelPool()
+    count, examiner = len(recipe.models), examiner or Examiner(keep=False)
     scores: dict[Indices, Evaluation] = {}
 
     def score(mixed: Indices) -> Fraction:
@@ -124,8 +124,9 @@ def find_soup(
             report(progress, before + done, (2 * count - 1) * each, f"{name}, {domain}")
 
         report(progress, before, (2 * count - 1) * each, f"{name}, merge")
-        with pool.lend(merge, stop=stop) as resident:
-            found = evaluate(resident, domains, split=SPLIT, limit=limit, progress=asked, stop=stop)
+        found = examiner.evaluation(
+            merge, domains, split=SPLIT, limit=limit, progress=asked, stop=stop
+        )
         scores[mixed] = found
         if watch is not None:
             watch(mixed, found)

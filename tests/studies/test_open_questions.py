@@ -19,7 +19,7 @@ from dppa_core.studies.experiments.paper.contest import (
 )
 from dppa_core.studies.experiments.paper.ranks import correlation
 from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained
-from dppa_core.studies.experiments.questions import Exam
+from dppa_core.studies.experiments.questions import ExamQuestion
 from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.tasks import DOMAINS
 from tests.helpers.open_questions import SETTING, answered, hits
@@ -27,7 +27,7 @@ from tests.helpers.open_questions import SETTING, answered, hits
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 
 
-def by_method(question: Exam) -> Marks:
+def by_method(question: ExamQuestion) -> Marks:
     """Unpruned 20 of 20, magnitude 16, DP and DPPA 12, DARE 8; half as many search items."""
     n = 20 if question.split == "test" else 12
     target = question.target
@@ -115,7 +115,7 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     )
     setting = replace(SETTING, sizes=(small,))
 
-    def answer(question: Exam) -> Marks:
+    def answer(question: ExamQuestion) -> Marks:
         marks = by_method(question)
         is_small = isinstance(question.target, MergeRecipe) and question.target.models[
             0
@@ -140,7 +140,7 @@ def test_two_gains_are_apart_beyond_both_their_intervals() -> None:
 
 
 def test_a_delta_too_small_to_answer_anything_is_not_climbed_but_still_asked() -> None:
-    def answer(question: Exam) -> Marks:
+    def answer(question: ExamQuestion) -> Marks:
         return hits(0, 12) if question.split == "search" else by_method(question)
 
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)

@@ -14,7 +14,7 @@ PACE_AFTER = 2.0
 
 
 class Scored(Protocol):
-    """What a score has: dppa_core.evaluation.evaluate.DomainScore is one."""
+    """What a score has: dppa_core.evaluation.scores.DomainScore is one."""
 
     @property
     def accuracy(self) -> float:

@@ -19,7 +19,7 @@ from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, activity_script, ended_script, queued
 from components.work.error_notices import show_errors
 from components.work.progress_stream import IDLE, stopped_value, stream_run
-from components.work.studio import Emit, Recent, Studio
+from components.work.studio import Emit, Studio
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
@@ -64,19 +64,17 @@ def build_advice() -> AdviceView:
     return AdviceView(run, stop, place, found)
 
 
-def advised(
-    session: Session, studio: Studio, known: Recent, emit: Emit, stop: Stop
-) -> dict[str, Any]:
+def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Ask whatever was not asked before, and judge; runs in a thread of its own."""
-    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415  (torch)
 
     recipe = session.recipe()
-    examiner = known.find("examiner") or known.keep(
-        "examiner", Examiner("search", ITEMS, pool=studio.pool(), public=studio.public)
-    )
     facts = gather(
-        recipe, examiner, public=studio.public, progress=lambda *told: emit(told), stop=stop
+        *(recipe, studio.examiner()),
+        limit=ITEMS,
+        public=studio.public,
+        progress=lambda *told: emit(told),
+        stop=stop,
     )
     found = advise(facts)
     return {**found.to_json(), "recipe": recipe_hash(recipe), "tries": tries(found, session)}
@@ -103,12 +101,11 @@ def tries(found: Advice, session: Session) -> list[dict[str, Any]]:
 
 def wire_advice(view: AdviceView, controls: Controls, studio: Studio) -> None:
     """Advise, and Cancel."""
-    known = Recent(1)
 
     @show_errors
     def on_advise(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         session = controls.session(values)
-        run = stream_run(studio, "advice", lambda *told: advised(session, studio, known, *told))
+        run = stream_run(studio, "advice", lambda *told: advised(session, studio, *told))
         for value in run:
             yield {view.found: pack(value)}
 

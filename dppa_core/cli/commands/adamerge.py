@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
@@ -154,7 +155,7 @@ def _text(found: AdaMergeResult, out: Path, log: Path) -> str:
         for model, row in zip(found.recipe.models, best.coefficients, strict=True)
     ]
     head = ["model", "coefficient" if found.settings.per == "model" else "coefficient by layer"]
-    lines.append(table(head, rows))
+    lines.append(text_table(head, rows))
     if found.ended_early:
         lines.append(f"ended early: {found.settings.patience} checkpoints in a row collapsed")
     return "\n".join([*lines, f"log: {log}"])

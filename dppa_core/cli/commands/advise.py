@@ -51,11 +51,11 @@ def advise(
     from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415
 
-    examiner = Examiner("search", limit, fresh=fresh)
     with progress_line() as progress:
         facts = gather(
-            *(given, examiner),
+            *(given, Examiner(fresh=fresh)),
             tasks=listed,
+            limit=limit,
             neighbours=neighbours,
             workers=workers,
             progress=progress,

@@ -90,12 +90,12 @@ def evaluate(
     more = text is not None or lm_eval is not None
     domains = [] if more and tasks is None else _domains(tasks, split)
     beside = recipe is not None and not alone
-    asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
+    asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, split, limit)
     from dppa_core.cli.evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
 
     who = _who(recipe, target, against, beside)
-    examiner = Examiner(split, limit, pool=_pool(device_map, dtype), fresh=fresh)
+    examiner = Examiner(_pool(device_map, dtype), fresh=fresh)
     value = _measured(examiner, who, domains, asked, beside=beside)
     emit(value, evaluated_text(value), as_json=as_json)
 
@@ -121,13 +121,14 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked beside the embedded domains."""
+    """What is asked: how much of the domains, and beside them."""
 
     text: Path | None
     window: int
     stride: int | None
     lm_eval: str | None
     folder: Path | None
+    split: str
     limit: int | None
 
 
@@ -140,11 +141,10 @@ def _measured(
     beside: bool,
 ) -> dict[str, Any]:
     """All that was asked for, as plain values."""
-    from dppa_core.evaluation.extras import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
+    from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
     from dppa_core.evaluation.report import as_json  # noqa: PLC0415
-    from dppa_core.evaluation.run import measure, one_alone  # noqa: PLC0415
+    from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
     # Whatever cannot be read is refused before the first model is loaded.
     read = None if asked.text is None else read_text(asked.text)
@@ -153,11 +153,13 @@ def _measured(
         raise InvalidValue("--lm-eval names no task.")
     harness = Harness(names, asked.folder, asked.limit) if names else None
     value: dict[str, Any] = {}
+    of_split: dict[str, Any] = {"split": asked.split, "limit": asked.limit}
     with progress_line() as told:
         if domains and beside:
-            value |= as_json(measure(examiner, who, domains, progress=told))
+            value |= as_json(measure(examiner, who, domains, progress=told, **of_split))
         elif domains:
-            value |= one_alone(examiner, who[0].target, domains, progress=told).to_json()
+            alone = examiner.evaluation(who[0].target, domains, progress=told, **of_split)
+            value |= alone.to_json()
         if read is not None:
             settings: dict[str, Any] = {"window": asked.window, "stride": asked.stride}
             value["text"] = text_rows(examiner, who, read, progress=told, **settings)

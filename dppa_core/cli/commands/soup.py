@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 
 if TYPE_CHECKING:
-    from dppa_core.evaluation.evaluate import Evaluation
+    from dppa_core.evaluation.scores import Evaluation
     from dppa_core.tuning.soup import Indices
     from dppa_core.tuning.soup_run import FoundSoup
 
@@ -86,7 +87,7 @@ def _text(found: FoundSoup, out: Path) -> str:
     return "\n".join(
         [
             f"{out}: the mean of {len(best.mixed)} of {len(rows)} models; {domains}",
-            table([*head, "kept"], rows),
+            text_table([*head, "kept"], rows),
             f"mean accuracy of the domains on {items} search items, which chose the models; "
             f"unseen ones: dppa evaluate {out}",
         ]

@@ -12,7 +12,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks, Target
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.questions import Documents, Exam, Question
+from dppa_core.studies.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import AskFunction, Steps, all_asked, one_by_one
@@ -30,8 +30,8 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
     """The items of a domain, or the documents of a task of the harness."""
     if domain.startswith(HARNESS):
         task, folder = domain.removeprefix(HARNESS), setting.lm_eval_tasks
-        return Documents(target, task, split, setting.search, setting.test, folder)
-    return Exam(target, domain, split, setting.search if split == "search" else setting.test)
+        return DocumentsQuestion(target, task, split, setting.search, setting.test, folder)
+    return ExamQuestion(target, domain, split, setting.items_of(split))
 
 
 def exams(

@@ -19,7 +19,7 @@ from dppa_core.errors import Cancelled, DppaError, OutOfBudget
 from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.journal import Journal
 from dppa_core.studies.experiments.processes import Workers
-from dppa_core.studies.experiments.questions import Answers, AskingContext, Question
+from dppa_core.studies.experiments.questions import Answers, ExperimentExaminer, Question
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Steps
 from dppa_core.studies.experiments.values import (
@@ -54,7 +54,7 @@ class Runner:
     ) -> None:
         self._setting, self._workers, self._say = setting, workers, say
         self._journal = Journal(out / JOURNAL)
-        self._desk = AskingContext()  # for looking answers up
+        self._examiner = ExperimentExaminer()  # for looking answers up
         self._known: dict[Question[Any], Any] = {}
         self._keys: dict[Question[Any], str] = {}
 
@@ -104,7 +104,7 @@ class Runner:
         wanted = []
         for question in dict.fromkeys(questions):
             if question not in self._known:
-                kept = question.known(self._desk)
+                kept = question.known(self._examiner)
                 if kept is None:
                     wanted.append(question)
                 else:

@@ -44,53 +44,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
+
 FORMAT = 1
 DIGITS = 5
 """Significant ones of a number in the file."""
 _NOTHING = 1e-12
 """What differences of equal figures leave in float64 is below, and every figure above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Of a table."""
-
-    title: str
-    unit: str = ""
-    """"%", "points", "×", …; empty of texts and of counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A number with all that belongs to it, or a text."""
-
-    value: float | str | None
-    """In the unit of its column; None where there is none, see `note`."""
-    low: float | None = None
-    high: float | None = None
-    """Of the 95 % interval."""
-    n: int | None = None
-    """Items it is of."""
-    note: str = ""
-    """Why there is no value, or what else to know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Of a table."""
-
-    cells: tuple[Cell, ...]
-    recipe: str | None = None
-    """The merge that it is about, as YAML."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under columns; the first column names the row."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import signed_text
 from dppa_core.tasks.intervals import Interval
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def percent(share: float) -> str:
@@ -27,8 +21,7 @@ def pruned(rate: float) -> str:
 
 def gap(found: Interval) -> str:
     """A difference of shares in points, with its interval."""
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.value:+.1f} points ({low:+.1f} to {high:+.1f})"
+    return signed_text(found.value, found.ends, " points")
 
 
 def seen(found: Comparison | Interval) -> bool:

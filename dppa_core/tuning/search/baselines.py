@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dppa_core.evaluation.evaluate import DomainScore
 from dppa_core.evaluation.report import interval_json, sentence
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks.intervals import Interval, ratio
-from dppa_core.tuning.search.trial import TEST, Ask, TrialQuestion
+from dppa_core.tuning.search.trial import TEST, Ask
 from dppa_core.tuning.search.verdict import DomainVerdict
 
 FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
@@ -78,7 +78,7 @@ def rivals(
         for one in verdict:
             if watch:
                 watch(f"{name} about {one.domain}, test")
-            scores[one.domain] = ask(TrialQuestion(target, one.domain, TEST, limit))
+            scores[one.domain] = ask(Exam(target, one.domain, TEST, limit))
         beside.append(_rival(name, scores, verdict))
     return tuple(beside)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidRecipe
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.greedy import FactorSearch, Trial, greedy_factors
 from dppa_core.tuning.search.state import Memory
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, TrialQuestion, domains_for, task_score
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
 
 Watch = Callable[[str, Trial, bool], None]
 """Told each model's reference, each setting with its score, and whether it was known before."""
@@ -92,7 +92,7 @@ def climb(
     Args:
         recipe: Its levels and parameters stay, and so do its coefficients; its factors are not
             looked at.
-        ask: Answers questions.
+        ask: Holds exams.
         tasks: The domain of each model; those of the embedded ones where None.
         limit: Search items a domain.
         state: Where what was scored waits, should the search be stopped: a file, or a memory made
@@ -126,15 +126,15 @@ def _climb_one(
     memory: Memory,
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
-    question = TrialQuestion(model.model, domain, limit=limit)
-    own = _remembered(memory, ask, (model.model, ()), question)
+    exam = Exam(model.model, domain, SEARCH, limit)
+    own = _remembered(memory, ask, (model.model, ()), exam)
 
     def score(factors: tuple[float, ...]) -> float:
         key = model.model, factors
         known = memory.find(key) is not None
         tried = alone(recipe, replace(model, amplification=factors))
         found = task_score(
-            _remembered(memory, ask, key, TrialQuestion(tried, domain, limit=limit)),
+            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)),
             own,
             model.model,
         )
@@ -146,11 +146,11 @@ def _climb_one(
 
 
 def _remembered(
-    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], question: TrialQuestion
+    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
 ) -> DomainScore:
     found = memory.find(key)
     if found is None:
-        found = ask(question)
+        found = ask(exam)
         memory.keep(key, found)
     return found
 

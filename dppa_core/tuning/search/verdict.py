@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks.intervals import ratio
 from dppa_core.tuning.search.climb import alone
 from dppa_core.tuning.search.density import density_of, remembered_profiles
-from dppa_core.tuning.search.trial import TEST, Ask, TrialQuestion
+from dppa_core.tuning.search.trial import TEST, Ask
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
@@ -90,7 +90,7 @@ def verdicts(
     Args:
         recipe: What was found.
         domains: One for each of its models.
-        ask: Answers questions.
+        ask: Holds exams.
         limit: Test items a domain; all of them where None.
         watch: Told what is asked now.
         public: Whether only embedded models may be read.
@@ -109,7 +109,7 @@ def verdicts(
         for who, target in targets.items():
             if watch:
                 watch(f"{who} about {domain}, test")
-            scores.append(ask(TrialQuestion(target, domain, TEST, limit)))
+            scores.append(ask(Exam(target, domain, TEST, limit)))
         base, own, treated, merged = (*scores, scores[-1])[:4]
         kept = density_of(single, profiles)
         found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))

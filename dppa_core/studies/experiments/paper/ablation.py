@@ -6,30 +6,15 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.asking import alone, climbed, own_marks
 from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.score_table import accuracy, columns_by, compared, retained
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import (
-    SWITCHED_OFF,
-    factors_text,
-    listed,
-    pruned,
-    told,
-    verdict,
-)
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import SWITCHED_OFF, factors_text, pruned, told, verdict
 
 RATES = (0.8, 0.9, 0.95)
 K_LAYER = 3.0

@@ -7,19 +7,11 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.score_table import Draws, against_draws, compared, mean_retained
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import capital, flipped, gap, pruned, told, verdict
 from dppa_core.tasks.intervals import Interval
 
 TITLES = {

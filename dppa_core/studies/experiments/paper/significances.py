@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.asking import alone, exam, own_marks
@@ -19,17 +20,8 @@ from dppa_core.studies.experiments.score_table import (
 )
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import capital, listed, percent, pruned, told, verdict
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import capital, percent, pruned, told, verdict
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
 from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
@@ -22,17 +23,8 @@ from dppa_core.studies.experiments.paper.contest import (
 from dppa_core.studies.experiments.score_table import share
 from dppa_core.studies.experiments.setting import Setting, Subject, embedded
 from dppa_core.studies.experiments.steps import Steps
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, percent, told
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import SWITCHED_OFF, percent, told
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 from dppa_core.tasks import DOMAINS
 

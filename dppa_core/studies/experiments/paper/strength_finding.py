@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import listed
 from dppa_core.studies.experiments.paper.ranks import correlation
 from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
@@ -18,7 +19,7 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     score_of,
 )
 from dppa_core.studies.experiments.score_table import compared
-from dppa_core.studies.experiments.words import listed, percent, told, verdict
+from dppa_core.studies.experiments.words import percent, told, verdict
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """By place and strength."""
