@@ -9,7 +9,6 @@ import pytest
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.page.text import page, pictures_of
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
@@ -24,6 +23,7 @@ from dppa_core.studies.experiments.questions import (
     TuningQuestion,
 )
 from dppa_core.studies.experiments.setting import Setting, embedded
+from dppa_core.studies.experiments.steps import Declared
 from dppa_core.studies.experiments.values import (
     Experiment,
     ExperimentsReport,

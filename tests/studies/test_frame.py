@@ -20,7 +20,6 @@ from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.studies.experiments import processes as workers
 from dppa_core.studies.experiments.asking import best_coefficient, exam
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.page.svg import ticks
 from dppa_core.studies.experiments.page.text import page, pictures_of, write_page
 from dppa_core.studies.experiments.paper import pruning
@@ -38,7 +37,14 @@ from dppa_core.studies.experiments.score_table import (
     scored,
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, embedded, merged
-from dppa_core.studies.experiments.steps import AskFunction, Steps, asked, one_by_one, together
+from dppa_core.studies.experiments.steps import (
+    AskFunction,
+    Declared,
+    Steps,
+    asked,
+    one_by_one,
+    together,
+)
 from dppa_core.studies.experiments.values import (
     Axis,
     Chart,

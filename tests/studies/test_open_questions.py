@@ -17,10 +17,10 @@ from dppa_core.studies.experiments.paper.contest import (
     tally,
     unclimbed,
 )
-from dppa_core.studies.experiments.paper.ranks import correlation
-from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart
+from dppa_core.studies.experiments.presets import trained
 from dppa_core.studies.experiments.questions import ExamQuestion
-from dppa_core.studies.experiments.score_table import Draws
+from dppa_core.studies.experiments.score_table import Draws, correlation
 from dppa_core.tasks import DOMAINS
 from tests.helpers.open_questions import SETTING, answered, hits
 

@@ -19,8 +19,8 @@ from dppa_core.errors import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dppa_core.studies.experiments.declaration import Declared
     from dppa_core.studies.experiments.setting import Setting
+    from dppa_core.studies.experiments.steps import Declared
     from dppa_core.studies.experiments.values import ExperimentsReport
 
 NamesArgument = Annotated[
@@ -72,7 +72,7 @@ def reproduce(
 
     Every answer is kept: what was asked before, by any run, is not asked again.
     """
-    from dppa_core.studies.experiments.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+    from dppa_core.studies.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
     if catalogue:
         emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.journal import Journal
 from dppa_core.studies.experiments.processes import Workers
 from dppa_core.studies.experiments.questions import Answers, ExperimentExaminer, Question
 from dppa_core.studies.experiments.setting import Setting
-from dppa_core.studies.experiments.steps import Steps
+from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import (
     Experiment,
     ExperimentsReport,

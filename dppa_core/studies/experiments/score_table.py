@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from dppa_core.evaluation import side_by_side
 from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
@@ -163,3 +165,30 @@ def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
     items = VariancePart(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
     half, value = reach([items, *_of_draws(values)]), sum(values) / len(values)
     return Cell(value, max(0.0, value - half), value + half, n, _spread(values))
+
+
+def difference_of(found: Comparison | Interval) -> Interval:
+    """The difference itself, as a fraction."""
+    return found.difference if isinstance(found, Comparison) else found
+
+
+def points(found: Comparison | Interval, n: int | None = None) -> Cell:
+    """A difference in points, with its interval."""
+    one = difference_of(found)
+    return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
+
+
+def correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's rank correlation, in [-1, 1]; 0 where one of them is constant."""
+    ranks = np.stack([_ranks(x), _ranks(y)])
+    if ranks.std(1).min() == 0:
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> Float64[ndarray, " n"]:
+    """Places in ascending order; equal values share the mean of theirs."""
+    given = np.array(values, np.float64)
+    below, equal = (given[:, None] > given).sum(1), (given[:, None] == given).sum(1)
+    found: Float64[ndarray, " n"] = below + (equal - 1) / 2
+    return found

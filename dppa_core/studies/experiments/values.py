@@ -40,7 +40,7 @@ Plots by kind:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -71,6 +71,20 @@ class Series:
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        x: Iterable[float | str],
+        cells: Iterable[Cell],
+        labels: tuple[str, ...] = (),
+    ) -> Series:
+        """Of cells with numbers and their intervals, one for each x."""
+        each = tuple(cells)
+        y = tuple(one.value if isinstance(one.value, float) else None for one in each)
+        low, high = tuple(one.low for one in each), tuple(one.high for one in each)
+        return cls(name, tuple(x), y, low, high, labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,17 +128,6 @@ def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison
     return compared({domain: one.one(method) for domain, one in several.items()}, plain)
 
 
-def gap(found: Comparison | Interval) -> Interval:
-    """The difference itself, as a fraction."""
-    return found.difference if isinstance(found, Comparison) else found
-
-
-def points(found: Comparison | Interval) -> Cell:
-    """A difference in points, with its interval."""
-    interval = gap(found)
-    return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
-
-
 def kept(several: Mapping[str, Contest], method: str) -> Cell:
     """Retention of a method that draws nothing, per cent; geometric mean over the domains."""
     own: ByDomain = {domain: one.own for domain, one in several.items()}

@@ -22,12 +22,11 @@ from dppa_core.studies.experiments.asking import (
     exam,
     own_marks,
 )
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
 from dppa_core.studies.experiments.questions import TuningQuestion
 from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import Steps, all_asked, together
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Findings
 from dppa_core.studies.experiments.words import SWITCHED_OFF
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings

@@ -18,8 +18,6 @@ from dppa_core.pruning.density import PruningParameters, significance
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.asking import exam
-from dppa_core.studies.experiments.declaration import Declared
-from dppa_core.studies.experiments.paper.contest import points
 from dppa_core.studies.experiments.paper.strength_finding import (
     Answered,
     StrengthMeasures,
@@ -35,9 +33,9 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     left_out,
     score_of,
 )
-from dppa_core.studies.experiments.score_table import accuracy, compared, loss, share
+from dppa_core.studies.experiments.score_table import accuracy, compared, loss, points, share
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import Steps, all_asked
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Findings, Heatmap
 from dppa_core.studies.experiments.words import capital, percent
 from dppa_core.tuning.advice.run import profile_facts
