@@ -15,10 +15,9 @@ from dppa_core.evaluation.tables import percent_text, text_table
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import DomainScore
     from dppa_core.tasks.intervals import Interval
-    from dppa_core.tuning.search.baselines import Rival
     from dppa_core.tuning.search.climb import Climbed
     from dppa_core.tuning.search.studied import Studied
-    from dppa_core.tuning.search.verdict import DomainVerdict
+    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
 
 
 def factors_text(factors: Sequence[float]) -> str:
@@ -109,7 +108,7 @@ def _plain(value: float | str) -> str:
 
 def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> list[str]:
     """The merge that was found on the test split, beside others; nothing if it was not asked."""
-    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []

@@ -8,7 +8,16 @@ import pytest
 
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.tasks.intervals import Interval
-from dppa_core.tuning.advice.advice import Advice, ModelDeltaSize, advise
+from dppa_core.tuning.advice.advice import (
+    EXPECTED,
+    LARGEST_FACTOR,
+    UNEVEN,
+    Advice,
+    ModelDeltaSize,
+    Sign,
+    SignFinding,
+    advise,
+)
 from dppa_core.tuning.advice.facts import (
     DomainModelFacts,
     Neighbour,
@@ -16,7 +25,6 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.advice.signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Sign, SignFinding
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results.json"

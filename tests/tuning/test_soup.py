@@ -21,8 +21,7 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
-from dppa_core.tuning.soup import Indices, Soup, greedy_soup
-from dppa_core.tuning.soup_run import exact_mean, find_soup, mean_recipe
+from dppa_core.tuning.soup import Indices, Soup, exact_mean, find_soup, greedy_soup, mean_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama
 

@@ -46,7 +46,7 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         check(bench.stop)
         bench.tell(0, 0, "Waiting for the models of the page")
         time.sleep(PAUSE)
-    from dppa_core.studies.teaching.failures.run import run_case  # noqa: PLC0415  (torch)
+    from dppa_core.studies.teaching.failures.cases import run_case  # noqa: PLC0415  (torch)
 
     return run_case(name, repaired, CaseTask(_workshop(), bench.tell, bench.stop))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.tasks import DOMAINS, items
@@ -148,9 +148,7 @@ def _measured(
 
     # Whatever cannot be read is refused before the first model is loaded.
     read = None if asked.text is None else read_text(asked.text)
-    names = [name.strip() for name in (asked.lm_eval or "").split(",") if name.strip()]
-    if asked.lm_eval is not None and not names:
-        raise InvalidValue("--lm-eval names no task.")
+    names = names_in(asked.lm_eval, "--lm-eval names no task.")
     harness = Harness(names, asked.folder, asked.limit) if names else None
     value: dict[str, Any] = {}
     of_split: dict[str, Any] = {"split": asked.split, "limit": asked.limit}
@@ -169,10 +167,8 @@ def _measured(
 
 
 def _domains(tasks: str | None, split: str) -> list[str]:
-    tasks = ",".join(DOMAINS) if tasks is None else tasks
-    domains = list(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
-    if not domains:
-        raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    named = names_in(tasks, f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    domains = list(dict.fromkeys(named or DOMAINS))
     for domain in domains:  # before a model is loaded
         items(domain, split, 1)
     return domains

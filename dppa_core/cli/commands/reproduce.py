@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit
+from dppa_core.cli.output import emit, names_in
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def reproduce(
     wanted = EXPERIMENTS if every else chosen(experiments or ())
     from dppa_core.studies.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
 
-    named = None if tasks is None else _names(tasks, "--tasks")
-    harness = None if lm_eval is None else _names(lm_eval, "--lm-eval")
+    named = names_in(tasks, "--tasks names nothing.")
+    harness = names_in(lm_eval, "--lm-eval names nothing.")
     if named and harness:
         raise InvalidValue("Give either --tasks or --lm-eval: a model is asked one kind of items.")
     setting = preset_setting(
@@ -142,13 +142,6 @@ def _run(
 
 def _command() -> str:
     return shlex.join(["dppa", *sys.argv[1:]])
-
-
-def _names(text: str, option: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InvalidValue(f"{option} names nothing.")
-    return names
 
 
 def _declared(one: Declared) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import typer
 
 from dppa_core.cli.cluster import AskingPlace, RayOption, asking
 from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.cli.search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
@@ -24,9 +24,8 @@ from dppa_core.system.atomic_folders import check_file, replace_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dppa_core.tuning.search.baselines import Rival
     from dppa_core.tuning.search.greedy import Trial
-    from dppa_core.tuning.search.verdict import DomainVerdict
+    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
 
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
@@ -96,7 +95,7 @@ def search(
 
     Settings are chosen on the search split; what was found is scored on the test split.
     """
-    given, chosen = load_recipe(recipe), _listed(tasks)
+    given, chosen = load_recipe(recipe), names_in(tasks)
     wanted = StudyOptions(
         tuple(vary or ()),
         tuple(grid or ()),
@@ -199,7 +198,7 @@ def _climb(
 
 def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[str, Any]:
     from dppa_core.evaluation.report import interval_json  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415
+    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
 
     return {
         "test": [one.to_json() for one in verdict],
@@ -216,8 +215,7 @@ def _verdict(
     limit: int | None,
 ) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
     """What was found on the test split, and what stands beside it."""
-    from dppa_core.tuning.search.baselines import rivals  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.verdict import verdicts  # noqa: PLC0415
+    from dppa_core.tuning.search.verdict import rivals, verdicts  # noqa: PLC0415  (torch)
 
     if limit == 0:
         return (), ()
@@ -229,13 +227,6 @@ def _verdict(
 
         found = verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
         return found, rivals(recipe, given, found, asked.ask, limit=limit, watch=watch)
-
-
-def _listed(tasks: str | None) -> list[str] | None:
-    names = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    if names is not None and not names:
-        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
-    return names
 
 
 def _teller(*, quiet: bool) -> Callable[[str], None]:

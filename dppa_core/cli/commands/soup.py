@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
@@ -19,8 +19,7 @@ from dppa_core.system.atomic_folders import check_file, replace_file
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.scores import Evaluation
-    from dppa_core.tuning.soup import Indices
-    from dppa_core.tuning.soup_run import FoundSoup
+    from dppa_core.tuning.soup import FoundSoup, Indices
 
 
 def soup(
@@ -43,13 +42,11 @@ def soup(
     Of the recipe only the models count; a soup has no pruning rates and equal coefficients.
     """
     given = load_recipe(recipe)
-    domains = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    if domains is not None and not domains:
-        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
+    domains = names_in(tasks)
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
     check_file(out)
-    from dppa_core.tuning.soup_run import find_soup  # noqa: PLC0415  (imports torch)
+    from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
 
     def watch(mixed: Indices, scores: Evaluation) -> None:
         names = " + ".join(given.models[index].model for index in mixed)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from dppa_core.errors import InvalidValue, shown
+from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.side_by_side import domains_of
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, tasks_of
 
@@ -35,20 +36,17 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
         UnknownName: no such domain.
         InvalidValue: another number of domains than models, or a model whose domain is not known.
     """
-    names = tuple(model.model for model in recipe.models)
     if tasks is None:
-        tasks = tuple(name.removeprefix("zoo:") for name in names)
-        for name, task in zip(names, tasks, strict=True):
-            if not name.startswith("zoo:") or task not in DOMAINS:
-                raise InvalidValue(
-                    f"model {shown(name)}: which questions is it to be scored on? Name one domain "
-                    f"a model with --tasks: {', '.join(DOMAINS)}. Known for the embedded models "
-                    "alone."
-                )
-    if len(tasks) != len(names):
+        return domains_of(
+            recipe,
+            "which questions is it to be scored on? Name one domain a model with --tasks: "
+            f"{', '.join(DOMAINS)}. Known for the embedded models alone.",
+        )
+    if len(tasks) != len(recipe.models):
         raise InvalidValue(
-            f"The recipe has {len(names)} domain models and --tasks names {len(tasks)} domains "
-            f"({', '.join(tasks)}). There must be one for each model, in the recipe's order."
+            f"The recipe has {len(recipe.models)} domain models and --tasks names {len(tasks)} "
+            f"domains ({', '.join(tasks)}). There must be one for each model, in the recipe's "
+            "order."
         )
     for task in tasks:
         tasks_of(task)

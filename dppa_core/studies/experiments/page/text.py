@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.studies.experiments.page.chart import chart_svg
-from dppa_core.studies.experiments.page.heatmap import heatmap_svg
+from dppa_core.studies.experiments.page.svg import heatmap_svg
 from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport, Plot
 from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
