@@ -1,6 +1,6 @@
 """What commands have in common that can work on a Ray cluster: the option, and where models answer.
 
-Knows the option and who asks; Ray and PyTorch are imported inside functions.
+Knows the option and the place; Ray and PyTorch are imported inside functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RayOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class AskingPlace:
+class ExamPlace:
     """Where exams are held."""
 
     ask: Ask
@@ -35,7 +35,7 @@ class AskingPlace:
 
 
 @contextmanager
-def asking(ray: str | None) -> Iterator[AskingPlace]:
+def exam_place(ray: str | None) -> Iterator[ExamPlace]:
     """Models in this process, or on a cluster for as long as the block runs.
 
     Args:
@@ -44,13 +44,13 @@ def asking(ray: str | None) -> Iterator[AskingPlace]:
     if ray is None:
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        yield AskingPlace(Examiner(keep=False).score)
+        yield ExamPlace(Examiner(keep=False).score)
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
-    from dppa_core.tuning.search.cluster import cluster_asker  # noqa: PLC0415
+    from dppa_core.tuning.search.cluster import exams_on_cluster  # noqa: PLC0415
 
     with quiet_stdout(), joined(ray) as cluster:
-        yield AskingPlace(cluster_asker(cluster), max(cluster.cores(), 1))
+        yield ExamPlace(exams_on_cluster(cluster), max(cluster.cores(), 1))
 
 
 @contextmanager

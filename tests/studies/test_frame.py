@@ -19,7 +19,7 @@ from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.studies.experiments import processes as workers
-from dppa_core.studies.experiments.asking import best_coefficient, exam
+from dppa_core.studies.experiments.exams import best_coefficient, exam
 from dppa_core.studies.experiments.page.svg import ticks
 from dppa_core.studies.experiments.page.text import page, pictures_of, write_page
 from dppa_core.studies.experiments.paper import pruning

@@ -13,14 +13,13 @@ from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     against_magnitude,
     contest,
-    gap,
     tally,
     unclimbed,
 )
 from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart
 from dppa_core.studies.experiments.presets import trained
 from dppa_core.studies.experiments.questions import ExamQuestion
-from dppa_core.studies.experiments.score_table import Draws, correlation
+from dppa_core.studies.experiments.score_table import Draws, correlation, difference_of
 from dppa_core.tasks import DOMAINS
 from tests.helpers.open_questions import SETTING, answered, hits
 
@@ -59,9 +58,9 @@ def test_at_scale_one_the_unpruned_model_is_the_domain_model() -> None:
 def test_methods_are_compared_with_magnitude_item_by_item() -> None:
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
     several = {"math": found}
-    assert gap(against_magnitude(several, "dppa")).value == pytest.approx(-0.2)
-    assert gap(against_magnitude(several, "dare")).value == pytest.approx(-0.4)
-    better = gap(against_magnitude(several, "dare"))
+    assert difference_of(against_magnitude(several, "dppa")).value == pytest.approx(-0.2)
+    assert difference_of(against_magnitude(several, "dare")).value == pytest.approx(-0.4)
+    better = difference_of(against_magnitude(several, "dare"))
     assert better.low < better.value < better.high
     assert tally([found], "dare") == (0, 0, 1)
 

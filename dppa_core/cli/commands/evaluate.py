@@ -90,13 +90,13 @@ def evaluate(
     more = text is not None or lm_eval is not None
     domains = [] if more and tasks is None else _domains(tasks, split)
     beside = recipe is not None and not alone
-    asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, split, limit)
+    wanted = _Wanted(text, window, stride, lm_eval, lm_eval_tasks, split, limit)
     from dppa_core.cli.evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
 
     who = _who(recipe, target, against, beside)
     examiner = Examiner(_pool(device_map, dtype), fresh=fresh)
-    value = _measured(examiner, who, domains, asked, beside=beside)
+    value = _measured(examiner, who, domains, wanted, beside=beside)
     emit(value, evaluated_text(value), as_json=as_json)
 
 
@@ -120,7 +120,7 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Wanted:
     """What is asked: how much of the domains, and beside them."""
 
     text: Path | None
@@ -136,7 +136,7 @@ def _measured(
     examiner: Examiner,
     who: tuple[Entrant, ...],
     domains: list[str],
-    asked: _Asked,
+    wanted: _Wanted,
     *,
     beside: bool,
 ) -> dict[str, Any]:
@@ -147,11 +147,11 @@ def _measured(
     from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
     # Whatever cannot be read is refused before the first model is loaded.
-    read = None if asked.text is None else read_text(asked.text)
-    names = names_in(asked.lm_eval, "--lm-eval names no task.")
-    harness = Harness(names, asked.folder, asked.limit) if names else None
+    read = None if wanted.text is None else read_text(wanted.text)
+    names = names_in(wanted.lm_eval, "--lm-eval names no task.")
+    harness = Harness(names, wanted.folder, wanted.limit) if names else None
     value: dict[str, Any] = {}
-    of_split: dict[str, Any] = {"split": asked.split, "limit": asked.limit}
+    of_split: dict[str, Any] = {"split": wanted.split, "limit": wanted.limit}
     with progress_line() as told:
         if domains and beside:
             value |= as_json(measure(examiner, who, domains, progress=told, **of_split))
@@ -159,7 +159,7 @@ def _measured(
             alone = examiner.evaluation(who[0].target, domains, progress=told, **of_split)
             value |= alone.to_json()
         if read is not None:
-            settings: dict[str, Any] = {"window": asked.window, "stride": asked.stride}
+            settings: dict[str, Any] = {"window": wanted.window, "stride": wanted.stride}
             value["text"] = text_rows(examiner, who, read, progress=told, **settings)
         if harness is not None:
             value["lm_eval"] = harness_rows(examiner, who, harness, progress=told)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.cluster import AskingPlace, RayOption, asking
+from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
 from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
 from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.cli.search_text import climb_text, factors_text, study_text
@@ -112,11 +112,11 @@ def search(
     if studies:
         study_settings(given, wanted)  # a mistake is told before any model is read
     kept = wanted.study if studies else waits
-    with asking(ray) as asked, _told_if_stopped(kept):
+    with exam_place(ray) as place, _told_if_stopped(kept):
         if studies:
-            value, text = _study(given, wanted, chosen, out, test_limit, say, asked)
+            value, text = _study(given, wanted, chosen, out, test_limit, say, place)
         else:
-            value, text = _climb(given, chosen, limit, waits, out, test_limit, say, asked)
+            value, text = _climb(given, chosen, limit, waits, out, test_limit, say, place)
     emit(value, text, as_json=as_json)
 
 
@@ -152,13 +152,13 @@ def _study(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: AskingPlace,
+    place: ExamPlace,
 ) -> Told:
     from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
 
-    found = run_wanted(recipe, wanted, asked.ask, tasks, say, asked.beside)
+    found = run_wanted(recipe, wanted, place.ask, tasks, say, place.beside)
     best = found.recipe
-    verdict, beside = _verdict(asked, best, recipe, domains_for(best, tasks), test_limit)
+    verdict, beside = _verdict(place, best, recipe, domains_for(best, tasks), test_limit)
     replace_file(out, dump_recipe(best))
     value = {"out": str(out), "study": str(wanted.study), **found.to_json()}
     return value | _tested(verdict, beside), study_text(found, verdict, beside, out)
@@ -172,7 +172,7 @@ def _climb(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: AskingPlace,
+    place: ExamPlace,
 ) -> Told:
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
@@ -182,14 +182,14 @@ def _climb(
 
     found = climb(
         recipe,
-        asked.ask,
+        place.ask,
         tasks=tasks,
         limit=limit,
         state=state,
         watch=watch,
-        beside=asked.beside,
+        beside=place.beside,
     )
-    verdict, rivals = _verdict(asked, found.recipe, recipe, found.domains, test_limit)
+    verdict, rivals = _verdict(place, found.recipe, recipe, found.domains, test_limit)
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)
     value = {"out": str(out), **found.to_json(), **_tested(verdict, rivals)}
@@ -208,7 +208,7 @@ def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[s
 
 
 def _verdict(
-    asked: AskingPlace,
+    place: ExamPlace,
     recipe: MergeRecipe,
     given: MergeRecipe,
     domains: tuple[str, ...],
@@ -225,8 +225,8 @@ def _verdict(
             if progress:
                 progress(0, 0, what)
 
-        found = verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
-        return found, rivals(recipe, given, found, asked.ask, limit=limit, watch=watch)
+        found = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
+        return found, rivals(recipe, given, found, place.ask, limit=limit, watch=watch)
 
 
 def _teller(*, quiet: bool) -> Callable[[str], None]:

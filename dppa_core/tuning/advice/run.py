@@ -82,9 +82,9 @@ def gather(
         for one in recipe.models
     ]
     total = _count(recipe, domains, neighbours)
-    asking = _Asking(recipe, examiner, limit, neighbours, progress, stop, total)
+    gathering = _Gathering(recipe, examiner, limit, neighbours, progress, stop, total)
     return tuple(
-        asking.facts(model, profile_facts(profile), domain)
+        gathering.facts(model, profile_facts(profile), domain)
         for model, profile, domain in zip(recipe.models, profiles, domains, strict=True)
     )
 
@@ -139,7 +139,7 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Gathering:
     """Asks one recipe's models, one question after the other."""
 
     recipe: MergeRecipe

@@ -26,7 +26,7 @@ class DriverNode:
     threads: int
 
 
-def cluster_asker(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
+def exams_on_cluster(cluster: Cluster, *, threads: int = 1, stop: Stop | None = None) -> Ask:
     """What asks models on any node; each process keeps base and domain models from then on.
 
     Args:

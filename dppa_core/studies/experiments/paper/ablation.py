@@ -8,7 +8,7 @@ from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.asking import alone, climbed, own_marks
+from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import (
     accuracy,
     columns_by,

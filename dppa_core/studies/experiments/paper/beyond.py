@@ -10,7 +10,7 @@ from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
-from dppa_core.studies.experiments.asking import alone, climbed, own_marks
+from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.score_table import ByDomain, compared, mean_share, points
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together

@@ -13,7 +13,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell
-from dppa_core.studies.experiments.asking import BANDS, alone, climbed, exam, whole
+from dppa_core.studies.experiments.exams import BANDS, alone, climbed, exam, whole
 from dppa_core.studies.experiments.score_table import (
     ByDomain,
     Draws,

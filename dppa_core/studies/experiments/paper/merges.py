@@ -13,7 +13,7 @@ from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.tables import listed
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.asking import (
+from dppa_core.studies.experiments.exams import (
     BANDS,
     COEFFICIENTS,
     Best,

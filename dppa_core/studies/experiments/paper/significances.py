@@ -9,7 +9,7 @@ from dppa_core.evaluation.side_by_side import Comparison
 from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.asking import alone, exam, own_marks
+from dppa_core.studies.experiments.exams import alone, exam, own_marks
 from dppa_core.studies.experiments.score_table import (
     accuracy,
     columns_by,

@@ -17,7 +17,7 @@ from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import PruningParameters, significance
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.asking import exam
+from dppa_core.studies.experiments.exams import exam
 from dppa_core.studies.experiments.paper.strength_finding import (
     Answered,
     StrengthMeasures,
