@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -121,6 +121,28 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def teller(*, quiet: bool) -> Callable[[str], None]:
+    """Writes lines to stderr, over the line of progress; none where a program reads."""
+
+    def say(line: str) -> None:
+        if not quiet:
+            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+            sys.stderr.write(f"{clear}{line}\n")
+            sys.stderr.flush()
+
+    return say
+
+
+@contextmanager
+def told_if_stopped(text: str) -> Iterator[None]:
+    """Where a stopped command goes on is told before it ends."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
+        sys.stderr.write(text + "\n")
+        raise
 
 
 @contextmanager

@@ -102,9 +102,14 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def percent_text(value: float, ends: Ends, between: str = "-") -> str:
+def percent(share: float, digits: int = 0) -> str:
+    """A fraction in per cent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def percent_text(value: float, ends: Ends, between: str = "-", unit: str = "") -> str:
     """A fraction in per cent with its interval: 50.0 (40.0-60.0)."""
-    return f"{100 * value:.1f} ({100 * ends[0]:.1f}{between}{100 * ends[1]:.1f})"
+    return f"{100 * value:.1f}{unit} ({100 * ends[0]:.1f}{between}{100 * ends[1]:.1f})"
 
 
 def signed_text(value: float, ends: Ends, unit: str = "") -> str:

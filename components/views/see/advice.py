@@ -20,10 +20,11 @@ from components.widgets.controls import PRIVATE, Controls, activity_script, ende
 from components.work.error_notices import show_errors
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Emit, Studio
+from dppa_core.evaluation.tables import percent
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
-from dppa_core.tuning.advice.facts import PROBE_RATE, percent
+from dppa_core.tuning.advice.facts import PROBE_RATE
 
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""

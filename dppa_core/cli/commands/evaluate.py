@@ -48,32 +48,35 @@ FolderOption = Annotated[
 ]
 
 
+AgainstOption = Annotated[
+    Path | None, typer.Option(help="Another recipe, compared with the first item by item.")
+]
+DomainsOption = Annotated[
+    str | None,
+    typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
+]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Items per domain; all if unset.")]
+AloneOption = Annotated[
+    bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Ask again what was asked before.")]
+
+
 def evaluate(
     target: Annotated[
         str, typer.Argument(metavar="RECIPE_OR_MODEL", help="A recipe file, or one model.")
     ],
-    against: Annotated[
-        Path | None, typer.Option(help="Another recipe, compared with the first item by item.")
-    ] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
-    ] = None,
+    against: AgainstOption = None,
+    tasks: DomainsOption = None,
     split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Items per domain; all if unset.")
-    ] = None,
+    limit: LimitOption = None,
     text: TextOption = None,
     window: WindowOption = 512,
     stride: StrideOption = None,
     lm_eval: TasksOption = None,
     lm_eval_tasks: FolderOption = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask again what was asked before.")
-    ] = False,
+    alone: AloneOption = False,
+    fresh: FreshOption = False,
     device_map: DeviceMapOption = None,
     dtype: DtypeOption = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,

@@ -5,9 +5,6 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +12,7 @@ import typer
 
 from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
 from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
-from dppa_core.cli.output import emit, names_in, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line, teller, told_if_stopped
 from dppa_core.cli.search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
@@ -96,37 +93,24 @@ def search(
     Settings are chosen on the search split; what was found is scored on the test split.
     """
     given, chosen = load_recipe(recipe), names_in(tasks)
-    wanted = StudyOptions(
-        tuple(vary or ()),
-        tuple(grid or ()),
-        tuple(objective or ("retention",)),
-        *(trials, sampler, seed, prune, limit),
-        study or _beside(out, ".study.db"),
-        name,
-    )
+    varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ("retention",))
+    kept = study or _beside(out, ".study.db")
+    wanted = StudyOptions(*varied, trials, sampler, seed, prune, limit, kept, name)
     wanted = from_file(space, wanted) if space else wanted
     studies = bool(space or vary or grid)
     waits = Path("") if studies else state or _beside(out, ".search.json")
-    _check_targets(recipe, out, wanted.study if studies else waits, overwrite=overwrite)
-    say = _teller(quiet=as_json)
+    stays = wanted.study if studies else waits
+    _check_targets(recipe, out, stays, overwrite=overwrite)
+    say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is told before any model is read
-    kept = wanted.study if studies else waits
-    with exam_place(ray) as place, _told_if_stopped(kept):
+    end = f"\nStopped. What was scored is in {stays}: the same command goes on."
+    with exam_place(ray) as place, told_if_stopped(end):
         if studies:
             value, text = _study(given, wanted, chosen, out, test_limit, say, place)
         else:
             value, text = _climb(given, chosen, limit, waits, out, test_limit, say, place)
     emit(value, text, as_json=as_json)
-
-
-@contextmanager
-def _told_if_stopped(kept: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
-        sys.stderr.write(f"\nStopped. What was scored is in {kept}: the same command goes on.\n")
-        raise
 
 
 def _beside(out: Path, end: str) -> Path:
@@ -227,13 +211,3 @@ def _verdict(
 
         found = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
         return found, rivals(recipe, given, found, place.ask, limit=limit, watch=watch)
-
-
-def _teller(*, quiet: bool) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        if not quiet:
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}{line}\n")
-            sys.stderr.flush()
-
-    return say

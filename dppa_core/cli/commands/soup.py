@@ -5,13 +5,12 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, names_in, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line, teller
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
@@ -48,11 +47,11 @@ def soup(
     check_file(out)
     from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
 
+    say = teller(quiet=as_json)
+
     def watch(mixed: Indices, scores: Evaluation) -> None:
         names = " + ".join(given.models[index].model for index in mixed)
-        if not as_json:
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}{names}: {' %, '.join(_cells(scores))}\n")
+        say(f"{names}: {' %, '.join(_cells(scores))}")
 
     with progress_line() as progress:
         found = find_soup(given, domains, limit=limit, progress=progress, watch=watch)

@@ -9,11 +9,6 @@ from dppa_core.evaluation.tables import listed, signed_text
 from dppa_core.tasks.intervals import Interval
 
 
-def percent(share: float) -> str:
-    """A fraction in whole per cent."""
-    return f"{100 * share:.0f} %"
-
-
 def pruned(rate: float) -> str:
     """A pruning rate in per cent, as many digits as it has."""
     return f"{100 * rate:g} %"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from dppa_core.errors import many
+from dppa_core.evaluation.tables import percent
 from dppa_core.tuning.advice.facts import (
     CLOSE,
     PROBE_KEEPS,
@@ -22,7 +23,6 @@ from dppa_core.tuning.advice.facts import (
     TreatedFacts,
     enough,
     interval_text,
-    percent,
 )
 
 LARGEST_FACTOR = 1.7

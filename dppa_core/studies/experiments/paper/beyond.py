@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
@@ -15,7 +15,7 @@ from dppa_core.studies.experiments.score_table import ByDomain, compared, mean_s
 from dppa_core.studies.experiments.setting import Setting, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import gap, number, percent, pruned, verdict, verdict_texts
+from dppa_core.studies.experiments.words import gap, number, pruned, verdict, verdict_texts
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dppa_core.errors import many
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
@@ -27,7 +27,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import Setting
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, number, percent, told, verdict
+from dppa_core.studies.experiments.words import SWITCHED_OFF, number, told, verdict
 from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
@@ -24,7 +24,6 @@ from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 from dppa_core.studies.experiments.words import (
     SWITCHED_OFF,
     factors_text,
-    percent,
     pruned,
     told,
     verdict_texts,

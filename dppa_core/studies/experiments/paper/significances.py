@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.studies.experiments.exams import alone, exam, own_marks
@@ -21,13 +21,7 @@ from dppa_core.studies.experiments.score_table import (
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import (
-    capital,
-    percent,
-    pruned,
-    told,
-    verdict_texts,
-)
+from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")

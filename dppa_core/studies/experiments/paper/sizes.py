@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
@@ -21,7 +21,7 @@ from dppa_core.studies.experiments.score_table import difference_of, points, sha
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Declared, Steps
 from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
-from dppa_core.studies.experiments.words import SWITCHED_OFF, percent, told
+from dppa_core.studies.experiments.words import SWITCHED_OFF, told
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
 
 RATES = (0.8, 0.9)

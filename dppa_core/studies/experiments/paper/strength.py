@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dppa_core.evaluation.tables import Cell, Column, Row, Table
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import PruningParameters, significance
@@ -37,7 +37,7 @@ from dppa_core.studies.experiments.score_table import accuracy, compared, loss, 
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
 from dppa_core.studies.experiments.values import Axis, Findings, Heatmap
-from dppa_core.studies.experiments.words import capital, percent
+from dppa_core.studies.experiments.words import capital
 from dppa_core.tuning.advice.run import profile_facts
 
 RATES = (0.8, 0.85, 0.9, 0.95)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.evaluation.tables import listed
+from dppa_core.evaluation.tables import listed, percent
 from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     STRENGTHS,
@@ -18,7 +18,7 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     score_of,
 )
 from dppa_core.studies.experiments.score_table import compared, correlation
-from dppa_core.studies.experiments.words import percent, told, verdict, verdict_texts
+from dppa_core.studies.experiments.words import told, verdict, verdict_texts
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """By place and strength."""
