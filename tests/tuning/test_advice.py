@@ -210,7 +210,7 @@ def test_domains_count_as_uneven_beyond_what_was_measured() -> None:
 
 
 def test_the_largest_factor_is_that_of_the_experiments() -> None:
-    text = (ROOT / "assets" / "experiments.json").read_text("utf-8")
+    text = (ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")
     tables = (t for one in json.loads(text)["experiments"] for t in one["tables"])
     merges = [parse_recipe(r["recipe"]) for t in tables for r in t["rows"] if r["recipe"]]
     climbed = [m for m in merges if m.method == "dppa" and m.base == "zoo:base"]
