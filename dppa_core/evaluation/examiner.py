@@ -167,6 +167,8 @@ class Examiner:
     def _exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
         """The items as token ids, once for all models of the same tokenizer."""
         tokenizer = _tokenizer_key(resident)
+        if tokenizer is None:
+            return exchanges(resident, asked)
         with self._lock:
             new = [item for item in asked if (tokenizer, item) not in self._read]
             for item, one in zip(new, exchanges(resident, new) if new else (), strict=True):
@@ -241,12 +243,12 @@ def _contents(checkpoint: Checkpoint) -> list[str]:
     return [checkpoint.content_hash(), config, *(known_sha256(path) for path in files)]
 
 
-def _tokenizer_key(resident: Resident) -> str:
-    """The same for tokenizers that read alike; one of their own for those that do not tell."""
+def _tokenizer_key(resident: Resident) -> str | None:
+    """The same for tokenizers that read alike; None of those that do not tell."""
     tokenizer: Any = resident.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return str(id(tokenizer))
+        return None
     positions = getattr(resident.model.config, "max_position_embeddings", None)
     told = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()

@@ -18,10 +18,16 @@ from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results import leaderboard as board_module
 from dppa_core.studies.zoo.results import leaderboard_exam
-from dppa_core.studies.zoo.results.leaderboard import Leaderboard, LeaderboardRow, as_json, measure
+from dppa_core.studies.zoo.results.leaderboard import (
+    Chosen,
+    Leaderboard,
+    LeaderboardRow,
+    as_json,
+    best_strength,
+    measure,
+)
 from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, MethodVariant, entry
 from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer, added
-from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
 from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
 from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.tasks import DOMAINS, items

@@ -19,11 +19,10 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
     recipe_hash,
 )
-from dppa_core.tuning.search.goals import TrialOutcome, check_goals, dominates
 from dppa_core.tuning.search.open_study import settings_of, take_up_killed
 from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import Knob, parse_knobs, settled
-from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.studied import StudySettings, TrialOutcome, check_goals, dominates
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 

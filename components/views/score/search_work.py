@@ -29,7 +29,7 @@ from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.space import parse_knobs
 
 if TYPE_CHECKING:
-    from dppa_core.tuning.search.greedy import Trial
+    from dppa_core.tuning.search.climb import Trial
     from dppa_core.tuning.search.studied import Tried
 
 WAYS = ("climb", "optuna", "grid")

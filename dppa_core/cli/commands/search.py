@@ -21,7 +21,7 @@ from dppa_core.system.atomic_folders import check_file, replace_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dppa_core.tuning.search.greedy import Trial
+    from dppa_core.tuning.search.climb import Trial
     from dppa_core.tuning.search.verdict import DomainVerdict, Rival
 
 

@@ -16,7 +16,7 @@ from dppa_core.studies.experiments.questions import DocumentsQuestion, ExamQuest
 from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import AskFunction, Steps, all_asked, one_by_one
-from dppa_core.tuning.search.greedy import FactorSearch, greedy_factors
+from dppa_core.tuning.search.climb import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)

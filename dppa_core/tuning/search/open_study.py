@@ -15,9 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.state_file import differences
-from dppa_core.tuning.search.goals import direction
 from dppa_core.tuning.search.space import Knob, Value, applies, settled, short_name
-from dppa_core.tuning.search.studied import StudySettings
+from dppa_core.tuning.search.studied import StudySettings, direction
 
 STARTUP = 5
 """Whole trials before any is given up early."""

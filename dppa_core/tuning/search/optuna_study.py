@@ -22,14 +22,16 @@ from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
-from dppa_core.tuning.search.goals import TrialOutcome, check_goals, dominates
 from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
 from dppa_core.tuning.search.space import Knob, Value, applies, settled
 from dppa_core.tuning.search.studied import (
     WHY,
     Studied,
     StudySettings,
+    TrialOutcome,
     Tried,
+    check_goals,
+    dominates,
     is_over,
     studied,
     tried,

@@ -8,7 +8,7 @@ no text format; `leaderboard_text` writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,11 +26,95 @@ from dppa_core.studies.zoo.results.leaderboard_entry import (
     entry,
 )
 from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer
-from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
 from dppa_core.studies.zoo.results.scores import BASE, ZooExaminer, paired_gain, retained
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import Hits, accuracy
-from dppa_core.tuning.search.greedy import greedy_factors
+from dppa_core.tuning.search.climb import greedy_factors
+
+STEPS = 4
+"""Places of the grid from one strength to its double."""
+COARSE = (-8, -4, 0, 4, 8)
+"""Where every sweep begins: a quarter to four times, each the double of the one before."""
+FINE = (2, 1)
+"""Then, on both sides of the best so far, these many places away."""
+LEAST = 0.015
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A strength, and what it took to find it."""
+
+    strength: float
+    losses: int
+    """Strengths whose loss was asked."""
+    retentions: int
+    """Those whose retention was asked too."""
+
+
+def strength_at(place: int) -> float:
+    """The strength of a place: 1 at 0, 2 at STEPS."""
+    return float(f"{2 ** (place / STEPS):.4g}")
+
+
+def best_strength(
+    loss: Callable[[float], float], retention: Callable[[float], float], most: float
+) -> Chosen:
+    """The strength that retains most, the same way for whatever is rated.
+
+    The losses of five coarse strengths are asked, of further ones while the outermost is the
+    best, and of two on either side at half and at a quarter of a doubling. From the smallest loss
+    retention is climbed both ways by half doublings, until it falls; between equals the smaller
+    loss decides.
+
+    Args:
+        loss: Of the right answers, asked once for each strength at most; infinite where there is
+            none.
+        retention: Likewise.
+        most: No strength is above this, nor below LEAST.
+    """
+    losses, marks = dict[int, float](), dict[int, tuple[float, float]]()
+
+    def within(place: int) -> bool:
+        return LEAST <= strength_at(place) <= most
+
+    def ask_loss(place: int) -> bool:
+        new = place not in losses and within(place)
+        if new:
+            losses[place] = loss(strength_at(place))
+        return new
+
+    def ask(place: int) -> bool:
+        new = place not in marks and within(place)
+        if new:
+            ask_loss(place)
+            marks[place] = retention(strength_at(place)), -losses[place]
+        return new
+
+    sweep(ask_loss, losses)
+    ask(_smallest(losses))
+    while True:
+        best = max(marks, key=lambda place: (marks[place], -abs(place)))
+        if not any([ask(best - FINE[0]), ask(best + FINE[0])]):
+            return Chosen(strength_at(best), len(losses), len(marks))
+
+
+def sweep(ask: Callable[[int], bool], losses: dict[int, float]) -> None:
+    """Fill `losses` by asking places; `ask` tells whether a place was new and allowed."""
+    for place in COARSE:
+        ask(place)
+    while (_smallest(losses) == max(losses) and ask(max(losses) + STEPS)) or (
+        _smallest(losses) == min(losses) and ask(min(losses) - STEPS)
+    ):
+        pass
+    for distance in FINE:
+        middle = _smallest(losses)
+        ask(middle - distance)
+        ask(middle + distance)
+
+
+def _smallest(losses: dict[int, float]) -> int:
+    return min(losses, key=lambda place: (losses[place], abs(place)))
+
 
 REFERENCE = "dppa"
 """What all others are compared with."""
