@@ -37,7 +37,7 @@ def main() -> None:
     who = entrants(RECIPE)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DPPA_CACHE"] = folder
-        measure(Examiner("search", 8, fresh=True), who[-1:], DOMAINS)  # what a process does once
+        measure(Examiner(fresh=True), who[-1:], DOMAINS, split="search", limit=8)  # done once
         found = {}
         for name, asked, fresh in (
             ("one domain model", who[1:2], True),
@@ -47,7 +47,7 @@ def main() -> None:
             ("the same again, from the cache", who, False),
         ):
             begun, worked = time.perf_counter(), time.process_time()
-            table = measure(Examiner("test", given.items, fresh=fresh), asked, DOMAINS)
+            table = measure(Examiner(fresh=fresh), asked, DOMAINS, limit=given.items)
             seconds = time.perf_counter() - begun
             found[name] = {"seconds": seconds, "processor": time.process_time() - worked}
         begun = time.perf_counter()

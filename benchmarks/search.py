@@ -18,10 +18,12 @@ import time
 import torch
 
 from benchmarks.measure import machine
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Exam
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.trial import ITEMS, TrialQuestion, asker
+from dppa_core.tuning.search.trial import ITEMS
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 TARGET = 2.0
@@ -43,14 +45,14 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     pool, written = ModelPool(), list[str]()
-    ask = asker(pool)
+    ask = Examiner(pool, keep=False).score
 
     def trial(factor: float) -> tuple[float, float, float]:
         begun, worked = time.perf_counter(), time.process_time()
         with pool.lend(recipe(factor)):
             merged = time.perf_counter() - begun
         for domain in DOMAINS:
-            ask(TrialQuestion(recipe(factor), domain, limit=given.items))
+            ask(Exam(recipe(factor), domain, "search", given.items))
         return merged, time.perf_counter() - begun, time.process_time() - worked
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:

@@ -22,7 +22,7 @@ from components.work.reply_hardware import hardware
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
-from dppa_core.evaluation.scores import DomainScore, marked_score
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.progress import Progress, Stop, check
@@ -81,7 +81,8 @@ class Studio:
         self.public = public
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
-        self._profiles, self._tables, self._examiners = Recent(32), Recent(256), Recent(8)
+        self._profiles, self._tables = Recent(32), Recent(256)
+        self._examiner: Examiner | None = None
         self._outcomes, self._shown = Recent(64), Recent(SHOWN_PLANS)
         self._measuring = {True: threading.Lock(), False: threading.Lock()}
         self._importing = threading.Lock()
@@ -274,21 +275,19 @@ class Studio:
         """Whether the warm-up is over, or was never asked for."""
         return self._warm is None or self._warm.done()
 
-    def examiner(self, limit: int) -> Examiner:
-        """Who asks so many test items a domain, and remembers the marks."""
+    def examiner(self) -> Examiner:
+        """Who asks the models of the pool, and keeps their marks."""
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        found: Examiner | None = self._examiners.find(limit)
-        return found or self._examiners.keep(
-            limit, Examiner("test", limit, pool=self.pool(), public=self.public)
-        )
+        if self._examiner is None:
+            self._examiner = Examiner(self.pool(), public=self.public)
+        return self._examiner
 
     def score(
         self, target: str | MergeRecipe, domain: str, limit: int, stop: Stop | None
     ) -> DomainScore:
         """Test accuracy of a model or merge on one domain; kept for the next time."""
-        examiner = self.examiner(limit)
-        return marked_score(examiner.items(domain), examiner.marks(target, domain, stop=stop))
+        return self.examiner().score(Exam(target, domain, "test", limit), stop=stop)
 
     def _identity(self, target: str | MergeRecipe) -> str:
         """What was merged: another text when a file it is made of was replaced."""

@@ -1,6 +1,6 @@
 """What commands have in common that can work on a Ray cluster: the option, and where models answer.
 
-Knows the option and who asks; Ray and PyTorch are imported inside functions.
+Knows the option and the place; Ray and PyTorch are imported inside functions.
 """
 
 from __future__ import annotations
@@ -26,32 +26,31 @@ RayOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class AskingPlace:
-    """Where models are asked."""
+class ExamPlace:
+    """Where exams are held."""
 
     ask: Ask
     beside: int = 1
-    """How many questions at a time."""
+    """How many exams at a time."""
 
 
 @contextmanager
-def asking(ray: str | None) -> Iterator[AskingPlace]:
+def exam_place(ray: str | None) -> Iterator[ExamPlace]:
     """Models in this process, or on a cluster for as long as the block runs.
 
     Args:
         ray: A cluster's address; this process if unset.
     """
     if ray is None:
-        from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415  (torch)
-        from dppa_core.tuning.search.trial import asker  # noqa: PLC0415
+        from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
-        yield AskingPlace(asker(ModelPool()))
+        yield ExamPlace(Examiner(keep=False).score)
         return
     from dppa_core.merging.cluster.ray import joined  # noqa: PLC0415  (what no other search needs)
-    from dppa_core.tuning.search.cluster import cluster_asker  # noqa: PLC0415
+    from dppa_core.tuning.search.cluster import exams_on_cluster  # noqa: PLC0415
 
     with quiet_stdout(), joined(ray) as cluster:
-        yield AskingPlace(cluster_asker(cluster), max(cluster.cores(), 1))
+        yield ExamPlace(exams_on_cluster(cluster), max(cluster.cores(), 1))
 
 
 @contextmanager

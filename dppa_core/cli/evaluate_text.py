@@ -5,10 +5,10 @@ Knows its values, no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dppa_core.cli.output import table
+from dppa_core.evaluation.tables import percent_text, signed_text, text_table
 
 
 def evaluated_text(value: Mapping[str, Any]) -> str:
@@ -35,13 +35,13 @@ def alone_text(value: Mapping[str, Any]) -> str:
     rows = []
     for domain, one in value["domains"].items():
         loss = "" if one["loss"] is None else f"{one['loss']:.3f}"
-        rows.append([domain, _percent(one["accuracy"], one["ci95"]), loss, str(one["n"])])
+        rows.append([domain, percent_text(one["accuracy"], one["ci95"]), loss, str(one["n"])])
         rows += [
             [f"  {name}", f"{100 * task['accuracy']:.1f}", "", str(task["n"])]
             for name, task in one["tasks"].items()
         ]
     head = ["domain", "accuracy % (95 % interval)", "loss, nats a token", "items"]
-    return f"{value['target']}, {value['split']} split\n{table(head, rows)}"
+    return f"{value['target']}, {value['split']} split\n{text_table(head, rows)}"
 
 
 def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -57,7 +57,7 @@ def _perplexities(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"Perplexity of the text, windows of {window} tokens every {stride}, computed in {dtype}; "
         "95 % bootstrap intervals over windows.\n"
-        + table(["text", "perplexity", "bits a byte", "tokens"], lines)
+        + text_table(["text", "perplexity", "bits a byte", "tokens"], lines)
     )
 
 
@@ -70,7 +70,7 @@ def _harness(rows: Sequence[Mapping[str, Any]]) -> str:
             figure = f"{one['value']:.4f}{interval}"
             lines.append([row["label"], one["task"], one["metric"], figure, str(one["n"])])
     head = ["lm-evaluation-harness", "task", "metric", "value (95 % interval)", "documents"]
-    return table(head, lines)
+    return text_table(head, lines)
 
 
 def beside_text(value: Mapping[str, Any]) -> str:
@@ -84,19 +84,21 @@ def beside_text(value: Mapping[str, Any]) -> str:
     parts = [
         f"{value['split']} split, items: {counts}. Accuracy in %, with 95 % Wilson intervals; "
         "last the mean of the domains.",
-        table(["accuracy", *domains, "mean"], [_accuracies(row) for row in rows]),
+        text_table(["accuracy", *domains, "mean"], [_accuracies(row) for row in rows]),
         "Loss of the right answers in nats a token, with 95 % bootstrap intervals.",
-        table(["loss", *domains], [[row["label"], *map(_loss, _cells(row))] for row in rows]),
+        text_table(["loss", *domains], [_losses(row) for row in rows]),
         "Retention: accuracy divided by that of the domain's own model, in %, with 95 % "
         "bootstrap intervals; last the geometric mean.",
-        table(["retention", *domains, "mean"], [_retentions(row) for row in rows if row["recipe"]]),
+        text_table(
+            ["retention", *domains, "mean"], [_retentions(row) for row in rows if row["recipe"]]
+        ),
     ]
     forgot = [row for row in rows if any(cell["forgetting"] for cell in _cells(row))]
     if forgot:
         parts += [
             "Forgetting: accuracy of the base minus the model's own, on domains it was not made "
             "for, in points; below 0 it knows more than the base.",
-            table(["forgetting", *domains], [_forgettings(row) for row in forgot]),
+            text_table(["forgetting", *domains], [_forgettings(row) for row in forgot]),
         ]
     if value["comparison"]:
         parts.append(value["comparison"]["sentence"])
@@ -108,29 +110,23 @@ def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _accuracies(row: dict[str, Any]) -> list[str]:
-    cells = [_percent(cell["accuracy"], cell["ci95"]) for cell in _cells(row)]
-    return [row["label"], *cells, _percent(row["mean"], row["mean_ci95"])]
+    cells = [percent_text(cell["accuracy"], cell["ci95"]) for cell in _cells(row)]
+    return [row["label"], *cells, percent_text(row["mean"], row["mean_ci95"])]
 
 
-def _loss(cell: dict[str, Any]) -> str:
-    low, high = cell["loss_ci95"]
-    return f"{cell['loss']:.3f} ({low:.3f}-{high:.3f})"
+def _losses(row: dict[str, Any]) -> list[str]:
+    figures = [(cell["loss"], *cell["loss_ci95"]) for cell in _cells(row)]
+    return [row["label"], *(f"{loss:.3f} ({low:.3f}-{high:.3f})" for loss, low, high in figures)]
 
 
 def _retentions(row: dict[str, Any]) -> list[str]:
     figures = [*(cell["retention"] for cell in _cells(row)), row["mean_retention"]]
-    return [row["label"], *(_percent(one["value"], one["ci95"]) if one else "-" for one in figures)]
+    return [row["label"], *(_figure(one, percent_text) for one in figures)]
 
 
 def _forgettings(row: dict[str, Any]) -> list[str]:
-    figures = [cell["forgetting"] for cell in _cells(row)]
-    return [row["label"], *(_signed(one) if one else "-" for one in figures)]
+    return [row["label"], *(_figure(cell["forgetting"], signed_text) for cell in _cells(row))]
 
 
-def _signed(one: dict[str, Any]) -> str:
-    low, high = one["ci95"]
-    return f"{100 * one['value']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
-def _percent(share: float, ci95: Sequence[float]) -> str:
-    return f"{100 * share:.1f} ({100 * ci95[0]:.1f}-{100 * ci95[1]:.1f})"
+def _figure(one: dict[str, Any] | None, text: Callable[[float, Sequence[float]], str]) -> str:
+    return text(one["value"], one["ci95"]) if one else "-"

@@ -34,9 +34,8 @@ from dppa_core.cli.commands.reproduce import reproduce
 from dppa_core.cli.commands.runs import zoo_app
 from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import check_here, emit, progress_line, terminal
 from dppa_core.cli.plan_text import profile_json, profile_text
-from dppa_core.cli.terminal import check_here, terminal
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method

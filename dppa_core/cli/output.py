@@ -1,20 +1,85 @@
-"""What commands write: one JSON object or a table on stdout, progress on stderr.
+"""What commands write, and what a terminal does to them: signals, closed streams, encodings.
 
-Knows no command.
+One JSON object or a text on stdout, progress on stderr. Knows no command.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from dppa_core.cli.terminal import lost_output
+from dppa_core.errors import InvalidValue
 from dppa_core.progress import Progress
 from dppa_core.system.atomic_folders import unwritable
+
+_ENDS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Make a command end cleanly whatever its terminal does.
+
+    A signal unwinds the command, so that nothing half-written stays behind, and the exit code is
+    128 plus its number. A stream that was closed cannot be written to, but nothing else takes its
+    number. A character that the encoding lacks becomes a question mark.
+    """
+    _open_streams()
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # each retry is told; our one line says it
+    heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, _unwind) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check_here() -> None:
+    """Whether the folder a command was started in is still there.
+
+    Raises:
+        InvalidValue: it is not, so that no relative path means anything.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InvalidValue(
+            "The folder you are in is gone. Go to another one; that it was deleted or replaced in "
+            "the meantime is the usual cause."
+        ) from None
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:
+    for other in _ENDS:  # a second one must not interrupt the cleaning
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _open_streams() -> None:
+    if sys.stdout is None:  # so that writing fails, as the shell that closed it would expect
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def lost_output(error: OSError) -> SystemExit:
+    """The end of a command whose output nobody can read: quiet for a closed pipe, else one line."""
+    with open(os.devnull, "w") as nothing:  # where Python's own last flush goes
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return SystemExit(128 + signal.SIGPIPE)
+    sys.stderr.write(f"dppa: standard output cannot be written: {error.strerror}.\n")
+    return SystemExit(1)
 
 
 def emit(value: Any, text: str, *, as_json: bool) -> None:
@@ -31,6 +96,21 @@ def emit(value: Any, text: str, *, as_json: bool) -> None:
         raise lost_output(error) from None
 
 
+NO_DOMAIN = "--tasks names no domain. Without --tasks the models' own are taken."
+
+
+def names_in(text: str | None, nothing: str = NO_DOMAIN) -> list[str] | None:
+    """The names of an option, between commas; None where it is unset.
+
+    Raises:
+        InvalidValue: it names none, in the words of `nothing`.
+    """
+    names = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if names is not None and not names:
+        raise InvalidValue(nothing)
+    return names
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file beside the output.
 
@@ -41,6 +121,28 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def teller(*, quiet: bool) -> Callable[[str], None]:
+    """Writes lines to stderr, over the line of progress; none where a program reads."""
+
+    def say(line: str) -> None:
+        if not quiet:
+            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+            sys.stderr.write(f"{clear}{line}\n")
+            sys.stderr.flush()
+
+    return say
+
+
+@contextmanager
+def told_if_stopped(text: str) -> Iterator[None]:
+    """Where a stopped command goes on is told before it ends."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
+        sys.stderr.write(text + "\n")
+        raise
 
 
 @contextmanager
@@ -59,16 +161,3 @@ def progress_line() -> Iterator[Progress | None]:
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text: the first to the left, the others to the right."""
-    lines = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

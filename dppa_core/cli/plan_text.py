@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dppa_core.cli.output import table
+from dppa_core.evaluation.tables import text_table
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.pruning.plan import PruningPlan
@@ -29,7 +29,7 @@ def plan_text(plan: PruningPlan) -> str:
     levels = ", ".join(f"{level:g}" for level in plan.levels)
     return (
         f"{plan.finetuned} against {plan.base}, levels {levels}: share of each module kept\n"
-        f"{table(['layer', *kinds], rows)}\n"
+        f"{text_table(['layer', *kinds], rows)}\n"
         f"kept {plan.kept:,} of {plan.numel:,} elements ({plan.density:.3%}), "
         f"{plan.energy:.1%} of the sum of d²"
     )
@@ -76,6 +76,6 @@ def profile_text(profile: DeltaProfile) -> str:
     ]
     head = ["module", "elements", "unchanged", "mean |d|", "max |d|", "‖d‖/‖W‖"]
     return (
-        f"{profile.finetuned} against {profile.base}\n{table(head, rows)}\n"
+        f"{profile.finetuned} against {profile.base}\n{text_table(head, rows)}\n"
         f"{profile.other_tensors:,} elements outside the modules"
     )

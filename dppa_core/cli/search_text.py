@@ -10,15 +10,14 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dppa_core.cli.output import table
+from dppa_core.evaluation.tables import percent_text, text_table
 
 if TYPE_CHECKING:
-    from dppa_core.evaluation.evaluate import DomainScore
+    from dppa_core.evaluation.scores import DomainScore
     from dppa_core.tasks.intervals import Interval
-    from dppa_core.tuning.search.baselines import Rival
     from dppa_core.tuning.search.climb import Climbed
     from dppa_core.tuning.search.studied import Studied
-    from dppa_core.tuning.search.verdict import DomainVerdict
+    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
 
 
 def factors_text(factors: Sequence[float]) -> str:
@@ -42,7 +41,7 @@ def climb_text(
     ]
     lines = [
         f"{out}: factors found on {found.limit} search items a domain",
-        table(["model", "levels", "factors", "score", "settings tried"], rows),
+        text_table(["model", "levels", "factors", "score", "settings tried"], rows),
     ]
     return "\n".join([*lines, *merge_lines(verdict, beside), *claim_lines(verdict)])
 
@@ -65,7 +64,7 @@ def study_text(
             for place, one in enumerate(found.trials)
             if one.number in found.front
         ]
-        body = table(["trial", "settings", *found.settings.goals, "kept %"], rows)
+        body = text_table(["trial", "settings", *found.settings.goals, "kept %"], rows)
     ends = [one.state for one in found.trials]
     told = f"{len(ends)} trials on {found.settings.limit} search items a domain"
     lost = [f"{ends.count(state)} {word}" for state, word in _ENDS.items() if state in ends]
@@ -100,7 +99,7 @@ def grid_table(found: Studied) -> str:
         marks = [cells.get((first, second)) for second in across.values()]
         shares = [f"{100 * one.goals[0]:.0f}" if one and one.goals else "-" for one in marks]
         rows.append([_plain(first), *shares])
-    return table(head, rows)
+    return text_table(head, rows)
 
 
 def _plain(value: float | str) -> str:
@@ -109,7 +108,7 @@ def _plain(value: float | str) -> str:
 
 def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> list[str]:
     """The merge that was found on the test split, beside others; nothing if it was not asked."""
-    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415  (torch)
+    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415  (torch)
 
     if not verdict:
         return []
@@ -125,14 +124,13 @@ def merge_lines(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> li
     ]
     kept = [other.retention for other in beside], mean_retention(verdict)
     means = [*map(_kept, kept[0]), _kept(kept[1])]
-    lines = [table([*head, "what was found %"], [*rows, ["mean retention", "", "", "", *means]])]
-    return [*lines, *(one.told() for one in beside)]
+    rows.append(["mean retention", "", "", "", *means])
+    found = text_table([*head, "what was found %"], rows)
+    return [found, *(one.told() for one in beside)]
 
 
 def _kept(one: Interval | None) -> str:
-    return (
-        "" if one is None else f"{100 * one.value:.1f} ({100 * one.low:.1f}-{100 * one.high:.1f})"
-    )
+    return "" if one is None else percent_text(one.value, one.ends)
 
 
 def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
@@ -146,14 +144,13 @@ def claim_lines(verdict: Sequence[DomainVerdict]) -> list[str]:
         [
             one.domain,
             _share(one.alone),
-            f"{100 * one.retention:.1f} ({100 * one.ci95[0]:.1f}-{100 * one.ci95[1]:.1f})",
+            percent_text(one.retention, one.ci95),
             f"{100 * one.density:.1f}",
         ]
         for one in verdict
     ]
-    return [table(head, rows), claim_sentence(verdict)]
+    return [text_table(head, rows), claim_sentence(verdict)]
 
 
 def _share(score: DomainScore) -> str:
-    low, high = score.ci95
-    return f"{100 * score.accuracy:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+    return percent_text(score.accuracy, score.ci95)

@@ -1,4 +1,4 @@
-"""Asks models and merges the items of a domain, and remembers in the cache what they made of them.
+"""Asks models and merges the items of a domain, and keeps in the cache what they made of them.
 
 Knows references, recipes, items and a cache; no ranking.
 """
@@ -19,17 +19,26 @@ import torch
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.folders.files import COMPANIONS, known_sha256
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.evaluation.evaluate import exchanges, mark
-from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.evaluation.scores import (
+    DomainScore,
+    Evaluation,
+    Exam,
+    Marks,
+    Target,
+    marked_score,
+    references_of,
+    target_name,
+)
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.answer_loss import Exchange
-from dppa_core.models.drafted_answers import LONGEST
+from dppa_core.models.answer_loss import Exchange, reference
+from dppa_core.models.decode import prompt_ids
+from dppa_core.models.drafted_answers import LONGEST, answers
 from dppa_core.models.resident import Resident
 from dppa_core.profiling.calibration.texts import read_source
-from dppa_core.progress import Stop
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.progress import Progress, Stop
+from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.folder_cache import cache_folder, load, store
-from dppa_core.tasks import Item, items
+from dppa_core.tasks import Item, score
 
 _FORMAT = 1  # a new number where the same models would get other marks
 SMALL = 256 << 20
@@ -37,94 +46,171 @@ SMALL = 256 << 20
 
 
 class Examiner:
-    """Marks models and merges on one split. Safe for several threads.
+    """Holds exams. Safe for several threads.
 
     Args:
-        split: train, search or test.
-        limit: Items a domain, tasks in turn; all of them where None.
         pool: Where models are kept; a new one where None.
         public: Whether strangers chose the models; local folders are then refused.
-        fresh: Whether to ask again what is remembered.
+        keep: Whether marks are written to the cache, and read from there.
+        fresh: Whether what is in the cache is asked again, and written anew.
     """
 
     def __init__(
         self,
-        split: str = "test",
-        limit: int | None = None,
-        *,
         pool: ModelPool | None = None,
+        *,
         public: bool = False,
+        keep: bool = True,
         fresh: bool = False,
     ) -> None:
-        self.split, self.limit = split, limit
         self.pool = pool or ModelPool(public=public)
-        self.public, self.fresh = public, fresh
-        self._asked: dict[str, tuple[Item, ...]] = {}
-        self._read: dict[tuple[str, str], tuple[Exchange, ...]] = {}
+        self.public, self._keep, self._fresh = public, keep, fresh
+        self._read: dict[tuple[str, Item], Exchange] = {}
         self._lock = threading.Lock()
 
-    def items(self, domain: str) -> tuple[Item, ...]:
-        """What is asked about a domain.
+    def known(self, exam: Exam) -> Marks | None:
+        """Marks that are in the cache; no model is loaded.
 
         Raises:
             UnknownName: no such domain.
             InvalidValue: no such split, or more items than it has.
         """
-        with self._lock:
-            if domain not in self._asked:
-                self._asked[domain] = items(domain, self.split, self.limit)
-            return self._asked[domain]
-
-    def known(self, target: Target, domain: str) -> Marks | None:
-        """What was asked before, or None; no model is loaded."""
-        return None if self.fresh else _unpacked(load(self._entry(target, domain)))
+        found = self._cached(self._entry(exam.target, _asked(exam)))
+        return None if found is None else _marks(found)
 
     def marks(
         self,
-        target: Target,
-        domain: str,
+        exam: Exam,
         *,
         progress: Callable[[int], None] | None = None,
         stop: Stop | None = None,
     ) -> Marks:
-        """Ask a model or a merge the items of a domain, or remember what it made of them.
+        """Ask all items, or look up what was made of them before.
 
         Args:
             progress: Called with the number of items answered so far.
             stop: Raises Cancelled once set, within one token.
         """
-        known = self.known(target, domain)
-        if known is not None:
-            return known
-        entry, asked = self._entry(target, domain), self.items(domain)
-        with self.pool.lend(target, stop=stop) as resident:
-            read = self._exchanges(resident, domain)
-            with threads_for(resident):
-                found = mark(resident, asked, read, progress=progress, stop=stop)
-        store(entry, _packed(found))
-        return found
 
-    def _exchanges(self, resident: Resident, domain: str) -> tuple[Exchange, ...]:
-        """The items as token ids, once for all models of the same tokenizer."""
-        key, asked = (_tokenizer_key(resident), domain), self.items(domain)
-        with self._lock:
-            if key not in self._read:
-                self._read[key] = exchanges(resident, asked)
-            return self._read[key]
+        def ask(resident: Resident) -> list[Any]:
+            read = self._exchanges(resident, exam.items())
+            found = mark(resident, exam.items(), read, progress=progress, stop=stop)
+            return [list(map(int, found.hits)), found.losses, found.tokens]
 
-    def _entry(self, target: Target, domain: str) -> Path:
-        return self.entry(target, [[item.prompt, item.answer] for item in self.items(domain)])
+        return _marks(self.answer(exam.target, _asked(exam), ask, stop))
 
-    def entry(self, target: Target, asked: Sequence[object]) -> Path:
-        """Where the cache keeps what a target makes of what it is asked.
+    def score(
+        self,
+        exam: Exam,
+        *,
+        progress: Callable[[int], None] | None = None,
+        stop: Stop | None = None,
+    ) -> DomainScore:
+        """The score that `marks` make."""
+        return marked_score(exam.items(), self.marks(exam, progress=progress, stop=stop))
+
+    def evaluation(
+        self,
+        target: Target,
+        domains: Sequence[str],
+        *,
+        split: str = "test",
+        limit: int | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Evaluation:
+        """Scores of one model or merge on several domains, named by its reference or hash.
+
+        Args:
+            progress: Called with (items done, items in all, domain).
+        """
+        exams = [Exam(target, domain, split, limit) for domain in domains]
+        total, done = sum(len(exam.items()) for exam in exams), 0
+        scores: dict[str, DomainScore] = {}
+        for exam in exams:
+
+            def answered(count: int, exam: Exam = exam, before: int = done) -> None:
+                if progress:
+                    progress(before + count, total, exam.domain)
+
+            scores[exam.domain] = self.score(exam, progress=answered, stop=stop)
+            done += len(exam.items())
+        return Evaluation(target_name(target), split, scores)
+
+    def answer(
+        self,
+        target: Target,
+        asked: Sequence[object],
+        ask: Callable[[Resident], Any],
+        stop: Stop | None = None,
+    ) -> Any:
+        """What a model or merge makes of anything, as JSON has it; from the cache where it is.
 
         Args:
             asked: All that decides the answer beside the target, as plain values.
+            ask: Asks the model; gives plain values.
         """
+        entry = self._entry(target, asked)
+        found = self._cached(entry)
+        if found is None:
+            with self.pool.lend(target, stop=stop) as resident, threads_for(resident):
+                data = json.dumps(ask(resident)).encode()
+            if self._keep:
+                store(entry, data)
+            found = json.loads(data)
+        return found
+
+    def _cached(self, entry: Path) -> Any:
+        data = load(entry) if self._keep and not self._fresh else None
+        return None if data is None else json.loads(data)
+
+    def _exchanges(self, resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+        """The items as token ids, once for all models of the same tokenizer."""
+        tokenizer = _tokenizer_key(resident)
+        if tokenizer is None:
+            return exchanges(resident, asked)
+        with self._lock:
+            new = [item for item in asked if (tokenizer, item) not in self._read]
+            for item, one in zip(new, exchanges(resident, new) if new else (), strict=True):
+                self._read[tokenizer, item] = one
+            return tuple(self._read[tokenizer, item] for item in asked)
+
+    def _entry(self, target: Target, asked: Sequence[object]) -> Path:
         computed = [] if self.pool.computes == "float32" else [self.pool.computes]
         text = json.dumps([identity(target, public=self.public), asked, *computed])
         key = hashlib.sha256(text.encode()).hexdigest()
         return cache_folder("marks") / f"{key}.json"
+
+
+def mark(
+    resident: Resident,
+    asked: Sequence[Item],
+    read: Sequence[Exchange] | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+) -> Marks:
+    """Ask a model in memory some items, greedily, and mark its replies.
+
+    Args:
+        read: The items as `exchanges` gives them, where that was done before.
+        progress: Called with the number of items answered so far.
+        stop: Raises Cancelled once set, within one token.
+    """
+    read = exchanges(resident, asked) if read is None else read
+    given = answers(resident, read, progress=progress, stop=stop)
+    return Marks(
+        tuple(score(item, one.reply) for item, one in zip(asked, given, strict=True)),
+        tuple(one.loss for one in given),
+        tuple(one.tokens for one in given),
+    )
+
+
+def exchanges(resident: Resident, asked: Sequence[Item]) -> tuple[Exchange, ...]:
+    """Items with their right answers as token ids: the same for every model of one tokenizer."""
+    return tuple(
+        reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer) for item in asked
+    )
 
 
 @contextmanager
@@ -140,17 +226,14 @@ def threads_for(resident: Resident) -> Iterator[None]:
 
 def identity(target: Target, *, public: bool = False) -> str:
     """What is asked, and with what: another text for other weights, tokenizers or programs."""
-    name, references = str(target), [str(target)]
     texts: list[str] = []
-    if isinstance(target, MergeRecipe):
-        name = recipe_hash(target)
-        references = [target.base, *(model.model for model in target.models)]
-        if target.calibrated:
-            chosen = (target.calibration_of(model) for model in target.models)
-            texts = [read_source(one).digest for one in chosen]
-    opened = (open_checkpoint(reference, public=public) for reference in references)
+    if isinstance(target, MergeRecipe) and target.calibrated:
+        chosen = (target.calibration_of(model) for model in target.models)
+        texts = [read_source(one).digest for one in chosen]
+    opened = (open_checkpoint(one, public=public) for one in references_of(target))
     programs = [f"{package} {version(package)}" for package in ("torch", "transformers")]
-    return json.dumps([_FORMAT, LONGEST, programs, name, texts, *map(_contents, opened)])
+    told = [_FORMAT, LONGEST, programs, target_name(target), texts]
+    return json.dumps([*told, *map(_contents, opened)])
 
 
 def _contents(checkpoint: Checkpoint) -> list[str]:
@@ -160,23 +243,21 @@ def _contents(checkpoint: Checkpoint) -> list[str]:
     return [checkpoint.content_hash(), config, *(known_sha256(path) for path in files)]
 
 
-def _tokenizer_key(resident: Resident) -> str:
-    """The same for tokenizers that read alike; one of their own for those that do not tell."""
+def _tokenizer_key(resident: Resident) -> str | None:
+    """The same for tokenizers that read alike; None of those that do not tell."""
     tokenizer: Any = resident.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return str(id(tokenizer))
+        return None
     positions = getattr(resident.model.config, "max_position_embeddings", None)
     told = [backend.to_str(), tokenizer.chat_template, tokenizer.eos_token_id, positions]
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
 
 
-def _packed(marks: Marks) -> bytes:
-    return json.dumps([list(map(int, marks.hits)), marks.losses, marks.tokens]).encode()
+def _asked(exam: Exam) -> list[list[str]]:
+    return [[item.prompt, item.answer] for item in exam.items()]
 
 
-def _unpacked(data: bytes | None) -> Marks | None:
-    if data is None:
-        return None
-    hits, losses, tokens = json.loads(data)
+def _marks(value: Any) -> Marks:
+    hits, losses, tokens = value
     return Marks(tuple(map(bool, hits)), tuple(losses), tuple(tokens))

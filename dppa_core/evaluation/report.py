@@ -51,7 +51,7 @@ def _cell(found: SideBySide, who: Entrant, domain: str) -> dict[str, Any] | None
         "n": score.n,
         "tasks": {name: {"accuracy": t.accuracy, "n": t.n} for name, t in score.tasks.items()},
         "loss": loss.value,
-        "loss_ci95": [loss.low, loss.high],
+        "loss_ci95": list(loss.ends),
         "retention": interval_json(found.retention(who.key, domain) if merge else None),
         "forgetting": interval_json(found.forgetting(who.key, domain)),
     }
@@ -59,7 +59,7 @@ def _cell(found: SideBySide, who: Entrant, domain: str) -> dict[str, Any] | None
 
 def interval_json(one: Interval | None) -> dict[str, Any] | None:
     """A figure with its interval."""
-    return None if one is None else {"value": one.value, "ci95": [one.low, one.high]}
+    return None if one is None else {"value": one.value, "ci95": list(one.ends)}
 
 
 def comparisons(found: SideBySide) -> dict[str, Any] | None:
@@ -80,7 +80,7 @@ def comparisons(found: SideBySide) -> dict[str, Any] | None:
 def _comparison(one: Comparison) -> dict[str, Any]:
     return {
         "difference": one.difference.value,
-        "ci95": [one.difference.low, one.difference.high],
+        "ci95": list(one.difference.ends),
         "p": one.p,
         "differs": one.differs,
         "n": one.n,
@@ -93,7 +93,8 @@ def sentence(one: Comparison, name: str, other: str) -> str:
     """What a paired comparison says."""
     gap = one.difference
     figures = (
-        f"{_points(gap.value)} (95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}), "
+        f"{100 * gap.value:+.1f} points (95 % interval {100 * gap.low:+.1f} to "
+        f"{100 * gap.high:+.1f}), "
         f"{one.differs} of {one.n} items answered right by only one of them, p = {one.p:.2g}"
     )
     if one.seen:
@@ -103,7 +104,3 @@ def sentence(one: Comparison, name: str, other: str) -> str:
         f"No difference seen between {name} and {other}: {figures}. With {many(one.n, 'item')} a "
         f"difference is seen from about {100 * one.visible:.1f} points on."
     )
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f} points"

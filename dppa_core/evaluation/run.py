@@ -1,26 +1,32 @@
-"""Asks everybody of a side-by-side evaluation, several at a time.
+"""Asks everybody of a side-by-side evaluation: items of domains, a text, tasks of the harness.
 
-Knows an examiner and the table; no figures.
+Knows an examiner and the entrants; no figures of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from math import prod
+from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import SMALL, Examiner
-from dppa_core.evaluation.scores import Evaluation, Marks, Target
+from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
+from dppa_core.evaluation.perplexity import perplexity
+from dppa_core.evaluation.report import interval_json
+from dppa_core.evaluation.scores import Exam, Marks, Target, references_of
 from dppa_core.evaluation.side_by_side import Entrant, SideBySide
-from dppa_core.progress import Progress, Stop, check
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.models.resident import Resident
+from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import available_cores, side_by_side
+from dppa_core.tasks import items
+from dppa_core.tasks.intervals import Interval
 
-Tell = Callable[[str, str, Marks], None]
-"""Told (key, domain, marks) as they come."""
+_FORMAT = 2  # a new number where the same text or task would be told otherwise
 
 
 def measure(
@@ -28,91 +34,120 @@ def measure(
     who: Sequence[Entrant],
     domains: Sequence[str],
     *,
-    tell: Tell | None = None,
+    split: str = "test",
+    limit: int | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> SideBySide:
     """Ask all entrants about all domains; small models side by side, one on every core.
 
     Args:
-        tell: Told marks as they come, by any thread, one at a time.
-        progress: Told item by item, likewise.
+        limit: Items a domain, tasks in turn; all of them where None.
+        progress: Told item by item, by any thread, one at a time.
         stop: Raises Cancelled once set, within one token of each.
     """
-    table = SideBySide(
-        examiner.split, tuple(who), {domain: examiner.items(domain) for domain in domains}
-    )
-    teller = _Teller(table, tell, progress)
+    asked = {domain: items(domain, split, limit) for domain in domains}
+    total, lock = len(who) * sum(map(len, asked.values())), threading.Lock()
+    done: dict[tuple[str, str], int] = {}
+
+    def tell(one: Entrant, domain: str, count: int) -> None:
+        with lock:
+            done[one.key, domain] = count
+            report(progress, sum(done.values()), total, f"{one.label}, {domain}")
+
+    def ask(one: Entrant) -> dict[tuple[str, str], Marks]:
+        found = {}
+        for domain in domains:
+            check(stop)
+            exam, told = Exam(one.target, domain, split, limit), partial(tell, one, domain)
+            found[one.key, domain] = examiner.marks(exam, progress=told, stop=stop)
+            told(len(asked[domain]))  # marks that were known are told of at once
+        return found
+
     small = all(4 * _numel(one.target, examiner.public) <= SMALL for one in who)
     workers = min(available_cores(), len(who)) if small else 1
-    tasks = [partial(_ask, examiner, one, table, teller, stop) for one in who]
     marks: dict[tuple[str, str], Marks] = {}
-    for found in side_by_side(tasks, workers):
+    for found in side_by_side([partial(ask, one) for one in who], workers):
         marks |= found
     check(stop)
-    return replace(table, marks=marks)
+    return SideBySide(split, tuple(who), asked, marks)
 
 
 def _numel(target: Target, public: bool) -> int:
-    reference = target.base if isinstance(target, MergeRecipe) else target
-    opened = open_checkpoint(reference, public=public)
+    opened = open_checkpoint(references_of(target)[0], public=public)
     return sum(prod(opened.shape(name)) for name in opened.names())
 
 
-def _ask(
+def text_rows(
     examiner: Examiner,
-    who: Entrant,
-    table: SideBySide,
-    teller: _Teller,
-    stop: Stop | None,
-) -> dict[tuple[str, str], Marks]:
-    found = {}
-    for domain in table.items:
-        check(stop)
-        what = f"{who.label}, {domain}"
-        found[who.key, domain] = examiner.marks(
-            who.target, domain, progress=partial(teller.asked, who.key, domain, what), stop=stop
-        )
-        teller.marked(who.key, domain, found[who.key, domain])
-    return found
+    who: Sequence[Entrant],
+    text: str,
+    *,
+    window: int,
+    stride: int | None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> list[dict[str, Any]]:
+    """Perplexity of everybody on one text, as plain values; what is known is remembered."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    asked = ["perplexity", _FORMAT, digest, window, stride]
+
+    def ask(resident: Resident) -> dict[str, Any]:
+        found = perplexity(resident, text, window=window, stride=stride, stop=stop)
+        return {
+            "perplexity": _figure(found.perplexity, found.windows),
+            "loss": _figure(found.loss, found.windows),
+            "bits_per_byte": found.bits_per_byte,
+            "tokens": found.tokens,
+            "window": found.window,
+            "stride": found.stride,
+            "windows": found.windows,
+            "dtype": str(resident.model.dtype).removeprefix("torch."),
+        }
+
+    return _rows(examiner, who, asked, ask, progress, stop)
 
 
-class _Teller:
-    """Adds up what several threads tell."""
-
-    def __init__(self, table: SideBySide, tell: Tell | None, progress: Progress | None) -> None:
-        self._tell, self._progress = tell, progress
-        self._done: dict[tuple[str, str], int] = {}
-        self._sizes = {domain: len(asked) for domain, asked in table.items.items()}
-        self._total = len(table.entrants) * sum(self._sizes.values())
-        self._lock = threading.Lock()
-
-    def asked(self, key: str, domain: str, what: str, count: int) -> None:
-        """Told by an examiner."""
-        with self._lock:
-            self._done[key, domain] = count
-            if self._progress:
-                self._progress(sum(self._done.values()), self._total, what)
-
-    def marked(self, key: str, domain: str, marks: Marks) -> None:
-        """A domain was finished, asked now or remembered."""
-        self.asked(key, domain, f"{key}, {domain}", self._sizes[domain])
-        with self._lock:
-            if self._tell:
-                self._tell(key, domain, marks)
-
-
-def one_alone(
+def harness_rows(
     examiner: Examiner,
-    target: Target,
-    domains: Sequence[str],
+    who: Sequence[Entrant],
+    harness: Harness,
     *,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> Evaluation:
-    """Scores of one model or merge, with nobody beside it."""
-    name = recipe_hash(target) if isinstance(target, MergeRecipe) else target
-    found = measure(examiner, [Entrant(name, name, target)], domains, progress=progress, stop=stop)
-    scores = {domain: found.score(name, domain) for domain in domains}
-    whole = {domain: score for domain, score in scores.items() if score is not None}
-    return Evaluation(name, examiner.split, whole)
+) -> list[dict[str, Any]]:
+    """Tasks of the harness for everybody, as plain values; what is known is remembered."""
+    asked = ["lm_eval", _FORMAT, harness.content()]
+
+    def ask(resident: Resident) -> dict[str, Any]:
+        return {"results": [_result(one) for one in harness.ask(resident)]}
+
+    return _rows(examiner, who, asked, ask, progress, stop)
+
+
+def _figure(one: Interval, windows: int) -> dict[str, Any] | None:
+    """With its interval, which the bootstrap draws from windows; of one alone there is none."""
+    return interval_json(one) if windows > 1 else {"value": one.value, "ci95": None}
+
+
+def _result(one: TaskResult) -> dict[str, Any]:
+    values = asdict(one)
+    del values["each"]
+    return {**values, "ci95": None if one.ci95 is None else list(one.ci95)}
+
+
+def _rows(
+    examiner: Examiner,
+    who: Sequence[Entrant],
+    asked: Sequence[object],
+    ask: Callable[[Resident], dict[str, Any]],
+    progress: Progress | None,
+    stop: Stop | None,
+) -> list[dict[str, Any]]:
+    rows = []
+    for done, one in enumerate(who):
+        check(stop)
+        report(progress, done, len(who), one.label)
+        found = examiner.answer(one.target, asked, ask, stop)
+        rows.append({"key": one.key, "label": one.label, **found})
+    return rows

@@ -1,21 +1,58 @@
-"""Marks of a model, and the scores they make: accuracy by domain and task, with 95 % intervals.
+"""Exams, the marks a model gets in them, and the scores they make: accuracy by domain and task.
 
-Knows items; no model. Needs no torch.
+Knows items and recipes; no model. Needs no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from math import sqrt
 from typing import Any
 
-from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tasks import Item, score
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks import Item, items, score
 from dppa_core.tasks.intervals import wilson
 
 Target = str | MergeRecipe
 """Who is asked: a model's reference, or what is merged first."""
+
+
+def target_name(target: Target) -> str:
+    """A model's reference, or the hash of a recipe."""
+    return recipe_hash(target) if isinstance(target, MergeRecipe) else target
+
+
+def references_of(target: Target) -> list[str]:
+    """All models that decide what a target answers: itself, or base and domain models."""
+    if not isinstance(target, MergeRecipe):
+        return [target]
+    return [target.base, *(model.model for model in target.models)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Items of a domain, for a model or a merge."""
+
+    target: Target
+    domain: str
+    split: str = "test"
+    """train, search or test."""
+    limit: int | None = None
+    """Items, tasks in turn; all of them where None."""
+
+    def items(self) -> tuple[Item, ...]:
+        """What is asked.
+
+        Raises:
+            UnknownName: no such domain.
+            InvalidValue: no such split, or more items than it has.
+        """
+        return _drawn(self.domain, self.split, self.limit)
+
+
+_drawn = lru_cache(64)(items)
 
 
 @dataclass(frozen=True, slots=True)

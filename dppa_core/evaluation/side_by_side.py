@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.scores import DomainScore, Marks, Target, marked_score
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS, Item
@@ -35,24 +36,44 @@ def domain_of(reference: str) -> str | None:
     return name if name != reference and name in DOMAINS else None
 
 
+def domains_of(recipe: MergeRecipe, how: str) -> tuple[str, ...]:
+    """The domain of each of a recipe's models, which are embedded ones.
+
+    Args:
+        how: What to do about another model, whose domain nothing here knows.
+
+    Raises:
+        InvalidValue: there is one.
+    """
+    found = {one.model: domain_of(one.model) for one in recipe.models}
+    for model, domain in found.items():
+        if domain is None:
+            raise InvalidValue(f"model {shown(model)}: {how}")
+    return tuple(str(found[one.model]) for one in recipe.models)
+
+
+def plain_merge(recipe: MergeRecipe, models: Sequence[DomainModel], method: str) -> MergeRecipe:
+    """Some models on a recipe's base, by a method without settings, whatever the recipe does."""
+    return replace(
+        recipe,
+        models=tuple(models),
+        method=method,
+        parameters={},
+        overrides={},
+        prune=None,
+        calibration=None,
+    )
+
+
 def entrants(recipe: MergeRecipe, against: MergeRecipe | None = None) -> tuple[Entrant, ...]:
     """A recipe, and what always stands beside it: base, domain models, and two plain merges.
 
     Linear is the mean of the models. Task arithmetic adds the whole deltas with the recipe's own
     coefficients: it is the recipe without pruning and amplification.
     """
-    whole = tuple(DomainModel(one.model, coefficient=one.coefficient) for one in recipe.models)
-    arithmetic = replace(
-        recipe,
-        models=whole,
-        method=ARITHMETIC,
-        parameters={},
-        overrides={},
-        prune=None,
-        calibration=None,
-    )
-    equal = tuple(DomainModel(one.model) for one in recipe.models)
-    mean = replace(arithmetic, models=equal, method=LINEAR)
+    whole = [DomainModel(one.model, coefficient=one.coefficient) for one in recipe.models]
+    arithmetic = plain_merge(recipe, whole, ARITHMETIC)
+    mean = plain_merge(recipe, [DomainModel(one.model) for one in recipe.models], LINEAR)
     given = [(RECIPE, recipe), (AGAINST, against)] if against else [(RECIPE, recipe)]
     made = [(LINEAR, mean), (ARITHMETIC, arithmetic)]
     names = {RECIPE: "recipe", AGAINST: "against", LINEAR: "linear", ARITHMETIC: _named(recipe)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def load(path: Path) -> bytes | None:
         os.utime(path)  # used just now: the last to be trimmed
     content = data[_CHECKSUM:]
     return content if data[:_CHECKSUM] == _checksum(content) else None
+
+
+def kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """An entry; made and stored where there is none."""
+    data = load(path)
+    if data is None:
+        data = make()
+        store(path, data)
+    return data
 
 
 def _checksum(*data: bytes | memoryview) -> bytes:

@@ -36,6 +36,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lower and the upper one."""
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class VariancePart:
@@ -75,6 +80,12 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     middle = (share + spread / 2) / (1 + spread)
     half = Z95 / (1 + spread) * sqrt(share * (1 - share) / n + spread / (4 * n))
     return middle - half if right else 0.0, middle + half if right < n else 1.0
+
+
+def accuracy(hits: Hits) -> Interval:
+    """The share of right answers, of at least one, with its Wilson interval."""
+    right, n = sum(hits), len(hits)
+    return Interval(right / n, *wilson(right, n))
 
 
 def mean_interval(values: Sequence[float], weights: Sequence[float], seed: int = SEED) -> Interval:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dppa_core.studies.zoo.results.scores as report_module
-from dppa_core.evaluation.evaluate import Evaluation, domain_score
+from dppa_core.evaluation.scores import Evaluation, domain_score
 from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport
 from dppa_core.tasks import DOMAINS, Item
 from tests.helpers.command import Command

@@ -5,15 +5,14 @@ import threading
 import pytest
 
 from dppa_core.errors import Cancelled
-from dppa_core.evaluation.evaluate import (
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import (
     DomainScore,
     Evaluation,
     TaskScore,
     domain_score,
-    evaluate,
     retention,
 )
-from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.tasks import Item
 from dppa_core.tasks.intervals import wilson
 
@@ -54,8 +53,9 @@ def test_retention_is_merged_over_own() -> None:
 @pytest.mark.usefixtures("zoo_env")
 def test_evaluating_asks_every_item_and_reports_progress() -> None:
     seen: list[tuple[int, int, str]] = []
-    resident = ModelPool().get("zoo:base")
-    scores = evaluate(resident, ("math", "law"), limit=6, progress=lambda *told: seen.append(told))
+    scores = Examiner().evaluation(
+        "zoo:base", ("math", "law"), limit=6, progress=lambda *told: seen.append(told)
+    )
     assert scores.target == "zoo:base"
     assert {name: domain.n for name, domain in scores.domains.items()} == {"math": 6, "law": 6}
     assert seen[-1] == (12, 12, "law")
@@ -68,4 +68,4 @@ def test_a_set_stop_ends_the_evaluation() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        evaluate(ModelPool().get("zoo:base"), ("math",), limit=2, stop=stop)
+        Examiner().evaluation("zoo:base", ("math",), limit=2, stop=stop)

@@ -8,8 +8,8 @@ import pytest
 
 from dppa_core.evaluation.examiner import Examiner, identity
 from dppa_core.evaluation.run import measure
+from dppa_core.evaluation.scores import Exam
 from dppa_core.evaluation.side_by_side import entrants
-from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import random_llama, tuned_llama
@@ -25,22 +25,24 @@ def test_what_was_asked_before_is_remembered_and_needs_no_model(
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path))
     told: list[tuple[int, int]] = []
     who = (entrants(RECIPE)[0], entrants(RECIPE)[-1])
-    examiner = Examiner("test", 3)
-    assert examiner.known(RECIPE, "math") is None
+    examiner, exam = Examiner(), Exam(RECIPE, "math", "test", 3)
+    assert examiner.known(exam) is None
     first = measure(
         examiner,
         who,
         ("math", "law"),
+        limit=3,
         progress=lambda done, total, what: told.append((done, total)),
     )
     assert told[-1] == (12, 12) and [done for done, _ in told] == sorted(done for done, _ in told)
-    again = Examiner("test", 3)
-    assert measure(again, who, ("math", "law")) == first
-    assert not again.pool.loaded()
-    assert Examiner("test", 3, fresh=True).known(RECIPE, "math") is None
-    assert Examiner("test", 4).known(RECIPE, "math") is None
-    assert Examiner("search", 3).known(RECIPE, "math") is None
-    assert examiner.known(replace(RECIPE, seed=1), "math") is None
+    again = Examiner()
+    assert measure(again, who, ("math", "law"), limit=3) == first
+    assert not again.pool.loaded() and again.known(exam) == first.marks["recipe", "math"]
+    assert Examiner(fresh=True).known(exam) is None
+    assert Examiner(keep=False).known(exam) is None
+    assert examiner.known(replace(exam, limit=4)) is None
+    assert examiner.known(replace(exam, split="search")) is None
+    assert examiner.known(replace(exam, target=replace(RECIPE, seed=1))) is None
 
 
 def test_replaced_weights_and_tokenizers_are_others(
@@ -80,7 +82,7 @@ def test_prompts_are_tokenised_once_for_all_models(monkeypatch: pytest.MonkeyPat
         return exchanges(resident, items)
 
     monkeypatch.setattr(module, "exchanges", counted)
-    examiner = Examiner("test", 2, pool=ModelPool(), fresh=True)
+    examiner = Examiner(keep=False)
     for target in ("zoo:base", "zoo:math", RECIPE):
-        examiner.marks(target, "math")
+        examiner.marks(Exam(target, "math", "test", 2))
     assert asked == [2]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, UnknownName
-from dppa_core.evaluation import extras as evaluate_more
+from dppa_core.evaluation import run as evaluate_more
 from dppa_core.evaluation.lm_eval_harness import Harness, TaskResult
 from dppa_core.evaluation.perplexity import Perplexity
 from dppa_core.merging.in_memory.model_pool import ModelPool

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dppa_core.evaluation.evaluate import Marks
 from dppa_core.evaluation.report import sentence
+from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import AGAINST, RECIPE, SideBySide, domain_of, entrants
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import Item

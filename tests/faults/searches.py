@@ -3,20 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import climb
 from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.studied import StudySettings
-from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.scored import RECIPE, by_model, scored
 
-Ask = Callable[[TrialQuestion], DomainScore]
+Ask = Callable[[Exam], DomainScore]
 
 
-def ask_by_hand() -> tuple[Ask, list[TrialQuestion]]:
+def ask_by_hand() -> tuple[Ask, list[Exam]]:
     """What answers, and what it was asked."""
     return by_model({f"zoo:{domain}": scored(a=(8, 8)) for domain in DOMAINS}, _peaked)
 

@@ -18,7 +18,7 @@ from components.work.downloads.limits import OWN
 from components.work.studio import Studio
 from components.work.visitor import Visitor
 from dppa_core.errors import InvalidValue, OutOfBudget
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.merging.convert import convert_to_folder
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
@@ -27,7 +27,6 @@ from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.system.folder_cache import cache_folder
 from dppa_core.system.shortage import shortage
-from dppa_core.tuning.search.trial import TrialQuestion
 from tests.faults.disks import Disk, contents, forked
 from tests.faults.searches import ask_by_hand, search
 
@@ -161,10 +160,10 @@ def test_a_search_whose_disk_is_full_goes_on_where_it_was(tmp_path: Path, kind: 
         place.empty()
         ask, asked = ask_by_hand()
 
-        def filling(question: TrialQuestion) -> DomainScore:
+        def filling(exam: Exam) -> DomainScore:
             if len(asked) == 9:
                 place.fill()
-            return ask(question)
+            return ask(exam)
 
         with pytest.raises(Exception, match=".") as told:
             search(kind, place.folder, filling)

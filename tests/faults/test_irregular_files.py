@@ -19,8 +19,8 @@ from dppa_core.profiling.calibration.texts import read_source
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import load_recipe
 from dppa_core.system.regular_files import open_regular, read_regular
+from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
-from dppa_core.tuning.adamerging.state import load_state
 from dppa_core.tuning.adamerging.texts import file_domains
 from dppa_core.tuning.search.state import Memory
 
@@ -63,7 +63,7 @@ def outcome(work: Callable[[], object], pipe: Path) -> object:
         read_text,
         load_recipe,
         lambda path: file_domains([path], AdaMergeSettings()),
-        lambda path: load_state(path, {}),
+        lambda path: StateFile(path, "adamerging", "run", {}).load(dict),
         lambda path: Memory(path, {}),
         read_file,
         open_file,

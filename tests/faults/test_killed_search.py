@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tuning.search.trial import TrialQuestion
 from tests.faults.disks import forked
 from tests.faults.searches import ask_by_hand, search
 
@@ -23,12 +22,12 @@ def test_a_killed_search_asks_again_at_most_what_it_was_asking(kind: str, tmp_pa
     def run() -> None:
         ask, _ = ask_by_hand()
 
-        def dying(question: TrialQuestion) -> DomainScore:
+        def dying(exam: Exam) -> DomainScore:
             lines = log.read_text().splitlines()
             if len(lines) == 10:
                 os.kill(os.getpid(), signal.SIGKILL)
-            log.write_text("\n".join([*lines, repr(question)]))
-            return ask(question)
+            log.write_text("\n".join([*lines, repr(exam)]))
+            return ask(exam)
 
         search(kind, tmp_path, dying)
 

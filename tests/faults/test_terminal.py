@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dppa_core.cli.terminal import terminal
+from dppa_core.cli.output import terminal
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
 
 ROOT = Path(__file__).resolve().parents[2]

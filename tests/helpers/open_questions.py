@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dppa_core.evaluation.scores import Marks
-from dppa_core.studies.experiments.questions import Exam
+from dppa_core.studies.experiments.questions import ExamQuestion
 from dppa_core.studies.experiments.setting import Setting, embedded
 from dppa_core.studies.experiments.steps import Steps
 
@@ -17,13 +17,15 @@ def hits(right: int, n: int, loss: float = 1.0) -> Marks:
     return Marks(tuple(place < right for place in range(n)), (loss,) * n, (1,) * n)
 
 
-def answered(steps: Steps[T], answer: Callable[[Exam], Marks]) -> tuple[T, list[Exam]]:
+def answered(
+    steps: Steps[T], answer: Callable[[ExamQuestion], Marks]
+) -> tuple[T, list[ExamQuestion]]:
     """The result of steps, and what they asked."""
-    asked: list[Exam] = []
+    asked: list[ExamQuestion] = []
     try:
         questions = next(steps)
         while True:
-            exams = [one for one in questions if isinstance(one, Exam)]
+            exams = [one for one in questions if isinstance(one, ExamQuestion)]
             assert len(exams) == len(questions)
             asked += exams
             questions = steps.send({one: answer(one) for one in exams})

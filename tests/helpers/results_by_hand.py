@@ -6,20 +6,17 @@ from pathlib import Path
 
 from components.session.method_choice import MethodChoice
 from components.session.presets import first_session
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import dump_recipe
 from dppa_core.studies.experiments.values import (
     Axis,
-    Cell,
     Chart,
-    Column,
     Cost,
     Experiment,
     ExperimentsReport,
     Findings,
     Heatmap,
-    Row,
     Series,
-    Table,
     report_json,
 )
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dppa_core.evaluation.evaluate import DomainScore, TaskScore
+from dppa_core.evaluation.scores import DomainScore, Exam, TaskScore
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
-from dppa_core.tuning.search.trial import TrialQuestion
 
 RECIPE = MergeRecipe("zoo:base", tuple(DomainModel(f"zoo:{d}", (0.9, 0.8)) for d in DOMAINS))
 
@@ -21,15 +20,15 @@ def scored(**tasks: tuple[int, int]) -> DomainScore:
 
 def by_model(
     own: Mapping[str, DomainScore], merged: Callable[[MergeRecipe, str], DomainScore]
-) -> tuple[Callable[[TrialQuestion], DomainScore], list[TrialQuestion]]:
+) -> tuple[Callable[[Exam], DomainScore], list[Exam]]:
     """What answers for models by reference and merges by a function; and what it was asked."""
-    asked: list[TrialQuestion] = []
+    asked: list[Exam] = []
 
-    def ask(question: TrialQuestion) -> DomainScore:
-        asked.append(question)
-        if isinstance(question.target, MergeRecipe):
-            return merged(question.target, question.domain)
-        return own[question.target]
+    def ask(exam: Exam) -> DomainScore:
+        asked.append(exam)
+        if isinstance(exam.target, MergeRecipe):
+            return merged(exam.target, exam.domain)
+        return own[exam.target]
 
     return ask, asked
 

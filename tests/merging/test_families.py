@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.evaluation.evaluate import evaluate
+from dppa_core.evaluation.examiner import mark
 from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
 from dppa_core.merging.merger import Merger
 from dppa_core.merging.to_folder import merge_to_folder
@@ -23,6 +23,7 @@ from dppa_core.models.loading import to_torch, weighs
 from dppa_core.models.overlay import Shell
 from dppa_core.pruning.module_groups import find_modules, layer_of
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.tasks import items
 from tests.helpers.families import FAMILIES, random_model
 from tests.helpers.tiny_models import save_tokenizer, to_bytes
 from tests.reference import slow
@@ -152,7 +153,7 @@ def test_a_merged_mixture_of_experts_answers_and_is_scored(family: Family) -> No
         with models.lend(family.recipe(method)) as resident:
             replies = list(stream_reply(resident, "1 + 1", settings))
             assert len(replies) <= 4
-            assert evaluate(resident, ("math",), limit=2).domains["math"].n == 2
+            assert len(mark(resident, items("math", "test", 2)).hits) == 2
 
 
 def test_the_modules_are_those_of_the_reference(family: Family) -> None:

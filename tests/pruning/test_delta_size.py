@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.delta_size import delta_size
 from dppa_core.pruning.module_groups import Module

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import dppa_core.evaluation.examiner as examiner
 import dppa_core.studies.zoo.results.coefficients as module
 from dppa_core.errors import InvalidValue
 from dppa_core.studies.zoo.results.coefficients import (
@@ -27,7 +28,7 @@ BETTER = {domain: (True,) * 8 + (False,) * 2 for domain in DOMAINS}
 QUICK = {"steps": 1, "every": 1, "batch": 1, "prompts": 2, "longest": 3}
 
 
-def found(marks: module.Marks, step: int = 10, **changes: Any) -> CoefficientsFound:
+def found(marks: module.DomainHits, step: int = 10, **changes: Any) -> CoefficientsFound:
     settings = replace(common(1.0, 10), **changes)
     course = ((0, 0.2, 1.5, 0.6), (10, 0.1, 1.25, 0.8))
     return CoefficientsFound(
@@ -71,7 +72,7 @@ def test_the_page_says_for_and_against() -> None:
 def test_a_measurement_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "score", lambda item, reply: True)
+    monkeypatch.setattr(examiner, "score", lambda item, reply: True)
     monkeypatch.setattr(module, "GRID", (0.5, 1.0))
     lines: list[str] = []
     ways = (Way("quick", QUICK),)

@@ -9,7 +9,6 @@ import pytest
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.page.text import page, pictures_of
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
@@ -17,8 +16,14 @@ from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
 from dppa_core.studies.experiments.paper.pruning import PRUNING
 from dppa_core.studies.experiments.paper.recovery import RECOVERY
 from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
-from dppa_core.studies.experiments.questions import AdaMerged, Exam, Question, Tuning
+from dppa_core.studies.experiments.questions import (
+    AdaMerged,
+    ExamQuestion,
+    Question,
+    TuningQuestion,
+)
 from dppa_core.studies.experiments.setting import Setting, embedded
+from dppa_core.studies.experiments.steps import Declared
 from dppa_core.studies.experiments.values import (
     Experiment,
     ExperimentsReport,
@@ -42,9 +47,9 @@ def marks(share: float, n: int) -> Marks:
 
 
 def answer(question: Question[Any], shares: Shares) -> Any:
-    if isinstance(question, Tuning):
+    if isinstance(question, TuningQuestion):
         return AdaMerged(question.recipe, 10, 30, False)
-    assert isinstance(question, Exam)
+    assert isinstance(question, ExamQuestion)
     n = SETTING.search if question.split == "search" else N
     if isinstance(question.target, str):
         return marks(1.0 if question.split == "search" else 0.9, n)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dppa_core.studies.experiments.page.text import OTHERS, PAGE, PLOTS, page, pictures_of
-from dppa_core.studies.experiments.registry import EXPERIMENTS
+from dppa_core.studies.experiments.paper.registry import EXPERIMENTS
 from dppa_core.studies.experiments.values import report_of
 
 ROOT = Path(__file__).resolve().parents[2]

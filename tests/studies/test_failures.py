@@ -11,9 +11,8 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import UnknownName
 from dppa_core.pruning.floats import to_float32
 from dppa_core.studies.teaching.failures.case import CaseTask
-from dppa_core.studies.teaching.failures.cases import CASES
-from dppa_core.studies.teaching.failures.narration import moved_rows
-from dppa_core.studies.teaching.failures.run import RUNS, run_case
+from dppa_core.studies.teaching.failures.cases import CASES, RUNS, run_case
+from dppa_core.studies.teaching.failures.of_weights import moved_rows
 from dppa_core.studies.teaching.failures.workshop import Workshop
 
 

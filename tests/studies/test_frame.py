@@ -17,15 +17,15 @@ import pytest
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue, OutOfBudget, UnknownName
 from dppa_core.evaluation.lm_eval_harness import TaskResult
 from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.studies.experiments import processes as workers
-from dppa_core.studies.experiments.asking import best_coefficient, exam
-from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.exams import best_coefficient, exam
 from dppa_core.studies.experiments.page.svg import ticks
 from dppa_core.studies.experiments.page.text import page, pictures_of, write_page
 from dppa_core.studies.experiments.paper import pruning
 from dppa_core.studies.experiments.presets import preset_setting
 from dppa_core.studies.experiments.processes import Answered, Processes
-from dppa_core.studies.experiments.questions import AskingContext, Question
+from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
 from dppa_core.studies.experiments.runner import JOURNAL, RESULT, run_all
 from dppa_core.studies.experiments.score_table import (
     Draws,
@@ -37,19 +37,22 @@ from dppa_core.studies.experiments.score_table import (
     scored,
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, embedded, merged
-from dppa_core.studies.experiments.steps import AskFunction, Steps, asked, one_by_one, together
+from dppa_core.studies.experiments.steps import (
+    AskFunction,
+    Declared,
+    Steps,
+    asked,
+    one_by_one,
+    together,
+)
 from dppa_core.studies.experiments.values import (
     Axis,
-    Cell,
     Chart,
-    Column,
     Experiment,
     ExperimentsReport,
     Findings,
     Heatmap,
-    Row,
     Series,
-    Table,
     report_json,
     report_of,
 )
@@ -68,10 +71,10 @@ class Double:
     def key(self) -> str:
         return f"double-{self.number}"
 
-    def known(self, desk: AskingContext) -> int | None:
+    def known(self, examiner: ExperimentExaminer) -> int | None:
         return 2 * self.number if self.kept else None
 
-    def answer(self, desk: AskingContext) -> int:
+    def answer(self, examiner: ExperimentExaminer) -> int:
         return 2 * self.number
 
     def told(self) -> str:
@@ -93,7 +96,7 @@ class Counting:
             if len(self.asked) == self._ends_after:
                 raise Cancelled("Stopped before the end, as asked.")
             self.asked.append(question)
-            yield Answered(question, question.answer(AskingContext()), 3.0)
+            yield Answered(question, question.answer(ExperimentExaminer()), 3.0)
 
 
 def driven(steps: Steps[Any], rounds: list[int]) -> Any:
@@ -102,7 +105,7 @@ def driven(steps: Steps[Any], rounds: list[int]) -> Any:
         questions = next(steps)
         while True:
             rounds.append(len(questions))
-            questions = steps.send({one: one.answer(AskingContext()) for one in questions})
+            questions = steps.send({one: one.answer(ExperimentExaminer()) for one in questions})
     except StopIteration as end:
         return end.value
 
@@ -249,7 +252,7 @@ def test_several_workers_answer_everything_and_end_where_they_are_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop = Event()
-    monkeypatch.setattr(workers, "_desks", [AskingContext(stop)])
+    monkeypatch.setattr(workers, "_examiners", [ExperimentExaminer(stop)])
     with ThreadPoolExecutor(2) as pool:
         answering = Processes(pool)
         found = {one.question.number: one.answer for one in answering.answers(DOUBLES)}
@@ -357,8 +360,8 @@ def test_coefficients_further_out_are_tried_while_the_outermost_is_the_best() ->
     assert coefficients(hits, 0.5, 1.0) == (0.5, [0.5, 1.0, 0.42])
 
 
-class Exams(AskingContext):
-    """A desk whose harness answers at once, and counts how often it is asked."""
+class Exams(ExperimentExaminer):
+    """A examiner whose harness answers at once, and counts how often it is asked."""
 
     def __init__(self, *each: float) -> None:
         super().__init__()
@@ -375,12 +378,12 @@ class Exams(AskingContext):
 def test_documents_of_the_harness_are_split_and_asked_once(zoo_env: Path) -> None:
     setting = replace(embedded(test=3, search=1), subjects=(Subject("zoo:law", "lm-eval:piqa"),))
     test, search = (exam(setting, "zoo:law", "lm-eval:piqa", split) for split in ("test", "search"))
-    desk = Exams(1.0, 0.0, 1.0, 1.0)
-    assert test.known(desk) is None
-    assert test.answer(desk).hits == (False, True, True)
-    found = search.known(desk)
-    assert found is not None and found.hits == (True,) and desk.asked == 1
-    score = scored(setting, "lm-eval:piqa", "test", test.answer(desk))
+    examiner = Exams(1.0, 0.0, 1.0, 1.0)
+    assert test.known(examiner) is None
+    assert test.answer(examiner).hits == (False, True, True)
+    found = search.known(examiner)
+    assert found is not None and found.hits == (True,) and examiner.asked == 1
+    score = scored(setting, "lm-eval:piqa", "test", test.answer(examiner))
     assert score.accuracy == pytest.approx(2 / 3) and list(score.tasks) == ["lm-eval:piqa"]
     with pytest.raises(InvalidValue, match="right or wrong"):
         exam(setting, "zoo:math", "lm-eval:piqa").answer(Exams(0.25, 1.0, 0.5, 1.0))

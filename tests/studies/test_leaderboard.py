@@ -11,18 +11,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from dppa_core.evaluation.examiner import Examiner
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.models.decode import prompt_ids
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.results import leaderboard as board_module
 from dppa_core.studies.zoo.results import leaderboard_exam
-from dppa_core.studies.zoo.results.leaderboard import Leaderboard, LeaderboardRow, as_json, measure
-from dppa_core.studies.zoo.results.leaderboard_deltas import Added, added
+from dppa_core.studies.zoo.results.leaderboard import (
+    Chosen,
+    Leaderboard,
+    LeaderboardRow,
+    as_json,
+    best_strength,
+    measure,
+)
 from dppa_core.studies.zoo.results.leaderboard_entry import MEANS, VARIANTS, MethodVariant, entry
-from dppa_core.studies.zoo.results.leaderboard_exam import Examiner
-from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
+from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer, added
 from dppa_core.studies.zoo.results.leaderboard_text import findings, markdown
+from dppa_core.studies.zoo.results.scores import ZooExaminer
 from dppa_core.tasks import DOMAINS, items
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
@@ -43,6 +50,10 @@ def row(
 
 def board(*rows: LeaderboardRow, refused: dict[str, str] | None = None) -> Leaderboard:
     return Leaderboard(rows, refused or {}, dict.fromkeys(DOMAINS, 0.8), None, 30)
+
+
+def examiner(search_items: int, test_items: int | None = None) -> LeaderboardExaminer:
+    return LeaderboardExaminer(ZooExaminer(test_items, search_items))
 
 
 # numbers
@@ -195,19 +206,19 @@ def test_what_was_measured_is_not_asked_again(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("asked again")
 
-    for name in ("greedy_replies", "reply_logits", "added"):
+    for name in ("reply_logits", "added"):
         monkeypatch.setattr(leaderboard_exam, name, never)
+    monkeypatch.setattr(Examiner, "marks", never)
     assert measure(["slerp", "emr", "linear"], test_items=2, search_items=1) == first
     with pytest.raises(AssertionError, match="asked again"):
-        Examiner(1, 3).hits("zoo:math", "math", "test")
+        examiner(1, 3).hits("zoo:math", "math", "test")
 
 
 def test_the_loss_is_that_of_the_right_answers(
     cache: Path, zoo_env: Path, one_torch_thread: None
 ) -> None:
     """Against each answer by itself, token after token."""
-    examiner = Examiner(4)
-    found = examiner.loss("zoo:law", "law")
+    found = examiner(4).loss("zoo:law", "law")
     logs = list[float]()
     with ModelPool().lend("zoo:law") as resident, torch.inference_mode():
         tokenizer, model = resident.tokenizer, resident.model
@@ -219,7 +230,7 @@ def test_the_loss_is_that_of_the_right_answers(
                 logs.append(float(logits.log_softmax(-1)[token]))
                 read.append(token)
     assert found == pytest.approx(-sum(logs) / len(logs), rel=1e-5)
-    assert Examiner(4).loss("zoo:law", "law") == found, "remembered to the last bit"
+    assert examiner(4).loss("zoo:law", "law") == found, "remembered to the last bit"
 
 
 # what the page says

@@ -13,21 +13,20 @@ from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     against_magnitude,
     contest,
-    gap,
     tally,
     unclimbed,
 )
-from dppa_core.studies.experiments.paper.ranks import correlation
-from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart, trained
-from dppa_core.studies.experiments.questions import Exam
-from dppa_core.studies.experiments.score_table import Draws
+from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES, seen_apart
+from dppa_core.studies.experiments.presets import trained
+from dppa_core.studies.experiments.questions import ExamQuestion
+from dppa_core.studies.experiments.score_table import Draws, correlation, difference_of
 from dppa_core.tasks import DOMAINS
 from tests.helpers.open_questions import SETTING, answered, hits
 
 RIGHT = {"task_arithmetic": 20, "magnitude": 16, "dare": 8, "dppa": 12}
 
 
-def by_method(question: Exam) -> Marks:
+def by_method(question: ExamQuestion) -> Marks:
     """Unpruned 20 of 20, magnitude 16, DP and DPPA 12, DARE 8; half as many search items."""
     n = 20 if question.split == "test" else 12
     target = question.target
@@ -59,9 +58,9 @@ def test_at_scale_one_the_unpruned_model_is_the_domain_model() -> None:
 def test_methods_are_compared_with_magnitude_item_by_item() -> None:
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9), by_method)
     several = {"math": found}
-    assert gap(against_magnitude(several, "dppa")).value == pytest.approx(-0.2)
-    assert gap(against_magnitude(several, "dare")).value == pytest.approx(-0.4)
-    better = gap(against_magnitude(several, "dare"))
+    assert difference_of(against_magnitude(several, "dppa")).value == pytest.approx(-0.2)
+    assert difference_of(against_magnitude(several, "dare")).value == pytest.approx(-0.4)
+    better = difference_of(against_magnitude(several, "dare"))
     assert better.low < better.value < better.high
     assert tally([found], "dare") == (0, 0, 1)
 
@@ -115,7 +114,7 @@ def test_a_larger_model_gains_more_where_magnitude_loses_more() -> None:
     )
     setting = replace(SETTING, sizes=(small,))
 
-    def answer(question: Exam) -> Marks:
+    def answer(question: ExamQuestion) -> Marks:
         marks = by_method(question)
         is_small = isinstance(question.target, MergeRecipe) and question.target.models[
             0
@@ -140,7 +139,7 @@ def test_two_gains_are_apart_beyond_both_their_intervals() -> None:
 
 
 def test_a_delta_too_small_to_answer_anything_is_not_climbed_but_still_asked() -> None:
-    def answer(question: Exam) -> Marks:
+    def answer(question: ExamQuestion) -> Marks:
         return hits(0, 12) if question.split == "search" else by_method(question)
 
     found, _ = answered(contest(SETTING, SETTING.subjects[0], 0.9, 0.25), answer)

@@ -20,7 +20,7 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     per_density,
     score_of,
 )
-from dppa_core.studies.experiments.questions import Exam
+from dppa_core.studies.experiments.questions import ExamQuestion
 from tests.helpers.open_questions import SETTING, answered, hits
 
 pytestmark = pytest.mark.usefixtures("zoo_env")
@@ -71,7 +71,7 @@ def test_the_plan_alone_chooses_by_energy_and_by_the_least_density() -> None:
     assert set(no_starving(high, FACTS, PLACES).values()) == {0.1}
 
 
-def answer(question: Exam) -> Marks:
+def answer(question: ExamQuestion) -> Marks:
     """The paper's strength costs half of the items; 0.04 costs none, and has the least loss."""
     n = ITEMS if question.split == "search" else 20
     target = question.target

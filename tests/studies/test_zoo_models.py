@@ -7,8 +7,8 @@ import pytest
 
 from components.session.presets import first_session
 from dppa_core.checkpoints.sources.open import zoo_root
-from dppa_core.evaluation.evaluate import evaluate
-from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.zoo.build import settled_mark
 from dppa_core.studies.zoo.cards import model_card
@@ -45,32 +45,32 @@ def test_the_weights_came_out_of_the_settings_in_the_code() -> None:
 
 
 @pytest.fixture(scope="module")
-def pool() -> ModelPool:
-    return ModelPool()
+def examiner() -> Examiner:
+    return Examiner(keep=False)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_domain_model_answers_its_own_domain_and_the_base_does_not(
-    pool: ModelPool, domain: str
+    examiner: Examiner, domain: str
 ) -> None:
-    own = evaluate(pool.get(f"zoo:{domain}"), [domain], limit=90).domains[domain].accuracy
-    base = evaluate(pool.get("zoo:base"), [domain], limit=30).domains[domain].accuracy
+    own = examiner.score(Exam(f"zoo:{domain}", domain, limit=90)).accuracy
+    base = examiner.score(Exam("zoo:base", domain, limit=30)).accuracy
     assert own >= 0.85
     assert base <= 0.4
 
 
-def test_whole_deltas_of_all_three_keep_four_fifths_of_every_domain(pool: ModelPool) -> None:
+def test_whole_deltas_of_all_three_keep_four_fifths_of_every_domain(examiner: Examiner) -> None:
     recipe = MergeRecipe(
         "zoo:base",
         tuple(DomainModel(f"zoo:{domain}", coefficient=1.0) for domain in DOMAINS),
         method="task_arithmetic",
     )
-    merged = evaluate(pool.get(recipe), DOMAINS, limit=60).domains
+    merged = examiner.evaluation(recipe, DOMAINS, limit=60).domains
     assert min(domain.accuracy for domain in merged.values()) >= 0.75
 
 
-def test_the_first_preset_answers_all_three_domains(pool: ModelPool) -> None:
+def test_the_first_preset_answers_all_three_domains(examiner: Examiner) -> None:
     recipe = first_session().recipe()
     assert len(recipe.models) == len(DOMAINS)
-    merged = evaluate(pool.get(recipe), DOMAINS, limit=60).domains
+    merged = examiner.evaluation(recipe, DOMAINS, limit=60).domains
     assert min(domain.accuracy for domain in merged.values()) >= 0.7

@@ -11,7 +11,6 @@ import torch
 
 from dppa_core.errors import UnknownName
 from dppa_core.studies.zoo import training
-from dppa_core.studies.zoo.batches import IGNORE, encode, own_turns, replay_turns
 from dppa_core.studies.zoo.cards import model_card
 from dppa_core.studies.zoo.rehearsal import Cast, Rehearsal, draw_cast
 from dppa_core.studies.zoo.spec import (
@@ -26,7 +25,16 @@ from dppa_core.studies.zoo.spec import (
     size_named,
 )
 from dppa_core.studies.zoo.tokenizer import ASSISTANT, BOS, END, USER, train_tokenizer
-from dppa_core.studies.zoo.training import Losses, distance_to_base, new_model, train_stage
+from dppa_core.studies.zoo.training import (
+    IGNORE,
+    Losses,
+    distance_to_base,
+    encode,
+    new_model,
+    own_turns,
+    replay_turns,
+    train_stage,
+)
 from dppa_core.tasks import items
 from dppa_core.tasks.items import CLOSINGS, OPEN, SYLLABLES, fillers, made_up
 from dppa_core.tasks.law import ENDINGS, PARTIES, PLACES

@@ -8,7 +8,16 @@ import pytest
 
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.tasks.intervals import Interval
-from dppa_core.tuning.advice.advice import Advice, ModelDeltaSize, advise
+from dppa_core.tuning.advice.advice import (
+    EXPECTED,
+    LARGEST_FACTOR,
+    UNEVEN,
+    Advice,
+    ModelDeltaSize,
+    Sign,
+    SignFinding,
+    advise,
+)
 from dppa_core.tuning.advice.facts import (
     DomainModelFacts,
     Neighbour,
@@ -16,7 +25,6 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.advice.signs import EXPECTED, LARGEST_FACTOR, UNEVEN, Sign, SignFinding
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results.json"
@@ -202,7 +210,7 @@ def test_domains_count_as_uneven_beyond_what_was_measured() -> None:
 
 
 def test_the_largest_factor_is_that_of_the_experiments() -> None:
-    text = (ROOT / "assets" / "experiments.json").read_text("utf-8")
+    text = (ROOT / "assets" / "data" / "experiments.json").read_text("utf-8")
     tables = (t for one in json.loads(text)["experiments"] for t in one["tables"])
     merges = [parse_recipe(r["recipe"]) for t in tables for r in t["rows"] if r["recipe"]]
     climbed = [m for m in merges if m.method == "dppa" and m.base == "zoo:base"]

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, Pruning, dump_recipe
 from dppa_core.tuning.advice.run import (
@@ -30,12 +29,17 @@ RECIPE = MergeRecipe("zoo:base", (MATH, LAW))
 class ByHand(Examiner):
     """Knows how many of ten items everybody has right; remembers who was asked."""
 
-    def __init__(self, right: dict[str, int], split: str = "search") -> None:
-        super().__init__(split, 10)
-        self.right, self.targets = right, list[tuple[Target, str]]()
+    def __init__(self, right: dict[str, int]) -> None:
+        super().__init__()
+        self.right, self.exams = right, list[Exam]()
 
-    def marks(self, target: Target, domain: str, **_: object) -> Marks:
-        self.targets.append((target, domain))
+    @property
+    def targets(self) -> list[Target]:
+        return [exam.target for exam in self.exams]
+
+    def marks(self, exam: Exam, **_: object) -> Marks:
+        self.exams.append(exam)
+        target = exam.target
         name = target if isinstance(target, str) else f"{target.method} {len(target.models)}"
         right = self.right[name]
         return Marks((True,) * right + (False,) * (10 - right), (1.0,) * 10, (1,) * 10)
@@ -65,7 +69,7 @@ def test_it_asks_three_draws_of_dare_and_each_model_alone_at_coefficient_one(
     examiner = hand()
     told: list[tuple[int, int]] = []
     gather(RECIPE, examiner, progress=lambda done, total, what: told.append((done, total)))
-    merges = [one for one, _ in examiner.targets if isinstance(one, MergeRecipe)]
+    merges = [one for one in examiner.targets if isinstance(one, MergeRecipe)]
     dare = [one for one in merges if one.method == "dare" and one.models[0].model == "zoo:math"]
     assert [one.seed for one in dare] == [0, 1, 2]
     assert {(one.models[0].levels, one.parameters["other_tensors"]) for one in dare} == {
@@ -92,8 +96,9 @@ def test_a_model_that_has_nothing_right_is_not_probed(zoo_env: Path) -> None:
 
 
 def test_the_test_split_stays_unseen(zoo_env: Path) -> None:
-    with pytest.raises(InvalidValue, match="asks the search split, got test"):
-        gather(RECIPE, ByHand({}, "test"))
+    examiner = hand()
+    gather(RECIPE, examiner, limit=10)
+    assert {(exam.split, exam.limit) for exam in examiner.exams} == {("search", 10)}
 
 
 def test_factors_stay_in_the_range_of_the_climb() -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import dppa_core.tuning.search.trial as search_trial
 from dppa_core.errors import InvalidRecipe, InvalidValue
-from dppa_core.evaluation.evaluate import DomainScore
-from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, load_recipe
 from dppa_core.tasks import DOMAINS
 from dppa_core.tuning.search.climb import climb
 from dppa_core.tuning.search.density import density_of
-from dppa_core.tuning.search.trial import TrialQuestion, domains_for, retentions, task_score
+from dppa_core.tuning.search.trial import domains_for, retentions, task_score
 from dppa_core.tuning.search.verdict import claim_sentence, verdicts
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, factors_of, scored
@@ -49,10 +48,10 @@ def test_models_climb_side_by_side_and_find_what_they_find_alone(tmp_path: Path)
     alone, together = climb(RECIPE, by_model(OWN, peaked)[0]), threading.Barrier(3, timeout=30)
     first, asks = iter(range(3)), by_model(OWN, peaked)[0]
 
-    def met(question: TrialQuestion) -> DomainScore:
+    def met(exam: Exam) -> DomainScore:
         if next(first, None) is not None:
             together.wait()  # breaks unless three are asked at a time
-        return asks(question)
+        return asks(exam)
 
     state = tmp_path / "state.json"
     assert climb(RECIPE, met, state=state, beside=8) == alone
@@ -84,10 +83,10 @@ def test_a_killed_search_goes_on_to_the_very_same_result(tmp_path: Path, killed_
     asks, _ = by_model(OWN, peaked)
     left = iter(range(killed_after))
 
-    def dying(question: TrialQuestion) -> DomainScore:
+    def dying(exam: Exam) -> DomainScore:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return asks(question)
+        return asks(exam)
 
     with pytest.raises(KeyboardInterrupt):
         climb(RECIPE, dying, state=state)
@@ -156,8 +155,8 @@ def test_the_claim_is_told_as_it_came_out() -> None:
 
 
 def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() -> None:
-    asks, cached = search_trial.asker(ModelPool()), Path(os.environ["DPPA_CACHE"])
-    found = asks(TrialQuestion(RECIPE, "law", limit=4))
+    asks, cached = Examiner(keep=False).score, Path(os.environ["DPPA_CACHE"])
+    found = asks(Exam(RECIPE, "law", limit=4))
     assert found.n == 4 and set(found.tasks)
 
     def contents() -> dict[Path, bytes]:
@@ -165,8 +164,8 @@ def test_a_trial_is_an_evaluation_of_the_merge_in_memory_and_writes_no_file() ->
 
     before = contents()
     louder = tuple(replace(model, amplification=(1.5, 1.0)) for model in RECIPE.models)
-    asks(TrialQuestion(replace(RECIPE, models=louder), "law", limit=4))
-    assert found == asks(TrialQuestion(RECIPE, "law", limit=4))
+    asks(Exam(replace(RECIPE, models=louder), "law", limit=4))
+    assert found == asks(Exam(RECIPE, "law", limit=4))
     assert contents() == before
 
 
@@ -176,7 +175,7 @@ def test_the_command_writes_the_recipe_and_removes_its_state(
     own = {f"zoo:{domain}": scored(a=(8, 8), b=(16, 32)) for domain in DOMAINS}
     base = {"zoo:base": scored(a=(0, 8), b=(0, 32))}
     asks, asked = by_model(own | base, peaked_or_merged)
-    monkeypatch.setattr(search_trial, "asker", lambda pool: asks)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam: asks(exam))
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "found.yaml"
     recipe.write_text(dump_recipe(RECIPE))
     assert dppa("search", recipe, "--out", out, "--limit", 16) == 0

@@ -8,9 +8,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-import dppa_core.tuning.search.trial as search_trial
 from dppa_core.errors import Cancelled, DppaError, InvalidValue, NonFiniteWeights
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import METHODS
 from dppa_core.recipes.yaml_text import (
     MergeRecipe,
@@ -19,12 +19,10 @@ from dppa_core.recipes.yaml_text import (
     parse_recipe,
     recipe_hash,
 )
-from dppa_core.tuning.search.given import settings_of
-from dppa_core.tuning.search.goals import TrialOutcome, check_goals, dominates
-from dppa_core.tuning.search.optuna_study import run_study, take_up_killed
+from dppa_core.tuning.search.open_study import settings_of, take_up_killed
+from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import Knob, parse_knobs, settled
-from dppa_core.tuning.search.studied import StudySettings
-from dppa_core.tuning.search.trial import TrialQuestion
+from dppa_core.tuning.search.studied import StudySettings, TrialOutcome, check_goals, dominates
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
 
@@ -39,9 +37,7 @@ def by_rate(recipe: MergeRecipe, domain: str) -> DomainScore:
     return scored(a=(max(0, round(100 - (200 if domain == "math" else 50) * away)), 100))
 
 
-def studied(
-    *vary: str, ask: Callable[[TrialQuestion], DomainScore] | None = None, **settings: object
-):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def studied(*vary: str, ask: Callable[[Exam], DomainScore] | None = None, **settings: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
     storage = settings.pop("storage", None)
     stop = settings.pop("stop", None)
     made = StudySettings(parse_knobs(vary, RECIPE), **settings)  # type: ignore[arg-type]
@@ -209,11 +205,11 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path: Path) -> None:
     whole = studied("rate=0.5:0.95", trials=8, storage=f"sqlite:///{tmp_path / 'whole.db'}")
     asks, asked = by_model(OWN, by_rate)
 
-    def stopping(question: TrialQuestion) -> DomainScore:
+    def stopping(exam: Exam) -> DomainScore:
         if len(asked) >= 12:
             stop.set()
             raise Cancelled("Stopped.")
-        return asks(question)
+        return asks(exam)
 
     with pytest.raises(Cancelled):
         studied("rate=0.5:0.95", trials=8, storage=url, ask=stopping, stop=stop)
@@ -267,7 +263,7 @@ def test_no_study_can_be_kept_in_a_file_of_another_kind(tmp_path: Path) -> None:
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     asks, _ = by_model(OWN | {"zoo:base": scored(a=(0, 100))}, by_rate)
-    monkeypatch.setattr(search_trial, "asker", lambda pool: asks)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam: asks(exam))
     path = tmp_path / "recipe.yaml"
     path.write_text(dump_recipe(RECIPE))
     return path
@@ -333,26 +329,26 @@ def test_several_trials_at_a_time_are_as_many_and_the_first_error_ends_them() ->
     together, most, lock = [0], [0], threading.Lock()
     both = threading.Barrier(2)
 
-    def ask(question: TrialQuestion) -> DomainScore:
-        if isinstance(question.target, str):
-            return OWN[question.target]
+    def ask(exam: Exam) -> DomainScore:
+        if isinstance(exam.target, str):
+            return OWN[exam.target]
         with lock:
             together[0] += 1
             most[0] = max(most[0], together[0])
-        if question.domain == "math":
+        if exam.domain == "math":
             both.wait(timeout=30)  # two are asked at once, or nobody goes on
         with lock:
             together[0] -= 1
-        return by_rate(question.target, question.domain)
+        return by_rate(exam.target, exam.domain)
 
     settings = StudySettings(parse_knobs(["rate=0.5:0.9"], RECIPE), trials=8, prune=False)
     found = run_study(RECIPE, settings, ask, beside=2)
     assert len(found.trials) == 8 and most[0] == 2
     assert len({one.values["rate"] for one in found.trials}) == 8
 
-    def fail(question: TrialQuestion) -> DomainScore:
-        if isinstance(question.target, str):
-            return OWN[question.target]
+    def fail(exam: Exam) -> DomainScore:
+        if isinstance(exam.target, str):
+            return OWN[exam.target]
         raise InvalidValue("no such thing")
 
     with pytest.raises(InvalidValue, match="no such thing"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import dppa_core.tuning.soup_run as soup_run
 from dppa_core.errors import Cancelled, InvalidRecipe, InvalidValue
-from dppa_core.evaluation.evaluate import DomainScore, Evaluation
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Evaluation
 from dppa_core.recipes.yaml_text import (
     DomainModel,
     MergeRecipe,
@@ -21,8 +21,7 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tasks import DOMAINS
 from dppa_core.tasks.intervals import wilson
-from dppa_core.tuning.soup import Indices, Soup, greedy_soup
-from dppa_core.tuning.soup_run import exact_mean, find_soup, mean_recipe
+from dppa_core.tuning.soup import Indices, Soup, exact_mean, find_soup, greedy_soup, mean_recipe
 from tests.helpers.command import Command
 from tests.helpers.tiny_models import TinyLlama
 
@@ -103,21 +102,22 @@ def test_means_of_the_same_answers_are_equal_though_rounding_tells_them_apart() 
 
 
 def test_what_is_scored_is_the_plain_mean_of_the_models_on_the_search_split(
-    zoo_env: Path, tiny_models: dict[str, TinyLlama], monkeypatch: pytest.MonkeyPatch
+    zoo_env: Path, tiny_models: dict[str, TinyLlama]
 ) -> None:
     answers = {(0,): 1, (1,): 6, (2,): 4, (1, 2): 7, (0, 1, 2): 6}
     by_hash = {recipe_hash(mean_recipe(RECIPE, mixed)): mixed for mixed in answers}
     name = "model.layers.1.mlp.up_proj.weight"
     seen: dict[Indices, np.ndarray] = {}
 
-    def evaluate(resident: Any, domains: Any, **options: Any) -> Evaluation:
-        assert (domains, options["split"], options["limit"]) == (DOMAINS, "search", 2)
-        mixed = by_hash[resident.key]
-        seen[mixed] = resident.model.get_parameter(name).detach().float().numpy().copy()
-        return scored(answers[mixed])
+    class ByHand(Examiner):
+        def evaluation(self, target: Any, domains: Any, **options: Any) -> Evaluation:
+            assert (domains, options["split"], options["limit"]) == (DOMAINS, "search", 2)
+            mixed = by_hash[recipe_hash(target)]
+            with self.pool.lend(target) as resident:
+                seen[mixed] = resident.model.get_parameter(name).detach().float().numpy().copy()
+            return scored(answers[mixed])
 
-    monkeypatch.setattr(soup_run, "evaluate", evaluate)
-    found = find_soup(RECIPE, limit=2)
+    found = find_soup(RECIPE, limit=2, examiner=ByHand())
     assert found.recipe == MergeRecipe(
         "zoo:base", (DomainModel("zoo:finance"), DomainModel("zoo:law")), method="linear"
     )

@@ -14,7 +14,6 @@ from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
 from dppa_core.studies.teaching.by_hand.walk import explain
 from dppa_core.studies.teaching.failures.case import CaseTask
-from dppa_core.studies.teaching.failures.cases import CASES
 
 if TYPE_CHECKING:
     from dppa_core.studies.teaching.failures.workshop import Workshop
@@ -36,6 +35,8 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
 
     Arguments: none, or {"case": name, "repaired": bool}.
     """
+    from dppa_core.studies.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
+
     if not arguments:
         return {"cases": [case.to_json() for case in CASES]}
     name, repaired = arguments.get("case"), arguments.get("repaired", False)
@@ -45,8 +46,6 @@ def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
         check(bench.stop)
         bench.tell(0, 0, "Waiting for the models of the page")
         time.sleep(PAUSE)
-    from dppa_core.studies.teaching.failures.run import run_case  # noqa: PLC0415  (torch)
-
     return run_case(name, repaired, CaseTask(_workshop(), bench.tell, bench.stop))
 
 

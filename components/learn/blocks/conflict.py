@@ -12,7 +12,7 @@ import numpy as np
 from components.learn.blocks.context import BASE, Arguments, Bench, choice
 from components.learn.blocks.deltas import CORNER, rows_of
 from components.widgets.theme import KNOWN_MODELS
-from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.evaluation.analysis.overlap_pass import count_meetings
 from dppa_core.methods.shared.sign_election import ballot_of
 from dppa_core.methods.shared.stack import Stack

@@ -10,7 +10,7 @@ from typing import Any
 from numpy import ndarray
 
 from components.learn.blocks.context import Arguments, Bench, choice
-from dppa_core.evaluation.analysis.matrix_excerpt import read_excerpt
+from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.pruning.delta_size import DeltaSize, delta_size
 
 MINUS = "\u2212"

@@ -26,8 +26,6 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 
 LONGEST_TEXT = 20_000
 WINDOW = 512
-ANY_ITEMS = 20
-"""Whose examiner reads: it remembers what was read, and asks no items for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +92,10 @@ def read_reading(text: object, other: object, session: Session) -> Reading:
 
 def measured(reading: Reading, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Everybody reads the text; runs in a thread of its own."""
-    from dppa_core.evaluation.extras import text_rows  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.run import text_rows  # noqa: PLC0415  (torch)
 
     rows = text_rows(
-        studio.examiner(ANY_ITEMS),
+        studio.examiner(),
         reading.who,
         reading.text,
         window=WINDOW,

@@ -24,7 +24,7 @@ from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.evaluation.report import as_json
-from dppa_core.evaluation.scores import Marks, Target, marked_score
+from dppa_core.evaluation.scores import Exam, Marks, Target, marked_score
 from dppa_core.evaluation.side_by_side import (
     AGAINST,
     ARITHMETIC,
@@ -91,6 +91,10 @@ class ScoreRequest:
         """Questions in all."""
         return len(self.rows) * len(DOMAINS) * self.limit
 
+    def of(self, row: str, domain: str) -> Exam:
+        """What the target of a row is asked about a domain."""
+        return Exam(self.targets[row, domain], domain, "test", self.limit)
+
 
 def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> ScoreRequest:
     """Check what a handler was given: the merge first, then who it is compared with."""
@@ -142,7 +146,7 @@ def first_standing(exam: ScoreRequest, studio: Studio) -> Standing:
         (row, domain)
         for row in exam.rows
         for domain in DOMAINS
-        if studio.examiner(exam.limit).known(exam.targets[row.target, domain], domain) is None
+        if studio.examiner().known(exam.of(row.target, domain)) is None
     ]
     if not asking:
         return Standing("scoring")
@@ -166,7 +170,7 @@ def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> N
     for row in exam.rows:
         for domain in DOMAINS:
             target = exam.targets[row.target, domain]
-            known = studio.examiner(exam.limit).known(target, domain)
+            known = studio.examiner().known(exam.of(row.target, domain))
             if known is None:
                 ready = _readying(exam, row, domain, studio)
                 emit(("standing", standing.now(ready.activity, ready.what)))
@@ -202,8 +206,7 @@ def _ask(
     def tell(count: int) -> None:
         emit(("standing", before.after(count, time.monotonic() - begun)))
 
-    examiner = studio.examiner(exam.limit)
-    marks = examiner.marks(exam.targets[cell], cell[1], progress=tell, stop=stop)
+    marks = studio.examiner().marks(exam.of(*cell), progress=tell, stop=stop)
     return marks, before.after(exam.limit, time.monotonic() - begun)
 
 

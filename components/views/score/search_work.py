@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.session.from_recipe import session_from_recipe
@@ -24,10 +25,12 @@ from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe, recipe_hash
 from dppa_core.system.recent import Recent
+from dppa_core.tuning.search.climb import Trial, climb, made_by
 from dppa_core.tuning.search.space import parse_knobs
+from dppa_core.tuning.search.state import Memory
+from dppa_core.tuning.search.trial import domains_for
 
 if TYPE_CHECKING:
-    from dppa_core.tuning.search.greedy import Trial
     from dppa_core.tuning.search.studied import Tried
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
@@ -73,9 +76,7 @@ def hunted(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) ->
 
 
 def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
-    from dppa_core.tuning.search.climb import climb, made_by  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.state import Memory  # noqa: PLC0415
-    from dppa_core.tuning.search.trial import asker, domains_for  # noqa: PLC0415
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
     kept = _kept(known, facts, lambda: Memory(None, facts))
@@ -85,7 +86,7 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
         row = {"model": model, "factors": list(trial.amplification), "band": band}
         emit(("trial", row | {"score": trial.score}))
 
-    ask = asker(studio.pool(), stop=stop)
+    ask = partial(Examiner(studio.pool(), keep=False).score, stop=stop)
     with kept.alone(stop) as memory:
         found = climb(
             hunt.recipe, ask, limit=hunt.limit, state=memory, watch=watch, public=studio.public
@@ -98,10 +99,9 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
 def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
-    from dppa_core.tuning.search.climb import made_by  # noqa: PLC0415  (torch)
+    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
     from dppa_core.tuning.search.optuna_study import run_study  # noqa: PLC0415
     from dppa_core.tuning.search.studied import StudySettings  # noqa: PLC0415
-    from dppa_core.tuning.search.trial import asker, domains_for  # noqa: PLC0415
 
     knobs, every = parse_knobs(hunt.vary, hunt.recipe), hunt.way == "grid"
     trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
@@ -118,7 +118,7 @@ def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
         found = run_study(
             hunt.recipe,
             settings,
-            asker(studio.pool(), stop=stop),
+            partial(Examiner(studio.pool(), keep=False).score, stop=stop),
             storage=storage,
             watch=tell,
             known=tell,

@@ -19,11 +19,11 @@ from components.widgets.controls import Controls
 from components.widgets.runs import RunView, build_run, wire_run
 from components.work.progress_stream import stream_run
 from components.work.studio import Emit, Studio
+from dppa_core.evaluation.tables import percent
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
-from dppa_core.system.recent import Recent
 from dppa_core.tuning.advice.advice import TRY_RATE, Advice, ModelDeltaSize, advise
-from dppa_core.tuning.advice.facts import PROBE_RATE, percent
+from dppa_core.tuning.advice.facts import PROBE_RATE
 
 ITEMS = 64
 """Search items a domain, as `dppa advise` asks them."""
@@ -49,19 +49,17 @@ def build_advice() -> RunView:
         return build_run("advice", "Advise")
 
 
-def advised(
-    session: Session, studio: Studio, known: Recent, emit: Emit, stop: Stop
-) -> dict[str, Any]:
+def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Ask whatever was not asked before, and judge; runs in a thread of its own."""
-    from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415  (torch)
 
     recipe = session.recipe()
-    examiner = known.find("examiner") or known.keep(
-        "examiner", Examiner("search", ITEMS, pool=studio.pool(), public=studio.public)
-    )
     facts = gather(
-        recipe, examiner, public=studio.public, progress=lambda *told: emit(told), stop=stop
+        *(recipe, studio.examiner()),
+        limit=ITEMS,
+        public=studio.public,
+        progress=lambda *told: emit(told),
+        stop=stop,
     )
     found = advise(facts)
     return {**found.to_json(), "recipe": recipe_hash(recipe), "tries": tries(found, session)}
@@ -87,11 +85,10 @@ def tries(found: Advice, session: Session) -> list[dict[str, Any]]:
 
 
 def wire_advice(view: RunView, controls: Controls, studio: Studio) -> None:
-    """Advise, by turns with searches, and Cancel."""
-    known = Recent(1)
+    """Advise, and Cancel."""
 
     def on_advise(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         session = controls.session(values)
-        return stream_run(studio, "advice", lambda *told: advised(session, studio, known, *told))
+        return stream_run(studio, "advice", lambda *told: advised(session, studio, *told))
 
     wire_run("advice", view, on_advise, controls.inputs, kind="search")

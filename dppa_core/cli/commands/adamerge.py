@@ -6,15 +6,15 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line, teller
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
@@ -41,6 +41,24 @@ def _option(name: str) -> Any:
     )
 
 
+ProjectOption = Annotated[
+    bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
+]
+TasksOption = Annotated[
+    str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
+]
+PromptsOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
+]
+StateOption = Annotated[
+    Path | None, typer.Option(help="Where a stopped run waits; OUT with .state.json if unset.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
+]
+
+
 def adamerge(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")],
     out: Annotated[Path, typer.Option(help="The recipe to write, with the coefficients found.")],
@@ -59,23 +77,12 @@ def adamerge(
     longest: Annotated[int | None, _option("longest")] = None,
     patience: Annotated[int | None, _option("patience")] = None,
     seed: Annotated[int | None, _option("seed")] = None,
-    project: Annotated[
-        bool, typer.Option("--project", help="Put coefficients back into [0, 1] after each step.")
-    ] = False,
-    tasks: Annotated[
-        str | None, typer.Option(help="Embedded domains, one a model, as math,finance,law.")
-    ] = None,
-    prompts: Annotated[
-        list[Path] | None,
-        typer.Option(help="JSON lines of a model's domain: prompt, held-out ones with answer."),
-    ] = None,
+    project: ProjectOption = False,
+    tasks: TasksOption = None,
+    prompts: PromptsOption = None,
     log: Annotated[Path | None, typer.Option(help="Its log; OUT with .log.json if unset.")] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Where a stopped run waits; OUT with .state.json if unset.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a recipe that is there.")
-    ] = False,
+    state: StateOption = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
     """Find merging coefficients by AdaMerging: entropy at the answers to unlabelled prompts."""
@@ -91,10 +98,13 @@ def adamerge(
     _check_targets(out, log, state, overwrite=overwrite)
     from dppa_core.tuning.adamerging.adamerge import adamerge as run  # noqa: PLC0415  (imports torch)
 
+    say = teller(quiet=as_json)
+
+    def watch(snapshot: Snapshot) -> None:
+        say(f"step {snapshot.step}: {_figures(snapshot)}")
+
     with progress_line() as progress:
-        found = run(
-            loaded, domains, settings, state=state, progress=progress, watch=_told(quiet=as_json)
-        )
+        found = run(loaded, domains, settings, state=state, progress=progress, watch=watch)
     replace_file(log, json.dumps(found.to_json(), allow_nan=False, indent=1) + "\n")
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)
@@ -129,17 +139,6 @@ def _check_targets(out: Path, log: Path, state: Path, *, overwrite: bool) -> Non
         check_file(path)
 
 
-def _told(*, quiet: bool) -> Any:
-    """Writes every checkpoint to stderr; nothing where a program reads."""
-
-    def tell(snapshot: Snapshot) -> None:
-        if not quiet:
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}step {snapshot.step}: {_figures(snapshot)}\n")
-
-    return tell
-
-
 def _figures(one: Snapshot) -> str:
     accuracy = "" if one.accuracy is None else f", accuracy {100 * one.accuracy:.1f} %"
     collapse = "; collapse: less entropy, worse answers" if one.collapsed else ""
@@ -154,7 +153,7 @@ def _text(found: AdaMergeResult, out: Path, log: Path) -> str:
         for model, row in zip(found.recipe.models, best.coefficients, strict=True)
     ]
     head = ["model", "coefficient" if found.settings.per == "model" else "coefficient by layer"]
-    lines.append(table(head, rows))
+    lines.append(text_table(head, rows))
     if found.ended_early:
         lines.append(f"ended early: {found.settings.patience} checkpoints in a row collapsed")
     return "\n".join([*lines, f"log: {log}"])

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
-from dppa_core.errors import InvalidValue
+from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, load_recipe
 
 if TYPE_CHECKING:
@@ -46,16 +45,16 @@ def advise(
 
     Models whose domain is known are asked search items with DARE at 90 %, others only profiled.
     """
-    given, listed = _recipe(what), _listed(tasks)
+    given, listed = _recipe(what), names_in(tasks)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
     from dppa_core.tuning.advice.advice import advise as judge  # noqa: PLC0415  (imports torch, below)
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415
 
-    examiner = Examiner("search", limit, fresh=fresh)
     with progress_line() as progress:
         facts = gather(
-            *(given, examiner),
+            *(given, Examiner(fresh=fresh)),
             tasks=listed,
+            limit=limit,
             neighbours=neighbours,
             workers=workers,
             progress=progress,
@@ -89,10 +88,3 @@ def _recipe(what: list[str]) -> MergeRecipe:
     if first.suffix.lower() in _RECIPES or first.is_file():
         return load_recipe(first)
     raise typer.BadParameter("name a recipe file, or the base and then at least one domain model")
-
-
-def _listed(tasks: str | None) -> list[str] | None:
-    names = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    if names is not None and not names:
-        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
-    return names

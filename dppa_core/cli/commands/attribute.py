@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.errors import InvalidValue, many, shown
 from dppa_core.evaluation.analysis.attribution import CHOICES, OUTSIDE, Attribution, sentence
+from dppa_core.evaluation.tables import text_table
 from dppa_core.pruning.module_groups import order_kinds
 from dppa_core.recipes.yaml_text import load_recipe
 
@@ -59,7 +60,7 @@ def _by_layer(found: Attribution) -> str:
         [OUTSIDE if e.part.layer is None else str(e.part.layer), f"{e.change:+.4f}"]
         for e in found.effects
     ]
-    return table(["layer", "change"], rows)
+    return text_table(["layer", "change"], rows)
 
 
 def _by_module(found: Attribution) -> str:
@@ -67,4 +68,4 @@ def _by_module(found: Attribution) -> str:
     kinds = order_kinds(kind for _, kind in changes if kind)
     layers = dict.fromkeys(layer for layer, _ in changes)
     rows = [[str(layer), *(changes.get((layer, kind), "-") for kind in kinds)] for layer in layers]
-    return table(["layer", *kinds], rows)
+    return text_table(["layer", *kinds], rows)

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.evaluation.analysis.comparison import Difference, compare_merges, with_semantics
+from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import load_recipe
 
 _SHOWN = 12
@@ -58,4 +59,4 @@ def _text(found: Sequence[Difference], method: str, names: tuple[str, str]) -> s
         for item in most
         if item.differing
     ]
-    return f"{line}\n{table(['tensor', 'differing', 'most by'], rows)}" if rows else line
+    return f"{line}\n{text_table(['tensor', 'differing', 'most by'], rows)}" if rows else line

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
 from dppa_core.evaluation.diff.report import ModelDiff, TensorDistance, diff_models
+from dppa_core.evaluation.tables import text_table
 
 _LONGEST_NAME = 33
 _PREFIX = re.compile(r"^.*?(?=layers?\.\d|h\.\d|blocks?\.\d)|^(model|transformer)\.")
@@ -46,7 +47,7 @@ def diff_text(found: ModelDiff) -> str:
     lines += found.notes
     named = (*found.modules, *found.others)
     rows = [_row(item, len(head)) for item in (*named, *found.totals)]
-    text = table(head, rows).splitlines()
+    text = text_table(head, rows).splitlines()
     rule = "-" * max(map(len, text))
     return "\n".join([*lines, *text[: -len(found.totals)], rule, *text[-len(found.totals) :]])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.tasks import DOMAINS, items
@@ -48,32 +48,35 @@ FolderOption = Annotated[
 ]
 
 
+AgainstOption = Annotated[
+    Path | None, typer.Option(help="Another recipe, compared with the first item by item.")
+]
+DomainsOption = Annotated[
+    str | None,
+    typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
+]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Items per domain; all if unset.")]
+AloneOption = Annotated[
+    bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Ask again what was asked before.")]
+
+
 def evaluate(
     target: Annotated[
         str, typer.Argument(metavar="RECIPE_OR_MODEL", help="A recipe file, or one model.")
     ],
-    against: Annotated[
-        Path | None, typer.Option(help="Another recipe, compared with the first item by item.")
-    ] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="Domains, as math,finance,law; all if neither text nor task is given."),
-    ] = None,
+    against: AgainstOption = None,
+    tasks: DomainsOption = None,
     split: Annotated[str, typer.Option(help="train, search or test.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Items per domain; all if unset.")
-    ] = None,
+    limit: LimitOption = None,
     text: TextOption = None,
     window: WindowOption = 512,
     stride: StrideOption = None,
     lm_eval: TasksOption = None,
     lm_eval_tasks: FolderOption = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="Without the models a recipe stands beside.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask again what was asked before.")
-    ] = False,
+    alone: AloneOption = False,
+    fresh: FreshOption = False,
     device_map: DeviceMapOption = None,
     dtype: DtypeOption = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
@@ -90,13 +93,13 @@ def evaluate(
     more = text is not None or lm_eval is not None
     domains = [] if more and tasks is None else _domains(tasks, split)
     beside = recipe is not None and not alone
-    asked = _Asked(text, window, stride, lm_eval, lm_eval_tasks, limit)
+    wanted = _Wanted(text, window, stride, lm_eval, lm_eval_tasks, split, limit)
     from dppa_core.cli.evaluate_text import evaluated_text  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415
 
     who = _who(recipe, target, against, beside)
-    examiner = Examiner(split, limit, pool=_pool(device_map, dtype), fresh=fresh)
-    value = _measured(examiner, who, domains, asked, beside=beside)
+    examiner = Examiner(_pool(device_map, dtype), fresh=fresh)
+    value = _measured(examiner, who, domains, wanted, beside=beside)
     emit(value, evaluated_text(value), as_json=as_json)
 
 
@@ -120,14 +123,15 @@ def _pool(device_map: str | None, dtype: str) -> ModelPool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is asked beside the embedded domains."""
+class _Wanted:
+    """What is asked: how much of the domains, and beside them."""
 
     text: Path | None
     window: int
     stride: int | None
     lm_eval: str | None
     folder: Path | None
+    split: str
     limit: int | None
 
 
@@ -135,31 +139,30 @@ def _measured(
     examiner: Examiner,
     who: tuple[Entrant, ...],
     domains: list[str],
-    asked: _Asked,
+    wanted: _Wanted,
     *,
     beside: bool,
 ) -> dict[str, Any]:
     """All that was asked for, as plain values."""
-    from dppa_core.evaluation.extras import harness_rows, text_rows  # noqa: PLC0415  (imports torch)
-    from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415
+    from dppa_core.evaluation.lm_eval_harness import Harness  # noqa: PLC0415  (imports torch)
     from dppa_core.evaluation.perplexity import read_text  # noqa: PLC0415
     from dppa_core.evaluation.report import as_json  # noqa: PLC0415
-    from dppa_core.evaluation.run import measure, one_alone  # noqa: PLC0415
+    from dppa_core.evaluation.run import harness_rows, measure, text_rows  # noqa: PLC0415
 
     # Whatever cannot be read is refused before the first model is loaded.
-    read = None if asked.text is None else read_text(asked.text)
-    names = [name.strip() for name in (asked.lm_eval or "").split(",") if name.strip()]
-    if asked.lm_eval is not None and not names:
-        raise InvalidValue("--lm-eval names no task.")
-    harness = Harness(names, asked.folder, asked.limit) if names else None
+    read = None if wanted.text is None else read_text(wanted.text)
+    names = names_in(wanted.lm_eval, "--lm-eval names no task.")
+    harness = Harness(names, wanted.folder, wanted.limit) if names else None
     value: dict[str, Any] = {}
+    of_split: dict[str, Any] = {"split": wanted.split, "limit": wanted.limit}
     with progress_line() as told:
         if domains and beside:
-            value |= as_json(measure(examiner, who, domains, progress=told))
+            value |= as_json(measure(examiner, who, domains, progress=told, **of_split))
         elif domains:
-            value |= one_alone(examiner, who[0].target, domains, progress=told).to_json()
+            alone = examiner.evaluation(who[0].target, domains, progress=told, **of_split)
+            value |= alone.to_json()
         if read is not None:
-            settings: dict[str, Any] = {"window": asked.window, "stride": asked.stride}
+            settings: dict[str, Any] = {"window": wanted.window, "stride": wanted.stride}
             value["text"] = text_rows(examiner, who, read, progress=told, **settings)
         if harness is not None:
             value["lm_eval"] = harness_rows(examiner, who, harness, progress=told)
@@ -167,10 +170,8 @@ def _measured(
 
 
 def _domains(tasks: str | None, split: str) -> list[str]:
-    tasks = ",".join(DOMAINS) if tasks is None else tasks
-    domains = list(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
-    if not domains:
-        raise InvalidValue(f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    named = names_in(tasks, f"--tasks names no domain. Known: {', '.join(DOMAINS)}.")
+    domains = list(dict.fromkeys(named or DOMAINS))
     for domain in domains:  # before a model is loaded
         items(domain, split, 1)
     return domains

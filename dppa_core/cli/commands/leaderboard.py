@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, write_text
-from dppa_core.errors import InvalidValue
+from dppa_core.cli.output import emit, names_in, progress_line, write_text
 from dppa_core.system.atomic_folders import check_file
 
 SEARCH = 60
@@ -34,11 +33,7 @@ def leaderboard(
     from dppa_core.studies.zoo.results.leaderboard import measure  # noqa: PLC0415
     from dppa_core.studies.zoo.results.leaderboard_text import markdown  # noqa: PLC0415
 
-    names = None
-    if methods is not None:
-        names = [name.strip() for name in methods.split(",") if name.strip()]
-        if not names:
-            raise InvalidValue("--methods names no method. `dppa methods` lists them.")
+    names = names_in(methods, "--methods names no method. `dppa methods` lists them.")
     if out is not None:
         check_file(out)
     with progress_line() as progress:

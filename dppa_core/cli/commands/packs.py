@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, progress_line
+from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.to_pack import PackReport, pack_models
 from dppa_core.recipes.yaml_text import load_recipe
 
@@ -69,4 +70,4 @@ def _text(out: Path, found: Sequence[PackReport]) -> str:
         for one in found
     ]
     head = ["pack", "size", "weights in it", "size ÷ bound"]
-    return f"{table(head, rows)}\nas a model: {_reference(out, found[0])}"
+    return f"{text_table(head, rows)}\nas a model: {_reference(out, found[0])}"

@@ -41,26 +41,32 @@ TokensOption = Annotated[
 ]
 
 
+StrengthOption = Annotated[
+    float | None,
+    typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
+]
+LayerOption = Annotated[
+    float | None,
+    typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
+]
+ModuleOption = Annotated[
+    float | None,
+    typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
+]
+TiesOption = Annotated[
+    str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
+]
+
+
 def plan(
     model: Annotated[str | None, typer.Argument(help="The domain model.")] = None,
     base: Annotated[str | None, typer.Option(help="Its base, zoo:base by default.")] = None,
     rate: Annotated[float | None, typer.Option(help="Pruning rate, 0.8 by default.")] = None,
     levels: Annotated[str | None, typer.Option(help="Falling rates, as 0.9,0.8.")] = None,
-    strength: Annotated[
-        float | None,
-        typer.Option(help=f"How far densities spread, {DEFAULTS.strength:g} by default."),
-    ] = None,
-    k_layer: Annotated[
-        float | None,
-        typer.Option(help=f"Outlier factor of layers, {DEFAULTS.k_layer:g} by default."),
-    ] = None,
-    k_module: Annotated[
-        float | None,
-        typer.Option(help=f"Outlier factor of modules, {DEFAULTS.k_module:g} by default."),
-    ] = None,
-    ties: Annotated[
-        str | None, typer.Option(help=f"exact or prune, {DEFAULTS.ties} by default.")
-    ] = None,
+    strength: StrengthOption = None,
+    k_layer: LayerOption = None,
+    k_module: ModuleOption = None,
+    ties: TiesOption = None,
     significance: SignificanceOption = None,
     calibration: CalibrationOption = None,
     tokens: TokensOption = None,

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit, table
+from dppa_core.cli.output import emit
+from dppa_core.evaluation.tables import text_table
 from dppa_core.merging.preflight.facts import counted, in_bytes
 from dppa_core.merging.preflight.hub_presets import hub_presets, preset_json
 from dppa_core.system.machine import this_machine
@@ -43,7 +44,7 @@ def presets_text(found: list[dict[str, Any]]) -> str:
         for entry in found
     ]
     head = ["preset", "parameters", "models", "to fetch", "to merge", "to chat", "runs here"]
-    lines = [table(head, rows), ""]
+    lines = [text_table(head, rows), ""]
     for entry in found:
         lines += [f"{entry['name']}: {entry['title']}", *(f"  {line}" for line in _told(entry)), ""]
     lines.append("`dppa preflight --preset NAME` asks the Hub, before anything is fetched.")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.output import emit
+from dppa_core.cli.output import emit, names_in, teller, told_if_stopped
 from dppa_core.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from dppa_core.studies.experiments.declaration import Declared
     from dppa_core.studies.experiments.setting import Setting
+    from dppa_core.studies.experiments.steps import Declared
     from dppa_core.studies.experiments.values import ExperimentsReport
 
 NamesArgument = Annotated[
@@ -48,6 +48,14 @@ SizesOption = Annotated[
 ]
 
 
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
+]
+AskOption = Annotated[
+    bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
+]
+
+
 def reproduce(
     experiments: NamesArgument = None,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
@@ -59,12 +67,8 @@ def reproduce(
     limit: Annotated[int, typer.Option(min=0, help="Test items a domain; 0 for all.")] = 200,
     search_limit: Annotated[int, typer.Option(min=1, help="Search items a domain.")] = 64,
     sizes: SizesOption = Path("out/sizes"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, one thread each; every core if unset.")
-    ] = None,
-    ask: Annotated[
-        bool, typer.Option("--ask/--no-ask", help="Or ask nothing, and tell what is known.")
-    ] = True,
+    workers: WorkersOption = None,
+    ask: AskOption = True,
     catalogue: Annotated[bool, typer.Option("--list", help="List them, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
 ) -> None:
@@ -72,7 +76,7 @@ def reproduce(
 
     Every answer is kept: what was asked before, by any run, is not asked again.
     """
-    from dppa_core.studies.experiments.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
+    from dppa_core.studies.experiments.paper.registry import EXPERIMENTS, chosen  # noqa: PLC0415  (torch)
 
     if catalogue:
         emit([_declared(one) for one in EXPERIMENTS], _list(EXPERIMENTS), as_json=as_json)
@@ -84,24 +88,16 @@ def reproduce(
     wanted = EXPERIMENTS if every else chosen(experiments or ())
     from dppa_core.studies.experiments.presets import preset_setting  # noqa: PLC0415  (torch)
 
-    named = None if tasks is None else _names(tasks, "--tasks")
-    harness = None if lm_eval is None else _names(lm_eval, "--lm-eval")
-    if named and harness:
-        raise InvalidValue("Give either --tasks or --lm-eval: a model is asked one kind of items.")
     setting = preset_setting(
         preset,
-        tasks=named,
-        lm_eval=harness,
+        **_asked(tasks, lm_eval),
         folder=lm_eval_tasks,
         test=limit or None,
         search=search_limit,
         sizes=sizes,
     )
-    try:
-        report = _run(wanted, setting, out, workers if ask else 0, quiet=as_json)
-    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
-        sys.stderr.write("Stopped. What was answered is kept: the same command goes on.\n")
-        raise
+    with told_if_stopped("Stopped. What was answered is kept: the same command goes on."):
+        report = _run(wanted, setting, out, workers if ask else 0, teller(quiet=as_json))
     from dppa_core.studies.experiments.values import report_json  # noqa: PLC0415
 
     emit(report_json(report), _told(report, out), as_json=as_json)
@@ -109,8 +105,21 @@ def reproduce(
         raise typer.Exit(1)
 
 
+def _asked(tasks: str | None, lm_eval: str | None) -> dict[str, list[str] | None]:
+    """What the models of a set are asked."""
+    named = names_in(tasks, "--tasks names nothing.")
+    harness = names_in(lm_eval, "--lm-eval names nothing.")
+    if named and harness:
+        raise InvalidValue("Give either --tasks or --lm-eval: a model is asked one kind of items.")
+    return {"tasks": named, "lm_eval": harness}
+
+
 def _run(
-    wanted: Sequence[Declared], setting: Setting, out: Path, count: int | None, *, quiet: bool
+    wanted: Sequence[Declared],
+    setting: Setting,
+    out: Path,
+    count: int | None,
+    say: Callable[[str], None],
 ) -> ExperimentsReport:
     if setting.hindrance:
         raise InvalidValue(f"{setting.title} cannot be run here: {setting.hindrance}.")
@@ -119,11 +128,6 @@ def _run(
     from dppa_core.studies.experiments.runner import run_all  # noqa: PLC0415  (torch)
     from dppa_core.studies.experiments.words import lasting  # noqa: PLC0415
     from dppa_core.system.threads import worker_count  # noqa: PLC0415
-
-    def say(line: str) -> None:
-        if not quiet:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
 
     answers = nullcontext(Nobody()) if count == 0 else workers(worker_count(count))
     with answers as answering:
@@ -142,13 +146,6 @@ def _run(
 
 def _command() -> str:
     return shlex.join(["dppa", *sys.argv[1:]])
-
-
-def _names(text: str, option: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InvalidValue(f"{option} names nothing.")
-    return names
 
 
 def _declared(one: Declared) -> dict[str, Any]:

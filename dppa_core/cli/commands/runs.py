@@ -7,14 +7,13 @@ so that every other command starts without them.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dppa_core.checkpoints.sources.open import zoo_root
-from dppa_core.cli.output import emit, write_text
+from dppa_core.cli.output import emit, teller, write_text
 from dppa_core.studies.zoo.spec import EMBEDDED, size_named
 from dppa_core.system.atomic_folders import check_file
 
@@ -64,7 +63,7 @@ def report(
         limit=limit,
         search_limit=search_limit,
         workers=workers,
-        say=lambda line: _tell(line, quiet=as_json),
+        say=teller(quiet=as_json),
     )
     try:
         emit(to_json(found), markdown(found, "make results"), as_json=as_json)
@@ -93,14 +92,9 @@ def coefficients(
         limit=limit,
         search_limit=search_limit,
         ways=WAYS[:ways],
-        say=lambda line: _tell(line, quiet=as_json),
+        say=teller(quiet=as_json),
     )
     given = {"--limit": limit, "--ways": ways}
     chosen = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
     command = f'make coefficients ARGS="{chosen}"' if chosen else "make coefficients"
     emit(to_json(found), markdown(found, command), as_json=as_json)
-
-
-def _tell(line: str, *, quiet: bool) -> None:
-    if not quiet:
-        sys.stderr.write(line + "\n")

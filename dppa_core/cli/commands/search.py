@@ -5,17 +5,14 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dppa_core.cli.cluster import AskingPlace, RayOption, asking
+from dppa_core.cli.cluster import ExamPlace, RayOption, exam_place
 from dppa_core.cli.commands.search_study import StudyOptions, from_file, run_wanted, study_settings
-from dppa_core.cli.output import emit, progress_line
+from dppa_core.cli.output import emit, names_in, progress_line, teller, told_if_stopped
 from dppa_core.cli.search_text import climb_text, factors_text, study_text
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, load_recipe
@@ -24,9 +21,8 @@ from dppa_core.system.atomic_folders import check_file, replace_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dppa_core.tuning.search.baselines import Rival
-    from dppa_core.tuning.search.greedy import Trial
-    from dppa_core.tuning.search.verdict import DomainVerdict
+    from dppa_core.tuning.search.climb import Trial
+    from dppa_core.tuning.search.verdict import DomainVerdict, Rival
 
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file (YAML).")]
@@ -96,38 +92,25 @@ def search(
 
     Settings are chosen on the search split; what was found is scored on the test split.
     """
-    given, chosen = load_recipe(recipe), _listed(tasks)
-    wanted = StudyOptions(
-        tuple(vary or ()),
-        tuple(grid or ()),
-        tuple(objective or ("retention",)),
-        *(trials, sampler, seed, prune, limit),
-        study or _beside(out, ".study.db"),
-        name,
-    )
+    given, chosen = load_recipe(recipe), names_in(tasks)
+    varied = tuple(vary or ()), tuple(grid or ()), tuple(objective or ("retention",))
+    kept = study or _beside(out, ".study.db")
+    wanted = StudyOptions(*varied, trials, sampler, seed, prune, limit, kept, name)
     wanted = from_file(space, wanted) if space else wanted
     studies = bool(space or vary or grid)
     waits = Path("") if studies else state or _beside(out, ".search.json")
-    _check_targets(recipe, out, wanted.study if studies else waits, overwrite=overwrite)
-    say = _teller(quiet=as_json)
+    stays = wanted.study if studies else waits
+    _check_targets(recipe, out, stays, overwrite=overwrite)
+    say = teller(quiet=as_json)
     if studies:
         study_settings(given, wanted)  # a mistake is told before any model is read
-    kept = wanted.study if studies else waits
-    with asking(ray) as asked, _told_if_stopped(kept):
+    end = f"\nStopped. What was scored is in {stays}: the same command goes on."
+    with exam_place(ray) as place, told_if_stopped(end):
         if studies:
-            value, text = _study(given, wanted, chosen, out, test_limit, say, asked)
+            value, text = _study(given, wanted, chosen, out, test_limit, say, place)
         else:
-            value, text = _climb(given, chosen, limit, waits, out, test_limit, say, asked)
+            value, text = _climb(given, chosen, limit, waits, out, test_limit, say, place)
     emit(value, text, as_json=as_json)
-
-
-@contextmanager
-def _told_if_stopped(kept: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):  # the latter is what the terminal makes of a signal
-        sys.stderr.write(f"\nStopped. What was scored is in {kept}: the same command goes on.\n")
-        raise
 
 
 def _beside(out: Path, end: str) -> Path:
@@ -153,13 +136,13 @@ def _study(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: AskingPlace,
+    place: ExamPlace,
 ) -> Told:
     from dppa_core.tuning.search.trial import domains_for  # noqa: PLC0415  (torch)
 
-    found = run_wanted(recipe, wanted, asked.ask, tasks, say, asked.beside)
+    found = run_wanted(recipe, wanted, place.ask, tasks, say, place.beside)
     best = found.recipe
-    verdict, beside = _verdict(asked, best, recipe, domains_for(best, tasks), test_limit)
+    verdict, beside = _verdict(place, best, recipe, domains_for(best, tasks), test_limit)
     replace_file(out, dump_recipe(best))
     value = {"out": str(out), "study": str(wanted.study), **found.to_json()}
     return value | _tested(verdict, beside), study_text(found, verdict, beside, out)
@@ -173,7 +156,7 @@ def _climb(
     out: Path,
     test_limit: int | None,
     say: Callable[[str], None],
-    asked: AskingPlace,
+    place: ExamPlace,
 ) -> Told:
     from dppa_core.tuning.search.climb import climb  # noqa: PLC0415  (torch)
 
@@ -183,14 +166,14 @@ def _climb(
 
     found = climb(
         recipe,
-        asked.ask,
+        place.ask,
         tasks=tasks,
         limit=limit,
         state=state,
         watch=watch,
-        beside=asked.beside,
+        beside=place.beside,
     )
-    verdict, rivals = _verdict(asked, found.recipe, recipe, found.domains, test_limit)
+    verdict, rivals = _verdict(place, found.recipe, recipe, found.domains, test_limit)
     replace_file(out, dump_recipe(found.recipe))
     state.unlink(missing_ok=True)
     value = {"out": str(out), **found.to_json(), **_tested(verdict, rivals)}
@@ -199,7 +182,7 @@ def _climb(
 
 def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[str, Any]:
     from dppa_core.evaluation.report import interval_json  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.baselines import mean_retention  # noqa: PLC0415
+    from dppa_core.tuning.search.verdict import mean_retention  # noqa: PLC0415
 
     return {
         "test": [one.to_json() for one in verdict],
@@ -209,15 +192,14 @@ def _tested(verdict: Sequence[DomainVerdict], beside: Sequence[Rival]) -> dict[s
 
 
 def _verdict(
-    asked: AskingPlace,
+    place: ExamPlace,
     recipe: MergeRecipe,
     given: MergeRecipe,
     domains: tuple[str, ...],
     limit: int | None,
 ) -> tuple[tuple[DomainVerdict, ...], tuple[Rival, ...]]:
     """What was found on the test split, and what stands beside it."""
-    from dppa_core.tuning.search.baselines import rivals  # noqa: PLC0415  (torch)
-    from dppa_core.tuning.search.verdict import verdicts  # noqa: PLC0415
+    from dppa_core.tuning.search.verdict import rivals, verdicts  # noqa: PLC0415  (torch)
 
     if limit == 0:
         return (), ()
@@ -227,22 +209,5 @@ def _verdict(
             if progress:
                 progress(0, 0, what)
 
-        found = verdicts(recipe, domains, asked.ask, limit=limit, watch=watch)
-        return found, rivals(recipe, given, found, asked.ask, limit=limit, watch=watch)
-
-
-def _listed(tasks: str | None) -> list[str] | None:
-    names = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    if names is not None and not names:
-        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
-    return names
-
-
-def _teller(*, quiet: bool) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        if not quiet:
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}{line}\n")
-            sys.stderr.flush()
-
-    return say
+        found = verdicts(recipe, domains, place.ask, limit=limit, watch=watch)
+        return found, rivals(recipe, given, found, place.ask, limit=limit, watch=watch)

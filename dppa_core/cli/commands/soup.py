@@ -5,21 +5,20 @@ Knows how people ask and what they see. PyTorch and transformers are imported in
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dppa_core.cli.output import emit, progress_line, table
+from dppa_core.cli.output import emit, names_in, progress_line, teller
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.tables import text_table
 from dppa_core.recipes.yaml_text import dump_recipe, load_recipe
 from dppa_core.system.atomic_folders import check_file, replace_file
 
 if TYPE_CHECKING:
-    from dppa_core.evaluation.evaluate import Evaluation
-    from dppa_core.tuning.soup import Indices
-    from dppa_core.tuning.soup_run import FoundSoup
+    from dppa_core.evaluation.scores import Evaluation
+    from dppa_core.tuning.soup import FoundSoup, Indices
 
 
 def soup(
@@ -42,19 +41,17 @@ def soup(
     Of the recipe only the models count; a soup has no pruning rates and equal coefficients.
     """
     given = load_recipe(recipe)
-    domains = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    if domains is not None and not domains:
-        raise InvalidValue("--tasks names no domain. Without --tasks the models' own are taken.")
+    domains = names_in(tasks)
     if out.exists() and not overwrite:
         raise InvalidValue(f"{out}: is there already, and is kept. --overwrite replaces it.")
     check_file(out)
-    from dppa_core.tuning.soup_run import find_soup  # noqa: PLC0415  (imports torch)
+    from dppa_core.tuning.soup import find_soup  # noqa: PLC0415  (imports torch)
+
+    say = teller(quiet=as_json)
 
     def watch(mixed: Indices, scores: Evaluation) -> None:
         names = " + ".join(given.models[index].model for index in mixed)
-        if not as_json:
-            clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{clear}{names}: {' %, '.join(_cells(scores))}\n")
+        say(f"{names}: {' %, '.join(_cells(scores))}")
 
     with progress_line() as progress:
         found = find_soup(given, domains, limit=limit, progress=progress, watch=watch)
@@ -86,7 +83,7 @@ def _text(found: FoundSoup, out: Path) -> str:
     return "\n".join(
         [
             f"{out}: the mean of {len(best.mixed)} of {len(rows)} models; {domains}",
-            table([*head, "kept"], rows),
+            text_table([*head, "kept"], rows),
             f"mean accuracy of the domains on {items} search items, which chose the models; "
             f"unseen ones: dppa evaluate {out}",
         ]

@@ -4,9 +4,7 @@
 
 Its parts in order; each imports only those before it:
 
-    .            the frame: a question run, kept and resumed
-    paper        the experiments, one a file
-    registry     all of them by name
-    presets      settings of a run
+    .            the frame: settings, a question run, kept and resumed
+    paper        the experiments, one a file, and all of them by name
     page         results as text and drawings
 """

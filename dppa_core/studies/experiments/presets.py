@@ -12,10 +12,10 @@ from pathlib import Path
 from dppa_core.errors import InvalidRecipe, InvalidValue, shown
 from dppa_core.merging.preflight.hub_presets import HubPreset, hub_preset, runs_here
 from dppa_core.recipes.yaml_text import load_text, read_mapping
-from dppa_core.studies.experiments.paper.sizes import trained
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, embedded
+from dppa_core.studies.zoo.spec import SIZES
 from dppa_core.system.machine import this_machine
-from dppa_core.tasks import tasks_of
+from dppa_core.tasks import DOMAINS, tasks_of
 
 EMBEDDED = "embedded"
 
@@ -62,6 +62,23 @@ def preset_setting(
     )
     tasks_folder = None if folder is None else str(folder)
     return Setting(title, base, subjects, test, search, tasks_folder, why)
+
+
+def trained(folder: Path, test: int | None, search: int) -> tuple[Setting, ...]:
+    """The settings of all sizes whose four models are in a folder, smallest first.
+
+    Args:
+        folder: Of folders by size, of folders by model.
+        test: Test items a domain; all where None.
+        search: Search items a domain.
+    """
+    found = []
+    for name in SIZES:
+        models = {model: folder / name / model for model in ("base", *DOMAINS)}
+        if all((path / "config.json").is_file() for path in models.values()):
+            subjects = tuple(Subject(str(models[domain]), domain) for domain in DOMAINS)
+            found.append(Setting(name, str(models["base"]), subjects, test, search))
+    return tuple(found)
 
 
 def _models(name: str) -> tuple[str, str, list[str], str]:

@@ -20,11 +20,11 @@ import torch
 
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget, many
 from dppa_core.progress import Stop, check
-from dppa_core.studies.experiments.questions import AskingContext, Question
+from dppa_core.studies.experiments.questions import ExperimentExaminer, Question
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-_desks: list[AskingContext] = []
-"""The desk of a worker process, which begins with none."""
+_examiners: list[ExperimentExaminer] = []
+"""The examiner of a worker process, which begins with none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class OwnProcess:
     """Answers in this process, one after the other."""
 
     def __init__(self, stop: Stop | None = None) -> None:
-        self._desk = AskingContext(stop)
+        self._examiner = ExperimentExaminer(stop)
 
     def answers(self, questions: Sequence[Question[Any]]) -> Iterator[Answered]:
         """Of all of them, in their order."""
         for question in questions:
-            check(self._desk.stop)
-            yield _timed(self._desk, question)
+            check(self._examiner.stop)
+            yield _timed(self._examiner, question)
 
 
 class Nobody:
@@ -145,22 +145,22 @@ def _begin_worker(stop: Stop) -> None:
     for number in _ENDS:  # for a start in another thread
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)  # two processes of two threads on two cores wait for each other
-    _desks.append(AskingContext(stop))
+    _examiners.append(ExperimentExaminer(stop))
 
 
 def _begun() -> bool:
     """Asked first, so that the processes begin."""
-    return bool(_desks)
+    return bool(_examiners)
 
 
 def _in_worker(question: Question[Any]) -> Answered:
-    desk = _desks[0]
-    if desk.stop is not None and desk.stop.is_set():
+    examiner = _examiners[0]
+    if examiner.stop is not None and examiner.stop.is_set():
         raise Cancelled("Stopped before the end, as asked.")
-    return _timed(desk, question)
+    return _timed(examiner, question)
 
 
-def _timed(desk: AskingContext, question: Question[Any]) -> Answered:
+def _timed(examiner: ExperimentExaminer, question: Question[Any]) -> Answered:
     begun = time.process_time()
-    answer = question.answer(desk)
+    answer = question.answer(examiner)
     return Answered(question, answer, time.process_time() - begun)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner, identity, threads_for
 from dppa_core.evaluation.lm_eval_harness import Harness, task_files
-from dppa_core.evaluation.scores import Marks, Target
+from dppa_core.evaluation.scores import Exam, Marks, Target
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
@@ -31,24 +31,17 @@ POOL_BYTES = 2 << 30
 A = TypeVar("A", covariant=True)
 
 
-class AskingContext:
-    """What answers share in one process: models in memory, items read once.
+class ExperimentExaminer(Examiner):
+    """What answers share in one process: models in memory, items and tasks read once.
 
     Args:
         stop: Raises Cancelled once set, within one token.
     """
 
     def __init__(self, stop: Stop | None = None) -> None:
-        self.pool, self.stop = ModelPool(POOL_BYTES), stop
-        self._examiners: dict[tuple[str, int | None], Examiner] = {}
+        super().__init__(ModelPool(POOL_BYTES))
+        self.stop = stop
         self._harnesses: dict[tuple[str, str | None, int | None], Harness] = {}
-
-    def examiner(self, split: str, limit: int | None) -> Examiner:
-        """Of a split and a number of items."""
-        key = split, limit
-        if key not in self._examiners:
-            self._examiners[key] = Examiner(split, limit, pool=self.pool)
-        return self._examiners[key]
 
     def harness(self, task: str, folder: str | None, limit: int | None) -> Harness:
         """Of a task and a number of documents."""
@@ -66,11 +59,11 @@ class Question(Protocol[A]):
         """The same for what has the same answer: weights, recipe, items, programs, settings."""
         ...
 
-    def known(self, desk: AskingContext) -> A | None:
+    def known(self, examiner: ExperimentExaminer) -> A | None:
         """What is in the cache; no model is loaded."""
         ...
 
-    def answer(self, desk: AskingContext) -> A:
+    def answer(self, examiner: ExperimentExaminer) -> A:
         """Find it out, and keep it in the cache."""
         ...
 
@@ -79,28 +72,22 @@ class Question(Protocol[A]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Exam:
+class ExamQuestion(Exam):
     """Items of a domain for a model or a merge; answered by marks, item by item."""
 
-    target: Target
-    domain: str
-    split: str = "test"
-    limit: int | None = None
-    """Items, tasks in turn; all of them where None."""
+    __slots__ = ()
 
     def key(self) -> str:
         """Of weights, recipe, items and programs."""
         return _digest("exam", _identity(self.target), self.domain, self.split, self.limit)
 
-    def known(self, desk: AskingContext) -> Marks | None:
+    def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the cache of marks, which `dppa evaluate` shares."""
-        return desk.examiner(self.split, self.limit).known(self.target, self.domain)
+        return examiner.known(self)
 
-    def answer(self, desk: AskingContext) -> Marks:
+    def answer(self, examiner: ExperimentExaminer) -> Marks:
         """Ask every item."""
-        examiner = desk.examiner(self.split, self.limit)
-        return examiner.marks(self.target, self.domain, stop=desk.stop)
+        return examiner.marks(self, stop=examiner.stop)
 
     def told(self) -> str:
         """Method, rates, domain."""
@@ -108,7 +95,7 @@ class Exam:
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class DocumentsQuestion:
     """A task of lm-evaluation-harness for a model or a merge; answered by marks without losses.
 
     Its first documents are the search split, the ones after them the test: there is no other
@@ -131,20 +118,20 @@ class Documents:
         asked = self.task, self.search, self.test, self.folder, files
         return _digest("documents", _identity(self.target), *asked)
 
-    def known(self, desk: AskingContext) -> Marks | None:
+    def known(self, examiner: ExperimentExaminer) -> Marks | None:
         """From the experiments' own cache."""
         found = load(self._entry())
         return None if found is None else self._part(json.loads(found))
 
-    def answer(self, desk: AskingContext) -> Marks:
+    def answer(self, examiner: ExperimentExaminer) -> Marks:
         """Ask every document, of both splits at once.
 
         Raises:
             InvalidValue: a task without a metric that says of every document right or wrong.
         """
         limit = None if self.test is None else self.search + self.test
-        with desk.pool.lend(self.target, stop=desk.stop) as resident, threads_for(resident):
-            found = desk.harness(self.task, self.folder, limit).ask(resident)
+        with examiner.pool.lend(self.target, stop=examiner.stop) as resident, threads_for(resident):
+            found = examiner.harness(self.task, self.folder, limit).ask(resident)
         each = next((one.each for one in found if one.each and set(one.each) <= {0.0, 1.0}), None)
         if each is None or len(each) <= self.search:
             raise _no_marks(self.task, each, self.search)
@@ -178,7 +165,7 @@ class AdaMerged:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class TuningQuestion:
     """Coefficients of a merge by AdaMerging; answered by `AdaMerged`."""
 
     recipe: MergeRecipe
@@ -191,7 +178,7 @@ class Tuning:
         told = json.dumps(asdict(self.settings), sort_keys=True)
         return _digest("tuning", _identity(self.recipe), self.domains, told)
 
-    def known(self, desk: AskingContext) -> AdaMerged | None:
+    def known(self, examiner: ExperimentExaminer) -> AdaMerged | None:
         """From the experiments' own cache."""
         found = load(_entry(self))
         if found is None:
@@ -200,12 +187,12 @@ class Tuning:
         recipe = parse_recipe(value["recipe"])
         return AdaMerged(recipe, value["step"], value["steps"], value["collapsed"])
 
-    def answer(self, desk: AskingContext) -> AdaMerged:
+    def answer(self, examiner: ExperimentExaminer) -> AdaMerged:
         """Run it; one that is stopped goes on at its last checkpoint."""
         state = _entry(self).with_suffix(".state.json")
         state.parent.mkdir(parents=True, exist_ok=True)
         domains = task_domains(self.domains, self.settings)
-        found = adamerge(self.recipe, domains, self.settings, state=state, stop=desk.stop)
+        found = adamerge(self.recipe, domains, self.settings, state=state, stop=examiner.stop)
         collapsed = any(one.collapsed for one in found.snapshots)
         tuned = AdaMerged(found.recipe, found.best.step, found.snapshots[-1].step, collapsed)
         value = {

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
-from dppa_core.evaluation.scores import DomainScore, Marks, TaskScore, marked_score
+from dppa_core.evaluation import side_by_side
+from dppa_core.evaluation.scores import DomainScore, Exam, Marks, TaskScore, marked_score
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column
 from dppa_core.studies.experiments.setting import HARNESS, Setting
-from dppa_core.studies.experiments.values import Cell, Column
-from dppa_core.tasks import Item, items
+from dppa_core.tasks import intervals
 from dppa_core.tasks.intervals import (
     Z95,
     Interval,
     VariancePart,
-    difference,
     ratio,
     reach,
-    sign_test,
-    wilson,
 )
 
 ByDomain = Mapping[str, Marks]
@@ -49,9 +48,8 @@ def columns_by(what: str, setting: Setting) -> tuple[Column, ...]:
 
 def accuracy(marks: Marks) -> Cell:
     """In per cent, with Wilson's interval."""
-    right, n = sum(marks.hits), len(marks.hits)
-    low, high = wilson(right, n)
-    return Cell(100 * right / n, 100 * low, 100 * high, n)
+    found = intervals.accuracy(marks.hits)
+    return Cell(100 * found.value, 100 * found.low, 100 * found.high, len(marks.hits))
 
 
 def retained(marks: ByDomain, own: ByDomain) -> Cell:
@@ -67,17 +65,9 @@ def retained(marks: ByDomain, own: ByDomain) -> Cell:
 def scored(setting: Setting, domain: str, split: str, marks: Marks) -> DomainScore:
     """Marks as a score by task."""
     if domain.startswith(HARNESS):
-        n = len(marks.hits)
-        low, high = wilson(sum(marks.hits), n)
-        return DomainScore(share(marks), (low, high), n, {domain: TaskScore(share(marks), n)})
-    limit = setting.search if split == "search" else setting.test
-    return marked_score(_items(domain, split, limit), marks)
-
-
-@cache
-def _items(domain: str, split: str, limit: int | None) -> tuple[Item, ...]:
-    """Drawn once: a climb asks for them at every step."""
-    return items(domain, split, limit)
+        found, n = intervals.accuracy(marks.hits), len(marks.hits)
+        return DomainScore(found.value, found.ends, n, {domain: TaskScore(found.value, n)})
+    return marked_score(Exam("", domain, split, setting.items_of(split)).items(), marks)
 
 
 def loss(marks: ByDomain) -> float:
@@ -88,10 +78,7 @@ def loss(marks: ByDomain) -> float:
 
 def compared(one: ByDomain, other: ByDomain) -> Comparison:
     """One merge against another on the same items, the domains counting equally."""
-    pairs = {domain: (one[domain].hits, other[domain].hits) for domain in one}
-    differs = sum(a != b for pair in pairs.values() for a, b in zip(*pair, strict=True))
-    n = sum(len(hits) for hits, _ in pairs.values())
-    return Comparison(difference(pairs), sign_test(pairs), differs, n)
+    return side_by_side.compared({d: (one[d].hits, other[d].hits) for d in one})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +165,30 @@ def mean_retained(each: Sequence[ByDomain], own: ByDomain) -> Cell:
     items = VariancePart(sum(error**2 for error in errors) / len(errors), max(1, n - 1))
     half, value = reach([items, *_of_draws(values)]), sum(values) / len(values)
     return Cell(value, max(0.0, value - half), value + half, n, _spread(values))
+
+
+def difference_of(found: Comparison | Interval) -> Interval:
+    """The difference itself, as a fraction."""
+    return found.difference if isinstance(found, Comparison) else found
+
+
+def points(found: Comparison | Interval, n: int | None = None) -> Cell:
+    """A difference in points, with its interval."""
+    one = difference_of(found)
+    return Cell(100 * one.value, 100 * one.low, 100 * one.high, n)
+
+
+def correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's rank correlation, in [-1, 1]; 0 where one of them is constant."""
+    ranks = np.stack([_ranks(x), _ranks(y)])
+    if ranks.std(1).min() == 0:
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> Float64[ndarray, " n"]:
+    """Places in ascending order; equal values share the mean of theirs."""
+    given = np.array(values, np.float64)
+    below, equal = (given[:, None] > given).sum(1), (given[:, None] == given).sum(1)
+    found: Float64[ndarray, " n"] = below + (equal - 1) / 2
+    return found

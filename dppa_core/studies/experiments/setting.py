@@ -63,6 +63,10 @@ class Setting:
         """In the order of the models."""
         return tuple(one.domain for one in self.subjects)
 
+    def items_of(self, split: str) -> int | None:
+        """How many of a split, a domain; all of them where None."""
+        return self.search if split == "search" else self.test
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""
         return {

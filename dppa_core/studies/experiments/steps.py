@@ -1,4 +1,4 @@
-"""How an experiment goes: it hands out questions, is handed answers, and goes on.
+"""What an experiment declares of itself, and how it goes: questions out, answers in.
 
 Steps are a generator that yields questions and is sent the answers to all of them; what it returns
 is its result. So an experiment says what it wants to know, and nothing of processes or caches.
@@ -7,9 +7,12 @@ is its result. So an experiment says what it wants to know, and nothing of proce
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dppa_core.studies.experiments.questions import Answers, Question
+from dppa_core.studies.experiments.setting import Setting
+from dppa_core.studies.experiments.values import Findings
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -90,3 +93,27 @@ def together(several: Mapping[K, Steps[T]]) -> Steps[dict[K, T]]:
         for key in list(waiting):
             go(key, answers)
     return {key: results[key] for key in several}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One experiment."""
+
+    key: str
+    """What the command line takes."""
+    number: str
+    """In the order of the page: "1", "6a"."""
+    title: str
+    question: str
+    """What it wants to know: one sentence."""
+    measured: str
+    """How; `{test}` and `{search}` stand for the numbers of items."""
+    steps: Callable[[Setting], Steps[Findings]]
+    """Its questions, one after the other, and what it makes of the answers."""
+    wants: Callable[[Setting], str] = lambda setting: ""
+    """Why it cannot be run on a setting; empty where it can."""
+
+    def measured_on(self, setting: Setting) -> str:
+        """How, on a setting."""
+        test = "all" if setting.test is None else str(setting.test)
+        return self.measured.format(test=test, search=setting.search)

@@ -40,57 +40,17 @@ Plots by kind:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
+
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 
 FORMAT = 1
 DIGITS = 5
 """Significant ones of a number in the file."""
 _NOTHING = 1e-12
 """What differences of equal figures leave in float64 is below, and every figure above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Of a table."""
-
-    title: str
-    unit: str = ""
-    """"%", "points", "×", …; empty of texts and of counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A number with all that belongs to it, or a text."""
-
-    value: float | str | None
-    """In the unit of its column; None where there is none, see `note`."""
-    low: float | None = None
-    high: float | None = None
-    """Of the 95 % interval."""
-    n: int | None = None
-    """Items it is of."""
-    note: str = ""
-    """Why there is no value, or what else to know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Of a table."""
-
-    cells: tuple[Cell, ...]
-    recipe: str | None = None
-    """The merge that it is about, as YAML."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under columns; the first column names the row."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +71,20 @@ class Series:
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        x: Iterable[float | str],
+        cells: Iterable[Cell],
+        labels: tuple[str, ...] = (),
+    ) -> Series:
+        """Of cells with numbers and their intervals, one for each x."""
+        each = tuple(cells)
+        y = tuple(one.value if isinstance(one.value, float) else None for one in each)
+        low, high = tuple(one.low for one in each), tuple(one.high for one in each)
+        return cls(name, tuple(x), y, low, high, labels)
 
 
 @dataclass(frozen=True, slots=True)

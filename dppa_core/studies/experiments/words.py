@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import listed, signed_text
 from dppa_core.tasks.intervals import Interval
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def percent(share: float) -> str:
-    """A fraction in whole per cent."""
-    return f"{100 * share:.0f} %"
 
 
 def pruned(rate: float) -> str:
@@ -27,8 +16,7 @@ def pruned(rate: float) -> str:
 
 def gap(found: Interval) -> str:
     """A difference of shares in points, with its interval."""
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.value:+.1f} points ({low:+.1f} to {high:+.1f})"
+    return signed_text(found.value, found.ends, " points")
 
 
 def seen(found: Comparison | Interval) -> bool:
@@ -53,6 +41,14 @@ def verdict(found: Comparison | Interval) -> int:
     """1 where the first is better, -1 where it is worse, 0 where no difference was seen."""
     interval = found.difference if isinstance(found, Comparison) else found
     return 0 if not seen(found) else 1 if interval.value > 0 else -1
+
+
+def verdict_texts(
+    words: Mapping[int, str], found: Mapping[str, Comparison | Interval]
+) -> list[str]:
+    """Of each verdict that there is its words, `{}` in them the names it is of; in their order."""
+    names = {which: [name for name in found if verdict(found[name]) == which] for which in words}
+    return [word.format(listed(names[which])) for which, word in words.items() if names[which]]
 
 
 def number(value: float) -> str:

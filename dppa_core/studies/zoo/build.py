@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dppa_core.evaluation.evaluate import evaluate
+from dppa_core.evaluation.examiner import mark
 from dppa_core.models.resident import Resident
 from dppa_core.studies.zoo.cards import model_card
 from dppa_core.studies.zoo.spec import EMBEDDED, Stage, TrainingSize
 from dppa_core.studies.zoo.tokenizer import train_tokenizer
 from dppa_core.studies.zoo.training import Losses, new_model, train_stage
-from dppa_core.tasks import DOMAINS
+from dppa_core.tasks import DOMAINS, items
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +186,9 @@ def _train_and_save(
 def search_accuracy(model: Any, tokenizer: Any) -> dict[str, float]:
     """Accuracy on a part of each domain's search split, as fractions."""
     resident = Resident("in training", model.eval(), tokenizer, 0)
-    scores = evaluate(resident, DOMAINS, split="search", limit=SEARCH_ITEMS)
-    return {name: round(domain.accuracy, 4) for name, domain in scores.domains.items()}
+    asked = {domain: items(domain, "search", SEARCH_ITEMS) for domain in DOMAINS}
+    marks = {domain: mark(resident, of_domain) for domain, of_domain in asked.items()}
+    return {name: round(sum(one.hits) / len(one.hits), 4) for name, one in marks.items()}
 
 
 def _save_folder(folder: Path, model: Any, tokenizer: Any, record: dict[str, Any]) -> None:

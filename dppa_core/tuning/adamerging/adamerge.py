@@ -21,13 +21,13 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.machine import available_memory
+from dppa_core.system.state_file import StateFile
 from dppa_core.tuning.adamerging.deltas import BYTE_BUDGET, PreparedDeltas
 from dppa_core.tuning.adamerging.model import TunableModel
 from dppa_core.tuning.adamerging.replies import encode, teach
-from dppa_core.tuning.adamerging.run import Run
+from dppa_core.tuning.adamerging.run import Run, RunState
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive, with_coefficients
 from dppa_core.tuning.adamerging.snapshot import Snapshot, best_of
-from dppa_core.tuning.adamerging.state import load_state, save_state
 from dppa_core.tuning.adamerging.texts import Domain, check_count, fingerprint
 
 Watch = Callable[[Snapshot], None]
@@ -98,7 +98,8 @@ def adamerge(
     _check_vocabulary(recipe)
     deltas = PreparedDeltas(recipe, byte_budget=byte_budget, progress=progress, stop=stop)
     recipe, made_by = deltas.merger.recipe, _made_by(deltas, domains, settings)
-    begun = load_state(state, made_by) if state is not None else None
+    kept = StateFile(state, "adamerging", "run", made_by) if state is not None else None
+    begun = kept.load(lambda value: RunState.from_json(value["state"])) if kept else None
     resident = own_model(deltas.merger, progress, stop)
     scripts = tuple(encode(resident, domain) for domain in domains)
     weights = TunableModel(deltas, resident.model, per_layer=settings.per == "layer")
@@ -108,8 +109,8 @@ def adamerge(
     run = Run(weights, resident, scripts, settings, dtype, begun)
 
     def keep() -> None:
-        if state is not None:
-            save_state(state, run.state, made_by)
+        if kept is not None:
+            kept.save({"state": run.state.to_json()})
 
     try:
         _go(run, settings, keep, progress, watch, stop)

@@ -1,17 +1,20 @@
 """A run of AdaMerging as it goes: steps of Adam, checkpoints, and where it stands.
 
-Knows weights that follow coefficients, scripts and settings; no recipe's file and no state's.
+Knows weights that follow coefficients, scripts and settings; no recipe and no file.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
+from dppa_core.evaluation.scores import domain_score
 from dppa_core.models.answer_loss import (
     Exchange,
     entropy,
@@ -20,20 +23,20 @@ from dppa_core.models.answer_loss import (
     reply_logits,
     surprise,
 )
+from dppa_core.models.decode import end_ids, text_of
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.tuning.adamerging.model import Coefficients, TunableModel
 from dppa_core.tuning.adamerging.replies import Script
-from dppa_core.tuning.adamerging.scoring import score_domain
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.snapshot import (
+    DomainFigures,
     Snapshot,
     best_of,
     collapsed_in_a_row,
     has_collapsed,
 )
-from dppa_core.tuning.adamerging.state import RunState
 
 DIGITS = 6
 """Of coefficients in recipes; checkpoints score the rounded ones."""
@@ -42,6 +45,46 @@ SMALLEST = 1e-6
 
 
 _BOUNDS = -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything that the next step depends on, to the last bit, as JSON has it too."""
+
+    step: int
+    """Steps done."""
+    coefficients: Rows
+    mean: Rows
+    """Of the gradients, as Adam keeps it."""
+    mean_square: Rows
+    """Of the gradients, as Adam keeps it."""
+    objectives: tuple[float, ...] = ()
+    """What was minimised, at every step done, in nats."""
+    snapshots: tuple[Snapshot, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {
+            "step": self.step,
+            "coefficients": self.coefficients,
+            "mean": self.mean,
+            "mean_square": self.mean_square,
+            "objectives": self.objectives,
+            "snapshots": [one.to_json() for one in self.snapshots],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunState:
+        """What `to_json` wrote."""
+        return cls(
+            int(value["step"]),
+            _read(value["coefficients"]),
+            _read(value["mean"]),
+            _read(value["mean_square"]),
+            tuple(map(float, value["objectives"])),
+            tuple(map(Snapshot.from_json, value["snapshots"])),
+        )
 
 
 class Run:
@@ -164,5 +207,45 @@ class Run:
         )
 
 
-def _rows(values: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+def _read(value: Any) -> Rows:
+    return tuple(tuple(map(float, row)) for row in value)
+
+
+def _rows(values: torch.Tensor) -> Rows:
     return tuple(map(tuple, values.detach().tolist()))
+
+
+def score_domain(
+    resident: Resident, script: Script, settings: AdaMergeSettings, stop: Stop | None = None
+) -> DomainFigures:
+    """Entropy, perplexity and accuracy on the held-out items of one domain."""
+    read, accuracy = script.held_out_taught, None
+    if script.domain.scored or not read:
+        written = own_replies(resident, script.held_out, longest=settings.longest, stop=stop)
+        read = read or written
+        if script.domain.scored:
+            accuracy = _accuracy(resident, script, written)
+    with torch.inference_mode():
+        unsure, _ = _means(resident.model, read, settings.together)
+        _, surprised = _means(resident.model, script.references, settings.together)
+    return DomainFigures(unsure, math.exp(surprised), accuracy, len(script.held_out))
+
+
+def _accuracy(resident: Resident, script: Script, written: Sequence[Exchange]) -> float:
+    ends = end_ids(resident.model, resident.tokenizer)
+    texts = [
+        text_of(resident.tokenizer, [token for token in one.reply if token not in ends])
+        for one in written
+    ]
+    return domain_score(script.domain.held_out, texts).accuracy
+
+
+def _means(model: Any, exchanges: Sequence[Exchange], together: int) -> tuple[float, float]:
+    """Mean entropy, and mean negative log-likelihood of the replies, per position, in nats."""
+    entropies, surprises, count = 0.0, 0.0, 0
+    for group in grouped(exchanges, together):
+        logits, tokens = reply_logits(model, group)
+        entropies += float(entropy(logits).double().sum())
+        surprises += float(surprise(logits, tokens).double().sum())
+        count += len(tokens)
+    return entropies / count, surprises / count

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import InvalidValue, many, shown
+from dppa_core.evaluation.side_by_side import domains_of
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.regular_files import read_regular
 from dppa_core.system.strict_json import parse_json
@@ -60,15 +61,12 @@ def domains_of_models(recipe: MergeRecipe) -> tuple[str, ...]:
     Raises:
         InvalidValue: another model is among them, whose domain nothing here knows.
     """
-    names = [model.model.removeprefix("zoo:") for model in recipe.models]
-    for model, name in zip(recipe.models, names, strict=True):
-        if not model.model.startswith("zoo:") or name not in DOMAINS:
-            raise InvalidValue(
-                f"model {shown(model.model)}: which prompts are of its domain? Give --tasks, or "
-                "one --prompts FILE for each model, in the recipe's order. Known for the embedded "
-                f"models alone: {', '.join('zoo:' + domain for domain in DOMAINS)}."
-            )
-    return tuple(names)
+    known = ", ".join("zoo:" + domain for domain in DOMAINS)
+    return domains_of(
+        recipe,
+        "which prompts are of its domain? Give --tasks, or one --prompts FILE for each model, in "
+        f"the recipe's order. Known for the embedded models alone: {known}.",
+    )
 
 
 def file_domains(paths: Sequence[Path], settings: AdaMergeSettings) -> tuple[Domain, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dppa_core.evaluation.tables import percent_text
 from dppa_core.tasks.intervals import Interval
 
 PROBE_RATE = 0.9
@@ -105,12 +106,7 @@ class DomainModelFacts:
 
 def interval_text(one: Interval) -> str:
     """A share with its 95 % interval, in per cent."""
-    return f"{100 * one.value:.1f} % ({100 * one.low:.1f}–{100 * one.high:.1f})"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share in per cent."""
-    return f"{100 * share:.{digits}f} %"
+    return percent_text(one.value, one.ends, "–", " %")
 
 
 def enough(retention: float) -> bool:

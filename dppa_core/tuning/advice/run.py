@@ -13,7 +13,7 @@ import numpy as np
 
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import Target
+from dppa_core.evaluation.scores import Exam, Target
 from dppa_core.evaluation.side_by_side import domain_of
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.progress import Progress, Stop, report
@@ -31,8 +31,8 @@ from dppa_core.tuning.advice.facts import (
     ProfileFacts,
     TreatedFacts,
 )
-from dppa_core.tuning.search.greedy import LARGEST, STEP
-from dppa_core.tuning.search.trial import domains_for
+from dppa_core.tuning.search.climb import LARGEST, STEP
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, domains_for
 
 
 def gather(
@@ -40,6 +40,7 @@ def gather(
     examiner: Examiner,
     *,
     tasks: Sequence[str] | None = None,
+    limit: int | None = ITEMS,
     neighbours: bool = True,
     workers: int | None = None,
     public: bool = False,
@@ -50,8 +51,9 @@ def gather(
 
     Args:
         recipe: Where it prunes by DPPA, its factors are tried too.
-        examiner: Asks; on the search split, so that the test split stays unseen.
+        examiner: Asks on the search split, so that the test split stays unseen.
         tasks: One domain a model; those of the embedded models where None.
+        limit: Search items a domain; all of them where None.
         neighbours: Whether to ask factors one step away, two merges a partition and model.
         workers: Threads of a profile.
         public: Whether strangers chose the models; local folders are then refused.
@@ -60,11 +62,9 @@ def gather(
 
     Raises:
         UnknownName: no such domain.
-        InvalidValue: another number of domains than models; an examiner of the test split.
+        InvalidValue: another number of domains than models.
         DppaError: models that have no delta, see `cached_profile`.
     """
-    if examiner.split == "test":
-        raise InvalidValue("Advice asks the search split, got test: choices leave that one unseen.")
     domains: Sequence[str | None]
     if tasks is None:
         domains = [domain_of(model.model) for model in recipe.models]
@@ -82,9 +82,9 @@ def gather(
         for one in recipe.models
     ]
     total = _count(recipe, domains, neighbours)
-    asking = _Asking(recipe, examiner, neighbours, progress, stop, total)
+    gathering = _Gathering(recipe, examiner, limit, neighbours, progress, stop, total)
     return tuple(
-        asking.facts(model, profile_facts(profile), domain)
+        gathering.facts(model, profile_facts(profile), domain)
         for model, profile, domain in zip(recipe.models, profiles, domains, strict=True)
     )
 
@@ -139,11 +139,12 @@ def neighbours_of(factors: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Gathering:
     """Asks one recipe's models, one question after the other."""
 
     recipe: MergeRecipe
     examiner: Examiner
+    limit: int | None
     neighbours: bool
     progress: Progress | None
     stop: Stop | None
@@ -165,7 +166,8 @@ class _Asking:
     def _hits(self, target: Target, domain: str, what: str) -> Hits:
         report(self.progress, self.done, self.total, f"{what}, {domain}")
         self.done += 1
-        return self.examiner.marks(target, domain, stop=self.stop).hits
+        exam = Exam(target, domain, SEARCH, self.limit)
+        return self.examiner.marks(exam, stop=self.stop).hits
 
     def _probe(self, model: DomainModel, domain: str, own: Hits) -> ProbeFacts:
         base = self._hits(self.recipe.base, domain, self.recipe.base)

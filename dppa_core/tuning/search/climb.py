@@ -1,10 +1,11 @@
 """Greedy DPA on the search split: the paper's climb for the factors of every model of a recipe.
 
-Knows recipes and a way to ask; the climb itself is `search.greedy_factors`.
+Knows recipes and a way to ask; the climb itself knows a score to raise, not what is scored.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,14 +13,78 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidRecipe
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.errors import InvalidRecipe, InvalidValue
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
-from dppa_core.tuning.search.greedy import FactorSearch, Trial, greedy_factors
 from dppa_core.tuning.search.state import Memory
-from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, TrialQuestion, domains_for, task_score
+from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
+
+STEP = 0.1
+LARGEST = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting that was tried, and its score."""
+
+    amplification: tuple[float, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FactorSearch:
+    """The best setting seen, and everything tried on the way."""
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+
+def greedy_factors(
+    score: Callable[[tuple[float, ...]], float], partitions: int, *, largest: float = LARGEST
+) -> FactorSearch:
+    """Find one amplification factor per partition (DPPA, arXiv 2403.02799).
+
+    Start with the first band alone at factor 1. Band by band: start its factor at 1, raise it by
+    0.1 while the score improves, keep the best one and go on. Unlike the authors' program this
+    never ends on a setting worse than one it has seen; of equal ones the first stays.
+
+    Args:
+        score: A setting's score, larger is better; use a held-out split, never the test.
+        partitions: Number of bands, at least 1.
+        largest: No factor is tried above this.
+
+    Raises:
+        InvalidValue: no partition, or a score that is not finite.
+    """
+    if partitions < 1:
+        raise InvalidValue(f"partitions must be at least 1, got {partitions}.")
+    trials: list[Trial] = []
+
+    def attempt(amplification: tuple[float, ...]) -> Trial:
+        found = score(amplification)
+        if not math.isfinite(found):
+            raise InvalidValue(
+                f"The score of the factors {list(amplification)} is {found}, which cannot be "
+                "compared. A domain without items, or a division by 0, is the usual cause."
+            )
+        trials.append(Trial(amplification, found))
+        return trials[-1]
+
+    best = Trial((0.0,) * partitions, float("-inf"))
+    for band in range(partitions):
+        before, after = best.amplification[:band], (0.0,) * (partitions - band - 1)
+        factor, last = 1.0, attempt((*before, 1.0, *after))
+        best = max((best, last), key=lambda trial: trial.score)
+        while factor + STEP <= largest + 1e-9:
+            factor = round(factor + STEP, 10)
+            trial = attempt((*before, factor, *after))
+            if trial.score <= last.score:
+                break
+            last, best = trial, max((best, trial), key=lambda trial: trial.score)
+    return FactorSearch(best, tuple(trials))
+
 
 Watch = Callable[[str, Trial, bool], None]
 """Told each model's reference, each setting with its score, and whether it was known before."""
@@ -92,7 +157,7 @@ def climb(
     Args:
         recipe: Its levels and parameters stay, and so do its coefficients; its factors are not
             looked at.
-        ask: Answers questions.
+        ask: Holds exams.
         tasks: The domain of each model; those of the embedded ones where None.
         limit: Search items a domain.
         state: Where what was scored waits, should the search be stopped: a file, or a memory made
@@ -126,15 +191,15 @@ def _climb_one(
     memory: Memory,
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
-    question = TrialQuestion(model.model, domain, limit=limit)
-    own = _remembered(memory, ask, (model.model, ()), question)
+    exam = Exam(model.model, domain, SEARCH, limit)
+    own = _remembered(memory, ask, (model.model, ()), exam)
 
     def score(factors: tuple[float, ...]) -> float:
         key = model.model, factors
         known = memory.find(key) is not None
         tried = alone(recipe, replace(model, amplification=factors))
         found = task_score(
-            _remembered(memory, ask, key, TrialQuestion(tried, domain, limit=limit)),
+            _remembered(memory, ask, key, Exam(tried, domain, SEARCH, limit)),
             own,
             model.model,
         )
@@ -146,11 +211,11 @@ def _climb_one(
 
 
 def _remembered(
-    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], question: TrialQuestion
+    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
 ) -> DomainScore:
     found = memory.find(key)
     if found is None:
-        found = ask(question)
+        found = ask(exam)
         memory.keep(key, found)
     return found
 

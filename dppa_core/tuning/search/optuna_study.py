@@ -5,7 +5,6 @@ Knows a space, goals and a way to ask. The study is all that trials share.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -15,39 +14,35 @@ from typing import cast
 
 import optuna
 from optuna.trial import Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.errors import InvalidRecipe, NonFiniteWeights
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.progress import Stop, check
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
 from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
-from dppa_core.tuning.search.given import settings_of
-from dppa_core.tuning.search.goals import TrialOutcome, check_goals, direction, dominates
+from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
 from dppa_core.tuning.search.space import Knob, Value, applies, settled
 from dppa_core.tuning.search.studied import (
     WHY,
     Studied,
     StudySettings,
+    TrialOutcome,
     Tried,
+    check_goals,
+    dominates,
     is_over,
     studied,
     tried,
 )
 from dppa_core.tuning.search.trial import (
+    SEARCH,
     Ask,
-    TrialQuestion,
     domains_for,
     geometric_mean,
     retentions,
 )
-
-STARTUP = 5
-"""Whole trials before any is given up early."""
-_MADE_BY = "made_by"
-
 
 Watch = Callable[[Tried], None]
 
@@ -74,7 +69,7 @@ def run_study(
     Args:
         recipe: What is not varied is as it says.
         settings: What is varied, and what for.
-        ask: Answers questions; raises Cancelled once the search is stopped.
+        ask: Holds exams; raises Cancelled once the search is stopped.
         tasks: The domain of each model; those of the embedded ones where None.
         storage: Of Optuna: a URL such as sqlite:///study.db, or one that is open; None: in memory.
         name: Of the study in the storage. One that is there is gone on with.
@@ -91,12 +86,12 @@ def run_study(
     """
     domains = tuple(dict.fromkeys(domains_for(recipe, tasks)))
     check_goals(settings.goals, domains)
-    study = _opened(recipe, settings, domains, storage, name, public)
+    facts = made_by(recipe, domains, settings.limit, public=public)
+    study = open_study(recipe, settings, facts, storage, name)
     take_up_killed(study)
     pairs = zip(domains_for(recipe, tasks), recipe.models, strict=True)
     own = {
-        domain: ask(TrialQuestion(model.model, domain, limit=settings.limit))
-        for domain, model in pairs
+        domain: ask(Exam(model.model, domain, SEARCH, settings.limit)) for domain, model in pairs
     }
     if known:
         for one in studied(study, settings, domains).trials:
@@ -138,82 +133,6 @@ def _try_all(
             pass
 
 
-def _opened(
-    recipe: MergeRecipe,
-    settings: StudySettings,
-    domains: tuple[str, ...],
-    storage: str | optuna.storages.BaseStorage | None,
-    name: str,
-    public: bool,
-) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    several = len(settings.goals) > 1
-    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
-    if settings.prune and not settings.every and not several:
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
-    try:
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            pruner=pruner,
-            directions=[direction(goal) for goal in settings.goals],
-            load_if_exists=True,
-        )
-    except (ImportError, SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        raise InvalidValue(f"The study cannot be opened ({_line(error)}).") from error
-    facts = {
-        **made_by(recipe, domains, settings.limit, public=public),
-        "vary": [knob.told() for knob in settings.knobs],
-        "objectives": list(settings.goals),
-    }
-    known = study.user_attrs.get(_MADE_BY)
-    if known is None:
-        study.set_user_attr(_MADE_BY, facts)
-    elif known != json.loads(json.dumps(facts)):
-        other = ", ".join(
-            f"{key} {_told(known.get(key))}, now {_told(facts[key])}"
-            for key in facts
-            if known.get(key) != json.loads(json.dumps(facts[key]))
-        )
-        raise InvalidValue(
-            f"The study is that of another search ({other}). Name another one (--name), or "
-            "another file (--study)."
-        )
-    if settings.every:
-        _enqueue_all(study, settings.knobs)
-    elif known is None:  # first of all, so that what is found is on these items no worse
-        as_given = settings_of(recipe, settings.knobs)
-        if as_given:
-            study.enqueue_trial(as_given)
-    return study
-
-
-def _told(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def take_up_killed(study: optuna.Study) -> None:
-    """Let the settings of trials whose process was killed come first.
-
-    Only for a study that no other process works on: its trials would be taken for killed.
-    """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(dict(trial.params))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def _enqueue_all(study: optuna.Study, knobs: Sequence[Knob]) -> None:
-    one, two = knobs
-    for first in one.values():
-        for second in two.values():
-            study.enqueue_trial({one.name: first, two.name: second}, skip_if_exists=True)
-
-
 def _finished(study: optuna.Study) -> int:
     """Trials that count: those that went to an end of their own."""
     return sum(map(is_over, study.get_trials(deepcopy=False)))
@@ -249,7 +168,7 @@ def _try_one(study: optuna.Study, trial: Trial, run: _Run, watch: Watch | None) 
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except (InvalidRecipe, NonFiniteWeights) as error:
-            trial.set_user_attr(WHY, _line(error))
+            trial.set_user_attr(WHY, one_line(error))
             study.tell(trial, state=TrialState.FAIL)
         told = True
     finally:
@@ -270,7 +189,7 @@ def _scored(study: optuna.Study, trial: Trial, run: _Run) -> list[float]:
     scores: dict[str, DomainScore] = {}
     kept: dict[str, float] = {}
     for step, domain in enumerate(run.domains):
-        scores[domain] = run.ask(TrialQuestion(recipe, domain, limit=run.settings.limit))
+        scores[domain] = run.ask(Exam(recipe, domain, SEARCH, run.settings.limit))
         kept = retentions(scores, run.own)
         trial.set_user_attr("retentions", kept)
         if step + 1 < len(run.domains) and _hopeless(study, trial, run, kept, density, step):

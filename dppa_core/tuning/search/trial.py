@@ -1,19 +1,17 @@
-"""What a trial of a search asks a model: some domains' items of one split, and what came out.
+"""What the trials of a search have in common: domains, splits, and what scores come to.
 
-Knows recipes, the pool and the evaluation; not what is searched for. A trial depends on its
-arguments alone, so that any process with the models can run it; nothing is written.
+Knows recipes and scores; not what is searched for. An exam depends on its values alone, so that
+any process with the models can hold it; nothing is written.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from dppa_core.errors import InvalidValue, shown
-from dppa_core.evaluation.evaluate import DomainScore, evaluate
-from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.progress import Progress, Stop
+from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.side_by_side import domains_of
 from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tasks import DOMAINS, tasks_of
 
@@ -23,52 +21,8 @@ ITEMS = 64
 """Search items a domain, unless another number is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrialQuestion:
-    """Whom to ask what."""
-
-    target: str | MergeRecipe
-    """A model's reference, or a merge."""
-    domain: str
-    split: str = SEARCH
-    limit: int | None = ITEMS
-    """Items, tasks in turn; all of them where None."""
-
-
-Ask = Callable[[TrialQuestion], DomainScore]
-"""How a question is answered: here, or wherever the models are."""
-
-
-def ask(
-    pool: ModelPool,
-    question: TrialQuestion,
-    *,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
-) -> DomainScore:
-    """Merge in memory where that is to be done, and score.
-
-    Args:
-        pool: Holds the models; a merge that nobody uses becomes the next one.
-        question: Whom, and what.
-        progress: Told item by item.
-        stop: Raises Cancelled once set, within one token.
-    """
-    with pool.lend(question.target, stop=stop) as resident:
-        found = evaluate(
-            resident,
-            (question.domain,),
-            split=question.split,
-            limit=question.limit,
-            progress=progress,
-            stop=stop,
-        )
-    return found.domains[question.domain]
-
-
-def asker(pool: ModelPool, *, stop: Stop | None = None) -> Ask:
-    """What asks models in this process."""
-    return lambda question: ask(pool, question, stop=stop)
+Ask = Callable[[Exam], DomainScore]
+"""How an exam is held: here, or wherever the models are."""
 
 
 def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -82,20 +36,17 @@ def domains_for(recipe: MergeRecipe, tasks: Sequence[str] | None = None) -> tupl
         UnknownName: no such domain.
         InvalidValue: another number of domains than models, or a model whose domain is not known.
     """
-    names = tuple(model.model for model in recipe.models)
     if tasks is None:
-        tasks = tuple(name.removeprefix("zoo:") for name in names)
-        for name, task in zip(names, tasks, strict=True):
-            if not name.startswith("zoo:") or task not in DOMAINS:
-                raise InvalidValue(
-                    f"model {shown(name)}: which questions is it to be scored on? Name one domain "
-                    f"a model with --tasks: {', '.join(DOMAINS)}. Known for the embedded models "
-                    "alone."
-                )
-    if len(tasks) != len(names):
+        return domains_of(
+            recipe,
+            "which questions is it to be scored on? Name one domain a model with --tasks: "
+            f"{', '.join(DOMAINS)}. Known for the embedded models alone.",
+        )
+    if len(tasks) != len(recipe.models):
         raise InvalidValue(
-            f"The recipe has {len(names)} domain models and --tasks names {len(tasks)} domains "
-            f"({', '.join(tasks)}). There must be one for each model, in the recipe's order."
+            f"The recipe has {len(recipe.models)} domain models and --tasks names {len(tasks)} "
+            f"domains ({', '.join(tasks)}). There must be one for each model, in the recipe's "
+            "order."
         )
     for task in tasks:
         tasks_of(task)

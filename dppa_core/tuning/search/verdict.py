@@ -1,28 +1,29 @@
-"""What was found, on the test split: beside base and domain models, and beside the paper's claim.
+"""What was found, on the test split: beside the models, the paper's claim, and other merges.
 
-Knows recipes and a way to ask; not how the recipe was found.
+Knows recipes and a way to ask; not how the recipe was found. All stand on the same test items, so
+that they are compared item by item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
-from dppa_core.evaluation.evaluate import DomainScore
-from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.tasks.intervals import ratio
+from dppa_core.evaluation.report import interval_json, sentence
+from dppa_core.evaluation.scores import DomainScore, Exam
+from dppa_core.evaluation.side_by_side import ARITHMETIC, Comparison, compared, entrants
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.tasks.intervals import Interval, ratio
 from dppa_core.tuning.search.climb import alone
 from dppa_core.tuning.search.density import density_of, remembered_profiles
-from dppa_core.tuning.search.trial import TEST, Ask, TrialQuestion
+from dppa_core.tuning.search.trial import TEST, Ask
 
 CLAIM_RETENTION, CLAIM_DENSITY = 0.9, 0.2
 """The paper's headline: at least 90 % of the performance with 20 % of the parameters."""
 ROUNDING = 0.005
 """How far a density may lie above the claim's and still be called by that name."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ class DomainVerdict:
         return self.alone.accuracy / self.own.accuracy if self.own.accuracy else 0.0
 
     @property
-    def ci95(self) -> Interval:
+    def ci95(self) -> tuple[float, float]:
         """Of the retention, item by item; without an end where the domain model has none right."""
         found = ratio({self.domain: (self.alone.hits, self.own.hits)})
-        return (0.0, inf) if found is None else (found.low, found.high)
+        return (0.0, inf) if found is None else found.ends
 
     @property
     def claim(self) -> str:
@@ -90,7 +91,7 @@ def verdicts(
     Args:
         recipe: What was found.
         domains: One for each of its models.
-        ask: Answers questions.
+        ask: Holds exams.
         limit: Test items a domain; all of them where None.
         watch: Told what is asked now.
         public: Whether only embedded models may be read.
@@ -109,7 +110,7 @@ def verdicts(
         for who, target in targets.items():
             if watch:
                 watch(f"{who} about {domain}, test")
-            scores.append(ask(TrialQuestion(target, domain, TEST, limit)))
+            scores.append(ask(Exam(target, domain, TEST, limit)))
         base, own, treated, merged = (*scores, scores[-1])[:4]
         kept = density_of(single, profiles)
         found.append(DomainVerdict(domain, model.model, base, own, treated, merged, kept))
@@ -137,3 +138,79 @@ def claim_sentence(found: Sequence[DomainVerdict]) -> str:
 
 
 _CLAIMS = {"reached": "reached in", "open": "open in", "not reached": "not reached in"}
+
+
+FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A merge of the same models that was not searched for."""
+
+    name: str
+    scores: Mapping[str, DomainScore]
+    """By domain."""
+    retention: Interval | None
+    """Geometric mean over the domains; None where a domain model itself answers nothing."""
+    comparison: Comparison
+    """Of what was found with it; above 0 what was found is better."""
+
+    def told(self) -> str:
+        """What the comparison says."""
+        text = sentence(self.comparison, FOUND, self.name)
+        return text[0].upper() + text[1:]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        gap = self.comparison
+        return {
+            "name": self.name,
+            "domains": {domain: one.to_json() for domain, one in self.scores.items()},
+            "retention": interval_json(self.retention),
+            "comparison": {**asdict(gap), "seen": gap.seen},
+            "sentence": self.told(),
+        }
+
+
+def rivals(
+    found: MergeRecipe,
+    given: MergeRecipe,
+    verdict: Sequence[DomainVerdict],
+    ask: Ask,
+    *,
+    limit: int | None = None,
+    watch: Callable[[str], None] | None = None,
+) -> tuple[Rival, ...]:
+    """The recipe given, and whole deltas added up with coefficient 1, on the test items.
+
+    Args:
+        verdict: Of what was found; those that are the very same merge do not stand beside it.
+        limit: Test items a domain, as for the verdict.
+        watch: Told what is asked now.
+    """
+    ones = tuple(replace(one, coefficient=1.0) for one in given.models)
+    added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
+    named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
+    seen, beside = {recipe_hash(found)}, list[Rival]()
+    for name, target in named:
+        if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:
+            continue
+        seen.add(recipe_hash(target))
+        scores = {}
+        for one in verdict:
+            if watch:
+                watch(f"{name} about {one.domain}, test")
+            scores[one.domain] = ask(Exam(target, one.domain, TEST, limit))
+        beside.append(_rival(name, scores, verdict))
+    return tuple(beside)
+
+
+def _rival(name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]) -> Rival:
+    pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
+    kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
+    return Rival(name, scores, ratio(kept), compared(pairs))
+
+
+def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:
+    """What the merge keeps: geometric mean over the domains; None where one has nothing to keep."""
+    return ratio({one.domain: (one.merged.hits, one.own.hits) for one in verdict})

@@ -24,6 +24,7 @@ from components.views.score.tables import Standing
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
+from dppa_core.evaluation.scores import Exam
 from dppa_core.tasks import DOMAINS
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
@@ -105,16 +106,16 @@ def test_what_was_scored_before_is_neither_merged_nor_asked_again(
 def test_a_stopped_exam_keeps_its_finished_cells(
     studio: Studio, exam: ScoreRequest, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examiner, asked = studio.examiner(1), []
+    examiner, asked = studio.examiner(), []
     marks = examiner.marks
 
-    def two_then_stop(target: Any, domain: str, **rest: Any) -> Any:
-        asked.append(domain)
+    def two_then_stop(one: Exam, **rest: Any) -> Any:
+        asked.append(one)
         if len(asked) > 2:
             raise Cancelled("stopped")
-        return marks(target, domain, **rest)
+        return marks(one, **rest)
 
-    monkeypatch.setattr(examiner, "known", lambda target, domain: None)
+    monkeypatch.setattr(examiner, "known", lambda one: None)
     monkeypatch.setattr(examiner, "marks", two_then_stop)
     *_, last = stream_exam(exam, studio)
     assert last["state"] == "stopped"

@@ -1,14 +1,12 @@
 """The search of the page without a browser: what is checked, told, bounded, gone on with."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import components.views.score.search_work as search_work
-import dppa_core.tuning.search.trial as search_trial
 from components.session.presets import first_session
 from components.session.state import session_from_state
 from components.views.score.search_words import (
@@ -23,31 +21,30 @@ from components.views.score.search_words import (
 from components.views.score.search_work import Bounded, hunted, stream_hunt, taken_over
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.recent import Recent
-from dppa_core.tuning.search.trial import TrialQuestion
 from tests.helpers.scored import scored
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 SESSION = first_session()
 OWN = scored(a=(100, 100))
-Asker = Callable[..., Callable[[TrialQuestion], DomainScore]]
 
 
-def answered(question: TrialQuestion) -> DomainScore:
+def answered(exam: Exam) -> DomainScore:
     """Best at a rate of 0.7 and at factors of 1.1."""
-    if not isinstance(question.target, MergeRecipe):
+    if not isinstance(exam.target, MergeRecipe):
         return OWN
-    model = question.target.models[0]
+    model = exam.target.models[0]
     away = abs(model.levels[-1] - 0.7) + sum(abs(f - 1.1) for f in model.amplification)
     return scored(a=(round(100 - 20 * away), 100))
 
 
 @pytest.fixture(autouse=True)
 def no_model_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_trial, "asker", lambda pool, stop=None: answered)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: answered(exam))
 
 
 def given(**changed: Any) -> dict[str, Any]:
@@ -105,13 +102,13 @@ def test_a_search_goes_on_where_it_was_and_repeats_nothing(
 ) -> None:
     known, asked = Recent(4), []
 
-    def counted(question: TrialQuestion) -> DomainScore:
-        asked.append(question)
+    def counted(exam: Exam) -> DomainScore:
+        asked.append(exam)
         if len(asked) == 14:
             raise Cancelled("Stopped.")
-        return answered(question)
+        return answered(exam)
 
-    monkeypatch.setattr(search_trial, "asker", lambda pool, stop=None: counted)
+    monkeypatch.setattr(Examiner, "score", lambda self, exam, stop: counted(exam))
     stopped = told(studio, known, way="optuna", trials=8, goals="both")[-1]
     assert stopped["state"] == "stopped" and 0 < len(stopped["trials"]) < 8
     begun, *_, last = told(studio, known, way="optuna", trials=8, goals="both")

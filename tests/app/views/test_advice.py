@@ -13,7 +13,6 @@ from components.views.see.advice import advised, tries
 from components.work.studio import Studio
 from dppa_core.errors import NotAllowed
 from dppa_core.recipes.yaml_text import recipe_hash
-from dppa_core.system.recent import Recent
 from dppa_core.tasks.intervals import Interval
 from dppa_core.tuning.advice import run as advice_run
 from dppa_core.tuning.advice.advice import advise
@@ -42,13 +41,13 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
     told: list[dict[str, Any]] = []
 
     def gather(recipe: object, examiner: Any, **given: Any) -> tuple[DomainModelFacts, ...]:
-        told.append({"split": examiner.split, "limit": examiner.limit, **given})
+        told.append(given)
         given["progress"](1, 2, "zoo:math, math")
         return facts(0.5, 0.95)
 
     monkeypatch.setattr(advice_run, "gather", gather)
     events: list[tuple[Any, ...]] = []
-    found = advised(SESSION, studio, Recent(1), events.append, threading.Event())
+    found = advised(SESSION, studio, events.append, threading.Event())
     assert [one["size"] for one in found["models"]] == ["large", "small"]
     assert all("DARE at 90 % keeps" in one["why"][1] for one in found["models"])
     assert "yes" in [sign["found"] for sign in found["signs"]]  # 1.9 is beyond every climb's
@@ -59,7 +58,7 @@ def test_a_verdict_per_model_with_figures_signs_and_settings_to_go_to(
         "Task arithmetic",
     ]
     assert events == [(1, 2, "zoo:math, math")]
-    assert told[0]["split"] == "search" and told[0]["public"] is studio.public
+    assert told[0]["limit"] == 64 and told[0]["public"] is studio.public
 
 
 def test_what_is_set_is_that_method_at_that_rate_and_all_else_stays() -> None:
@@ -76,4 +75,4 @@ def test_strangers_name_no_folder_of_this_computer(zoo_env: object) -> None:
     session = replace(SESSION, models=(model,))
     stop = threading.Event()
     with pytest.raises(NotAllowed):
-        advised(session, Studio(public=True), Recent(1), lambda event: None, stop)
+        advised(session, Studio(public=True), lambda event: None, stop)

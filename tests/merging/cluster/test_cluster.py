@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from dppa_core.evaluation.examiner import Examiner
 from dppa_core.merging.cluster.merge import merge_on_cluster
 from dppa_core.merging.cluster.ray import joined
-from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe
-from dppa_core.tuning.search.cluster import cluster_asker
+from dppa_core.tuning.search.cluster import exams_on_cluster
 from dppa_core.tuning.search.optuna_study import run_study
 from dppa_core.tuning.search.space import parse_knobs
 from dppa_core.tuning.search.studied import StudySettings
-from dppa_core.tuning.search.trial import asker
 from tests.helpers.tiny_models import Shape, random_llama, tuned_llama
 
 SHARD = 4_000
@@ -148,7 +147,7 @@ def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
 
     killer = threading.Thread(target=kill)
     with joined(address) as cluster:
-        ask = cluster_asker(cluster)
+        ask = exams_on_cluster(cluster)
         killer.start()
         first = run_study(recipe, settings, ask, storage=study, beside=cluster.cores())
         killer.join(timeout=5)
@@ -156,5 +155,5 @@ def test_a_search_asks_again_what_a_lost_worker_was_asked_and_goes_on(
         found = run_study(recipe, more, ask, storage=study, beside=cluster.cores())
     assert len(killed) == 1 and len(first.trials) == 3 and len(found.trials) == 5
     assert found.trials[:3] == first.trials
-    alone = run_study(recipe, more, asker(ModelPool()))
+    alone = run_study(recipe, more, Examiner(keep=False).score)
     assert found.trials == alone.trials  # drawn at random by their numbers, asked anywhere

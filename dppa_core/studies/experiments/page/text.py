@@ -9,19 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dppa_core.studies.experiments.page.chart import chart_svg
-from dppa_core.studies.experiments.page.heatmap import heatmap_svg
-from dppa_core.studies.experiments.values import (
-    Cell,
-    Chart,
-    Experiment,
-    ExperimentsReport,
-    Plot,
-    Table,
-)
+from dppa_core.studies.experiments.page.svg import heatmap_svg
+from dppa_core.studies.experiments.values import Chart, Experiment, ExperimentsReport, Plot
 from dppa_core.studies.experiments.words import lasting
 from dppa_core.system.atomic_folders import replace_file, unwritable
 
-TENTHS = ("%", "points")
 PAGE, PLOTS = "experiments.md", "experiments"
 ZOO = "zoo:"
 OTHERS = (
@@ -120,7 +112,7 @@ def _experiment(one: Experiment) -> list[str]:
     ]
     parts.append(f"**How.** {one.measured}")
     for table in found.tables:
-        parts += [f"**{table.title}**", markdown(table)]
+        parts += [f"**{table.title}**", table.markdown()]
     parts += [f"**Left out.** {what}" for what in found.missing]
     parts.append(
         f"`{one.key}`: {one.cost.answers} answers, {lasting(one.cost.processor)} of processor, "
@@ -131,34 +123,3 @@ def _experiment(one: Experiment) -> list[str]:
 
 def _picture(one: Experiment, place: int) -> str:
     return f"{one.key}-{place + 1}.svg"
-
-
-def markdown(table: Table) -> str:
-    """A table."""
-    head = [f"{one.title} ({one.unit})" if one.unit else one.title for one in table.columns]
-    rows = [
-        [_cell(cell, column.unit) for cell, column in zip(row.cells, table.columns, strict=True)]
-        for row in table.rows
-    ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _cell(cell: Cell, unit: str) -> str:
-    if cell.value is None:
-        return f"– ({cell.note})" if cell.note else "–"
-    if isinstance(cell.value, str):
-        text = cell.value
-    elif cell.low is None or cell.high is None:
-        text = _number(cell.value, unit).removesuffix(".0")
-    else:
-        low, high = _number(cell.low, unit), _number(cell.high, unit)
-        between = " to " if cell.low < 0 else "–"  # a dash beside a minus cannot be read
-        text = f"{_number(cell.value, unit)} ({low}{between}{high})"
-    return f"{text}; {cell.note}" if cell.note else text
-
-
-def _number(value: float, unit: str) -> str:
-    """Shares and points to a tenth, losses to four digits, others to three."""
-    text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")

@@ -6,29 +6,26 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.asking import alone, climbed, own_marks
-from dppa_core.studies.experiments.declaration import Declared
-from dppa_core.studies.experiments.score_table import accuracy, columns_by, compared, retained
-from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
+from dppa_core.studies.experiments.exams import alone, climbed, own_marks
+from dppa_core.studies.experiments.score_table import (
+    accuracy,
+    columns_by,
+    compared,
+    points,
+    retained,
 )
+from dppa_core.studies.experiments.setting import Setting, Treatment
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 from dppa_core.studies.experiments.words import (
     SWITCHED_OFF,
     factors_text,
-    listed,
     pruned,
     told,
     verdict,
+    verdict_texts,
 )
 
 RATES = (0.8, 0.9, 0.95)
@@ -157,23 +154,14 @@ def _gap(found: Ablated, one: str, other: str, rate: float) -> Cell:
     """Of a variant over another, where the two are compared."""
     if (one, other) not in {pair[:2] for pair in PAIRS} | {("owl", "magnitude")}:
         return Cell(None)
-    gain = found.gain(one, other, rate).difference
-    return Cell(100 * gain.value, 100 * gain.low, 100 * gain.high)
+    return points(found.gain(one, other, rate))
 
 
 def _plot(found: Ablated) -> Chart:
     series = []
     for rate in RATES:
         cells = [retained(found.at(variant.key, rate), found.own) for variant in VARIANTS]
-        series.append(
-            Series(
-                pruned(rate),
-                tuple(variant.title for variant in VARIANTS),
-                tuple(c.value if isinstance(c.value, float) else None for c in cells),
-                tuple(cell.low for cell in cells),
-                tuple(cell.high for cell in cells),
-            )
-        )
+        series.append(Series.of(pruned(rate), (variant.title for variant in VARIANTS), cells))
     return Chart(
         "bars",
         "What each half of DPPA keeps",
@@ -210,16 +198,13 @@ def short(found: Ablated) -> str:
 
 
 def _pair(found: Ablated, one: str, other: str, name: str, than: str) -> str:
-    groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for rate in RATES:
-        groups[verdict(found.gain(one, other, rate))].append(pruned(rate))
-    if len(groups[0]) == len(RATES):
+    gains = {pruned(rate): found.gain(one, other, rate) for rate in RATES}
+    if not any(map(verdict, gains.values())):
         widest = max(RATES, key=lambda rate: abs(found.gain(one, other, rate).difference.value))
         gain = told(found.gain(one, other, widest))
         return f"{name} against {than}: at {pruned(widest)}, where they differ most, {gain}."
     words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
-    parts = [words[which].format(listed(rates)) for which, rates in groups.items() if rates]
-    return f"{name} against {than}: {', '.join(parts)}."
+    return f"{name} against {than}: {', '.join(verdict_texts(words, gains))}."
 
 
 ABLATION = Declared(

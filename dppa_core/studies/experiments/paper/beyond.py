@@ -6,26 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.plan import plan_pruning
-from dppa_core.studies.experiments.asking import alone, climbed, own_marks
-from dppa_core.studies.experiments.declaration import Declared
-from dppa_core.studies.experiments.score_table import ByDomain, compared, mean_share
+from dppa_core.studies.experiments.exams import alone, climbed, own_marks
+from dppa_core.studies.experiments.score_table import ByDomain, compared, mean_share, points
 from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import gap, listed, number, percent, pruned, verdict
-from dppa_core.tasks.intervals import Interval
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import gap, number, pruned, verdict, verdict_texts
 
 RATES = (0.8, 0.85, 0.9, 0.95, 0.99)
 METHODS = ("magnitude", "dp", "dppa")
@@ -127,30 +117,18 @@ def _table(found: Beyond) -> Table:
     rows = []
     for rate in RATES:
         shares = [Cell(100 * mean_share(found.marks[method, rate])) for method in METHODS]
-        gains = [_points(found.gain(method, rate).difference) for method in METHODS[1:]]
+        gains = [points(found.gain(method, rate)) for method in METHODS[1:]]
         energies = [Cell(100 * found.kept[method, rate].energy) for method in METHODS[:2]]
         starved = Cell(100 * found.kept["dp", rate].starved)
         rows.append(Row((Cell(100 * rate), *shares, *gains, *energies, starved)))
     return Table("Means over the domains, each model alone; test items", columns, tuple(rows))
 
 
-def _points(found: Interval) -> Cell:
-    return Cell(100 * found.value, 100 * found.low, 100 * found.high)
-
-
 def _gains(found: Beyond) -> Chart:
     series = []
     for method, title in (("dp", "DP minus magnitude"), ("dppa", "DPPA minus magnitude")):
-        cells = [_points(found.gain(method, rate).difference) for rate in RATES]
-        series.append(
-            Series(
-                title,
-                tuple(100 * rate for rate in RATES),
-                tuple(cell.value if isinstance(cell.value, float) else None for cell in cells),
-                tuple(cell.low for cell in cells),
-                tuple(cell.high for cell in cells),
-            )
-        )
+        cells = [points(found.gain(method, rate)) for rate in RATES]
+        series.append(Series.of(title, (100 * rate for rate in RATES), cells))
     return Chart(
         "lines",
         "Gain over magnitude beyond 80 %",
@@ -242,13 +220,12 @@ def short(found: Beyond) -> str:
 
 
 def _course(found: Beyond, method: str, title: str) -> str:
-    gains = {rate: found.gain(method, rate) for rate in RATES}
-    ahead = [pruned(rate) for rate, gain in gains.items() if verdict(gain) > 0]
-    behind = [pruned(rate) for rate, gain in gains.items() if verdict(gain) < 0]
-    parts = [f"is ahead of magnitude at {listed(ahead)}"] if ahead else []
-    parts += [f"is behind magnitude at {listed(behind)}"] if behind else []
+    gains = {pruned(rate): found.gain(method, rate) for rate in RATES}
+    words = {1: "is ahead of magnitude at {}", -1: "is behind magnitude at {}"}
+    parts = verdict_texts(words, gains)
     if not parts:
         return f"No difference between {title} and magnitude was seen at any rate from 80 % on."
+    ahead = max(map(verdict, gains.values())) > 0
     return f"{title} {', and '.join(parts)}{'' if ahead else ', and ahead at none'}."
 
 

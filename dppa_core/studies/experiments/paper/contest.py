@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.studies.experiments.asking import BANDS, alone, climbed, exam, whole
+from dppa_core.evaluation.tables import Cell
+from dppa_core.studies.experiments.exams import BANDS, alone, climbed, exam, whole
 from dppa_core.studies.experiments.score_table import (
     ByDomain,
     Draws,
@@ -23,7 +24,6 @@ from dppa_core.studies.experiments.score_table import (
 )
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment
 from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.values import Cell
 from dppa_core.studies.experiments.words import factors_text, flipped, verdict
 from dppa_core.tasks.intervals import Interval
 
@@ -126,17 +126,6 @@ def against_magnitude(several: Mapping[str, Contest], method: str) -> Comparison
         drawn = against_draws(plain, {d: one.marks["dare"] for d, one in several.items()})
         return flipped(drawn)
     return compared({domain: one.one(method) for domain, one in several.items()}, plain)
-
-
-def gap(found: Comparison | Interval) -> Interval:
-    """The difference itself, as a fraction."""
-    return found.difference if isinstance(found, Comparison) else found
-
-
-def points(found: Comparison | Interval) -> Cell:
-    """A difference in points, with its interval."""
-    interval = gap(found)
-    return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
 
 
 def kept(several: Mapping[str, Contest], method: str) -> Cell:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dppa_core.evaluation.scores import Marks
+from dppa_core.evaluation.tables import listed
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.asking import (
+from dppa_core.studies.experiments.exams import (
     BANDS,
     COEFFICIENTS,
     Best,
@@ -21,14 +22,13 @@ from dppa_core.studies.experiments.asking import (
     exam,
     own_marks,
 )
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.merges_text import Merge, MergesMeasured, findings
-from dppa_core.studies.experiments.questions import Tuning
+from dppa_core.studies.experiments.questions import TuningQuestion
 from dppa_core.studies.experiments.score_table import Draws
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import Steps, all_asked, together
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
 from dppa_core.studies.experiments.values import Findings
-from dppa_core.studies.experiments.words import SWITCHED_OFF, listed
+from dppa_core.studies.experiments.words import SWITCHED_OFF
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 
 RATES = (0.8, 0.9)
@@ -148,7 +148,9 @@ def _by_domain(domains: Sequence[str], marks: dict[tuple[str, int], Marks]) -> d
 def _tuned(setting: Setting, plan: Plan, best: Best) -> Steps[Merge]:
     """The test items, with AdaMerging's coefficients; the first draw of random methods."""
     domains = tuple(one.domain for one in plan.subjects)
-    question = Tuning(plan.recipe(setting, best.coefficient), domains, _settings(setting, best))
+    question = TuningQuestion(
+        plan.recipe(setting, best.coefficient), domains, _settings(setting, best)
+    )
     answers = yield [question]
     found = answers[question]
     marks = yield from all_asked(

@@ -7,19 +7,26 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.score_table import Draws, against_draws, compared, mean_retained
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
+from dppa_core.studies.experiments.score_table import (
+    Draws,
+    against_draws,
+    compared,
+    difference_of,
+    mean_retained,
+    points,
 )
-from dppa_core.studies.experiments.words import capital, flipped, gap, listed, pruned, told, verdict
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import (
+    capital,
+    flipped,
+    gap,
+    pruned,
+    told,
+    verdict,
+    verdict_texts,
+)
 from dppa_core.tasks.intervals import Interval
 
 TITLES = {
@@ -167,9 +174,7 @@ def _gap(one: Merge, other: Merge | None) -> Cell:
     """How much better one is than another, in points."""
     if other is None or other is one:
         return Cell(None)
-    against = one.against(other)
-    interval = against.difference if isinstance(against, Comparison) else against
-    return Cell(100 * interval.value, 100 * interval.low, 100 * interval.high)
+    return points(one.against(other))
 
 
 def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
@@ -181,16 +186,9 @@ def _plot(found: MergesMeasured, group: tuple[str, ...]) -> Chart:
                 for method, title in TITLES.items()
                 if (one := found.of(group, method, rate, tuned)) is not None
             ]
-            cells = [found.kept(one) for _, one in places]
-            series.append(
-                Series(
-                    f"{pruned(rate)}{', AdaMerging' if tuned else ''}",
-                    tuple(title for title, _ in places),
-                    tuple(c.value if isinstance(c.value, float) else None for c in cells),
-                    tuple(cell.low for cell in cells),
-                    tuple(cell.high for cell in cells),
-                )
-            )
+            name = f"{pruned(rate)}{', AdaMerging' if tuned else ''}"
+            kept = (found.kept(one) for _, one in places)
+            series.append(Series.of(name, (title for title, _ in places), kept))
     return Chart(
         "bars",
         f"{capital(_named(group))} in one model",
@@ -213,40 +211,36 @@ def finding(found: MergesMeasured) -> str:
 
 
 def _rank(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
-    kept = {}
-    for method, title in TITLES.items():
-        one = found.of(group, method, rate, False)
-        if one is not None and isinstance(found.kept(one).value, float):
-            kept[title] = found.kept(one).value
-    order = sorted(kept, key=lambda title: -float(kept[title] or 0))
+    merges = {title: found.of(group, method, rate, False) for method, title in TITLES.items()}
+    cells = {title: found.kept(one) for title, one in merges.items() if one is not None}
+    kept = {title: one.value for title, one in cells.items() if isinstance(one.value, float)}
+    order = sorted(kept, key=lambda title: -kept[title])
     said = ", ".join(f"{title} {kept[title]:.0f} %" for title in order)
     return f"{_named(group)} at {pruned(rate)}, mean retention with one coefficient: {said}."
 
 
 def _versus(found: MergesMeasured, group: tuple[str, ...], rate: float) -> str:
     words = {1: "ahead of DPPA {}", -1: "behind DPPA {}", 0: "not told apart {}"}
-    parts = [
-        words[which].format(listed([f"{title} {gap(of)}" for title, of in names.items()]))
-        for which, names in _verdicts(found, group, rate, tuned=False).items()
-        if names
-    ]
+    others = _against(found, group, rate, tuned=False)
+    parts = verdict_texts(words, {f"{t} {gap(difference_of(of))}": of for t, of in others.items()})
     return f"Each minus DPPA at {pruned(rate)}: {'; '.join(parts)}." if parts else ""
 
 
-def _verdicts(
+def _against(
     found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool
-) -> dict[int, dict[str, Interval]]:
-    """The other methods minus DPPA: better (1), worse (-1), not told apart (0); by title."""
-    groups: dict[int, dict[str, Interval]] = {1: {}, -1: {}, 0: {}}
+) -> dict[str, Comparison | Interval]:
+    """The other methods minus DPPA, by title."""
     reference = found.of(group, REFERENCE, rate, tuned)
-    for method, title in TITLES.items():
-        other = found.of(group, method, rate, tuned)
-        if reference is None or other is None or method == REFERENCE:
-            continue
-        against = other.against(reference)
-        interval = against.difference if isinstance(against, Comparison) else against
-        groups[verdict(against)][title + _once(other)] = interval
-    return groups
+    others = {
+        title: found.of(group, method, rate, tuned)
+        for method, title in TITLES.items()
+        if method != REFERENCE
+    }
+    return {
+        title + _once(other): other.against(reference)
+        for title, other in others.items()
+        if reference is not None and other is not None
+    }
 
 
 def _once(one: Merge) -> str:
@@ -269,11 +263,7 @@ def short(found: MergesMeasured) -> str:
 def _placed(found: MergesMeasured, group: tuple[str, ...], rate: float, *, tuned: bool) -> str:
     """Whom DPPA is ahead of, and whom it is behind: those that are better than it."""
     words = {-1: "ahead of {}", 1: "behind {}", 0: "not told apart from {}"}
-    verdicts = _verdicts(found, group, rate, tuned=tuned)
-    parts = [
-        words[which].format(listed(list(verdicts[which]))) for which in words if verdicts[which]
-    ]
-    return ", ".join(parts)
+    return ", ".join(verdict_texts(words, _against(found, group, rate, tuned=tuned)))
 
 
 def _adamerging(found: MergesMeasured) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dppa_core.errors import many
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.profiling.profile import cached_profile
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
@@ -14,26 +14,20 @@ from dppa_core.studies.experiments.paper.contest import (
     Contest,
     against_magnitude,
     contests,
-    gap,
-    points,
     tally,
     unclimbed,
 )
-from dppa_core.studies.experiments.paper.ranks import correlation
-from dppa_core.studies.experiments.score_table import against_draws, share
-from dppa_core.studies.experiments.setting import Setting
-from dppa_core.studies.experiments.steps import Steps
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
+from dppa_core.studies.experiments.score_table import (
+    against_draws,
+    correlation,
+    difference_of,
+    points,
+    share,
 )
-from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, number, percent, told, verdict
+from dppa_core.studies.experiments.setting import Setting
+from dppa_core.studies.experiments.steps import Declared, Steps
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import SWITCHED_OFF, number, told, verdict
 from dppa_core.tuning.advice.advice import LARGE_CHANGE
 from dppa_core.tuning.advice.run import profile_facts
 
@@ -87,10 +81,8 @@ def _plots(changes: Mapping[str, float], cells: Mapping[Key, Contest]) -> tuple[
     labels = tuple(_called(key, cells[key]) for key in order)
     gaps = []
     for method in OTHERS:
-        each = [gap(against_magnitude({key[0]: cells[key]}, method)) for key in order]
-        y = tuple(100 * one.value for one in each)
-        low, high = tuple(100 * one.low for one in each), tuple(100 * one.high for one in each)
-        gaps.append(Series(TITLES[method], x, y, low, high, labels))
+        each = (points(against_magnitude({key[0]: cells[key]}, method)) for key in order)
+        gaps.append(Series.of(TITLES[method], x, each, labels))
     there = [key for key in order if share(cells[key].own) >= ANSWERS]
     kept = [
         Series(
@@ -167,7 +159,8 @@ def _by_scale(cells: Mapping[Key, Contest], method: str) -> str:
 def _trend(offsets: list[float], cells: Mapping[Key, Contest]) -> str:
     parts = []
     for method in OTHERS:
-        gaps = [gap(against_magnitude({key[0]: one}, method)).value for key, one in cells.items()]
+        against = (against_magnitude({key[0]: one}, method) for key, one in cells.items())
+        gaps = [difference_of(one).value for one in against]
         parts.append(f"{TITLES[method]} {correlation(offsets, gaps):+.2f}")
     return f"Rank correlation of ‖d‖/‖W‖ with what a method has over magnitude: {listed(parts)}."
 

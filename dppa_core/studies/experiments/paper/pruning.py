@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.recipes.yaml_text import dump_recipe
-from dppa_core.studies.experiments.asking import alone, own_marks
-from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.exams import alone, own_marks
 from dppa_core.studies.experiments.score_table import (
     Draws,
     accuracy,
@@ -17,18 +17,9 @@ from dppa_core.studies.experiments.score_table import (
     share,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Steps, all_asked
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import capital, listed, percent, pruned, told, verdict
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
 
 RATES = (0.1, 0.5, 0.8, 0.9, 0.95)
 DRAWS = 5
@@ -103,18 +94,9 @@ def _table(setting: Setting, found: Pruned) -> Table:
 def _plot(found: Pruned, domain: str) -> Chart:
     series = []
     for method, title in TITLES.items():
-        cells = [accuracy(found.own[domain])]
-        for rate in RATES:
-            cells.append(found.marks[method, rate, domain].cell())
-        series.append(
-            Series(
-                title,
-                (0.0, *(100 * rate for rate in RATES)),
-                tuple(cell.value for cell in cells),  # type: ignore[misc]
-                tuple(cell.low for cell in cells),
-                tuple(cell.high for cell in cells),
-            )
-        )
+        drawn = (found.marks[method, rate, domain].cell() for rate in RATES)
+        cells = [accuracy(found.own[domain]), *drawn]
+        series.append(Series.of(title, (0.0, *(100 * rate for rate in RATES)), cells))
     name = domain.rpartition(":")[2]
     return Chart(
         "lines",
@@ -127,11 +109,12 @@ def _plot(found: Pruned, domain: str) -> Chart:
 
 def finding(found: Pruned) -> str:
     """What was seen, for and against DP."""
-    lines = []
-    groups: dict[int, list[float]] = {1: [], 0: [], -1: []}
-    for rate in RATES:
-        groups[verdict(_against_magnitude(found, rate))].append(rate)
-    lines += _grouped(groups)
+    words = {
+        1: "DP keeps more than magnitude at {}.",
+        0: "No difference between DP and magnitude was seen at {}.",
+        -1: "DP keeps less than magnitude at {}.",
+    }
+    lines = verdict_texts(words, {pruned(rate): _against_magnitude(found, rate) for rate in RATES})
     for rate in RATES[-3:]:
         lines.append(
             f"At {pruned(rate)}, over all domains: DP minus magnitude "
@@ -145,19 +128,6 @@ def finding(found: Pruned) -> str:
 
 def _against_magnitude(found: Pruned, rate: float) -> Comparison:
     return compared(found.ranked("dp", rate), found.ranked("magnitude", rate))
-
-
-def _grouped(groups: dict[int, list[float]]) -> list[str]:
-    words = {
-        1: "DP keeps more than magnitude at {}.",
-        0: "No difference between DP and magnitude was seen at {}.",
-        -1: "DP keeps less than magnitude at {}.",
-    }
-    return [
-        words[which].format(listed([pruned(rate) for rate in rates]))
-        for which, rates in groups.items()
-        if rates
-    ]
 
 
 def _noise(found: Pruned) -> str:

@@ -6,39 +6,28 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.asking import alone, climbed, own_marks
-from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.exams import alone, climbed, own_marks
 from dppa_core.studies.experiments.paper.pruning import RATES
 from dppa_core.studies.experiments.score_table import (
     accuracy,
     compared,
     mean_share,
+    points,
     retained,
     share,
 )
 from dppa_core.studies.experiments.setting import Setting, Treatment
-from dppa_core.studies.experiments.steps import Steps, all_asked, together
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked, together
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
 from dppa_core.studies.experiments.words import (
     SWITCHED_OFF,
     factors_text,
-    listed,
-    percent,
     pruned,
     told,
-    verdict,
+    verdict_texts,
 )
-from dppa_core.tasks.intervals import Interval
 
 CLAIM, CLAIMED_AT = 0.9, 0.8
 """The paper's: at least so much is kept, at this rate."""
@@ -105,7 +94,7 @@ def _table(setting: Setting, found: Recovered) -> Table:
         for rate in RATES:
             place = rate, one.domain
             before, after = found.before[place], found.after[place]
-            gain = compared({one.domain: after}, {one.domain: before}).difference
+            gain = compared({one.domain: after}, {one.domain: before})
             rows.append(
                 Row(
                     (
@@ -114,7 +103,7 @@ def _table(setting: Setting, found: Recovered) -> Table:
                         accuracy(before),
                         accuracy(after),
                         Cell(factors_text(found.factors[place])),
-                        Cell(100 * gain.value, 100 * gain.low, 100 * gain.high, len(after.hits)),
+                        points(gain, len(after.hits)),
                         retained({one.domain: after}, {one.domain: found.own[one.domain]}),
                     ),
                     dump_recipe(found.recipes[place]),
@@ -126,21 +115,12 @@ def _table(setting: Setting, found: Recovered) -> Table:
 def _plot(found: Recovered) -> Chart:
     series = []
     for domain in found.own:
-        gains: list[Interval] = [
-            compared(
-                {domain: found.after[rate, domain]}, {domain: found.before[rate, domain]}
-            ).difference
+        gains = [
+            compared({domain: found.after[rate, domain]}, {domain: found.before[rate, domain]})
             for rate in RATES
         ]
-        series.append(
-            Series(
-                domain.rpartition(":")[2],
-                tuple(100 * rate for rate in RATES),
-                tuple(100 * gain.value for gain in gains),
-                tuple(100 * gain.low for gain in gains),
-                tuple(100 * gain.high for gain in gains),
-            )
-        )
+        name, rates = domain.rpartition(":")[2], (100 * rate for rate in RATES)
+        series.append(Series.of(name, rates, map(points, gains)))
     return Chart(
         "lines",
         "What amplification adds to DP",
@@ -152,16 +132,12 @@ def _plot(found: Recovered) -> Chart:
 
 def finding(found: Recovered) -> str:
     """Where amplification helps, where it harms, and whether the paper's claim is reached."""
-    lines = []
-    groups: dict[int, list[str]] = {1: [], 0: [], -1: []}
-    for rate in RATES:
-        groups[verdict(found.gain(rate))].append(pruned(rate))
-    if groups[1]:
-        lines.append(f"Amplification adds to DP at {listed(groups[1])}.")
-    if groups[-1]:
-        lines.append(f"It makes DP worse at {listed(groups[-1])}.")
-    if groups[0]:
-        lines.append(f"No difference from DP alone was seen at {listed(groups[0])}.")
+    words = {
+        1: "Amplification adds to DP at {}.",
+        -1: "It makes DP worse at {}.",
+        0: "No difference from DP alone was seen at {}.",
+    }
+    lines = verdict_texts(words, {pruned(rate): found.gain(rate) for rate in RATES})
     widest = max(RATES, key=lambda rate: abs(found.gain(rate).difference.value))
     lines.append(
         f"The largest difference over all domains is at {pruned(widest)}: "

@@ -6,30 +6,22 @@ from dataclasses import dataclass, replace
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.asking import alone, exam, own_marks
-from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.studies.experiments.exams import alone, exam, own_marks
 from dppa_core.studies.experiments.score_table import (
     accuracy,
     columns_by,
     compared,
     mean_share,
+    points,
     retained,
 )
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment
-from dppa_core.studies.experiments.steps import Steps, all_asked
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import capital, listed, percent, pruned, told, verdict
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import capital, pruned, told, verdict_texts
 
 RATES = (0.8, 0.9)
 KINDS = ("magnitude", "fisher", "activation", "random")
@@ -87,8 +79,7 @@ def _table(setting: Setting, found: SignificanceMarks) -> Table:
         for kind in KINDS:
             marks, gap = found.at(kind, rate), Cell(None)
             if kind != "magnitude":
-                given = found.against(kind, rate).difference
-                gap = Cell(100 * given.value, 100 * given.low, 100 * given.high)
+                gap = points(found.against(kind, rate))
             scores = [accuracy(marks[one.domain]) for one in setting.subjects]
             first = Cell(kind), Cell(100 * rate)
             rows.append(Row((*first, *scores, retained(marks, found.own), gap)))
@@ -99,15 +90,7 @@ def _plot(found: SignificanceMarks) -> Chart:
     series = []
     for rate in RATES:
         cells = [retained(found.at(kind, rate), found.own) for kind in KINDS]
-        series.append(
-            Series(
-                pruned(rate),
-                KINDS,
-                tuple(cell.value if isinstance(cell.value, float) else None for cell in cells),
-                tuple(cell.low for cell in cells),
-                tuple(cell.high for cell in cells),
-            )
-        )
+        series.append(Series.of(pruned(rate), KINDS, cells))
     return Chart(
         "bars",
         "What is kept by what ranks the entries",
@@ -133,15 +116,12 @@ def finding(found: SignificanceMarks) -> str:
 
 
 def _against(found: SignificanceMarks, kind: str) -> str:
-    groups: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for rate in RATES:
-        groups[verdict(found.against(kind, rate))].append(pruned(rate))
     words = {
-        1: "{} ranks better than magnitude at {}",
-        -1: "{} ranks worse than magnitude at {}",
-        0: "{} and magnitude are not told apart at {}",
+        1: f"{kind} ranks better than magnitude at {{}}",
+        -1: f"{kind} ranks worse than magnitude at {{}}",
+        0: f"{kind} and magnitude are not told apart at {{}}",
     }
-    said = [words[which].format(kind, listed(rates)) for which, rates in groups.items() if rates]
+    said = verdict_texts(words, {pruned(rate): found.against(kind, rate) for rate in RATES})
     widest = max(RATES, key=lambda rate: abs(found.against(kind, rate).difference.value))
     return (
         f"{capital('; '.join(said))} ({kind} minus magnitude at {pruned(widest)}: "

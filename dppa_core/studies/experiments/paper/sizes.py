@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dppa_core.studies.experiments.declaration import Declared
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, listed, percent
 from dppa_core.studies.experiments.paper.contest import (
     DRAWS,
     METHODS,
@@ -14,27 +14,15 @@ from dppa_core.studies.experiments.paper.contest import (
     Contest,
     against_magnitude,
     contests,
-    gap,
     kept,
-    points,
     unclimbed,
 )
-from dppa_core.studies.experiments.score_table import share
-from dppa_core.studies.experiments.setting import Setting, Subject, embedded
-from dppa_core.studies.experiments.steps import Steps
-from dppa_core.studies.experiments.values import (
-    Axis,
-    Cell,
-    Chart,
-    Column,
-    Findings,
-    Row,
-    Series,
-    Table,
-)
-from dppa_core.studies.experiments.words import SWITCHED_OFF, listed, percent, told
+from dppa_core.studies.experiments.score_table import difference_of, points, share
+from dppa_core.studies.experiments.setting import Setting, embedded
+from dppa_core.studies.experiments.steps import Declared, Steps
+from dppa_core.studies.experiments.values import Axis, Chart, Findings, Series
+from dppa_core.studies.experiments.words import SWITCHED_OFF, told
 from dppa_core.studies.zoo.spec import EMBEDDED, SIZES, TrainingSize
-from dppa_core.tasks import DOMAINS
 
 RATES = (0.8, 0.9)
 RIVALS = ("dp", "dppa")
@@ -43,23 +31,6 @@ FOLDER = Path("out/sizes")
 """Where `dppa zoo train --size NAME` puts the models of a size."""
 Cells = Mapping[str, Mapping[str, Contest]]
 """Size -> domain -> the contest, at one rate."""
-
-
-def trained(folder: Path, test: int | None, search: int) -> tuple[Setting, ...]:
-    """The settings of all sizes whose four models are in a folder, smallest first.
-
-    Args:
-        folder: Of folders by size, of folders by model.
-        test: Test items a domain; all where None.
-        search: Search items a domain.
-    """
-    found = []
-    for name in SIZES:
-        models = {model: folder / name / model for model in ("base", *DOMAINS)}
-        if all((path / "config.json").is_file() for path in models.values()):
-            subjects = tuple(Subject(str(models[domain]), domain) for domain in DOMAINS)
-            found.append(Setting(name, str(models["base"]), subjects, test, search))
-    return tuple(found)
 
 
 def wants(setting: Setting) -> str:
@@ -154,10 +125,8 @@ def _plot(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> Chart
     x = tuple(_millions(size) for size in sizes.values())
     series = []
     for method in ("dare", *RIVALS):
-        each = [gap(against_magnitude(cells[name], method)) for name in sizes]
-        y = tuple(100 * one.value for one in each)
-        low, high = tuple(100 * one.low for one in each), tuple(100 * one.high for one in each)
-        series.append(Series(TITLES[method], x, y, low, high, tuple(sizes)))
+        each = (points(against_magnitude(cells[name], method)) for name in sizes)
+        series.append(Series.of(TITLES[method], x, each, tuple(sizes)))
     title = f"Against magnitude at {percent(rate)}"
     return Chart(
         "lines", title, Axis("parameters", "M"), Axis("minus magnitude", "points"), tuple(series)
@@ -195,7 +164,7 @@ def _growth(sizes: Mapping[str, TrainingSize], cells: Cells, rate: float) -> str
     """Whether the largest model gains more than the smallest; their items are the same."""
     names = list(sizes)
     least, most = cells[names[0]], cells[names[-1]]
-    gains = [gap(against_magnitude(one, "dppa")) for one in (least, most)]
+    gains = [difference_of(against_magnitude(one, "dppa")) for one in (least, most)]
     apart = seen_apart(gains[0].value, gains[1].value, *(one.high - one.low for one in gains))
     what = "more" if gains[1].value > gains[0].value else "less"
     if not apart:

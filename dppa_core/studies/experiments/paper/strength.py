@@ -11,14 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from dppa_core.evaluation.tables import Cell, Column, Row, Table, percent
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import PruningParameters, significance
 from dppa_core.pruning.plan import plan_pruning
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.studies.experiments.asking import exam
-from dppa_core.studies.experiments.declaration import Declared
-from dppa_core.studies.experiments.paper.contest import points
+from dppa_core.studies.experiments.exams import exam
 from dppa_core.studies.experiments.paper.strength_finding import (
     Answered,
     StrengthMeasures,
@@ -34,11 +33,11 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     left_out,
     score_of,
 )
-from dppa_core.studies.experiments.score_table import accuracy, compared, loss, share
+from dppa_core.studies.experiments.score_table import accuracy, compared, loss, points, share
 from dppa_core.studies.experiments.setting import Setting, Subject, Treatment, merged
-from dppa_core.studies.experiments.steps import Steps, all_asked
-from dppa_core.studies.experiments.values import Axis, Cell, Column, Findings, Heatmap, Row, Table
-from dppa_core.studies.experiments.words import capital, percent
+from dppa_core.studies.experiments.steps import Declared, Steps, all_asked
+from dppa_core.studies.experiments.values import Axis, Findings, Heatmap
+from dppa_core.studies.experiments.words import capital
 from dppa_core.tuning.advice.run import profile_facts
 
 RATES = (0.8, 0.85, 0.9, 0.95)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dppa_core.evaluation.scores import Marks
 from dppa_core.evaluation.side_by_side import Comparison
-from dppa_core.studies.experiments.paper.ranks import correlation
+from dppa_core.evaluation.tables import listed, percent
 from dppa_core.studies.experiments.paper.strength_rules import (
     PAPER,
     STRENGTHS,
@@ -17,8 +17,8 @@ from dppa_core.studies.experiments.paper.strength_rules import (
     Scores,
     score_of,
 )
-from dppa_core.studies.experiments.score_table import compared
-from dppa_core.studies.experiments.words import listed, percent, told, verdict
+from dppa_core.studies.experiments.score_table import compared, correlation
+from dppa_core.studies.experiments.words import told, verdict, verdict_texts
 
 Answered = Mapping[tuple[RatePoint, float], Marks]
 """By place and strength."""
@@ -90,13 +90,9 @@ def short(known: StrengthMeasures) -> str:
 
 def _places(known: StrengthMeasures, size: str) -> str:
     """At which rates the paper's strength is better than none, worse, or not told apart."""
-    of = {rate: verdict(known.paper(size, rate)) for rate in known.rates}
     words = {1: "better at {}", -1: "worse at {}", 0: "not told apart at {}"}
-    return ", ".join(
-        word.format(listed([percent(rate) for rate in known.rates if of[rate] == which]))
-        for which, word in words.items()
-        if which in of.values()
-    )
+    found = {percent(rate): known.paper(size, rate) for rate in known.rates}
+    return ", ".join(verdict_texts(words, found))
 
 
 def _best(known: StrengthMeasures) -> str:

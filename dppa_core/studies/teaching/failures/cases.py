@@ -1,8 +1,20 @@
-"""The failures there are, in words. Runs none of them."""
+"""The failures there are, in words, and how each is run: broken, or repaired."""
 
 from __future__ import annotations
 
-from dppa_core.studies.teaching.failures.case import Case
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dppa_core.errors import UnknownName, did_you_mean
+from dppa_core.studies.teaching.failures.case import Case, CaseTask, Shown
+from dppa_core.studies.teaching.failures.of_merges import (
+    opposite,
+    tied_twice,
+    too_few,
+    too_large,
+    wrong_base,
+)
+from dppa_core.studies.teaching.failures.of_weights import overflow, vocabulary
 
 CASES = (
     Case(
@@ -88,3 +100,31 @@ CASES = (
         "one asks for the union.",
     ),
 )
+
+
+RUNS: Mapping[str, Callable[[CaseTask, bool], Shown]] = {
+    "wrong-base": wrong_base,
+    "one-percent": too_few,
+    "factor-six": too_large,
+    "opposite-signs": opposite,
+    "float16": overflow,
+    "tied-twice": tied_twice,
+    "vocabulary": vocabulary,
+}
+
+
+def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
+    """Run one of `CASES`.
+
+    Args:
+        name: Of the case.
+        repaired: Whether with its repair.
+        task: Where, and who is told.
+
+    Raises:
+        UnknownName: there is none of that name.
+        Cancelled: the task's `stop` was set.
+    """
+    if name not in RUNS:
+        raise UnknownName(f"No case {name!r:.80}. {did_you_mean(name[:80], RUNS)}")
+    return {"repaired": repaired, **RUNS[name](task, repaired).to_json()}

@@ -21,12 +21,11 @@ from dppa_core.checkpoints.safetensors_writer import TensorSpec
 from dppa_core.checkpoints.shards import WeightsWriter
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import Examiner
-from dppa_core.evaluation.scores import DomainScore, Target, marked_score
+from dppa_core.evaluation.scores import DomainScore, Exam, Target, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.generate import GenerationSettings, stream_reply
 from dppa_core.progress import Stop
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
-from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.temporary import Scratch
 from dppa_core.tasks import score
 
@@ -70,7 +69,7 @@ class Workshop:
         self._home = self._scratch.path
         self._lock = threading.Lock()
         self._pool = ModelPool(BYTES)
-        self._examiner = Examiner("search", questions, pool=self._pool)
+        self._examiner, self._questions = Examiner(self._pool), questions
         self._asked: dict[str, CaseMarks] = {}
 
     def close(self) -> None:
@@ -105,16 +104,16 @@ class Workshop:
             target: A reference or a recipe; asked once.
             stop: Raises Cancelled once set, within one token.
         """
-        key = target if isinstance(target, str) else recipe_hash(target)
+        key = target_name(target)
         if key in self._asked:
             return self._asked[key]
-        asked = self._examiner.items(DOMAIN)
-        marks = self._examiner.marks(target, DOMAIN, stop=stop)
-        item, settings = asked[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
+        exam = Exam(target, DOMAIN, "search", self._questions)
+        scored = self._examiner.score(exam, stop=stop)
+        item, settings = exam.items()[SHOWN_QUESTION], GenerationSettings(max_new_tokens=LONGEST)
         with self._pool.lend(target, stop=stop) as resident:
             said = list(stream_reply(resident, item.prompt, settings, stop))
         reply = said[-1] if said else ""
-        found = CaseMarks(marked_score(asked, marks), item.prompt, reply, score(item, reply))
+        found = CaseMarks(scored, item.prompt, reply, score(item, reply))
         self._asked[key] = found
         return found
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from dppa_core.errors import InvalidValue
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Exam, Target, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.decode import greedy_replies
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.studies.zoo.results.scores import POOL_BYTES, Say, recipe
 from dppa_core.system.atomic_folders import replace_file, unwritable
-from dppa_core.tasks import DOMAINS, items, score
+from dppa_core.tasks import DOMAINS
+from dppa_core.tasks.intervals import accuracy
 from dppa_core.tuning.adamerging.adamerge import adamerge
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, with_coefficients
 from dppa_core.tuning.adamerging.texts import task_domains
@@ -30,7 +32,7 @@ GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
 RATE = 0.9
 METHOD = "dp"
 
-Marks = Mapping[str, tuple[bool, ...]]
+DomainHits = Mapping[str, tuple[bool, ...]]
 """Domain -> whether each of its items was answered rightly."""
 
 
@@ -66,7 +68,7 @@ class CoefficientsFound:
     course: tuple[tuple[int, float, float, float], ...]
     """Step, entropy in nats, perplexity and accuracy at every checkpoint, on search items."""
     collapsed: bool
-    marks: Marks
+    marks: DomainHits
     """On the test split."""
 
 
@@ -74,11 +76,11 @@ class CoefficientsFound:
 class CoefficientReport:
     """Everything measured."""
 
-    own: Marks
+    own: DomainHits
     """Each domain model on its own domain, test split."""
     grid: Mapping[float, float]
     """Uniform coefficient -> mean retention on search items."""
-    uniform: tuple[float, Marks]
+    uniform: tuple[float, DomainHits]
     """The best of them, on the test split."""
     found: tuple[CoefficientsFound, ...]
     search_items: int
@@ -111,31 +113,31 @@ def measure(
     Raises:
         InvalidValue: the work folder cannot be written.
     """
-    desk = _Desk(work, say)
-    own = {d: desk.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
-    searched = {d: desk.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
+    pieces = _Pieces(work, say)
+    own = {d: pieces.marks(f"zoo:{d}", (d,), "test", limit)[d] for d in DOMAINS}
+    searched = {d: pieces.marks(f"zoo:{d}", (d,), "search", search_limit)[d] for d in DOMAINS}
     plain = recipe(METHOD, RATE, DOMAINS)
 
     def uniform(coefficient: float) -> MergeRecipe:
         return with_coefficients(plain, [[coefficient]] * len(DOMAINS))
 
     grid = {
-        c: retention(desk.marks(uniform(c), DOMAINS, "search", search_limit), searched)
+        c: retention(pieces.marks(uniform(c), DOMAINS, "search", search_limit), searched)
         for c in GRID
     }
     best = max(grid, key=lambda c: grid[c])
-    tested = desk.marks(uniform(best), DOMAINS, "test", limit)
+    tested = pieces.marks(uniform(best), DOMAINS, "test", limit)
     found = []
     for way in ways:
         settings = replace(common(best, search_limit), **way.changes)
-        log = desk.run(plain, settings)
+        log = pieces.run(plain, settings)
         rows = [list(row) for row in log["best"]["coefficients"]]
-        marks = desk.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
+        marks = pieces.marks(with_coefficients(plain, rows), DOMAINS, "test", limit)
         found.append(_found(way, settings, log, marks))
     return CoefficientReport(own, grid, (best, tested), tuple(found), search_limit)
 
 
-def retention(merged: Marks, own: Marks) -> float:
+def retention(merged: DomainHits, own: DomainHits) -> float:
     """Mean over the domains of the share of right replies, divided by the domain model's own.
 
     Raises:
@@ -147,16 +149,11 @@ def retention(merged: Marks, own: Marks) -> float:
                 f"The {domain} model answers none of its {len(own[domain])} items, so nothing can "
                 "be retained of it. Models of another zoo (DPPA_ZOO) are the usual cause."
             )
-    return sum(share(merged[d]) / share(own[d]) for d in merged) / len(merged)
-
-
-def share(marks: Sequence[bool]) -> float:
-    """Of right replies."""
-    return sum(marks) / len(marks)
+    return sum(accuracy(merged[d]).value / accuracy(own[d]).value for d in merged) / len(merged)
 
 
 def _found(
-    way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: Marks
+    way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
 ) -> CoefficientsFound:
     course = tuple(
         (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))
@@ -169,7 +166,7 @@ def _found(
     )
 
 
-class _Desk:
+class _Pieces:
     """The pieces that are there, and the making of those that are not."""
 
     def __init__(self, work: Path, say: Say) -> None:
@@ -177,24 +174,19 @@ class _Desk:
             work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(work, error) from error
-        self._work, self._say, self._pool = work, say, ModelPool(POOL_BYTES)
+        self._work, self._say = work, say
+        self._examiner = Examiner(ModelPool(POOL_BYTES), keep=False)
 
     def marks(
-        self, target: str | MergeRecipe, domains: Sequence[str], split: str, limit: int | None
-    ) -> Marks:
+        self, target: Target, domains: Sequence[str], split: str, limit: int | None
+    ) -> DomainHits:
         """Which items of a split a model answers rightly."""
-        key = target if isinstance(target, str) else recipe_hash(target)
-        name = f"{key.replace(':', '-')}-{split}-{limit or 'all'}.json"
+        name = f"{target_name(target).replace(':', '-')}-{split}-{limit or 'all'}.json"
 
         def ask() -> dict[str, str]:
-            found = {}
-            with self._pool.lend(target) as resident:
-                for domain in domains:
-                    asked = items(domain, split, limit)
-                    replies = greedy_replies(resident, [item.prompt for item in asked])
-                    right = [score(*pair) for pair in zip(asked, replies, strict=True)]
-                    found[domain] = "".join(str(int(one)) for one in right)
-            return found
+            exams = {domain: Exam(target, domain, split, limit) for domain in domains}
+            found = {domain: self._examiner.marks(exam).hits for domain, exam in exams.items()}
+            return {domain: "".join(str(int(hit)) for hit in of) for domain, of in found.items()}
 
         kept = self._kept(name, ask)
         return {domain: tuple(mark == "1" for mark in text) for domain, text in kept.items()}

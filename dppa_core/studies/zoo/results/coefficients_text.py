@@ -6,28 +6,28 @@ Knows no model: every figure and every sentence about a figure comes from the re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
+from dppa_core.evaluation.tables import markdown_table, percent_text
 from dppa_core.studies.zoo.results.coefficients import (
     METHOD,
     RATE,
     CoefficientReport,
     CoefficientsFound,
-    Marks,
+    DomainHits,
     common,
     retention,
-    share,
 )
+from dppa_core.studies.zoo.results.scores import paired_gain
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Z95, wilson
+from dppa_core.tasks.intervals import accuracy
 
 
 def as_json(report: CoefficientReport) -> dict[str, Any]:
     """A JSON-ready copy: shares, not single answers."""
 
-    def shares(marks: Marks) -> dict[str, float]:
-        return {domain: share(one) for domain, one in marks.items()}
+    def shares(hits: DomainHits) -> dict[str, float]:
+        return {domain: accuracy(one).value for domain, one in hits.items()}
 
     return {
         "own": shares(report.own),
@@ -48,19 +48,9 @@ def as_json(report: CoefficientReport) -> dict[str, Any]:
     }
 
 
-def difference(merged: Marks, other: Marks, own: Marks) -> tuple[float, float]:
-    """Mean retention of one merge minus another's on the same items, and half its 95 % interval.
-
-    Paired by item, the domain models' own scores taken as known.
-    """
-    total, variance = 0.0, 0.0
-    for domain in merged:
-        gaps = [int(a) - int(b) for a, b in zip(merged[domain], other[domain], strict=True)]
-        mean, known = sum(gaps) / len(gaps), share(own[domain]) * len(merged)
-        total += mean / known
-        spread = sum((gap - mean) ** 2 for gap in gaps) / max(len(gaps) - 1, 1)
-        variance += spread / len(gaps) / known**2
-    return total, Z95 * sqrt(variance)
+def difference(merged: DomainHits, other: DomainHits, own: DomainHits) -> tuple[float, float]:
+    """Mean retention of one merge minus another's, paired by item, and half its 95 % interval."""
+    return paired_gain(merged, other, {domain: accuracy(own[domain]).value for domain in merged})
 
 
 def markdown(report: CoefficientReport, command: str) -> str:
@@ -79,12 +69,12 @@ def markdown(report: CoefficientReport, command: str) -> str:
             f"{settings.lr:g} where nothing else is said, prompts of the train split without "
             f"answers. Made by `{command}`.",
             "**Uniform coefficients**, mean retention on search items.",
-            _table(
+            markdown_table(
                 ["coefficient", *(f"{c:g}" for c in report.grid)],
                 [["retention", *(f"{100 * value:.0f} %" for value in report.grid.values())]],
             ),
             "**Test split.**",
-            _table(
+            markdown_table(
                 ["coefficients", *DOMAINS, "mean retention", "gain in points", "best step"],
                 [
                     _row(f"uniform {coefficient:g}", tested, report, None),
@@ -93,10 +83,10 @@ def markdown(report: CoefficientReport, command: str) -> str:
             ),
             "**On the way**: entropy at the answer positions, perplexity of the reference answers "
             "and accuracy, on search items.",
-            _table(["coefficients", "checkpoints: step: entropy / perplexity / accuracy"],
+            markdown_table(["coefficients", "checkpoints: step: entropy / perplexity / accuracy"],
                    [[one.title, _course(one)] for one in report.found]),
             "**The coefficients.**",
-            _table(["coefficients", *DOMAINS],
+            markdown_table(["coefficients", *DOMAINS],
                    [[one.title, *map(_numbers, one.coefficients)] for one in report.found]),
             "**What was found.** " + " ".join(findings(report)),
         )
@@ -128,12 +118,10 @@ def _capital(text: str) -> str:
 
 
 def _row(
-    title: str, marks: Marks, report: CoefficientReport, found: CoefficientsFound | None
+    title: str, marks: DomainHits, report: CoefficientReport, found: CoefficientsFound | None
 ) -> list[str]:
-    cells = []
-    for domain in DOMAINS:
-        low, high = wilson(sum(marks[domain]), len(marks[domain]))
-        cells.append(f"{100 * share(marks[domain]):.1f} ({100 * low:.1f}–{100 * high:.1f})")
+    shares = [accuracy(marks[domain]) for domain in DOMAINS]
+    cells = [percent_text(one.value, one.ends, "–") for one in shares]
     kept = f"{100 * retention(marks, report.own):.1f} %"
     if found is None:
         return [title, *cells, kept, "–", "–"]
@@ -151,8 +139,3 @@ def _course(found: CoefficientsFound) -> str:
 
 def _numbers(row: Sequence[float]) -> str:
     return " ".join(f"{value:.2f}" for value in row)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -8,19 +8,16 @@ no text format; `leaderboard_text` writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from dppa_core.errors import InvalidRecipe, NonFiniteWeights
-from dppa_core.evaluation.evaluate import DomainScore, Evaluation
+from dppa_core.evaluation.scores import DomainScore, Evaluation
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
-from dppa_core.studies.zoo.results.leaderboard_deltas import Added
 from dppa_core.studies.zoo.results.leaderboard_entry import (
     RATE,
     VARIANTS,
@@ -28,12 +25,96 @@ from dppa_core.studies.zoo.results.leaderboard_entry import (
     MethodVariant,
     entry,
 )
-from dppa_core.studies.zoo.results.leaderboard_exam import Examiner, Hits, share
-from dppa_core.studies.zoo.results.leaderboard_search import Chosen, best_strength
-from dppa_core.studies.zoo.results.scores import BASE, retained
+from dppa_core.studies.zoo.results.leaderboard_exam import Added, LeaderboardExaminer
+from dppa_core.studies.zoo.results.scores import BASE, ZooExaminer, paired_gain, retained
 from dppa_core.tasks import DOMAINS
-from dppa_core.tasks.intervals import Z95, wilson
-from dppa_core.tuning.search.greedy import greedy_factors
+from dppa_core.tasks.intervals import Hits, accuracy
+from dppa_core.tuning.search.climb import greedy_factors
+
+STEPS = 4
+"""Places of the grid from one strength to its double."""
+COARSE = (-8, -4, 0, 4, 8)
+"""Where every sweep begins: a quarter to four times, each the double of the one before."""
+FINE = (2, 1)
+"""Then, on both sides of the best so far, these many places away."""
+LEAST = 0.015
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A strength, and what it took to find it."""
+
+    strength: float
+    losses: int
+    """Strengths whose loss was asked."""
+    retentions: int
+    """Those whose retention was asked too."""
+
+
+def strength_at(place: int) -> float:
+    """The strength of a place: 1 at 0, 2 at STEPS."""
+    return float(f"{2 ** (place / STEPS):.4g}")
+
+
+def best_strength(
+    loss: Callable[[float], float], retention: Callable[[float], float], most: float
+) -> Chosen:
+    """The strength that retains most, the same way for whatever is rated.
+
+    The losses of five coarse strengths are asked, of further ones while the outermost is the
+    best, and of two on either side at half and at a quarter of a doubling. From the smallest loss
+    retention is climbed both ways by half doublings, until it falls; between equals the smaller
+    loss decides.
+
+    Args:
+        loss: Of the right answers, asked once for each strength at most; infinite where there is
+            none.
+        retention: Likewise.
+        most: No strength is above this, nor below LEAST.
+    """
+    losses, marks = dict[int, float](), dict[int, tuple[float, float]]()
+
+    def within(place: int) -> bool:
+        return LEAST <= strength_at(place) <= most
+
+    def ask_loss(place: int) -> bool:
+        new = place not in losses and within(place)
+        if new:
+            losses[place] = loss(strength_at(place))
+        return new
+
+    def ask(place: int) -> bool:
+        new = place not in marks and within(place)
+        if new:
+            ask_loss(place)
+            marks[place] = retention(strength_at(place)), -losses[place]
+        return new
+
+    sweep(ask_loss, losses)
+    ask(_smallest(losses))
+    while True:
+        best = max(marks, key=lambda place: (marks[place], -abs(place)))
+        if not any([ask(best - FINE[0]), ask(best + FINE[0])]):
+            return Chosen(strength_at(best), len(losses), len(marks))
+
+
+def sweep(ask: Callable[[int], bool], losses: dict[int, float]) -> None:
+    """Fill `losses` by asking places; `ask` tells whether a place was new and allowed."""
+    for place in COARSE:
+        ask(place)
+    while (_smallest(losses) == max(losses) and ask(max(losses) + STEPS)) or (
+        _smallest(losses) == min(losses) and ask(min(losses) - STEPS)
+    ):
+        pass
+    for distance in FINE:
+        middle = _smallest(losses)
+        ask(middle - distance)
+        ask(middle + distance)
+
+
+def _smallest(losses: dict[int, float]) -> int:
+    return min(losses, key=lambda place: (losses[place], abs(place)))
+
 
 REFERENCE = "dppa"
 """What all others are compared with."""
@@ -76,28 +157,15 @@ class Leaderboard:
         return retained(scores(row.hits), dict(self.own))
 
     def against(self, row: LeaderboardRow, other: LeaderboardRow) -> tuple[float, float, float]:
-        """How much more one retains than the other, and its 95 % interval, as fractions.
-
-        Both answered the same items, so each item gives one difference; their variance is
-        that of a mean of three independent means.
-        """
-        mean = square = 0.0
-        owns = {domain: own for domain, own in self.own.items() if own}
-        for domain, own in owns.items():
-            one, two = np.array(row.hits[domain], float), np.array(other.hits[domain], float)
-            gaps = (one - two) / own
-            mean += float(gaps.mean()) / len(owns)
-            spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
-            square += spread / gaps.size / len(owns) ** 2
-        return mean, mean - Z95 * math.sqrt(square), mean + Z95 * math.sqrt(square)
+        """How much more one retains than the other, and its 95 % interval, as fractions."""
+        gain, half = paired_gain(row.hits, other.hits, self.own)
+        return gain, gain - half, gain + half
 
 
 def scores(hits: Mapping[str, Hits]) -> Evaluation:
     """Domain -> items, as accuracies with their intervals."""
-    domains = {
-        domain: DomainScore(share(of), wilson(sum(of), len(of)), len(of), {})
-        for domain, of in hits.items()
-    }
+    found = {domain: accuracy(of) for domain, of in hits.items()}
+    domains = {d: DomainScore(one.value, one.ends, len(hits[d]), {}) for d, one in found.items()}
     return Evaluation("", "", domains)
 
 
@@ -121,7 +189,7 @@ def measure(
     """
     chosen = [get_method(name) for name in names] if names is not None else list(METHODS)
     methods = [method for method in METHODS if method in chosen or method.name == REFERENCE]
-    examiner = Examiner(search_items, test_items, progress=progress)
+    examiner = LeaderboardExaminer(ZooExaminer(test_items, search_items), progress)
     own = {domain: examiner.share(f"zoo:{domain}", domain, "test") for domain in DOMAINS}
     rows, refused = [], {}
     for method in methods:
@@ -136,7 +204,7 @@ def measure(
     return replace(board, rows=tuple(order))
 
 
-def _row(entry: Entry, examiner: Examiner) -> LeaderboardRow:
+def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
     """Choose what has to be chosen on the search split, then score on the test split."""
     if entry.method.name == REFERENCE:
         entry = replace(entry, factors=best_factors(examiner))
@@ -148,7 +216,7 @@ def _row(entry: Entry, examiner: Examiner) -> LeaderboardRow:
     )
 
 
-def choose(entry: Entry, examiner: Examiner) -> Chosen:
+def choose(entry: Entry, examiner: LeaderboardExaminer) -> Chosen:
     """The strength that retains most of the search items."""
     own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
 
@@ -170,7 +238,7 @@ def choose(entry: Entry, examiner: Examiner) -> Chosen:
     return best_strength(loss, retention, entry.most)
 
 
-def best_factors(examiner: Examiner) -> dict[str, tuple[float, ...]]:
+def best_factors(examiner: LeaderboardExaminer) -> dict[str, tuple[float, ...]]:
     """The paper's greedy search over two partitions, for each domain by itself."""
 
     def best(domain: str) -> tuple[float, ...]:

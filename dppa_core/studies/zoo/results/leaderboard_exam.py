@@ -1,116 +1,135 @@
-"""Asks models and merges the items of the embedded domains, and remembers what they answered.
+"""What the leaderboard measures of merges of the embedded models: right answers, losses, deltas.
 
-Knows recipes, items and a cache; no method and no ranking.
+Knows recipes, exams, weights and a cache; no ranking. All of it is kept by what it is about.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float64
+from numpy import ndarray
 
+from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.answer_loss import grouped, reference, reply_logits, surprise
-from dppa_core.models.decode import greedy_replies, prompt_ids
-from dppa_core.progress import Progress
-from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
-from dppa_core.studies.zoo.results.leaderboard_deltas import Added, added
-from dppa_core.studies.zoo.results.scores import POOL_BYTES
-from dppa_core.system.folder_cache import cache_folder, load, store
-from dppa_core.tasks import Item, items, score
+from dppa_core.evaluation.examiner import exchanges
+from dppa_core.evaluation.scores import Target, references_of, target_name
+from dppa_core.merging.merger import Merger
+from dppa_core.models.answer_loss import grouped, reply_logits, surprise
+from dppa_core.progress import Progress, report
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+from dppa_core.studies.zoo.results.scores import ZooExaminer
+from dppa_core.system.folder_cache import cache_folder, kept
+from dppa_core.tasks import Item
+from dppa_core.tasks.intervals import accuracy
 
-Hits = tuple[bool, ...]
-"""Which items of a domain were answered rightly."""
 TOGETHER = 64
 """Answers read in one batch."""
 
 
-def share(hits: Hits) -> float:
-    """The accuracy, as a fraction."""
-    return sum(hits) / len(hits)
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The merged delta, of all tensors at once."""
+
+    length: float
+    """Its Euclidean norm, divided by that of the sum."""
+    likeness: float
+    """Cosine of the angle between the two, in [-1, 1]; 0 where one of them is 0."""
+    changed: float
+    """Share of elements that are not the base's."""
 
 
-@dataclass(slots=True)
-class Examiner:
-    """Scores models and recipes, or remembers what they scored."""
+@dataclass(frozen=True, slots=True)
+class LeaderboardExaminer:
+    """Scores models and recipes, or knows what they scored."""
 
-    search_items: int
-    test_items: int | None = None
-    """Items per domain; all of them where None."""
-    pool: ModelPool | None = None
+    zoo: ZooExaminer
     progress: Progress | None = None
 
-    def hits(self, target: str | MergeRecipe, domain: str, split: str) -> Hits:
+    def hits(self, target: Target, domain: str, split: str) -> tuple[bool, ...]:
         """Which items a model or a merge answers rightly."""
-        asked = self._items(domain, split)
-        path = cache_folder("leaderboard") / _key(target, "hits", asked)
-        known = load(path)
-        if known is not None:
-            return tuple(mark == 1 for mark in known)
+        exam = self.zoo.exam(target, domain, split)
 
         def tell(count: int) -> None:
-            if self.progress:
-                self.progress(count, len(asked), f"{domain}, {split}")
+            report(self.progress, count, len(exam.items()), f"{domain}, {split}")
 
-        with self._pool().lend(target) as resident:
-            replies = greedy_replies(resident, [item.prompt for item in asked], progress=tell)
-        found = tuple(score(item, reply) for item, reply in zip(asked, replies, strict=True))
-        store(path, bytes(found))
-        return found
+        def ask() -> bytes:
+            return bytes(self.zoo.examiner.marks(exam, progress=tell).hits)
 
-    def share(self, target: str | MergeRecipe, domain: str, split: str) -> float:
+        return tuple(map(bool, kept(_entry("hits", target, exam.items()), ask)))
+
+    def share(self, target: Target, domain: str, split: str) -> float:
         """The accuracy, as a fraction."""
-        return share(self.hits(target, domain, split))
+        return accuracy(self.hits(target, domain, split)).value
 
-    def loss(self, target: str | MergeRecipe, domain: str) -> float:
-        """Mean negative log-likelihood of the search items' right answers, a token, in nats."""
-        asked = self._items(domain, "search")
-        path = cache_folder("leaderboard") / _key(target, "loss", asked)
-        known = load(path)
-        if known is not None:
-            return float(struct.unpack("<d", known)[0])
-        total, count = 0.0, 0
-        with self._pool().lend(target) as resident, torch.inference_mode():
-            exchanges = [
-                reference(resident, tuple(prompt_ids(resident, item.prompt)), item.answer)
-                for item in asked
-            ]
-            for group in grouped(exchanges, TOGETHER):
-                logits, tokens = reply_logits(resident.model, group)
-                total += float(surprise(logits, tokens).double().sum())
-                count += len(tokens)
-        store(path, struct.pack("<d", total / count))
-        return total / count
+    def loss(self, target: Target, domain: str) -> float:
+        """Mean negative log-likelihood of the search items' right answers, a token, in nats.
+
+        Answers are read, not written, so that this costs far less than their score.
+        """
+        asked = self.zoo.exam(target, domain, "search").items()
+
+        def read() -> bytes:
+            total, count = 0.0, 0
+            with self.zoo.examiner.pool.lend(target) as resident, torch.inference_mode():
+                for group in grouped(exchanges(resident, asked), TOGETHER):
+                    logits, tokens = reply_logits(resident.model, group)
+                    total += float(surprise(logits, tokens).double().sum())
+                    count += len(tokens)
+            return struct.pack("<d", total / count)
+
+        return float(struct.unpack("<d", kept(_entry("loss", target, asked), read))[0])
 
     def added(self, merge: MergeRecipe) -> Added:
         """What a merge adds to its base."""
-        path = cache_folder("leaderboard") / _key(merge, "added", ())
-        known = load(path)
-        if known is not None:
-            return Added(*struct.unpack("<3d", known))
-        found = added(merge)
-        store(path, struct.pack("<3d", found.length, found.likeness, found.changed))
-        return found
 
-    def _items(self, domain: str, split: str) -> tuple[Item, ...]:
-        return items(domain, split, self.search_items if split == "search" else self.test_items)
+        def compare() -> bytes:
+            found = added(merge)
+            return struct.pack("<3d", found.length, found.likeness, found.changed)
 
-    def _pool(self) -> ModelPool:
-        self.pool = self.pool or ModelPool(byte_budget=POOL_BYTES)
-        return self.pool
+        return Added(*struct.unpack("<3d", kept(_entry("added", merge, ()), compare)))
 
 
-def _key(target: str | MergeRecipe, kind: str, asked: tuple[Item, ...]) -> str:
+def _entry(kind: str, target: Target, asked: tuple[Item, ...]) -> Path:
     """Another one when a weight, the recipe or the items are others."""
-    named: list[str] = [target] if isinstance(target, str) else []
-    if isinstance(target, MergeRecipe):
-        named = [target.base, *(model.model for model in target.models)]
-    name = target if isinstance(target, str) else recipe_hash(target)
-    weights = [open_checkpoint(one).content_hash() for one in named]
+    weights = [open_checkpoint(one).content_hash() for one in references_of(target)]
     text = [[item.prompt, item.answer] for item in asked]
-    identity = json.dumps([kind, name, weights, text])
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+    identity = json.dumps([kind, target_name(target), weights, text])
+    return cache_folder("leaderboard") / hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def added(merge: MergeRecipe) -> Added:
+    """Compare what a merge adds with the sum of the deltas of its models."""
+
+    def plain(coefficient: float) -> MergeRecipe:
+        models = tuple(DomainModel(m.model, coefficient=coefficient) for m in merge.models)
+        return MergeRecipe(merge.base, models, method="task_arithmetic")
+
+    squares = products = of_sum = 0.0
+    changed = count = 0
+    streams = (_tensors(one) for one in (plain(0.0), merge, plain(1.0)))
+    for base, merged, summed in zip(*streams, strict=True):
+        one, other = merged - base, summed - base
+        squares += float(one @ one)
+        of_sum += float(other @ other)
+        products += float(one @ other)
+        changed += int(np.count_nonzero(one))
+        count += one.size
+    both = math.sqrt(squares * of_sum)
+    length = math.sqrt(squares / of_sum) if of_sum else 0.0
+    return Added(length, products / both if both else 0.0, changed / count)
+
+
+def _tensors(merge: MergeRecipe) -> Iterator[Float64[ndarray, " n"]]:
+    merger = Merger(replace(merge, dtype="float32"))
+    for name in merger.names():
+        dtype, _, raw = merger.tensor(name)
+        yield to_float32(raw, dtype).reshape(-1).astype(np.float64)

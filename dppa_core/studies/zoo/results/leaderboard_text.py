@@ -6,10 +6,11 @@ stands before the second heading is short enough for the README.
 
 from __future__ import annotations
 
+from dppa_core.evaluation.tables import listed, markdown_table, signed_text
 from dppa_core.methods.registry import get_method
 from dppa_core.studies.zoo.results.leaderboard import REFERENCE, Leaderboard, LeaderboardRow, scores
 from dppa_core.studies.zoo.results.leaderboard_entry import EXTRA, MEANS, RATE, MethodVariant
-from dppa_core.studies.zoo.results.scores_text import cell, table
+from dppa_core.studies.zoo.results.scores_text import accuracy_text
 from dppa_core.tasks import DOMAINS
 
 
@@ -52,18 +53,18 @@ def _standings(board: Leaderboard) -> str:
         ]
         for row in board.rows
     ]
-    return table(["method", *DOMAINS, "mean retention", "against DPPA, points"], rows)
+    return markdown_table(["method", *DOMAINS, "mean retention", "against DPPA, points"], rows)
 
 
 def _answers(row: LeaderboardRow) -> list[str]:
-    return [cell(scores(row.hits).domains[domain]) for domain in DOMAINS]
+    return [accuracy_text(scores(row.hits).domains[domain]) for domain in DOMAINS]
 
 
 def _against(board: Leaderboard, row: LeaderboardRow, reference: LeaderboardRow) -> str:
     if row is reference:
         return "–"
-    mean, low, high = (100 * value for value in board.against(row, reference))
-    told = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    mean, low, high = board.against(row, reference)
+    told = signed_text(mean, (low, high))
     return f"{told}, not significant" if low <= 0 <= high else f"**{told}**"
 
 
@@ -79,20 +80,20 @@ def findings(board: Leaderboard) -> list[str]:
     lines = [f"DPPA stands at place {place} of {len(board.rows)}."]
     if better:
         verb = "keep" if len(better) > 1 else "keeps"
-        lines.append(f"{_list(better)} {verb} more than DPPA here, by more than chance explains.")
+        lines.append(f"{listed(better)} {verb} more than DPPA here, by more than chance explains.")
     else:
         lines.append("No method keeps more than DPPA here by more than chance explains.")
     if alike:
-        lines.append(f"Not told apart from DPPA: {_list(alike)}.")
+        lines.append(f"Not told apart from DPPA: {listed(alike)}.")
     if worse:
-        lines.append(f"Less than DPPA: {_list(worse)}.")
+        lines.append(f"Less than DPPA: {listed(worse)}.")
     lines.append(
         "Each comparison stands alone: of twenty without a real difference, one is expected "
         "to look like one."
     )
     told = [" ".join(lines)]
     if _by_domain(board):
-        named = _list([_title(row) for row in _by_domain(board)])
+        named = listed([_title(row) for row in _by_domain(board)])
         told.append(
             f"{named} is no single model: every domain was asked its own merge, which the "
             "others have to do without."
@@ -111,7 +112,7 @@ def _long(board: Leaderboard) -> str:
     header = ["method", "chosen", "tried", "length", "likeness", "changed"]
     return (
         f"The domain models answer of their own domain: {own}.\n\n"
-        + table(header, rows)
+        + markdown_table(header, rows)
         + "\n\n*Tried*: strengths whose loss was asked, the mean negative log-likelihood of the "
         "right answers, and those whose retention was asked too. Losses are asked at a quarter to "
         "four times, each the double of the one before, further out while the outermost is the "
@@ -169,7 +170,7 @@ def _reasons(board: Leaderboard) -> list[str]:
     header = ["method", *DOMAINS, "mean retention", "against itself, points"]
     parts = [
         "Merged once more with one setting changed, searched and scored in the same way.",
-        table([*header, "chosen", "length", "likeness"], rows),
+        markdown_table([*header, "chosen", "length", "likeness"], rows),
         "\n".join(f"- {_reason(board, variant, row)}" for variant, row in board.variants),
     ]
     means = [row for row in board.rows if row.method in MEANS]
@@ -195,7 +196,7 @@ def _of_means(means: list[LeaderboardRow]) -> str:
     told = [f"{_title(row)} {sum(one.length for one in row.added):.2f}" for row in means]
     return (
         "The weights of a mean have the sum 1, so that it adds less than the sum of the deltas: "
-        f"{_list(told)} of its length. Linear is task arithmetic with a coefficient of one third, "
+        f"{listed(told)} of its length. Linear is task arithmetic with a coefficient of one third, "
         "and nothing else."
     )
 
@@ -216,7 +217,3 @@ def _reference(board: Leaderboard) -> LeaderboardRow:
 
 def _title(row: LeaderboardRow) -> str:
     return get_method(row.method).title
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

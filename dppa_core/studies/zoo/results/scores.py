@@ -2,25 +2,29 @@
 
 Scores the base, the domain models, each domain pruned by four methods, and merges of all three.
 Factors and coefficients are chosen on the search split, figures come from the test split.
-Knows no text format; `report_text` writes.
+Knows no text format; `scores_text` writes.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import Any
 
+import numpy as np
 import torch
 
-from dppa_core.evaluation.evaluate import Evaluation, evaluate, retention
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.evaluation.scores import Evaluation, Exam, Target, retention
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.tasks import DOMAINS
-from dppa_core.tuning.search.greedy import greedy_factors
+from dppa_core.tasks.intervals import Z95, Hits
+from dppa_core.tuning.search.climb import greedy_factors
 
 METHODS = ("magnitude", "dare", "dp", "dppa")
 RATES = (0.5, 0.8, 0.9, 0.95)
@@ -60,24 +64,29 @@ class ZooReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
-    """Scores models and recipes on a split."""
+class ZooExaminer:
+    """Asks the embedded models and their merges a number of items of each split."""
 
-    limit: int | None
-    """Test items per domain; all of them where None."""
-    search_limit: int
-    """Search items per domain."""
-    pool: ModelPool = field(default_factory=lambda: ModelPool(byte_budget=POOL_BYTES))
+    test_items: int | None
+    """A domain; all of them where None."""
+    search_items: int
+    """A domain."""
+    examiner: Examiner = field(
+        default_factory=lambda: Examiner(ModelPool(byte_budget=POOL_BYTES), keep=False)
+    )
 
-    def test(self, target: str | MergeRecipe, domains: Sequence[str] = DOMAINS) -> Evaluation:
+    def exam(self, target: Target, domain: str, split: str) -> Exam:
+        """The items of a domain."""
+        limit = self.search_items if split == "search" else self.test_items
+        return Exam(target, domain, split, limit)
+
+    def test(self, target: Target, domains: Sequence[str] = DOMAINS) -> Evaluation:
         """Scores on the test split."""
-        with self.pool.lend(target) as resident:
-            return evaluate(resident, domains, split="test", limit=self.limit)
+        return self.examiner.evaluation(target, domains, limit=self.test_items)
 
-    def search(self, target: str | MergeRecipe, domains: Sequence[str] = DOMAINS) -> Evaluation:
+    def search(self, target: Target, domains: Sequence[str] = DOMAINS) -> Evaluation:
         """Scores on a part of the search split."""
-        with self.pool.lend(target) as resident:
-            return evaluate(resident, domains, split="search", limit=self.search_limit)
+        return self.examiner.evaluation(target, domains, split="search", limit=self.search_items)
 
 
 def recipe(
@@ -122,16 +131,16 @@ def measure(
         workers: Processes that measure methods side by side, one thread each.
         say: Told what was just measured, one line at a time.
     """
-    scorer = Scorer(limit, search_limit)
-    base = scorer.test(BASE)
+    examiner = ZooExaminer(limit, search_limit)
+    base = examiner.test(BASE)
     say(f"base: {_line(base)}")
-    own = {domain: scorer.test(f"zoo:{domain}") for domain in DOMAINS}
+    own = {domain: examiner.test(f"zoo:{domain}") for domain in DOMAINS}
     for domain, scores in own.items():
         say(f"{domain}: {_line(scores)}")
-    bests = {domain: scorer.search(f"zoo:{domain}", [domain]).mean for domain in DOMAINS}
-    coefficient = best_coefficient(scorer, "task_arithmetic", 0.0, {}, bests)
+    bests = {domain: examiner.search(f"zoo:{domain}", [domain]).mean for domain in DOMAINS}
+    coefficient = best_coefficient(examiner, "task_arithmetic", 0.0, {}, bests)
     whole = recipe("task_arithmetic", 0.0, DOMAINS, coefficient=coefficient)
-    plain = (coefficient, scorer.test(whole))
+    plain = (coefficient, examiner.test(whole))
     say(f"task arithmetic × {coefficient}: {_line(plain[1])}")
     treated = []
     context = multiprocessing.get_context("spawn")
@@ -156,29 +165,29 @@ def treat(
     limit: int | None, search_limit: int, method: str, rate: float, bests: dict[str, float]
 ) -> MethodScores:
     """Measure one method at one rate."""
-    scorer = Scorer(limit, search_limit)
-    factors = {d: best_factors(scorer, rate, d) for d in DOMAINS} if method == "dppa" else {}
+    examiner = ZooExaminer(limit, search_limit)
+    factors = {d: best_factors(examiner, rate, d) for d in DOMAINS} if method == "dppa" else {}
     alone = {
-        domain: scorer.test(recipe(method, rate, [domain], factors=factors), [domain])
+        domain: examiner.test(recipe(method, rate, [domain], factors=factors), [domain])
         for domain in DOMAINS
     }
-    coefficient = best_coefficient(scorer, method, rate, factors, bests)
+    coefficient = best_coefficient(examiner, method, rate, factors, bests)
     merge = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
-    return MethodScores(method, rate, factors, alone, coefficient, scorer.test(merge))
+    return MethodScores(method, rate, factors, alone, coefficient, examiner.test(merge))
 
 
-def best_factors(scorer: Scorer, rate: float, domain: str) -> tuple[float, ...]:
+def best_factors(examiner: ZooExaminer, rate: float, domain: str) -> tuple[float, ...]:
     """The paper's greedy search over two partitions, scored on the search split."""
 
     def score(amplification: tuple[float, ...]) -> float:
         tried = recipe("dppa", rate, [domain], factors={domain: amplification})
-        return scorer.search(tried, [domain]).mean
+        return examiner.search(tried, [domain]).mean
 
     return greedy_factors(score, 2).best.amplification
 
 
 def best_coefficient(
-    scorer: Scorer,
+    examiner: ZooExaminer,
     method: str,
     rate: float,
     factors: dict[str, tuple[float, ...]],
@@ -188,7 +197,7 @@ def best_coefficient(
 
     def mean_retention(coefficient: float) -> float:
         tried = recipe(method, rate, DOMAINS, factors=factors, coefficient=coefficient)
-        return retained(scorer.search(tried), bests)
+        return retained(examiner.search(tried), bests)
 
     return max(COEFFICIENTS, key=mean_retention)
 
@@ -197,6 +206,24 @@ def retained(scores: Evaluation, own: dict[str, float]) -> float:
     """Mean over the domains of the score divided by the domain model's own, where that has any."""
     shares = retention(scores, own).values()
     return sum(shares) / len(shares) if shares else 0.0
+
+
+def paired_gain(
+    merged: Mapping[str, Hits], other: Mapping[str, Hits], own: Mapping[str, float]
+) -> tuple[float, float]:
+    """Mean retention of one merge minus another's on the same items, and half its 95 % interval.
+
+    Each item gives one difference; their variance is that of a mean of independent means. The
+    domain models' own scores are taken as known; a domain without any does not count.
+    """
+    mean = square = 0.0
+    owns = {domain: score for domain, score in own.items() if score}
+    for domain, score in owns.items():
+        gaps = (np.array(merged[domain], float) - np.array(other[domain], float)) / score
+        mean += float(gaps.mean()) / len(owns)
+        spread = float(gaps.var(ddof=1)) if gaps.size > 1 else 0.0
+        square += spread / gaps.size / len(owns) ** 2
+    return mean, Z95 * sqrt(square)
 
 
 def _row_line(row: MethodScores) -> str:

@@ -5,7 +5,8 @@ Knows no model: every figure and every sentence about a figure comes from the re
 
 from __future__ import annotations
 
-from dppa_core.evaluation.evaluate import DomainScore
+from dppa_core.evaluation.scores import DomainScore
+from dppa_core.evaluation.tables import markdown_table, percent_text
 from dppa_core.studies.zoo.results.scores import MethodScores, ZooReport, retained
 from dppa_core.tasks import DOMAINS
 
@@ -63,16 +64,9 @@ def findings(report: ZooReport) -> list[str]:
     return lines
 
 
-def cell(scored: DomainScore) -> str:
+def accuracy_text(scored: DomainScore) -> str:
     """Accuracy with its interval, in per cent."""
-    low, high = scored.ci95
-    return f"{100 * scored.accuracy:.1f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return percent_text(scored.accuracy, scored.ci95, "–")
 
 
 def _models_sentence(report: ZooReport) -> str:
@@ -85,10 +79,12 @@ def _models_sentence(report: ZooReport) -> str:
 
 
 def _models_table(report: ZooReport) -> str:
-    rows = [["base", *(cell(report.base.domains[domain]) for domain in DOMAINS)]]
-    for name, scores in report.own.items():
-        rows.append([f"{name} model", *(cell(scores.domains[domain]) for domain in DOMAINS)])
-    return table(["model", *DOMAINS], rows)
+    found = {"base": report.base} | {f"{name} model": own for name, own in report.own.items()}
+    rows = [
+        [name, *(accuracy_text(scores.domains[domain]) for domain in DOMAINS)]
+        for name, scores in found.items()
+    ]
+    return markdown_table(["model", *DOMAINS], rows)
 
 
 def _factors(row: MethodScores) -> str:
@@ -103,12 +99,14 @@ def _alone_table(report: ZooReport) -> str:
         [
             f"{100 * row.rate:.0f} %",
             TITLES[row.method],
-            *(cell(row.alone[domain].domains[domain]) for domain in DOMAINS),
+            *(accuracy_text(row.alone[domain].domains[domain]) for domain in DOMAINS),
             _factors(row) or "–",
         ]
         for row in sorted(report.treated, key=lambda row: row.rate)
     ]
-    return table(["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows)
+    return markdown_table(
+        ["pruned", "method", *DOMAINS, "factors (strongest / next band, ×)"], rows
+    )
 
 
 def _merged_table(report: ZooReport) -> str:
@@ -119,7 +117,7 @@ def _merged_table(report: ZooReport) -> str:
             "0 %",
             "task arithmetic",
             f"{coefficient:g}",
-            *(cell(scores.domains[domain]) for domain in DOMAINS),
+            *(accuracy_text(scores.domains[domain]) for domain in DOMAINS),
             f"{100 * retained(scores, own):.0f} %",
         ]
     ]
@@ -128,9 +126,9 @@ def _merged_table(report: ZooReport) -> str:
             f"{100 * row.rate:.0f} %",
             TITLES[row.method],
             f"{row.coefficient:g}",
-            *(cell(row.merged.domains[domain]) for domain in DOMAINS),
+            *(accuracy_text(row.merged.domains[domain]) for domain in DOMAINS),
             f"{100 * retained(row.merged, own):.0f} %",
         ]
         for row in sorted(report.treated, key=lambda row: row.rate)
     ]
-    return table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)
+    return markdown_table(["pruned", "method", "coefficient (×)", *DOMAINS, "mean retention"], rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.studies.experiments.declaration import Declared
 from dppa_core.studies.experiments.paper.ablation import ABLATION
 from dppa_core.studies.experiments.paper.beyond import BEYOND
 from dppa_core.studies.experiments.paper.merges import MERGES, PAIR
@@ -15,6 +14,7 @@ from dppa_core.studies.experiments.paper.recovery import RECOVERY
 from dppa_core.studies.experiments.paper.significances import SIGNIFICANCE
 from dppa_core.studies.experiments.paper.sizes import MODEL_SIZES
 from dppa_core.studies.experiments.paper.strength import STRENGTH
+from dppa_core.studies.experiments.steps import Declared
 
 EXPERIMENTS: tuple[Declared, ...] = (
     PRUNING,

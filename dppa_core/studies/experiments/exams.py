@@ -12,11 +12,11 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import Marks, Target
 from dppa_core.pruning.partition import even_levels
 from dppa_core.recipes.yaml_text import MergeRecipe
-from dppa_core.studies.experiments.questions import Documents, Exam, Question
+from dppa_core.studies.experiments.questions import DocumentsQuestion, ExamQuestion, Question
 from dppa_core.studies.experiments.score_table import ByDomain, loss, scored, share
 from dppa_core.studies.experiments.setting import HARNESS, Setting, Subject, Treatment, merged
 from dppa_core.studies.experiments.steps import AskFunction, Steps, all_asked, one_by_one
-from dppa_core.tuning.search.greedy import FactorSearch, greedy_factors
+from dppa_core.tuning.search.climb import FactorSearch, greedy_factors
 from dppa_core.tuning.search.trial import geometric_mean, task_score
 
 COEFFICIENTS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.4)
@@ -30,8 +30,8 @@ def exam(setting: Setting, target: Target, domain: str, split: str = "test") -> 
     """The items of a domain, or the documents of a task of the harness."""
     if domain.startswith(HARNESS):
         task, folder = domain.removeprefix(HARNESS), setting.lm_eval_tasks
-        return Documents(target, task, split, setting.search, setting.test, folder)
-    return Exam(target, domain, split, setting.search if split == "search" else setting.test)
+        return DocumentsQuestion(target, task, split, setting.search, setting.test, folder)
+    return ExamQuestion(target, domain, split, setting.items_of(split))
 
 
 def exams(

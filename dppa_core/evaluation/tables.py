@@ -1,0 +1,130 @@
+"""Tables of results: cells with their 95 % intervals under columns with units, as text.
+
+Knows plain values. A table is Markdown for a page, or columns of text for a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TENTHS = ("%", "points")
+Ends = Sequence[float]
+"""The two ends of an interval, the lower one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Of a table."""
+
+    title: str
+    unit: str = ""
+    """"%", "points", "×", …; empty of texts and of counts."""
+
+    @property
+    def head(self) -> str:
+        """The title with the unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number with all that belongs to it, or a text."""
+
+    value: float | str | None
+    """In the unit of its column; None where there is none, see `note`."""
+    low: float | None = None
+    high: float | None = None
+    """Of the 95 % interval."""
+    n: int | None = None
+    """Items it is of."""
+    note: str = ""
+    """Why there is no value, or what else to know."""
+
+    def text(self, unit: str) -> str:
+        """As a page shows it."""
+        if self.value is None:
+            return f"– ({self.note})" if self.note else "–"
+        if isinstance(self.value, str):
+            text = self.value
+        elif self.low is None or self.high is None:
+            text = _number(self.value, unit).removesuffix(".0")
+        else:
+            low, high = _number(self.low, unit), _number(self.high, unit)
+            between = " to " if self.low < 0 else "–"  # a dash beside a minus cannot be read
+            text = f"{_number(self.value, unit)} ({low}{between}{high})"
+        return f"{text}; {self.note}" if self.note else text
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of a table."""
+
+    cells: tuple[Cell, ...]
+    recipe: str | None = None
+    """The merge that it is about, as YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns; the first column names the row."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def markdown(self) -> str:
+        """Without the title."""
+        units = [column.unit for column in self.columns]
+        rows = [
+            [cell.text(unit) for cell, unit in zip(row.cells, units, strict=True)]
+            for row in self.rows
+        ]
+        return markdown_table([column.head for column in self.columns], rows)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Texts as a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Texts in columns: the first to the left, the others to the right."""
+    lines = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A fraction in per cent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def percent_text(value: float, ends: Ends, between: str = "-", unit: str = "") -> str:
+    """A fraction in per cent with its interval: 50.0 (40.0-60.0)."""
+    return f"{100 * value:.1f}{unit} ({100 * ends[0]:.1f}{between}{100 * ends[1]:.1f})"
+
+
+def signed_text(value: float, ends: Ends, unit: str = "") -> str:
+    """A difference of fractions in points with its interval: +1.0 (-0.5 to +2.5)."""
+    return f"{100 * value:+.1f}{unit} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _number(value: float, unit: str) -> str:
+    """Shares and points to a tenth, losses to four digits, others to three."""
+    text = f"{value:.1f}" if unit in TENTHS else f"{value:.{4 if unit == 'nats' else 3}g}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")

@@ -1,0 +1,93 @@
+"""Where a run stands, as a file that is whole or not there, so that the same run can go on.
+
+Knows no run: what stands in the file is plain values, and what they depend on is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dppa_core.errors import InvalidValue
+from dppa_core.system.atomic_folders import replace_file
+from dppa_core.system.regular_files import open_regular
+from dppa_core.system.strict_json import parse_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """The file of one kind of run."""
+
+    path: Path
+    kind: str
+    """Key of the format's number in the file."""
+    run: str
+    """What it is called: run, search."""
+    made_by: Mapping[str, Any]
+    """What the state depends on; a run with another one may not go on here."""
+    format: int = 1
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the file in one step.
+
+        Raises:
+            InvalidValue: it cannot be written.
+        """
+        value = {self.kind: self.format, "made_by": self.made_by, **state}
+        replace_file(self.path, json.dumps(value, allow_nan=False) + "\n")
+
+    def load(self, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        """What was saved; None where there is no file.
+
+        Args:
+            read: Makes the state of the file's object.
+
+        Raises:
+            InvalidValue: no state of such a run, or that of another one, naming what differs.
+        """
+        try:
+            with open_regular(self.path) as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InvalidValue(
+                f"{self.path}: cannot be read ({error.strerror or error})."
+            ) from error
+        try:
+            value = parse_json(data)
+            number, known = value[self.kind], dict(value["made_by"])
+            state = read(value)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidValue(
+                f"{self.path}: no state of a {self.run} ({error}). Remove it, or name another "
+                "file (--state)."
+            ) from error
+        other = differences(known, self.made_by)
+        if other or number != self.format:
+            raise InvalidValue(
+                f"{self.path}: the state of another {self.run} ({other or 'its format'}). To begin "
+                "anew remove it, or name another file (--state)."
+            )
+        return state
+
+
+def differences(known: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
+    """What a state depends on that is no longer so, in words; empty where all is the same.
+
+    Args:
+        known: As JSON gave it back.
+    """
+    now = json.loads(json.dumps(dict(made_by)))
+    names = [name for name in {**now, **known} if known.get(name) != now.get(name)]
+    told = [(name, _told(known.get(name)), _told(now.get(name))) for name in names]
+    return ", ".join(f"{name} {before}, now {after}" for name, before, after in told)
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
