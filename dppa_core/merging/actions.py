@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import Kernels, Stored
+from dppa_core.kernels.protocol import Kernels, Stored
 from dppa_core.profiling.significance import Scoring
 
 Chunk = Float32[ndarray, " n"]

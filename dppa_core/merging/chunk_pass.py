@@ -15,7 +15,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, TensorPair, widen
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.kernels import AT_ONCE, Kernels
+from dppa_core.kernels.protocol import AT_ONCE, Kernels
 from dppa_core.merging.actions import Action, Bands, Chunk, RandomDelta, RankedBands, WholeDelta
 from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
 from dppa_core.profiling.binning import profile_tensor

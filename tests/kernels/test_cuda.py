@@ -9,8 +9,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dppa_core.errors import InvalidValue
-from dppa_core.kernels import Kernels, Tally, get_backend
+from dppa_core.kernels import get_backend
 from dppa_core.kernels.cuda_backend import on_device
+from dppa_core.kernels.protocol import Kernels, Tally
 from dppa_core.merging.merger import Merger
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.conftest import NO_CUDA

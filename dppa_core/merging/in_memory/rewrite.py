@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, slices, widen
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.kernels import Kernels
+from dppa_core.kernels.protocol import Kernels
 from dppa_core.merging.chunk_pass import LIMITS, Fuser
 from dppa_core.merging.combined_pass import Layers
 from dppa_core.merging.merge_at_once import WholeTensors
