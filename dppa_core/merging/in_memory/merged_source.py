@@ -13,7 +13,7 @@ from typing import Any
 from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.merging.folder import write_config
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.system.temporary import Scratch
 
 
@@ -34,9 +34,9 @@ class _Elsewhere(AlignedCheckpoint):
 
 
 @contextmanager
-def source_of(merger: Merger) -> Iterator[Checkpoint]:
+def source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
     """The merge's base, with the merge's configuration and tokenizer while the block runs."""
-    beside = merger.companions()
+    beside = merger.inputs.companions()
     if not beside.changed:
         yield merger.base
         return

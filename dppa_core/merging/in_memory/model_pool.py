@@ -24,7 +24,7 @@ from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import OutOfBudget
 from dppa_core.merging.in_memory.merged_source import source_of
 from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.resident import Resident
@@ -191,17 +191,17 @@ class ModelPool:
     def _merged(
         self, key: str, recipe: MergeRecipe, progress: Progress | None, stop: Stop | None
     ) -> _Slot:
-        merger = Merger(
+        merger = open_merger(
             recipe, public=self._public, shelf=self._shelf, progress=progress, stop=stop
         )
         self._check_budget(key, merger.base)  # before the long part
         made_of = dict[Path, str]()
-        for checkpoint in (merger.base, *merger.tuned):
+        for checkpoint in (merger.base, *merger.inputs.tuned):
             made_of |= checkpoint.identities()
-        made_of |= {path: file_identity(path) for path in merger.texts()}
+        made_of |= {path: file_identity(path) for path in merger.inputs.texts()}
         base = (
-            *(recipe.base, merger.companions().key),
-            *(*merger.base.identities().items(), *merger.twins.items()),
+            *(recipe.base, merger.inputs.companions().key),
+            *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
@@ -217,7 +217,7 @@ class ModelPool:
             report(progress, done + 1, len(names), "merge")
         with source_of(merger) as source:
             resident = self._resident(key, recipe.base, source, tensors, made_of)
-        places = find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
+        places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
         return _Slot(resident, base, places)
 
     def _take(self, base: tuple[object, ...], nbytes: int) -> _Slot | None:

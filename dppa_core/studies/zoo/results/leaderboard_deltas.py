@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from dppa_core.checkpoints.checkpoint import to_float32
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 
@@ -53,7 +53,7 @@ def added(merge: MergeRecipe) -> Added:
 
 
 def _tensors(merge: MergeRecipe) -> Iterator[Float64[ndarray, " n"]]:
-    merger = Merger(replace(merge, dtype="float32"))
+    merger = open_merger(replace(merge, dtype="float32"))
     for name in merger.names():
         dtype, _, raw = merger.tensor(name)
         yield to_float32(raw, dtype).reshape(-1).astype(np.float64)
