@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
 
 from dppa_core.checkpoints.aligned_checkpoint import moves_rows
 from dppa_core.checkpoints.chunks import Loader, TensorPair
@@ -23,6 +21,7 @@ from dppa_core.merging.passes.combined_pass import CombinedPass
 from dppa_core.merging.passes.deltas import (
     FixedTreatment,
     PlannedDelta,
+    Raw,
     TensorDelta,
     TensorStack,
     fix_treatment,
@@ -96,7 +95,7 @@ class TensorMerger:
         """What one thread reads tensors with; keeps mapped pages out of this process's memory."""
         return Loader(self._kernels, self._releaser.read)
 
-    def tensor(self, name: str) -> tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]:
+    def tensor(self, name: str) -> tuple[str, tuple[int, ...], Raw]:
         """Merge one tensor: its dtype, shape, and elements flat as `Checkpoint.raw` gives them.
 
         Raises:
@@ -106,7 +105,7 @@ class TensorMerger:
         if self.inputs.copied(name):
             return spec.dtype, spec.shape, self.base.raw(name)
         stack = Shared(lambda: self.stack(name, loader), 1)
-        out: Shaped[ndarray, " n"] = np.empty(spec.numel, FLOATS[spec.dtype])
+        out: Raw = np.empty(spec.numel, FLOATS[spec.dtype])
         for _ in self.pieces(name, 0, spec.numel, stack, Spare(lambda: ChunkPass(loader)), out):
             pass
         return spec.dtype, spec.shape, out
@@ -118,9 +117,9 @@ class TensorMerger:
         stop: int,
         stack: Shared[TensorStack | None],
         chunks: Spare[ChunkPass],
-        out: Shaped[ndarray, " n"] | None = None,
+        out: Raw | None = None,
         buffers: PassBuffers | None = None,
-    ) -> Iterator[tuple[int, Shaped[ndarray, " n"], Shaped[ndarray, " n"] | None]]:
+    ) -> Iterator[tuple[int, Raw, Raw | None]]:
         """Merge a slice by the first pass that can; every pass gives the same bytes.
 
         - `merge_whole` reads a tensor once and finds thresholds meanwhile: where buffers are given,
@@ -130,9 +129,7 @@ class TensorMerger:
         - `ChunkPass` is for all else: thresholds are known, and deltas are added chunk by chunk.
 
         Args:
-            name: Of the tensor.
-            start: First element of the slice; one for the whole pass, or a combination, is all.
-            stop: Behind its last element.
+            name, start, stop: The slice; for the whole pass, or a combination, all of the tensor.
             stack: What the tensor is made of, worked out where it is needed.
             chunks: Passes in chunks.
             out: Where to, all in one piece; if unset, a piece is good until the next is asked for.
@@ -197,9 +194,7 @@ class TensorMerger:
             self._fixed[place] = (delta.treatment, delta.kept) if delta else None
         return delta
 
-    def _merge_whole(
-        self, name: str, out: Shaped[ndarray, " n"], buffers: PassBuffers
-    ) -> Shaped[ndarray, " n"] | None:
+    def _merge_whole(self, name: str, out: Raw, buffers: PassBuffers) -> Raw | None:
         """The base's elements, if the whole pass could merge the tensor."""
         matching, name = self.inputs.matching, self.inputs.twins.get(name, name)
         if self.inputs.copied(name) or any(self.inputs.scores):

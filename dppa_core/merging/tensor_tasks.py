@@ -11,13 +11,10 @@ from contextlib import closing, nullcontext
 from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
-from jaxtyping import Shaped
-from numpy import ndarray
-
 from dppa_core.checkpoints.chunks import slices
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import ChunkPass
-from dppa_core.merging.passes.deltas import TensorStack
+from dppa_core.merging.passes.deltas import Raw, TensorStack
 from dppa_core.merging.passes.whole_pass import PassBuffers, kept_of
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.threads import Shared, Spare, side_by_side
@@ -36,7 +33,7 @@ class Sink(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the tensors it wants, in the order in which it is best given them."""
+        """The tensors it wants, in the order in which it is best given them."""
         ...
 
     @property
@@ -52,25 +49,12 @@ class Sink(Protocol):
         """Note the elements kept of each domain model's delta in one tensor, maybe twice."""
         ...
 
-    def room(self, name: str, start: int, stop: int) -> Shaped[ndarray, " n"] | None:
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
         """Memory of the merged dtype for a slice, which is then taken in one piece; None if any."""
         ...
 
-    def take(
-        self,
-        name: str,
-        start: int,
-        merged: Shaped[ndarray, " n"],
-        base: Shaped[ndarray, " n"] | None,
-    ) -> None:
-        """Take a piece of a slice.
-
-        Args:
-            name: Of the tensor.
-            start: Flat index of its first element.
-            merged: Good until this returns.
-            base: The base's elements, as stored; None of a tensor that is copied.
-        """
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
+        """Take elements from `start` on, good until this returns; `base` is None of copied ones."""
         ...
 
 
@@ -86,8 +70,7 @@ def write_tensors(
     """Merge the tensors that a sink wants, on so many threads.
 
     Args:
-        merger: What is merged.
-        sink: Who takes it.
+        merger, sink: What is merged, and who takes it.
         workers: Threads. The bytes are the same.
         progress: Told tensor by tensor, in their order.
         stop: Ends the work between two slices of tensors.

@@ -13,9 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from jaxtyping import Shaped
-from numpy import ndarray
-
 from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
@@ -25,6 +22,7 @@ from dppa_core.merging.cards.record import MergeRecord, energies_of
 from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance
 from dppa_core.merging.inputs import references
 from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.progress import Progress, Stop
@@ -197,13 +195,7 @@ class FolderSink:
     def room(self, name: str, start: int, stop: int) -> None:
         return None
 
-    def take(
-        self,
-        name: str,
-        start: int,
-        merged: Shaped[ndarray, " n"],
-        base: Shaped[ndarray, " n"] | None,
-    ) -> None:
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
         """See `Sink`."""
         if base is not None and not self._tally.changed:
             dtypes = self._merger.base.dtype(name), self._merger.plan.tensors[name].dtype

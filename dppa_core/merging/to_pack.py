@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.pack_format import (
     MASK,
@@ -40,6 +38,7 @@ from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, 
 from dppa_core.merging.cards.licences import merged_licence
 from dppa_core.merging.folder import Entries, new_folder
 from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
@@ -259,19 +258,13 @@ class _PackSink:
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         self.kept[name] = kept[0]
 
-    def room(self, name: str, start: int, stop: int) -> Shaped[ndarray, " n"] | None:
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
         """A combination comes in rows, which may not fill bytes of a mask."""
         if self._merger.combined is None:
             return None
         return np.empty(stop - start, FLOATS[self._merger.plan.tensors[name].dtype])
 
-    def take(
-        self,
-        name: str,
-        start: int,
-        merged: Shaped[ndarray, " n"],
-        base: Shaped[ndarray, " n"] | None,
-    ) -> None:
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
         """See `Sink`."""
         if base is None:
             raise TypeError(f"{name} is copied, and no part of a pack")

@@ -13,9 +13,9 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
@@ -105,22 +105,10 @@ def merge_on_cluster(
         with parts_folder(merger, shard_size, target) as parts:
             known = replace(known, folder=str(parts))
             written = _written(cluster, known, shards, tally, progress, stop)
-            fill = _Filler(shards, written, parts)
+            fill = partial(gather, shards, written, parts)
             done = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
             shutil.rmtree(parts, ignore_errors=True)
     return done
-
-
-@dataclass(frozen=True, slots=True)
-class _Filler:
-    """Puts the parts into a merge's folder."""
-
-    shards: Shards
-    written: dict[str, WrittenShard]
-    parts: Path
-
-    def __call__(self, folder: Path) -> Any:
-        return gather(self.shards, self.written, self.parts, folder)
 
 
 # the driver's side

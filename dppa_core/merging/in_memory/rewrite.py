@@ -11,14 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
-from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, widen
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
 from dppa_core.kernels.protocol import Kernels
 from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.passes.chunk_pass import LIMITS
+from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.models.loading import weighs
 from dppa_core.models.parameter_views import find_places
@@ -29,7 +28,7 @@ from dppa_core.system.threads import worker_count
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16), torch.float32: ("F32", torch.float32)}
 
-Tensors = Mapping[str, tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]]
+Tensors = Mapping[str, tuple[str, tuple[int, ...], Raw]]
 """Name -> (dtype, shape, raw elements), as `TensorMerger.tensor` gives them."""
 
 
@@ -37,7 +36,7 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]]
 class TensorPlace:
     """Where one merged tensor goes."""
 
-    memory: Shaped[ndarray, " n"]
+    memory: Raw
     """Of the parameter, or of a part of it: what is written here the model computes with."""
     dtype: str
     """"BF16" or "F32"."""
@@ -88,7 +87,7 @@ def _may_share(name: str, first: str, twins: Mapping[str, str]) -> bool:
 def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) -> bool:
     """Whether a place holds a tensor bit by bit."""
     code, _, raw = tensors[name]
-    room: Shaped[ndarray, " n"] = np.empty(CHUNK, FLOATS[place.dtype])
+    room: Raw = np.empty(CHUNK, FLOATS[place.dtype])
     bits = f"u{room.itemsize}"
     for start in range(0, raw.size, CHUNK):
         there = place.memory[start : start + CHUNK]
@@ -101,9 +100,9 @@ def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) ->
 
 def convert(
     kernels: Kernels,
-    raw: Shaped[ndarray, " n"],
+    raw: Raw,
     code: str,
-    out: Shaped[ndarray, " n"],
+    out: Raw,
     dtype: str,
     name: str,
 ) -> None:
@@ -125,7 +124,7 @@ def convert(
     elif dtype == "F32":
         widen(kernels, raw, code, out)
     else:
-        wide: Shaped[ndarray, " n"] = np.empty(raw.size, np.float32)
+        wide: Raw = np.empty(raw.size, np.float32)
         widen(kernels, raw, code, wide)
         largest = kernels.largest(wide)
         if not largest < LIMITS[dtype]:
@@ -175,18 +174,12 @@ class _Places:
     def keep(self, name: str, kept: tuple[int, ...]) -> None:
         return None
 
-    def room(self, name: str, start: int, stop: int) -> Shaped[ndarray, " n"] | None:
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
         place = self._places[name]
         same = self._merger.plan.tensors[name].dtype == place.dtype
         return place.memory[start:stop] if same else None
 
-    def take(
-        self,
-        name: str,
-        start: int,
-        merged: Shaped[ndarray, " n"],
-        base: Shaped[ndarray, " n"] | None,
-    ) -> None:
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
         """See `Sink`."""
         place = self._places[name]
         out, code = place.memory[start : start + merged.size], self._merger.plan.tensors[name].dtype

@@ -7,14 +7,14 @@ the result.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, widen
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels.protocol import AT_ONCE, Kernels
-from dppa_core.merging.passes.deltas import Chunk, TensorDelta, TensorStack
+from dppa_core.merging.passes.deltas import Chunk, Raw, TensorDelta, TensorStack
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.partition import tensor_seed
 
@@ -34,13 +34,7 @@ class ChunkPass:
         self._acc = np.empty(CHUNK, np.float32)
         self._out = np.empty(0, np.uint16)
 
-    def merge(
-        self,
-        stack: TensorStack,
-        start: int,
-        stop: int,
-        out: Shaped[ndarray, " n"] | None = None,
-    ) -> Shaped[ndarray, " n"]:
+    def merge(self, stack: TensorStack, start: int, stop: int, out: Raw | None = None) -> Raw:
         """Merge the elements from `start` to `stop`, into `out` where it is given.
 
         Else the result is good until the next call.
@@ -62,7 +56,7 @@ class ChunkPass:
             round_into(self.loader.kernels, stack, acc, part)
         return out
 
-    def _at_once(self, stack: TensorStack, start: int, out: Shaped[ndarray, " n"]) -> bool:
+    def _at_once(self, stack: TensorStack, start: int, out: Raw) -> bool:
         """Whether a single loop has done it, and all is finite; else what was wrong is found."""
         deltas = [delta for delta in stack.deltas if delta is not None]
         if not 0 < len(deltas) <= AT_ONCE or {stack.dtype, stack.base_dtype} != {"BF16"}:
@@ -117,10 +111,7 @@ def add_treated(
 
 
 def round_into(
-    kernels: Kernels,
-    stack: TensorStack,
-    merged: Float32[ndarray, " n"],
-    out: Shaped[ndarray, " n"],
+    kernels: Kernels, stack: TensorStack, merged: Float32[ndarray, " n"], out: Raw
 ) -> None:
     """Write merged weights in their dtype, rounded to nearest even.
 

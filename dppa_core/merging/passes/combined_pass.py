@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, widen
 from dppa_core.merging.passes.chunk_pass import add_treated, round_into
-from dppa_core.merging.passes.deltas import TensorStack
+from dppa_core.merging.passes.deltas import Raw, TensorStack
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS
@@ -77,12 +77,12 @@ class CombinedPass:
         self._lock = threading.Lock()
         self._surveyed: tuple[tuple[int, ...], Any] | None = None
 
-    def merge(self, tensor: TensorStack, out: Shaped[ndarray, " n"]) -> None:
+    def merge(self, tensor: TensorStack, out: Raw) -> None:
         """Write the merged tensor as a whole; see `blocks`."""
         for start, part in self.blocks(tensor):
             out[start : start + part.size] = part
 
-    def blocks(self, tensor: TensorStack) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
+    def blocks(self, tensor: TensorStack) -> Iterator[tuple[int, Raw]]:
         """(first element, merged elements) of the tensor, some rows at a time, rounded once.
 
         Raises:
@@ -99,7 +99,7 @@ class CombinedPass:
                 with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
                     delta = self._combination.combine(stack, self._parameters, statistic).ravel()
                     self._kernels.add_whole(merged, nothing[: delta.size], delta, 1.0)
-            part: Shaped[ndarray, " n"] = np.empty(merged.size, FLOATS[tensor.dtype])
+            part: Raw = np.empty(merged.size, FLOATS[tensor.dtype])
             round_into(self._kernels, tensor, merged, part)
             yield stack.start, part
 

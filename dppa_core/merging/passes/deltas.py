@@ -22,6 +22,8 @@ from dppa_core.pruning.module_groups import Module
 from dppa_core.pruning.partition import drop_cut, drop_seed, select, tensor_seed
 
 Chunk = Float32[ndarray, " n"]
+Raw = Shaped[ndarray, " n"]
+"""Weights as they are stored."""
 
 
 @runtime_checkable
@@ -119,7 +121,7 @@ class TensorDelta:
 class PlannedDelta:
     """As `TensorDelta`, before any weight is read: with the treatment that the plan has."""
 
-    finetuned: Shaped[ndarray, " n"]
+    finetuned: Raw
     dtype: str
     treatment: Treatment
     coefficient: float
@@ -131,7 +133,7 @@ class TensorStack:
 
     name: str
     shape: tuple[int, ...]
-    base: Shaped[ndarray, " n"]
+    base: Raw
     base_dtype: str
     dtype: str
     """Of the merged tensor."""
