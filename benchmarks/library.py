@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measurement, timed
 from dppa_core.checkpoints.sources.open import ZOO_DOMAINS, open_checkpoint
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.partition import even_levels
@@ -30,7 +30,7 @@ def recipe() -> MergeRecipe:
 
 def merge_all(backend: str) -> None:
     """Merge every tensor in memory and let it go again."""
-    merger = Merger(recipe(), backend=backend)
+    merger = open_merger(recipe(), backend=backend)
     for name in merger.names():
         merger.tensor(name)
 

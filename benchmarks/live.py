@@ -19,7 +19,7 @@ from benchmarks.measure import Measurement, hand_over
 from benchmarks.synthetic import BASE, DOMAINS, SIZES, make
 from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.loading import build_model
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -37,14 +37,14 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
     """
     models, shelf, group = make(size, folder), Shelf(), GROUP.format(size=size)
     recipe = _recipe(models)
-    merger = Merger(recipe, shelf=shelf, workers=1)
+    merger = open_merger(recipe, shelf=shelf, workers=1)
     places = _live_places(merger)
     base = merger.base
     touched = sum(base.raw(name).nbytes for name in base.names()) * (2 + len(DOMAINS))
 
     def rewrite(index: int, **changed: object) -> None:
         given = tuple(replace(model, **changed) for model in recipe.models)  # type: ignore[arg-type]
-        merger = Merger(replace(recipe, models=given), shelf=shelf, workers=1)
+        merger = open_merger(replace(recipe, models=given), shelf=shelf, workers=1)
         write_merge(merger, places, workers=1)
 
     def rates(index: int) -> None:
@@ -56,7 +56,7 @@ def measurements(size: str, folder: Path, runs: int = RUNS) -> Iterator[Measurem
     def plan(index: int) -> None:
         levels = (0.9 + index / 1000, 0.8 + index / 1000)
         given = tuple(replace(model, levels=levels) for model in recipe.models)
-        Merger(replace(recipe, models=given), shelf=shelf, workers=1)
+        open_merger(replace(recipe, models=given), shelf=shelf, workers=1)
 
     old, new = np.ones((2, touched // 2), np.uint8)
     yield from _timed(group, "new rates, exact counts: plan and apply", rates, runs)
@@ -70,10 +70,10 @@ def _recipe(models: Path) -> MergeRecipe:
     return MergeRecipe(str(models / BASE), tuple(domains))
 
 
-def _live_places(merger: Merger) -> dict[str, TensorPlace]:
+def _live_places(merger: TensorMerger) -> dict[str, TensorPlace]:
     tensors = {name: merger.tensor(name) for name in merger.names()}
     model = build_model(merger.base, tensors, torch.bfloat16)
-    places = find_live(model, tensors, merger.loader().kernels, merger.twins)
+    places = find_live(model, tensors, merger.loader().kernels, merger.inputs.twins)
     if places is None:
         raise SystemExit("This model cannot be overwritten.")
     return places

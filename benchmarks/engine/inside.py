@@ -22,7 +22,8 @@ from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import Loader, TensorPair, slices
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.kernels import get_backend
-from dppa_core.merging.chunk_pass import Fuser, Fusion, Term, prepare_term
+from dppa_core.merging.passes.chunk_pass import ChunkPass
+from dppa_core.merging.passes.deltas import TensorDelta, TensorStack, fix_treatment
 from dppa_core.methods.shared.treatment import Banded
 from dppa_core.profiling.binning import Counter, joined, profile_of_bins
 from dppa_core.pruning.delta_profile import ModuleProfile
@@ -75,19 +76,19 @@ def profile_all(loaded: Resident, loader: Loader, model: int = 0) -> list[Module
     return found
 
 
-def fusions(loaded: Resident, loader: Loader, ties: str) -> list[Fusion]:
+def stacks(loaded: Resident, loader: Loader, ties: str) -> list[TensorStack]:
     """What every module is merged of: three domain models, two levels each."""
-    terms: list[list[Term]] = [[] for _ in loaded.modules]
+    deltas: list[list[TensorDelta | None]] = [[] for _ in loaded.modules]
     for model, pairs in enumerate(loaded.pairs):
         for place, profile in enumerate(profile_all(loaded, loader, model)):
             pair = pairs[profile.module.tensor]
             selections = tuple(select(profile, 1 - rate, ties) for rate in LEVELS)
-            names = (BASE, DOMAINS[model])
-            term = prepare_term(loader, pair, Banded(selections, FACTORS), 0.3, names, 0)
-            terms[place] += [term] if term else []
+            treatment, names = Banded(selections, FACTORS), (BASE, DOMAINS[model])
+            deltas[place].append(fix_treatment(loader, pair, treatment, 0.3, names, 0))
+    tensors = [loaded.pairs[0][module.tensor] for module in loaded.modules]
     return [
-        Fusion(each[0].pair.name, each[0].pair.base, "BF16", tuple(each), "BF16", ())
-        for each in terms
+        TensorStack(pair.name, (pair.numel,), pair.base, "BF16", "BF16", tuple(each))
+        for pair, each in zip(tensors, deltas, strict=True)
     ]
 
 
@@ -97,10 +98,10 @@ class Loops:
     def __init__(self, models: Path) -> None:
         self._loader = Loader(get_backend("numba"))
         self._loaded = resident(models)
-        self._fuser = Fuser(self._loader)
+        self._chunks = ChunkPass(self._loader)
         self._out = {m.tensor: np.zeros(m.numel, np.uint16) for m in self._loaded.modules}
-        self._exact = fusions(self._loaded, self._loader, "exact")
-        self._pruned = fusions(self._loaded, self._loader, "prune")
+        self._exact = stacks(self._loaded, self._loader, "exact")
+        self._pruned = stacks(self._loaded, self._loader, "prune")
         # A copy touches every byte twice: once where it is read, once where it is written.
         self._source = np.ones(self._loaded.numel * 5, np.uint8)
         self._target = np.zeros_like(self._source)
@@ -119,9 +120,9 @@ class Loops:
     def _copy(self, nbytes: int) -> None:
         np.copyto(self._target[:nbytes], self._source[:nbytes])
 
-    def _apply(self, chosen: Sequence[Fusion]) -> None:
-        for fusion in chosen:
-            self._fuser.fuse_into(fusion, 0, self._out[fusion.name])
+    def _apply(self, chosen: Sequence[TensorStack]) -> None:
+        for stack in chosen:
+            self._chunks.merge(stack, 0, stack.base.size, self._out[stack.name])
 
 
 class Slider:
@@ -133,22 +134,22 @@ class Slider:
 
         from dppa_core.checkpoints.sources.open_models import Shelf  # noqa: PLC0415
         from dppa_core.merging.in_memory.rewrite import find_live, write_merge  # noqa: PLC0415
-        from dppa_core.merging.merger import Merger  # noqa: PLC0415
+        from dppa_core.merging.merger import open_merger  # noqa: PLC0415
         from dppa_core.models.loading import build_model  # noqa: PLC0415
 
         torch.set_num_threads(1)
-        self._shelf, self._merger, self._write = Shelf(), Merger, write_merge
+        self._shelf, self._merger, self._write = Shelf(), open_merger, write_merge
         self._recipe, self._rates = recipe("dppa", models), cycle(RATES)
-        merger = Merger(self._recipe, shelf=self._shelf)
+        merger = open_merger(self._recipe, shelf=self._shelf)
         tensors = {name: merger.tensor(name) for name in merger.names()}
         self._model = build_model(merger.base, tensors, torch.bfloat16)
         kernels = merger.loader().kernels
-        self._places: Any = find_live(self._model, tensors, kernels, merger.twins)
+        self._places: Any = find_live(self._model, tensors, kernels, merger.inputs.twins)
         if self._places is None:
             raise SystemExit("The model's weights were not found in its memory.")
 
     def round(self) -> dict[str, float]:
-        """Seconds from another setting to its weights in the model, as `Merger` finds them.
+        """Seconds from another setting to its weights in the model, as `TensorMerger` finds them.
 
         A new rate of all three models: plans, exact cuts, all tensors. New factors at that rate:
         plans and all tensors, since the cuts are known.

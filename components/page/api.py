@@ -25,7 +25,8 @@ from components.work.rate_limits import Allowance
 from components.work.studio import Studio
 from components.work.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.plan import plan_merge
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
@@ -59,7 +60,9 @@ class Outside:
         """
         given = self._recipe(recipe)
         public = self._studio.public
-        plans = self._finished(lambda stop: Merger(given, public=public, stop=stop).plans)
+        plans = self._finished(
+            lambda stop: plan_merge(open_inputs(given, public=public, stop=stop)).plans
+        )
         return {"recipe": recipe_hash(given), "plans": [plan.to_json() for plan in plans]}
 
     def merge(self, recipe: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class LentGpu:
         Raises:
             Unreachable: the Space lends no GPU now.
         """
-        from dppa_core.merging.in_memory.gpu_handover import handed_over  # noqa: PLC0415  (torch)
+        from dppa_core.merging.in_memory.gpu_replies import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 
         if resident.nbytes < self._large:

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
 from dppa_core.checkpoints.page_copies import Heard, Near, origin
-from dppa_core.kernels import Kernels, Stored
+from dppa_core.kernels.protocol import Kernels, Stored
 
 CHUNK = 1 << 16
 """Elements worked on at a time: they stay in a core's own cache in float32."""

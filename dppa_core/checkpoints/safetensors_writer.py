@@ -97,9 +97,8 @@ class SafetensorsWriter:
         self._missing = sum(spec.numel for spec in ordered)
         self._placed: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
         self._written: dict[str, list[tuple[int, int]]] = {name: [] for name in self.names}
-        self._lock = threading.Lock()
+        self._lock, self._hashing = threading.Lock(), threading.Lock()
         self._hashes = _Hashes(ordered, header, self._starts)
-        self._hashing = threading.Lock()
         self._handle: int | None = None
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
         try:
@@ -151,7 +150,8 @@ class SafetensorsWriter:
             InvalidValue: elements are missing.
         """
         if self._missing:
-            short = [n for n in self.names if _total(self._placed[n]) < self._specs[n].numel]
+            placed = {n: sum(end - start for start, end in self._placed[n]) for n in self.names}
+            short = [n for n in self.names if placed[n] < self._specs[n].numel]
             raise InvalidValue(f"{self.path}: {short[0]} was not written whole.")
         with self._hashing:
             if self._hashes.next:
@@ -162,7 +162,7 @@ class SafetensorsWriter:
     def digests(self) -> dict[str, str]:
         """XXH3-128 of every tensor's elements as stored, once the file is finished."""
         self.finish()
-        return self._hashes.digests()
+        return dict(self._hashes.digests)
 
     def _hash_on(self, handle: int) -> None:
         """Hash what is written without a gap, while it is still in a cache."""
@@ -209,7 +209,8 @@ class _Hashes:
         self._whole, self._starts = hashlib.sha256(header), starts
         self._left = deque(specs)
         self._own, self._read = xxhash.xxh3_128(), 0
-        self._digests: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        """XXH3-128 of every tensor that is hashed whole."""
 
     @property
     def next(self) -> TensorSpec | None:
@@ -247,7 +248,7 @@ class _Hashes:
     def _ended(self, spec: TensorSpec) -> bool:
         if self._read < spec.nbytes:
             return False
-        self._digests[spec.name] = self._own.hexdigest()
+        self.digests[spec.name] = self._own.hexdigest()
         self._own, self._read = xxhash.xxh3_128(), 0
         self._left.popleft()
         return True
@@ -255,10 +256,6 @@ class _Hashes:
     def whole(self) -> str:
         """SHA-256 of the file, once all is hashed."""
         return self._whole.hexdigest()
-
-    def digests(self) -> dict[str, str]:
-        """XXH3-128 of every tensor, once all is hashed."""
-        return dict(self._digests)
 
 
 def _without_gap(slices: Iterable[tuple[int, int]]) -> int:
@@ -271,10 +268,6 @@ def _without_gap(slices: Iterable[tuple[int, int]]) -> int:
     return end
 
 
-def _total(slices: Sequence[tuple[int, int]]) -> int:
-    return sum(end - start for start, end in slices)
-
-
 def _lay_out(
     specs: Sequence[TensorSpec], metadata: Mapping[str, str] | None
 ) -> tuple[bytes, dict[str, int]]:
@@ -284,11 +277,7 @@ def _lay_out(
     for spec in specs:
         starts[spec.name], end = end, end + spec.nbytes
         offsets = [starts[spec.name], end]
-        table[spec.name] = {
-            "dtype": spec.dtype,
-            "shape": list(spec.shape),
-            "data_offsets": offsets,
-        }
+        table[spec.name] = dict(dtype=spec.dtype, shape=list(spec.shape), data_offsets=offsets)
     text = json.dumps(table, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
     header = len(text).to_bytes(8, "little") + text

@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 
 from dppa_core.errors import InvalidValue
-from dppa_core.kernels import Kernels
 from dppa_core.kernels import torch_backend as reference
+from dppa_core.kernels.protocol import Kernels
 
 
 class OnDevice:

@@ -39,11 +39,6 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled as a part of whatever calls it, so that the loop around it is vectorised."""
-    return njit(nogil=True, forceinline=True)(function)
-
-
 @no_type_check
 def _value(raw):
     raise TypeError("only compiled code asks for the float32 that a stored weight stands for")

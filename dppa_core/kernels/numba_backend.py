@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt64
 from numpy import ndarray
 
-from dppa_core.kernels import KEPT, Drained, Tally, counting, elected, fused, loops, ranked
+from dppa_core.kernels import counting, elected, fused, loops, ranked
+from dppa_core.kernels.protocol import KEPT, Drained, Levels, Stored, Tally
 from dppa_core.methods.shared.python_loops import Loops
 
-Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
-Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 stacked: Loops = elected
 _NEVER, _NO_WEIGHT = np.full((3, 2), np.inf, np.float32), np.zeros((3, 2), np.float32)
 

@@ -6,29 +6,25 @@ go together by another: widening and narrowing element by element was half of th
 
 from __future__ import annotations
 
-from typing import no_type_check
+from collections.abc import Callable
+from typing import Any, no_type_check
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
 # What is compiled here is not compiled anew when it changes there: these never change.
-from dppa_core.kernels.loops import (
-    _FIRST,
-    _S27,
-    _S30,
-    _SECOND,
-    _ZERO,
-    _compiled,
-    _inlined,
-    _mix,
-    _value,
-)
+from dppa_core.kernels.loops import _FIRST, _S27, _S30, _SECOND, _ZERO, _compiled, _mix, _value
 
 _HIGH, _HALF, _ODD = np.uint32(0xFFFF0000), np.uint32(0x7FFF), np.uint32(1)
 _UPPER, _TOP, _WORD = np.uint32(16), np.uint32(31), np.uint64(32)
 _MAGNITUDE, _SIGN = np.uint16(0x7FFF), np.uint16(0x8000)
+
+
+def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled as a part of whatever calls it, so that the loop around it is vectorised."""
+    return njit(nogil=True, forceinline=True)(function)
 
 
 @intrinsic

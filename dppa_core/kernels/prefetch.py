@@ -12,9 +12,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LINE = 64
-"""Bytes that are fetched at a time."""
-
 
 @intrinsic
 @no_type_check

@@ -12,8 +12,8 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 # What is compiled here is not compiled anew when it changes there: these never change.
-from dppa_core.kernels.loops import _ZERO, _compiled, _inlined, _mix
-from dppa_core.kernels.paired import _high, _low, extent, rounded, rows
+from dppa_core.kernels.loops import _ZERO, _compiled, _mix
+from dppa_core.kernels.paired import _high, _inlined, _low, extent, rounded, rows
 
 _ODD, _UPPER = np.uint32(1), np.uint32(16)
 _NONE, _LAST, _HALF = np.uint64(0), np.uint64(2**64 - 1), np.uint64(32)

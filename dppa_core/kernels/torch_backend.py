@@ -15,14 +15,12 @@ from jaxtyping import Float32, Float64, Int64, Shaped, UInt16, UInt64
 from numpy import ndarray
 from torch import Tensor
 
-from dppa_core.kernels import Drained, Tally
+from dppa_core.kernels.protocol import Drained, Levels, Stored, Tally
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared.python_loops import Loops
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.partition import MULTIPLIERS
 
-Stored = UInt16[ndarray, " n"] | Float32[ndarray, " n"]
-Levels = tuple[Float32[ndarray, " _"], UInt64[ndarray, " _"], Float32[ndarray, " _"]]
 stacked: Loops = plain
 _SMALLEST = float(np.finfo(np.float32).tiny)
 

@@ -4,7 +4,8 @@ Its parts in order; each imports only those before it:
 
     cards        what is written beside the weights
     preflight    what can be said before a download or a merge
-    .            the merger, its passes over tensors, folders and packs
+    passes       the ways to compute a tensor
+    .            inputs, plan and tensors of a merge; folders and packs
     in_memory    merges that live in memory and answer
     cluster      the same merge on many machines
 """

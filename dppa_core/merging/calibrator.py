@@ -6,17 +6,14 @@ Knows recipes and checkpoints, not what is merged with it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from jaxtyping import Float32
-from numpy import ndarray
 
 from dppa_core.checkpoints.aligned_checkpoint import as_read, moves_rows
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.vocabulary.alignment import Alignment
+from dppa_core.merging.passes.combined_pass import Aid
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, score_of, statistics
 from dppa_core.profiling.significance import Score
@@ -24,18 +21,6 @@ from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.density import CALIBRATED_KINDS
 from dppa_core.recipes.calibration import Calibration
 from dppa_core.recipes.yaml_text import MergeRecipe
-
-
-@dataclass(frozen=True, slots=True)
-class Aid:
-    """What a combination is told of one tensor of one model."""
-
-    array: Float32[ndarray, ...] | None
-    """See `Statistics.arrays`; None where nothing was measured of this tensor."""
-    axis: int
-    """Of its inputs."""
-    norm: float
-    """Of the statistics of the whole model."""
 
 
 class Calibrator:

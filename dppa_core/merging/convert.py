@@ -25,11 +25,16 @@ from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
 from dppa_core.checkpoints.sources.references import hub_parts, short_name
 from dppa_core.errors import InvalidValue, NonFiniteWeights, shown
 from dppa_core.merging.cards.provenance import Parent, parent_of
-from dppa_core.merging.folder import check_target, copy_companions, copy_config, write_config
+from dppa_core.merging.folder import (
+    check_target,
+    copy_companions,
+    copy_config,
+    new_folder,
+    write_config,
+)
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS, from_float32, to_float32
 from dppa_core.pruning.tensor_names import find_embedding, find_head, is_buffer
-from dppa_core.system.atomic_folders import atomic_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,7 @@ def convert_to_folder(
         out: The folder to make.
         dtype: bfloat16, float16 or float32 for the weights; each keeps its own if unset. Buffers
             such as rotary frequencies always do.
-        overwrite: Whether a checkpoint folder that is there may be replaced.
-        shard_size: Bytes of the tensors in one weight file at most.
-        sync: Whether to wait until the disk has everything; see `atomic_folder`.
+        overwrite, shard_size, sync: See `merge_to_folder`.
         progress: Told tensor by tensor; bytes of a model that is fetched before.
         stop: Ends the conversion between two tensors; nothing is left behind.
 
@@ -89,12 +92,7 @@ def convert_to_folder(
     reference = pinned(reference)
     source = open_checkpoint(reference, progress=progress, stop=stop)
     plan = _Plan(source, reference, dtype)
-
-    def check_again() -> Path:
-        return check_target(out, source.folders, overwrite=overwrite)
-
-    may_replace = check_again if overwrite else None
-    with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
+    with new_folder(out, source.folders, overwrite=overwrite, sync=sync) as folder:
         files = plan.write(folder, shard_size, progress, stop)
         if dtype is None:
             copy_config(source.folder, folder)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ from dppa_core.errors import InvalidValue, NotAllowed
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import RECORD, MergeRecord, write_record
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe
-from dppa_core.system.atomic_folders import unwritable
+from dppa_core.system.atomic_folders import atomic_folder, unwritable
 
 CONFIG, CARD, RECIPE = "config.json", "README.md", "recipe.yaml"
 _WRITTEN = re.compile(
     r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|density-\d+\.svg"
 )
-
 
 Entries = Iterable[os.DirEntry[str]]
 
@@ -51,16 +51,7 @@ def check_target(
         NotAllowed: it holds a source of this merge, or files that no merge writes.
     """
     target = Path(os.path.realpath(out))
-    try:
-        entries = list(os.scandir(target))
-    except FileNotFoundError:
-        entries = []
-    except NotADirectoryError as error:
-        if not os.path.lexists(target):
-            raise unwritable(out, error) from None
-        raise InvalidValue(f"{out}: is a file. Name a folder that is to be made.") from None
-    except OSError as error:
-        raise unwritable(out, error) from error
+    entries = _entries_of(out, target)
     _check_place(out, target)
     if not entries:
         return target
@@ -76,6 +67,41 @@ def check_target(
             )
     (check_entries or _check_entries)(out, entries)
     return target
+
+
+def _entries_of(out: Path, target: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(target))
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError as error:
+        if not os.path.lexists(target):
+            raise unwritable(out, error) from None
+        raise InvalidValue(f"{out}: is a file. Name a folder that is to be made.") from None
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
+@contextmanager
+def new_folder(
+    out: Path,
+    sources: Iterable[Path],
+    *,
+    overwrite: bool,
+    sync: bool,
+    check_entries: Callable[[Path, Entries], None] | None = None,
+) -> Iterator[Path]:
+    """A folder that appears when the block ends well; see `check_target` and `atomic_folder`.
+
+    What it would replace is looked at before the block, and again after it.
+    """
+
+    def checked() -> Path:
+        return check_target(out, sources, overwrite=overwrite, check_entries=check_entries)
+
+    may_replace = checked if overwrite else None
+    with atomic_folder(checked(), may_replace=may_replace, sync=sync) as folder:
+        yield folder
 
 
 def _check_place(out: Path, target: Path) -> None:

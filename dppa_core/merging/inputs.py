@@ -1,4 +1,4 @@
-"""What goes into a merge: references fixed to commits, and all models in one vocabulary.
+"""The first step of a merge: its models opened, in one vocabulary, profiled and calibrated.
 
 Knows recipes and checkpoints, not what is made of them.
 """
@@ -6,17 +6,170 @@ Knows recipes and checkpoints, not what is made of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint
-from dppa_core.checkpoints.sources.open import open_checkpoint, pinned
-from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
+from dppa_core.checkpoints.matching import match_tensors, tied
+from dppa_core.checkpoints.sources.open import ModelRef, open_checkpoint, pinned
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.checkpoints.vocabulary.alignment import Alignment, align, tokenizer_identities
+from dppa_core.merging.calibrator import Calibrator
+from dppa_core.merging.cards.companions import Companions, companions_of
+from dppa_core.merging.cards.provenance import Parent, parent_of
+from dppa_core.merging.passes.whole_pass import Known
 from dppa_core.methods.registry import get_method
 from dppa_core.methods.shared.treatment import Request, Treatments
 from dppa_core.methods.task_arithmetic import TaskArithmeticParameters, task_arithmetic
-from dppa_core.progress import Stop
+from dppa_core.profiling.profile import shelved_profiles
+from dppa_core.profiling.reader import TunedModel
+from dppa_core.profiling.significance import Score
+from dppa_core.progress import Progress, Stop
+from dppa_core.pruning.coefficients import check_names
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.module_groups import Module, find_modules
+from dppa_core.pruning.tensor_names import find_embedding, find_head
 from dppa_core.recipes.yaml_text import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matching:
+    """How the tensors of base and domain models belong together."""
+
+    places: tuple[Mapping[str, str], ...]
+    """Of each domain model, name in the base -> its own name."""
+    twins: Mapping[str, str]
+    """Head -> embedding, where the two are one tensor in every model."""
+    modules: tuple[Module, ...]
+    cuts: dict[str, Known]
+    """What is known of ties since another merge of the same models; see `merge_whole`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergeInputs:
+    """What a merge reads: open checkpoints, and what was measured of them."""
+
+    recipe: MergeRecipe
+    """With the commits of models of the Hub."""
+    alignment: Alignment
+    matching: Matching
+    calibrator: Calibrator
+    scores: tuple[Score | None, ...]
+    """What ranks the elements of each model's delta; None where |d| does."""
+    profiles: tuple[DeltaProfile, ...]
+    """Of each model; none where the method asks for none."""
+    shelf: Shelf
+    """What merges on the same models have in common."""
+
+    @property
+    def base(self) -> Checkpoint:
+        """The base, in the vocabulary of the merge."""
+        return self.alignment.base
+
+    @property
+    def tuned(self) -> tuple[Checkpoint, ...]:
+        """The domain models, in the vocabulary of the merge."""
+        return self.alignment.tuned
+
+    @property
+    def twins(self) -> Mapping[str, str]:
+        """See `Matching`."""
+        return self.matching.twins
+
+    def copied(self, name: str) -> bool:
+        """Whether a tensor has no delta: counters and buffers."""
+        return self.base.dtype(name) not in FLOATS or name not in self.matching.places[0]
+
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that is read."""
+        return tuple(folder for one in (self.base, *self.tuned) for folder in one.folders)
+
+    def texts(self) -> tuple[Path, ...]:
+        """Every file of calibration text that is read."""
+        models = self.recipe.models if self.recipe.calibrated else ()
+        found = (self.recipe.calibration_of(model).text for model in models)
+        return tuple(Path(text).expanduser() for text in found if text)
+
+    def parents(self) -> tuple[Parent, ...]:
+        """Bases, domain models and adapters, each once, and what they say of themselves."""
+        models = zip(references(self.recipe), (self.base, *self.tuned), strict=True)
+        found = {
+            name: folder
+            for model, checkpoint in models
+            for name, folder in zip(ModelRef.parse(model).parts(), checkpoint.folders, strict=True)
+        }
+        return tuple(parent_of(*named) for named in found.items())
+
+    def companions(self) -> Companions:
+        """Tokenizer, chat template, configuration and generation settings of the merge."""
+        return companions_of(self.alignment, references(self.recipe), self.recipe.chat_template)
+
+
+def open_inputs(
+    recipe: MergeRecipe,
+    *,
+    public: bool = False,
+    shelf: Shelf | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> MergeInputs:
+    """Open the models of a recipe, and measure what its method asks for.
+
+    Args:
+        recipe: What to merge.
+        public: Whether strangers wrote the recipe; local folders are then refused.
+        shelf: Where models are open already, and what is known of them; none if unset.
+        workers: Threads while domain models are profiled; see `profile_delta`.
+        progress, stop: Told while models are fetched, profiled and calibrated; ends that.
+
+    Raises:
+        CheckpointError: a model that is missing, damaged, or does not fit the base.
+    """
+    recipe, shelf = pinned_recipe(recipe, public), shelf or Shelf(0)
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    names = references(recipe)
+    models = [shelf.checkpoint(name, public=public, **told) for name in names]
+    # Of models in memory, names are all there is.
+    files = names, tuple((*one.identities().items(), *tokenizer_identities(one)) for one in models)
+    key = recipe.vocabulary, files
+    alignment = shelf.value(("aligned", *key), partial(aligned, recipe, models))
+    matching = shelf.value(("matched", *key), partial(_match, recipe, alignment))
+    calibrator = Calibrator(recipe, alignment, matching.places, public=public, **told)
+    scores = tuple(
+        shelf.value(("score", files, key), partial(calibrator.score, index))
+        for index, key in enumerate(calibrator.keys())
+    )
+    for model in recipe.models:
+        check_names(f"model {model.model!r}", model.coefficient, alignment.base.names())
+    profiles: tuple[DeltaProfile, ...] = ()
+    if first_stage(recipe)[2]:
+        tuned = list(map(TunedModel, alignment.tuned, names[1:], scores))
+        pair = alignment.base, recipe.base, tuned
+        profiles = shelved_profiles(shelf, *pair, workers=workers, **told)
+    calibrator.prepare()
+    return MergeInputs(recipe, alignment, matching, calibrator, scores, profiles, shelf)
+
+
+def _match(recipe: MergeRecipe, models: Alignment) -> Matching:
+    base = models.base
+    places = tuple(
+        match_tensors(base, checkpoint, model.model)
+        for checkpoint, model in zip(models.tuned, recipe.models, strict=True)
+    )
+    names = base.names()
+    head, embedding, twins = find_head(names), find_embedding(names), dict[str, str]()
+    if head and embedding and all(tied(one) for one in (base, *models.tuned)):
+        twins[head] = embedding  # merged as the embedding, it stays equal
+    return Matching(places, twins, find_modules({name: base.shape(name) for name in names}), {})
+
+
+def references(recipe: MergeRecipe) -> tuple[str, ...]:
+    """Of the base and the domain models."""
+    return recipe.base, *(model.model for model in recipe.models)
 
 
 def aligned(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> Alignment:
@@ -32,8 +185,8 @@ def merge_base(
 ) -> Checkpoint:
     """The base of a merge, in the vocabulary of the merge."""
     recipe = pinned_recipe(recipe, public)
-    names = (recipe.base, *(model.model for model in recipe.models))
-    return aligned(recipe, [open_checkpoint(n, public=public, stop=stop) for n in names]).base
+    models = [open_checkpoint(n, public=public, stop=stop) for n in references(recipe)]
+    return aligned(recipe, models).base
 
 
 def pinned_recipe(recipe: MergeRecipe, public: bool) -> MergeRecipe:

@@ -1,33 +1,30 @@
-"""What a merge kept and changed, counted while its slices are written.
+"""What a merge kept and changed, noted while its slices are written.
 
 Knows numbers of elements, not their values.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 from dppa_core.merging.cards.licences import merged_licence
+from dppa_core.merging.cards.provenance import Parent
 from dppa_core.merging.cards.record import KeptModule
-from dppa_core.merging.merger import Merger
-from dppa_core.progress import Progress, report
+from dppa_core.merging.plan import MergePlan
 
 
 class MergeTally:
-    """Counts what is kept and whether anything changed, for progress, report and warnings.
+    """Counts what is kept and whether anything changed, for report and warnings.
 
     Args:
-        merger: What is merged.
-        progress: Told tensor by tensor, in their order.
+        plan: What is merged.
+        parents: Its models.
     """
 
-    def __init__(self, merger: Merger, progress: Progress | None) -> None:
-        self._plans, self.parents = merger.plans, merger.parents()
-        self._progress = progress
-        self._models = len(merger.recipe.models)
-        self._modules = {module.tensor: module for module in merger.modules}
-        self._missing = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
-        self._done = sum(not missing for missing in self._missing.values())  # empty tensors
+    def __init__(self, plan: MergePlan, parents: Sequence[Parent]) -> None:
+        self._plans, self.parents = plan.plans, tuple(parents)
+        self._models = len(plan.recipe.models)
+        self._modules = {module.tensor: module for module in plan.modules}
         self.kept: dict[str, tuple[int, ...]] = {}
         """Tensor of a module -> elements kept of each domain model's delta."""
         self.changed = False
@@ -37,13 +34,6 @@ class MergeTally:
         """Note the elements kept of each domain model's delta in one tensor; any thread may."""
         if name in self._modules:
             self.kept[name] = kept
-
-    def count(self, name: str, elements: int) -> None:
-        """Note elements written; a tensor is done with its last one. For one thread only."""
-        self._missing[name] -= elements
-        if not self._missing[name]:
-            self._done += 1
-            report(self._progress, self._done, len(self._missing), name)
 
     def modules(self) -> tuple[KeptModule, ...]:
         """What was kept of every module."""

@@ -1,47 +1,33 @@
 """From a recipe to a checkpoint folder, slice by slice, on as many cores as there are.
 
-Knows checkpoints to read and files to write; what a tensor is made of is the merger's affair.
+Knows files to write, and what lies beside the weights; a merger computes the tensors.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal
 
-import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
-
-from dppa_core.checkpoints.chunks import slices
+from dppa_core.checkpoints.adapters.pack_format import as_dtype, differing
 from dppa_core.checkpoints.fingerprints import Fingerprint, written_fingerprints
-from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter
 from dppa_core.checkpoints.shards import SHARD_SIZE, WeightsWriter, one_hash
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import MergeRecord, energies_of
-from dppa_core.merging.chunk_pass import Fuser, equals_base
-from dppa_core.merging.combined_pass import Layers
-from dppa_core.merging.folder import (
-    check_target,
-    write_config,
-    write_provenance,
-)
-from dppa_core.merging.merge_at_once import WholeTensors
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.folder import check_target, new_folder, write_config, write_provenance
+from dppa_core.merging.inputs import references
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.deltas import Raw
 from dppa_core.merging.tally import MergeTally
-from dppa_core.progress import Progress, Stop, check
+from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, calibration_texts, recipe_hash
-from dppa_core.system.atomic_folders import atomic_folder
-from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
-
-LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
-"""Most elements of a tensor that is merged whole, and most words of 8 bytes it may take to settle
-its ties: what a merge to a folder needs of memory is to be the same for models of any size."""
+from dppa_core.system.threads import worker_count
 
 Weights = tuple[dict[str, str], tuple[Fingerprint, ...]]
 """SHA-256 of every weight file by its name, and a fingerprint of every tensor."""
@@ -97,7 +83,7 @@ def merge_to_folder(
     Args:
         recipe: What to merge.
         out: The folder to make.
-        backend, public: See `Merger`.
+        backend, public: See `TensorMerger`, `open_inputs`.
         overwrite: Whether a checkpoint folder that is there may be replaced.
         shard_size: Bytes of the tensors in one weight file at most.
         sync: Whether to wait until the disk has everything; see `atomic_folder`.
@@ -108,20 +94,20 @@ def merge_to_folder(
     Raises:
         InvalidValue: the folder is there already, or cannot be written.
         NotAllowed: it may not be replaced; see `check_target`.
-        CheckpointError: see `Merger`.
+        CheckpointError: see `open_inputs`.
     """
     began, threads = time.perf_counter(), worker_count(workers)
     check_target(Path(out), (), overwrite=overwrite)  # before the long part, and once more after it
     told: dict[str, Any] = {"progress": progress, "stop": stop}
-    merger = Merger(recipe, backend=backend, public=public, workers=threads, **told)
-    tally = MergeTally(merger, progress)
-    fill = partial(_write_weights, merger, tally, shard_size, threads, stop)
+    merger = open_merger(recipe, backend=backend, public=public, workers=threads, **told)
+    tally = MergeTally(merger.plan, merger.inputs.parents())
+    fill = partial(_write_weights, merger, tally, shard_size, threads, told)
     return finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
 
 
 def finish(
     began: float,
-    merger: Merger,
+    merger: TensorMerger,
     tally: MergeTally,
     fill: Callable[[Path], Weights],
     out: str | Path,
@@ -137,20 +123,19 @@ def finish(
         tally: Counts while `fill` runs.
         fill: Writes the weights into the folder, the index included.
     """
-    out, recipe, beside = Path(out), merger.recipe, merger.companions()
-
-    def check_again() -> Path:
-        return check_target(out, merger.folders(), overwrite=overwrite)
-
-    may_replace = check_again if overwrite else None
-    with atomic_folder(check_again(), may_replace=may_replace, sync=sync) as folder:
+    recipe, beside = merger.recipe, merger.inputs.companions()
+    folders = merger.inputs.folders()
+    with new_folder(Path(out), folders, overwrite=overwrite, sync=sync) as folder:
         weights = fill(folder)
         record = _write_beside(folder, merger, beside, tally, weights)
     return MergeReport(
         recipe_hash=recipe_hash(recipe),
-        sources=(recipe.base, *(model.model for model in recipe.models)),
+        sources=references(recipe),
         densities=tally.densities(),
-        warnings=_warnings(merger, beside, tally),
+        warnings=(
+            *(*tally.warnings(), *merger.plan.warnings),
+            *(*merger.inputs.alignment.notes, *beside.warnings),
+        ),
         calibration=dict(calibration_texts(recipe)),
         **asdict(beside.origins),
         seconds=time.perf_counter() - began,
@@ -160,139 +145,59 @@ def finish(
     )
 
 
-def _warnings(merger: Merger, beside: Companions, tally: MergeTally) -> tuple[str, ...]:
-    counted, named = tally.warnings(), merger.base_warnings()
-    return (*counted, *named, *merger.alignment.notes, *beside.warnings)
-
-
 def _write_beside(
-    folder: Path, merger: Merger, beside: Companions, tally: MergeTally, weights: Weights
+    folder: Path, merger: TensorMerger, beside: Companions, tally: MergeTally, weights: Weights
 ) -> MergeRecord:
     """Write all but the weights; what the merge did."""
     write_config(beside.config, merger.recipe.dtype, folder)
     for name, content in beside.files.items():
         (folder / name).write_bytes(content)
     record = MergeRecord(
-        *(tally.parents, tally.modules(), energies_of(merger.plans), *weights),
+        *(tally.parents, tally.modules(), energies_of(merger.plan.plans), *weights),
         origins=beside.origins,
-        warnings=merger.base_warnings(),
+        warnings=merger.plan.warnings,
     )
     write_provenance(merger.recipe, record, folder)
     return record
 
 
 def _write_weights(
-    merger: Merger,
+    merger: TensorMerger,
     tally: MergeTally,
     shard_size: int,
     workers: int,
-    stop: Stop | None,
+    told: Mapping[str, Any],
     folder: Path,
 ) -> Weights:
-    specs = tensor_specs(merger)
+    specs = tuple(merger.plan.tensors.values())
     with closing(WeightsWriter(folder, specs, shard_size)) as writer:
-        weave(merger, writer, tally, workers, stop)
+        write_tensors(merger, FolderSink(merger, writer, tally), workers, **told)
         return writer.finish(), written_fingerprints(specs, writer.digests())
 
 
-def tensor_specs(merger: Merger) -> list[TensorSpec]:
-    """All merged tensors, as they are stored."""
-    return [
-        TensorSpec(name, merger.dtype(name), merger.base.shape(name)) for name in merger.names()
-    ]
+class FolderSink:
+    """Merged tensors into files, and into the tally what became of them.
 
-
-@runtime_checkable
-class Writer(Protocol):
-    """Takes tensors in slices, from any thread."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the tensors it wants, in the order in which it is best given them."""
-        ...
-
-    def place(self, name: str, raw: Shaped[ndarray, " n"], start: int = 0) -> None:
-        """Take a slice; see `SafetensorsWriter.place`."""
-        ...
-
-
-def weave(
-    merger: Merger, writer: Writer, tally: MergeTally, workers: int, stop: Stop | None
-) -> None:
-    """Merge the tensors that a writer wants, on so many threads.
-
-    Raises:
-        Cancelled: `stop` was set.
+    Args:
+        merger: What is merged.
+        writer: Of the files.
+        tally: Told what is kept, and whether anything differs from the base.
     """
-    weaver = _Weaver(merger, writer, tally, stop)
-    with closing(side_by_side(weaver.tasks(), workers)) as done:
-        for name, elements in done:
-            tally.count(name, elements)
-    check(stop)  # workers may have been done before it was set
 
-
-class _Weaver:
-    """The tasks of a merge: slices of tensors, merged and written by any thread in any order."""
+    whole: Literal["bounded"] = "bounded"
 
     def __init__(
-        self, merger: Merger, writer: Writer, tally: MergeTally, stop: Stop | None
+        self, merger: TensorMerger, writer: WeightsWriter | SafetensorsWriter, tally: MergeTally
     ) -> None:
-        self._merger, self._writer, self._tally, self._stop = merger, writer, tally, stop
-        self._fusers = Spare(lambda: Fuser(merger.loader()))
-        numel = sum(math.prod(merger.base.shape(name)) for name in writer.names)
-        self._whole = WholeTensors(merger, numel, SCRATCH, once=True)
+        self._merger, self._writer, self._tally = merger, writer, tally
+        self.names, self.keep = writer.names, tally.keep
 
-    def tasks(self) -> Iterator[partial[tuple[str, int]]]:
-        """One task a slice. It returns the tensor's name and how many elements it has written."""
-        for name in self._writer.names:
-            numel = math.prod(self._merger.base.shape(name))
-            if numel <= LARGEST_WHOLE and self._whole.take(name):
-                yield partial(self._write_whole, name, numel)
-                continue
-            parts = ((0, numel),) if self._merger.combines else slices(numel)
-            shared = Shared(partial(self._prepare, name), len(parts))
-            yield from (partial(self._write, name, shared, start, stop) for start, stop in parts)
+    def room(self, name: str, start: int, stop: int) -> None:
+        return None
 
-    def _write_whole(self, name: str, numel: int) -> tuple[str, int]:
-        check(self._stop)
-        models = self._merger.ingredients(name) or ()
-        kept = self._whole.kept(name, models)
-        with self._whole.scratch.one() as scratch:
-            out = scratch.out(numel)
-            if kept is not None and self._whole.merge(name, models, out, scratch):
-                self._tally.keep(name, kept)
-                if not self._tally.changed:
-                    self._tally.changed = not np.array_equal(self._merger.base.raw(name), out)
-                self._writer.place(name, out)
-                return name, numel
-        shared = Shared(partial(self._prepare, name), 1)
-        return self._write(name, shared, 0, numel)
-
-    def _prepare(self, name: str) -> Layers | None:
-        with self._fusers.one() as fuser:
-            layers = self._merger.layers(name, fuser.loader)
-        if layers is not None:
-            self._tally.keep(name, layers.fusion.kept)
-        return layers
-
-    def _write(
-        self, name: str, shared: Shared[Layers | None], start: int, stop: int
-    ) -> tuple[str, int]:
-        check(self._stop)
-        with shared.use() as layers, self._fusers.one() as fuser:
-            for first, raw in self._parts(name, layers, fuser, start, stop):
-                if layers is not None and not self._tally.changed:
-                    self._tally.changed = not equals_base(layers.fusion, first, raw)
-                self._writer.place(name, raw, first)
-        return name, stop - start
-
-    def _parts(
-        self, name: str, layers: Layers | None, fuser: Fuser, start: int, stop: int
-    ) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
-        """(first element, merged elements), some at a time."""
-        if layers is None:
-            yield start, self._merger.base.raw(name)[start:stop]
-        elif self._merger.combines:
-            yield from self._merger.stacks.blocks(layers)
-        else:
-            yield start, fuser.fuse(layers.fusion, start, stop)
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
+        """See `Sink`."""
+        if base is not None and not self._tally.changed:
+            dtypes = self._merger.base.dtype(name), self._merger.plan.tensors[name].dtype
+            self._tally.changed = bool(differing(as_dtype(base, *dtypes), merged).any())
+        self._writer.place(name, merged, start)

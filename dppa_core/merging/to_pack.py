@@ -6,20 +6,17 @@ the tensors of the merge of one model alone, bit for bit.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Shaped
-from numpy import ndarray
 
 from dppa_core.checkpoints.adapters.pack_format import (
     MASK,
@@ -33,23 +30,21 @@ from dppa_core.checkpoints.adapters.pack_format import (
     mask_bytes,
     to_mask,
 )
-from dppa_core.checkpoints.chunks import slices
 from dppa_core.checkpoints.fingerprints import known_fingerprint
 from dppa_core.checkpoints.safetensors_reader import open_file
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.sources.references import short_name
 from dppa_core.errors import DppaError, InvalidRecipe, NotAllowed, UnknownName, did_you_mean
 from dppa_core.merging.cards.licences import merged_licence
-from dppa_core.merging.chunk_pass import Fuser
-from dppa_core.merging.combined_pass import Layers
-from dppa_core.merging.folder import Entries, check_target
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.folder import Entries, new_folder
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.methods.registry import get_method
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import DTYPE_CODES, FLOATS
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
-from dppa_core.system.atomic_folders import atomic_folder
-from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
+from dppa_core.system.threads import worker_count
 
 _LONGEST_NAME = 100
 
@@ -104,34 +99,27 @@ def pack_models(
         model: Only this one: its reference, or the name its file would have.
         coefficient: Instead of the recipe's; 1 for packs that are to be weighed when merged.
         overwrite: Whether a folder of packs that is there may be replaced.
-        sync: Whether to wait until the disk has everything.
-        public: Whether strangers wrote the recipe; see `Merger`.
-        workers: Threads; one for every available core if unset. The bytes are the same.
-        progress: Told tensor by tensor.
-        stop: Ends the work between two slices; nothing is left behind.
+        sync, public, workers, progress, stop: See `merge_to_folder`.
 
     Raises:
         InvalidRecipe: a method that combines deltas, so that no part of it is one model's, or a
             vocabulary that is not the base's.
         UnknownName: `model` is none of the recipe's.
         InvalidValue, NotAllowed: see `check_target`.
-        CheckpointError: see `Merger`.
+        CheckpointError: see `open_inputs`.
     """
     out, threads = Path(out), worker_count(workers)
     chosen = _choose(recipe, model)
     read: list[Path] = []
-
-    def check_place() -> Path:
-        return check_target(out, read, overwrite=overwrite, check_entries=_check_packs)
-
-    reports, may_replace = [], check_place if overwrite else None
-    with atomic_folder(check_place(), may_replace=may_replace, sync=sync) as folder:
+    told: dict[str, Any] = {"progress": progress, "stop": stop}
+    reports, check = [], _check_packs
+    with new_folder(out, read, overwrite=overwrite, sync=sync, check_entries=check) as folder:
         for name, one in chosen.items():
             one = one if coefficient is None else replace(one, coefficient=coefficient)
             alone = replace(recipe, models=(one,), chat_template="auto")  # a pack holds none
-            merger = Merger(alone, public=public, workers=threads, progress=progress, stop=stop)
-            read += merger.folders()
-            packer = _Packer(merger, threads, progress, stop)
+            merger = open_merger(alone, public=public, workers=threads, **told)
+            read += merger.inputs.folders()
+            packer = _Packer(merger, threads, **told)
             reports.append(packer.write(folder / (name + SUFFIX)))
     return tuple(reports)
 
@@ -191,38 +179,31 @@ def _check_packs(out: Path, found: Entries) -> None:
 class _Packer:
     """One pack, from the merge of one model."""
 
-    def __init__(
-        self, merger: Merger, workers: int, progress: Progress | None, stop: Stop | None
-    ) -> None:
-        self._merger, self._workers = merger, workers
-        self._progress, self._stop = progress, stop
+    def __init__(self, merger: TensorMerger, workers: int, **told: Any) -> None:
+        self._merger, self._workers, self._told = merger, workers, told
         self._names = tuple(n for n in merger.names() if has_delta(merger.base, n))
-        self._numel = {name: math.prod(merger.base.shape(name)) for name in self._names}
+        self._numel = {name: merger.plan.tensors[name].numel for name in self._names}
         self._dtype = DTYPE_CODES[merger.recipe.dtype]
-        self._fusers = Spare(lambda: Fuser(merger.loader()))
-        self._kept: dict[str, int] = {}
 
     def write(self, path: Path) -> PackReport:
         """Count what differs, lay the file out, and fill it."""
         began, recipe = time.perf_counter(), self._merger.recipe
-        counts: dict[str, list[int]] = {name: [] for name in self._names}
-        for name, count in self._run("compare", _only_count, self._names):
-            counts[name].append(count)
-        places = {
-            name: list(accumulate(found, initial=0)) for name, found in counts.items() if any(found)
-        }
-        with closing(SafetensorsWriter(path, self._specs(places), self._metadata())) as writer:
-            for _ in self._run("pack", partial(_write_slice, writer, places), places):
-                check(self._stop)
+        counted = _PackSink(self._merger, self._names)
+        write_tensors(self._merger, counted, self._workers, verb="compare ", **self._told)
+        totals = {name: sum(found.values()) for name, found in counted.counts.items()}
+        totals = {name: total for name, total in totals.items() if total}
+        with closing(SafetensorsWriter(path, self._specs(totals), self._metadata())) as writer:
+            sink = _PackSink(self._merger, tuple(totals), writer, counted.places())
+            write_tensors(self._merger, sink, self._workers, verb="pack ", **self._told)
             sha256 = writer.finish()
-        numel, stored = sum(self._numel.values()), sum(found[-1] for found in places.values())
+        numel, stored = sum(self._numel.values()), sum(totals.values())
         return PackReport(
             base=recipe.base,
             model=recipe.models[0].model,
             file=path.name,
             recipe_hash=recipe_hash(recipe),
             numel=numel,
-            kept=sum(self._kept.values()),
+            kept=sum(counted.kept.values()),
             stored=stored,
             nbytes=os.stat(path).st_size,
             bound=mask_bytes(numel) + stored * np.dtype(FLOATS[self._dtype]).itemsize,
@@ -232,7 +213,7 @@ class _Packer:
 
     def _metadata(self) -> dict[str, str]:
         merger = self._merger
-        licence = merged_licence({one.reference: one.licence for one in merger.parents()})
+        licence = merged_licence({one.reference: one.licence for one in merger.inputs.parents()})
         return PackHeader(
             base=merger.recipe.base,
             base_hash=known_fingerprint(merger.base),
@@ -241,76 +222,56 @@ class _Packer:
             licence=licence.identifier or "",
         ).metadata()
 
-    def _specs(self, places: Mapping[str, Sequence[int]]) -> Iterator[TensorSpec]:
-        for name, found in places.items():
+    def _specs(self, totals: Mapping[str, int]) -> Iterator[TensorSpec]:
+        for name, total in totals.items():
             yield TensorSpec(MASK + name, "U8", (mask_bytes(self._numel[name]),))
-            yield TensorSpec(VALUES + name, self._dtype, (found[-1],))
+            yield TensorSpec(VALUES + name, self._dtype, (total,))
 
-    def _run(self, what: str, work: _Work, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-        """Every slice's tensor and number of weights that differ, in their order."""
-        names = tuple(names)
-        done, last = 0, ""
-        with closing(side_by_side(self._tasks(work, names), self._workers)) as found:
-            for name, count in found:
-                done, last = done + (name != last), name
-                report(self._progress, done, len(names), f"{what} {name}")
-                yield name, count
 
-    def _tasks(self, work: _Work, names: Iterable[str]) -> Iterator[partial[tuple[str, int]]]:
-        for name in names:
-            numel = self._numel[name]
-            parts = ((0, numel),) if self._merger.combines and numel else slices(numel)
-            shared = Shared(partial(self._prepare, name), len(parts))
-            for index, (start, stop) in enumerate(parts):
-                yield partial(self._slice, work, shared, _Slice(name, index, start, stop))
+class _PackSink:
+    """Counts, of every slice, what differs from the base; then writes it where counts say."""
 
-    def _prepare(self, name: str) -> Layers:
-        with self._fusers.one() as fuser:
-            layers = self._merger.layers(name, fuser.loader)
-        if layers is None:
+    whole: Literal["never"] = "never"
+
+    def __init__(
+        self,
+        merger: TensorMerger,
+        names: tuple[str, ...],
+        writer: SafetensorsWriter | None = None,
+        places: Mapping[str, Mapping[int, int]] | None = None,
+    ) -> None:
+        self._merger, self._writer, self._places = merger, writer, places or {}
+        self.names = names
+        self.counts: dict[str, dict[int, int]] = {name: {} for name in names}
+        """Tensor -> start of a slice -> weights that differ."""
+        self.kept: dict[str, int] = {}
+
+    def places(self) -> dict[str, dict[int, int]]:
+        """Tensor -> start of a slice -> place of its first weight among those that differ."""
+        found = {}
+        for name, counts in self.counts.items():
+            starts = sorted(counts)
+            sums = accumulate((counts[start] for start in starts), initial=0)
+            found[name] = dict(zip(starts, sums, strict=False))
+        return found
+
+    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+        self.kept[name] = kept[0]
+
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
+        """A combination comes in rows, which may not fill bytes of a mask."""
+        if self._merger.combined is None:
+            return None
+        return np.empty(stop - start, FLOATS[self._merger.plan.tensors[name].dtype])
+
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
+        """See `Sink`."""
+        if base is None:
             raise TypeError(f"{name} is copied, and no part of a pack")
-        self._kept[name] = layers.fusion.kept[0]
-        return layers
-
-    def _slice(self, work: _Work, shared: Shared[Layers], part: _Slice) -> tuple[str, int]:
-        check(self._stop)
-        with shared.use() as layers, self._fusers.one() as fuser:
-            fusion = layers.fusion
-            if self._merger.combines:
-                merged = self._merger.combined(layers)
-            else:
-                merged = fuser.fuse(fusion, part.start, part.stop)
-            base = fusion.base[part.start : part.stop]
-            differs = differing(as_dtype(base, fusion.base_dtype, self._dtype), merged)
-            work(part, differs, merged)
-            return part.name, int(np.count_nonzero(differs))
-
-
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """A piece of a tensor, as in `slices`."""
-
-    name: str
-    index: int
-    start: int
-    stop: int
-
-
-_Work = Callable[[_Slice, Bool[ndarray, " n"], Shaped[ndarray, " n"]], None]
-"""What is done with a slice, where it differs from the base, and its merged weights."""
-
-
-def _only_count(part: _Slice, differs: Bool[ndarray, " n"], merged: Shaped[ndarray, " n"]) -> None:
-    """Nothing: slices are counted anyway."""
-
-
-def _write_slice(
-    writer: SafetensorsWriter,
-    places: Mapping[str, Sequence[int]],
-    part: _Slice,
-    differs: Bool[ndarray, " n"],
-    merged: Shaped[ndarray, " n"],
-) -> None:
-    """Put a slice where the counts before it say it belongs."""
-    writer.place(MASK + part.name, to_mask(differs), part.start // 8)
-    writer.place(VALUES + part.name, merged[differs], places[part.name][part.index])
+        dtypes = self._merger.base.dtype(name), self._merger.plan.tensors[name].dtype
+        differs = differing(as_dtype(base, *dtypes), merged)
+        if self._writer is None:
+            self.counts[name][start] = int(np.count_nonzero(differs))
+        else:
+            self._writer.place(MASK + name, to_mask(differs), start // 8)
+            self._writer.place(VALUES + name, merged[differs], self._places[name][start])

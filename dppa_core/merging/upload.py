@@ -88,31 +88,23 @@ def push_folder(
         NotAllowed: no token, or one that may not write there; files that no merge writes.
         Unreachable: the Hub does not answer, or the upload broke off; nothing is left there.
     """
-    folder = Path(folder)
     hub = _hub(name, token, dry_run=dry_run)  # without a token nothing is hashed
-    found = check_merge(folder)
-    _check_front_matter(folder / CARD)
+    found = check_merge(Path(folder))
+    _check_front_matter(found.folder / CARD)
     additions = _stage(found, progress, stop)
-    old = None
-    if hub is not None:
-        hub.check_token()
-        old = hub.look(overwrite=overwrite, private=private)
+    sizes = {file: one.upload_info.size for file, one in additions.items()}
+    if hub is None:
+        return Push(name, "", private, not dry_run, "", sizes, (), (*_notes(found), _UNCHECKED))
+    hub.check_token()
+    old = hub.look(overwrite=overwrite, private=private)
+    new, commit = old is None, ""
     removed = tuple(file for file in old or () if is_written(file) and file not in additions)
     check(stop)
-    commit = ""
-    if hub is not None and not dry_run:
-        with hub.repository(new=old is None, private=private, stop=stop):
+    if not dry_run:
+        with hub.repository(new=new, private=private, stop=stop):
             commit = hub.send(additions, removed)
-    return Push(
-        name=name,
-        url=hub.url if hub else "",
-        private=hub.private if hub and old is not None else private,
-        created=old is None and not dry_run,
-        commit=commit,
-        files={file: one.upload_info.size for file, one in additions.items()},
-        removed=removed,
-        notes=(*_notes(found), *(() if hub else (_UNCHECKED,))),
-    )
+    private, notes = private if new else hub.private, _notes(found)
+    return Push(name, hub.url, private, new and not dry_run, commit, sizes, removed, notes)
 
 
 def _hub(name: str, token: str | None, *, dry_run: bool) -> _Hub | None:
@@ -183,8 +175,7 @@ def _notes(found: MergeFolder) -> tuple[str, ...]:
             f"README.md, recipe.yaml and merge.json name places of this computer: "
             f"{', '.join(dict.fromkeys(local))}."
         )
-    stated = {parent.reference: parent.licence for parent in found.record.parents}
-    licence = merged_licence(stated)
+    licence = merged_licence({one.reference: one.licence for one in found.record.parents})
     notes += licence.warnings
     if licence.unstated:
         names = ", ".join(licence.unstated)

@@ -40,7 +40,7 @@ def build_model(
 
     Args:
         source: Where the configuration lies.
-        tensors: Name -> (dtype name, shape, raw 1-D array), as `Merger.tensor` gives them.
+        tensors: Name -> (dtype name, shape, raw 1-D array), as `TensorMerger.tensor` gives them.
         dtype: What the model computes in.
         label: How to call the model in messages; its folder where empty.
 

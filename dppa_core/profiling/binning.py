@@ -17,7 +17,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair, slices
 from dppa_core.checkpoints.matching import check_finite
 from dppa_core.errors import NonFiniteWeights
-from dppa_core.kernels import Tally
+from dppa_core.kernels.protocol import Tally
 from dppa_core.profiling.score_binning import Tallied, split_scores
 from dppa_core.profiling.significance import Scoring
 from dppa_core.pruning.delta_profile import OPEN_BITS, ModuleProfile

@@ -1,26 +1,33 @@
 """Profiles on disk, by the hashes of the weights they were taken of.
 
-Knows no weights. A profile that cannot be read is taken again.
+Knows no weights. A profile that cannot be read is taken again. Whether weights may have been
+profiled before is told from a few bytes: a pair that was never seen need not be hashed first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from jaxtyping import Int64, Shaped
 from numpy import ndarray
 
+from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.module_groups import Module
 from dppa_core.system.folder_cache import cache_folder, load, store
+from dppa_core.system.regular_files import open_regular
 
 _FORMAT = 3  # a new number where the same weights would give another profile, or other bytes
 _ARRAYS = ("magnitudes", "counts", "excess")
+_SAMPLES, _LENGTH = 16, 64
+"""Places of a file that are looked at, and bytes of each."""
 
 
 def profile_entry(base: str, finetuned: str, score: str = "") -> Path:
@@ -102,3 +109,38 @@ def _profile(head: dict[str, Any], arrays: dict[str, Any], names: tuple[str, str
             ModuleProfile(module, magnitudes, wide, excess, base_square, squares, delta_total)
         )
     return DeltaProfile(names[0], names[1], tuple(modules), head["other_tensors"])
+
+
+def may_be_profiled(*checkpoints: Checkpoint) -> bool:
+    """False only if these weights were never noted together, wherever they lay."""
+    entry = _sketches(checkpoints)
+    return entry is None or load(entry) is not None
+
+
+def note_profiled(*checkpoints: Checkpoint) -> None:
+    """Note that weights were profiled together."""
+    entry = _sketches(checkpoints)
+    if entry is not None and load(entry) is None:
+        store(entry, b"")
+
+
+def _sketches(checkpoints: Iterable[Checkpoint]) -> Path | None:
+    sketch = xxhash.xxh3_128()
+    try:
+        for checkpoint in checkpoints:
+            for path in sorted(checkpoint.identities()):
+                sketch.update(_sketch(path))
+    except OSError:  # no file by now
+        return None
+    return cache_folder("sketches") / sketch.hexdigest()
+
+
+def _sketch(path: Path) -> bytes:
+    """Size of a file, and some of its bytes."""
+    size = path.stat().st_size
+    with open_regular(path) as file:
+        found = [size.to_bytes(8, "little")]
+        for sample in range(_SAMPLES):
+            file.seek((size - 1) * sample // _SAMPLES)
+            found.append(file.read(_LENGTH))
+    return b"".join(found)

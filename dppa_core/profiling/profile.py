@@ -23,8 +23,13 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.checkpoints.vocabulary.alignment import align
 from dppa_core.profiling.binning import joined, profile_of_bins
-from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
-from dppa_core.profiling.profiled_before import may_be_profiled, note_profiled
+from dppa_core.profiling.cache import (
+    load_profile,
+    may_be_profiled,
+    note_profiled,
+    profile_entry,
+    save_profile,
+)
 from dppa_core.profiling.reader import Reader, TunedModel
 from dppa_core.profiling.significance import Score
 from dppa_core.progress import Progress, Stop, check, report
@@ -32,19 +37,6 @@ from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.pruning.module_groups import Module, find_modules
 from dppa_core.system.threads import side_by_side, worker_count
-
-__all__ = [
-    "DeltaProfile",
-    "ModuleProfile",
-    "TunedModel",
-    "cached_profile",
-    "kept_profile",
-    "kept_profiles",
-    "profile_delta",
-    "profile_deltas",
-    "remembered_profile",
-    "shelved_profiles",
-]
 
 
 def profile_delta(

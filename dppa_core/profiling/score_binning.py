@@ -10,7 +10,8 @@ from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, TensorPair
-from dppa_core.kernels import Kernels, Stored, get_backend
+from dppa_core.kernels import get_backend
+from dppa_core.kernels.protocol import Kernels, Stored
 from dppa_core.profiling.significance import Scoring
 from dppa_core.pruning.delta_profile import OPEN_BITS
 from dppa_core.pruning.floats import to_float32

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, Loader, TensorPair
-from dppa_core.kernels import Kernels, Stored
+from dppa_core.kernels.protocol import Kernels, Stored
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.partition import tensor_seed
 

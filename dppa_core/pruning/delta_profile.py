@@ -130,11 +130,6 @@ class ModuleProfile:
         zeros = int(self.counts[0]) if self.counts.size and self.magnitudes[0] == 0 else 0
         return self.numel - zeros
 
-    def bin_at(self, rank: int) -> Bin:
-        """The bin of the element at this place of the ascending |d|."""
-        index = int(np.searchsorted(self.below, rank, side="right")) - 1
-        return self._bin(index)
-
     def magnitudes_at(self, ranks: Int64[ndarray, " n"]) -> Float64[ndarray, " n"]:
         """|d| at these places of its ascending order; an estimate where a bin is open."""
         bins = np.searchsorted(self.below, ranks, side="right") - 1

@@ -132,17 +132,9 @@ def plan_pruning(
     numel, kept = sum(m.numel for m in modules), sum(m.kept for m in modules)
     total = sum(item.delta_square for item in profile.modules)
     saved = sum(module.levels[-1].selection.energy for module in modules)
-    return PruningPlan(
-        base=profile.base,
-        finetuned=profile.finetuned,
-        levels=rates,
-        parameters=parameters,
-        modules=modules,
-        density=kept / numel if numel else 0.0,
-        energy=_share(saved, total),
-        numel=numel,
-        kept=kept,
-    )
+    share, energy = kept / numel if numel else 0.0, _share(saved, total)
+    names = profile.base, profile.finetuned
+    return PruningPlan(*names, rates, parameters, modules, share, energy, numel, kept)
 
 
 Planner = Callable[

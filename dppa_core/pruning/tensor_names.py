@@ -14,7 +14,6 @@ from dppa_core.pruning.module_groups import layer_of
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|embeddings)\.weight$"
 )
-_READ = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|wpe)(?:\.\w+)*$(?<!embed_out.weight)")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_layer|output)\.weight$")
 _BUFFER = re.compile(r"(?:^|\.)(?:inv_freq|masked_bias|position_ids|cos_cached|sin_cached)$")
 _MASK = re.compile(r"(?:^|\.)(?:attn|attention)\.bias$")
@@ -24,11 +23,6 @@ _BLOCK_START = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
 def find_embedding(names: Iterable[str]) -> str | None:
     """The tensor with one row per token that the model reads; None where there is none."""
     return _outside_blocks(_EMBEDDING, names)
-
-
-def is_embedding(name: str) -> bool:
-    """Whether a tensor holds one row per token, or per position, that the model reads."""
-    return layer_of(name) is None and _READ.search(name) is not None
 
 
 def find_head(names: Iterable[str]) -> str | None:

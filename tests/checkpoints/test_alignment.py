@@ -12,7 +12,7 @@ from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.checkpoints.vocabulary import alignment
 from dppa_core.checkpoints.vocabulary.tokenizer_files import tokenizer_folder
 from dppa_core.errors import IncompatibleCheckpoints, InvalidRecipe
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.recipes.yaml_text import (
@@ -47,7 +47,7 @@ def recipe(base: str, *models: str, weight: float = 1.0, vocabulary: str = "base
 
 def merged(given: MergeRecipe) -> list[float]:
     """The first column of the merged embedding."""
-    merger = Merger(given)
+    merger = open_merger(given)
     code, shape, raw = merger.tensor(EMBEDDING)
     return [float(x) for x in to_float32(raw, code).reshape(shape)[:, 0]]
 
@@ -101,7 +101,7 @@ def test_rows_without_a_token_are_padding_and_stay_the_base_s(tmp_path: Path) ->
     long = model(tmp_path / "long", "abc", 5, 6, 7, 300, 400, 500, 600)
     for other in (short, long):
         assert merged(recipe(base, other)) == [5, 6, 7, 100, 200]
-        (note,) = Merger(recipe(base, other)).alignment.notes
+        (note,) = open_merger(recipe(base, other)).inputs.alignment.notes
         assert "the same tokens in" in note and "padding" in note
     assert merged(recipe(base, long, vocabulary=long)) == [5, 6, 7, 300, 400, 500, 600]
 
@@ -127,15 +127,17 @@ def test_models_of_one_vocabulary_are_left_alone(tmp_path: Path) -> None:
         model(tmp_path / name, "abc", *v) for name, v in (("b", (1, 2, 3)), ("m", (4, 5, 6)))
     )
     for vocabulary in ("base", "union", math):
-        merger = Merger(recipe(base, math, vocabulary=vocabulary))
-        assert not any(isinstance(one, AlignedCheckpoint) for one in (merger.base, *merger.tuned))
-        assert merger.alignment.notes == () or vocabulary == math
+        merger = open_merger(recipe(base, math, vocabulary=vocabulary))
+        assert not any(
+            isinstance(one, AlignedCheckpoint) for one in (merger.base, *merger.inputs.tuned)
+        )
+        assert merger.inputs.alignment.notes == () or vocabulary == math
 
 
 def test_tokens_decide_not_what_else_a_tokenizer_file_says(tmp_path: Path) -> None:
     base = model(tmp_path / "base", "abc", 1, 2, 3, 100)
     math = model(tmp_path / "math", "ab", 4, 5, 6, 300, added=["c"])  # the same rows, c added
-    assert Merger(recipe(base, math)).alignment.target is None
+    assert open_merger(recipe(base, math)).inputs.alignment.target is None
     assert merged(recipe(base, math)) == [4, 5, 6, 300]
 
 
@@ -149,17 +151,17 @@ def test_tokenizers_that_are_the_same_files_are_not_even_read(
 
 def test_what_was_matched_is_said_with_counts_and_examples(pair: tuple[str, str]) -> None:
     base, math = pair
-    extra, lacks, moved = Merger(recipe(*pair)).alignment.notes
+    extra, lacks, moved = open_merger(recipe(*pair)).inputs.alignment.notes
     assert extra == (
         f"{math}: 1 of its tokens is not in the merged vocabulary ('[X]') and left out; "
         "`vocabulary: union` keeps them."
     )
     assert lacks == f"{math}: it lacks 1 token ('c'): what the merge has there is left as it is."
     assert moved == (f"{math}: 2 tokens stand in other rows ('a', 'b'), matched by their text.")
-    notes = Merger(recipe(*pair, vocabulary=math)).alignment.notes
+    notes = open_merger(recipe(*pair, vocabulary=math)).inputs.alignment.notes
     assert notes[0] == f"vocabulary {math}: 3 tokens, 3 rows; 1 the base lacks ('[X]')"
     assert notes[-1] == "the base: 1 token is left out ('c')."
-    notes = Merger(recipe(*pair, vocabulary="union")).alignment.notes
+    notes = open_merger(recipe(*pair, vocabulary="union")).inputs.alignment.notes
     assert notes[0] == "vocabulary union: 4 tokens, 4 rows; 1 the base lacks ('[X]')"
 
 
@@ -237,8 +239,8 @@ def test_rows_a_model_lacks_have_no_delta_whatever_the_dtypes(
     save_words(
         with_rows(BASE, {EMBEDDING: 2 * values[:3]}), tmp_path / "math", "cba", dtype=dtypes[1]
     )
-    found = Merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
-    pair = found.base, found.tuned[0]
+    found = open_merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
+    pair = found.base, found.inputs.tuned[0]
     mine, theirs = (to_float32(one.raw(EMBEDDING), one.dtype(EMBEDDING)) for one in pair)
     np.testing.assert_array_equal(mine.reshape(5, 4)[3:], theirs.reshape(5, 4)[3:])
     assert (mine.reshape(5, 4)[:3] != theirs.reshape(5, 4)[:3]).any()
@@ -250,7 +252,7 @@ def test_a_head_of_its_own_is_matched_as_the_embedding_is(tmp_path: Path) -> Non
     math = with_rows(untied, {EMBEDDING: rows(20, 10), HEAD: rows(50, 40)})
     save_words(base, tmp_path / "base", "abc")
     save_words(math, tmp_path / "math", "ba")
-    merger = Merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
+    merger = open_merger(recipe(str(tmp_path / "base"), str(tmp_path / "math")))
     assert list(merger.tensor(EMBEDDING)[2][::4]) == [10, 20, 3]
     assert list(merger.tensor(HEAD)[2][::4]) == [40, 50, 6]
 
@@ -260,8 +262,8 @@ def test_tied_models_stay_tied_where_one_stores_its_head(tmp_path: Path) -> None
     save_words(base, tmp_path / "base", "abc")
     model(tmp_path / "math", "ba", 20, 10, 9, added=["[X]"])
     given = recipe(str(tmp_path / "base"), str(tmp_path / "math"), vocabulary="union")
-    merger = Merger(given)
-    assert merger.twins == {HEAD: EMBEDDING}
+    merger = open_merger(given)
+    assert merger.inputs.twins == {HEAD: EMBEDDING}
     for name in (HEAD, EMBEDDING):
         assert list(merger.tensor(name)[2][::4]) == [10, 20, 3, 9]
 
@@ -285,7 +287,7 @@ def test_a_union_of_tokenizers_that_cut_text_differently_is_refused(tmp_path: Pa
     base = model(tmp_path / "base", "abc", 1, 2, 3)
     math = model(tmp_path / "math", "abde", 1, 2, 3, 4)
     with pytest.raises(IncompatibleCheckpoints, match=r"2 tokens the base lacks \('d', 'e'\)"):
-        Merger(recipe(base, math, vocabulary="union"))
+        open_merger(recipe(base, math, vocabulary="union"))
     assert merged(recipe(base, math, vocabulary=math)) == [1, 2, 3, 4]
     assert merged(recipe(base, math)) == [1, 2, 3]
 
@@ -298,10 +300,10 @@ def test_rows_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:
         with pytest.raises(
             IncompatibleCheckpoints, match="4 rows, the base's 3.*no tokenizer files"
         ):
-            Merger(recipe(base, math))
+            open_merger(recipe(base, math))
     law = model(tmp_path / "law", "abc", 4, 5, 6)
     with pytest.raises(IncompatibleCheckpoints, match="union: the base has no embedding or no tok"):
-        Merger(recipe(base, law, vocabulary="union"))
+        open_merger(recipe(base, law, vocabulary="union"))
 
 
 def test_models_without_tokenizers_are_merged_row_by_row_where_they_have_as_many(
@@ -320,7 +322,7 @@ def test_a_wider_model_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     wide = random_llama(0, Shape(**{**_fields(SMALL), "hidden": 8, "vocab": 4}))
     save_words(wide, tmp_path / "wide", "abcd")
     with pytest.raises(IncompatibleCheckpoints, match="rows of 8 F32, the base of 4 F32"):
-        Merger(recipe(base, str(tmp_path / "wide")))
+        open_merger(recipe(base, str(tmp_path / "wide")))
 
 
 def test_a_recipe_names_whose_vocabulary_it_is(pair: tuple[str, str]) -> None:

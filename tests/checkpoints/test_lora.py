@@ -23,7 +23,8 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NotAllowed,
 )
-from dppa_core.merging.to_folder import Merger, merge_to_folder
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.tiny_models import Shape, random_llama
 
@@ -193,8 +194,8 @@ def test_a_merge_takes_adapters_and_whole_models_alike(
     def recipe(reference: str) -> MergeRecipe:
         return MergeRecipe(str(base), (DomainModel(reference, (0.9, 0.7), (1.5, 1.0)),))
 
-    ours, theirs = Merger(recipe(f"{base}+{adapter}")), Merger(recipe(str(whole)))
-    slow = Merger(recipe(f"{base}+{adapter}"), backend="torch")
+    ours, theirs = open_merger(recipe(f"{base}+{adapter}")), open_merger(recipe(str(whole)))
+    slow = open_merger(recipe(f"{base}+{adapter}"), backend="torch")
     for name in ours.names():
         dtype, shape, raw = ours.tensor(name)
         assert raw.tobytes() == slow.tensor(name)[2].tobytes()

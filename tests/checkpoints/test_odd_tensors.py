@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -39,7 +39,7 @@ def test_empty_tensors_and_scalars_pass_through_a_merge(
     parameters = {"other_tensors": others} if others else {}
     given = MergeRecipe(str(root / "base"), (model,), method, parameters)
     for backend in ("numba", "torch"):
-        merged = Merger(given, backend=backend)
+        merged = open_merger(given, backend=backend)
         for name, array in ODD.items():
             assert merged.tensor(name)[1] == array.shape
             assert merged.tensor(name)[2].size == array.size

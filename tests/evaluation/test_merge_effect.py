@@ -10,7 +10,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import Cancelled
 from dppa_core.evaluation.analysis.merge_effect import merge_outcome
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.pruning.floats import to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
@@ -38,13 +38,13 @@ def test_a_lone_delta_is_in_the_merge_as_often_as_its_coefficient_says(coefficie
 
 def test_the_sums_are_those_of_the_weights() -> None:
     made = recipe("ties", 1.0, 1.0, 1.0)
-    outcome, merger = merge_outcome(made, ModelPool().get(made).model), Merger(made)
+    outcome, merger = merge_outcome(made, ModelPool().get(made).model), open_merger(made)
 
     def values(name: str, tensor: str) -> np.ndarray:
         checkpoint = open_checkpoint(name)
         return to_float32(checkpoint.raw(tensor), checkpoint.dtype(tensor)).astype(np.float64)
 
-    for module, seen in zip(merger.modules, outcome.modules, strict=True):
+    for module, seen in zip(merger.plan.modules, outcome.modules, strict=True):
         assert (seen.layer, seen.kind, seen.numel) == (module.layer, module.kind, module.numel)
         dtype, _, raw = merger.tensor(module.tensor)
         base = values("zoo:base", module.tensor)

@@ -17,7 +17,7 @@ from dppa_core.errors import (
     MissingCheckpoint,
     NonFiniteWeights,
 )
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -267,7 +267,7 @@ def test_a_file_that_changes_under_a_merge_is_noticed(root: Path) -> None:
     """Deltas full of ties, so that the merge looks for them again."""
     step = {n: BASE.arrays[n] + np.float32(0.5) for n in BASE.arrays}
     TinyLlama(BASE.shape, step).save(root / "math")
-    merger = Merger(recipe(root))
+    merger = open_merger(recipe(root))
     data = weights(root).read_bytes()
     with weights(root).open("r+b") as file:
         file.write((root / "base" / "model.safetensors").read_bytes()[: len(data)])

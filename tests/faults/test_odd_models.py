@@ -18,7 +18,7 @@ from dppa_core.errors import (
 )
 from dppa_core.merging.in_memory import model_pool as pool
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.models import decode
 from dppa_core.models.decode import greedy_replies
 from dppa_core.models.generate import GenerationSettings, stream_reply
@@ -121,7 +121,7 @@ def test_a_tied_head_stored_twice_stays_equal_in_a_merge(tmp_path: Path) -> None
     for method, levels in (("dppa", (0.5,)), ("dare", (0.5,)), ("task_arithmetic", (0.0,))):
         parameters = {} if method == "task_arithmetic" else {"other_tensors": "prune"}
         model = DomainModel(str(tmp_path / "math"), levels, coefficient=0.7)
-        merger = Merger(MergeRecipe(str(tmp_path / "base"), (model,), method, parameters))
+        merger = open_merger(MergeRecipe(str(tmp_path / "base"), (model,), method, parameters))
         assert merger.tensor(HEAD)[2].tobytes() == merger.tensor(EMBEDDING)[2].tobytes()
 
 
@@ -136,7 +136,7 @@ def test_rotary_buffers_of_old_checkpoints_are_ignored_in_memory_and_copied_in_a
     assert torch.equal(load(tmp_path / "base").model(IDS).logits, load(plain).model(IDS).logits)
     model = DomainModel(str(tmp_path / "math"), (0.5,))
     recipe = MergeRecipe(str(tmp_path / "base"), (model,), dtype="float32")
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     base = SafetensorsCheckpoint(tmp_path / "base")
     for name in names:
         assert merger.tensor(name)[2].tobytes() == base.raw(name).tobytes()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dppa_core.errors import UnknownName
-from dppa_core.kernels import Kernels, Tally, get_backend
+from dppa_core.kernels import get_backend
+from dppa_core.kernels.protocol import Kernels, Tally
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.partition import mix
 

@@ -9,9 +9,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dppa_core.errors import InvalidValue
-from dppa_core.kernels import Kernels, Tally, get_backend
+from dppa_core.kernels import get_backend
 from dppa_core.kernels.cuda_backend import on_device
-from dppa_core.merging.merger import Merger
+from dppa_core.kernels.protocol import Kernels, Tally
+from dppa_core.merging.merger import open_merger
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.conftest import NO_CUDA
 from tests.helpers.tiny_models import random_llama, tuned_llama
@@ -98,7 +99,7 @@ def recipe(tmp_path: Path) -> MergeRecipe:
 @with_cuda
 @pytest.mark.parametrize("method", ["dppa", "ties"])
 def test_a_merge_on_cuda_has_the_bytes_of_numba(recipe: MergeRecipe, method: str) -> None:
-    numba, cuda = Merger(recipe), Merger(recipe, backend="cuda")
+    numba, cuda = open_merger(recipe), open_merger(recipe, backend="cuda")
     for name in numba.names():
         assert numba.tensor(name)[2].tobytes() == cuda.tensor(name)[2].tobytes(), name
 

@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoints import chunks
 from dppa_core.kernels import elected
-from dppa_core.merging import combined_pass as merge_stacked
+from dppa_core.merging.passes import combined_pass
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.shared import numpy_loops as plain
 from dppa_core.methods.shared import ranking
@@ -110,6 +110,6 @@ def test_ties_has_the_same_bytes_by_any_backend_and_number_of_workers(
         report = merge_to_folder(recipe, out, backend=backend, workers=workers, shard_size=9000)
         found.add(report.digest)
     monkeypatch.setattr(chunks, "CHUNK", 1000)
-    monkeypatch.setattr(merge_stacked, "BLOCK", 500)
+    monkeypatch.setattr(combined_pass, "BLOCK", 500)
     found.add(merge_to_folder(recipe, tmp_path / "other").digest)
     assert len(found) == 1

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dppa_core.kernels import AT_ONCE, Drained, Levels, Tally, get_backend
+from dppa_core.kernels import get_backend
+from dppa_core.kernels.protocol import AT_ONCE, Drained, Levels, Tally
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.pruning.partition import mix
 

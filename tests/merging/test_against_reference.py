@@ -7,7 +7,7 @@ import pytest
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import PruningParameters
@@ -76,7 +76,7 @@ def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, backend: str, 
         for m in models
     ]
     expected = slow.merge(slow.read(pair / "base"), treated, ties=ties)
-    merger = Merger(recipe, backend=backend)
+    merger = open_merger(recipe, backend=backend)
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
         values = to_float32(raw, dtype).reshape(shape)
@@ -96,7 +96,7 @@ def test_pruned_ties_are_the_elements_of_the_specification(tmp_path: Path, rate:
         parameters={"ties": "prune"},
         dtype="float32",
     )
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     reference = slow.plan(
         slow.read(tmp_path / "base"), slow.read(tmp_path / "tuned"), [rate], ties="prune"
     )

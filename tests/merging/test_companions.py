@@ -11,7 +11,7 @@ from dppa_core.errors import DamagedCheckpoint
 from dppa_core.merging.cards.card import model_card
 from dppa_core.merging.cards.companions import Companions
 from dppa_core.merging.cards.record import planned_record
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, InvalidRecipe, MergeRecipe, dump_recipe
 from tests.helpers.command import Command
@@ -60,7 +60,7 @@ def recipe(base: Path, *models: Path, **choices: str) -> MergeRecipe:
 
 
 def beside(given: MergeRecipe) -> Companions:
-    return Merger(given).companions()
+    return open_merger(given).inputs.companions()
 
 
 def template(found: Companions) -> Any:
@@ -267,9 +267,9 @@ def test_report_card_and_command_say_whose_it_is(
 ) -> None:
     base, chat = folders
     given = recipe(base, chat, vocabulary="union")
-    merger = Merger(given)
-    origins = merger.companions().origins
-    card = model_card(given, planned_record(merger.parents(), merger.plans, origins))
+    merger = open_merger(given)
+    origins = merger.inputs.companions().origins
+    card = model_card(given, planned_record(merger.inputs.parents(), merger.plan.plans, origins))
     assert f"Tokenizer: `union (1 token added to {base})`. Chat template: of {chat}, the" in card
     (tmp_path / "recipe.yaml").write_text(dump_recipe(given), "utf-8")
     out = tmp_path / "out"

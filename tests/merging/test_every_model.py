@@ -20,8 +20,8 @@ from safetensors.numpy import load_file
 from dppa_core.checkpoints import chunks
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.shards import SHARD_SIZE
-from dppa_core.merging import merge_at_once
-from dppa_core.merging import whole_pass as merge_whole
+from dppa_core.merging import tensor_tasks
+from dppa_core.merging.passes import whole_pass
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.families import FAMILIES, LAYERS, random_model
@@ -205,8 +205,8 @@ def test_any_merge_of_any_model_equals_the_slow_reference(
     case = data.draw(cases(family))
     config, arrays = template(case)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge_at_once, "AT_ONCE", 0 if case.at_once else math.inf)
-        patch.setattr(merge_whole, "RUN", case.run)
+        patch.setattr(tensor_tasks, "AT_ONCE", 0 if case.at_once else math.inf)
+        patch.setattr(whole_pass, "RUN", case.run)
         root = Path(folder)
         write(root / "base", config, arrays, case.base)
         for number, one in enumerate(case.domains):

@@ -15,7 +15,7 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.evaluation.examiner import mark
 from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.models.generate import GenerationSettings, stream_reply
@@ -98,7 +98,7 @@ def test_a_merge_equals_the_slow_reference(family: Family) -> None:
     strength = 0.08 if method == "dppa" else 0.0
     expected = slow.merge(slow.read(family.root / "base"), treated, strength=strength)
     for backend in ("numba", "torch"):
-        merger = Merger(family.recipe(method), backend=backend)
+        merger = open_merger(family.recipe(method), backend=backend)
         assert set(merger.names()) == set(expected.arrays)
         for name in merger.names():
             dtype, shape, raw = merger.tensor(name)
@@ -109,7 +109,7 @@ def test_a_merge_equals_the_slow_reference(family: Family) -> None:
 def test_base_and_pack_are_the_merge_of_one_model(family: Family, tmp_path: Path) -> None:
     recipe = family.recipe()
     for found, model in zip(pack_models(recipe, tmp_path / "packs"), recipe.models, strict=True):
-        merger = Merger(replace(recipe, models=(model,)))
+        merger = open_merger(replace(recipe, models=(model,)))
         restored = open_checkpoint(f"{recipe.base}+{tmp_path / 'packs' / found.file}")
         assert restored.names() == merger.names()
         for name in merger.names():
@@ -182,7 +182,7 @@ def gpt2(tmp_path: Path) -> Family:
 
 
 def merged(recipe: MergeRecipe) -> dict[str, bytes]:
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     return {name: merger.tensor(name)[2].tobytes() for name in merger.names()}
 
 
@@ -211,7 +211,7 @@ def test_a_head_that_was_not_saved_is_missed(tmp_path: Path) -> None:
     for seed, name in enumerate(WEIGHTS):
         save(tune(random_model("llama"), seed).base_model, tmp_path / name, "BF16")
     with pytest.raises(IncompatibleCheckpoints, match="lm_head.*saved without its head"):
-        Merger(Family(tmp_path, "BF16").recipe())
+        open_merger(Family(tmp_path, "BF16").recipe())
 
 
 MASK = "transformer.h.0.attn.bias"
@@ -259,11 +259,11 @@ def test_a_stored_head_stays_equal_to_the_embedding(gpt2: Family, method: str, o
 def test_a_head_of_its_own_is_no_embedding(gpt2: Family) -> None:
     edit(gpt2.root / "law", lambda tensors: tensors.update({HEAD: tensors[EMBEDDING] + 1}))
     with pytest.raises(IncompatibleCheckpoints, match="has a head of its own, the base's is its"):
-        Merger(gpt2.recipe())
+        open_merger(gpt2.recipe())
 
 
 def test_a_merge_has_as_many_parameters_as_its_base(family: Family) -> None:
-    merger = Merger(family.recipe())
+    merger = open_merger(family.recipe())
     base = slow.read(family.root / "base")
     sizes = sum(merger.tensor(name)[2].size for name in merger.names())
     assert sizes == sum(array.size for array in base.arrays.values())

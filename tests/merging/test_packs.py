@@ -31,7 +31,7 @@ from dppa_core.errors import (
 from dppa_core.merging import to_pack as packing
 from dppa_core.merging.cards.provenance import parent_of
 from dppa_core.merging.convert import convert_to_folder
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, parse_recipe
@@ -51,7 +51,7 @@ def packed(recipe: MergeRecipe, out: Path, **settings: Any) -> str:
 
 
 def assert_same(recipe: MergeRecipe, reference: str) -> None:
-    merger, restored = Merger(recipe), open_checkpoint(reference)
+    merger, restored = open_merger(recipe), open_checkpoint(reference)
     assert restored.names() == merger.names()
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
@@ -150,8 +150,8 @@ def test_a_pack_has_the_size_of_its_bits_and_values(tmp_path: Path, rate: float)
     tuned_llama(base, 1).save(tmp_path / "math")
     recipe = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math"), (rate,)),))
     (found,) = pack_models(recipe, tmp_path / "packs")
-    merger = Merger(recipe)
-    modules = sum(module.numel for module in merger.modules)
+    merger = open_merger(recipe)
+    modules = sum(module.numel for module in merger.plan.modules)
     others = found.numel - modules
     assert found.kept == pytest.approx((1 - rate) * modules + others, rel=1e-3)
     assert 0 < found.stored <= found.kept  # some round to what the base has
@@ -174,7 +174,10 @@ def test_packs_of_every_model_merge_to_what_the_recipe_merges(
     again = tuple(
         DomainModel(f"zoo:base+{tmp_path / 'packs' / one.file}", coefficient=0.4) for one in made
     )
-    merger, other = Merger(recipe), Merger(MergeRecipe("zoo:base", again, "task_arithmetic"))
+    merger, other = (
+        open_merger(recipe),
+        open_merger(MergeRecipe("zoo:base", again, "task_arithmetic")),
+    )
     for name in merger.names():
         one, two = (to_float32(m.tensor(name)[2], "BF16") for m in (merger, other))
         np.testing.assert_array_equal(one, two)
@@ -359,7 +362,7 @@ def test_a_failure_leaves_nothing(
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing, "_write_slice", full)
+    monkeypatch.setattr(packing, "to_mask", full)
     with pytest.raises(InvalidValue, match="the disk is full"):
         pack_models(MATH, tmp_path / "packs")
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,8 @@ import pytest
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import Cancelled, DamagedCheckpoint, IncompatibleCheckpoints, NotAllowed
-from dppa_core.merging import merger
-from dppa_core.merging.merger import Merger
+from dppa_core.merging import plan
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling import profile
 from dppa_core.pruning.coefficients import PartCoefficient
@@ -101,7 +101,7 @@ def test_sharding_does_not_change_the_merge(tmp_path: Path) -> None:
         base.save(tmp_path / str(shards) / "base", shards=shards)
         tuned_llama(base, 1).save(tmp_path / str(shards) / "math", shards=shards)
     merged = [
-        Merger(
+        open_merger(
             MergeRecipe(
                 str(tmp_path / shards / "base"),
                 (DomainModel(str(tmp_path / shards / "math"), (0.8,)),),
@@ -114,7 +114,7 @@ def test_sharding_does_not_change_the_merge(tmp_path: Path) -> None:
 
 
 def test_tensors_may_be_merged_in_any_order(zoo_env: Path) -> None:
-    one, other = Merger(recipe("dare")), Merger(recipe("dare"))
+    one, other = open_merger(recipe("dare")), open_merger(recipe("dare"))
     forth = {name: one.tensor(name)[2].tobytes() for name in one.names()}
     back = {name: other.tensor(name)[2].tobytes() for name in reversed(other.names())}
     assert forth == back
@@ -125,7 +125,7 @@ def test_rate_zero_and_coefficient_one_give_the_domain_model_back(tmp_path: Path
     base.save(tmp_path / "base")
     tuned_llama(base, 1).save(tmp_path / "math")
     given = MergeRecipe(str(tmp_path / "base"), (DomainModel(str(tmp_path / "math")),))
-    merger, math = Merger(given), SafetensorsCheckpoint(tmp_path / "math")
+    merger, math = open_merger(given), SafetensorsCheckpoint(tmp_path / "math")
     for name in merger.names():
         assert merger.tensor(name)[2].tobytes() == math.raw(name).tobytes()
 
@@ -133,7 +133,7 @@ def test_rate_zero_and_coefficient_one_give_the_domain_model_back(tmp_path: Path
 def test_coefficients_by_layer(zoo_env: Path) -> None:
     """Layers by their own number, an unnamed layer by 1, the rest by the mean over layers."""
     by_layer = DomainModel("zoo:math", coefficient={0: 0.5})
-    merger = Merger(MergeRecipe("zoo:base", (by_layer,), dtype="float32"))
+    merger = open_merger(MergeRecipe("zoo:base", (by_layer,), dtype="float32"))
     math = SafetensorsCheckpoint(zoo_env / "math")
     expected = {
         "model.layers.0.mlp.up_proj.weight": 0.5,
@@ -155,7 +155,7 @@ def test_parts_of_a_model_have_coefficients_of_their_own(zoo_env: Path) -> None:
         PartCoefficient(None, 0.0),
     )
     model = DomainModel("zoo:math", coefficient=parts)
-    merger = Merger(MergeRecipe("zoo:base", (model,), "task_arithmetic", dtype="float32"))
+    merger = open_merger(MergeRecipe("zoo:base", (model,), "task_arithmetic", dtype="float32"))
     math = SafetensorsCheckpoint(zoo_env / "math")
     expected = {
         "model.layers.0.mlp.up_proj.weight": 0.5,
@@ -174,7 +174,7 @@ def test_parts_of_a_model_have_coefficients_of_their_own(zoo_env: Path) -> None:
 
 def test_a_coefficient_for_a_layer_there_is_not_is_refused(zoo_env: Path) -> None:
     with pytest.raises(IncompatibleCheckpoints, match="layer 7, the base has layers 0 to 1"):
-        Merger(MergeRecipe("zoo:base", (DomainModel("zoo:math", coefficient={7: 1.0}),)))
+        open_merger(MergeRecipe("zoo:base", (DomainModel("zoo:math", coefficient={7: 1.0}),)))
 
 
 def test_a_result_identical_to_the_base_is_said_to_be(zoo_env: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_stopping_leaves_nothing_behind(zoo_env: Path, tmp_path: Path) -> None:
 
 def test_a_public_merge_reads_no_folders(zoo_env: Path) -> None:
     with pytest.raises(NotAllowed, match="public page"):
-        Merger(MergeRecipe(str(zoo_env / "base"), MODELS), public=True)
+        open_merger(MergeRecipe(str(zoo_env / "base"), MODELS), public=True)
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named(
@@ -235,11 +235,11 @@ def test_other_factors_find_plans_and_profiles_of_the_merge_before(
         raise LookupError
 
     shelf = Shelf()
-    before = Merger(recipe(), shelf=shelf)
+    before = open_merger(recipe(), shelf=shelf)
     models = tuple(replace(model, amplification=(2.0,) * len(model.levels)) for model in MODELS)
-    monkeypatch.setattr(merger, "plan_pruning", never)
+    monkeypatch.setattr(plan, "plan_pruning", never)
     monkeypatch.setattr(profile, "kept_profiles", never)
-    after = Merger(replace(recipe(), models=models), shelf=shelf)
-    assert after.plans == before.plans
+    after = open_merger(replace(recipe(), models=models), shelf=shelf)
+    assert after.plan.plans == before.plan.plans
     with pytest.raises(LookupError):  # other settings need another plan
-        Merger(recipe(parameters={"strength": 0.01}), shelf=shelf)
+        open_merger(recipe(parameters={"strength": 0.01}), shelf=shelf)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.kernels import get_backend
-from dppa_core.merging.chunk_pass import Fuser, Fusion, Ingredient, prepare_term
-from dppa_core.merging.whole_pass import Known, PassBuffers, merge_whole
+from dppa_core.merging.passes.chunk_pass import ChunkPass
+from dppa_core.merging.passes.deltas import PlannedDelta, TensorStack, fix_treatment
+from dppa_core.merging.passes.whole_pass import Known, PassBuffers, merge_whole
 from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Treatment, Whole
 from dppa_core.profiling.binning import profile_tensor
 from dppa_core.pruning.delta_profile import ModuleProfile
@@ -42,20 +43,17 @@ def profiled(pair: TensorPair, *, bins: bool) -> ModuleProfile:
 
 def in_chunks(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> np.ndarray:
     """The same by the pass that reads thresholds first."""
-    terms = [
-        prepare_term(LOADER, pair, treatment, 0.7, BOTH, 0)
+    deltas = tuple(
+        fix_treatment(LOADER, pair, treatment, 0.7, BOTH, 0)
         for pair, treatment in zip(pairs, treatments, strict=True)
-    ]
-    base = pairs[0].base
-    added = tuple(term for term in terms if term)
-    out = np.empty(SIZE, np.uint16)
-    Fuser(LOADER).fuse_into(Fusion(NAME, base, "BF16", added, "BF16", ()), 0, out)
-    return out
+    )
+    stack = TensorStack(NAME, (SIZE,), pairs[0].base, "BF16", "BF16", deltas)
+    return ChunkPass(LOADER).merge(stack, 0, SIZE)
 
 
-def ingredients(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> list[Ingredient]:
+def planned(pairs: Sequence[TensorPair], treatments: Sequence[Treatment]) -> list[PlannedDelta]:
     return [
-        Ingredient(pair.finetuned, "BF16", treatment, 0.7)
+        PlannedDelta(pair.finetuned, "BF16", treatment, 0.7)
         for pair, treatment in zip(pairs, treatments, strict=True)
     ]
 
@@ -93,7 +91,7 @@ def test_the_bytes_are_those_of_the_pass_in_chunks(
     out, known = np.zeros(SIZE, np.uint16), dict[str, Known]()
     for each in (treatments, others, treatments[:-1] + [Dropped()]):  # once with new factors only
         if any(not isinstance(one, Dropped) for one in each):
-            assert merge_whole(NAME, base, ingredients(pairs, each), out, SCRATCH, known)
+            assert merge_whole(NAME, base, planned(pairs, each), out, SCRATCH, known)
             assert np.array_equal(out, in_chunks(pairs, each))
 
 
@@ -103,9 +101,9 @@ def test_new_factors_look_at_no_tie_anew(monkeypatch: pytest.MonkeyPatch) -> Non
     selections = (select(profiled(pair, bins=False), 0.3),)
     first, second = ([Banded(selections, (factor,))] for factor in (1.0, 2.0))
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients([pair], first), out, SCRATCH, known)
+    assert merge_whole(NAME, base, planned([pair], first), out, SCRATCH, known)
     monkeypatch.delattr("dppa_core.kernels.whole.sweep")
-    assert merge_whole(NAME, base, ingredients([pair], second), out, SCRATCH, known)
+    assert merge_whole(NAME, base, planned([pair], second), out, SCRATCH, known)
     assert np.array_equal(out, in_chunks([pair], second))
 
 
@@ -121,7 +119,7 @@ def test_whole_and_dropped_deltas_are_merged_too() -> None:
     treatments = [Whole(), Dropped(), Whole(0.5)]
     pairs[0].finetuned.flags.writeable = False  # as a mapped file is
     out = np.zeros(SIZE, np.uint16)
-    assert merge_whole(NAME, base, ingredients(pairs, treatments), out, SCRATCH, {})
+    assert merge_whole(NAME, base, planned(pairs, treatments), out, SCRATCH, {})
     assert np.array_equal(out, in_chunks(pairs, treatments))
 
 
@@ -130,7 +128,7 @@ def test_what_it_cannot_do_it_leaves_to_the_other_pass() -> None:
     pairs = [pair_of(number, 3, base) for number in range(2)]
 
     def done(*treatments: Treatment) -> bool:
-        given = ingredients([*pairs, *pairs][: len(treatments)], treatments)
+        given = planned([*pairs, *pairs][: len(treatments)], treatments)
         return merge_whole(NAME, base, given, out, SCRATCH, {})
 
     assert not done(Dropped(), Dropped())
@@ -148,4 +146,4 @@ def test_a_tensor_that_was_not_the_profiled_one_is_refused() -> None:
     profile = profiled(pairs[0], bins=False)
     banded = Banded((select(profile, 0.2),), (1.0,))
     other = [pairs[1], pairs[1]]
-    assert not merge_whole(NAME, base, ingredients(other, [banded, banded]), out, SCRATCH, {})
+    assert not merge_whole(NAME, base, planned(other, [banded, banded]), out, SCRATCH, {})

@@ -9,9 +9,9 @@ import pytest
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.checkpoints.chunks import TensorPair
 from dppa_core.errors import InvalidRecipe, InvalidValue, NonFiniteWeights
-from dppa_core.merging import combined_pass as merge_stacked
-from dppa_core.merging.chunk_pass import prepare_term
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.passes import combined_pass
+from dppa_core.merging.passes.deltas import fix_treatment
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.recipes.yaml_text import (
@@ -43,7 +43,7 @@ def recipe(name: str, *models: str, **rest: object) -> MergeRecipe:
 
 
 def merged(given: MergeRecipe, backend: str = "numba") -> dict[str, np.ndarray]:
-    merger = Merger(given, backend=backend)
+    merger = open_merger(given, backend=backend)
     found = {}
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)
@@ -114,7 +114,9 @@ def test_neither_order_nor_sharding_changes_a_tensor(
         settings = dict(given.parameters)
         if name == "emr":
             settings["domain"] = str(link / "math")
-        merger = Merger(replace(given, base=str(link / "base"), models=models, parameters=settings))
+        merger = open_merger(
+            replace(given, base=str(link / "base"), models=models, parameters=settings)
+        )
         names = sorted(merger.names(), reverse=root == "parted")
         found.append({tensor: merger.tensor(tensor)[2].tobytes() for tensor in names})
         link.unlink()
@@ -125,7 +127,7 @@ def test_blocks_of_any_size_keep_the_same_elements(
     zoo_env: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = merged(recipe("ties"))
-    monkeypatch.setattr(merge_stacked, "BLOCK", 100)
+    monkeypatch.setattr(combined_pass, "BLOCK", 100)
     after = merged(recipe("ties"))
     for tensor, values in before.items():
         np.testing.assert_array_equal(values, after[tensor])
@@ -196,11 +198,11 @@ def test_coefficients_may_differ_by_layer(zoo_env: Path) -> None:
 def test_a_domain_that_is_left_out_of_every_layer_is_named(zoo_env: Path) -> None:
     given = recipe("emr")
     idle = DomainModel("zoo:math", coefficient={0: 0.0, 1: 0.0})
-    merger = Merger(replace(given, models=(idle, *given.models[1:])))
+    merger = open_merger(replace(given, models=(idle, *given.models[1:])))
     with pytest.raises(InvalidValue, match="'zoo:math' has the coefficient 0 at every layer"):
         merger.tensor("model.norm.weight")
     partly = DomainModel("zoo:math", coefficient={0: 0.0})
-    Merger(replace(given, models=(partly, *given.models[1:]))).tensor("model.norm.weight")
+    open_merger(replace(given, models=(partly, *given.models[1:]))).tensor("model.norm.weight")
 
 
 def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
@@ -214,7 +216,7 @@ def test_pruned_and_amplified_deltas_can_be_combined(zoo_env: Path) -> None:
     expected, found = merged(alone), merged(staged)
     for tensor, values in expected.items():
         np.testing.assert_allclose(found[tensor], values, rtol=1e-5, atol=1e-7)
-    assert len(Merger(staged).plans) == 3
+    assert len(open_merger(staged).plan.plans) == 3
 
 
 @pytest.mark.parametrize("stage", ["dppa", "magnitude", "owl", "dare", "darex_q"])
@@ -238,9 +240,9 @@ def test_a_survey_works_no_pruning_out_twice(
 
     def counted(loader: object, pair: TensorPair, *rest: object) -> object:
         asked.append((pair.name, rest[2]))
-        return prepare_term(loader, pair, *rest)  # type: ignore[arg-type]
+        return fix_treatment(loader, pair, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dppa_core.merging.merger.prepare_term", counted)
+    monkeypatch.setattr("dppa_core.merging.merger.fix_treatment", counted)
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in NAMES)
     merged(MergeRecipe("zoo:base", models, "ties", prune=Pruning("magnitude")))
     assert len(asked) == len(set(asked)) == 20 * len(models)
@@ -303,7 +305,7 @@ def test_a_weight_that_is_no_number_is_named(tmp_path: Path, name: str) -> None:
     tuned.save(tmp_path / "tuned")
     model = DomainModel(str(tmp_path / "tuned"))
     settings = {"domain": str(tmp_path / "tuned")} if name == "emr" else {}
-    merger = Merger(MergeRecipe(str(tmp_path / "base"), (model,), name, settings))
+    merger = open_merger(MergeRecipe(str(tmp_path / "base"), (model,), name, settings))
     with pytest.raises(NonFiniteWeights, match=r"tuned.*up_proj.weight holds nan"):
         merger.tensor(tensor)
 
@@ -314,6 +316,6 @@ def test_a_sum_too_large_for_the_dtype_is_named(tmp_path: Path) -> None:
     base.save(tmp_path / "base", dtype="F32")
     model = DomainModel(str(tmp_path / "base"), coefficient=2.0)
     given = MergeRecipe(str(tmp_path / "base"), (model,), "linear", {"divide": "nothing"})
-    assert Merger(given).tensor("model.norm.weight")[0] == "BF16"
+    assert open_merger(given).tensor("model.norm.weight")[0] == "BF16"
     with pytest.raises(NonFiniteWeights, match="reach 100000, F16 holds less"):
-        Merger(replace(given, dtype="float16")).tensor("model.norm.weight")
+        open_merger(replace(given, dtype="float16")).tensor("model.norm.weight")

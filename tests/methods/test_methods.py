@@ -8,7 +8,7 @@ import pytest
 
 from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.errors import InvalidValue, UnknownName
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.methods.darex_q import DarexQParameters
 from dppa_core.methods.registry import get_method, method_names
 from dppa_core.methods.shared.treatment import RandomDrop, Request
@@ -38,7 +38,7 @@ def vectors(tmp_path: Path) -> Path:
 
 
 def merged(recipe: MergeRecipe, name: str = MODULE) -> np.ndarray:
-    dtype, _, raw = Merger(recipe).tensor(name)
+    dtype, _, raw = open_merger(recipe).tensor(name)
     return to_float32(raw, dtype)
 
 
@@ -153,7 +153,9 @@ def test_methods_are_found_by_name() -> None:
 
 def test_owl_gives_all_modules_of_a_layer_one_density(zoo_env: Path) -> None:
     plans = [
-        Merger(MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),), method)).plans[0]
+        open_merger(MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)),), method)).plan.plans[
+            0
+        ]
         for method in ("owl", "dppa")
     ]
     owl, dppa = ({(m.layer, m.kind): m.density for m in plan.modules} for plan in plans)

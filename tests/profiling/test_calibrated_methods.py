@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.calibration.statistics import Kind, Statistics, statistics
 from dppa_core.recipes.calibration import Calibration
@@ -70,8 +70,8 @@ def test_pruned_deltas_are_weighed_too(method: str) -> None:
     """Significance and method may look at the same text; what nobody keeps stays the base's."""
     models = tuple(DomainModel(f"zoo:{name}", (0.9,)) for name in ("math", "law"))
     pruning = Pruning("dppa", {"significance": "fisher", "other_tensors": "drop"})
-    merger = Merger(MergeRecipe("zoo:base", models, method, prune=pruning, calibration=TEXT))
-    assert len(merger.plans) == 2
+    merger = open_merger(MergeRecipe("zoo:base", models, method, prune=pruning, calibration=TEXT))
+    assert len(merger.plan.plans) == 2
     changed = {n: (merger.tensor(n)[2] != merger.base.raw(n)).mean() for n in merger.names()}
     assert changed.pop("model.norm.weight") == changed.pop("model.embed_tokens.weight") == 0
     share = np.mean([value for name, value in changed.items() if "proj" in name])
@@ -102,8 +102,8 @@ def test_gpt2_is_averaged_by_its_inputs_as_well(tmp_path: Path) -> None:
     recipe = MergeRecipe(
         str(tmp_path / "base"), models, "regmean", calibration=text, dtype="float32"
     )
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     for name in merger.names():
         if name.endswith(("c_attn.weight", "c_proj.weight")):
-            expected = merger.tuned[0].raw(name)
+            expected = merger.inputs.tuned[0].raw(name)
             np.testing.assert_allclose(merger.tensor(name)[2], expected, rtol=1e-3, atol=1e-4)

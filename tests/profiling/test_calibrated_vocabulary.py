@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import to_float32
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.recipes.calibration import Calibration
@@ -63,9 +63,9 @@ def test_fisher_information_in_rows_of_another_order_is_not_taken(
 ) -> None:
     """The modules' is; that of the embedding belongs to other rows, and |d| stands for it."""
     monkeypatch.chdir(root / "other")
-    moved = Merger(given)
+    moved = open_merger(given)
     monkeypatch.chdir(root / "plain")
-    plain = Merger(given)
+    plain = open_merger(given)
     for name in plain.names():
         one, other = (
             to_float32(raw, code) for code, _, raw in (plain.tensor(name), moved.tensor(name))

@@ -13,11 +13,12 @@ from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import Cancelled
 from dppa_core.kernels import BACKENDS, get_backend
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.profiling import binning
 from dppa_core.profiling import profile as profiling
 from dppa_core.profiling.binning import profile_tensor
-from dppa_core.profiling.profile import TunedModel, cached_profile, profile_delta, profile_deltas
+from dppa_core.profiling.profile import cached_profile, profile_delta, profile_deltas
+from dppa_core.profiling.reader import TunedModel
 from dppa_core.pruning.delta_profile import DeltaProfile, ModuleProfile
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.floats import from_float32, to_float32
@@ -146,10 +147,10 @@ def test_a_merge_from_a_binned_profile_is_exact(
         "magnitude",  # densities that depend on no profile
         {"ties": ties, "other_tensors": "prune"},
     )
-    exact = Merger(recipe)
+    exact = open_merger(recipe)
     monkeypatch.setattr(binning, "EXACT_NUMEL", 0)
     monkeypatch.setenv("DPPA_CACHE", str(tmp_path / "cache"))
-    binned = [Merger(recipe, backend=backend) for backend in ("numba", "torch")]
+    binned = [open_merger(recipe, backend=backend) for backend in ("numba", "torch")]
     for name in exact.names():
         expected = exact.tensor(name)[2].tobytes()
         assert [m.tensor(name)[2].tobytes() for m in binned] == [expected] * 2, name

@@ -13,7 +13,8 @@ from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint
 from dppa_core.checkpoints.chunks import Loader, TensorPair
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.kernels import BACKENDS, get_backend
-from dppa_core.merging.chunk_pass import Fuser, Fusion, prepare_term
+from dppa_core.merging.passes.chunk_pass import ChunkPass
+from dppa_core.merging.passes.deltas import TensorStack, fix_treatment
 from dppa_core.methods.shared.treatment import Banded
 from dppa_core.profiling import binning
 from dppa_core.profiling.binning import profile_tensor
@@ -116,10 +117,10 @@ def test_a_merge_equals_the_slow_reference_bit_by_bit(pair: Path, kind: str, bac
             name, base.raw(name), base.dtype(name), tuned.raw(name), tuned.dtype(name)
         )
         bands = Banded(tuple(level.selection for level in found.levels), factors)
-        term = prepare_term(loader, both, bands, 0.7, ("b", "m"), 0, score.of(name, name))
-        assert term is not None and term.kept == found.kept
-        fusion = Fusion(name, both.base, both.base_dtype, (term,), "F32", (term.kept,))
-        merged = Fuser(loader).fuse(fusion, 0, both.numel)
+        delta = fix_treatment(loader, both, bands, 0.7, ("b", "m"), 0, score.of(name, name))
+        assert delta is not None and delta.kept == found.kept
+        stack = TensorStack(name, (both.numel,), both.base, both.base_dtype, "F32", (delta,))
+        merged = ChunkPass(loader).merge(stack, 0, both.numel)
         np.testing.assert_array_equal(merged.reshape(SHAPES[name]), expected.arrays[name], name)
 
 
@@ -193,14 +194,14 @@ def test_levels_nest_and_counts_are_exact(delta: np.ndarray, seed: int) -> None:
         before = np.zeros(delta.size, bool)
         for density in (0.05, 0.3, 0.7, 1.0):
             banded = Banded((select(item, density),), (1.0,))
-            term = prepare_term(loader, pair, banded, 1.0, ("b", "m"), 0, scoring)
-            assert term is not None
+            treated = fix_treatment(loader, pair, banded, 1.0, ("b", "m"), 0, scoring)
+            assert treated is not None
             merged = np.zeros_like(delta)
-            term.action.add(loader.kernels, merged, pair.base, pair.finetuned, 0)
+            treated.treatment.add(loader.kernels, merged, pair.base, pair.finetuned, 0)
             kept = merged != 0
             np.testing.assert_array_equal(merged[kept], delta[kept])
             assert kept.sum() == min(round(delta.size * density), np.count_nonzero(delta))
-            assert kept.sum() == term.kept and not (before & ~kept).any()
+            assert kept.sum() == treated.kept and not (before & ~kept).any()
             before = kept
 
 

@@ -19,7 +19,7 @@ from dppa_core.errors import (
 )
 from dppa_core.kernels import get_backend
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.loading import load_tokenizer
 from dppa_core.profiling.calibration import run as calibration_run
@@ -226,9 +226,9 @@ def test_a_merge_is_the_same_on_any_backend_worker_and_shard(kind: str, tmp_path
 
 def test_other_tensors_are_ranked_by_fisher_too_where_they_are_pruned() -> None:
     settings = {"significance": "fisher", "other_tensors": "prune"}
-    merger = Merger(told("fisher", parameters=settings))
-    layers = merger.layers("model.norm.weight", merger.loader())
-    assert layers is not None and layers.fusion.kept == (6, 6)  # a fifth of 32
+    merger = open_merger(told("fisher", parameters=settings))
+    stack = merger.stack("model.norm.weight", merger.loader())
+    assert stack is not None and stack.kept == (6, 6)  # a fifth of 32
 
 
 def test_a_text_of_its_own_for_each_model() -> None:
@@ -238,16 +238,16 @@ def test_a_text_of_its_own_for_each_model() -> None:
         DomainModel(f"zoo:{text.tasks[0]}", (0.9, 0.8), (1.6, 1.0), calibration=text)
         for text in own
     )
-    implicit = Merger(told("activation", None)).plans
-    assert Merger(told("activation", None, models=explicit)).plans == implicit
-    assert Merger(told("activation", Calibration(("finance",)))).plans != implicit
+    implicit = open_merger(told("activation", None)).plan.plans
+    assert open_merger(told("activation", None, models=explicit)).plan.plans == implicit
+    assert open_merger(told("activation", Calibration(("finance",)))).plan.plans != implicit
 
 
 def test_a_profile_for_the_page_is_the_plan_of_a_merge() -> None:
     profile = ranked_profile("zoo:base", "zoo:math", "fisher", TEXT, public=True)
     recipe = told("fisher")
     plan = plan_pruning(profile, (0.9, 0.8), recipe.settings())
-    assert plan == Merger(recipe, public=True).plans[0]
+    assert plan == open_merger(recipe, public=True).plan.plans[0]
 
 
 def test_a_stranger_reads_no_file_of_this_computer(tmp_path: Path) -> None:
@@ -255,10 +255,10 @@ def test_a_stranger_reads_no_file_of_this_computer(tmp_path: Path) -> None:
     path.write_text("Some notes of my own.")
     text = Calibration(text=str(path))
     with pytest.raises(NotAllowed, match="files of this computer"):
-        Merger(told("fisher", text), public=True)
+        open_merger(told("fisher", text), public=True)
     with pytest.raises(NotAllowed, match="files of this computer"):
         ranked_profile("zoo:base", "zoo:math", "activation", text, public=True)
-    assert Merger(told("fisher", text)).plans
+    assert open_merger(told("fisher", text)).plan.plans
 
 
 def test_a_merge_in_memory_is_made_anew_when_its_text_changes(tmp_path: Path) -> None:

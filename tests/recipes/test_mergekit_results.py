@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dppa_core.checkpoints.checkpoint import to_float32
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.recipes.mergekit import import_recipe as mergekit_import
 from dppa_core.recipes.mergekit import method_names as mergekit_words
 from dppa_core.recipes.mergekit.export import export_mergekit
@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tensors(recipe: MergeRecipe) -> dict[str, np.ndarray]:
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     found = {}
     for name in merger.names():
         dtype, shape, raw = merger.tensor(name)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.methods.registry import METHODS
@@ -67,7 +67,7 @@ def recorded(text: str, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"recipe": recipe_hash(recipe), "yaml": _hash(dump_recipe(recipe))}
     if recipe.method in ("fisher", "regmean"):
         return found
-    plans = [plan.to_json() for plan in Merger(recipe).plans]
+    plans = [plan.to_json() for plan in open_merger(recipe).plan.plans]
     found["plans"] = _hash(json.dumps(plans, sort_keys=True))
     made = merge_to_folder(recipe, folder / "merge", sync=False)
     found |= {"merge": made.sha256, "digest": made.digest}

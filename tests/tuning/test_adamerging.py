@@ -22,7 +22,7 @@ from dppa_core.errors import (
     InvalidValue,
 )
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import Exchange, entropy, own_replies, reply_logits
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import layer_of
@@ -84,7 +84,7 @@ def plain(given: MergeRecipe) -> tuple[dict[str, torch.Tensor], list[dict[str, t
             replace(model, coefficient=c)
             for model, c in zip(given.models, coefficients, strict=True)
         )
-        merger = Merger(replace(given, models=models, dtype="float32"))
+        merger = open_merger(replace(given, models=models, dtype="float32"))
         tensors = {name: merger.tensor(name) for name in merger.names()}
         return {
             name: torch.from_numpy(to_float32(raw, dtype).copy()).reshape(shape)
@@ -394,7 +394,7 @@ def test_ties_that_adds_up_is_a_sum_of_what_agrees(budget: int) -> None:
     weights, model, _ = tunable(summed(), "layer", budget)
     coefficients = np.abs(uneven(weights)) + 0.1
     weights.write(coefficients)
-    merger = Merger(with_coefficients(summed(), coefficients.tolist()))
+    merger = open_merger(with_coefficients(summed(), coefficients.tolist()))
     written = model.state_dict()
     assert {name for name in merger.names() if name in written}
     for name in merger.names():

@@ -18,7 +18,8 @@ from dppa_core.checkpoints.sources.open import zoo_root
 from dppa_core.errors import DppaError, NoCounterpart
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import MergeInputs, open_inputs
+from dppa_core.merging.plan import MergePlan, plan_merge
 from dppa_core.merging.preflight.estimate import DISK_RATE, START, Sizes, estimate, in_time
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.to_pack import check_packable
@@ -57,31 +58,28 @@ def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> Expo
     Raises:
         DppaError: as a merge would, but for what only its weights can tell.
     """
-    merger = Merger(recipe, public=public, stop=stop)
-    companions = merger.companions()
-    record = planned_record(
-        merger.parents(), merger.plans, companions.origins, merger.base_warnings()
-    )
-    numel = {name: math.prod(merger.base.shape(name)) for name in merger.names()}
+    inputs = open_inputs(recipe, public=public, stop=stop)
+    plan, companions = plan_merge(inputs), inputs.companions()
+    record = planned_record(inputs.parents(), plan.plans, companions.origins, plan.warnings)
     stored = tuple(
         sum(math.prod(one.shape(name)) * _width(one.dtype(name)) for name in one.names())
-        for one in (merger.base, *merger.tuned)
+        for one in (inputs.base, *inputs.tuned)
     )
-    plots = sum(map(len, card_plots(merger.recipe, record).values()))
+    plots = sum(map(len, card_plots(plan.recipe, record).values()))
     return ExportFacts(
-        recipe=merger.recipe,
+        recipe=plan.recipe,
         record=record,
         sizes=Sizes(
-            parameters=sum(numel.values()),
+            parameters=sum(one.numel for one in plan.tensors.values()),
             stored=stored,
             dtype=recipe.dtype,
-            combines=merger.combines,
+            combines=plan.combines,
             workers=worker_count(None),
         ),
-        shapes={name: merger.base.shape(name) for name in merger.names()},
-        weights=sum(numel[name] * _width(merger.dtype(name)) for name in numel),
-        beside=sum(map(len, companions.files.values())) + plots + 250 * len(numel) + 4000,
-        packed=_packed(merger, record, numel),
+        shapes={name: one.shape for name, one in plan.tensors.items()},
+        weights=sum(one.numel * _width(one.dtype) for one in plan.tensors.values()),
+        beside=sum(map(len, companions.files.values())) + plots + 250 * len(plan.tensors) + 4000,
+        packed=_packed(inputs, plan, record),
     )
 
 
@@ -89,16 +87,16 @@ def _width(dtype: str) -> int:
     return np.dtype(RAW_TYPES[dtype]).itemsize
 
 
-def _packed(merger: Merger, record: MergeRecord, numel: dict[str, int]) -> int:
+def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
     """One bit for every weight, and every weight that is kept; of each model."""
-    names = [name for name in merger.names() if has_delta(merger.base, name)]
-    every, inside = sum(numel[n] for n in names), sum(m.numel for m in merger.modules)
-    width = _width(merger.dtype(names[0])) if names else 0
+    tensors = [one for name, one in plan.tensors.items() if has_delta(inputs.base, name)]
+    every, inside = sum(one.numel for one in tensors), sum(one.numel for one in plan.modules)
+    width = _width(tensors[0].dtype) if tensors else 0
     total = 0
-    for index, model in enumerate(merger.recipe.models):
+    for index, model in enumerate(plan.recipe.models):
         density = record.density(index)
         kept = round(inside * (1 - model.levels[-1] if density is None else density))
-        total += mask_bytes(every) + (kept + every - inside) * width + 60 * len(names)
+        total += mask_bytes(every) + (kept + every - inside) * width + 60 * len(tensors)
     return total
 
 

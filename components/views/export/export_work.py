@@ -16,7 +16,8 @@ from typing import Protocol
 
 from components.views.export.report import Reported, report_html
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.merging.to_pack import pack_models
 from dppa_core.merging.verify import read_merge
@@ -86,7 +87,7 @@ def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
     shutil.rmtree(made)
     check(work.stop)
     work.tell("Drawing", 0.9)
-    plans = Merger(recipe, public=work.public, stop=work.stop).plans
+    plans = plan_merge(open_inputs(recipe, public=work.public, stop=work.stop)).plans
     text = report_html(Reported(found.recipe, found.record, plans, told.warnings))
     check(work.stop)
     target = folder / f"{made.name}-report.html"

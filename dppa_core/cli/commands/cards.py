@@ -16,7 +16,8 @@ from dppa_core.errors import InvalidValue
 from dppa_core.merging.cards.card import card_plots, model_card
 from dppa_core.merging.cards.record import MergeRecord, planned_record
 from dppa_core.merging.folder import CARD, write_card
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.plan import plan_merge
 from dppa_core.merging.verify import check_merge, read_merge
 from dppa_core.recipes.yaml_text import MergeRecipe, load_recipe
 from dppa_core.system.atomic_folders import unwritable
@@ -55,10 +56,9 @@ def card(
 def _planned(path: Path) -> tuple[MergeRecipe, MergeRecord]:
     loaded = load_recipe(path)
     with progress_line() as progress:
-        merger = Merger(loaded, progress=progress)
-        origins = merger.companions().origins
-        known = merger.parents(), merger.plans, origins, merger.base_warnings()
-        return merger.recipe, planned_record(*known)
+        inputs = open_inputs(loaded, progress=progress)
+        plan, origins = plan_merge(inputs), inputs.companions().origins
+        return plan.recipe, planned_record(inputs.parents(), plan.plans, origins, plan.warnings)
 
 
 def _write(recipe: MergeRecipe, record: MergeRecord, out: Path, *, overwrite: bool) -> None:

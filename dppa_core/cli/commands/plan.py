@@ -15,7 +15,8 @@ import typer
 from dppa_core.cli.output import emit, progress_line
 from dppa_core.cli.plan_text import plan_text
 from dppa_core.errors import InvalidRecipe
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import open_inputs
+from dppa_core.merging.plan import plan_merge
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.pruning.density import CALIBRATED_KINDS, SIGNIFICANCE_KINDS, PruningParameters
 from dppa_core.pruning.plan import plan_pruning
@@ -128,7 +129,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _plan_recipe(path: Path, workers: int | None, as_json: bool) -> None:
     recipe = load_recipe(path)
     with progress_line() as progress:
-        plans = Merger(recipe, workers=workers, progress=progress).plans
+        plans = plan_merge(open_inputs(recipe, workers=workers, progress=progress)).plans
     if not plans:
         raise InvalidRecipe(
             f"{path}: the method {recipe.method} ranks no elements before it merges, so there is "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from dppa_core.errors import IncompatibleCheckpoints, InvalidValue, shown
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.methods.registry import METHODS, get_method
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.pruning.floats import FLOATS, to_float32
@@ -78,7 +78,7 @@ def compare_merges(
     Raises:
         IncompatibleCheckpoints: the recipes have bases of other tensors.
     """
-    mergers = [Merger(recipe, progress=progress, stop=stop) for recipe in (first, second)]
+    mergers = [open_merger(recipe, progress=progress, stop=stop) for recipe in (first, second)]
     names = mergers[0].names()
     if names != mergers[1].names():
         raise IncompatibleCheckpoints("The recipes merge models of other tensors: two bases?")

@@ -13,9 +13,9 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from dppa_core.checkpoints.checkpoint import Checkpoint, known_hashes, remember_hashes
 from dppa_core.checkpoints.safetensors_writer import TensorSpec
@@ -32,14 +32,15 @@ from dppa_core.merging.cluster.parts import (
 )
 from dppa_core.merging.cluster.ray import Cluster, joined
 from dppa_core.merging.folder import check_target
-from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.inputs import aligned, first_stage, pinned_recipe, references
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.tally import MergeTally
 from dppa_core.merging.to_folder import MergeReport, finish
 from dppa_core.profiling.cache import load_profile, profile_entry, save_profile
-from dppa_core.profiling.profile import DeltaProfile, profile_deltas
+from dppa_core.profiling.profile import profile_deltas
 from dppa_core.profiling.reader import TunedModel
 from dppa_core.progress import Progress, Stop, report
+from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.module_groups import find_modules
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe
 
@@ -96,27 +97,18 @@ def merge_on_cluster(
     with joined(address) as cluster:
         known = prepared(cluster, recipe, threads, progress, stop)
         merger = opened(known, progress, stop)
-        tally, shards = MergeTally(merger, progress), shards_of(merger, shard_size)
-        target = check_target(Path(out), merger.folders(), overwrite=overwrite)
+        tally, shards = (
+            MergeTally(merger.plan, merger.inputs.parents()),
+            shards_of(merger, shard_size),
+        )
+        target = check_target(Path(out), merger.inputs.folders(), overwrite=overwrite)
         with parts_folder(merger, shard_size, target) as parts:
             known = replace(known, folder=str(parts))
-            written = _written(cluster, known, shards, tally, stop)
-            fill = _Filler(shards, written, parts)
+            written = _written(cluster, known, shards, tally, progress, stop)
+            fill = partial(gather, shards, written, parts)
             done = finish(began, merger, tally, fill, out, overwrite=overwrite, sync=sync)
             shutil.rmtree(parts, ignore_errors=True)
     return done
-
-
-@dataclass(frozen=True, slots=True)
-class _Filler:
-    """Puts the parts into a merge's folder."""
-
-    shards: Shards
-    written: dict[str, WrittenShard]
-    parts: Path
-
-    def __call__(self, folder: Path) -> Any:
-        return gather(self.shards, self.written, self.parts, folder)
 
 
 # the driver's side
@@ -130,7 +122,7 @@ def prepared(
     stop: Stop | None,
 ) -> MergeFacts:
     """Hash and profile all models, where that was not done before."""
-    names = (recipe.base, *(model.model for model in recipe.models))
+    names = references(recipe)
     report(progress, 0, len(names), "reading the models")
     known = MergeFacts(dump_recipe(recipe), {}, here=os.getcwd(), threads=threads)
     found = dict(cluster.run(hash_model, known, names, stop=stop))
@@ -193,7 +185,12 @@ def joined_profile(parts: Sequence[DeltaProfile], base: Checkpoint) -> DeltaProf
 
 
 def _written(
-    cluster: Cluster, known: MergeFacts, shards: Shards, tally: MergeTally, stop: Stop | None
+    cluster: Cluster,
+    known: MergeFacts,
+    shards: Shards,
+    tally: MergeTally,
+    progress: Progress | None,
+    stop: Stop | None,
 ) -> dict[str, WrittenShard]:
     """Every weight file, written now or before."""
     items = list(shards.items())
@@ -203,8 +200,7 @@ def _written(
         tally.changed = tally.changed or one.changed
         for name, kept in one.kept.items():
             tally.keep(name, kept)
-        for spec in shards[one.file]:
-            tally.count(spec.name, spec.numel)
+        report(progress, len(written), len(shards), one.file)
     return written
 
 
@@ -244,7 +240,7 @@ def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     """Base and domain models in the merge's vocabulary."""
     os.chdir(known.here)  # of the driver, in a process that works for nobody else
     recipe = parse_recipe(known.recipe)
-    names = (recipe.base, *(model.model for model in recipe.models))
+    names = references(recipe)
     models = [open_checkpoint(name) for name in names]
     for one in models:
         remember_hashes(one, known.hashes)
@@ -252,7 +248,9 @@ def _models(known: MergeFacts) -> tuple[Checkpoint, tuple[Checkpoint, ...]]:
     return found.base, found.tuned
 
 
-def opened(known: MergeFacts, progress: Progress | None = None, stop: Stop | None = None) -> Merger:
+def opened(
+    known: MergeFacts, progress: Progress | None = None, stop: Stop | None = None
+) -> TensorMerger:
     """A merger that finds hashes and profiles where it looks for them."""
     base, tuned = _models(known)
     for other, profile in zip(tuned, known.profiles, strict=False):
@@ -260,13 +258,13 @@ def opened(known: MergeFacts, progress: Progress | None = None, stop: Stop | Non
         if load_profile(entry, (profile.base, profile.finetuned)) is None:
             save_profile(entry, profile)
     recipe = parse_recipe(known.recipe)
-    return Merger(recipe, workers=known.threads, progress=progress, stop=stop)
+    return open_merger(recipe, workers=known.threads, progress=progress, stop=stop)
 
 
-_kept: dict[str, Merger] = {}
+_kept: dict[str, TensorMerger] = {}
 
 
-def _resident(known: MergeFacts) -> Merger:
+def _resident(known: MergeFacts) -> TensorMerger:
     """The merger of this process, for all the files it writes."""
     if known.recipe not in _kept:
         _kept.clear()

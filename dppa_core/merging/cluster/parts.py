@@ -19,9 +19,10 @@ from dppa_core.checkpoints.fingerprints import written_fingerprints
 from dppa_core.checkpoints.safetensors_writer import SafetensorsWriter, TensorSpec
 from dppa_core.checkpoints.shards import METADATA, assign_shards, write_index
 from dppa_core.errors import InvalidValue
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.merging.tally import MergeTally
-from dppa_core.merging.to_folder import Weights, tensor_specs, weave
+from dppa_core.merging.tensor_tasks import write_tensors
+from dppa_core.merging.to_folder import FolderSink, Weights
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import recipe_hash
 from dppa_core.system.atomic_folders import replace_file
@@ -45,13 +46,13 @@ class WrittenShard:
     """Whether any element differs from the base."""
 
 
-def shards_of(merger: Merger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
+def shards_of(merger: TensorMerger, shard_size: int) -> dict[str, tuple[TensorSpec, ...]]:
     """The weight files of a merge: the same as `merge_to_folder` writes."""
-    return assign_shards(tensor_specs(merger), shard_size)
+    return assign_shards(list(merger.plan.tensors.values()), shard_size)
 
 
 def write_shard(
-    merger: Merger,
+    merger: TensorMerger,
     file: str,
     specs: tuple[TensorSpec, ...],
     folder: Path,
@@ -70,10 +71,10 @@ def write_shard(
         workers: Threads.
         stop: Ends the work between two slices of tensors.
     """
-    tally, path = MergeTally(merger, None), folder / f".{file}.{secrets.token_hex(8)}"
+    tally, path = MergeTally(merger.plan, ()), folder / f".{file}.{secrets.token_hex(8)}"
     try:
         with closing(SafetensorsWriter(path, specs, METADATA)) as writer:
-            weave(merger, writer, tally, workers, stop)
+            write_tensors(merger, FolderSink(merger, writer, tally), workers, stop=stop)
             sha256, digests = writer.finish(), writer.digests()
         _sync(path)
         path.rename(folder / file)
@@ -99,7 +100,7 @@ def known_shard(file: str, specs: tuple[TensorSpec, ...], folder: Path) -> Writt
 
 
 @contextmanager
-def parts_folder(merger: Merger, shard_size: int, target: Path) -> Iterator[Path]:
+def parts_folder(merger: TensorMerger, shard_size: int, target: Path) -> Iterator[Path]:
     """Where the parts of a merge lie until it is complete: beside its target, one merge at a time.
 
     Whoever merges the same models by the same recipe to the same target finds what was written
@@ -108,7 +109,7 @@ def parts_folder(merger: Merger, shard_size: int, target: Path) -> Iterator[Path
     Raises:
         InvalidValue: somebody else is at work there.
     """
-    weights = [one.content_hash() for one in (merger.base, *merger.tuned)]
+    weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
     key = "\0".join((recipe_hash(merger.recipe), str(shard_size), *weights))
     name = f".{target.name[:100]}.dppa-parts-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     folder, lock = target.with_name(name), None

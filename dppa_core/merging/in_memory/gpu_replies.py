@@ -1,21 +1,25 @@
 """Replies computed where it is fastest: small models by the processor, large ones by a GPU.
 
-Knows models in memory and devices; no page, and no host that lends GPUs.
+Knows models in memory and devices; no page, and no host that lends GPUs. A model is handed to
+another process of this program by a file of Python objects, in a folder that this process alone
+made a moment ago: nothing that came from elsewhere is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from dppa_core.errors import DppaError
-from dppa_core.merging.in_memory.gpu_handover import taken_over
 from dppa_core.models.generate import GenerationSettings, ReplyToken, stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
+from dppa_core.system.temporary import Scratch
 
 
 class OwnDevices:
@@ -59,3 +63,23 @@ def replies_from(
         yield from stream_tokens(taken_over(path, device), prompt, settings)
     except DppaError as error:
         yield error
+
+
+@contextmanager
+def handed_over(resident: Resident) -> Iterator[Path]:
+    """The model as a file for as long as the block runs.
+
+    Not by shared memory: of that a container has 64 MB, if nobody asked for more.
+    """
+    with closing(Scratch("handed")) as folder:  # of this user alone
+        path = folder.path / "model.pt"
+        torch.save(replace(resident, made_of={}), path)
+        yield path
+
+
+def taken_over(path: Path, device: torch.device) -> Resident:
+    """The model of `handed_over`, on a device."""
+    # Our own objects, which the restricted loader does not know.
+    found: Resident = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+    found.model.to(device)
+    return found

@@ -10,26 +10,28 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dppa_core.checkpoints.aligned_checkpoint import AlignedCheckpoint
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.safetensors_reader import file_identity
 from dppa_core.checkpoints.sources.open import ModelRef
 from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.errors import OutOfBudget
-from dppa_core.merging.in_memory.merged_source import source_of
+from dppa_core.merging.folder import write_config
 from dppa_core.merging.in_memory.rewrite import TensorPlace, find_live, write_merge
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.preflight.estimate import FLOAT32_LIMIT
 from dppa_core.models.loading import build_model, load_tokenizer
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
+from dppa_core.system.temporary import Scratch
 
 BYTE_BUDGET = 2 * 1024**3
 
@@ -191,17 +193,17 @@ class ModelPool:
     def _merged(
         self, key: str, recipe: MergeRecipe, progress: Progress | None, stop: Stop | None
     ) -> _Slot:
-        merger = Merger(
+        merger = open_merger(
             recipe, public=self._public, shelf=self._shelf, progress=progress, stop=stop
         )
         self._check_budget(key, merger.base)  # before the long part
         made_of = dict[Path, str]()
-        for checkpoint in (merger.base, *merger.tuned):
+        for checkpoint in (merger.base, *merger.inputs.tuned):
             made_of |= checkpoint.identities()
-        made_of |= {path: file_identity(path) for path in merger.texts()}
+        made_of |= {path: file_identity(path) for path in merger.inputs.texts()}
         base = (
-            *(recipe.base, merger.companions().key),
-            *(*merger.base.identities().items(), *merger.twins.items()),
+            *(recipe.base, merger.inputs.companions().key),
+            *(*merger.base.identities().items(), *merger.inputs.twins.items()),
             *(merger.base.shape(name) for name in merger.names()),
         )
         old = self._take(base, _numel(merger.base) * _itemsize(merger.base))
@@ -215,9 +217,9 @@ class ModelPool:
             check(stop)
             tensors[name] = merger.tensor(name)
             report(progress, done + 1, len(names), "merge")
-        with source_of(merger) as source:
+        with _source_of(merger) as source:
             resident = self._resident(key, recipe.base, source, tensors, made_of)
-        places = find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
+        places = find_live(resident.model, tensors, merger.loader().kernels, merger.inputs.twins)
         return _Slot(resident, base, places)
 
     def _take(self, base: tuple[object, ...], nbytes: int) -> _Slot | None:
@@ -259,3 +261,34 @@ def _numel(checkpoint: Checkpoint) -> int:
 def _itemsize(checkpoint: Checkpoint) -> int:
     """Bytes of one parameter in memory."""
     return 4 if _numel(checkpoint) <= FLOAT32_LIMIT else 2
+
+
+class _Elsewhere(AlignedCheckpoint):
+    """A checkpoint whose configuration and tokenizer lie in another folder."""
+
+    def __init__(self, inner: Checkpoint, folder: Path, config: Mapping[str, Any]) -> None:
+        super().__init__(inner, {}, "")
+        self._folder, self._config = folder, config
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self._config
+
+
+@contextmanager
+def _source_of(merger: TensorMerger) -> Iterator[Checkpoint]:
+    """The merge's base, with the merge's configuration and tokenizer while the block runs."""
+    beside = merger.inputs.companions()
+    if not beside.changed:
+        yield merger.base
+        return
+    with closing(Scratch("model")) as scratch:
+        folder = scratch.path
+        write_config(beside.config, merger.recipe.dtype, folder)
+        for file, content in beside.files.items():
+            (folder / file).write_bytes(content)
+        yield _Elsewhere(merger.base, folder, beside.config)

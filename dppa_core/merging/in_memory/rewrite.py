@@ -1,46 +1,42 @@
 """A merge written straight into a model in memory, by the kernels that write folders.
 
-Knows a merger and places to write to; nothing of who uses the model meanwhile.
+Knows a merger and places to write to, not who uses the model meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
-from numpy import ndarray
 
-from dppa_core.checkpoints.chunks import CHUNK, slices, widen
+from dppa_core.checkpoints.chunks import CHUNK, widen
 from dppa_core.errors import DamagedCheckpoint, NonFiniteWeights
-from dppa_core.kernels import Kernels
-from dppa_core.merging.chunk_pass import LIMITS, Fuser
-from dppa_core.merging.combined_pass import Layers
-from dppa_core.merging.merge_at_once import WholeTensors
-from dppa_core.merging.merger import Merger
+from dppa_core.kernels.protocol import Kernels
+from dppa_core.merging.merger import TensorMerger
+from dppa_core.merging.passes.chunk_pass import LIMITS
+from dppa_core.merging.passes.deltas import Raw
+from dppa_core.merging.tensor_tasks import write_tensors
 from dppa_core.models.loading import weighs
 from dppa_core.models.parameter_views import find_places
-from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.progress import Progress, Stop
 from dppa_core.pruning.floats import FLOATS
 from dppa_core.system.error_translation import ForeignCode
-from dppa_core.system.threads import Shared, Spare, side_by_side, worker_count
+from dppa_core.system.threads import worker_count
 
 _RAW = {torch.bfloat16: ("BF16", torch.int16), torch.float32: ("F32", torch.float32)}
 
-Tensors = Mapping[str, tuple[str, tuple[int, ...], Shaped[ndarray, " n"]]]
-"""Name -> (dtype, shape, raw elements), as `Merger.tensor` gives them."""
+Tensors = Mapping[str, tuple[str, tuple[int, ...], Raw]]
+"""Name -> (dtype, shape, raw elements), as `TensorMerger.tensor` gives them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorPlace:
     """Where one merged tensor goes."""
 
-    memory: Shaped[ndarray, " n"]
+    memory: Raw
     """Of the parameter, or of a part of it: what is written here the model computes with."""
     dtype: str
     """"BF16" or "F32"."""
@@ -91,7 +87,7 @@ def _may_share(name: str, first: str, twins: Mapping[str, str]) -> bool:
 def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) -> bool:
     """Whether a place holds a tensor bit by bit."""
     code, _, raw = tensors[name]
-    room: Shaped[ndarray, " n"] = np.empty(CHUNK, FLOATS[place.dtype])
+    room: Raw = np.empty(CHUNK, FLOATS[place.dtype])
     bits = f"u{room.itemsize}"
     for start in range(0, raw.size, CHUNK):
         there = place.memory[start : start + CHUNK]
@@ -104,9 +100,9 @@ def _holds(place: TensorPlace, tensors: Tensors, name: str, kernels: Kernels) ->
 
 def convert(
     kernels: Kernels,
-    raw: Shaped[ndarray, " n"],
+    raw: Raw,
     code: str,
-    out: Shaped[ndarray, " n"],
+    out: Raw,
     dtype: str,
     name: str,
 ) -> None:
@@ -128,7 +124,7 @@ def convert(
     elif dtype == "F32":
         widen(kernels, raw, code, out)
     else:
-        wide: Shaped[ndarray, " n"] = np.empty(raw.size, np.float32)
+        wide: Raw = np.empty(raw.size, np.float32)
         widen(kernels, raw, code, wide)
         largest = kernels.largest(wide)
         if not largest < LIMITS[dtype]:
@@ -137,7 +133,7 @@ def convert(
 
 
 def write_merge(
-    merger: Merger,
+    merger: TensorMerger,
     places: Mapping[str, TensorPlace],
     *,
     workers: int | None = None,
@@ -160,82 +156,32 @@ def write_merge(
         NonFiniteWeights: NaN or infinity in a weight, or in a sum.
         Cancelled: `stop` was set.
     """
-    writer, names = _Writer(merger, places, stop), list(places)
-    tasks = [task for name in names for task in writer.tasks(name)]
-    missing = {name: place.memory.size for name, place in places.items()}
-    done = sum(not size for size in missing.values())
-    with closing(side_by_side(tasks, worker_count(workers))) as written:
-        for name, elements in written:
-            missing[name] -= elements
-            if not missing[name]:
-                done += 1
-                report(progress, done, len(names), name)
-    check(stop)  # workers may have been done before it was set
+    write_tensors(
+        merger, _Places(merger, places), worker_count(workers), progress=progress, stop=stop
+    )
 
 
-class _Writer:
-    """The tasks: slices of tensors, merged into their places by any thread in any order."""
+class _Places:
+    """A model in memory as a sink: what has the dtype of its place is merged right there."""
 
-    def __init__(
-        self, merger: Merger, places: Mapping[str, TensorPlace], stop: Stop | None
-    ) -> None:
-        self._merger, self._places, self._stop = merger, places, stop
-        self._fusers = Spare(lambda: Fuser(merger.loader()))
-        self._whole = WholeTensors(merger, sum(place.memory.size for place in places.values()))
+    whole: Literal["always"] = "always"
 
-    def tasks(self, name: str) -> Iterator[partial[tuple[str, int]]]:
-        """One task a slice. It returns the tensor's name and how many elements it has written."""
-        numel = self._places[name].memory.size
-        if self._whole.take(name):
-            yield partial(self._write_whole, name)
-            return
-        parts = ((0, numel),) if self._merger.combines else slices(numel)
-        shared = Shared(partial(self._prepare, name), len(parts))
-        yield from (partial(self._write, name, shared, *part) for part in parts)
+    def __init__(self, merger: TensorMerger, places: Mapping[str, TensorPlace]) -> None:
+        self._merger, self._places = merger, places
+        self._kernels = merger.loader().kernels
+        self.names = tuple(places)
 
-    def _write_whole(self, name: str) -> tuple[str, int]:
-        check(self._stop)
-        place, numel = self._places[name], self._places[name].memory.size
-        direct = place.dtype == "BF16"
-        out: Shaped[ndarray, " n"] = place.memory if direct else np.empty(numel, np.uint16)
-        models = self._merger.ingredients(name) or ()
-        with self._whole.scratch.one() as scratch:
-            done = self._whole.merge(name, models, out, scratch)
-        if not done:
-            shared = Shared(partial(self._prepare, name), 1)
-            return self._write(name, shared, 0, numel)
-        if not direct:
-            with self._fusers.one() as fuser:
-                convert(fuser.loader.kernels, out, "BF16", place.memory, place.dtype, name)
-        return name, numel
+    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+        return None
 
-    def _prepare(self, name: str) -> Layers | None:
-        with self._fusers.one() as fuser:
-            return self._merger.layers(name, fuser.loader)
-
-    def _write(
-        self, name: str, shared: Shared[Layers | None], start: int, stop: int
-    ) -> tuple[str, int]:
-        check(self._stop)
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
         place = self._places[name]
-        with shared.use() as layers, self._fusers.one() as fuser:
-            if self._merger.dtype(name) == place.dtype and layers and not self._merger.combines:
-                fuser.fuse_into(layers.fusion, start, place.memory[start:stop])
-            else:
-                code, kernels = self._merger.dtype(name), fuser.loader.kernels
-                for first, raw in self._parts(name, layers, fuser, start, stop):
-                    out = place.memory[first : first + raw.size]
-                    convert(kernels, raw, code, out, place.dtype, name)
-        return name, stop - start
+        same = self._merger.plan.tensors[name].dtype == place.dtype
+        return place.memory[start:stop] if same else None
 
-    def _parts(
-        self, name: str, layers: Layers | None, fuser: Fuser, start: int, stop: int
-    ) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
-        """(first element, merged elements in their own dtype), until `stop`."""
-        if layers is None:
-            yield start, self._merger.base.raw(name)[start:stop]
-        elif self._merger.combines:
-            yield from self._merger.stacks.blocks(layers)
-        else:
-            for first in range(start, stop, CHUNK):
-                yield first, fuser.fuse(layers.fusion, first, min(first + CHUNK, stop))
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
+        """See `Sink`."""
+        place = self._places[name]
+        out, code = place.memory[start : start + merged.size], self._merger.plan.tensors[name].dtype
+        if not np.may_share_memory(out, merged):
+            convert(self._kernels, merged, code, out, place.dtype, name)

@@ -117,7 +117,6 @@ def quantised(facts: ModelFacts) -> str | None:
 def _architecture(facts: ModelFacts) -> Iterator[Finding]:
     if not facts.config:
         return
-    kind = str(facts.config.get("model_type") or "")
     named = facts.config.get("architectures")
     names = [str(one) for one in named] if isinstance(named, list) else []
     if facts.config.get("auto_map"):
@@ -138,8 +137,11 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
             "Chat and scores need one; the weights can be merged by their names.",
             "Check that the base is of the same kind.",
         )
-    if not facts.tensors:
-        return
+    if facts.tensors:
+        yield from _modules(facts)
+
+
+def _modules(facts: ModelFacts) -> Iterator[Finding]:
     modules = find_modules({n: i.shape for n, i in facts.tensors.items() if i.dtype in FLOATS})
     if modules:
         layers = 1 + max(module.layer for module in modules)
@@ -148,8 +150,8 @@ def _architecture(facts: ModelFacts) -> Iterator[Finding]:
             Severity.OK,
             "architecture",
             facts.reference,
-            f"{kind or 'model'}, {layers} layers, {len(modules)} linear modules "
-            f"with {share:.0%} of the parameters.",
+            f"{facts.config.get('model_type') or 'model'}, {layers} layers, {len(modules)} linear "
+            f"modules with {share:.0%} of the parameters.",
         )
     elif quantised(facts) is None:
         yield Finding(

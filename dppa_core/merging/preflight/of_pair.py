@@ -156,17 +156,8 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
         if name not in token_rows or mine[name][1:] != theirs[places[name]][1:]
     ]
     if other:
-        first = other[0]
-        yield Finding(
-            Severity.BLOCKER,
-            "tensors",
-            tuned.reference,
-            f"{many(len(other), 'tensor has', 'tensors have')} another shape: {first} is "
-            f"{_size(theirs[places[first]])}, "
-            f"in the base {_size(mine[first])}.",
-            "A model of another size is the usual cause.",
-            "Choose a domain model that was made from this base.",
-        )
+        sizes = _size(theirs[places[other[0]]]), _size(mine[other[0]])
+        yield _other_shapes(tuned, other, *sizes)
     if not (absent or extra or other):
         yield Finding(
             Severity.OK,
@@ -175,6 +166,18 @@ def _tensors(base: ModelFacts, tuned: ModelFacts) -> Iterator[Finding]:
             f"All {len(mine)} tensors of the base are there, in the same shapes"
             f"{' but for rows of tokens' if shapes else ''}.",
         )
+
+
+def _other_shapes(tuned: ModelFacts, names: list[str], theirs: str, ours: str) -> Finding:
+    return Finding(
+        Severity.BLOCKER,
+        "tensors",
+        tuned.reference,
+        f"{many(len(names), 'tensor has', 'tensors have')} another shape: {names[0]} is {theirs}, "
+        f"in the base {ours}.",
+        "A model of another size is the usual cause.",
+        "Choose a domain model that was made from this base.",
+    )
 
 
 def _places(base: ModelFacts, tuned: ModelFacts) -> dict[str, str]:

@@ -118,8 +118,7 @@ def collect_inputs(
         samples: The text.
         out: Name -> zeros of the shape of `input_shapes`, written in place.
         gram: XᵀX, rather than the norm of each of its columns.
-        progress: Told sample by sample.
-        stop: Ends the run between two samples.
+        progress, stop: Told sample by sample; ends the run between two.
 
     Returns:
         The axis of the inputs, by module.
@@ -137,16 +136,12 @@ def collect_inputs(
 
         return look
 
+    def step(sample: Sample) -> None:
+        subject.model(input_ids=torch.tensor([sample.ids]), use_cache=False)
+
     hooks = [subject.linear(name)[0].register_forward_pre_hook(watch(name)) for name in out]
-    try:
-        with one_thread(), torch.inference_mode():
-            for done, sample in enumerate(samples):
-                check(stop)
-                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
-                subject.model(input_ids=torch.tensor([sample.ids]), use_cache=False)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.inference_mode():
+        _read(subject, samples, step, hooks, progress, stop)
     if not gram:
         for tensor, values in squares.items():
             out[tensor][:] = np.sqrt(values)
@@ -171,8 +166,7 @@ def collect_fisher(
         subject: The model.
         samples: The text.
         out: Name -> zeros, one for each element of the tensor, written in place.
-        progress: Told sample by sample.
-        stop: Ends the run between two samples.
+        progress, stop: Told sample by sample; ends the run between two.
 
     Returns:
         The Euclidean norm of all of them together.
@@ -186,16 +180,11 @@ def collect_fisher(
         torch.from_numpy(out[names[parameter][0]]).addcmul_(grad, grad)
         parameter.grad = None  # one tensor's gradient in memory at a time
 
+    def step(sample: Sample) -> None:
+        _log_likelihood(subject.model, sample).backward()  # type: ignore[no-untyped-call]
+
     hooks = [parameter.register_post_accumulate_grad_hook(take) for parameter in names]
-    try:
-        with one_thread():
-            for done, sample in enumerate(samples):
-                check(stop)
-                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
-                _log_likelihood(subject.model, sample).backward()  # type: ignore[no-untyped-call]
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _read(subject, samples, step, hooks, progress, stop)
     square = 0.0
     for same in names.values():
         out[same[0]][:] /= np.float32(len(samples))
@@ -204,6 +193,26 @@ def collect_fisher(
         square += float(np.sum(np.square(out[same[0]], dtype=np.float64)))
     _check_finite(subject, out)
     return math.sqrt(square)
+
+
+def _read(
+    subject: CalibratedModel,
+    samples: Sequence[Sample],
+    step: Callable[[Sample], None],
+    hooks: Sequence[Any],
+    progress: Progress | None,
+    stop: Stop | None,
+) -> None:
+    """Take a step for every sample; the hooks go afterwards."""
+    try:
+        with one_thread():
+            for done, sample in enumerate(samples):
+                check(stop)
+                report(progress, done, len(samples), f"{subject.label} reads its calibration text")
+                step(sample)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _log_likelihood(model: Any, sample: Sample) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 
 from dppa_core.errors import Cancelled, InvalidRecipe
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
@@ -164,11 +164,11 @@ def _check_vocabulary(recipe: MergeRecipe) -> None:
         )
 
 
-def own_model(merger: Merger, progress: Progress | None, stop: Stop | None) -> Resident:
+def own_model(merger: TensorMerger, progress: Progress | None, stop: Stop | None) -> Resident:
     """The base in memory, with the merge's tokenizer; shared with nobody: it is written to."""
     recipe = merger.recipe
     wanted: str | MergeRecipe = recipe.base
-    if merger.companions().changed:  # another chat template: a merge of nothing brings it along
+    if merger.inputs.companions().changed:  # a merge of nothing brings the chat template along
         models = tuple(DomainModel(model.model, coefficient=0.0) for model in recipe.models)
         wanted = MergeRecipe(
             recipe.base,
@@ -186,7 +186,7 @@ def _made_by(
     """What the course of a run depends on; how far it goes is left out."""
     merger = deltas.merger
     chosen = {k: v for k, v in asdict(settings).items() if k != "steps"}
-    models = [merger.base.content_hash(), *(one.content_hash() for one in merger.tuned)]
+    models = [merger.base.content_hash(), *(one.content_hash() for one in merger.inputs.tuned)]
     return {
         "recipe": recipe_hash(merger.recipe),
         "weights": "-".join(models),

@@ -16,9 +16,9 @@ from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import CHUNK, Loader, widen
 from dppa_core.errors import InvalidRecipe
-from dppa_core.merging.chunk_pass import add_treated
-from dppa_core.merging.combined_pass import Layers
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.passes.chunk_pass import add_treated
+from dppa_core.merging.passes.deltas import TensorStack
 from dppa_core.methods.registry import get_method
 from dppa_core.progress import Progress, Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -45,7 +45,7 @@ class PreparedDeltas:
         least: The smallest coefficient for which the merge is this sum.
 
     Raises:
-        CheckpointError: see `Merger`.
+        CheckpointError: see `TensorMerger`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PreparedDeltas:
     ) -> None:
         models = tuple(replace(model, coefficient=1.0) for model in recipe.models)
         given = replace(recipe, models=models)
-        self.merger = Merger(given, often=True, progress=progress, stop=stop)
+        self.merger = open_merger(given, often=True, progress=progress, stop=stop)
         combination = get_method(recipe.method).combination
         if combination is not None and not combination.adds(recipe.settings()):
             raise InvalidRecipe(f"method {recipe.method}: it adds no deltas one by one.")
@@ -79,46 +79,46 @@ class PreparedDeltas:
         Raises:
             NonFiniteWeights: NaN or infinity in a weight, or a delta too large for float32.
         """
-        layers = self._layers(name)
-        numel, fusion = layers.fusion.base.size, layers.fusion
-        kept = self._kept.get(name)
+        stack = self._stack(name)
+        numel, kept = stack.base.size, self._kept.get(name)
         if kept is None and 4 * self.models * numel <= self._room:
             self._room -= 4 * self.models * numel
-            kept = self._kept[name] = self._whole(layers)
-        if kept is None and self.merger.combines:
-            yield from self.merger.stacks.parts(layers)
+            kept = self._kept[name] = self._whole(stack)
+        if kept is None and self.merger.combined is not None:
+            yield from self.merger.combined.parts(stack)
             return
         base = np.empty(min(CHUNK, numel), np.float32)
         for start in range(0, numel, CHUNK):
             stop = min(start + CHUNK, numel)
             part = base[: stop - start]
-            widen(self._loader.kernels, fusion.base[start:stop], fusion.base_dtype, part)
-            deltas = self._treated(layers, start, stop) if kept is None else kept[:, start:stop]
+            widen(self._loader.kernels, stack.base[start:stop], stack.base_dtype, part)
+            deltas = self._treated(stack, start, stop) if kept is None else kept[:, start:stop]
             yield start, part, deltas
 
-    def _layers(self, name: str) -> Layers:
-        layers = self.merger.layers(name, self._loader)
-        if layers is None:
+    def _stack(self, name: str) -> TensorStack:
+        stack = self.merger.stack(name, self._loader)
+        if stack is None:
             raise KeyError(name)
-        return layers
+        return stack
 
     def _is_own(self, name: str) -> bool:
-        layers = self.merger.layers(name, self._loader)
-        return layers is not None and layers.fusion.name == name
+        stack = self.merger.stack(name, self._loader)
+        return stack is not None and stack.name == name
 
-    def _whole(self, layers: Layers) -> Float32[ndarray, "K n"]:
-        numel = layers.fusion.base.size
-        if not self.merger.combines:
-            return self._treated(layers, 0, numel)
+    def _whole(self, stack: TensorStack) -> Float32[ndarray, "K n"]:
+        numel = stack.base.size
+        if self.merger.combined is None:
+            return self._treated(stack, 0, numel)
         deltas: Float32[ndarray, "K n"] = np.empty((self.models, numel), np.float32)
-        for start, _, parts in self.merger.stacks.parts(layers):
+        for start, _, parts in self.merger.combined.parts(stack):
             deltas[:, start : start + parts.shape[1]] = parts
         return deltas
 
-    def _treated(self, layers: Layers, start: int, stop: int) -> Float32[ndarray, "K n"]:
+    def _treated(self, stack: TensorStack, start: int, stop: int) -> Float32[ndarray, "K n"]:
         deltas: Float32[ndarray, "K n"] = np.zeros((self.models, stop - start), np.float32)
-        for index, term in zip(layers.models, layers.fusion.terms, strict=True):
-            add_treated(self._loader, layers.fusion, term, start, deltas[index])
+        for index, delta in enumerate(stack.deltas):
+            if delta is not None:
+                add_treated(self._loader, stack, delta, start, deltas[index])
         return deltas
 
 

@@ -117,6 +117,6 @@ def _entry(
     deltas: PreparedDeltas, prompts: Sequence[tuple[int, ...]], settings: AdaMergeSettings
 ) -> Path:
     merger = deltas.merger
-    weights = [one.content_hash() for one in (merger.base, *merger.tuned)]
+    weights = [one.content_hash() for one in (merger.base, *merger.inputs.tuned)]
     text = json.dumps([weights, settings.longest, prompts])
     return cache_folder("replies") / hashlib.sha256(text.encode()).hexdigest()

@@ -17,7 +17,7 @@ from dppa_core.merging.cluster.parts import (
     shards_of,
     write_shard,
 )
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.profiling.profile import profile_delta, profile_deltas
 from dppa_core.profiling.reader import TunedModel
@@ -29,11 +29,13 @@ SHARD = 20_000
 
 
 @pytest.fixture
-def merger(zoo_env: Path) -> Merger:
-    return Merger(RECIPE)
+def merger(zoo_env: Path) -> TensorMerger:
+    return open_merger(RECIPE)
 
 
-def test_files_written_one_by_one_are_those_of_one_merge(merger: Merger, tmp_path: Path) -> None:
+def test_files_written_one_by_one_are_those_of_one_merge(
+    merger: TensorMerger, tmp_path: Path
+) -> None:
     merge_to_folder(RECIPE, tmp_path / "whole", shard_size=SHARD, sync=False)
     shards, parts, made = shards_of(merger, SHARD), tmp_path / "parts", tmp_path / "made"
     parts.mkdir()
@@ -48,7 +50,7 @@ def test_files_written_one_by_one_are_those_of_one_merge(merger: Merger, tmp_pat
     assert [one.name for one in tensors] == sorted(merger.names())
 
 
-def test_a_part_is_known_again_unless_it_is_damaged(merger: Merger, tmp_path: Path) -> None:
+def test_a_part_is_known_again_unless_it_is_damaged(merger: TensorMerger, tmp_path: Path) -> None:
     (file, specs), *_ = shards_of(merger, SHARD).items()
     assert known_shard(file, specs, tmp_path) is None
     written = write_shard(merger, file, specs, tmp_path)
@@ -63,7 +65,7 @@ def test_a_part_is_known_again_unless_it_is_damaged(merger: Merger, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == [file, f"{file}.json"]
 
 
-def test_two_drivers_do_not_write_the_same_merge(merger: Merger, tmp_path: Path) -> None:
+def test_two_drivers_do_not_write_the_same_merge(merger: TensorMerger, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with parts_folder(merger, SHARD, target) as one:
         with pytest.raises(InvalidValue, match="somebody else writes this very merge"):

@@ -9,7 +9,7 @@ import torch
 
 from dppa_core.errors import Cancelled, DamagedCheckpoint, MissingCheckpoint, OutOfBudget
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from tests.helpers.tiny_models import random_llama, tuned_llama
 
@@ -73,7 +73,7 @@ def test_a_model_larger_than_the_budget_is_refused_and_nothing_is_lost() -> None
 def test_a_merge_larger_than_the_budget_is_refused_before_it_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Merger, "tensor", None)  # must not be needed
+    monkeypatch.setattr(TensorMerger, "tensor", None)  # must not be needed
     with pytest.raises(OutOfBudget, match="needs .* GB in memory"):
         ModelPool(byte_budget=1000).get(_recipe())
 

@@ -12,11 +12,11 @@ import torch
 
 from dppa_core.checkpoints.checkpoint import SafetensorsCheckpoint, to_float32
 from dppa_core.errors import Cancelled, NonFiniteWeights
-from dppa_core.merging import merge_at_once
+from dppa_core.merging import tensor_tasks
 from dppa_core.merging.in_memory import model_pool as pool
 from dppa_core.merging.in_memory import rewrite as live
 from dppa_core.merging.in_memory.model_pool import IDLE_MERGES, ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.merging.to_folder import merge_to_folder
 from dppa_core.models.parameter_views import find_places
 from dppa_core.models.resident import Resident
@@ -88,7 +88,7 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
     memories = {id(slot.resident.model) for slot in models._slots.values()}
     for number, wanted in enumerate(RECIPES):  # the folder in chunks: so small are the models
         merge_to_folder(wanted, tmp_path / str(number), sync=False)
-    monkeypatch.setattr(merge_at_once, "AT_ONCE", at_once)
+    monkeypatch.setattr(tensor_tasks, "AT_ONCE", at_once)
     for number, wanted in enumerate(RECIPES):
         with models.lend(wanted) as resident:
             assert id(resident.model) in memories, "built anew"
@@ -99,9 +99,11 @@ def test_what_is_written_in_place_is_what_a_folder_holds(
 def test_the_bytes_do_not_depend_on_the_workers(workers: int, tmp_path: Path) -> None:
     merge_to_folder(recipe(), tmp_path / "out", sync=False)
     with filled(ModelPool()).lend(recipe(0.1)) as resident:
-        merger, before = Merger(recipe()), Merger(recipe(0.1))
+        merger, before = open_merger(recipe()), open_merger(recipe(0.1))
         tensors = {name: before.tensor(name) for name in merger.names()}
-        places = live.find_live(resident.model, tensors, merger.loader().kernels, merger.twins)
+        places = live.find_live(
+            resident.model, tensors, merger.loader().kernels, merger.inputs.twins
+        )
         assert places is not None
         live.write_merge(merger, places, workers=workers)
         assert_holds(resident, tmp_path / "out")
@@ -221,12 +223,12 @@ def changed(place: torch.Tensor) -> Iterator[None]:
 
 
 def test_a_model_that_is_not_bit_by_bit_what_would_be_written_is_not_overwritten() -> None:
-    merger = Merger(recipe())
+    merger = open_merger(recipe())
     tensors = {name: merger.tensor(name) for name in merger.names()}
     model, kernels = ModelPool().get(recipe()).model, merger.loader().kernels
-    assert live.find_live(model, tensors, kernels, merger.twins)
+    assert live.find_live(model, tensors, kernels, merger.inputs.twins)
     with torch.no_grad(), changed(model.model.norm.weight):
-        assert live.find_live(model, tensors, kernels, merger.twins) is None
+        assert live.find_live(model, tensors, kernels, merger.inputs.twins) is None
 
 
 def test_a_family_that_cannot_be_saved_as_it_was_loaded_is_built_anew(

@@ -6,7 +6,7 @@ merged weights are those of `profile`, `density`, `plan` and `merger`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 
 from dppa_core.checkpoints.sources.open_models import Shelf
-from dppa_core.merging.chunk_pass import Fusion, Term, add_treated
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger, open_merger
+from dppa_core.merging.passes.chunk_pass import add_treated
+from dppa_core.merging.passes.deltas import TensorDelta, TensorStack
 from dppa_core.parameters import check_number
 from dppa_core.profiling.profile import profile_delta
 from dppa_core.pruning.delta_profile import DeltaProfile
@@ -150,7 +151,7 @@ def trace(mini: Mini, settings: HandSettings) -> Trace:
     parameters: PruningParameters = recipe.settings()
     treated = {m: _treated(mini, m, settings, parameters, shelf) for m in (FIRST, SECOND)}
     methods = {name: _merged(_recipe(settings, name), shelf) for name in SIDE_BY_SIDE}
-    flat = _weights(Merger(recipe, shelf=shelf))
+    flat = _weights(open_merger(recipe, shelf=shelf))
     return Trace(mini, settings, parameters, treated, flat.reshape(SIDE, SIDE), methods)
 
 
@@ -166,7 +167,7 @@ def _recipe(settings: HandSettings, method: str) -> MergeRecipe:
     return MergeRecipe(BASE, models, method, parameters, dtype="float32")
 
 
-def _weights(merger: Merger) -> Float32[ndarray, " n"]:
+def _weights(merger: TensorMerger) -> Float32[ndarray, " n"]:
     dtype, _, raw = merger.tensor(YOURS)
     return to_float32(raw, dtype)
 
@@ -180,10 +181,9 @@ def _treated(
     groups = [[one for one in profile.modules if one.module.layer == n] for n in found.layers]
     numel = np.array([one.numel for one in profile.modules], np.float64)
     plain = DomainModel(model, levels=settings.levels, amplification=settings.factors)
-    merger = Merger(MergeRecipe(BASE, (plain,), dtype="float32"), shelf=shelf)
-    fusion, terms = _terms(merger)
+    merger = open_merger(MergeRecipe(BASE, (plain,), dtype="float32"), shelf=shelf)
     whole = MergeRecipe(BASE, (DomainModel(model),), "task_arithmetic", dtype="float32")
-    delta = _parts(Merger(whole, shelf=shelf))[model]
+    delta = _parts(open_merger(whole, shelf=shelf))[model]
     return TreatedDelta(
         model,
         profile,
@@ -193,14 +193,14 @@ def _treated(
         centred(found.module, numel),
         plan_pruning(profile, settings.levels, parameters),
         delta,
-        _partitions(delta, terms),
+        _partitions(delta, _stack(merger).deltas[0]),
         _parts(merger)[model],
     )
 
 
-def _partitions(delta: Matrix, terms: Sequence[Term]) -> Partitions:
+def _partitions(delta: Matrix, treated: TensorDelta | None) -> Partitions:
     """From the borders the merge itself uses."""
-    bands = terms[0].action.bands() if terms else None
+    bands = treated.treatment.bands() if treated else None
     if bands is None:
         return np.zeros((SIDE, SIDE), np.int64)
     cuts = [Cut(float(t), int(c)) for t, c in zip(bands.thresholds, bands.cuts, strict=True)]
@@ -210,34 +210,34 @@ def _partitions(delta: Matrix, terms: Sequence[Term]) -> Partitions:
     return places
 
 
-def _terms(merger: Merger) -> tuple[Fusion, tuple[Term, ...]]:
-    layers = merger.layers(YOURS, merger.loader())
-    if layers is None:
+def _stack(merger: TensorMerger) -> TensorStack:
+    stack = merger.stack(YOURS, merger.loader())
+    if stack is None:
         raise TypeError(f"{YOURS} has no delta")
-    return layers.fusion, layers.fusion.terms
+    return stack
 
 
-def _parts(merger: Merger) -> dict[str, Matrix]:
+def _parts(merger: TensorMerger) -> dict[str, Matrix]:
     """What each domain model adds to the matrix."""
-    fusion, terms = _terms(merger)
+    stack = _stack(merger)
     found = {model.model: np.zeros(NUMEL, np.float32) for model in merger.recipe.models}
-    for term in terms:
-        add_treated(merger.loader(), fusion, term, 0, found[term.model])
+    for one in filter(None, stack.deltas):
+        add_treated(merger.loader(), stack, one, 0, found[one.model])
     return {model: flat.reshape(SIDE, SIDE) for model, flat in found.items()}
 
 
 def _merged(recipe: MergeRecipe, shelf: Shelf) -> MergedMatrix:
-    merger = Merger(recipe, shelf=shelf)
+    merger = open_merger(recipe, shelf=shelf)
     change = _change(merger)
-    if not merger.combines:
+    if not merger.plan.combines:
         return MergedMatrix(recipe.method, change, _parts(merger))
     # A vote of one: what is left of a delta once it is trimmed.
     alone = (replace(recipe, models=(replace(m, coefficient=1.0),)) for m in recipe.models)
-    left = {one.models[0].model: _change(Merger(one, shelf=shelf)) for one in alone}
+    left = {one.models[0].model: _change(open_merger(one, shelf=shelf)) for one in alone}
     return MergedMatrix(recipe.method, change, left)
 
 
-def _change(merger: Merger) -> Matrix:
+def _change(merger: TensorMerger) -> Matrix:
     base = to_float32(merger.base.raw(YOURS), merger.base.dtype(YOURS))
     moved: Matrix = (_weights(merger) - base).reshape(SIDE, SIDE)
     return moved

@@ -12,8 +12,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.evaluation.scores import Target
-from dppa_core.merging.chunk_pass import add_treated
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
+from dppa_core.merging.passes.chunk_pass import add_treated
 from dppa_core.merging.preflight.of_weights import distance
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.coefficients import PartCoefficient
@@ -52,7 +52,7 @@ def wrong_base(task: CaseTask, repaired: bool) -> Shown:
     layers = tuple(
         Bar(f"layer {n}", x, number(round(x, 2)), tone) for n, x in enumerate(far.layers)
     )
-    warnings = Merger(recipe).base_warnings()
+    warnings = open_merger(recipe).plan.warnings
     messages = tuple(Message("warning", _named(text, base)) for text in warnings)
     plot = Bars(
         "Length of the delta beside that of the weights, ‖d‖/‖W‖",
@@ -154,13 +154,13 @@ def _opposed(base: Flat, tuned: Flat) -> Flat:
 
 def _left_of_math(recipe: MergeRecipe) -> float:
     """(merged - base) . d / d . d over all modules, d the change of the first model."""
-    merger = Merger(recipe)
+    merger = open_merger(recipe)
     along = whole = 0.0
-    for module in merger.modules:
+    for module in merger.plan.modules:
         dtype, _, raw = merger.tensor(module.tensor)
         base, tuned = (
             to_float32(one.raw(module.tensor), one.dtype(module.tensor)).astype(np.float64)
-            for one in (merger.base, merger.tuned[0])
+            for one in (merger.base, merger.inputs.tuned[0])
         )
         delta = tuned - base
         along += float((to_float32(raw, dtype) - base) @ delta)
@@ -181,17 +181,17 @@ def tied_twice(task: CaseTask, repaired: bool) -> Shown:
     loader = merger.loader()
     shared = weight.copy()
     for name in (EMBEDDING,) if repaired else (EMBEDDING, HEAD):
-        layers = merger.layers(name, loader)
-        if layers is not None:
-            for term in layers.fusion.terms:
-                add_treated(loader, layers.fusion, term, 0, shared)
+        stack = merger.stack(name, loader)
+        if stack is not None:
+            for one in filter(None, stack.deltas):
+                add_treated(loader, stack, one, 0, shared)
     mine = [to_float32(merger.tensor(name)[2], "F32") for name in (EMBEDDING, HEAD)]
     tone = GOOD if repaired else BAD
     rows = tuple(
         (number(w), signed(d), number(w + d), number(s), f"{number(e)}, {number(h)}")
         for w, d, s, e, h in zip(*(x.tolist() for x in (weight, delta, shared, *mine)), strict=True)
     )
-    told = ", ".join(f"{head} is {twin}" for head, twin in merger.twins.items())
+    told = ", ".join(f"{head} is {twin}" for head, twin in merger.inputs.twins.items())
     twice = [PartCoefficient("embed_tokens", 1.0 if repaired else 2.0), PartCoefficient(None, 1.0)]
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, coefficient=tuple(twice)),), "task_arithmetic")
     columns = ("base", "delta", "base + delta", "in shared memory", "this library: embedding, head")

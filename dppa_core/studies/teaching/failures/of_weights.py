@@ -22,7 +22,7 @@ from dppa_core.checkpoints.sources.open_models import Shelf
 from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import TensorMerger, open_merger
 from dppa_core.models.generate import GenerationSettings, stream_reply
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -147,7 +147,7 @@ def overflow(task: CaseTask, repaired: bool) -> Shown:
         Bar("domain model", _WEIGHT + _CHANGE, f"{_WEIGHT + _CHANGE:,.0f}"),
     ]
     try:
-        code, _, raw = Merger(recipe, shelf=shelf).tensor(tensor)
+        code, _, raw = open_merger(recipe, shelf=shelf).tensor(tensor)
     except NonFiniteWeights as error:
         half = float(from_float32(np.array([exact], np.float32), "F16")[0])
         spread = half - half  # what the next layer does with two such outputs
@@ -179,7 +179,7 @@ def _range(bars: list[Bar]) -> Bars:
     return Bars("One weight, before and after", 75000.0, tuple(bars), LARGEST_HALF, mark)
 
 
-def tied_weights() -> tuple[Merger, Float32[ndarray, " n"], Float32[ndarray, " n"]]:
+def tied_weights() -> tuple[TensorMerger, Float32[ndarray, " n"], Float32[ndarray, " n"]]:
     """A model whose head is its embedding, both stored: its merge, the base's values, the delta."""
     weight = np.array([[0.5, -1.0], [2.0, 0.25]], np.float32)
     change = np.array([[0.25, 0.5], [-0.5, 0.125]], np.float32)
@@ -188,7 +188,7 @@ def tied_weights() -> tuple[Merger, Float32[ndarray, " n"], Float32[ndarray, " n
     shelf.put("base", MemoryCheckpoint(both))
     shelf.put("A", MemoryCheckpoint({name: one + change for name, one in both.items()}))
     recipe = MergeRecipe("base", (DomainModel("A"),), "task_arithmetic", dtype="float32")
-    return Merger(recipe, shelf=shelf), weight.ravel(), change.ravel()
+    return open_merger(recipe, shelf=shelf), weight.ravel(), change.ravel()
 
 
 def _write_words(folder: Path, tokens: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from dppa_core.checkpoints.checkpoint import to_float32
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import exchanges
 from dppa_core.evaluation.scores import Target, references_of, target_name
-from dppa_core.merging.merger import Merger
+from dppa_core.merging.merger import open_merger
 from dppa_core.models.answer_loss import grouped, reply_logits, surprise
 from dppa_core.progress import Progress, report
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -129,7 +129,7 @@ def added(merge: MergeRecipe) -> Added:
 
 
 def _tensors(merge: MergeRecipe) -> Iterator[Float64[ndarray, " n"]]:
-    merger = Merger(replace(merge, dtype="float32"))
+    merger = open_merger(replace(merge, dtype="float32"))
     for name in merger.names():
         dtype, _, raw = merger.tensor(name)
         yield to_float32(raw, dtype).reshape(-1).astype(np.float64)

@@ -1,6 +1,6 @@
 """The pass over whole tensors of bfloat16, in one reading.
 
-Knows raw arrays and treatments. Where weights are near, as those of models in memory, thresholds
+Where weights are near, as those of models in memory, thresholds
 need not be found before sums are made. What it cannot do it leaves to the pass in chunks, which
 writes the same bytes.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int64, UInt16, UInt64
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import RUN, Loader
-from dppa_core.merging.chunk_pass import Ingredient
+from dppa_core.merging.passes.deltas import PlannedDelta
 from dppa_core.methods.shared.treatment import Banded, Dropped, Treatment, Whole
 from dppa_core.pruning.partition import Selection, settled_cut, tensor_seed
 
@@ -29,7 +29,7 @@ class _Bands:
     They are collected in lists: to write single numbers into arrays takes longer than all the rest.
     """
 
-    def __init__(self, models: Sequence[Ingredient], numel: int) -> None:
+    def __init__(self, models: Sequence[PlannedDelta], numel: int) -> None:
         shape, levels = (MODELS, LEVELS), MODELS * LEVELS
         self._thresholds, self._weights = [math.inf] * levels, [0.0] * levels
         self._lows, self._highs = [math.inf] * levels, [math.inf] * levels
@@ -103,14 +103,14 @@ class PassBuffers:
 def merge_whole(
     name: str,
     base: UInt16[ndarray, " n"],
-    models: Sequence[Ingredient],
+    models: Sequence[PlannedDelta],
     out: UInt16[ndarray, " n"],
     scratch: PassBuffers,
     known: dict[str, Known],
 ) -> bool:
     """Merge one tensor of bfloat16 into bfloat16.
 
-    False where that is another pass's affair: other treatments or dtypes, and everything that is
+    False where the pass in chunks has to do it: other treatments or dtypes, and everything that is
     an error there. `out` is then undefined.
 
     Args:
@@ -200,12 +200,12 @@ def kept_of(treatment: Treatment, numel: int) -> int | None:
     return None
 
 
-def _selections(model: Ingredient) -> object:
+def _selections(model: PlannedDelta) -> object:
     treatment = model.treatment
     return treatment.selections if isinstance(treatment, Banded) else type(treatment)
 
 
-def _fits(model: Ingredient) -> bool:
+def _fits(model: PlannedDelta) -> bool:
     treatment = model.treatment
     banded = isinstance(treatment, Banded) and len(treatment.selections) <= LEVELS
     return model.dtype == "BF16" and (banded or isinstance(treatment, Whole))

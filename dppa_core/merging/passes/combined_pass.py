@@ -1,6 +1,6 @@
 """The pass of methods that combine deltas: all models at once, some rows of a tensor at a time.
 
-Knows raw arrays and terms, not recipes or files. No tensor ever exists as a whole in float32,
+No tensor ever exists as a whole in float32,
 unless it is one row: a survey reads it as often as it must, then the rows are merged.
 """
 
@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32
 from numpy import ndarray
 
 from dppa_core.checkpoints.chunks import Loader, widen
-from dppa_core.merging.calibrator import Aid
-from dppa_core.merging.chunk_pass import Fusion, add_treated, round_into
+from dppa_core.merging.passes.chunk_pass import add_treated, round_into
+from dppa_core.merging.passes.deltas import Raw, TensorStack
 from dppa_core.methods.shared.stack import Combination, Deltas, Rows, Stack, Statistic, Streamed
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.floats import FLOATS
@@ -29,25 +29,19 @@ BLOCK = 1 << 18
 result: sums over a tensor are made block by block."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layers:
-    """One tensor of the base and of every domain model, with the coefficients at this tensor."""
+@dataclass(frozen=True, slots=True)
+class Aid:
+    """What a combination is told of one tensor of one model, from its calibration text."""
 
-    fusion: Fusion
-    """The base, and each model's delta as it goes into the combination: weighted by nothing."""
-    shape: tuple[int, ...]
-    models: tuple[int, ...]
-    """Which model of the recipe each term belongs to; one without a term adds nothing."""
-    coefficients: tuple[float, ...]
-    """Of all models of the recipe."""
-
-    @property
-    def columns(self) -> int:
-        """Elements of a row."""
-        return self.shape[-1] if self.shape else 1
+    array: Float32[ndarray, ...] | None
+    """See `Statistics.arrays`; None where nothing was measured of this tensor."""
+    axis: int
+    """Of its inputs."""
+    norm: float
+    """Of the statistics of the whole model."""
 
 
-class StackMerger:
+class CombinedPass:
     """Merges tensors by a combination; as safe for threads as the survey is done once.
 
     Args:
@@ -57,7 +51,7 @@ class StackMerger:
         models: References, in the recipe's order.
         seed: The recipe's.
         names: Of every tensor that has a delta; those a survey of the whole model reads.
-        layers: Name -> what that tensor is made of; asked anew for each reading.
+        stack_of: Name -> what that tensor is made of; asked anew for each reading.
         stop: Ends such a survey between two blocks.
         aid: Tensor, model -> what its calibration text says; for methods that look at that.
     """
@@ -70,7 +64,7 @@ class StackMerger:
         models: Sequence[str],
         seed: int,
         names: Sequence[str],
-        layers: Callable[[str, Loader], Layers | None],
+        stack_of: Callable[[str, Loader], TensorStack | None],
         stop: Stop | None = None,
         aid: Callable[[str, int], Aid] | None = None,
     ) -> None:
@@ -78,28 +72,26 @@ class StackMerger:
         self._combination, self._parameters, self._loader = combination, parameters, loader
         self._kernels = loader().kernels
         self._models, self._seed, self._stop = models, seed, stop
-        self._names, self._layers = names, layers
+        self._names, self._stack_of = names, stack_of
         self._whole = combination.survey is not None and combination.whole_model(parameters)
         self._lock = threading.Lock()
         self._surveyed: tuple[tuple[int, ...], Any] | None = None
 
-    def merge(self, layers: Layers) -> Shaped[ndarray, " n"]:
-        """The merged tensor as a whole; see `blocks`."""
-        out: Shaped[ndarray, " n"] = np.empty(layers.fusion.base.size, FLOATS[layers.fusion.dtype])
-        for start, part in self.blocks(layers):
+    def merge(self, tensor: TensorStack, out: Raw) -> None:
+        """Write the merged tensor as a whole; see `blocks`."""
+        for start, part in self.blocks(tensor):
             out[start : start + part.size] = part
-        return out
 
-    def blocks(self, layers: Layers) -> Iterator[tuple[int, Shaped[ndarray, " n"]]]:
+    def blocks(self, tensor: TensorStack) -> Iterator[tuple[int, Raw]]:
         """(first element, merged elements) of the tensor, some rows at a time, rounded once.
 
         Raises:
             NonFiniteWeights: NaN or infinity on any side, or a sum the dtype cannot hold.
         """
-        chosen, statistic = self._known(layers)
+        chosen, statistic = self._known(tensor)
         combined = bool(chosen) or self._combination.of_none(self._parameters)
         nothing = np.zeros(0, np.float32)
-        for stack in self._stacks(layers, chosen):
+        for stack in self._stacks(tensor, chosen):
             if nothing.size < stack.base.size:
                 nothing = np.zeros(stack.base.size, np.float32)
             merged = stack.base.reshape(-1)
@@ -107,50 +99,48 @@ class StackMerger:
                 with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
                     delta = self._combination.combine(stack, self._parameters, statistic).ravel()
                     self._kernels.add_whole(merged, nothing[: delta.size], delta, 1.0)
-            part: Shaped[ndarray, " n"] = np.empty(merged.size, FLOATS[layers.fusion.dtype])
-            round_into(self._kernels, layers.fusion, merged, part)
+            part: Raw = np.empty(merged.size, FLOATS[tensor.dtype])
+            round_into(self._kernels, tensor, merged, part)
             yield stack.start, part
 
     def parts(
-        self, layers: Layers
+        self, tensor: TensorStack
     ) -> Iterator[tuple[int, Float32[ndarray, " n"], Float32[ndarray, "K n"]]]:
         """(first element, base, each model's part of the merged delta), some rows at a time.
 
         Of a combination that adds them up. Base and parts are good until the next ones are asked
         for.
         """
-        chosen, statistic = self._known(layers)
-        for stack in self._stacks(layers, chosen):
+        chosen, statistic = self._known(tensor)
+        for stack in self._stacks(tensor, chosen):
             found = np.zeros((len(self._models), stack.base.size), np.float32)
             if chosen and self._combination.parts:
                 parts = self._combination.parts(stack, self._parameters, statistic)
                 found[list(chosen)] = parts.reshape(len(chosen), -1)
             yield stack.start, stack.base.reshape(-1), found
 
-    def _known(self, layers: Layers) -> tuple[tuple[int, ...], Any]:
+    def _known(self, tensor: TensorStack) -> tuple[tuple[int, ...], Any]:
         """The models that take part, and the statistic."""
         if self._whole:
             with self._lock:
                 if self._surveyed is None:
                     self._surveyed = self._survey_model()
             return self._surveyed
-        chosen = _taking_part([layers.coefficients])
-        if self._combination.survey is None or not chosen or not layers.fusion.base.size:
+        chosen = _taking_part([tensor.coefficients])
+        if self._combination.survey is None or not chosen or not tensor.base.size:
             return chosen, None
-        fusion = layers.fusion
-        streamed = Streamed(
-            fusion.name, fusion.base.size, len(chosen), lambda: self._stacks(layers, chosen)
-        )
+        numel, stacks = tensor.base.size, partial(self._stacks, tensor, chosen)
+        streamed = Streamed(tensor.name, numel, len(chosen), stacks)
         return chosen, self._combination.survey((streamed,), self._parameters)
 
     def _survey_model(self) -> tuple[tuple[int, ...], Any]:
         sizes, coefficients = {}, []
         for name in self._names:
             check(self._stop)
-            layers = self._layers(name, self._loader())
-            if layers is not None and layers.fusion.base.size:
-                sizes[name] = layers.fusion.base.size
-                coefficients.append(layers.coefficients)
+            tensor = self._stack_of(name, self._loader())
+            if tensor is not None and tensor.base.size:
+                sizes[name] = tensor.base.size
+                coefficients.append(tensor.coefficients)
         chosen = _taking_part(coefficients)
         if self._combination.survey is None or not chosen:
             return (), None
@@ -161,31 +151,31 @@ class StackMerger:
         return chosen, self._combination.survey(streamed, self._parameters)
 
     def _read(self, name: str, chosen: tuple[int, ...]) -> Iterator[Stack]:
-        layers = self._layers(name, self._loader())
-        if layers is not None:
-            yield from self._stacks(layers, chosen)
+        tensor = self._stack_of(name, self._loader())
+        if tensor is not None:
+            yield from self._stacks(tensor, chosen)
 
-    def _stacks(self, layers: Layers, chosen: tuple[int, ...]) -> Iterator[Stack]:
+    def _stacks(self, tensor: TensorStack, chosen: tuple[int, ...]) -> Iterator[Stack]:
         """Some rows at a time; a stack is good until the next one is asked for."""
-        fusion, columns = layers.fusion, layers.columns
-        aids = self._aids(fusion.name, chosen)
+        columns = tensor.columns
+        aids = self._aids(tensor.name, chosen)
         step = max(BLOCK // columns, 1) * columns
         if self._combination.statistics == "gram" and any(aid.array is not None for aid in aids):
-            step = fusion.base.size  # one matrix equation for all rows
+            step = tensor.base.size  # one matrix equation for all rows
         # Fresh pages for every block would cost as much as the work on it.
-        longest = min(step, fusion.base.size)
+        longest = min(step, tensor.base.size)
         origin, room = np.empty(longest, np.float32), np.empty(len(chosen) * longest, np.float32)
-        for start in range(0, fusion.base.size, step):
+        for start in range(0, tensor.base.size, step):
             check(self._stop)
-            stop = min(start + step, fusion.base.size)
+            stop = min(start + step, tensor.base.size)
             part = origin[: stop - start]
-            widen(self._kernels, fusion.base[start:stop], fusion.base_dtype, part)
+            widen(self._kernels, tensor.base[start:stop], tensor.base_dtype, part)
             base: Rows = part.reshape(-1, columns)
             yield Stack(
-                fusion.name,
+                tensor.name,
                 base,
-                self._deltas(layers, chosen, start, base.shape, room),
-                tuple(layers.coefficients[index] for index in chosen),
+                self._deltas(tensor, chosen, start, base.shape, room),
+                tuple(tensor.coefficients[index] for index in chosen),
                 tuple(self._models[index] for index in chosen),
                 start,
                 self._seed,
@@ -208,19 +198,19 @@ class StackMerger:
 
     def _deltas(
         self,
-        layers: Layers,
+        tensor: TensorStack,
         chosen: tuple[int, ...],
         start: int,
         shape: tuple[int, ...],
         room: Float32[ndarray, " n"],
     ) -> Deltas:
-        terms = dict(zip(layers.models, layers.fusion.terms, strict=True))
         deltas: Deltas = room[: len(chosen) * math.prod(shape)].reshape(len(chosen), *shape)
         deltas[:] = 0
         loader = self._loader()
         for row, index in enumerate(chosen):
-            if index in terms:
-                add_treated(loader, layers.fusion, terms[index], start, deltas[row].reshape(-1))
+            delta = tensor.deltas[index]
+            if delta is not None:
+                add_treated(loader, tensor, delta, start, deltas[row].reshape(-1))
         return deltas
 
 

@@ -1,0 +1,144 @@
+"""The pass in chunks: base plus weighted, pruned deltas, rounded once.
+
+Works in chunks that fit a core's cache: neither a delta nor a mask ever exists as a whole, nor need
+the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from dppa_core.checkpoints.chunks import CHUNK, RUN, Loader, widen
+from dppa_core.checkpoints.matching import check_finite
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.kernels.protocol import AT_ONCE, Kernels
+from dppa_core.merging.passes.deltas import Chunk, Raw, TensorDelta, TensorStack
+from dppa_core.pruning.floats import FLOATS
+from dppa_core.pruning.partition import tensor_seed
+
+LIMITS = {"BF16": 3.3961775e38, "F16": 65520.0, "F32": float("inf")}
+"""Dtype -> the first magnitude that rounds to infinity."""
+
+
+class ChunkPass:
+    """Adds deltas to a base, each sum in float32, rounded once. For one thread only.
+
+    Args:
+        loader: What to read and add with.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        self._acc = np.empty(CHUNK, np.float32)
+        self._out = np.empty(0, np.uint16)
+
+    def merge(self, stack: TensorStack, start: int, stop: int, out: Raw | None = None) -> Raw:
+        """Merge the elements from `start` to `stop`, into `out` where it is given.
+
+        Else the result is good until the next call.
+
+        Raises:
+            NonFiniteWeights: NaN or infinity on either side, or a sum too large for the dtype.
+        """
+        if out is None:
+            dtype = FLOATS[stack.dtype]
+            if self._out.dtype != dtype or self._out.size < stop - start:
+                self._out = np.empty(stop - start, dtype)
+            out = self._out[: stop - start]
+        if self._at_once(stack, start, out):
+            return out
+        for first in range(0, out.size, CHUNK):
+            part = out[first : first + CHUNK]
+            acc = self._acc[: part.size]
+            self._sum(stack, start + first, acc)
+            round_into(self.loader.kernels, stack, acc, part)
+        return out
+
+    def _at_once(self, stack: TensorStack, start: int, out: Raw) -> bool:
+        """Whether a single loop has done it, and all is finite; else what was wrong is found."""
+        deltas = [delta for delta in stack.deltas if delta is not None]
+        if not 0 < len(deltas) <= AT_ONCE or {stack.dtype, stack.base_dtype} != {"BF16"}:
+            return False
+        tuned, levels = [], []
+        for delta in deltas:
+            bands = delta.treatment.bands()
+            if bands is None or bands.weights.size > 2 or delta.pair.finetuned_dtype != "BF16":
+                return False
+            tuned.append(delta.pair.finetuned)
+            levels.append((bands.thresholds, bands.cuts, bands.weights))
+        raws, seed = (stack.base, *tuned), tensor_seed(stack.name)
+        copied = self.loader.copies(*raws)
+        step = RUN if copied else max(out.size, 1)
+        for first in range(0, out.size, step):
+            part = out[first : first + step]
+            here = slice(start + first, start + first + part.size)
+            parts = [raw[here] for raw in raws]
+            if copied:
+                parts = [self.loader.near(place, raw) for place, raw in enumerate(parts)]
+            else:
+                self.loader.note(sum(raw.nbytes for raw in parts))
+            if not self.loader.kernels.fuse(parts[0], parts[1:], here.start, seed, levels, part):
+                return False
+        return True
+
+    def _sum(self, stack: TensorStack, start: int, acc: Chunk) -> None:
+        stop = start + acc.size
+        widen(self.loader.kernels, stack.base[start:stop], stack.base_dtype, acc)
+        with np.errstate(all="ignore"):  # what is not finite is found afterwards, and named
+            for delta in filter(None, stack.deltas):
+                base, tuned = self.loader.chunk(delta.pair, start, stop)
+                delta.treatment.add(self.loader.kernels, acc, base, tuned, start)
+
+
+def add_treated(
+    loader: Loader, stack: TensorStack, delta: TensorDelta, start: int, out: Float32[ndarray, " n"]
+) -> None:
+    """Add one model's treated delta from the flat index `start` on, until `out` is full.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity on either side, or a delta too large for float32.
+    """
+    for first in range(0, out.size, CHUNK):
+        acc, place = out[first : first + CHUNK], start + first
+        old, new = loader.chunk(delta.pair, place, place + acc.size)
+        with np.errstate(all="ignore"):  # what is not finite is found just below, and named
+            delta.treatment.add(loader.kernels, acc, old, new, place)
+        largest = loader.kernels.largest(acc)
+        if not largest < np.inf:
+            raise_overflow(stack, largest)
+
+
+def round_into(
+    kernels: Kernels, stack: TensorStack, merged: Float32[ndarray, " n"], out: Raw
+) -> None:
+    """Write merged weights in their dtype, rounded to nearest even.
+
+    Raises:
+        NonFiniteWeights: the dtype cannot hold one; names the tensor, and the model where one is
+            not finite itself.
+    """
+    largest = kernels.largest(merged)
+    if not largest < LIMITS[stack.dtype]:
+        raise_overflow(stack, largest)
+    if stack.dtype == "BF16":
+        kernels.narrow(merged, out)
+    else:
+        np.copyto(out, merged, casting="same_kind")
+
+
+def raise_overflow(stack: TensorStack, largest: float) -> None:
+    """Say what made a merged tensor reach `largest`.
+
+    Raises:
+        NonFiniteWeights: always.
+    """
+    check_finite(stack.base, stack.base_dtype, stack.name, "the base")
+    for delta in filter(None, stack.deltas):
+        check_finite(delta.pair.finetuned, delta.pair.finetuned_dtype, stack.name, delta.model)
+    raise NonFiniteWeights(
+        f"{stack.name}: the merged weights reach {largest:g}, {stack.dtype} holds less than "
+        f"{LIMITS[stack.dtype]:g}. Large factors or coefficients are the usual cause; "
+        "dtype float32 or bfloat16 has room up to 3e38."
+    )

@@ -1,0 +1,227 @@
+"""A model's delta in one tensor with its treatment, and the stack of all models' deltas.
+
+Knows kernels and raw arrays, not methods nor where tensors lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt64
+from numpy import ndarray
+
+from dppa_core.checkpoints.chunks import Loader, TensorPair
+from dppa_core.kernels.protocol import Kernels, Stored
+from dppa_core.methods.shared.treatment import Banded, Dropped, RandomDrop, Ranked, Treatment, Whole
+from dppa_core.profiling.binning import profile_tensor
+from dppa_core.profiling.significance import Scoring, ranked_by
+from dppa_core.profiling.thresholds import find_cuts
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.partition import drop_cut, drop_seed, select, tensor_seed
+
+Chunk = Float32[ndarray, " n"]
+Raw = Shaped[ndarray, " n"]
+"""Weights as they are stored."""
+
+
+@runtime_checkable
+class FixedTreatment(Protocol):
+    """A treatment with its numbers worked out for one tensor."""
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        """Add the treated delta of one chunk, whose first element has the flat index `start`."""
+        ...
+
+    def bands(self) -> Bands | None:
+        """The same as levels of |d|; None where it is something else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDelta:
+    """All of it, times a weight."""
+
+    weight: float
+
+    def bands(self) -> Bands:
+        return Bands(0, _ALL, _NO_CUT, np.array([self.weight], np.float32))
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        kernels.add_whole(acc, base, tuned, self.weight)
+
+
+_ALL, _NO_CUT = np.array([-1], np.float32), np.zeros(1, np.uint64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bands:
+    """Nested levels of |d| in one tensor, and the weight of each; see `Kernels.add_bands`."""
+
+    seed: int
+    thresholds: Float32[ndarray, " K"]
+    cuts: UInt64[ndarray, " K"]
+    weights: Float32[ndarray, " K"]
+
+    def bands(self) -> Bands:
+        return self
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        kernels.add_bands(
+            acc, base, tuned, start, self.seed, self.thresholds, self.cuts, self.weights
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankedBands:
+    """Levels of a score; what is added is still the delta."""
+
+    ranked: Bands
+    scoring: Scoring
+
+    def bands(self) -> None:
+        return None
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        scores, bands = np.empty(acc.size, np.float32), self.ranked
+        self.scoring.score(kernels, base, tuned, start, scores)
+        cut = bands.thresholds, bands.cuts, bands.weights
+        kernels.add_ranked(acc, base, tuned, scores, start, bands.seed, *cut)
+
+
+@dataclass(frozen=True, slots=True)
+class RandomDelta:
+    """What a random draw keeps, times a weight."""
+
+    seed: int
+    cut: int
+    weight: float
+
+    def bands(self) -> None:
+        return None
+
+    def add(self, kernels: Kernels, acc: Chunk, base: Stored, tuned: Stored, start: int) -> None:
+        kernels.add_random(acc, base, tuned, start, self.seed, self.cut, self.weight)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorDelta:
+    """One domain model's delta in one tensor, and what is done to it."""
+
+    pair: TensorPair
+    model: str
+    """Its reference, for messages."""
+    treatment: FixedTreatment
+    kept: int
+    """Elements of the delta that are kept; of random drops the expected number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedDelta:
+    """As `TensorDelta`, before any weight is read: with the treatment that the plan has."""
+
+    finetuned: Raw
+    dtype: str
+    treatment: Treatment
+    coefficient: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorStack:
+    """All that one merged tensor is made of: the base's, and the deltas of all domain models."""
+
+    name: str
+    shape: tuple[int, ...]
+    base: Raw
+    base_dtype: str
+    dtype: str
+    """Of the merged tensor."""
+    deltas: tuple[TensorDelta | None, ...]
+    """Of each model, in this order; None where nothing of it is added. Coefficients are part of
+    deltas that are added, not of those that are combined."""
+    coefficients: tuple[float, ...] = ()
+    """Of each model at this tensor."""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Elements kept of each model's delta."""
+        return tuple(delta.kept if delta else 0 for delta in self.deltas)
+
+    @property
+    def columns(self) -> int:
+        """Elements of a row."""
+        return self.shape[-1] if self.shape else 1
+
+
+def fix_treatment(
+    loader: Loader,
+    pair: TensorPair,
+    treatment: Treatment,
+    coefficient: float,
+    models: tuple[str, str],
+    seed: int,
+    scoring: Scoring | None = None,
+) -> TensorDelta | None:
+    """Work a treatment out for one tensor; None where nothing is to be added.
+
+    Args:
+        loader: What to read the pair with, where thresholds are looked for.
+        pair: Both sides of the tensor.
+        treatment: What the method asks for.
+        coefficient: Merging coefficient of this model and layer.
+        models: References of base and domain model; the second is part of random draws.
+        seed: The recipe's, for random draws.
+        scoring: What ranks the elements where the treatment keeps the first of them, if not |d|.
+    """
+    numel, model = pair.numel, models[1]
+    if isinstance(treatment, Dropped) or numel == 0:
+        return None
+    if isinstance(treatment, Whole):
+        weight = weight_of(coefficient, treatment.factor)
+        return TensorDelta(pair, model, WholeDelta(weight), numel)
+    if isinstance(treatment, RandomDrop):
+        weight, cut = weight_of(coefficient, treatment.factor), drop_cut(treatment.rate)
+        random = RandomDelta(drop_seed(pair.name, model, seed), cut, weight)
+        return TensorDelta(pair, model, random, round(numel * (1 - treatment.rate)))
+    if isinstance(treatment, Ranked):
+        treatment = _rank(loader, pair, treatment, models, scoring)
+    return _fix_bands(loader, pair, treatment, coefficient, model, scoring)
+
+
+def weight_of(coefficient: float, factor: float) -> float:
+    """What a delta is multiplied with: a float32."""
+    return float(np.float32(coefficient * factor))
+
+
+def _rank(
+    loader: Loader,
+    pair: TensorPair,
+    treatment: Ranked,
+    models: tuple[str, str],
+    scoring: Scoring | None,
+) -> Banded:
+    """Profile a tensor that is no module, and find its thresholds."""
+    module = Module(pair.name, pair.name, -1, "other", pair.numel, (pair.numel,))
+    profile = profile_tensor(loader, module, pair, models, scoring)
+    selections = tuple(select(profile, 1 - rate, treatment.ties) for rate in treatment.rates)
+    return Banded(selections, treatment.factors)
+
+
+def _fix_bands(
+    loader: Loader,
+    pair: TensorPair,
+    banded: Banded,
+    coefficient: float,
+    model: str,
+    scoring: Scoring | None,
+) -> TensorDelta:
+    found = find_cuts(ranked_by(loader, scoring), pair, banded.selections)
+    bands = Bands(
+        tensor_seed(pair.name),
+        np.array([cut.threshold for cut, _ in found], dtype=np.float32),
+        np.array([cut.tie_cut for cut, _ in found], dtype=np.uint64),
+        np.array([weight_of(coefficient, f) for f in banded.factors], dtype=np.float32),
+    )
+    treatment = bands if scoring is None else RankedBands(bands, scoring)
+    return TensorDelta(pair, model, treatment, found[-1][1])

@@ -1,0 +1,90 @@
+"""The second step of a merge: what is done to every tensor, decided before one is computed.
+
+Knows what was measured, and reads no weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dppa_core.checkpoints.safetensors_writer import TensorSpec
+from dppa_core.checkpoints.sources.open_models import Shelf
+from dppa_core.merging.inputs import MergeInputs, first_stage
+from dppa_core.merging.preflight.of_weights import base_warnings
+from dppa_core.methods.registry import get_method
+from dppa_core.methods.shared.treatment import Request, Treatment, Treatments
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters, significance
+from dppa_core.pruning.floats import DTYPE_CODES
+from dppa_core.pruning.module_groups import Module
+from dppa_core.pruning.plan import PruningPlan, plan_pruning
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """What a merge does to every tensor. It stays good once the models are closed."""
+
+    recipe: MergeRecipe
+    """With the commits of models of the Hub."""
+    tensors: Mapping[str, TensorSpec]
+    """Name -> merged tensor: of the recipe's dtype, or the base's where it is copied."""
+    modules: tuple[Module, ...]
+    treated: tuple[Treatments, ...]
+    """Of each domain model, in the recipe's order."""
+    warnings: tuple[str, ...]
+    """Domain models hardly made from this base, where the method wanted their profiles."""
+
+    @property
+    def plans(self) -> tuple[PruningPlan, ...]:
+        """What pruning keeps of each domain model; empty for methods that rank no elements."""
+        return tuple(one.plan for one in self.treated if one.plan is not None)
+
+    @property
+    def combines(self) -> bool:
+        """Whether the method combines all deltas of a tensor, instead of adding one by one."""
+        return get_method(self.recipe.method).combination is not None
+
+    def treatments(self, name: str) -> tuple[Treatment, ...]:
+        """What is done to each domain model's delta in one tensor."""
+        return tuple(one.modules.get(name, one.others) for one in self.treated)
+
+
+def plan_merge(inputs: MergeInputs) -> MergePlan:
+    """Decide what is done to every tensor.
+
+    Raises:
+        InvalidValue, UnknownName: an override or a level that the method refuses.
+    """
+    recipe, base = inputs.recipe, inputs.base
+    treat, settings, _ = first_stage(recipe)
+    modules, planner = inputs.matching.modules, partial(_planned, inputs.shelf)
+    profiles = inputs.profiles or (None,) * len(recipe.models)
+    requests = [
+        Request(modules, one.levels, one.amplification, profile, recipe.overrides, planner)
+        for one, profile in zip(recipe.models, profiles, strict=True)
+    ]
+    code = DTYPE_CODES[recipe.dtype]
+    tensors = {
+        name: TensorSpec(name, base.dtype(name) if inputs.copied(name) else code, base.shape(name))
+        for name in base.names()
+    }
+    measured = zip((model.model for model in recipe.models), inputs.profiles, strict=False)
+    treated = tuple(treat(request, settings) for request in requests)
+    return MergePlan(recipe, tensors, modules, treated, base_warnings(measured))
+
+
+def _planned(
+    shelf: Shelf,
+    profile: DeltaProfile,
+    levels: Sequence[float],
+    parameters: PruningParameters,
+    overrides: Mapping[str, Override],
+) -> PruningPlan:
+    """A plan, or the one of a merge before: other factors change none."""
+    given, rest = (profile, parameters), (tuple(levels), tuple(sorted(overrides.items())))
+    score = shelf.value(("significance", *given), partial(significance, *given))
+    make = partial(plan_pruning, profile, levels, parameters, overrides, score)
+    return shelf.value(("plan", *given, *rest), make)

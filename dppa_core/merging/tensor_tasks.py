@@ -1,0 +1,147 @@
+"""Merged tensors as tasks for any thread: slices, merged and handed to a folder, a pack or memory.
+
+Knows a merger and what wants its tensors, not where they go.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from functools import partial
+from typing import Literal, Protocol, runtime_checkable
+
+from dppa_core.checkpoints.chunks import slices
+from dppa_core.merging.merger import TensorMerger
+from dppa_core.merging.passes.chunk_pass import ChunkPass
+from dppa_core.merging.passes.deltas import Raw, TensorStack
+from dppa_core.merging.passes.whole_pass import PassBuffers, kept_of
+from dppa_core.progress import Progress, Stop, check, report
+from dppa_core.system.threads import Shared, Spare, side_by_side
+
+AT_ONCE = 20_000_000
+"""Parameters from which tensors are merged whole: that pass takes seconds to compile once."""
+
+LARGEST_WHOLE, SCRATCH = 1 << 23, 1 << 22
+"""Most elements of a tensor that is merged whole where memory is bounded, and most words of 8 bytes
+it may take to settle its ties."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes merged tensors in slices, from any thread in any order."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tensors it wants, in the order in which it is best given them."""
+        ...
+
+    @property
+    def whole(self) -> Literal["never", "bounded", "always"]:
+        """Whether tensors may be merged whole.
+
+        "bounded" where what a merge needs of memory is to be the same for models of any size, and
+        what is kept is counted: each tensor is read once, and not kept mapped.
+        """
+        ...
+
+    def keep(self, name: str, kept: tuple[int, ...]) -> None:
+        """Note the elements kept of each domain model's delta in one tensor, maybe twice."""
+        ...
+
+    def room(self, name: str, start: int, stop: int) -> Raw | None:
+        """Memory of the merged dtype for a slice, which is then taken in one piece; None if any."""
+        ...
+
+    def take(self, name: str, start: int, merged: Raw, base: Raw | None) -> None:
+        """Take elements from `start` on, good until this returns; `base` is None of copied ones."""
+        ...
+
+
+def write_tensors(
+    merger: TensorMerger,
+    sink: Sink,
+    workers: int,
+    *,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    verb: str = "",
+) -> None:
+    """Merge the tensors that a sink wants, on so many threads.
+
+    Args:
+        merger, sink: What is merged, and who takes it.
+        workers: Threads. The bytes are the same.
+        progress: Told tensor by tensor, in their order.
+        stop: Ends the work between two slices of tensors.
+        verb: What progress is told before each name.
+
+    Raises:
+        NonFiniteWeights: NaN or infinity in a weight, or in a sum.
+        Cancelled: `stop` was set.
+    """
+    missing = {name: merger.plan.tensors[name].numel for name in sink.names}
+    done = sum(not elements for elements in missing.values())
+    tasks = _Tasks(merger, sink, sum(missing.values()), stop)
+    with closing(side_by_side(tasks.all(), workers)) as written:
+        for name, elements in written:
+            missing[name] -= elements
+            if elements and not missing[name]:
+                done += 1
+                report(progress, done, len(missing), verb + name)
+    check(stop)  # workers may have been done before it was set
+
+
+class _Tasks:
+    """One task a slice. It returns the tensor's name and how many elements were taken."""
+
+    def __init__(self, merger: TensorMerger, sink: Sink, numel: int, stop: Stop | None) -> None:
+        self._merger, self._sink, self._stop = merger, sink, stop
+        self._chunks = Spare(lambda: ChunkPass(merger.loader()))
+        self._bounded = sink.whole == "bounded"
+        fast = merger.backend == "numba" and merger.recipe.dtype == "bfloat16"
+        possible = fast and numel >= AT_ONCE and merger.combined is None
+        largest = {"never": -1, "bounded": LARGEST_WHOLE, "always": sys.maxsize}[sink.whole]
+        self._largest = largest if possible else -1
+        self._buffers = Spare(
+            lambda: PassBuffers(SCRATCH, merger.loader()) if self._bounded else PassBuffers()
+        )
+
+    def all(self) -> Iterator[partial[tuple[str, int]]]:
+        for name in self._sink.names:
+            numel = self._merger.plan.tensors[name].numel
+            whole = numel <= self._largest and self._merger.base.dtype(name) == "BF16"
+            one = whole or self._merger.combined is not None
+            parts = ((0, numel),) if one else slices(numel)
+            stack = Shared(partial(self._stack, name), len(parts))
+            yield from (partial(self._write, name, stack, whole, *part) for part in parts)
+
+    def _write(
+        self, name: str, stack: Shared[TensorStack | None], whole: bool, start: int, stop: int
+    ) -> tuple[str, int]:
+        check(self._stop)
+        whole = whole and (not self._bounded or self._kept_is_known(name))
+        with self._buffers.one() if whole else nullcontext() as buffers:
+            out = self._sink.room(name, start, stop)
+            pieces = self._merger.pieces(name, start, stop, stack, self._chunks, out, buffers)
+            for first, merged, base in pieces:
+                self._sink.take(name, first, merged, base)
+        return name, stop - start
+
+    def _kept_is_known(self, name: str) -> bool:
+        """Whether a plan tells what is kept of each delta; the sink is then told."""
+        plan, twins = self._merger.plan, self._merger.inputs.matching.twins
+        numel, treatments = plan.tensors[name].numel, plan.treatments(twins.get(name, name))
+        found = [kept_of(treatment, numel) for treatment in treatments]
+        kept = tuple(number for number in found if number is not None)
+        if len(kept) < len(found):
+            return False
+        self._sink.keep(name, kept)
+        return True
+
+    def _stack(self, name: str) -> TensorStack | None:
+        with self._chunks.one() as chunks:
+            stack = self._merger.stack(name, chunks.loader)
+        if stack is not None:
+            self._sink.keep(name, stack.kept)
+        return stack
