@@ -11,6 +11,7 @@ COPY app.py ./
 COPY dppa_core ./dppa_core
 COPY components ./components
 COPY assets ./assets
+COPY docs/leaderboard.json ./docs/
 # Compiled once, by root: the page runs as somebody who may write nothing here.
 RUN python -m compileall -q .
 USER studio

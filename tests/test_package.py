@@ -32,15 +32,29 @@ def test_the_wheel_holds_the_presets(wheel: zipfile.ZipFile) -> None:
     assert b"hub:" in wheel.read("dppa_core/_presets.yaml")
 
 
-def test_the_wheel_is_the_library_alone(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_the_library_and_the_page(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core"}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"dppa_core", "components"}
+    assert "components/_shipped/assets/css/style.css" in wheel.namelist()
     assert "dppa_core/py.typed" in wheel.namelist()
 
 
 def test_the_wheel_brings_the_command(wheel: zipfile.ZipFile) -> None:
     entry = next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
-    assert "dppa = dppa_core.cli.main:main" in wheel.read(entry).decode()
+    text = wheel.read(entry).decode()
+    assert "dppa = dppa_core.cli.main:main" in text
+    assert "app = components.page.command:command" in text
+
+
+def test_the_library_alone_says_how_to_get_the_page() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dppa_core", "app"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "make app" in done.stderr and "[app]" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["merge", "--help"]])
@@ -98,7 +112,8 @@ def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> Non
     kept = {
         line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line[0] == "!"
     }
-    assert copied == kept == {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
+    code = {"requirements.txt", "app.py", "dppa_core", "components", "assets"}
+    assert copied == kept == code | {"docs/leaderboard.json"}
     assert all((ROOT / name).exists() for name in copied)
     assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
     told = (ROOT / "docs" / "running.md").read_text("utf-8")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from components.learn.blocks.quiz import Quiz
 from components.learn.lesson_text import Attempt, Lesson, Placed, Prose, Segment, read_lesson
+from components.session.shipped import shipped
 from components.widgets.glossary import glossary
 from dppa_core.errors import UnknownName, did_you_mean
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "lessons"
+FOLDER = shipped("assets/lessons")
 NUMBERED = "Lessons"
 """The part of the list whose entries have numbers."""
 _FILE = re.compile(r"\d\d-(.+)")

@@ -5,13 +5,13 @@ Knows the files in assets/css/ and HTTP.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets"
+from components.session.shipped import shipped
+
+FOLDER = shipped("assets")
 STYLES = ("css/learn.css", "css/learn_by_hand.css")
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 

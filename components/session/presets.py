@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from components.session.session import ModelChoice, Session
+from components.session.shipped import shipped
 from dppa_core.merging.preflight.facts import in_bytes
 from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "data" / "presets.yaml"
+FILE = shipped("assets/data/presets.yaml")
 HUB_RATE, HUB_PARTITIONS = 0.8, 2
 """What a set of the Hub begins with."""
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 import yaml
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "data" / "glossary.yaml"
+from components.session.shipped import shipped
+
+FILE = shipped("assets/data/glossary.yaml")
 
 
 @cache

@@ -12,15 +12,15 @@ import json
 import posixpath
 import re
 from functools import cache
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from components.session.shipped import shipped
 from components.widgets.glossary import glossary
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "js"
+FOLDER = shipped("assets/js")
 ENTRY = "entry.js"
 ALONE = "panes/report.js"
 """No module: it stands in the reports that people download."""

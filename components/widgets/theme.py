@@ -6,11 +6,11 @@ elsewhere: fonts are the system's, styles are written into the page, scripts are
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+from components.session.shipped import shipped
+
+ASSETS = shipped("assets")
 STYLES = (
     "css/style.css",
     "css/panes.css",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ from dppa_core.cli.commands.search import search
 from dppa_core.cli.commands.soup import soup
 from dppa_core.cli.output import check_here, emit, progress_line, terminal
 from dppa_core.cli.plan_text import profile_json, profile_text
-from dppa_core.errors import DppaError, InvalidValue
+from dppa_core.errors import DppaError, InvalidValue, NotAllowed
 from dppa_core.merging.to_folder import MergeReport, merge_to_folder
 from dppa_core.methods.registry import get_method
 from dppa_core.profiling.profile import cached_profile
@@ -74,6 +75,31 @@ app.command()(push)
 app.command("import")(import_recipe)
 app.command("export")(export_recipe)
 app.add_typer(zoo_app, name="zoo")
+
+
+def _page(context: typer.Context) -> None:
+    """Serve the page, DPPA Studio, on this computer; its own --help lists its options.
+
+    The package `dppa-studio[app]` brings it along.
+    """
+    point = next(iter(entry_points(group="dppa.commands", name="app")), None)
+    try:
+        serve = None if point is None else point.load()
+    except ImportError as error:
+        raise NotAllowed(
+            f"The page cannot be imported ({error}). Installing the library alone is the usual "
+            "cause: pip install 'dppa-studio[app]'."
+        ) from error
+    if serve is None:
+        raise NotAllowed(
+            "The page belongs to the installed package: pip install 'dppa-studio[app]'. In the "
+            "repository make app opens it."
+        )
+    serve(context.args)
+
+
+_OWN_OPTIONS = {"ignore_unknown_options": True, "allow_extra_args": True}
+app.command("app", context_settings=_OWN_OPTIONS, add_help_option=False)(_page)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 BaseOption = Annotated[str, typer.Option(help="The base the model was fine-tuned from.")]

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,12 @@ class Server:
     log: Path
 
     @staticmethod
-    def start(log: Path, **environment: str) -> "Server":
+    def start(
+        log: Path,
+        command: Sequence[str] = (sys.executable, "app.py"),
+        folder: Path = ROOT,
+        **environment: str,
+    ) -> "Server":
         """Start the app on a free port and wait until it answers."""
         port = free_port()
         settings = {
@@ -47,8 +53,8 @@ class Server:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "app.py"],
-                cwd=ROOT,
+                command,
+                cwd=folder,
                 env=os.environ | settings | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from components.learn.blocks.context import Arguments, Bench, number
+from components.session.shipped import shipped
 from dppa_core.methods.registry import METHODS
 from dppa_core.tasks.intervals import wilson
 
-LEADERBOARD = Path(__file__).resolve().parents[3] / "docs" / "leaderboard.json"
+LEADERBOARD = shipped("docs/leaderboard.json")
 ITEMS = range(10, 1001, 10)
 SHARE = 0.8
 """The share of right answers that the text speaks of."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from components.learn.blocks.context import Arguments, Bench, choice
+from components.session.shipped import shipped
 
-RESULTS = Path(__file__).resolve().parents[3] / "assets" / "data" / "experiments.json"
+RESULTS = shipped("assets/data/experiments.json")
 PLOTS = {"beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
 """Experiment -> its plot that is shown."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}

@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import plotly.io
 import plotly.offline
 
+from components.session.shipped import shipped
 from components.views.export.report_figures import (
     Shares,
     axes_of,
@@ -31,7 +31,7 @@ from dppa_core.methods.shared.contract import paper_address
 from dppa_core.pruning.plan import PruningPlan
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, recipe_hash
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets"
+ASSETS = shipped("assets")
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")
 """Of partitions: one hue, darker means more significant."""
 POLICY = (

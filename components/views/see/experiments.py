@@ -15,6 +15,7 @@ import gradio as gr
 
 from components.session.from_recipe import session_from_recipe
 from components.session.json_form import parsed
+from components.session.shipped import shipped
 from components.session.state import state_of
 from components.widgets.browser_parts import live, pack
 from components.widgets.controls import PRIVATE
@@ -22,7 +23,7 @@ from dppa_core.errors import DppaError, InvalidValue, shown
 from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
 
-RESULTS = Path(__file__).resolve().parents[3] / "assets" / "data" / "experiments.json"
+RESULTS = shipped("assets/data/experiments.json")
 """What `make experiments` left there."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")

@@ -1,0 +1,48 @@
+"""The command that serves the page: `dppa app`, and what app.py does."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Sequence
+
+NAME = "dppa app"
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Serve the page with the options of `dppa app`."""
+    parser = argparse.ArgumentParser(prog=NAME, description="Serve the page until Ctrl-C.")
+    parser.add_argument("--port", type=int, help="where to listen, 1 to 65535; 7860 by default")
+    port = parser.parse_args(arguments).port
+    if port is not None:
+        os.environ["GRADIO_SERVER_PORT"] = str(port)
+    serve()
+
+
+def serve() -> None:
+    """Serve until interrupted or terminated; a wrong setting ends it with one line."""
+    gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
+    from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
+    from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
+    from components.work.malloc_and_gc import few_heaps, keep_what_is_there  # noqa: PLC0415
+    from dppa_core.checkpoints.sources.open import open_checkpoint  # noqa: PLC0415
+    from dppa_core.errors import DppaError  # noqa: PLC0415
+
+    few_heaps()
+    try:
+        settings = read_settings()
+        check_temporary_folder()
+        open_checkpoint("zoo:base")  # nothing can be shown without it
+        start_log(settings.log)
+        # Gradio reads the environment too, and ends with a trace where it cannot.
+        from components.page.workbench import build_page, start  # noqa: PLC0415
+        from components.server.serving import until_told  # noqa: PLC0415
+
+        page = build_page()
+        start(page, settings)
+    except DppaError as error:
+        sys.exit(str(error))
+    keep_what_is_there()
+    until_told(page)

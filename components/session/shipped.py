@@ -1,0 +1,16 @@
+"""Files that the page ships with: beside the packages in the repository, inside them in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def shipped(path: str) -> Path:
+    """Where a file or folder lies.
+
+    Args:
+        path: As in the repository: "assets/data/presets.yaml".
+    """
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "_shipped"
+    return (inside if inside.is_dir() else package.parent) / path
