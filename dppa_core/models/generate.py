@@ -87,9 +87,9 @@ def stream_tokens(
     """
     model, tokenizer = resident.model, resident.tokenizer
     check_text("prompt", prompt, "Type a question first.")
-    ids = torch.tensor([prompt_ids(resident, prompt)])
+    ids = prompt_ids(resident, prompt)
     ends, written = end_ids(model, tokenizer), list[int]()
-    limit = min(settings.max_new_tokens, room(model, ids.shape[1]))
+    limit = min(settings.max_new_tokens, room(model, len(ids)))
     draw = sampler(settings.temperature, settings.top_p, settings.seed)
     numbers = list[TokenNumbers]()
 
@@ -99,11 +99,11 @@ def stream_tokens(
         return tokens
 
     for token in token_steps(model, ids, choose, limit=limit, stop=stop):
-        last = int(token) in ends
+        last = token in ends
         if not last:
-            written.append(int(token))
+            written.append(token)
         raw, seen = decoded(tokenizer, written).lstrip(), numbers[-1]
-        yield ReplyToken(int(token), raw.rstrip(), len(raw), seen.loss, seen.entropy, last)
+        yield ReplyToken(token, raw.rstrip(), len(raw), seen.loss, seen.entropy, last)
         if last:
             return
 
