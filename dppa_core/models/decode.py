@@ -13,7 +13,7 @@ import torch
 from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
 from dppa_core.errors import DamagedCheckpoint, InvalidValue
 from dppa_core.models.resident import Resident
-from dppa_core.models.sampling import Chooser
+from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
 from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
@@ -99,9 +99,9 @@ def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def token_steps(
-    model: Any, prompt: Sequence[int], choose: Chooser, *, limit: int, stop: Stop | None = None
-) -> Iterator[int]:
-    """Yield the tokens that continue a prompt, at most `limit`.
+    model: Any, prompt: Sequence[int], choose: Chooser, limit: int, stop: Stop | None = None
+) -> Iterator[tuple[int, TokenNumbers]]:
+    """Yield the tokens that continue a prompt, at most `limit`, and what the model thought.
 
     Args:
         prompt: Token ids, at least one.
@@ -116,8 +116,9 @@ def token_steps(
     token: torch.Tensor | None = None
     for _ in range(limit):
         check(stop)
-        token = choose(texts.read([prompt], [1])[0] if token is None else texts.step(token))
-        yield int(token)
+        logits = texts.read([prompt], [1])[0] if token is None else texts.step(token)
+        token = choose(logits)
+        yield int(token), token_numbers(logits, token)[0]
 
 
 def greedy_replies(

@@ -6,17 +6,20 @@ Knows no recipe and no page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import Any
 
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.models.decode import decoded, end_ids, prompt_ids, room, token_steps
 from dppa_core.models.resident import Resident
-from dppa_core.models.sampling import TokenNumbers, sampler, token_numbers
+from dppa_core.models.sampling import Chooser, TokenNumbers, sampler
 from dppa_core.progress import Stop
 
+Steps = Callable[
+    [Any, Sequence[int], Chooser, int, Stop | None], Iterator[tuple[int, TokenNumbers]]
+]
+"""Model, prompt, choice of a token, most tokens, stop -> tokens as they come; see `token_steps`."""
 MOST_TOKENS = 256
 LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
@@ -75,6 +78,7 @@ def stream_tokens(
     prompt: str,
     settings: GenerationSettings = GenerationSettings(),  # noqa: B008  (frozen)
     stop: Stop | None = None,
+    steps: Steps = token_steps,
 ) -> Iterator[ReplyToken]:
     """Yield the reply after every token, the one that ends it included.
 
@@ -84,6 +88,7 @@ def stream_tokens(
     Args:
         prompt: What the user says: 1 to 2000 characters, rendered with the chat template.
         stop: Looked at before each token; raises Cancelled once set.
+        steps: Computes the tokens: alone in this thread, or `Engine.steps`.
     """
     model, tokenizer = resident.model, resident.tokenizer
     check_text("prompt", prompt, "Type a question first.")
@@ -91,18 +96,11 @@ def stream_tokens(
     ends, written = end_ids(model, tokenizer), list[int]()
     limit = min(settings.max_new_tokens, room(model, len(ids)))
     draw = sampler(settings.temperature, settings.top_p, settings.seed)
-    numbers = list[TokenNumbers]()
-
-    def choose(logits: torch.Tensor) -> torch.Tensor:
-        tokens = draw(logits)
-        numbers.append(token_numbers(logits[0], int(tokens[0])))
-        return tokens
-
-    for token in token_steps(model, ids, choose, limit=limit, stop=stop):
+    for token, seen in steps(model, ids, draw, limit, stop):
         last = token in ends
         if not last:
             written.append(token)
-        raw, seen = decoded(tokenizer, written).lstrip(), numbers[-1]
+        raw = decoded(tokenizer, written).lstrip()
         yield ReplyToken(token, raw.rstrip(), len(raw), seen.loss, seen.entropy, last)
         if last:
             return
