@@ -107,7 +107,7 @@ class Outside:
         self._allowance.spend(asker(request), tokens)
 
         def work(stop: Stop) -> str:
-            from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
+            from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415  (torch)
 
             settings = GenerationSettings(tokens, warmth, seed=start)
             with self._studio.lend(target, None, stop) as resident:

@@ -18,7 +18,7 @@ from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
     from dppa_core.merging.in_memory.gpu_replies import OwnDevices
-    from dppa_core.models.generate import GenerationSettings, ReplyToken
+    from dppa_core.models.reply import GenerationSettings, ReplyToken
     from dppa_core.models.resident import Resident
 
 LARGE = 256 << 20

@@ -260,7 +260,8 @@ class Studio:
             self.opened.wait(WARM_AFTER)
             check(self.ending)
             with self.pool().lend(recipe, stop=self.ending) as resident:
-                from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+                from dppa_core.models.generate import stream_reply  # noqa: PLC0415
+                from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
                 # The first token of a process is slow: let it be this one.
                 list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))

@@ -59,7 +59,8 @@ def asked() -> dict[str, Any]:
     from components.work.reply_hardware import LentGpu, hardware  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
     from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415
-    from dppa_core.models.generate import GenerationSettings, stream_tokens  # noqa: PLC0415
+    from dppa_core.models.generate import stream_tokens  # noqa: PLC0415
+    from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"
     settings = GenerationSettings(temperature=1, seed=3)

@@ -187,7 +187,7 @@ def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
 
 def _generation(settings: AnswerSettings) -> Any:
     """The settings in the core's own form."""
-    from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
+    from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415  (torch)
 
     return GenerationSettings(
         settings.max_tokens, settings.temperature, settings.top_p, settings.seed

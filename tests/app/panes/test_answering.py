@@ -16,7 +16,8 @@ from components.work.error_notices import NEUTRAL
 from components.work.question import ChatQuestion
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled
-from dppa_core.models.generate import GenerationSettings, stream_tokens
+from dppa_core.models.generate import stream_tokens
+from dppa_core.models.reply import GenerationSettings
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 Seen = list[tuple[str, dict[str, Any]]]

@@ -13,8 +13,9 @@ import torch
 from components.work.reply_hardware import LARGE, LentGpu, OwnHardware, hardware
 from dppa_core.errors import InvalidValue
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_tokens
+from dppa_core.models.generate import stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies, copied
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")

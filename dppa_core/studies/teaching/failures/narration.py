@@ -14,7 +14,8 @@ import torch
 
 from dppa_core.errors import NonFiniteWeights
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.generate import stream_reply
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.studies.teaching.failures.case import CaseAnswer, CaseTask
 from dppa_core.studies.teaching.failures.workshop import (
     BYTES,
