@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
 from dppa_core.merging.in_memory.gpu_replies import OwnDevices
-from dppa_core.merging.in_memory.model_pool import BYTE_BUDGET, ModelPool
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.decode import rendered_prompt
 from dppa_core.models.engine import Engine
-from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.generate import Steps
+from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -17,27 +20,35 @@ LARGE = 256 << 20
 """Bytes of a model from which on a GPU computes its replies, where there is one."""
 
 
+class Devices(Protocol):
+    """Where replies are computed."""
+
+    def replies(
+        self,
+        resident: Resident,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None,
+        steps: Steps,
+    ) -> Iterator[ReplyToken]:
+        """The reply after every token; on the processor by `steps`."""
+
+
 class OwnAnswerer:
     """Answers in this process.
 
     Args:
-        byte_budget: Bytes of models in memory.
-        public: Whether strangers ask: folders of this computer are refused.
+        pool: Holds the models.
         workers: Models that compute at the same time, one thread each.
-        large: Bytes of a model from which on the GPU replies.
+        devices: Where replies are computed; by default the processor, and a GPU for models of
+            `LARGE` bytes.
     """
 
     def __init__(
-        self,
-        byte_budget: int = BYTE_BUDGET,
-        *,
-        public: bool = False,
-        workers: int = 1,
-        large: int = LARGE,
-        pool: ModelPool | None = None,
+        self, pool: ModelPool, *, workers: int = 1, devices: Devices | None = None
     ) -> None:
-        self.pool = pool or ModelPool(byte_budget, public=public)
-        self._engine, self._devices = Engine(workers), OwnDevices(large)
+        self._pool, self._engine = pool, Engine(workers)
+        self._devices = devices or OwnDevices(LARGE)
 
     def replies(
         self,
@@ -47,13 +58,13 @@ class OwnAnswerer:
         stop: Stop | None = None,
     ) -> Iterator[ReplyEvent]:
         """See `Answerer`."""
-        with self.pool.lend(target, stop=stop) as resident:
+        with self._pool.lend(target, stop=stop) as resident:
             yield Ready(resident.nbytes, rendered_prompt(resident, prompt))
             yield from self._devices.replies(resident, prompt, settings, stop, self._engine.steps)
 
     def loaded(self) -> tuple[tuple[str, ...], int]:
         """See `Answerer`."""
-        return self.pool.loaded(), self.pool.nbytes
+        return self._pool.loaded(), self._pool.nbytes
 
     def close(self) -> None:
         """See `Answerer`."""

@@ -18,6 +18,7 @@ from dppa_core.answering.answerer import Ready
 from dppa_core.answering.messages import Ask, Begin, Broken, End, Line, Loaded, Said
 from dppa_core.answering.own import OwnAnswerer
 from dppa_core.errors import DppaError
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.system.shortage import ToldShortage
 
 TOGETHER = 128
@@ -26,7 +27,8 @@ TOGETHER = 128
 
 def serve(line: Line, begin: Begin) -> None:
     """Answer until nobody asks any more."""
-    answerer = OwnAnswerer(begin.byte_budget, public=begin.public, workers=begin.workers)
+    pool = ModelPool(begin.byte_budget, public=begin.public)
+    answerer = OwnAnswerer(pool, workers=begin.workers)
     stops: dict[int, threading.Event] = {}
     with ThreadPoolExecutor(TOGETHER, thread_name_prefix="dppa-answer") as threads:
         while (message := line.receive()) is not None:

@@ -15,6 +15,7 @@ from dppa_core.answering.answerer import Answerer, Ready
 from dppa_core.answering.own import OwnAnswerer
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.errors import Cancelled, DppaError, OutOfBudget
+from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 
@@ -35,7 +36,7 @@ def text(events: Iterator[Any]) -> str:
 
 
 def test_answers_are_those_of_this_process(answerer: ProcessAnswerer) -> None:
-    own: Answerer = OwnAnswerer(public=True)
+    own: Answerer = OwnAnswerer(ModelPool(public=True))
     settings = GenerationSettings(12, temperature=0.8, seed=3)
     for target in ("zoo:base", RECIPE):
         here = list(own.replies(target, "1 + 1?", settings))
