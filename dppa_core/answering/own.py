@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
 from dppa_core.merging.in_memory.gpu_replies import OwnDevices
@@ -20,6 +20,7 @@ LARGE = 256 << 20
 """Bytes of a model from which on a GPU computes its replies, where there is one."""
 
 
+@runtime_checkable
 class Devices(Protocol):
     """Where replies are computed."""
 

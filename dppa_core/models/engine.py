@@ -148,6 +148,7 @@ class Engine:
             while (step := reply.steps.get()) is not None:
                 if isinstance(step, BaseException):
                     raise step
+                check(stop)
                 yield step
             check(stop)
         finally:

@@ -63,20 +63,21 @@ def asked() -> dict[str, Any]:
     from dppa_core.models.generate import stream_tokens  # noqa: PLC0415
     from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
+    steps = token_steps
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"
     settings = GenerationSettings(temperature=1, seed=3)
     expected = list(stream_tokens(resident, prompt, settings))
     assert on_zero()
     small = LentGpu()
     told: dict[str, Any] = {
-        "small": list(small.replies(resident, prompt, settings, None, token_steps)) == expected,
+        "small": list(small.replies(resident, prompt, settings, None, steps)) == expected,
         "small_calls": len(Service.calls),
     }
     lent = LentGpu(large=0)
-    told["same"] = list(lent.replies(resident, prompt, settings, None, token_steps)) == expected
+    told["same"] = list(lent.replies(resident, prompt, settings, None, steps)) == expected
     told["calls"] = list(Service.calls)
     stop = threading.Event()
-    tokens = lent.replies(resident, prompt, settings, stop, token_steps)
+    tokens = lent.replies(resident, prompt, settings, stop, steps)
     next(tokens)
     stop.set()
     for name, error, provoke in (
@@ -84,7 +85,7 @@ def asked() -> dict[str, Any]:
         (
             "failed",
             DppaError,
-            lambda: list(lent.replies(resident, " ", settings, None, token_steps)),
+            lambda: list(lent.replies(resident, " ", settings, None, steps)),
         ),
         ("refused", Unreachable, lambda: _refused(lent, resident, prompt, settings)),
     ):
@@ -97,8 +98,10 @@ def asked() -> dict[str, Any]:
 
 
 def _refused(lent: Any, *asked: Any) -> None:
+    from dppa_core.models.decode import token_steps  # noqa: PLC0415
+
     Service.refuses = True
-    list(lent.replies(*asked, None))
+    list(lent.replies(*asked, None, token_steps))
 
 
 if __name__ == "__main__":
