@@ -27,7 +27,7 @@ from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.merging.merger import Merger
-from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
@@ -111,8 +111,8 @@ class Outside:
         def work(stop: Stop) -> str:
             settings = GenerationSettings(tokens, warmth, seed=start)
             with closing(self._studio.answerer().replies(target, prompt, settings, stop)) as events:
-                next(events)  # the model is ready
-                return ["", *(token.text for token in events if not token.last)][-1]
+                said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
+                return said[-1].text if said else ""
 
         return self._finished(work, CHAT)
 

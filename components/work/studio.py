@@ -26,7 +26,6 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, marked_score
 from dppa_core.methods.registry import get_method
-from dppa_core.models.reply import GenerationSettings
 from dppa_core.profiling.calibration.statistics import ranked_profile
 from dppa_core.progress import Progress, Stop, check
 from dppa_core.pruning.delta_profile import DeltaProfile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,7 +34,7 @@ class Answerer(Protocol):
         prompt: str,
         settings: GenerationSettings,
         stop: Stop | None = None,
-    ) -> Iterator[ReplyEvent]:
+    ) -> Generator[ReplyEvent]:
         """Yield `Ready`, then the reply after every token. Closing it ends the work.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Protocol, runtime_checkable
 
 from dppa_core.answering.answerer import Ready, ReplyEvent
@@ -57,7 +57,7 @@ class OwnAnswerer:
         prompt: str,
         settings: GenerationSettings,
         stop: Stop | None = None,
-    ) -> Iterator[ReplyEvent]:
+    ) -> Generator[ReplyEvent]:
         """See `Answerer`."""
         with self._pool.lend(target, stop=stop) as resident:
             yield Ready(resident.nbytes, rendered_prompt(resident, prompt))

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -123,7 +123,7 @@ class ProcessAnswerer:
         prompt: str,
         settings: GenerationSettings,
         stop: Stop | None = None,
-    ) -> Iterator[ReplyEvent]:
+    ) -> Generator[ReplyEvent]:
         """See `Answerer`.
 
         Raises:

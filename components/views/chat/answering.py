@@ -18,8 +18,9 @@ from components.work.error_notices import message
 from components.work.progress_stream import end_of
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
+from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
-from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -117,9 +118,10 @@ class _Writer:
         settings = _generation(question.settings)
         with closing(studio.answerer().replies(target, question.prompt, settings, stop)) as events:
             ready = next(events)
-            self.nbytes = ready.nbytes
-            yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
-            yield from _growing(events)
+            if isinstance(ready, Ready):  # the first one is
+                self.nbytes = ready.nbytes
+                yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
+            yield from _growing(event for event in events if isinstance(event, ReplyToken))
         yield {"state": "done"}
 
 
