@@ -12,6 +12,7 @@ Its packages in order; each imports only those before it:
     models       torch models: loaded, generating
     profiling    what is measured of the deltas
     merging      a plan carried out, tensor by tensor
+    answering    answers to many people, by a process of its own
     evaluation   questions asked, answers scored
     tuning       coefficients and settings found by trying
     studies      what the project measured and shows with the library

@@ -8,6 +8,7 @@ queue, the limits and what strangers may name are the page's. Docstrings are wha
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Literal, TypeVar
 
 import gradio as gr
@@ -22,11 +23,12 @@ from components.work.error_notices import show_errors
 from components.work.figures import outcome_value
 from components.work.question import whole
 from components.work.rate_limits import Allowance
-from components.work.studio import Studio
+from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker
 from dppa_core.errors import InvalidValue, NotAllowed, UnknownName, shown
 from dppa_core.merging.inputs import open_inputs
 from dppa_core.merging.plan import plan_merge
+from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.parameters import check_number
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
@@ -110,14 +112,12 @@ class Outside:
         self._allowance.spend(asker(request), tokens)
 
         def work(stop: Stop) -> str:
-            from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
-
             settings = GenerationSettings(tokens, warmth, seed=start)
-            with self._studio.lend(target, None, stop) as resident:
-                reply = self._studio.hardware.replies(resident, prompt, settings, stop)
-                return ["", *(token.text for token in reply if not token.last)][-1]
+            with closing(self._studio.answerer().replies(target, prompt, settings, stop)) as events:
+                said = [one for one in events if isinstance(one, ReplyToken) and not one.last]
+                return said[-1].text if said else ""
 
-        return self._finished(work)
+        return self._finished(work, CHAT)
 
     def score(
         self, recipe: str, domain: str, model: str = "merged", questions: int = 20
@@ -192,10 +192,10 @@ class Outside:
             raise UnknownName(f"model: {shown(model)}. Known: merged, {', '.join(known)}.")
         return model
 
-    def _finished(self, work: Callable[[Stop], T]) -> T:
+    def _finished(self, work: Callable[[Stop], T], name: str = "api") -> T:
         """What work gives, done in a thread that is stopped when its time is over."""
         found: list[T] = []
-        job = self._studio.start("api", lambda _emit, stop: found.append(work(stop)))
+        job = self._studio.start(name, lambda _emit, stop: found.append(work(stop)))
         for _ in job.to_its_end(every=0.05):
             pass
         return found[0]
@@ -208,7 +208,7 @@ def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
         (outside.example, "look", 2),
         (outside.plan, "look", 2),
         (outside.merge, "model", 1),
-        (outside.chat, "model", 1),
+        (outside.chat, CHAT, CHATS),
         (outside.score, "exam", 1),
         (outside.export, "export", 1),
     ):

@@ -24,7 +24,7 @@ from components.work.question import (
     read_settings,
 )
 from components.work.rate_limits import Allowance
-from components.work.studio import Studio
+from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import asker
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe
@@ -64,8 +64,8 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: 
         on_ask,
         inputs=controls.inputs | view.inputs,
         outputs=[view.turns, view.recipes, view.transcript],
-        concurrency_id="model",
-        concurrency_limit=1,
+        concurrency_id=CHAT,
+        concurrency_limit=CHATS,
         trigger_mode="always_last",  # the last answer is shown before its run has ended
         **queued(view.place),
     )

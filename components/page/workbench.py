@@ -59,7 +59,7 @@ __all__ = ["build_page", "start"]
 
 def build_page(studio: Studio | None = None) -> GuardedBlocks:
     """The whole interface, its queue configured; nothing is loaded or started yet."""
-    studio = studio or Studio(public=read_settings().public)
+    studio = studio or Studio(public=read_settings().public, apart=True)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)
     allowance = Allowance(TOKENS_PER_HOUR if studio.public else 10**9)

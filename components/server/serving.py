@@ -72,7 +72,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": [],
         "ssr_mode": False,
         "state_session_capacity": 300,
-        "max_threads": 32,  # more than all queues together begin: sliders never wait for one
+        "max_threads": 96,  # more than all queues together begin: sliders never wait for one
         "max_file_size": "1kb",
         "show_error": False,
         "mcp_server": find_spec("mcp") is not None,  # comes with the extra `mcp`

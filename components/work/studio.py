@@ -17,9 +17,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.work.job import Emit, Job, Work, jobs_of_event
+from components.work.lent_gpu import LentGpu, on_zero
 from components.work.malloc_and_gc import Trimmer, keep_what_is_there
-from components.work.reply_hardware import hardware
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
+from dppa_core.answering.answerer import Answerer
+from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
@@ -33,6 +35,7 @@ from dppa_core.pruning.rate_table import pack_table, rate_table
 from dppa_core.recipes.yaml_text import MergeRecipe, Pruning, recipe_hash
 from dppa_core.system.machine import available_memory
 from dppa_core.system.recent import Recent
+from dppa_core.system.threads import available_cores
 
 if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
@@ -42,8 +45,12 @@ if TYPE_CHECKING:
 
 BYTE_BUDGET = 1536 * 1024**2
 """Bytes of models in memory; in one's own copy half of what is left, where that is more."""
-WORKERS = 12
+CHAT, CHATS = "chat", 48
+"""Questions that are answered at the same time, by one engine."""
+WORKERS = 12 + CHATS
 """Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
+ANSWER_WORKERS = max(1, available_cores() - 1)
+"""Models that compute a token at the same time; one core is left to the page."""
 PLAIN = ("magnitude", "random")
 """Significances that need no text; the others take a model seconds to measure, once."""
 SHOWN_PLANS = 2048
@@ -73,10 +80,11 @@ def byte_budget(*, public: bool) -> int:
 class Studio:
     """The services behind the page."""
 
-    def __init__(self, *, public: bool) -> None:
+    def __init__(self, *, public: bool, apart: bool = False) -> None:
         """
         Args:
             public: Whether strangers use the page; folders of this computer are then refused.
+            apart: Whether answers are computed by a process of their own.
         """
         self.public = public
         self.opened = threading.Event()
@@ -92,8 +100,12 @@ class Studio:
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self.ending = threading.Event()
         """Set once the process is about to end."""
-        self.hardware = hardware()
-        """Computes replies."""
+        self._budget = byte_budget(public=public)
+        self._lent = LentGpu() if on_zero() else None  # it forks: models must be in this process
+        self._answerer: Answerer | None = None
+        self._apart = apart and self._lent is None
+        if self._apart:
+            self._answerer = ProcessAnswerer(self._budget, public=public, workers=ANSWER_WORKERS)
         self._pool: ModelPool | None = None
         self._warm: Future[None] | None = None
 
@@ -189,7 +201,8 @@ class Studio:
             work: Gets a function to emit events with, and `stop`.
         """
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
-        begun = work if name in WITHOUT_MODELS else partial(self._imported, work)
+        light = name in WITHOUT_MODELS or (name == CHAT and self._apart)
+        begun = work if light else partial(self._imported, work)
         job = Job(self._executor, begun, self.works.timed(name), seconds)
         self._going.add(job)
         job.when_over(self._trimmer.work_ended)
@@ -208,6 +221,8 @@ class Studio:
         self.opened.set()
         for job in list(self._going):
             job.stop.set()
+        if self._answerer is not None:
+            self._answerer.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def pool(self) -> ModelPool:
@@ -225,17 +240,30 @@ class Studio:
         """A model or a merge, from memory or made now, for as long as a block runs."""
         return self.pool().lend(target, progress=progress, stop=stop)
 
+    def answerer(self) -> Answerer:
+        """What answers questions; without a process of its own the first call imports torch."""
+        if self._answerer is None:
+            pool = self.pool()
+            from dppa_core.answering.own import OwnAnswerer  # noqa: PLC0415  (torch)
+
+            with self._importing:
+                self._answerer = self._answerer or OwnAnswerer(pool, devices=self._lent)
+        return self._answerer
+
     def merged(self, recipe: MergeRecipe) -> bool:
         """Whether that merge is in memory; never waits for one."""
-        return self._pool is not None and recipe_hash(recipe) in self._pool.loaded()
+        return recipe_hash(recipe) in self.in_memory()[0]
 
     def in_memory(self) -> tuple[tuple[str, ...], int]:
         """References of models and hashes of merges in memory, and their bytes; never waits."""
-        return (self._pool.loaded(), self._pool.nbytes) if self._pool else ((), 0)
+        keys, nbytes = self._answerer.loaded() if self._apart and self._answerer else ((), 0)
+        if self._pool is None:
+            return keys, nbytes
+        return (*keys, *self._pool.loaded()), nbytes + self._pool.nbytes
 
     def fit_together(self, sizes: Sequence[int]) -> bool:
         """Whether models of these sizes, in bytes, may be used at the same time."""
-        return sum(sizes) <= self.pool().byte_budget
+        return sum(sizes) <= self._budget
 
     def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> MergeEffect:
         """What that merge did to every module; kept for the next time."""
@@ -261,10 +289,17 @@ class Studio:
             self.opened.wait(WARM_AFTER)
             check(self.ending)
             with self.pool().lend(recipe, stop=self.ending) as resident:
-                from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+                from dppa_core.models.generate import stream_reply  # noqa: PLC0415
+                from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
                 # The first token of a process is slow: let it be this one.
                 list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
+            check(self.ending)
+            # The first token of a process is slow: let it be this one.
+            settings = GenerationSettings(max_new_tokens=2)
+            for _ in self.answerer().replies(recipe, "1 + 1", settings, self.ending):
+                pass
+            self.pool()
             keep_what_is_there()
 
         if self._warm is None:

@@ -16,8 +16,8 @@ import torch
 from torch.nn import functional
 
 from dppa_core.errors import DamagedCheckpoint, InvalidValue, shown
-from dppa_core.models.decode import check_logits
 from dppa_core.models.resident import Resident
+from dppa_core.models.texts import check_logits
 from dppa_core.progress import Progress, Stop, check, report
 from dppa_core.system.error_translation import ForeignCode
 from dppa_core.system.regular_files import read_regular

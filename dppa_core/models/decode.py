@@ -6,16 +6,15 @@ Knows a model in memory and its tokenizer; no recipe, no pool, no task.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from inspect import signature
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from dppa_core.checkpoints.vocabulary.render import OF_ANOTHER, rendered_chat
-from dppa_core.errors import DamagedCheckpoint, InvalidValue, NonFiniteWeights
+from dppa_core.errors import DamagedCheckpoint, InvalidValue
 from dppa_core.models.resident import Resident
-from dppa_core.models.sampling import Chooser, greedy
+from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
+from dppa_core.models.texts import texts_of
 from dppa_core.progress import Stop, check
 from dppa_core.system.error_translation import ForeignCode
 
@@ -100,55 +99,26 @@ def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def token_steps(
-    model: Any, ids: torch.Tensor, choose: Chooser, *, limit: int, stop: Stop | None = None
-) -> Iterator[torch.Tensor]:
-    """Yield the next token of every text in turn, at most `limit` times.
+    model: Any, prompt: Sequence[int], choose: Chooser, limit: int, stop: Stop | None = None
+) -> Iterator[tuple[int, TokenNumbers]]:
+    """Yield the tokens that continue a prompt, at most `limit`, and what the model thought.
 
     Args:
-        ids: Prompts of equal length, (texts, tokens).
-        choose: Picks the next tokens from the last position's float32 logits.
+        prompt: Token ids, at least one.
+        choose: Picks the next token from the last position's float32 logits, (1, vocabulary).
         limit: Most tokens to yield.
         stop: Looked at before each token; raises Cancelled once set.
 
     Raises:
         NonFiniteWeights: the model computes no numbers.
     """
-    remembered = {cache_argument(model): DynamicCache(config=model.config)}
-    away = model.device.type == "meta"  # weights on disk: accelerate moves what they meet
+    texts = texts_of(model)
+    token: torch.Tensor | None = None
     for _ in range(limit):
         check(stop)
-        # Not around the yield: the caller's own code must not run in inference mode.
-        with torch.inference_mode():
-            out = model(
-                input_ids=ids if away else ids.to(model.device),
-                use_cache=True,
-                logits_to_keep=1,
-                **remembered,
-            )
-            logits = out.logits[:, -1].float().cpu()  # drawn there: a seed means the same
-            check_logits(logits)
-            ids = choose(logits)[:, None]
-        yield ids[:, 0]
-
-
-def check_logits(logits: torch.Tensor) -> None:
-    """Refuse logits, (…, vocab), of which one row has no largest number.
-
-    Raises:
-        NonFiniteWeights: naming the usual cause.
-    """
-    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is a token that never comes
-        raise NonFiniteWeights(
-            "The model computes no numbers (NaN or infinity) for its next token, so it has no "
-            "answer. Large factors or coefficients of a merge are the usual cause."
-        )
-
-
-def cache_argument(model: Any) -> str:
-    """What a model's forward calls what it remembers."""
-    # Renamed within transformers 5; the old name warns in the newer releases.
-    known = signature(model.forward).parameters
-    return "cache" if "cache" in known else "past_key_values"
+        logits = texts.read([prompt], [1])[0] if token is None else texts.step(token)
+        token = choose(logits)
+        yield int(token), token_numbers(logits, token)[0]
 
 
 def greedy_replies(
@@ -162,8 +132,7 @@ def greedy_replies(
 ) -> list[str]:
     """Greedy replies to many prompts, in their order.
 
-    Prompts of equal length share a batch, so nothing is padded and a reply does not depend on
-    the attention mask.
+    Prompts of like length share a batch; no reply depends on the others of its batch.
 
     Args:
         limit: Most tokens in a reply.
@@ -205,9 +174,10 @@ def greedy_tokens(
     """
     replies: list[list[int]] = [[] for _ in encoded]
     answered = 0
-    for rows in _equal_lengths(encoded, batch):
-        ids = torch.tensor([encoded[row] for row in rows])
-        written = _until_all_end(model, ids, ends, min(limit, room(model, ids.shape[1])), stop)
+    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        written = _until_all_end(model, [encoded[row] for row in rows], ends, limit, stop)
         for row, tokens in zip(rows, written, strict=True):
             replies[row] = tokens
         answered += len(rows)
@@ -216,27 +186,27 @@ def greedy_tokens(
     return replies
 
 
-def _equal_lengths(encoded: Sequence[list[int]], batch: int) -> Iterator[list[int]]:
-    by_length: dict[int, list[int]] = {}
-    for row, ids in enumerate(encoded):
-        by_length.setdefault(len(ids), []).append(row)
-    for length in sorted(by_length):
-        rows = by_length[length]
-        for start in range(0, len(rows), batch):
-            yield rows[start : start + batch]
-
-
 def _until_all_end(
-    model: Any, ids: torch.Tensor, ends: frozenset[int], limit: int, stop: Stop | None
+    model: Any, prompts: Sequence[list[int]], ends: frozenset[int], limit: int, stop: Stop | None
 ) -> list[list[int]]:
-    written: list[list[int]] = [[] for _ in range(len(ids))]
-    running = set(range(len(ids)))
-    for tokens in token_steps(model, ids, greedy, limit=limit, stop=stop):
-        for row in tuple(running):
-            token = int(tokens[row])
+    texts, written = texts_of(model), [list[int]() for _ in prompts]
+    most = [min(limit, room(model, len(prompt))) for prompt in prompts]
+    check(stop)
+    logits = torch.cat(texts.read(prompts, [1] * len(prompts)))
+    rows = list(range(len(prompts)))
+    while True:
+        tokens = logits.argmax(-1)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
             written[row].append(token)
-            if token in ends:
-                running.discard(row)
-        if not running:
-            break
-    return written
+        going = [
+            place
+            for place, row in enumerate(rows)
+            if written[row][-1] not in ends and len(written[row]) < most[row]
+        ]
+        if not going:
+            return written
+        if len(going) < len(rows):
+            texts.keep(going)
+            rows, tokens = [rows[place] for place in going], tokens[going]
+        check(stop)
+        logits = texts.step(tokens)

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn import functional
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, surprise
-from dppa_core.models.decode import cache_argument, check_logits, end_ids, room, text_of
+from dppa_core.models.decode import end_ids, room, text_of
 from dppa_core.models.resident import Resident
+from dppa_core.models.texts import Texts, texts_of
 from dppa_core.progress import Stop, check
 
 LONGEST = 48
@@ -64,7 +58,7 @@ def answers(
         InvalidValue: a prompt that fills all the positions of the model.
         NonFiniteWeights: the model computes no numbers.
     """
-    ask = _drafted if _reads_padded(resident.model) else _apart
+    ask = _drafted if texts_of(resident.model).can_cut else _apart
     found: list[DraftedAnswer | None] = [None] * len(exchanges)
     order = sorted(range(len(exchanges)), key=lambda row: _length(exchanges[row]))
     done = 0
@@ -82,13 +76,6 @@ def answers(
 
 def _length(exchange: Exchange) -> tuple[int, int]:
     return len(exchange.prompt), len(exchange.reply)
-
-
-def _reads_padded(model: Any) -> bool:
-    """Whether texts of other lengths may share a batch: all that is remembered can be masked."""
-    if "position_ids" not in signature(model.forward).parameters:
-        return False
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 def _apart(
@@ -113,15 +100,17 @@ def _drafted(
     resident: Resident, exchanges: Sequence[Exchange], longest: int, stop: Stop | None
 ) -> Iterator[DraftedAnswer]:
     check(stop)
-    batch = _Batch(resident, exchanges, longest)
-    with torch.inference_mode():
-        losses, likeliest = batch.read()
-    drafts = [
-        _agreed(one.reply, row.tolist()) for one, row in zip(exchanges, likeliest, strict=True)
-    ]
-    replies = batch.finished(drafts, stop)
-    for exchange, loss, reply in zip(exchanges, losses.tolist(), replies, strict=True):
-        yield DraftedAnswer(_text(resident, reply), loss, len(exchange.reply))
+    texts, losses, drafts = texts_of(resident.model), list[float](), list[list[int]]()
+    read = texts.read(
+        [one.prompt + one.reply for one in exchanges], [len(one.reply) + 1 for one in exchanges]
+    )
+    for one, logits in zip(exchanges, read, strict=True):
+        losses.append(float(surprise(logits[:-1], torch.tensor(one.reply)).double().sum()))
+        drafts.append(_agreed(one.reply, logits.argmax(-1).tolist()))
+    del read
+    replies = _finished(resident, texts, exchanges, drafts, longest, stop)
+    for one, reply, loss in zip(exchanges, replies, losses, strict=True):
+        yield DraftedAnswer(_text(resident, reply), loss, len(one.reply))
 
 
 def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:
@@ -137,90 +126,38 @@ def _agreed(right: Sequence[int], likeliest: Sequence[int]) -> list[int]:
     return list(likeliest[: same + 1])
 
 
-class _Batch:
-    """Questions read together: prompts end in one column, right answers begin in the next."""
+def _finished(
+    resident: Resident,
+    texts: Texts,
+    exchanges: Sequence[Exchange],
+    drafts: Sequence[list[int]],
+    longest: int,
+    stop: Stop | None,
+) -> list[list[int]]:
+    """The whole replies, given how they begin and texts that read the right answers."""
+    ends = end_ids(resident.model, resident.tokenizer)
+    most = [min(longest, room(resident.model, len(one.prompt))) for one in exchanges]
+    replies = [_cut(draft, ends, limit) for draft, limit in zip(drafts, most, strict=True)]
 
-    def __init__(self, resident: Resident, exchanges: Sequence[Exchange], longest: int) -> None:
-        self._model = resident.model
-        self._ends = end_ids(resident.model, resident.tokenizer)
-        self._asked = [len(one.prompt) for one in exchanges]
-        self._limits = [min(longest, room(self._model, asked)) for asked in self._asked]
-        self._width = max(self._asked)
-        self._answer = max(len(one.reply) for one in exchanges)
-        shape = (len(exchanges), self._width + self._answer)
-        self._ids = torch.zeros(shape, dtype=torch.long)
-        self._seen: Bool[Tensor, "rows columns"] = torch.zeros(shape, dtype=torch.bool)
-        for row, one in enumerate(exchanges):
-            first, text = self._width - len(one.prompt), one.prompt + one.reply
-            self._ids[row, first : first + len(text)] = torch.tensor(text)
-            self._seen[row, first : first + len(text)] = True
-        self._cache = DynamicCache(config=self._model.config)
+    def goes_on(row: int) -> bool:
+        return replies[row][-1] not in ends and len(replies[row]) < most[row]
 
-    def _forward(
-        self,
-        ids: Int[Tensor, "rows new"],
-        seen: Bool[Tensor, "rows columns"],
-        positions: Int[Tensor, "rows new"],
-        kept: int,
-    ) -> Float[Tensor, "rows kept vocab"]:
-        out = self._model(
-            input_ids=ids,
-            attention_mask=seen.long(),
-            position_ids=positions,
-            use_cache=True,
-            logits_to_keep=kept,
-            **{cache_argument(self._model): self._cache},
-        )
-        logits: Tensor = out.logits.float()
-        return logits
+    texts.cut([len(e.prompt) + len(r) - 1 for e, r in zip(exchanges, replies, strict=True)])
+    rows = [row for row in range(len(replies)) if goes_on(row)]
+    texts.keep(rows)
+    while rows:
+        check(stop)
+        tokens = texts.step(torch.tensor([replies[row][-1] for row in rows])).argmax(-1).tolist()
+        for row, token in zip(rows, tokens, strict=True):
+            replies[row].append(token)
+        going = [place for place, row in enumerate(rows) if goes_on(row)]
+        if len(going) < len(rows):
+            texts.keep(going)
+            rows = [rows[place] for place in going]
+    return replies
 
-    def read(self) -> tuple[Float[Tensor, " rows"], Int[Tensor, "rows answer"]]:
-        """Losses of the right answers, and the likeliest token at each of their places."""
-        positions = (self._seen.long().cumsum(-1) - 1).clamp(min=0)
-        logits = self._forward(self._ids, self._seen, positions, self._answer + 1)
-        right, there = self._ids[:, self._width :], self._seen[:, self._width :]
-        check_logits(logits[:, :-1][there])
-        losses = functional.cross_entropy(logits[:, :-1].mT, right, reduction="none").double()
-        return losses.where(there, 0).sum(-1), logits.argmax(-1)
 
-    def finished(self, drafts: Sequence[list[int]], stop: Stop | None) -> list[list[int]]:
-        """The whole replies, given how they begin."""
-        replies = [self._cut(draft, most) for draft, most in zip(drafts, self._limits, strict=True)]
-        rows = [row for row in range(len(replies)) if self._goes_on(replies, row)]
-        if not rows:
-            return replies
-        # Of the right answer only what was said is seen: not where the reply left it.
-        for row in rows:
-            self._seen[row, self._width + len(replies[row]) - 1 :] = False
-        seen = self._keep(rows, self._seen)
-        while rows:
-            check(stop)
-            ids = torch.tensor([[replies[row][-1]] for row in rows])
-            at = torch.tensor([[self._asked[row] + len(replies[row]) - 1] for row in rows])
-            seen = torch.cat([seen, torch.ones(len(rows), 1, dtype=torch.bool)], -1)
-            with torch.inference_mode():
-                logits = self._forward(ids, seen, at, 1)[:, -1]
-                check_logits(logits)
-                tokens = logits.argmax(-1).tolist()
-            for row, token in zip(rows, tokens, strict=True):
-                replies[row].append(token)
-            going = [place for place, row in enumerate(rows) if self._goes_on(replies, row)]
-            if len(going) < len(rows):
-                seen, rows = self._keep(going, seen), [rows[place] for place in going]
-        return replies
-
-    def _cut(self, draft: list[int], most: int) -> list[int]:
-        """A reply as far as it counts: up to the token that ends it."""
-        last = next((place for place, token in enumerate(draft) if token in self._ends), most)
-        return draft[: min(last + 1, most)]
-
-    def _goes_on(self, replies: Sequence[list[int]], row: int) -> bool:
-        return replies[row][-1] not in self._ends and len(replies[row]) < self._limits[row]
-
-    def _keep(
-        self, rows: Sequence[int], seen: Bool[Tensor, "rows columns"]
-    ) -> Bool[Tensor, "kept columns"]:
-        """Forget the other questions of the batch."""
-        if rows:
-            self._cache.batch_select_indices(torch.tensor(rows))
-        return seen[list(rows)]
+def _cut(draft: list[int], ends: frozenset[int], most: int) -> list[int]:
+    """A reply as far as it counts: up to the token that ends it."""
+    last = next((place for place, token in enumerate(draft) if token in ends), most)
+    return draft[: min(last + 1, most)]

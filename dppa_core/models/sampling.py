@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Logits = Float[torch.Tensor, "texts vocabulary"]
 Chooser = Callable[[torch.Tensor], torch.Tensor]
@@ -71,14 +71,16 @@ def within_top_p(shares: Logits, top_p: float) -> Logits:
     return shares.masked_fill(before >= top_p, 0.0)
 
 
-def token_numbers(logits: Float[torch.Tensor, " vocabulary"], token: int) -> TokenNumbers:
-    """Loss of one token and entropy of the distribution it was drawn from.
+def token_numbers(logits: Logits, tokens: Int[torch.Tensor, " texts"]) -> list[TokenNumbers]:
+    """Loss of the token of each text, and entropy of the distribution it was drawn from.
 
     Args:
-        logits: Of one position, as the model gave them; -inf is a token that never comes.
+        logits: Of one position of each text, as the model gave them; -inf never comes.
     """
     logs = logits.log_softmax(-1)
-    nats = -(logs.exp() * logs.clamp(min=-1e4)).sum()  # 0 ln 0 is 0
-    return TokenNumbers(
-        loss=max(0.0, -float(logs[token])), entropy=max(0.0, float(nats) / math.log(2))
-    )
+    nats = -(logs.exp() * logs.clamp(min=-1e4)).sum(-1)  # 0 ln 0 is 0
+    losses = -logs.gather(-1, tokens[:, None])[:, 0]
+    return [
+        TokenNumbers(loss=max(0.0, loss), entropy=max(0.0, entropy / math.log(2)))
+        for loss, entropy in zip(losses.tolist(), nats.tolist(), strict=True)
+    ]

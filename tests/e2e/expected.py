@@ -4,7 +4,8 @@ from functools import cache
 
 from components.session.presets import first_session
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.generate import stream_reply
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.profiling.profile import cached_profile
 from dppa_core.pruning.partition import even_levels
 from dppa_core.pruning.plan import PruningPlan, plan_pruning

@@ -127,7 +127,8 @@ def test_the_merge_in_memory_is_not_touched(zoo_env: Path) -> None:
 
 
 def test_the_answer_is_the_merges_own_where_none_is_given() -> None:
-    from dppa_core.models.generate import GenerationSettings, stream_reply  # noqa: PLC0415
+    from dppa_core.models.generate import stream_reply  # noqa: PLC0415
+    from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
     made = recipe()
     resident = ModelPool().get(made)

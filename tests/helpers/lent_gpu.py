@@ -56,30 +56,37 @@ def main() -> None:
 
 def asked() -> dict[str, Any]:
     """A reply from another process, one that is stopped, one that is refused, one that fails."""
-    from components.work.reply_hardware import LentGpu, hardware  # noqa: PLC0415
+    from components.work.lent_gpu import LentGpu, on_zero  # noqa: PLC0415
     from dppa_core.errors import Cancelled, DppaError, Unreachable  # noqa: PLC0415
     from dppa_core.merging.in_memory.model_pool import ModelPool  # noqa: PLC0415
-    from dppa_core.models.generate import GenerationSettings, stream_tokens  # noqa: PLC0415
+    from dppa_core.models.decode import token_steps  # noqa: PLC0415
+    from dppa_core.models.generate import stream_tokens  # noqa: PLC0415
+    from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
 
+    steps = token_steps
     resident, prompt = ModelPool().get("zoo:math"), "What is 12 + 5?"
     settings = GenerationSettings(temperature=1, seed=3)
     expected = list(stream_tokens(resident, prompt, settings))
-    small = hardware()
-    assert isinstance(small, LentGpu)
+    assert on_zero()
+    small = LentGpu()
     told: dict[str, Any] = {
-        "small": list(small.replies(resident, prompt, settings, None)) == expected,
+        "small": list(small.replies(resident, prompt, settings, None, steps)) == expected,
         "small_calls": len(Service.calls),
     }
     lent = LentGpu(large=0)
-    told["same"] = list(lent.replies(resident, prompt, settings, None)) == expected
+    told["same"] = list(lent.replies(resident, prompt, settings, None, steps)) == expected
     told["calls"] = list(Service.calls)
     stop = threading.Event()
-    tokens = lent.replies(resident, prompt, settings, stop)
+    tokens = lent.replies(resident, prompt, settings, stop, steps)
     next(tokens)
     stop.set()
     for name, error, provoke in (
         ("stopped", Cancelled, lambda: list(tokens)),
-        ("failed", DppaError, lambda: list(lent.replies(resident, " ", settings, None))),
+        (
+            "failed",
+            DppaError,
+            lambda: list(lent.replies(resident, " ", settings, None, steps)),
+        ),
         ("refused", Unreachable, lambda: _refused(lent, resident, prompt, settings)),
     ):
         try:
@@ -91,8 +98,10 @@ def asked() -> dict[str, Any]:
 
 
 def _refused(lent: Any, *asked: Any) -> None:
+    from dppa_core.models.decode import token_steps  # noqa: PLC0415
+
     Service.refuses = True
-    list(lent.replies(*asked, None))
+    list(lent.replies(*asked, None, token_steps))
 
 
 if __name__ == "__main__":

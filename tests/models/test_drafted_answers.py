@@ -1,7 +1,8 @@
 """Replies drafted by right answers: the same as without a draft, and the answers' losses."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from dppa_core.models.answer_loss import Exchange, own_replies, reply_logits, su
 from dppa_core.models.decode import prompt_ids, text_of
 from dppa_core.models.drafted_answers import answers
 from dppa_core.models.resident import Resident
+from dppa_core.models.texts import ForeignTexts, Texts, texts_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
 PROMPTS = ("1 + 1?", "Is this clause fair?", "A", "How much is left of the sum?", "Name it.")
@@ -40,12 +42,30 @@ def drafts(own: Sequence[Exchange]) -> list[Exchange]:
     ]
 
 
+def foreign(model: Any) -> Texts:
+    """As for a family that is not known."""
+    return ForeignTexts(model)
+
+
+def uncut(model: Any) -> Texts:
+    """As for a model that remembers its past in one state."""
+    texts = ForeignTexts(model)
+    texts.can_cut = False
+    return texts
+
+
+WAYS = pytest.mark.parametrize("way", [texts_of, foreign, uncut])
+
+
 @pytest.mark.parametrize("together", [1, 2, 5])
-@pytest.mark.parametrize("padded", [True, False])
+@WAYS
 def test_a_draft_changes_no_reply(
-    resident: Resident, together: int, padded: bool, monkeypatch: pytest.MonkeyPatch
+    resident: Resident,
+    together: int,
+    way: Callable[[Any], Texts],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_reads_padded", lambda model: padded)
+    monkeypatch.setattr(module, "texts_of", way)
     written = own(resident, 12)
     found = answers(resident, drafts(written), longest=12, together=together)
     assert [one.reply for one in found] == [
@@ -53,11 +73,11 @@ def test_a_draft_changes_no_reply(
     ]
 
 
-@pytest.mark.parametrize("padded", [True, False])
+@WAYS
 def test_losses_are_those_of_each_answer_by_itself(
-    resident: Resident, padded: bool, monkeypatch: pytest.MonkeyPatch
+    resident: Resident, way: Callable[[Any], Texts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_reads_padded", lambda model: padded)
+    monkeypatch.setattr(module, "texts_of", way)
     read = drafts(own(resident, 8))
     found = answers(resident, read, longest=8)
     for one, exchange in zip(found, read, strict=True):

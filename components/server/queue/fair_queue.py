@@ -20,7 +20,7 @@ from components.work.gradio_inside import OpenQueue, find_event, forget_values, 
 from components.work.job import EventJobs, jobs_of_event
 from components.work.visitor import Visitor, handled_for, visitor_of
 
-WAITING = {"model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
+WAITING = {"chat": 100, "model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
 """Kind of work (a `concurrency_id`) -> how many may wait for it at most; a party has half."""
 WAITING_ELSE = 48
 """Of every other kind."""

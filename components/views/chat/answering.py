@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +18,9 @@ from components.work.error_notices import message
 from components.work.progress_stream import end_of
 from components.work.question import ChatQuestion
 from components.work.studio import Emit, Studio
+from dppa_core.answering.answerer import Ready
 from dppa_core.errors import Cancelled
+from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.progress import Stop
 from dppa_core.recipes.yaml_text import MergeRecipe
 
@@ -111,19 +114,14 @@ class _Writer:
     def _write(
         self, target: str | MergeRecipe, question: ChatQuestion, studio: Studio, stop: Stop
     ) -> Generator[Changes]:
-        from dppa_core.models.decode import rendered_prompt  # noqa: PLC0415  (torch)
-
         yield {"state": _readying(target, studio), "note": _why_it_takes(target, studio)}
-        with studio.lend(target, None, stop) as resident:
-            self.nbytes = resident.nbytes
-            yield {
-                "state": "writing",
-                "note": "",
-                "prompt": _shortened(rendered_prompt(resident, question.prompt)),
-            }
-            settings = _generation(question.settings)
-            tokens = studio.hardware.replies(resident, question.prompt, settings, stop)
-            yield from _growing(tokens)
+        settings = _generation(question.settings)
+        with closing(studio.answerer().replies(target, question.prompt, settings, stop)) as events:
+            ready = next(events)
+            if isinstance(ready, Ready):  # the first one is
+                self.nbytes = ready.nbytes
+                yield {"state": "writing", "note": "", "prompt": _shortened(ready.prompt)}
+            yield from _growing(event for event in events if isinstance(event, ReplyToken))
         yield {"state": "done"}
 
 
@@ -185,10 +183,8 @@ def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
     return "loading the models and merging them: only the first time takes seconds …"
 
 
-def _generation(settings: AnswerSettings) -> Any:
+def _generation(settings: AnswerSettings) -> GenerationSettings:
     """The settings in the core's own form."""
-    from dppa_core.models.generate import GenerationSettings  # noqa: PLC0415  (torch)
-
     return GenerationSettings(
         settings.max_tokens, settings.temperature, settings.top_p, settings.seed
     )

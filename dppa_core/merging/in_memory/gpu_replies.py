@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 
 from dppa_core.errors import DppaError
-from dppa_core.models.generate import GenerationSettings, ReplyToken, stream_tokens
+from dppa_core.models.decode import token_steps
+from dppa_core.models.generate import Steps, stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies
+from dppa_core.models.reply import GenerationSettings, ReplyToken
 from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop
 from dppa_core.system.temporary import Scratch
@@ -35,14 +37,19 @@ class OwnDevices:
         self._copies = DeviceCopies(torch.device("cuda")) if on_gpu else None
 
     def replies(
-        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
+        self,
+        resident: Resident,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None,
+        steps: Steps = token_steps,
     ) -> Iterator[ReplyToken]:
         """The reply after every token; see `stream_tokens`."""
         if self._copies is None or resident.nbytes < self._large:
-            yield from stream_tokens(resident, prompt, settings, stop)
+            yield from stream_tokens(resident, prompt, settings, stop, steps)
             return
         with self._copies.lend(resident) as there:
-            yield from stream_tokens(there or resident, prompt, settings, stop)
+            yield from stream_tokens(there or resident, prompt, settings, stop, steps)
 
 
 def replies_from(

@@ -27,7 +27,7 @@ from components.session.presets import first_session
 from components.work.downloads.files import Exports
 from components.work.downloads.limits import PUBLIC
 from components.work.rate_limits import TOKENS_PER_HOUR, Allowance
-from components.work.studio import Studio
+from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import Visitor
 from components.work.work_log import SECONDS
 from dppa_core import __version__
@@ -219,7 +219,8 @@ def test_every_endpoint_is_named_and_told_and_nothing_else_is_public(zoo_env: Pa
     public = [event for event in page.fns.values() if event.api_visibility != "private"]
     assert {f"/{event.name}" for event in public} == ENDPOINTS
     queues = {event.name: (event.concurrency_id, event.concurrency_limit) for event in public}
-    assert queues["chat"] == queues["merge"] == ("model", 1) and queues["score"] == ("exam", 1)
+    assert queues["chat"] == (CHAT, CHATS) and queues["merge"] == ("model", 1)
+    assert queues["score"] == ("exam", 1)
     assert queues["export"] == ("export", 1)
     assert all(event.queue is not False for event in public)
 

@@ -16,7 +16,8 @@ from components.work.error_notices import NEUTRAL
 from components.work.question import ChatQuestion
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled
-from dppa_core.models.generate import GenerationSettings, stream_tokens
+from dppa_core.models.generate import stream_tokens
+from dppa_core.models.reply import GenerationSettings
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 Seen = list[tuple[str, dict[str, Any]]]
@@ -89,14 +90,14 @@ def test_the_first_answer_after_a_start_says_why_it_takes(
 def test_one_failure_ends_one_answer_and_stop_ends_all(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    lend = studio.lend
+    replies = studio.answerer().replies
 
-    def lend_or_fail(target: Any, *rest: Any) -> Any:
+    def reply_or_fail(target: Any, *rest: Any) -> Iterator[Any]:
         if target == "zoo:math":
             raise error("secret")
-        return lend(target, *rest)
+        yield from replies(target, *rest)
 
-    monkeypatch.setattr(studio, "lend", lend_or_fail)
+    monkeypatch.setattr(studio.answerer(), "replies", reply_or_fail)
     asked = question("zoo:base", "zoo:math", "zoo:law")
     *_, (turn, activity) = stream_turn(asked, studio)
     states = [answer.state for answer in turn.answers]
@@ -132,11 +133,11 @@ def test_closing_the_stream_gives_the_models_back(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = set[str]()
-    lend, returned = studio.lend, threading.Event()
+    lend, returned = studio.pool().lend, threading.Event()
 
     @contextmanager
-    def watched(target: Any, *rest: Any) -> Iterator[Any]:
-        with lend(target, *rest) as resident:
+    def watched(target: Any, **rest: Any) -> Iterator[Any]:
+        with lend(target, **rest) as resident:
             lent.add(target)
             try:
                 yield resident
@@ -145,7 +146,7 @@ def test_closing_the_stream_gives_the_models_back(
                 if not lent:
                     returned.set()
 
-    monkeypatch.setattr(studio, "lend", watched)
+    monkeypatch.setattr(studio.pool(), "lend", watched)
     stream = stream_turn(question("zoo:base", "zoo:math", tokens=200), studio)
     while len(lent) < 2:
         next(stream)

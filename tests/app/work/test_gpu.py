@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.work.reply_hardware import LARGE, LentGpu, OwnHardware, hardware
+from components.work.lent_gpu import LARGE, LentGpu, on_zero
 from dppa_core.errors import InvalidValue
+from dppa_core.merging.in_memory.gpu_replies import OwnDevices
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_tokens
+from dppa_core.models.generate import stream_tokens
 from dppa_core.models.gpu_copies import DeviceCopies, copied
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.models.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
@@ -64,14 +66,14 @@ def test_without_a_gpu_models_of_any_size_are_answered_by_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     large, settings = replace(resident, nbytes=2 * LARGE), GenerationSettings()
-    found = list(OwnHardware().replies(large, QUESTION, settings, None))
+    found = list(OwnDevices(LARGE).replies(large, QUESTION, settings, None))
     assert found == list(stream_tokens(resident, QUESTION, settings))
 
 
 def test_a_variable_of_such_spaces_alone_is_a_mistake_that_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert isinstance(hardware(), OwnHardware)
+    assert not on_zero()
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setitem(sys.modules, "spaces", None)
     with pytest.raises(InvalidValue, match="SPACES_ZERO_GPU is set, and the package spaces"):

@@ -9,7 +9,8 @@ from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.merging.in_memory.device_map_pool import SpreadPool
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.generate import stream_reply
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from tests.helpers.command import Command
 

@@ -23,7 +23,8 @@ from dppa_core.checkpoints.vocabulary.alignment import Alignment, align
 from dppa_core.errors import IncompatibleCheckpoints, NonFiniteWeights
 from dppa_core.merging.in_memory.model_pool import ModelPool
 from dppa_core.merging.merger import TensorMerger, open_merger
-from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.generate import stream_reply
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.pruning.floats import from_float32, to_float32
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 from dppa_core.studies.teaching.failures.case import (

@@ -23,7 +23,8 @@ from dppa_core.checkpoints.sources.open import open_checkpoint
 from dppa_core.evaluation.examiner import Examiner
 from dppa_core.evaluation.scores import DomainScore, Exam, Target, target_name
 from dppa_core.merging.in_memory.model_pool import ModelPool
-from dppa_core.models.generate import GenerationSettings, stream_reply
+from dppa_core.models.generate import stream_reply
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop
 from dppa_core.pruning.floats import FLOATS, from_float32, to_float32
 from dppa_core.system.temporary import Scratch

@@ -1,7 +1,7 @@
-"""Where replies are computed: on the processor, on a GPU, or on one that a Space lends by the call.
+"""A GPU that a Space lends by the call (ZeroGPU): large models reply there.
 
-Knows models in memory and what the hardware is, no component. Merges are made on the processor
-everywhere, and so are the replies of small models: theirs come before a GPU has been asked.
+Merges and the replies of small models are computed on the processor: they are there before a GPU
+has been asked for.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dppa_core.errors import DppaError, InvalidValue, Unreachable
 from dppa_core.progress import Stop, check
 
 if TYPE_CHECKING:
-    from dppa_core.merging.in_memory.gpu_replies import OwnDevices
-    from dppa_core.models.generate import GenerationSettings, ReplyToken
+    from dppa_core.models.generate import Steps
+    from dppa_core.models.reply import GenerationSettings, ReplyToken
     from dppa_core.models.resident import Resident
 
 LARGE = 256 << 20
@@ -29,24 +29,6 @@ _FIRST_SECONDS, _TOKENS_A_SECOND = 20, 8
 def on_zero() -> bool:
     """Whether this is a Space that lends a GPU by the call (ZeroGPU)."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-
-
-class OwnHardware:
-    """The processor, and a GPU where PyTorch sees one."""
-
-    def __init__(self, large: int = LARGE) -> None:
-        self._large = large
-        self._own: OwnDevices | None = None
-
-    def replies(
-        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
-    ) -> Iterator[ReplyToken]:
-        """The reply after every token; see `generate.stream_tokens`."""
-        from dppa_core.merging.in_memory.gpu_replies import OwnDevices  # noqa: PLC0415  (torch)
-
-        if self._own is None:
-            self._own = OwnDevices(self._large)
-        yield from self._own.replies(resident, prompt, settings, stop)
 
 
 class LentGpu:
@@ -68,7 +50,12 @@ class LentGpu:
         self._lent = spaces.GPU(_tokens_there, duration=_seconds)
 
     def replies(
-        self, resident: Resident, prompt: str, settings: GenerationSettings, stop: Stop | None
+        self,
+        resident: Resident,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None,
+        steps: Steps,
     ) -> Iterator[ReplyToken]:
         """The reply after every token; see `generate.stream_tokens`.
 
@@ -79,7 +66,7 @@ class LentGpu:
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
 
         if resident.nbytes < self._large:
-            yield from stream_tokens(resident, prompt, settings, stop)
+            yield from stream_tokens(resident, prompt, settings, stop, steps)
             return
         with handed_over(resident) as path:
             tokens = self._lent(path, prompt, settings)
@@ -108,8 +95,3 @@ def _tokens_there(path: Path, prompt: str, settings: GenerationSettings) -> Iter
     from dppa_core.merging.in_memory.gpu_replies import replies_from  # noqa: PLC0415
 
     yield from replies_from(path, prompt, settings)
-
-
-def hardware() -> OwnHardware | LentGpu:
-    """What computes replies here; nothing of CUDA is touched before the first."""
-    return LentGpu() if on_zero() else OwnHardware()

@@ -1,0 +1,184 @@
+"""`python -m benchmarks.chat [--write]`: how fast words come, beside transformers' own path.
+
+Both paths compute the same tokens of the same embedded models in one run, by turns. The old one is
+transformers' forward pass with its growing cache, one operation after another.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
+
+import torch
+
+from benchmarks.engine.write import filled
+from benchmarks.measure import machine, resident
+from dppa_core.answering.answerer import Ready
+from dppa_core.answering.process import ProcessAnswerer
+from dppa_core.evaluation.examiner import Examiner
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.decode import prompt_ids
+from dppa_core.models.own_step import OwnStep
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT, TEXT = ROOT / "docs" / "bench-chat.json", ROOT / "docs" / "chat.md"
+START, END = "<!-- chat:start -->", "<!-- chat:end -->"
+QUESTION = "Tom has 13 apples and buys 4 more. How many apples does he have?"
+TOKENS, ROUNDS, VISITORS = 40, 5, 50
+
+
+def written(texts: Texts, prompts: list[list[int]], clock: Callable[[], float]) -> float:
+    """Seconds of a clock for one token of all prompts."""
+    texts.read(prompts, [1] * len(prompts))
+    begun, tokens = clock(), torch.full((len(prompts),), 5)
+    for _ in range(TOKENS):
+        tokens = texts.step(tokens).argmax(-1)
+    return (clock() - begun) / TOKENS
+
+
+def paired(model: Any, prompts: list[list[int]], clock: Callable[[], float]) -> dict[str, float]:
+    """Milliseconds for a token, the least of some turns of each path, and their ratio."""
+    paths = {"own": lambda: OwnTexts(OwnStep(model)), "transformers": lambda: ForeignTexts(model)}
+    found = {name: list[float]() for name in paths}
+    for _ in range(ROUNDS):
+        for name, make in paths.items():
+            found[name].append(1000 * written(make(), prompts, clock))
+    least = {name: round(min(times), 2) for name, times in found.items()}
+    return {**least, "times as fast": round(least["transformers"] / least["own"], 2)}
+
+
+def _spin(ready: Any) -> None:
+    ready.set()
+    while True:
+        sum(range(1000))
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Another process that keeps one core busy."""
+    ready = multiprocessing.Event()
+    other = multiprocessing.Process(target=_spin, args=(ready,), daemon=True)
+    other.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        other.kill()
+
+
+def scored(pool: ModelPool) -> dict[str, float]:
+    """Seconds for all test items of a domain, asked of one model that is in memory."""
+    examiner = Examiner("test", None, pool=pool, fresh=True)
+    items = len(examiner.items("math"))
+    with pool.lend("zoo:math"):
+        begun = time.perf_counter()
+        examiner.marks("zoo:math", "math")
+        seconds = time.perf_counter() - begun
+    return {"items": items, "seconds": round(seconds, 1)}
+
+
+def recipe(number: int) -> MergeRecipe:
+    """A merge that nobody else asks for."""
+    rate = 0.5 + number / 200
+    return MergeRecipe(
+        "zoo:base", (DomainModel("zoo:math", (rate,)), DomainModel("zoo:law", (rate,)))
+    )
+
+
+def crowd() -> dict[str, Any]:
+    """Fifty who all ask a merge of their own and the base, at the same time."""
+    answerer = ProcessAnswerer(3 * 2**29, public=True)
+    begun = time.perf_counter()
+    pid = answerer.start()
+    list(answerer.replies("zoo:base", QUESTION, GenerationSettings(2)))
+    started = time.perf_counter() - begun
+    first, whole, go = list[float](), list[float](), threading.Barrier(2 * VISITORS)
+
+    def ask(target: str | MergeRecipe) -> None:
+        go.wait()
+        asked, seen = time.perf_counter(), 0
+        for event in answerer.replies(target, QUESTION, GenerationSettings()):
+            seen += not isinstance(event, Ready)
+            if seen == 1 and not isinstance(event, Ready):
+                first.append(time.perf_counter() - asked)
+        whole.append(time.perf_counter() - asked)
+
+    targets = [one for number in range(VISITORS) for one in (recipe(number), "zoo:base")]
+    threads = [threading.Thread(target=ask, args=(target,)) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = {
+        "process started and first answer, s": round(started, 2),
+        **{f"first token {name}, s": value for name, value in _spread(first).items()},
+        **{f"whole answer {name}, s": value for name, value in _spread(whole).items()},
+        "memory of the process, MiB": round(resident(pid) / 2**20),
+    }
+    answerer.close()
+    return found
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(values, n=20)
+    return {"50 %": round(statistics.median(values), 2), "95 %": round(cuts[-1], 2)}
+
+
+def measure() -> dict[str, Any]:
+    """All of it; a minute or two."""
+    torch.set_num_threads(1)
+    pool = ModelPool()
+    loaded = pool.get("zoo:math")
+    prompt = prompt_ids(loaded, QUESTION)
+    found: dict[str, Any] = {"machine": machine(), "torch": torch.__version__}
+    found["one text"] = paired(loaded.model, [prompt], time.process_time)
+    found["50 texts"] = paired(loaded.model, [prompt] * 50, time.process_time)
+    alone = written(OwnTexts(OwnStep(loaded.model)), [prompt], time.perf_counter)
+    with busy():
+        beside = written(OwnTexts(OwnStep(loaded.model)), [prompt], time.perf_counter)
+    found["beside a busy process"] = {
+        "tokens a second": round(1 / beside),
+        "alone": round(1 / alone),
+        "share": round(alone / beside, 2),
+    }
+    found["scoring"] = scored(pool)
+    found[f"{VISITORS} ask a merge of their own and the base"] = crowd()
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = [f"Measured on {found['machine']}, PyTorch {found['torch']}.", ""]
+    lines += ["| what | figure | value |", "| --- | --- | --- |"]
+    for name, figures in found.items():
+        if isinstance(figures, dict):
+            unit = " (ms of processor time for a token)" if "own" in figures else ""
+            lines += [f"| {name}{unit} | {key} | {value} |" for key, value in figures.items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print; with --write into docs/ as well."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chat", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="into docs/")
+    write, found = parser.parse_args().write, measure()
+    print(table(found))
+    if write:
+        RESULT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        TEXT.write_text(filled(TEXT.read_text("utf-8"), table(found), START, END), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""What the process that asks and the one that answers say to each other, over a socket.
+
+Both are this program: messages are pickled values, and never come from anywhere else.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from dppa_core.answering.answerer import ReplyEvent
+from dppa_core.errors import DppaError
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """First message to the process that answers."""
+
+    byte_budget: int
+    public: bool
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question."""
+
+    number: int
+    target: str | MergeRecipe
+    prompt: str
+    settings: GenerationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nobody waits for that answer any more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One step of an answer; None after the last."""
+
+    number: int
+    event: ReplyEvent | DppaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An answer that ended by a bug."""
+
+    number: int
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is in memory now."""
+
+    keys: tuple[str, ...]
+    nbytes: int
+
+
+Message = Begin | Ask | End | Said | Broken | Loaded
+
+
+class Line:
+    """One end of the socket. Any thread may send; one receives."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._connection: Connection = Connection(end.detach())
+        self._sending = threading.Lock()
+
+    def send(self, message: Message) -> bool:
+        """Whether the other process could be told."""
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except (OSError, ValueError):  # ended, or closed by this one
+            return False
+        return True
+
+    def receive(self) -> Message | None:
+        """The next message; None once the other process has ended."""
+        try:
+            received: Message = self._connection.recv()
+        except (EOFError, OSError):
+            return None
+        return received
+
+    def close(self) -> None:
+        """Nothing more is sent."""
+        self._connection.close()

@@ -1,0 +1,72 @@
+"""Answers in this process: a model is made ready, then the engine or a GPU writes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Protocol, runtime_checkable
+
+from dppa_core.answering.answerer import Ready, ReplyEvent
+from dppa_core.merging.in_memory.gpu_replies import OwnDevices
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.decode import rendered_prompt
+from dppa_core.models.engine import Engine
+from dppa_core.models.generate import Steps
+from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.models.resident import Resident
+from dppa_core.progress import Stop
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+LARGE = 256 << 20
+"""Bytes of a model from which on a GPU computes its replies, where there is one."""
+
+
+@runtime_checkable
+class Devices(Protocol):
+    """Where replies are computed."""
+
+    def replies(
+        self,
+        resident: Resident,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None,
+        steps: Steps,
+    ) -> Iterator[ReplyToken]:
+        """The reply after every token; on the processor by `steps`."""
+
+
+class OwnAnswerer:
+    """Answers in this process.
+
+    Args:
+        pool: Holds the models.
+        workers: Models that compute at the same time, one thread each.
+        devices: Where replies are computed; by default the processor, and a GPU for models of
+            `LARGE` bytes.
+    """
+
+    def __init__(
+        self, pool: ModelPool, *, workers: int = 1, devices: Devices | None = None
+    ) -> None:
+        self._pool, self._engine = pool, Engine(workers)
+        self._devices = devices or OwnDevices(LARGE)
+
+    def replies(
+        self,
+        target: str | MergeRecipe,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None = None,
+    ) -> Generator[ReplyEvent]:
+        """See `Answerer`."""
+        with self._pool.lend(target, stop=stop) as resident:
+            yield Ready(resident.nbytes, rendered_prompt(resident, prompt))
+            yield from self._devices.replies(resident, prompt, settings, stop, self._engine.steps)
+
+    def loaded(self) -> tuple[tuple[str, ...], int]:
+        """See `Answerer`."""
+        return self._pool.loaded(), self._pool.nbytes
+
+    def close(self) -> None:
+        """See `Answerer`."""
+        self._engine.close()

@@ -1,0 +1,166 @@
+"""Answers by another process, so that this one's interpreter is free for sliders.
+
+The process starts with the first question, or with `start`; if it ends, answers that were being
+written fail with a clear error, and the next question starts another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from itertools import count
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from dppa_core.answering.answerer import ReplyEvent
+from dppa_core.answering.messages import Ask, Begin, Broken, End, Line, Loaded, Message, Said
+from dppa_core.errors import Cancelled, OutOfBudget
+from dppa_core.models.reply import GenerationSettings
+from dppa_core.progress import Stop, check
+from dppa_core.recipes.yaml_text import MergeRecipe
+
+LOOKS = 0.05
+"""Seconds between two looks at a reply's `stop` while nothing comes."""
+_log = logging.getLogger("dppa.answers")
+Replies = SimpleQueue[ReplyEvent | BaseException | None]
+
+
+def _lost() -> OutOfBudget:
+    return OutOfBudget(
+        "The process that computes answers ended before this one was written. Too little memory "
+        "is the usual cause. Ask again: it starts anew."
+    )
+
+
+class AnswerBug(Exception):
+    """What was raised in the process that answers; its trace is in the log."""
+
+
+class _Running:
+    """One process that answers, from its start to its end."""
+
+    def __init__(self, begin: Begin) -> None:
+        mine, theirs = socket.socketpair()
+        root = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self.line, self.pid = Line(mine), self._process.pid
+        self.waiting: dict[int, Replies] = {}
+        self.loaded = Loaded((), 0)
+        self.over = threading.Event()
+        self.line.send(begin)
+        threading.Thread(target=self._listen, name="dppa-answers", daemon=True).start()
+
+    def _listen(self) -> None:
+        while (message := self.line.receive()) is not None:
+            self._take(message)
+        self.over.set()
+        for one in list(self.waiting.values()):
+            one.put(_lost())
+        self._process.wait()
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Loaded):
+            self.loaded = message
+        elif isinstance(message, Broken):
+            _log.error("an answer ended by a bug\n%s", message.trace)
+            self._put(message.number, AnswerBug())
+        elif isinstance(message, Said):
+            self._put(message.number, message.event)
+
+    def _put(self, number: int, event: ReplyEvent | BaseException | None) -> None:
+        found = self.waiting.get(number)
+        if found is not None:
+            found.put(event)
+
+    def end(self) -> None:
+        """Close the socket: the process ends by itself."""
+        self.line.close()
+        self._process.terminate()
+
+
+class ProcessAnswerer:
+    """See `Answerer`; safe for many threads.
+
+    Args:
+        byte_budget: Bytes of models that the process holds.
+        public: Whether strangers ask.
+        workers: Models that compute at the same time.
+    """
+
+    def __init__(self, byte_budget: int, *, public: bool, workers: int = 1) -> None:
+        self._begin = Begin(byte_budget, public, workers)
+        self._lock, self._numbers = threading.Lock(), count()
+        self._running: _Running | None = None
+        self._closed = False
+
+    def start(self) -> int:
+        """Start the process where it does not run; its number."""
+        return self._started().pid
+
+    def _started(self) -> _Running:
+        with self._lock:
+            if self._closed:
+                raise Cancelled("Stopped: the process is about to end.")
+            if self._running is None or self._running.over.is_set():
+                self._running = _Running(self._begin)
+            return self._running
+
+    def replies(
+        self,
+        target: str | MergeRecipe,
+        prompt: str,
+        settings: GenerationSettings,
+        stop: Stop | None = None,
+    ) -> Generator[ReplyEvent]:
+        """See `Answerer`.
+
+        Raises:
+            OutOfBudget: the process ended, by whatever cause.
+        """
+        running, number, events = self._started(), next(self._numbers), Replies()
+        running.waiting[number] = events
+        try:
+            if not running.line.send(Ask(number, target, prompt, settings)):
+                raise _lost()
+            while (event := _next(events, stop)) is not None:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            del running.waiting[number]
+            running.line.send(End(number))
+
+    def loaded(self) -> tuple[tuple[str, ...], int]:
+        """See `Answerer`."""
+        running = self._running
+        if running is None or running.over.is_set():
+            return (), 0
+        return running.loaded.keys, running.loaded.nbytes
+
+    def close(self) -> None:
+        """See `Answerer`."""
+        with self._lock:
+            self._closed = True
+            if self._running is not None:
+                self._running.end()
+
+
+def _next(events: Replies, stop: Stop | None) -> ReplyEvent | BaseException | None:
+    while True:
+        check(stop)
+        try:
+            return events.get(timeout=LOOKS)
+        except Empty:
+            continue

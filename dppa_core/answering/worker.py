@@ -1,0 +1,81 @@
+"""The process that answers: `python -m dppa_core.answering.worker FILE_DESCRIPTOR`.
+
+Ends when the process that asks closes its end of the socket, however that one ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from dppa_core.answering.answerer import Ready
+from dppa_core.answering.messages import Ask, Begin, Broken, End, Line, Loaded, Said
+from dppa_core.answering.own import OwnAnswerer
+from dppa_core.errors import DppaError
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.system.shortage import ToldShortage
+
+TOGETHER = 128
+"""Most answers that are being written at a time; more wait."""
+
+
+def serve(line: Line, begin: Begin) -> None:
+    """Answer until nobody asks any more."""
+    pool = ModelPool(begin.byte_budget, public=begin.public)
+    answerer = OwnAnswerer(pool, workers=begin.workers)
+    stops: dict[int, threading.Event] = {}
+    with ThreadPoolExecutor(TOGETHER, thread_name_prefix="dppa-answer") as threads:
+        while (message := line.receive()) is not None:
+            if isinstance(message, Ask):
+                stop = stops[message.number] = threading.Event()
+                done = threads.submit(_answer, answerer, message, stop, line)
+                done.add_done_callback(partial(_ended, line, stops, message.number))
+            elif isinstance(message, End) and message.number in stops:
+                stops[message.number].set()
+        for stop in list(stops.values()):
+            stop.set()
+        answerer.close()
+
+
+def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: Line) -> None:
+    try:
+        with ToldShortage():
+            for event in answerer.replies(asked.target, asked.prompt, asked.settings, stop):
+                if isinstance(event, Ready):
+                    line.send(Loaded(*answerer.loaded()))
+                if not line.send(Said(asked.number, event)):
+                    return
+    except DppaError as error:
+        line.send(Said(asked.number, error))
+        return
+    line.send(Said(asked.number, None))
+
+
+def _ended(line: Line, stops: dict[int, threading.Event], number: int, done: Future[None]) -> None:
+    stops.pop(number, None)
+    error = done.exception()
+    if error is not None:  # a bug: the process that asks writes it into its log
+        line.send(Broken(number, "".join(traceback.format_exception(error))))
+
+
+def main() -> None:
+    """Serve over the socket whose number is the first argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who asks decides when it ends
+    line = Line(socket.socket(fileno=int(sys.argv[1])))
+    begin = line.receive()
+    if isinstance(begin, Begin):
+        import torch  # noqa: PLC0415  (heavy: not before there is somebody to work for)
+
+        torch.set_num_threads(1)
+        serve(line, begin)
+    os._exit(0)  # threads of the engine may be in the middle of a turn
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Replies to many questions at once: those on one model are a batch, models take turns.
+
+Questions join and leave between tokens. One thread computes a turn of a batch: it reads the
+prompts that wait, or continues all its texts by a token. Which batch is next is decided by time:
+a first token goes before others, unless these have waited for `HEAD_START` longer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+
+from dppa_core.errors import Cancelled
+from dppa_core.models.sampling import Chooser, TokenNumbers, token_numbers
+from dppa_core.models.texts import texts_of
+from dppa_core.progress import Stop, check
+
+HEAD_START = 1.0
+"""Seconds by which a question that has no token yet goes before texts that are continued."""
+READ_TOGETHER = 16
+"""Most prompts read in one turn: others wait for a reading as long as it takes."""
+
+Step = tuple[int, TokenNumbers]
+_ENDED = Cancelled("Stopped: the process is about to end.")
+
+
+@dataclass(slots=True, eq=False)
+class _Reply:
+    """A question on its way to its answer."""
+
+    prompt: Sequence[int]
+    choose: Chooser
+    limit: int
+    stop: Stop | None
+    asked: float
+    steps: SimpleQueue[Step | BaseException | None] = field(default_factory=SimpleQueue)
+    """What its thread waits for; None after the last token."""
+    token: int = -1
+    """The last one."""
+    written: int = 0
+    left: bool = False
+    """Whether nobody waits for it any more."""
+
+    def goes_on(self) -> bool:
+        """Whether another token is wanted; ends the wait of its thread where not."""
+        stopped = self.stop is not None and self.stop.is_set()
+        if stopped or self.written == self.limit:
+            self.steps.put(None)
+        return not (stopped or self.left or self.written == self.limit)
+
+
+class _Batch:
+    """The replies of one model. One thread at a time runs `turn`; any may add to `waiting`."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model  # held, so that no other gets its id
+        self.waiting: deque[_Reply] = deque()
+        self.busy = False
+        self._texts, self._replies = texts_of(model), list[_Reply]()
+        self._served = 0.0
+
+    def due(self) -> float:
+        """The batch whose number is least is next."""
+        return min([self._served, *(one.asked - HEAD_START for one in list(self.waiting)[:1])])
+
+    def empty(self) -> bool:
+        return not self.waiting and not self._replies
+
+    def turn(self) -> None:
+        """Compute a token of each reply that waits for its first one, or else of every reply."""
+        self._drop()
+        joining = [self.waiting.popleft() for _ in range(min(len(self.waiting), READ_TOGETHER))]
+        joining = [one for one in joining if one.goes_on()]
+        if joining:
+            self._replies += joining
+            read = self._texts.read([one.prompt for one in joining], [1] * len(joining))
+            self._write(joining, torch.cat(read))
+        elif self._replies:
+            tokens = torch.tensor([one.token for one in self._replies])
+            self._write(self._replies, self._texts.step(tokens))
+        self._served = time.monotonic()
+
+    def _drop(self) -> None:
+        rows = [row for row, one in enumerate(self._replies) if one.goes_on()]
+        if len(rows) < len(self._replies):
+            self._texts.keep(rows)
+            self._replies = [self._replies[row] for row in rows]
+
+    def _write(self, replies: Sequence[_Reply], logits: torch.Tensor) -> None:
+        chosen = torch.cat([one.choose(logits[row : row + 1]) for row, one in enumerate(replies)])
+        numbers = token_numbers(logits, chosen)
+        for one, token, number in zip(replies, chosen.tolist(), numbers, strict=True):
+            one.token, one.written = token, one.written + 1
+            one.steps.put((token, number))
+
+    def fail(self, error: BaseException) -> None:
+        """End all replies with this error."""
+        for one in (*self._replies, *self.waiting):
+            one.steps.put(error)
+        self._replies.clear()
+        self.waiting.clear()
+
+
+class Engine:
+    """Computes replies for any number of threads, in threads of its own.
+
+    Args:
+        workers: Batches computed at the same time, each by one thread.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers, self._computing = workers, 0
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="dppa-engine")
+        self._lock = threading.RLock()  # a turn may be over before its callback is added
+        self._closed = False
+        self._batches: dict[int, _Batch] = {}
+
+    def steps(
+        self,
+        model: Any,
+        prompt: Sequence[int],
+        choose: Chooser,
+        limit: int,
+        stop: Stop | None = None,
+    ) -> Iterator[Step]:
+        """As `decode.token_steps`, beside the other questions; closing it leaves within a token.
+
+        Raises:
+            Cancelled: `stop` was set.
+            NonFiniteWeights: the model computes no numbers.
+        """
+        reply = _Reply(prompt, choose, limit, stop, time.monotonic())
+        with self._lock:
+            if id(model) not in self._batches:
+                self._batches[id(model)] = _Batch(model)
+            self._batches[id(model)].waiting.append(reply)
+        self._go()
+        try:
+            while (step := reply.steps.get()) is not None:
+                if isinstance(step, BaseException):
+                    raise step
+                check(stop)
+                yield step
+            check(stop)
+        finally:
+            reply.left = True
+
+    def close(self) -> None:
+        """Compute nothing more; replies that are waited for end as `Cancelled`."""
+        with self._lock:
+            self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _go(self) -> None:
+        """Give every free thread a batch."""
+        with self._lock:
+            ready = [one for one in self._batches.values() if not one.busy and not one.empty()]
+            ready.sort(key=_Batch.due)
+            for batch in ready[: self._workers - self._computing]:
+                if self._closed:
+                    batch.fail(_ENDED)
+                    continue
+                batch.busy = True
+                self._computing += 1
+                self._threads.submit(batch.turn).add_done_callback(partial(self._turned, batch))
+
+    def _turned(self, batch: _Batch, done: Future[None]) -> None:
+        error = _ENDED if done.cancelled() else done.exception()
+        with self._lock:
+            batch.busy = False
+            self._computing -= 1
+            if error is not None:
+                batch.fail(error)
+            if batch.empty():
+                self._batches = {key: one for key, one in self._batches.items() if one is not batch}
+        self._go()

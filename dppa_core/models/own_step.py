@@ -1,0 +1,277 @@
+"""The forward pass of Llama, Mistral, Qwen2 and Qwen3 on the CPU, with a static key-value cache.
+
+transformers dispatches about 450 operations for one token of a small model; this pass dispatches
+15 for each layer. The weights stay those of the transformers model: `fuse_weights` lays the
+projections that read the same input side by side once, and the model keeps views of them, so a
+merge that is written into the model in place changes this pass too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+"""`model_type` of the models whose layers this module knows."""
+_STATIC_ROTATION = ("default", "linear", "llama3")
+"""Rotary embeddings whose angles depend on the position alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Weights of one layer; the fused ones are views of the model's parameters."""
+
+    before_attention: Tensor
+    qkv: Tensor
+    """(queries + 2 x key-value heads) x head size rows."""
+    qkv_bias: Tensor | None
+    norms: tuple[Tensor, Tensor] | None
+    """Of every head of queries and of keys (Qwen3)."""
+    out: Tensor
+    """Transposed: (heads x head size, hidden)."""
+    before_mlp: Tensor
+    gate_up: Tensor
+    down: Tensor
+    """Transposed: (inner, hidden)."""
+
+
+def knows(model: Any) -> bool:
+    """Whether `OwnStep` can compute this model."""
+    config = model.config
+    rotation = getattr(config, "rope_parameters", None) or {}
+    windows = getattr(config, "layer_types", None) or ()
+    window = getattr(config, "sliding_window", None)
+    if config.model_type == "mistral" and window is not None:
+        return False
+    return (
+        config.model_type in FAMILIES
+        and model.device.type == "cpu"
+        and model.dtype in (torch.float32, torch.bfloat16)
+        and rotation.get("rope_type") in _STATIC_ROTATION
+        and config.hidden_act == "silu"
+        and not getattr(config, "mlp_bias", False)
+        and "sliding_attention" not in windows
+        and getattr(config, "quantization_config", None) is None
+        and model.model.layers[0].self_attn.o_proj.bias is None
+    )
+
+
+def fuse_weights(model: Any) -> None:
+    """Lay the weights that read the same input side by side; the model keeps views of them.
+
+    Does nothing for models that `OwnStep` does not know.
+    """
+    if not knows(model):
+        return
+    for layer in model.model.layers:
+        for group in _fused_groups(layer):
+            whole = torch.cat([part.detach() for part in group])
+            first = 0
+            for part in group:
+                part.data = whole[first : first + len(part)]
+                first += len(part)
+
+
+def _fused_groups(layer: Any) -> list[list[Tensor]]:
+    attention, mlp = layer.self_attn, layer.mlp
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    groups = [[one.weight for one in projections], [mlp.gate_proj.weight, mlp.up_proj.weight]]
+    if projections[0].bias is not None:
+        groups.append([one.bias for one in projections])
+    return groups
+
+
+def _whole(parts: Sequence[Tensor]) -> Tensor:
+    """The tensor that `parts` are the rows of, without a copy where they lie side by side."""
+    first = parts[0].detach()
+    follows, rows = first.storage_offset(), 0
+    together = True
+    for part in parts:
+        together &= part.is_contiguous() and part.storage_offset() == follows
+        together &= part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        follows, rows = follows + part.numel(), rows + len(part)
+    if not together:
+        return torch.cat([part.detach() for part in parts])
+    return first.as_strided((rows, *first.shape[1:]), first.stride())
+
+
+class KeyValues:
+    """Keys and values of some texts, a row each, for as many positions as were reserved."""
+
+    def __init__(self, layers: int, heads: int, size: int, dtype: torch.dtype) -> None:
+        self._layers, self._heads, self._size, self._dtype = layers, heads, size, dtype
+        self._values = self._reserved(0, 0)
+
+    def _reserved(self, rows: int, positions: int) -> Tensor:
+        shape = (self._layers, rows, 2 * self._heads, positions, self._size)
+        return torch.zeros(shape, dtype=self._dtype)
+
+    def reserve(self, rows: int, positions: int) -> None:
+        """Make room for so many rows and positions; what is there stays."""
+        old = self._values
+        if rows <= old.shape[1] and positions <= old.shape[3]:
+            return
+        more_rows = max(rows, min(2 * old.shape[1], rows + 16)) if rows > old.shape[1] else 0
+        self._values = self._reserved(
+            max(more_rows, old.shape[1]), max(-(-positions // 64) * 64, old.shape[3])
+        )
+        self._values[:, : old.shape[1], :, : old.shape[3]] = old
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Rows become the first ones, in this order; the rest is forgotten."""
+        for place, row in enumerate(rows):
+            if place != row:
+                self._values[:, place] = self._values[:, row]
+
+    def of_layer(self, index: int) -> Tensor:
+        """(rows, keys then values of all heads, positions, head size): a view."""
+        return self._values[index]
+
+
+class OwnStep:
+    """Computes new tokens of some texts; the texts' past is in a `KeyValues`."""
+
+    def __init__(self, model: Any) -> None:
+        config, inner = model.config, model.model
+        self._heads = config.num_attention_heads
+        self._kv_heads = config.num_key_value_heads
+        self._size = getattr(config, "head_dim", None) or config.hidden_size // self._heads
+        self._eps = config.rms_norm_eps
+        self._inner = config.intermediate_size
+        self._dtype = model.dtype
+        self._embedding = inner.embed_tokens.weight.detach()
+        self._norm, self._head = inner.norm.weight.detach(), model.lm_head.weight.detach()
+        self._head_bias = model.lm_head.bias
+        self._layers = [_layer(layer) for layer in inner.layers]
+        self._rotary = inner.rotary_emb
+        self._cos, self._sin = self._angles(0)
+
+    def empty(self) -> KeyValues:
+        """For texts of which nothing was read yet."""
+        return KeyValues(len(self._layers), self._kv_heads, self._size, self._dtype)
+
+    def _angles(self, positions: int) -> tuple[Tensor, Tensor]:
+        """Cosine and sine by position, (positions, 1, head size); the sine's first half negated."""
+        nothing = torch.zeros(1, dtype=self._dtype)
+        cos, sin = self._rotary(nothing, torch.arange(positions)[None])
+        half = self._size // 2
+        sin = torch.cat((-sin[0, :, :half], sin[0, :, half:]), -1)
+        return cos[0, :, None], sin[:, None]
+
+    def read(
+        self, ids: Int[Tensor, "texts tokens"], past: KeyValues, first_row: int
+    ) -> Float[Tensor, "texts tokens hidden"]:
+        """Read the beginnings of texts, padded at their ends, into rows from `first_row` on.
+
+        Returns:
+            The last layer's output at every position; that of padding means nothing.
+        """
+        texts, tokens = ids.shape
+        past.reserve(first_row + texts, tokens)
+        rows = slice(first_row, first_row + texts)
+        self._know(tokens)
+        cos, sin = self._cos[:tokens].repeat(texts, 1, 1), self._sin[:tokens].repeat(texts, 1, 1)
+        heads, grouped = self._heads, self._heads != self._kv_heads
+        x = functional.embedding(ids.reshape(-1), self._embedding)
+        for index, layer in enumerate(self._layers):
+            z = self._projected(layer, x, cos, sin).view(texts, tokens, -1, self._size)
+            kv = z[:, :, heads:].transpose(1, 2)
+            past.of_layer(index)[rows, :, :tokens] = kv
+            seen = functional.scaled_dot_product_attention(
+                z[:, :, :heads].transpose(1, 2),
+                kv[:, : self._kv_heads],
+                kv[:, self._kv_heads :],
+                is_causal=True,
+                enable_gqa=grouped,
+            )
+            x = self._finished(layer, x, seen.transpose(1, 2).reshape(texts * tokens, -1))
+        return self._normed(x, self._norm).view(texts, tokens, -1)
+
+    def step(
+        self, ids: Int[Tensor, " texts"], past: KeyValues, lengths: Sequence[int]
+    ) -> Float[Tensor, "texts hidden"]:
+        """Read one more token of the texts in the first rows.
+
+        Args:
+            lengths: How many tokens of each text were read before.
+        """
+        texts, longest = len(lengths), max(lengths) + 1
+        past.reserve(texts, longest)
+        self._know(longest)
+        equal = min(lengths) + 1 == longest
+        at = torch.tensor(lengths)
+        cos, sin = self._cos[at], self._sin[at]
+        rows = torch.arange(texts)
+        mask = None if equal else (torch.arange(longest) <= at[:, None])[:, None, None]
+        heads, grouped = self._heads, self._heads != self._kv_heads
+        x = functional.embedding(ids, self._embedding)
+        for index, layer in enumerate(self._layers):
+            z = self._projected(layer, x, cos, sin)
+            kept = past.of_layer(index)[:texts]
+            if equal:
+                kept[:, :, longest - 1] = z[:, heads:]
+            else:
+                kept[rows, :, at] = z[:, heads:]
+            seen = functional.scaled_dot_product_attention(
+                z[:, :heads, None],
+                kept[:, : self._kv_heads, :longest],
+                kept[:, self._kv_heads :, :longest],
+                attn_mask=mask,
+                enable_gqa=grouped,
+            )
+            x = self._finished(layer, x, seen.reshape(texts, -1))
+        return self._normed(x, self._norm)
+
+    def logits(self, hidden: Float[Tensor, "*some hidden"]) -> Float[Tensor, "*some vocabulary"]:
+        """Logits of the next token, in float32."""
+        return functional.linear(hidden, self._head, self._head_bias).float()
+
+    def _know(self, positions: int) -> None:
+        """Have angles for so many positions."""
+        if positions > len(self._cos):
+            self._cos, self._sin = self._angles(-(-positions // 256) * 256)
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return functional.rms_norm(x, weight.shape, weight, self._eps)
+        return weight * functional.rms_norm(x.float(), weight.shape, None, self._eps).to(x.dtype)
+
+    def _projected(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Queries and keys, rotated, and values: (tokens, all heads, head size)."""
+        z = functional.linear(self._normed(x, layer.before_attention), layer.qkv, layer.qkv_bias)
+        z = z.view(len(x), -1, self._size)
+        turning = z[:, : self._heads + self._kv_heads]
+        if layer.norms is not None:
+            turning[:, : self._heads] = self._normed(turning[:, : self._heads], layer.norms[0])
+            turning[:, self._heads :] = self._normed(turning[:, self._heads :], layer.norms[1])
+        swapped = turning.roll(self._size // 2, -1)
+        torch.addcmul(turning * cos, swapped, sin, out=turning)
+        return z
+
+    def _finished(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+        """The layer's output, given its input and what attention saw: (tokens, hidden)."""
+        x = torch.addmm(x, seen, layer.out)
+        wide = functional.linear(self._normed(x, layer.before_mlp), layer.gate_up)
+        gate = functional.silu(wide[:, : self._inner])
+        return torch.addmm(x, gate.mul_(wide[:, self._inner :]), layer.down)
+
+
+def _layer(layer: Any) -> _Layer:
+    attention, groups = layer.self_attn, _fused_groups(layer)
+    normed = getattr(attention, "q_norm", None) is not None
+    return _Layer(
+        layer.input_layernorm.weight.detach(),
+        _whole(groups[0]),
+        _whole(groups[2]) if len(groups) > 2 else None,
+        (attention.q_norm.weight.detach(), attention.k_norm.weight.detach()) if normed else None,
+        attention.o_proj.weight.detach().t(),
+        layer.post_attention_layernorm.weight.detach(),
+        _whole(groups[1]),
+        layer.mlp.down_proj.weight.detach().t(),
+    )

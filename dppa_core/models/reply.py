@@ -1,0 +1,78 @@
+"""How a reply is drawn, and what it is after each token; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dppa_core.errors import InvalidValue, shown
+
+MOST_TOKENS = 256
+LONGEST_PROMPT = 2000
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How a reply is drawn."""
+
+    max_new_tokens: int = 96
+    """Most tokens in a reply, 1 to 256."""
+    temperature: float = 0.0
+    """0 takes the likeliest token; 1 samples from the model's own distribution; up to 2."""
+    top_p: float = 1.0
+    """Sample from the likeliest tokens that together hold this share, in (0, 1]."""
+    seed: int = 0
+    """Same seed, prompt and model: same reply. 0 to 2**63 - 1."""
+
+    def __post_init__(self) -> None:
+        _check_whole("max_new_tokens", self.max_new_tokens, 1, MOST_TOKENS)
+        _check_whole("seed", self.seed, 0, LARGEST_SEED)
+        if not 0 <= self.temperature <= 2:
+            raise InvalidValue(
+                f"temperature must lie in [0, 2], got {self.temperature}. 0 is deterministic."
+            )
+        if not 0 < self.top_p <= 1:
+            raise InvalidValue(f"top_p must lie in (0, 1], got {self.top_p}. 1 keeps every token.")
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidValue(
+            f"{name} must be a whole number from {low} to {high}, got {shown(value)}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """A reply after one more token, and what the model thought of that token."""
+
+    id: int
+    text: str
+    """The reply so far; a last character that lacks bytes is left out."""
+    end: int
+    """Where this token ends in the reply, in characters; white space at its end may lie beyond."""
+    loss: float
+    """-ln of the probability the model gave this token, in nats."""
+    entropy: float
+    """Entropy of the model's next-token distribution, in bits."""
+    last: bool
+    """Whether it is the token that ends replies, which has no text."""
+
+
+def check_text(name: str, text: str, remedy: str = "") -> None:
+    """Refuse a text that is empty or too long to be read.
+
+    Args:
+        name: What it is, as "prompt".
+        text: Of 1 to 2000 characters.
+        remedy: What to do about an empty one.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    if not text.strip():
+        raise InvalidValue(f"The {name} is empty. {remedy}".strip())
+    if len(text) > LONGEST_PROMPT:
+        raise InvalidValue(
+            f"The {name} has {len(text)} characters; at most {LONGEST_PROMPT} are read. Shorten it."
+        )

@@ -1,0 +1,232 @@
+"""Texts that one model continues together, whatever their lengths: read, stepped, cut, dropped.
+
+Two implementations: `OwnTexts` computes with `OwnStep`, `ForeignTexts` with transformers' own
+forward pass, for every other family and device. What they give carries no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from dppa_core.errors import NonFiniteWeights
+from dppa_core.models.own_step import OwnStep, knows
+
+Logits = Float[Tensor, "positions vocabulary"]
+
+
+@runtime_checkable
+class Texts(Protocol):
+    """Some texts and what the model remembers of them. Used by one thread at a time."""
+
+    @property
+    def can_cut(self) -> bool:
+        """Whether `cut` works: not where a model remembers its past in one state."""
+
+    def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
+        """Add texts at the end, and read them whole.
+
+        Args:
+            texts: Token ids, at least one each.
+            kept: For each text, how many of its last positions give logits; at least one.
+
+        Returns:
+            Float32 logits of the next token at these positions.
+
+        Raises:
+            NonFiniteWeights: the model computes no numbers there.
+        """
+
+    def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
+        """Read one more token of every text; float32 logits of the next one. Raises as `read`."""
+
+    def cut(self, lengths: Sequence[int]) -> None:
+        """Forget what lies beyond the given length of each text."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these texts, in ascending order, and forget the others."""
+
+
+def texts_of(model: Any) -> Texts:
+    """No texts yet, for a model: by its own step where that is known."""
+    return OwnTexts(OwnStep(model)) if knows(model) else ForeignTexts(model)
+
+
+def check_logits(logits: Tensor) -> None:
+    """Refuse logits, (…, vocab), of which one row has no largest number.
+
+    Raises:
+        NonFiniteWeights: naming the usual cause.
+    """
+    if not bool(torch.isfinite(logits.amax(-1)).all()):  # -inf is a token that never comes
+        raise NonFiniteWeights(
+            "The model computes no numbers (NaN or infinity) for its next token, so it has no "
+            "answer. Large factors or coefficients of a merge are the usual cause."
+        )
+
+
+class OwnTexts:
+    """Texts of a model that `OwnStep` knows."""
+
+    can_cut = True
+
+    def __init__(self, step: OwnStep) -> None:
+        self._step, self._past = step, step.empty()
+        self._lengths: list[int] = []
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
+        """See `Texts`."""
+        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)] = torch.tensor(text)
+        hidden = self._step.read(ids, self._past, len(self._lengths))
+        self._lengths += map(len, texts)
+        found = []
+        for row, (text, last) in enumerate(zip(texts, kept, strict=True)):
+            found.append(self._step.logits(hidden[row, len(text) - last : len(text)]))
+            check_logits(found[-1])
+        return found
+
+    @torch.inference_mode()
+    def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
+        """See `Texts`."""
+        logits = self._step.logits(self._step.step(tokens, self._past, self._lengths))
+        check_logits(logits)
+        self._lengths = [length + 1 for length in self._lengths]
+        return logits
+
+    def cut(self, lengths: Sequence[int]) -> None:
+        """See `Texts`."""
+        self._lengths = list(lengths)  # what lies beyond is overwritten before it is seen
+
+    @torch.inference_mode()
+    def keep(self, rows: Sequence[int]) -> None:
+        """See `Texts`."""
+        self._past.keep(rows)
+        self._lengths = [self._lengths[row] for row in rows]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Texts that were read together, and the cache that transformers keeps of them."""
+
+    cache: DynamicCache
+    seen: Bool[Tensor, "texts columns"]
+    """Which columns of the cache belong to each text."""
+
+
+class ForeignTexts:
+    """Texts of any causal language model of transformers, on any device."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._argument = cache_argument(model)
+        self.can_cut = _reads_padded(model)
+        self._groups: list[_Group] = []
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[Sequence[int]], kept: Sequence[int]) -> list[Logits]:
+        """See `Texts`."""
+        found: list[Logits] = []
+        for start, end in self._together(texts):
+            group = self._group(texts[start:end])
+            ids = torch.zeros(group.seen.shape, dtype=torch.long)
+            ids[group.seen] = torch.tensor([token for text in texts[start:end] for token in text])
+            logits = self._forward(group, ids, group.seen.shape[1], max(kept[start:end]))
+            for row, last in enumerate(kept[start:end]):
+                check_logits(logits[row, -last:])
+                found.append(logits[row, -last:])
+            self._groups.append(group)
+        return found
+
+    def _together(self, texts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+        """Which neighbours share a group: all, or only those of equal length."""
+        if self.can_cut:
+            return [(0, len(texts))]
+        edges = [i for i in range(1, len(texts)) if len(texts[i]) != len(texts[i - 1])]
+        return list(zip([0, *edges], [*edges, len(texts)], strict=True))
+
+    def _group(self, texts: Sequence[Sequence[int]]) -> _Group:
+        longest = max(map(len, texts))
+        first = torch.tensor([[longest - len(text)] for text in texts])
+        return _Group(DynamicCache(config=self._model.config), torch.arange(longest) >= first)
+
+    @torch.inference_mode()
+    def step(self, tokens: Int[Tensor, " texts"]) -> Float[Tensor, "texts vocabulary"]:
+        """See `Texts`."""
+        found, start = [], 0
+        for group in self._groups:
+            rows = len(group.seen)
+            group.seen = torch.cat([group.seen, torch.ones(rows, 1, dtype=torch.bool)], -1)
+            found.append(self._forward(group, tokens[start : start + rows, None], 1, 1)[:, -1])
+            start += rows
+        logits = torch.cat(found)
+        check_logits(logits)
+        return logits
+
+    def _forward(
+        self, group: _Group, ids: Int[Tensor, "texts new"], new: int, kept: int
+    ) -> Float[Tensor, "texts kept vocabulary"]:
+        away = self._model.device.type == "meta"  # weights on disk: accelerate moves what they meet
+        more: dict[str, Tensor] = {}
+        if not bool(group.seen.all()):
+            positions = (group.seen.long().cumsum(-1) - 1).clamp(min=0)[:, -new:]
+            more = {"attention_mask": group.seen.long(), "position_ids": positions}
+        if not away:
+            ids = ids.to(self._model.device)
+            more = {name: value.to(self._model.device) for name, value in more.items()}
+        out = self._model(
+            input_ids=ids,
+            use_cache=True,
+            logits_to_keep=kept,
+            **{self._argument: group.cache},
+            **more,
+        )
+        logits: Tensor = out.logits[:, -kept:].float().cpu()  # drawn there: a seed means the same
+        return logits
+
+    def cut(self, lengths: Sequence[int]) -> None:
+        """See `Texts`."""
+        start = 0
+        for group in self._groups:
+            rows = len(group.seen)
+            wanted = torch.tensor(lengths[start : start + rows])[:, None]
+            group.seen = group.seen & (group.seen.long().cumsum(-1) <= wanted)
+            start += rows
+
+    @torch.inference_mode()
+    def keep(self, rows: Sequence[int]) -> None:
+        """See `Texts`."""
+        start, left = 0, []
+        for group in self._groups:
+            mine = [row - start for row in rows if start <= row < start + len(group.seen)]
+            start += len(group.seen)
+            if mine and len(mine) < len(group.seen):
+                group.cache.batch_select_indices(torch.tensor(mine))
+                group.seen = group.seen[mine]
+            if mine:
+                left.append(group)
+        self._groups = left
+
+
+def _reads_padded(model: Any) -> bool:
+    """Whether texts of other lengths may share a batch: all that is remembered can be masked."""
+    if "position_ids" not in signature(model.forward).parameters:
+        return False
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+
+
+def cache_argument(model: Any) -> str:
+    """What a model's forward calls its cache."""
+    # Renamed within transformers 5; the old name warns in the newer releases.
+    known = signature(model.forward).parameters
+    return "cache" if "cache" in known else "past_key_values"

@@ -1,0 +1,109 @@
+"""Answers by another process: the same as by this one, stopped, killed and started anew."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dppa_core.answering.answerer import Answerer, Ready
+from dppa_core.answering.own import OwnAnswerer
+from dppa_core.answering.process import ProcessAnswerer
+from dppa_core.errors import Cancelled, DppaError, OutOfBudget
+from dppa_core.merging.in_memory.model_pool import ModelPool
+from dppa_core.models.reply import GenerationSettings, ReplyToken
+from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "zoo_env")
+RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("zoo:law", (0.5,))))
+LONG = GenerationSettings(max_new_tokens=200)
+
+
+@pytest.fixture
+def answerer(zoo_env: Path) -> Iterator[ProcessAnswerer]:
+    made = ProcessAnswerer(2**30, public=True)
+    yield made
+    made.close()
+
+
+def text(events: Iterator[Any]) -> str:
+    return [event.text for event in events if isinstance(event, ReplyToken)][-1]
+
+
+def test_answers_are_those_of_this_process(answerer: ProcessAnswerer) -> None:
+    own: Answerer = OwnAnswerer(ModelPool(public=True))
+    settings = GenerationSettings(12, temperature=0.8, seed=3)
+    for target in ("zoo:base", RECIPE):
+        here = list(own.replies(target, "1 + 1?", settings))
+        there = list(answerer.replies(target, "1 + 1?", settings))
+        assert there == here and isinstance(there[0], Ready) and len(there) > 2
+    assert set(answerer.loaded()[0]) == {"zoo:base", recipe_hash(RECIPE)}
+    assert answerer.loaded() == own.loaded()
+
+
+def test_many_ask_at_once_and_each_gets_its_own(answerer: ProcessAnswerer) -> None:
+    settings, prompts = GenerationSettings(8), [f"{number} + 1?" for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        beside = list(pool.map(lambda p: text(answerer.replies("zoo:base", p, settings)), prompts))
+    assert beside == [text(answerer.replies("zoo:base", p, settings)) for p in prompts]
+
+
+def test_a_foreseen_error_arrives_as_it_was_raised(answerer: ProcessAnswerer) -> None:
+    with pytest.raises(DppaError, match="nowhere"):
+        list(answerer.replies("zoo:nowhere", "1 + 1?", LONG))
+    assert list(answerer.replies("zoo:base", "1 + 1?", GenerationSettings(3)))
+
+
+def test_a_killed_process_loses_its_answers_alone(answerer: ProcessAnswerer) -> None:
+    pid, errors = answerer.start(), list[BaseException]()
+    begun = threading.Barrier(5)
+
+    def ask(prompt: str) -> None:
+        reply = answerer.replies("zoo:base", prompt, LONG)
+        next(reply), next(reply)
+        begun.wait(60)
+        with pytest.raises(OutOfBudget, match="Ask again") as caught:
+            list(reply)
+        errors.append(caught.value)
+
+    threads = [threading.Thread(target=ask, args=(f"{number}?",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait(60)
+    os.kill(pid, signal.SIGKILL)
+    for thread in threads:
+        thread.join(30)
+    assert len(errors) == 4
+    assert list(answerer.replies("zoo:base", "1 + 1?", GenerationSettings(3)))
+    assert answerer.start() != pid
+
+
+def test_stop_ends_an_answer_soon(answerer: ProcessAnswerer) -> None:
+    stop = threading.Event()
+    reply = answerer.replies("zoo:base", "1 + 1?", LONG, stop)
+    next(reply), next(reply)
+    stop.set()
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        list(reply)
+    assert time.monotonic() - begun < 2
+
+
+def test_the_process_ends_with_the_one_that_asks(answerer: ProcessAnswerer) -> None:
+    pid = answerer.start()
+    text(answerer.replies("zoo:base", "1 + 1?", GenerationSettings(2)))
+    answerer.close()
+    with pytest.raises(Cancelled):
+        next(answerer.replies("zoo:base", "1 + 1?", LONG))
+    end = time.monotonic() + 20
+    while time.monotonic() < end and Path(f"/proc/{pid}/cmdline").exists():
+        if b"" == Path(f"/proc/{pid}/cmdline").read_bytes():
+            break  # a zombie until its parent looks
+        time.sleep(0.05)
+    else:
+        assert not Path(f"/proc/{pid}/cmdline").exists()
