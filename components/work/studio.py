@@ -1,4 +1,4 @@
-"""What all visitors share: profiles, tables and plans, models in memory, and work in threads.
+"""What all visitors share: plans, models in memory, answers, and work in threads.
 
 Knows the core's public names and no component. Holds nothing of a visitor: recipes and
 references come in, values go out. The heavy half (models) is imported when first needed, by a
@@ -10,29 +10,24 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
 from components.work.malloc_and_gc import Trimmer, keep_what_is_there
+from components.work.plans import Plans
 from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
 from dppa_core.answering.answerer import Answerer
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.checkpoints.sources.open import open_checkpoint
-from dppa_core.errors import InvalidValue
 from dppa_core.evaluation.scores import DomainScore, Exam
-from dppa_core.methods.registry import get_method
-from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Progress, Stop, check
-from dppa_core.pruning.delta_profile import DeltaProfile
-from dppa_core.pruning.density import Override, PruningParameters
-from dppa_core.pruning.plan import PruningPlan
-from dppa_core.pruning.rate_table import pack_table, rate_table
-from dppa_core.recipes.yaml_text import MergeRecipe, Pruning, recipe_hash
+from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.machine import available_memory
 from dppa_core.system.recent import Recent
 from dppa_core.system.threads import available_cores
@@ -51,20 +46,10 @@ WORKERS = 12 + CHATS
 """Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
 ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
-PLAIN = ("magnitude", "random")
-"""Significances that need no text; the others take a model seconds to measure, once."""
-SHOWN_PLANS = 2048
-"""Drawings of plans that are remembered: 8 kB each, of a model of 42 matrices."""
 WARM_AFTER = 6.0
 """Seconds after the start at which models are loaded even if nobody has opened the page."""
 
-T = TypeVar("T")
 __all__ = ["Emit", "Job", "Studio"]
-
-
-def ranked_by(pruning: Pruning) -> str:
-    """The significance that a pruning ranks elements by."""
-    return str(getattr(pruning.settings(), "significance", "magnitude"))
 
 
 def byte_budget(*, public: bool) -> int:
@@ -77,8 +62,8 @@ def byte_budget(*, public: bool) -> int:
     return max(BYTE_BUDGET, (left or 0) // 2)
 
 
-class Studio:
-    """The services behind the page."""
+class Studio(Plans):
+    """The services behind the page: plans, models in memory, answers, and work in threads."""
 
     def __init__(self, *, public: bool, apart: bool = False) -> None:
         """
@@ -86,13 +71,11 @@ class Studio:
             public: Whether strangers use the page; folders of this computer are then refused.
             apart: Whether answers are computed by a process of their own.
         """
-        self.public = public
+        super().__init__(public=public)
         self.opened = threading.Event()
         """Set when the first page has been drawn."""
-        self._profiles, self._tables = Recent(32), Recent(256)
         self._examiner: Examiner | None = None
-        self._outcomes, self._shown = Recent(64), Recent(SHOWN_PLANS)
-        self._measuring = {True: threading.Lock(), False: threading.Lock()}
+        self._outcomes = Recent(64)
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
         self.works = Works()
@@ -108,90 +91,6 @@ class Studio:
             self._answerer = ProcessAnswerer(self._budget, public=public, workers=ANSWER_WORKERS)
         self._pool: ModelPool | None = None
         self._warm: Future[None] | None = None
-
-    def profile(
-        self,
-        base: str,
-        finetuned: str,
-        significance: str = "magnitude",
-        *,
-        fresh: bool = False,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> DeltaProfile:
-        """The profile of a pair, ranked by a significance; `fresh` looks at the files again."""
-        key = (base, finetuned, significance)
-        found: DeltaProfile | None = None if fresh else self._profiles.find(key)
-        if found is not None:
-            return found
-        with self._measuring[significance in PLAIN]:  # which waits for no model that reads text
-            found = None if fresh else self._profiles.find(key)  # made while this one waited
-            profile = found or ranked_profile(
-                base, finetuned, significance, public=self.public, progress=progress, stop=stop
-            )
-        self._profiles.keep(key, profile)
-        return profile
-
-    def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
-        """Refuse what an answer to a slider would have to measure first, on a public page.
-
-        Raises:
-            InvalidValue: one of the pairs was not measured since the start.
-        """
-        if not self.public or significance in PLAIN:
-            return
-        for name in finetuned:
-            if not self.measured(base, name, significance):
-                raise InvalidValue(
-                    f"The significance {significance} of {name} is not measured yet: the page was "
-                    "started anew, perhaps. Choose it again under Advanced."
-                )
-
-    def measured(self, base: str, finetuned: str, significance: str) -> bool:
-        """Whether that profile is at hand; never waits for one."""
-        return self._profiles.find((base, finetuned, significance)) is not None
-
-    def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
-        """The packed rate table of a pair, as the browser reads it."""
-        profile = self.profile(base, finetuned, parameters.significance)
-        key = (id(profile), parameters)
-        return self._tables.made_of(
-            profile, key, lambda: pack_table(rate_table(profile, parameters))
-        )
-
-    def plan(
-        self,
-        base: str,
-        finetuned: str,
-        levels: tuple[float, ...],
-        pruning: Pruning,
-        overrides: Mapping[str, Override] | None = None,
-    ) -> PruningPlan | None:
-        """The exact plan of a pair at some levels; None where only the merge tells what stays."""
-        profile = self.profile(base, finetuned, ranked_by(pruning))
-        return get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
-
-    def shown_plan(
-        self,
-        base: str,
-        finetuned: str,
-        levels: tuple[float, ...],
-        pruning: Pruning,
-        overrides: Mapping[str, Override],
-        show: Callable[[PruningPlan], T],
-    ) -> T | None:
-        """What `show` makes of a plan, or has made of it before, for whomever; None of no plan.
-
-        A plan takes a millisecond, and fifty visitors who drag ask for it all the time.
-        """
-        profile = self.profile(base, finetuned, ranked_by(pruning))
-        key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
-
-        def make() -> T | None:
-            plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
-            return None if plan is None else show(plan)
-
-        return self._shown.made_of(profile, key, make)
 
     def start(self, name: str, work: Work) -> Job:
         """Run work in a thread; it ends soon after its `stop` is set, its event ends, or its time.
@@ -287,13 +186,6 @@ class Studio:
 
         def work() -> None:
             self.opened.wait(WARM_AFTER)
-            check(self.ending)
-            with self.pool().lend(recipe, stop=self.ending) as resident:
-                from dppa_core.models.generate import stream_reply  # noqa: PLC0415
-                from dppa_core.models.reply import GenerationSettings  # noqa: PLC0415
-
-                # The first token of a process is slow: let it be this one.
-                list(stream_reply(resident, "1 + 1", GenerationSettings(max_new_tokens=2)))
             check(self.ending)
             # The first token of a process is slow: let it be this one.
             settings = GenerationSettings(max_new_tokens=2)

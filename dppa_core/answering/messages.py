@@ -43,7 +43,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReplyStep:
     """One step of an answer; None after the last."""
 
     number: int
@@ -66,10 +66,10 @@ class Loaded:
     nbytes: int
 
 
-Message = Begin | Ask | End | Said | Broken | Loaded
+Message = Begin | Ask | End | ReplyStep | Broken | Loaded
 
 
-class Line:
+class MessageLine:
     """One end of the socket. Any thread may send; one receives."""
 
     def __init__(self, end: socket.socket) -> None:

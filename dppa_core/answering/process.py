@@ -18,7 +18,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from dppa_core.answering.answerer import ReplyEvent
-from dppa_core.answering.messages import Ask, Begin, Broken, End, Line, Loaded, Message, Said
+from dppa_core.answering.messages import (
+    Ask,
+    Begin,
+    Broken,
+    End,
+    Loaded,
+    Message,
+    MessageLine,
+    ReplyStep,
+)
 from dppa_core.errors import Cancelled, OutOfBudget
 from dppa_core.models.reply import GenerationSettings
 from dppa_core.progress import Stop, check
@@ -55,7 +64,7 @@ class _Running:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        self.line, self.pid = Line(mine), self._process.pid
+        self.line, self.pid = MessageLine(mine), self._process.pid
         self.waiting: dict[int, Replies] = {}
         self.loaded = Loaded((), 0)
         self.over = threading.Event()
@@ -76,7 +85,7 @@ class _Running:
         elif isinstance(message, Broken):
             _log.error("an answer ended by a bug\n%s", message.trace)
             self._put(message.number, AnswerBug())
-        elif isinstance(message, Said):
+        elif isinstance(message, ReplyStep):
             self._put(message.number, message.event)
 
     def _put(self, number: int, event: ReplyEvent | BaseException | None) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from dppa_core.answering.answerer import Ready
-from dppa_core.answering.messages import Ask, Begin, Broken, End, Line, Loaded, Said
+from dppa_core.answering.messages import Ask, Begin, Broken, End, Loaded, MessageLine, ReplyStep
 from dppa_core.answering.own import OwnAnswerer
 from dppa_core.errors import DppaError
 from dppa_core.merging.in_memory.model_pool import ModelPool
@@ -25,7 +25,7 @@ TOGETHER = 128
 """Most answers that are being written at a time; more wait."""
 
 
-def serve(line: Line, begin: Begin) -> None:
+def serve(line: MessageLine, begin: Begin) -> None:
     """Answer until nobody asks any more."""
     pool = ModelPool(begin.byte_budget, public=begin.public)
     answerer = OwnAnswerer(pool, workers=begin.workers)
@@ -43,21 +43,23 @@ def serve(line: Line, begin: Begin) -> None:
         answerer.close()
 
 
-def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: Line) -> None:
+def _answer(answerer: OwnAnswerer, asked: Ask, stop: threading.Event, line: MessageLine) -> None:
     try:
         with ToldShortage():
             for event in answerer.replies(asked.target, asked.prompt, asked.settings, stop):
                 if isinstance(event, Ready):
                     line.send(Loaded(*answerer.loaded()))
-                if not line.send(Said(asked.number, event)):
+                if not line.send(ReplyStep(asked.number, event)):
                     return
     except DppaError as error:
-        line.send(Said(asked.number, error))
+        line.send(ReplyStep(asked.number, error))
         return
-    line.send(Said(asked.number, None))
+    line.send(ReplyStep(asked.number, None))
 
 
-def _ended(line: Line, stops: dict[int, threading.Event], number: int, done: Future[None]) -> None:
+def _ended(
+    line: MessageLine, stops: dict[int, threading.Event], number: int, done: Future[None]
+) -> None:
     stops.pop(number, None)
     error = done.exception()
     if error is not None:  # a bug: the process that asks writes it into its log
@@ -67,7 +69,7 @@ def _ended(line: Line, stops: dict[int, threading.Event], number: int, done: Fut
 def main() -> None:
     """Serve over the socket whose number is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who asks decides when it ends
-    line = Line(socket.socket(fileno=int(sys.argv[1])))
+    line = MessageLine(socket.socket(fileno=int(sys.argv[1])))
     begin = line.receive()
     if isinstance(begin, Begin):
         import torch  # noqa: PLC0415  (heavy: not before there is somebody to work for)

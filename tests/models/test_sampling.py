@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dppa_core.models.sampling import greedy, sampler, token_numbers, within_top_p
+from dppa_core.models.sampling import TokenNumbers, greedy, sampler, token_numbers, within_top_p
 
 SHARES = torch.tensor([[0.5, 0.25, 0.125, 0.125]])
 LOGITS = SHARES.log()
@@ -58,17 +58,17 @@ def test_a_seed_repeats_its_draws() -> None:
 
 
 def test_loss_and_entropy_of_known_shares() -> None:
-    numbers = token_numbers(LOGITS[0], 1)
+    (numbers,) = token_numbers(LOGITS[:1], torch.tensor([1]))
     assert numbers.loss == pytest.approx(math.log(4))  # 1 in 4
     assert numbers.entropy == pytest.approx(1.75)  # 1/2·1 + 1/4·2 + 2·1/8·3 bits
 
 
 def test_even_shares_have_the_log_of_their_number_in_bits() -> None:
-    numbers = token_numbers(torch.full((1024,), 3.0), 17)
+    (numbers,) = token_numbers(torch.full((1, 1024), 3.0), torch.tensor([17]))
     assert numbers.entropy == pytest.approx(10) and numbers.loss == pytest.approx(math.log(1024))
 
 
 def test_certainty_has_neither_loss_nor_entropy() -> None:
-    logits = torch.tensor([0.0, -math.inf, -math.inf])
-    assert token_numbers(logits, 0) == token_numbers(logits + 100, 0)
-    assert (token_numbers(logits, 0).loss, token_numbers(logits, 0).entropy) == (0.0, 0.0)
+    logits, first = torch.tensor([[0.0, -math.inf, -math.inf]]), torch.tensor([0])
+    assert token_numbers(logits, first) == token_numbers(logits + 100, first)
+    assert token_numbers(logits, first) == [TokenNumbers(loss=0.0, entropy=0.0)]

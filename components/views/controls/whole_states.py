@@ -17,7 +17,8 @@ from components.session.link import LONGEST_LINK
 from components.session.session import Session
 from components.session.state import session_from_state, state_of
 from components.widgets.browser_parts import live
-from components.work.studio import PLAIN, Studio
+from components.work.plans import PLAIN
+from components.work.studio import Studio
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 

@@ -155,16 +155,9 @@ def _train_and_save(
     stage = stages[-1]
 
     def report(step: int, losses: Losses, speed: float, left: float) -> None:
-        log.info(
-            "%s %d/%d  loss %.3f  pull %.4f  %.0f tokens/s  %.0f min left",
-            stage.name,
-            step,
-            stage.steps,
-            losses.answer,
-            losses.pull,
-            speed,
-            left / 60,
-        )
+        done = f"{stage.name} {step}/{stage.steps}  loss {losses.answer:.3f}"
+        pace = f"pull {losses.pull:.4f}  {speed:.0f} tokens/s  {left / 60:.0f} min left"
+        log.info("%s  %s", done, pace)
 
     resume = work / f"{stage.name}-{mark}.pt"
     train_stage(

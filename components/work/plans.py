@@ -1,0 +1,128 @@
+"""Profiles, tables and plans of pairs, made once and shared by all visitors; imports no torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from dppa_core.errors import InvalidValue
+from dppa_core.methods.registry import get_method
+from dppa_core.profiling.calibration.statistics import ranked_profile
+from dppa_core.progress import Progress, Stop
+from dppa_core.pruning.delta_profile import DeltaProfile
+from dppa_core.pruning.density import Override, PruningParameters
+from dppa_core.pruning.plan import PruningPlan
+from dppa_core.pruning.rate_table import pack_table, rate_table
+from dppa_core.recipes.yaml_text import Pruning
+from dppa_core.system.recent import Recent
+
+PLAIN = ("magnitude", "random")
+"""Significances that need no text; the others take a model seconds to measure, once."""
+SHOWN_PLANS = 2048
+"""Drawings of plans that are remembered: 8 kB each, of a model of 42 matrices."""
+
+T = TypeVar("T")
+
+
+def ranked_by(pruning: Pruning) -> str:
+    """The significance that a pruning ranks elements by."""
+    return str(getattr(pruning.settings(), "significance", "magnitude"))
+
+
+class Plans:
+    """Profiles, rate tables and plans of pairs of models. Safe for many threads."""
+
+    def __init__(self, *, public: bool) -> None:
+        """
+        Args:
+            public: Whether strangers ask; folders of this computer are then refused.
+        """
+        self.public = public
+        self._profiles, self._tables = Recent(32), Recent(256)
+        self._shown = Recent(SHOWN_PLANS)
+        self._measuring = {True: threading.Lock(), False: threading.Lock()}
+
+    def profile(
+        self,
+        base: str,
+        finetuned: str,
+        significance: str = "magnitude",
+        *,
+        fresh: bool = False,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> DeltaProfile:
+        """The profile of a pair, ranked by a significance; `fresh` looks at the files again."""
+        key = (base, finetuned, significance)
+        found: DeltaProfile | None = None if fresh else self._profiles.find(key)
+        if found is not None:
+            return found
+        with self._measuring[significance in PLAIN]:  # which waits for no model that reads text
+            found = None if fresh else self._profiles.find(key)  # made while this one waited
+            profile = found or ranked_profile(
+                base, finetuned, significance, public=self.public, progress=progress, stop=stop
+            )
+        self._profiles.keep(key, profile)
+        return profile
+
+    def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
+        """Refuse what an answer to a slider would have to measure first, on a public page.
+
+        Raises:
+            InvalidValue: one of the pairs was not measured since the start.
+        """
+        if not self.public or significance in PLAIN:
+            return
+        for name in finetuned:
+            if not self.measured(base, name, significance):
+                raise InvalidValue(
+                    f"The significance {significance} of {name} is not measured yet: the page was "
+                    "started anew, perhaps. Choose it again under Advanced."
+                )
+
+    def measured(self, base: str, finetuned: str, significance: str) -> bool:
+        """Whether that profile is at hand; never waits for one."""
+        return self._profiles.find((base, finetuned, significance)) is not None
+
+    def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
+        """The packed rate table of a pair, as the browser reads it."""
+        profile = self.profile(base, finetuned, parameters.significance)
+        key = (id(profile), parameters)
+        return self._tables.made_of(
+            profile, key, lambda: pack_table(rate_table(profile, parameters))
+        )
+
+    def plan(
+        self,
+        base: str,
+        finetuned: str,
+        levels: tuple[float, ...],
+        pruning: Pruning,
+        overrides: Mapping[str, Override] | None = None,
+    ) -> PruningPlan | None:
+        """The exact plan of a pair at some levels; None where only the merge tells what stays."""
+        profile = self.profile(base, finetuned, ranked_by(pruning))
+        return get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
+
+    def shown_plan(
+        self,
+        base: str,
+        finetuned: str,
+        levels: tuple[float, ...],
+        pruning: Pruning,
+        overrides: Mapping[str, Override],
+        show: Callable[[PruningPlan], T],
+    ) -> T | None:
+        """What `show` makes of a plan, or has made of it before, for whomever; None of no plan.
+
+        A plan takes a millisecond, and fifty visitors who drag ask for it all the time.
+        """
+        profile = self.profile(base, finetuned, ranked_by(pruning))
+        key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))
+
+        def make() -> T | None:
+            plan = get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
+            return None if plan is None else show(plan)
+
+        return self._shown.made_of(profile, key, make)
