@@ -19,6 +19,57 @@ Its packages in order; each imports only those before it:
     cli          the command line
 
 `errors`, `progress` and `parameters` are known to all.
+
+The names in `__all__` are the library's interface; everything else may change with any release.
+Each is imported when it is first used, so that `import dppa_core` loads nothing.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dppa_core.errors import DppaError as DppaError
+    from dppa_core.evaluation.examiner import evaluate as evaluate
+    from dppa_core.merging.to_folder import merge_to_folder as merge
+    from dppa_core.merging.to_pack import pack_models as pack
+    from dppa_core.profiling.profile import cached_profile as profile
+    from dppa_core.pruning.plan import plan_pruning as plan
+    from dppa_core.recipes.yaml_text import DomainModel as DomainModel
+    from dppa_core.recipes.yaml_text import MergeRecipe as MergeRecipe
+    from dppa_core.recipes.yaml_text import dump_recipe as dump_recipe
+    from dppa_core.recipes.yaml_text import load_recipe as load_recipe
+    from dppa_core.recipes.yaml_text import parse_recipe as parse_recipe
+
 __version__ = "0.1.0"
+__all__ = [
+    "DomainModel",
+    "DppaError",
+    "MergeRecipe",
+    "dump_recipe",
+    "evaluate",
+    "load_recipe",
+    "merge",
+    "pack",
+    "parse_recipe",
+    "plan",
+    "profile",
+]
+_PLACES = {
+    "DppaError": ("errors", "DppaError"),
+    "evaluate": ("evaluation.examiner", "evaluate"),
+    "merge": ("merging.to_folder", "merge_to_folder"),
+    "pack": ("merging.to_pack", "pack_models"),
+    "plan": ("pruning.plan", "plan_pruning"),
+    "profile": ("profiling.profile", "cached_profile"),
+}
+"""Name -> module and name there, of those that are not in `recipes.yaml_text` by their own name."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, own = _PLACES.get(name, ("recipes.yaml_text", name))
+    return getattr(import_module(f"{__name__}.{module}"), own)
