@@ -24,9 +24,13 @@ RECIPE = MergeRecipe("zoo:base", (DomainModel("zoo:math", (0.8,)), DomainModel("
 LONG = GenerationSettings(max_new_tokens=200)
 
 
-@pytest.fixture
-def answerer(zoo_env: Path) -> Iterator[ProcessAnswerer]:
-    made = ProcessAnswerer(2**30, public=True)
+@pytest.fixture(scope="module")
+def answerer(tiny_zoo: Path) -> Iterator[ProcessAnswerer]:
+    """One for all tests that do not end it: a start takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPPA_ZOO", str(tiny_zoo))
+        made = ProcessAnswerer(2**30, public=True)
+        made.start()
     yield made
     made.close()
 
@@ -42,8 +46,8 @@ def test_answers_are_those_of_this_process(answerer: ProcessAnswerer) -> None:
         here = list(own.replies(target, "1 + 1?", settings))
         there = list(answerer.replies(target, "1 + 1?", settings))
         assert there == here and isinstance(there[0], Ready) and len(there) > 2
-    assert set(answerer.loaded()[0]) == {"zoo:base", recipe_hash(RECIPE)}
-    assert answerer.loaded() == own.loaded()
+    assert {"zoo:base", recipe_hash(RECIPE)} <= set(answerer.loaded()[0])
+    assert set(own.loaded()[0]) <= set(answerer.loaded()[0])
 
 
 def test_many_ask_at_once_and_each_gets_its_own(answerer: ProcessAnswerer) -> None:
