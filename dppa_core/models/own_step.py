@@ -51,7 +51,7 @@ def knows(model: Any) -> bool:
         return False
     return (
         config.model_type in FAMILIES
-        and model.device.type == "cpu"
+        and all(one.device.type == "cpu" for one in model.parameters())  # none lies on disk
         and model.dtype in (torch.float32, torch.bfloat16)
         and rotation.get("rope_type") in _STATIC_ROTATION
         and config.hidden_act == "silu"

@@ -27,7 +27,7 @@ from components.work import rate_limits as allowance
 from components.work.error_notices import NEUTRAL, message, show_errors
 from components.work.figures import settings_json, whole_json
 from components.work.rate_limits import Allowance, Bucket
-from components.work.studio import Studio
+from components.work.studio import CHAT, CHATS, Studio
 from components.work.visitor import Visitor
 from components.work.work_log import SECONDS
 from dppa_core.errors import (
@@ -327,12 +327,18 @@ def test_moving_sliders_skip_the_queue_and_end_on_the_last_value(page: gr.Blocks
 
 
 def test_models_work_one_at_a_time(page: gr.Blocks) -> None:
-    kinds = {name: "model" for name in ("on_ask", "on_add", "on_base", "on_merge")}
+    kinds = {name: "model" for name in ("on_add", "on_base", "on_merge")}
     kinds |= {name: "exam" for name in ("on_score", "on_compare", "on_attribute")}  # minutes, not s
     for name, kind in kinds.items():
         (event,) = events(page, name)
         assert event.queue is not False
         assert (event.concurrency_id, event.concurrency_limit) == (kind, 1)
+
+
+def test_many_questions_are_answered_at_the_same_time(page: gr.Blocks) -> None:
+    (event,) = events(page, "on_ask")
+    assert event.queue is not False
+    assert (event.concurrency_id, event.concurrency_limit) == (CHAT, CHATS)
 
 
 def test_every_event_is_private_and_takes_its_inputs_by_name(page: gr.Blocks) -> None:
