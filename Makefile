@@ -9,7 +9,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -128,6 +128,11 @@ experiments: ## The paper's experiments on the embedded models, into docs/ and t
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
+
+docs: ## Build the documentation site into out/site (open out/site/index.html)
+	@sh scripts/environment.sh docs
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "out/site/index.html"
 
 picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
 	@sh scripts/environment.sh test

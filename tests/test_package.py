@@ -116,7 +116,7 @@ def test_the_image_holds_what_the_page_needs_and_runs_as_nobody_special() -> Non
     assert copied == kept == code | {"docs/leaderboard.json"}
     assert all((ROOT / name).exists() for name in copied)
     assert lines.index("USER studio") < lines.index('CMD ["python", "app.py"]')
-    told = (ROOT / "docs" / "running.md").read_text("utf-8")
+    told = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
     text = "\n".join(lines).replace("\\\n", " ")
     for name in re.findall(r"(\w+)=", re.search(r"^ENV (.*)$", text, re.M)[1]):
         assert f"`{name}`" in told, name

@@ -2,7 +2,7 @@
 
 Knows names, bits and header texts, not merges. For every tensor that differs it holds
 `mask/NAME`, one bit an element (uint8, the lowest bit first, the last byte filled with zeros), and
-`values/NAME`, the weights themselves where the bit is set, in their order. docs/packs.md tells it
+`values/NAME`, the weights themselves where the bit is set, in their order. docs/reference/packs.md tells it
 to people.
 """
 
