@@ -51,12 +51,12 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
-bench-engine: ## Merge models of real sizes beside mergekit, into docs/ and the README (20 minutes)
+bench-engine: ## Merge models of real sizes beside mergekit, into docs/ (20 minutes)
 	@sh scripts/environment.sh app
 	@sh scripts/mergekit.sh
 	@$(PY) -m benchmarks.engine --write $(ARGS)
 
-bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS=--long drags ten minutes)
+bench-ui: ## Measure what one feels of the page, into docs/ (ARGS=--long drags ten minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks.ui --write $(ARGS)
@@ -103,22 +103,20 @@ kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" ki
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.faults.kills $(ARGS)
 
-results: ## Measure what the embedded models show, into docs/ and the README (half an hour)
+results: ## Measure what the embedded models show, into docs/ (half an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
-	@$(PY) scripts/readme.py
 
 coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
 	@mv docs/adamerging-results.partial docs/adamerging-results.md
 
-leaderboard: ## Rank all merge methods on the embedded models, into docs/ and the README
+leaderboard: ## Rank all merge methods on the embedded models, into docs/
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
 	@mv docs/leaderboard.partial docs/leaderboard.md
-	@$(PY) scripts/readme.py
 
 search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
 	@sh scripts/environment.sh app
@@ -139,9 +137,8 @@ picture: ## Take pictures of every view of the page, into docs/pictures (3 minut
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-readme: ## Copy results, leaderboard and engine figures from docs/ into the README
+figures: ## Write the figures of docs/*.json into their pages again, without measuring
 	@sh scripts/environment.sh app
-	@$(PY) scripts/readme.py
 	@$(PY) -m benchmarks.engine.write
 	@$(PY) -m benchmarks.ui_report
 	@$(PY) -m benchmarks.load.report
