@@ -36,6 +36,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return _UP.sub(r"](\1", markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Show pipes of code in tables as GitHub does, without the backslash in front of them."""
+    return re.sub(r"<td.*?</td>", lambda cell: cell[0].replace(r"\|", "|"), html, flags=re.DOTALL)
+
+
 def commands() -> str:
     """Every command with the text of its `--help`, in the order of `dppa --help`."""
     sys.path.insert(0, str(ROOT))
