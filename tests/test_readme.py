@@ -17,9 +17,20 @@ LESS = {
     "advise": ["--limit", "2"],
     "--grid": ["--limit", "2", "--test-limit", "0"],
     "--vary": ["--limit", "2", "--test-limit", "0", "--trials", "1"],
-    "search": ["--limit", "12", "--test-limit", "0"],  # the climb needs an answer to every task
+    "search": ["--limit", "9", "--test-limit", "0"],  # the climb needs an answer to every task
     "soup": ["--limit", "1"],
-    "adamerge": ["--steps", "1", "--batch", "2", "--prompts-each", "2", "--held-out", "1"],
+    "adamerge": [
+        "--steps",
+        "1",
+        "--batch",
+        "2",
+        "--prompts-each",
+        "2",
+        "--held-out",
+        "1",
+        "--longest",
+        "8",
+    ],
 }
 """The first of these in a command -> options that follow its own, and win: each item takes time."""
 WHY = {
