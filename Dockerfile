@@ -16,7 +16,7 @@ COPY docs/leaderboard.json ./docs/
 RUN python -m compileall -q .
 USER studio
 
-# Strangers may use it: embedded models alone. -e DPPA_PUBLIC=0 for yourself (docs/running.md).
+# Strangers may use it: embedded models alone. -e DPPA_PUBLIC=0 for yourself (docs/reference/settings.md).
 ENV DPPA_PUBLIC=1 DPPA_LOG=json GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860 \
     GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1
 EXPOSE 7860

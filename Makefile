@@ -9,7 +9,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture readme help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -51,12 +51,12 @@ bench: ## Measure on this machine: library, page, chat (ARGS=--json for one JSON
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks $(ARGS)
 
-bench-engine: ## Merge models of real sizes beside mergekit, into docs/ and the README (20 minutes)
+bench-engine: ## Merge models of real sizes beside mergekit, into docs/ (20 minutes)
 	@sh scripts/environment.sh app
 	@sh scripts/mergekit.sh
 	@$(PY) -m benchmarks.engine --write $(ARGS)
 
-bench-ui: ## Measure what one feels of the page, into docs/ and the README (ARGS=--long drags ten minutes)
+bench-ui: ## Measure what one feels of the page, into docs/ (ARGS=--long drags ten minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks.ui --write $(ARGS)
@@ -103,22 +103,20 @@ kills: ## Kill a hundred merges and look at what is left (ARGS="--count 1000" ki
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.faults.kills $(ARGS)
 
-results: ## Measure what the embedded models show, into docs/ and the README (half an hour)
+results: ## Measure what the embedded models show, into docs/ (half an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo report --out docs/results.json > docs/results.partial
 	@mv docs/results.partial docs/results.md
-	@$(PY) scripts/readme.py
 
 coefficients: ## Compare AdaMerging with the best uniform coefficient, into docs/ (a quarter of an hour)
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core zoo coefficients --work out/coefficients $(ARGS) > docs/adamerging-results.partial
 	@mv docs/adamerging-results.partial docs/adamerging-results.md
 
-leaderboard: ## Rank all merge methods on the embedded models, into docs/ and the README
+leaderboard: ## Rank all merge methods on the embedded models, into docs/
 	@sh scripts/environment.sh app
 	@$(PY) -m dppa_core leaderboard --out docs/leaderboard.json > docs/leaderboard.partial
 	@mv docs/leaderboard.partial docs/leaderboard.md
-	@$(PY) scripts/readme.py
 
 search: ## The paper's climb on the embedded models, into docs/search.md (a few minutes)
 	@sh scripts/environment.sh app
@@ -129,14 +127,18 @@ experiments: ## The paper's experiments on the embedded models, into docs/ and t
 	@$(PY) -m dppa_core reproduce --all --out out/experiments $(ARGS)
 	@$(PY) scripts/experiments.py out/experiments
 
+docs: ## Build the documentation site into out/site (open out/site/index.html)
+	@sh scripts/environment.sh docs
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "out/site/index.html"
+
 picture: ## Take pictures of every view of the page, into docs/pictures (3 minutes)
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) scripts/picture.py
 
-readme: ## Copy results, leaderboard and engine figures from docs/ into the README
+figures: ## Write the figures of docs/*.json into their pages again, without measuring
 	@sh scripts/environment.sh app
-	@$(PY) scripts/readme.py
 	@$(PY) -m benchmarks.engine.write
 	@$(PY) -m benchmarks.ui_report
 	@$(PY) -m benchmarks.load.report

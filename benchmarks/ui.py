@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ui", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SHORT, help=f"of dragging ({SHORT})")
     parser.add_argument("--long", action="store_true", help="drag for ten minutes")
-    parser.add_argument("--write", action="store_true", help="into docs/ and the README, too")
+    parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     given = parser.parse_args()
     found = measure(LONG if given.long else given.seconds)

@@ -1,4 +1,4 @@
-"""docs/bench-ui.json as text: into docs/benchmarks.md and the README, between their markers.
+"""docs/bench-ui.json as text: into docs/benchmarks.md, between its markers.
 
 `python -m benchmarks.ui_report` does it again without measuring.
 """
@@ -62,10 +62,8 @@ def _shown(value: float | None, unit: str) -> str:
 
 def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
     """File -> what it is to hold."""
-    return {
-        root / name: filled((root / name).read_text("utf-8"), text(found), START, END)
-        for name in ("README.md", "docs/benchmarks.md")
-    }
+    page = root / "docs" / "benchmarks.md"
+    return {page: filled(page.read_text("utf-8"), text(found), START, END)}
 
 
 def write(root: Path, found: dict[str, Any]) -> None:

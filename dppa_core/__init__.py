@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dppa_core.recipes.yaml_text import load_recipe as load_recipe
     from dppa_core.recipes.yaml_text import parse_recipe as parse_recipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "DomainModel",
     "DppaError",

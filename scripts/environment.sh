@@ -1,5 +1,5 @@
 #!/bin/sh
-# environment.sh app|test: make .venv hold what the app, or its tests, need.
+# environment.sh app|test|docs: make .venv hold what the app, its tests or the site need.
 # Installs only when the list of requirements has changed since the last time; otherwise says nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -73,4 +73,8 @@ if [ "$want" = test ]; then
   # Of its dependencies the tests need two, listed above; the others are large.
   extras lm-eval >"$venv/harness-requirements.txt"
   install harness "$venv/harness-requirements.txt" --no-deps
+fi
+if [ "$want" = docs ]; then
+  extras docs >"$venv/docs-requirements.txt"
+  install docs "$venv/docs-requirements.txt"
 fi

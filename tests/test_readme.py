@@ -1,62 +1,137 @@
-"""The README does what it says: its recipe, its library example and its commands run as printed."""
+"""README, Start and Guides do what they say: commands and examples run as printed, page by page."""
 
 import re
+import runpy
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.helpers.command import Command
+from tests.helpers.documents import ROOT, Block, blocks, pages, words
+
+README = ROOT / "README.md"
+RECIPE = next(b for b in blocks(ROOT / "docs/start/ten-minutes.md") if b.title == "recipe.yaml")
+LESS = {
+    "evaluate": ["--limit", "2"],
+    "advise": ["--limit", "2"],
+    "--grid": ["--limit", "2", "--test-limit", "0"],
+    "--vary": ["--limit", "2", "--test-limit", "0", "--trials", "1"],
+    "search": ["--limit", "9", "--test-limit", "0"],  # the climb needs an answer to every task
+    "soup": ["--limit", "1"],
+    "adamerge": [
+        "--steps",
+        "1",
+        "--batch",
+        "2",
+        "--prompts-each",
+        "2",
+        "--held-out",
+        "1",
+        "--longest",
+        "8",
+    ],
+}
+"""The first of these in a command -> options that follow its own, and win: each item takes time."""
+WHY = {
+    "installs packages",
+    "needs the network",
+    "needs Docker",
+    "needs a cluster",
+    "needs a large model",
+    "takes minutes to hours",
+    "starts in the folder of the project",
+}
+"""The reasons why a block may be left out."""
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of one language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def commands(block: Block) -> list[list[str]]:
+    """The lines of a block of shell, without comments."""
+    split = (shlex.split(line, comments=True) for line in block.text.splitlines())
+    return [line for line in split if line]
 
 
-def commands() -> list[list[str]]:
-    """Every `dppa …` line, without its comment."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("dppa ")]
+def named(page: Path) -> str:
+    """The name of a page in the report."""
+    return page.relative_to(ROOT).as_posix()
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in `folder` with this tree in sight."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    if command[0] == "dppa":
-        code += "from dppa_core.cli.main import main\nsys.argv[0] = 'dppa'\nmain()"
-        arguments = command[1:]
-    else:
-        code, arguments = code + command[0], ()
-    whole = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(whole, cwd=folder, capture_output=True, text=True, check=False)
+RUN = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that holds the README's recipe."""
-    (tmp_path / "recipe.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
-    return tmp_path
+@pytest.mark.parametrize("page", RUN, ids=named)
+def test_the_blocks_of_a_page_run_in_their_order(
+    page: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    one_torch_thread: None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dppa = Command(capsys, monkeypatch)
+    for block in [RECIPE, *blocks(page)]:
+        if block.title:
+            Path(block.title).write_text(block.text, "utf-8")
+    for block in blocks(page):
+        if block.language == "python":
+            Path("example.py").write_text(block.text, "utf-8")
+            runpy.run_path("example.py")
+        elif block.language == "sh" and not block.reason:
+            for command in commands(block):
+                if command[0] == "dppa":
+                    less = next((LESS[word] for word in LESS if word in command), [])
+                    assert dppa(*command[1:], *less) == 0, f"{shlex.join(command)}: {dppa.err}"
+                    assert dppa.out.strip() or "--out" in command, shlex.join(command)
+
+
+@pytest.mark.parametrize("page", RUN, ids=named)
+def test_what_is_not_run_says_why(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    for block in blocks(page):
+        assert block.reason is None or block.reason in WHY
+        for command in commands(block) if block.language == "sh" and not block.reason else []:
+            assert command[0] == "dppa" or (command[0] == "make" and command[1] in targets), command
 
 
 def test_the_two_commands_stand_at_the_top() -> None:
-    first = blocks("sh")[0]
+    first = next(block for block in blocks(README) if block.language == "sh").text
     assert "make app" in first and "make test" in first
-    assert README.index(first) < 1500
+    assert README.read_text("utf-8").index(first) < 1500
 
 
-def test_the_library_example_runs(folder: Path) -> None:
-    done = run(folder, blocks("python")[0])
-    assert done.returncode == 0, done.stderr
-    assert (folder / "out" / "model.safetensors").exists()
+def test_the_readme_is_short_and_pages_to_work_with_are_too() -> None:
+    assert words(README) <= 1300
+    assert {named(page): words(page) for page in pages() if words(page) > 1200} == {}
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_the_commands_run(folder: Path, command: list[str]) -> None:
-    fewer = [re.sub(r"^20$", "3", part) for part in command]  # items of --limit: each takes time
-    done = run(folder, *fewer)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+def test_the_readme_shows_the_first_rows_of_the_leaderboard() -> None:
+    board = (ROOT / "docs" / "leaderboard.md").read_text("utf-8").partition("\n## ")[0]
+    rows = [line for line in board.splitlines() if line.startswith("|")][:10]
+    assert "\n".join(rows) in README.read_text("utf-8")
+    place = re.search(r"DPPA stands at place (\d+) of (\d+)", board)
+    assert place and f"DPPA ranks {place[1]}th of {place[2]}" in README.read_text("utf-8")
+
+
+LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, which Markdown's readers make alike."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    heads = re.findall(r"^#+ (.+)$", plain, re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in heads}
+
+
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=named)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    text = re.sub(r"^(`{3,}).*?^\1", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in LINK.findall(text):
+        if re.match(r"https?:|term:|lesson:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        aim = (page.parent / name).resolve() if name else page
+        assert aim.exists(), link
+        assert not anchor or anchor in anchors(aim.read_text("utf-8")), link

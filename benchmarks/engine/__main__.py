@@ -67,7 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave models and journal there")
     parser.add_argument("--mergekit", type=Path, default=MERGEKIT, help="mergekit-yaml to run")
     parser.add_argument("--without-mergekit", action="store_true", help="measure ours alone")
-    parser.add_argument("--write", action="store_true", help="into docs/ and the README, too")
+    parser.add_argument("--write", action="store_true", help="into docs/, too")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser.parse_args()
 

@@ -53,7 +53,7 @@ class Figure:
 
 
 def figures(rounds: Callable[[str], Sequence[Round]]) -> list[Figure]:
-    """The table of the README.
+    """The first table of docs/benchmarks.md.
 
     Args:
         rounds: Part -> its finished rounds, as `Journal.rounds` gives them.

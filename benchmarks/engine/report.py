@@ -1,4 +1,4 @@
-"""What the README, docs/benchmarks.md and docs/bench-engine.json say of a finished benchmark.
+"""What docs/benchmarks.md and docs/bench-engine.json say of a finished benchmark.
 
 Knows figures and rounds as values; measures nothing.
 """
@@ -94,11 +94,6 @@ def conditions_line(conditions: Mapping[str, Any]) -> str:
     """Machine and versions, in one line."""
     versions = ", ".join(f"{name} {value}" for name, value in conditions["versions"].items())
     return f"{conditions['machine']}; {versions}; n = {conditions['rounds']}."
-
-
-def readme_text(rounds: Rounds, conditions: Mapping[str, Any]) -> str:
-    """The part of the README between its markers."""
-    return f"{table(figures(rounds))}\n\n{conditions_line(conditions)}"
 
 
 def docs_text(rounds: Rounds, conditions: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""docs/bench-engine.json as text: into docs/benchmarks.md and the README, between their markers.
+"""docs/bench-engine.json as text: into docs/benchmarks.md, between its markers.
 
 `python -m benchmarks.engine.write` does it again without measuring.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.journal import ROOT
-from benchmarks.engine.report import docs_text, readme_text
+from benchmarks.engine.report import docs_text
 
 START, END = "<!-- engine:start -->", "<!-- engine:end -->"
 RESULT = Path("docs") / "bench-engine.json"
@@ -30,11 +30,8 @@ def filled(text: str, part: str, start: str = START, end: str = END) -> str:
 def texts(root: Path, found: dict[str, Any]) -> dict[Path, str]:
     """File -> what it is to hold."""
     rounds: Callable[[str], list[Any]] = found["rounds_of"].__getitem__
-    parts = {"README.md": readme_text, "docs/benchmarks.md": docs_text}
-    return {
-        root / name: filled((root / name).read_text("utf-8"), make(rounds, found))
-        for name, make in parts.items()
-    }
+    page = root / "docs" / "benchmarks.md"
+    return {page: filled(page.read_text("utf-8"), docs_text(rounds, found))}
 
 
 def write(root: Path, found: dict[str, Any]) -> None:

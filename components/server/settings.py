@@ -1,6 +1,6 @@
 """What the environment says about how the page runs: read once, at the start, and checked.
 
-Knows names and ranges, not what they are for. docs/running.md lists them with all others.
+Knows names and ranges, not what they are for. docs/reference/settings.md lists them with others.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ RayOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Work on a Ray cluster: auto, local, HOST:PORT or ray://… (docs/cluster.md).",
+        help="Work on a Ray cluster: auto, local, HOST:PORT or ray://… (docs/guides/cluster.md).",
     ),
 ]
 

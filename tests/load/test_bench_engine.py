@@ -145,10 +145,9 @@ def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
     found = to_json(lambda part: rounds.get(part, []), CONDITIONS)
     assert json.loads(json.dumps(found)) == found
     (tmp_path / "docs").mkdir()
-    for name in ("README.md", "docs/benchmarks.md"):
-        (tmp_path / name).write_text(f"a\n{START}\nold\n{END}\nb\n", "utf-8")
+    (tmp_path / "docs/benchmarks.md").write_text(f"a\n{START}\nold\n{END}\nb\n", "utf-8")
     written = texts(tmp_path, found)
-    assert len(written) == 2
+    assert len(written) == 1
     for text in written.values():
         assert text.startswith("a\n") and text.endswith("b\n") and "old" not in text
         assert "| our merge ÷ mergekit ties, S | 0.06 | 0.1 (0.1–0.1); CPU 0.1 ✗ |" in text
@@ -159,7 +158,7 @@ def test_what_is_written_stands_between_the_markers(tmp_path: Path) -> None:
 def test_the_texts_here_are_those_of_the_result_that_is_kept() -> None:
     found = json.loads((ROOT / "docs" / "bench-engine.json").read_text("utf-8"))
     for path, text in texts(ROOT, found).items():
-        assert path.read_text("utf-8") == text, "run `make readme`"
+        assert path.read_text("utf-8") == text, "run `make figures`"
 
 
 def test_the_parent_stays_too_small_to_be_counted() -> None:

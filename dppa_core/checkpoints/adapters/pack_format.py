@@ -2,8 +2,8 @@
 
 Knows names, bits and header texts, not merges. For every tensor that differs it holds
 `mask/NAME`, one bit an element (uint8, the lowest bit first, the last byte filled with zeros), and
-`values/NAME`, the weights themselves where the bit is set, in their order. docs/packs.md tells it
-to people.
+`values/NAME`, the weights themselves where the bit is set, in their order.
+docs/reference/packs.md describes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a merge will take, by formulas: bytes to fetch, memory, disk, seconds.
 
 Knows sizes of models and constants measured by `python -m benchmarks --only estimate`; opens
-nothing. docs/preflight.md states the formulas.
+nothing. docs/reference/preflight.md states the formulas.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def about_resources(needed: Estimate, machine: Machine) -> Iterator[Finding]:
         "time",
         "",
         f"The merge itself takes about {in_time(needed.merge_seconds)}.",
-        "By the formula in docs/preflight.md, with the files in memory.",
+        "By the formula in docs/reference/preflight.md, with the files in memory.",
     )
 
 

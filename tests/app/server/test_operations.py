@@ -19,7 +19,7 @@ from dppa_core.errors import Cancelled, InvalidValue
 from dppa_core.progress import check
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNNING = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+RUNNING = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_strangers_use_it_on_a_space_or_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

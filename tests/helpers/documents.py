@@ -1,0 +1,46 @@
+"""The code blocks of README and docs/start, docs/guides, in their order.
+
+Knows Markdown's fences; `tests/test_readme.py` runs the blocks.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(
+    r"(?:^<!-- not run: (?P<reason>.+?) -->\n+)?"
+    r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of code."""
+
+    language: str
+    text: str
+    title: str | None = None
+    """The file that it is, relative to where the commands are started."""
+    reason: str | None = None
+    """Why it is not run."""
+
+
+def pages() -> list[Path]:
+    """What is run: the README, Start and Guides."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("start/*.md"))] + sorted(
+        (ROOT / "docs").glob("guides/*.md")
+    )
+
+
+def blocks(page: Path) -> list[Block]:
+    """The blocks of a page, in order."""
+    found = FENCE.finditer(page.read_text("utf-8"))
+    return [Block(m["language"], m["text"], m["title"], m["reason"]) for m in found]
+
+
+def words(page: Path) -> int:
+    """The words of a page, without its front matter and its blocks of code."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", page.read_text("utf-8"), flags=re.DOTALL)
+    return len(re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE).split())
