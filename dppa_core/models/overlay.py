@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.models.parameter_views import find_places
+from dppa_core.models.parameter_views import find_places, owner_of
 
 
 class Shell:
@@ -33,7 +33,7 @@ class Shell:
         owned = chain(model.parameters(), model.buffers())
         self.model = copy.deepcopy(model, {id(tensor): tensor for tensor in owned})
         self._places = find_places(self.model, shapes)
-        self._parameters: tuple[Tensor, ...] = tuple(self.model.parameters())
+        self._parameters: tuple[nn.Parameter, ...] = tuple(self.model.parameters())
 
     @contextmanager
     def holding(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
@@ -48,7 +48,7 @@ class Shell:
         fresh: dict[int, nn.Parameter] = {}
         for name, values in tensors.items():
             place = self._places.get(name)
-            owner = None if place is None else self._owner(place)
+            owner = None if place is None else owner_of(place, self._parameters)
             if place is None or owner is None:
                 raise IncompatibleCheckpoints(
                     f"{name} does not lie in memory in one piece, so that it cannot be exchanged "
@@ -73,12 +73,3 @@ class Shell:
         finally:
             for module, key, parameter in held:
                 module._parameters[key] = parameter
-
-    def _owner(self, place: Tensor) -> Tensor | None:
-        """The parameter in whose memory a place lies."""
-        start = place.data_ptr()
-        for parameter in self._parameters:
-            first = parameter.data_ptr()
-            if first <= start < first + parameter.numel() * parameter.element_size():
-                return parameter
-        return None

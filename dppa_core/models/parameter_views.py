@@ -6,10 +6,11 @@ way into memory: what transformers would save, and under which name, says where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 
 from dppa_core.pruning.tensor_names import match_names
 
@@ -41,6 +42,16 @@ def find_places(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     return {
         name: found[place] for name, place in pairs.items() if found[place].shape == shapes[name]
     }
+
+
+def owner_of(place: torch.Tensor, parameters: Iterable[Parameter]) -> Parameter | None:
+    """The parameter in whose memory a place begins, or None. Parameters may share storage."""
+    start = place.data_ptr()
+    for parameter in parameters:
+        first = parameter.data_ptr()
+        if first <= start < first + parameter.numel() * parameter.element_size():
+            return parameter
+    return None
 
 
 def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

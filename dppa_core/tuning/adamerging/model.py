@@ -19,7 +19,7 @@ from numpy import ndarray
 from dppa_core.checkpoints.checkpoint import Checkpoint
 from dppa_core.checkpoints.chunks import CHUNK
 from dppa_core.errors import IncompatibleCheckpoints
-from dppa_core.models.parameter_views import find_places
+from dppa_core.models.parameter_views import find_places, owner_of
 from dppa_core.pruning.floats import to_float32
 from dppa_core.pruning.module_groups import layer_count, layer_of
 from dppa_core.tuning.adamerging.deltas import PreparedDeltas, weighted_sum
@@ -146,12 +146,12 @@ def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[
         IncompatibleCheckpoints: a tensor that does not lie in memory as it does on disk.
     """
     model.requires_grad_(False)
-    owners = {one.untyped_storage().data_ptr(): one for one in model.parameters()}
+    parameters = tuple(model.parameters())
     views = find_places(model, {name: base.shape(name) for name in names})
     spots = dict[str, Spot]()
     for name in names:
         view = views.get(name)
-        owner = None if view is None else owners.get(view.untyped_storage().data_ptr())
+        owner = None if view is None else owner_of(view, parameters)
         if view is None or owner is None or not _holds(view, base, name):
             raise IncompatibleCheckpoints(
                 f"{name}: transformers keeps a model of the type {base.config.get('model_type')!r} "
