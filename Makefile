@@ -9,7 +9,7 @@ KERNELS := $(filter-out tests/kernels/test_cuda.py,$(wildcard tests/kernels/test
 RULES := tests/test_architecture.py tests/test_script_rules.py
 
 .DEFAULT_GOAL := help
-.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients bench-engine bench-ui bench-load bench-abuse bench-cluster search space-check experiments
+.PHONY: app docs test test-all check check-kernels check-types check-rules check-scripts format bench test-cuda fuzz fuzz-merge audit defences kills results leaderboard picture figures help coefficients bench-engine bench-chat bench-ui bench-load bench-abuse bench-cluster search space-check experiments
 
 app: ## Open the app on the embedded models and print its address (PORT=7860 picks one)
 	@sh scripts/environment.sh app
@@ -60,6 +60,10 @@ bench-ui: ## Measure what one feels of the page, into docs/ (ARGS=--long drags t
 	@sh scripts/environment.sh test
 	@$(PY) -m tests.e2e.chromium
 	@$(PY) -m benchmarks.ui --write $(ARGS)
+
+bench-chat: ## Measure how fast words come, beside transformers' own path, into docs/ (two minutes)
+	@sh scripts/environment.sh app
+	@$(PY) -m benchmarks.chat --write $(ARGS)
 
 bench-load: ## Simulate 1, 10, 50 and 100 visitors, into docs/ (ARGS=--long adds 100,000 slider moves)
 	@sh scripts/environment.sh test

@@ -33,7 +33,7 @@ from dppa_core.models.texts import ForeignTexts, OwnTexts, Texts
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT, TEXT = ROOT / "docs" / "bench-chat.json", ROOT / "docs" / "chat.md"
+RESULT, TEXT = ROOT / "docs" / "bench-chat.json", ROOT / "docs" / "benchmarks.md"
 START, END = "<!-- chat:start -->", "<!-- chat:end -->"
 QUESTION = "Tom has 13 apples and buys 4 more. How many apples does he have?"
 TOKENS, ROUNDS, VISITORS = 40, 5, 50
