@@ -13,8 +13,9 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start hears it again
+for number in (signal.SIGINT, signal.SIGHUP):  # ignored in the background of a script, by nohup
+    if signal.getsignal(number) is signal.SIG_IGN:  # what tests start would ignore it, too
+        signal.signal(number, lambda *_: None)
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
