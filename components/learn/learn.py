@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from components.learn.block_queue import BlockQueue
-from components.learn.blocks.context import Bench
+from components.learn.blocks.context import BlockContext
 from components.learn.blocks.registry import answer
 from components.learn.catalogue import catalogue_json, lesson_json
 from components.session.json_form import parsed
@@ -70,7 +70,7 @@ def _ask(value: object) -> LessonRequest:
     raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
 
 
-class Teacher:
+class LessonServer:
     """Answers what the page asks."""
 
     def __init__(self, studio: Studio) -> None:
@@ -113,7 +113,7 @@ class Teacher:
         found: dict[str, Any] = self._desk.ask(
             key,
             lambda tell, work: answer(
-                ask.name, arguments, Bench(self._studio, session, tell, work, work.show)
+                ask.name, arguments, BlockContext(self._studio, session, tell, work, work.show)
             ),
             party=party,
         )
@@ -122,7 +122,7 @@ class Teacher:
 
 def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:
     """One event for everything that is asked."""
-    teacher = Teacher(studio)
+    teacher = LessonServer(studio)
 
     @show_errors
     def on_learn(values: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:

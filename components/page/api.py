@@ -41,7 +41,7 @@ LONGEST_QUESTION = 2000
 Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
-class Outside:
+class Endpoints:
     """The endpoints. Their names are those of the methods."""
 
     def __init__(self, studio: Studio, exports: Exports, allowance: Allowance) -> None:
@@ -203,7 +203,7 @@ class Outside:
 
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
     """Name the endpoints, inside the page's Blocks; they wait in the queues of the page."""
-    outside = Outside(studio, exports, allowance)
+    outside = Endpoints(studio, exports, allowance)
     for endpoint, place, most in (
         (outside.example, "look", 2),
         (outside.plan, "look", 2),

@@ -14,7 +14,7 @@ from components.page.wiring import wire
 from components.page.wiring_chat import wire_chat
 from components.server.guards.hosts import is_foreign
 from components.server.guards.value_guard import GuardedBlocks
-from components.server.queue.fair_queue import OF_ONE_TAB, Turns
+from components.server.queue.fair_queue import OF_ONE_TAB, FairQueue
 from components.server.serving import start
 from components.server.settings import read_settings
 from components.session.presets import first_session
@@ -71,7 +71,7 @@ def build_page(studio: Studio | None = None) -> GuardedBlocks:
     hide_login(blocks)
     blocks.studio, blocks.exports = studio, exports
     blocks.queue(api_open=False)
-    use_queue(blocks, Turns(blocks, OF_ONE_TAB if studio.public else None))
+    use_queue(blocks, FairQueue(blocks, OF_ONE_TAB if studio.public else None))
     return blocks
 
 

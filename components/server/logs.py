@@ -34,10 +34,10 @@ def start_log(form: Literal["text", "json"]) -> None:
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.getLogger(SERVER).filters[:] = [Seldom()]
+    logging.getLogger(SERVER).filters[:] = [RareWarnings()]
 
 
-class Seldom(logging.Filter):
+class RareWarnings(logging.Filter):
     """Drops a warning that was logged less than `SELDOM` seconds before; errors all pass."""
 
     def __init__(self) -> None:

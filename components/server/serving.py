@@ -28,15 +28,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from components.learn.learn_files import learn_route
 from components.server.early_scripts import EarlyScripts
-from components.server.guards.body_limits import Bodies
-from components.server.guards.closed_routes import Doors, EventOwner
+from components.server.guards.body_limits import BodyLimits
+from components.server.guards.closed_routes import ClosedRoutes, EventOwner
 from components.server.guards.connections import use_deadlines
-from components.server.guards.heads import Heads
-from components.server.guards.hosts import Hosts, own_names
+from components.server.guards.heads import HeaderLimits
+from components.server.guards.hosts import HostCheck, own_names
 from components.server.guards.value_guard import GuardedBlocks
 from components.server.health import health_route, measured, metrics_route
-from components.server.queue.fast_answers import Express
-from components.server.queue.visitors_present import Presence
+from components.server.queue.fast_answers import FastAnswers
+from components.server.queue.visitors_present import VisitorsPresent
 from components.server.settings import Settings, on_space, read_settings
 from components.session.presets import first_session
 from components.widgets.scripts import script_route, script_tags
@@ -49,7 +49,7 @@ from components.work.gradio_inside import (
     is_misfit,
     is_of_no_handler,
 )
-from components.work.visitor import Callers
+from components.work.visitor import CallerAddresses
 from dppa_core.errors import InvalidValue
 from dppa_core.system.temporary import remove_dead
 
@@ -141,15 +141,15 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
         ],
         "middleware": [
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies),
-            Middleware(Callers),
-            Middleware(Doors, frames=settings.frame_sites),
-            Middleware(Bodies),
+            Middleware(CallerAddresses),
+            Middleware(ClosedRoutes, frames=settings.frame_sites),
+            Middleware(BodyLimits),
             Middleware(EventOwner, page=page),
-            Middleware(Presence, page=page),
+            Middleware(VisitorsPresent, page=page),
             Middleware(CompressedPage),
             Middleware(EarlyScripts, tags=script_tags()),
             Middleware(OwnInfo, page=page),
-            Middleware(Express, page=page),
+            Middleware(FastAnswers, page=page),
         ],
         "exception_handlers": {
             RequestValidationError: _refused,
@@ -164,14 +164,14 @@ def _application(page: GuardedBlocks, settings: Settings) -> dict[str, Any]:
 
 
 def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starlette]:
-    """Wraps the finished application in `Heads` and `Hosts` before a connection is accepted.
+    """Wrap the finished application in `HeaderLimits` and `HostCheck` before it serves.
 
     Gradio adds its CORS around the middleware of `app_kwargs`, where both would come too late.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.middleware_stack = Heads(Hosts(app.middleware_stack, known, own))  # type: ignore[arg-type]
+        app.middleware_stack = HeaderLimits(HostCheck(app.middleware_stack, known, own))  # type: ignore[arg-type]
         yield
 
     return lifespan

@@ -28,7 +28,7 @@ def few_heaps() -> None:
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS)
 
 
-class Trimmer:
+class MemoryTrimmer:
     """Gives memory that work has freed back to the system, some seconds after it has ended.
 
     The C library keeps it for itself otherwise: 140 MB after a dozen scores that were stopped.

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from components.work.job import Emit, Job, Work, jobs_of_event
 from components.work.lent_gpu import LentGpu, on_zero
-from components.work.malloc_and_gc import Trimmer, keep_what_is_there
+from components.work.malloc_and_gc import MemoryTrimmer, keep_what_is_there
 from components.work.plans import Plans
-from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, Works
+from components.work.work_log import SECONDS, SECONDS_ELSE, WITHOUT_MODELS, WorkMetrics
 from dppa_core.answering.answerer import Answerer
 from dppa_core.answering.process import ProcessAnswerer
 from dppa_core.checkpoints.sources.open import open_checkpoint
@@ -78,8 +78,8 @@ class Studio(Plans):
         self._outcomes = Recent(64)
         self._importing = threading.Lock()
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="dppa")
-        self.works = Works()
-        self._trimmer = Trimmer()
+        self.works = WorkMetrics()
+        self._trimmer = MemoryTrimmer()
         self._going: weakref.WeakSet[Job] = weakref.WeakSet()
         self.ending = threading.Event()
         """Set once the process is about to end."""

@@ -97,7 +97,7 @@ def _one_customers(address: str) -> str:
     return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))
 
 
-class Callers:
+class CallerAddresses:
     """Gives requests of the MCP bridge the address of the caller that it works for.
 
     The bridge connects to this server itself, with the caller's headers. A header with a secret

@@ -28,7 +28,7 @@ _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _log = logging.getLogger("dppa.work")
 
 
-class Works:
+class WorkMetrics:
     """Counts of one page, in a registry of their own. Safe for several threads."""
 
     def __init__(self) -> None:

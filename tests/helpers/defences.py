@@ -180,8 +180,8 @@ DEFENCES = (
     Defence(
         "before Gradio's CORS answers",
         "components/server/serving.py",
-        "Heads(Hosts(app.middleware_stack, known, own))",
-        "Heads(app.middleware_stack)",
+        "HeaderLimits(HostCheck(app.middleware_stack, known, own))",
+        "HeaderLimits(app.middleware_stack)",
         "tests/app/server/test_hosts.py::test_a_public_page_and_a_space_answer_under_any_name_and_to_their_own_pages",
     ),
     Defence(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.learn.blocks.context import Arguments, Bench
+from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.pruning.density import PruningParameters
 from dppa_core.pruning.partition import check_levels
@@ -18,7 +18,7 @@ LEVELS = [0.9, 0.8]
 MOST_LEVELS = 9
 
 
-def partitions_by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def partitions_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """What each partition of a pruned delta holds.
 
     Arguments: {"model", "levels"}; without them math, and the paper's levels.

@@ -9,7 +9,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from components.learn.blocks.context import Arguments, Bench
+from components.learn.blocks.context import Arguments, BlockContext
 from dppa_core.errors import InvalidValue, shown
 from dppa_core.progress import check
 from dppa_core.studies.teaching.by_hand.walk import explain
@@ -22,7 +22,7 @@ PAUSE = 0.1
 """Seconds."""
 
 
-def by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """A small matrix and every step of its merge.
 
     Arguments: see `explain`.
@@ -30,7 +30,7 @@ def by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
     return explain(arguments)
 
 
-def break_it(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """The list of failures; or one of them, run broken or repaired.
 
     Arguments: none, or {"case": name, "repaired": bool}.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.learn.blocks.context import BASE, Arguments, Bench, choice
+from components.learn.blocks.context import BASE, Arguments, BlockContext, choice
 from components.widgets.theme import KNOWN_MODELS
 from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe
@@ -33,7 +33,7 @@ RUN: dict[str, Any] = {
 the paper's 0.001, and fewer."""
 
 
-def entropy_surface(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """The entropy of two embedded models merged, over both coefficients.
 
     Arguments: {"first", "second"}; without them math and law.

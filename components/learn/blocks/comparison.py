@@ -9,7 +9,7 @@ import json
 from functools import cache
 from typing import Any
 
-from components.learn.blocks.context import Arguments, Bench, number
+from components.learn.blocks.context import Arguments, BlockContext, number
 from components.session.shipped import shipped
 from dppa_core.methods.registry import METHODS
 from dppa_core.tasks.intervals import wilson
@@ -20,7 +20,7 @@ SHARE = 0.8
 """The share of right answers that the text speaks of."""
 
 
-def interval_width(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
+def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """The 95 % interval of a score, over the number of questions.
 
     Arguments: {"share"}: of right answers, in [0.5, 1]; without it four fifths.
@@ -46,7 +46,7 @@ def _leaderboard() -> dict[str, Any]:
     return found
 
 
-def leaderboard(_arguments: Arguments, _bench: Bench) -> dict[str, Any]:
+def leaderboard(_arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """All methods on the embedded models, as measured: retention, and the distance to DPPA."""
     known = {method.name: method for method in METHODS}
     rows = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.learn.blocks.context import BASE, Arguments, Bench, choice
+from components.learn.blocks.context import BASE, Arguments, BlockContext, choice
 from components.learn.blocks.deltas import CORNER, rows_of
 from components.widgets.theme import KNOWN_MODELS
 from dppa_core.evaluation.analysis.matrix import read_excerpt
@@ -22,7 +22,7 @@ TOLD = 80
 """The rate, in percent, whose numbers the text tells."""
 
 
-def conflict_rates(_arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def conflict_rates(_arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """Overlap and conflict of every two embedded models, over pruning rates."""
     meetings = count_meetings(
         BASE, KNOWN_MODELS, public=bench.studio.public, progress=bench.tell, stop=bench.stop
@@ -59,7 +59,7 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
     ]
 
 
-def sign_election(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def sign_election(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """A corner of one matrix in all embedded deltas: their mean, and that of who agrees.
 
     Arguments: {"module"}; without it the first one.

@@ -21,7 +21,7 @@ Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class BlockContext:
     """What one question of a block is answered with."""
 
     studio: Studio

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from components.learn.blocks.context import Arguments, Bench, choice
+from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.evaluation.analysis.matrix import read_excerpt
 from dppa_core.pruning.delta_size import DeltaSize, delta_size
 
@@ -20,7 +20,7 @@ TENTH, FIFTH = 10, 20
 """Percents of the weights whose part of the squared change the text tells."""
 
 
-def delta_excerpt(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """The upper left corner of one module: base, domain model, difference.
 
     Arguments: {"model", "module"}; without them the first module of math.
@@ -78,7 +78,7 @@ def rows_of(values: ndarray) -> list[list[float]]:
     return [[float(f"{value:.7g}") for value in row] for row in values]
 
 
-def delta_sizes(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def delta_sizes(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """How large the delta of every model is, and in how few weights it lies."""
     rows = []
     for one in bench.names():

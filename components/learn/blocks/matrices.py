@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from components.learn.blocks.context import Arguments, Bench, choice
+from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.pruning.module_groups import Module, find_modules, order_kinds
 
 ATTENTION = ("q", "k", "v", "qkv", "o")
@@ -20,7 +20,7 @@ PUBLISHED = {
 the weights of embeddings, head and norms."""
 
 
-def matrix_counts(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def matrix_counts(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """Weights by kind of matrix, for the page's models and for two published ones, by their shapes.
 
     Arguments: {"of"}: one of the names it gives; without it, the models that come with the page.

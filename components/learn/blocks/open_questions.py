@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from components.learn.blocks.context import Arguments, Bench, choice
+from components.learn.blocks.context import Arguments, BlockContext, choice
 from components.session.shipped import shipped
 
 RESULTS = shipped("assets/data/experiments.json")
@@ -33,7 +33,7 @@ def _experiments() -> dict[str, dict[str, Any]]:
     return {one["key"]: one for one in report["experiments"]}
 
 
-def open_question(arguments: Arguments, _bench: Bench) -> dict[str, Any]:
+def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """One experiment: what was asked, what was found, and a plot of it.
 
     Arguments: {"key"}: one of `PLOTS`.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.learn.blocks.context import Arguments, Bench, choice
+from components.learn.blocks.context import Arguments, BlockContext, choice
 from dppa_core.evaluation.analysis.output_error import Fit, OutputErrors, RateErrors, output_errors
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -18,7 +18,7 @@ FACTORS = tuple(round(0.25 * n, 2) for n in range(49))
 """0 to 12."""
 
 
-def output_error(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def output_error(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """How far the outputs of one matrix are from the domain model's, over pruning rates.
 
     Arguments: {"model", "module"}; without them a matrix of math.

@@ -13,7 +13,7 @@ from components.learn.blocks.by_hand import break_it, by_hand
 from components.learn.blocks.coefficients import entropy_surface
 from components.learn.blocks.comparison import interval_width, leaderboard
 from components.learn.blocks.conflict import conflict_rates, sign_election
-from components.learn.blocks.context import Arguments, Bench
+from components.learn.blocks.context import Arguments, BlockContext
 from components.learn.blocks.deltas import delta_excerpt, delta_sizes
 from components.learn.blocks.matrices import matrix_counts
 from components.learn.blocks.open_questions import open_question
@@ -21,7 +21,7 @@ from components.learn.blocks.pruning import output_error
 from components.learn.blocks.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
-Block = Callable[[Arguments, Bench], dict[str, Any]]
+Block = Callable[[Arguments, BlockContext], dict[str, Any]]
 """Arguments, as they stand in the lesson or as the page sends them, and a bench -> JSON. What the
 text of a lesson shows as a number is under "figures"."""
 
@@ -44,7 +44,7 @@ BLOCKS: dict[str, Block] = {
 }
 
 
-def answer(name: object, arguments: object, bench: Bench) -> dict[str, Any]:
+def answer(name: object, arguments: object, bench: BlockContext) -> dict[str, Any]:
     """What a block gives.
 
     Raises:

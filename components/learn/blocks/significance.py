@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from components.learn.blocks.context import Arguments, Bench, number
+from components.learn.blocks.context import Arguments, BlockContext, number
 from dppa_core.pruning.delta_profile import DeltaProfile
 from dppa_core.pruning.density import (
     PruningParameters,
@@ -25,7 +25,7 @@ TOLD = 0.8
 """The rate whose numbers the text tells."""
 
 
-def significance_by_hand(arguments: Arguments, bench: Bench) -> dict[str, Any]:
+def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """Every number between the profile of a model and the densities of its matrices.
 
     Arguments: {"model", "strength"}; without them math, and the paper's 0.08.

@@ -27,7 +27,7 @@ PARSED = "dppa.parsed"
 """Key of the scope with what a body of JSON says, so that it is parsed once."""
 
 
-class Bodies:
+class BodyLimits:
     """Refuses other bodies: 400 ambiguous, 408 late, 413 long, 415 or 422 no JSON, 422 odd names.
 
     A request with both Content-Length and Transfer-Encoding gets 400, and its connection ends: a

@@ -33,7 +33,7 @@ NOT_STORED = ("/", "/config", "/config/")
 """Paths whose answers repeat the Host header; a cache would give them to other visitors."""
 
 
-class Doors:
+class ClosedRoutes:
     """Answers 404 for routes the page does not use, and adds headers that protect the page."""
 
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:

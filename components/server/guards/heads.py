@@ -31,7 +31,7 @@ _HOST = re.compile(
 )
 
 
-class Heads:
+class HeaderLimits:
     """Answers 404 to paths that no page has, 400 to malformed hosts, 422 to other session names.
 
     Must wrap the whole application: Gradio's CORS fails where there is an Origin and no Host.

@@ -23,7 +23,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 USUAL_PORTS = {"http": "80", "https": "443"}
 
 
-class Hosts:
+class HostCheck:
     """Answers 403 to requests for other hosts and to requests of other web pages.
 
     Must wrap the whole application: Gradio's own CORS answers preflights of any page. WebSocket
@@ -120,7 +120,7 @@ def split_host(host: str) -> tuple[str, str]:
 def own_names(listens: str) -> frozenset[str]:
     """Names of one's own copy: of the loopback interface and, if it listens wider, its hostname.
 
-    Addresses of this computer are not among them: `Hosts` takes that at which a request arrived.
+    This computer's addresses are left out: `HostCheck` uses the one a request arrived at.
 
     Args:
         listens: The address or name where the server listens, such as 127.0.0.1 or 0.0.0.0.

@@ -40,7 +40,7 @@ PAUSE = 0.005
 """Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
 
 
-class Turns(OpenQueue):
+class FairQueue(OpenQueue):
     """Gradio's queue, bounded and fair; used on the event loop alone.
 
     A first request is never delayed by another visitor's repeats; heavy users slow down but do

@@ -61,7 +61,7 @@ class Shares:
                 del self._held[party]
 
 
-class Express:
+class FastAnswers:
     """Answers the questions of sliders by their handlers alone."""
 
     def __init__(self, app: ASGIApp, page: GuardedBlocks) -> None:

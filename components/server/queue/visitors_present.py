@@ -31,7 +31,7 @@ MOST_LEFT = 500
 the first to leave."""
 
 
-class Presence:
+class VisitorsPresent:
     """Counts the open tabs of every session, and forgets those without any."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:

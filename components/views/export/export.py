@@ -18,7 +18,7 @@ from components.views.export.export_values import export_value, look, needed_byt
 from components.views.export.export_work import ExportWork, find_maker, sha256_of
 from components.widgets.browser_parts import live, pack, static
 from components.widgets.controls import PRIVATE, Controls, queued
-from components.work.downloads.files import Exports, Offer
+from components.work.downloads.files import ExportedFile, Exports
 from components.work.downloads.route import address_of
 from components.work.error_notices import show_errors
 from components.work.progress_stream import end_of
@@ -56,7 +56,7 @@ def build_export() -> ExportView:
     return ExportView(offer, made, card, static("", "export-place"))
 
 
-def made_value(offers: tuple[Offer, ...], state: str, **more: Any) -> dict[str, Any]:
+def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
     """What is being made, and what can be fetched.
 
     Args:

@@ -53,7 +53,7 @@ def build_perplexity() -> PerplexityView:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PerplexityRequest:
     """What is to be read, and by whom, checked."""
 
     text: str
@@ -62,7 +62,7 @@ class Reading:
     """Hash of the merge."""
 
 
-def read_reading(text: object, other: object, session: Session) -> Reading:
+def read_reading(text: object, other: object, session: Session) -> PerplexityRequest:
     """Check what a handler was given.
 
     Args:
@@ -87,10 +87,10 @@ def read_reading(text: object, other: object, session: Session) -> Reading:
         replace(one, label=labels.get(one.key) or short_name(str(one.target)))
         for one in (*merges, *models)
     )
-    return Reading(checked, tuple(who), recipe_hash(session.recipe()))
+    return PerplexityRequest(checked, tuple(who), recipe_hash(session.recipe()))
 
 
-def measured(reading: Reading, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
+def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
     """Everybody reads the text; runs in a thread of its own."""
     from dppa_core.evaluation.run import text_rows  # noqa: PLC0415  (torch)
 

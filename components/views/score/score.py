@@ -15,7 +15,7 @@ import gradio as gr
 
 from components.session.session import Session
 from components.session.state import other_session, slot_names
-from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
+from components.views.score.tables import ScoreProgress, ScoreRow, retention_sentence, score_value
 from components.widgets.browser_parts import live
 from components.widgets.controls import Controls
 from components.widgets.runs import RunView, build_run, wire_run
@@ -140,7 +140,7 @@ def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> ScoreRow:
     return ScoreRow(one.key, one.label)
 
 
-def first_standing(exam: ScoreRequest, studio: Studio) -> Standing:
+def first_standing(exam: ScoreRequest, studio: Studio) -> ScoreProgress:
     """Where an exam begins: what was scored earlier is not asked again."""
     asking = [
         (row, domain)
@@ -149,22 +149,22 @@ def first_standing(exam: ScoreRequest, studio: Studio) -> Standing:
         if studio.examiner().known(exam.of(row.target, domain)) is None
     ]
     if not asking:
-        return Standing("scoring")
+        return ScoreProgress("scoring")
     return replace(_readying(exam, *asking[0], studio), left=len(asking) * exam.limit)
 
 
-def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) -> Standing:
+def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) -> ScoreProgress:
     """What has to happen before a model can be asked."""
     target = exam.targets[row.target, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
-        return Standing("merging", "Merging the weights")
-    return Standing("scoring", f"Loading {row.label}")
+        return ScoreProgress("merging", "Merging the weights")
+    return ScoreProgress("scoring", f"Loading {row.label}")
 
 
 def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
     """Score every model on every domain; runs in a thread of its own.
 
-    Emits ("standing", Standing) and ("score", target, domain, marks).
+    Emits ("standing", ScoreProgress) and ("score", target, domain, marks).
     """
     standing = first_standing(exam, studio)
     for row in exam.rows:
@@ -184,7 +184,7 @@ def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> N
             emit(("score", row.target, domain, known))
 
 
-def _merge_teller(standing: Standing, emit: Emit) -> Progress:
+def _merge_teller(standing: ScoreProgress, emit: Emit) -> Progress:
     def tell(done: int, total: int, _what: str) -> None:
         what = f"Merging the weights: {done} of {total} tensors"
         emit(("standing", standing.now("merging", what)))
@@ -196,10 +196,10 @@ def _ask(
     exam: ScoreRequest,
     cell: tuple[str, str],
     studio: Studio,
-    before: Standing,
+    before: ScoreProgress,
     emit: Emit,
     stop: Stop,
-) -> tuple[Marks, Standing]:
+) -> tuple[Marks, ScoreProgress]:
     """One model's marks on one domain, and how far the exam is then."""
     begun = time.monotonic()
 
@@ -213,7 +213,7 @@ def _ask(
 def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
     """Yield the table as it fills, a few times a second; cached scores are there at once."""
     scores: Known = {}
-    standing = Standing("waiting", "Starting")
+    standing = ScoreProgress("waiting", "Starting")
     yield exam_value(exam, scores, "running", standing)
     job = studio.start("score", lambda emit, stop: exam_events(exam, studio, emit, stop))
     shown = time.monotonic()
@@ -230,7 +230,7 @@ def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
 
 
 def exam_value(
-    exam: ScoreRequest, scores: Known, state: str, standing: Standing, note: str = ""
+    exam: ScoreRequest, scores: Known, state: str, standing: ScoreProgress, note: str = ""
 ) -> dict[str, Any]:
     """What the browser shows of an exam."""
     asked = {domain: items(domain, "test", exam.limit) for domain in DOMAINS}

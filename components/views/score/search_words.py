@@ -94,7 +94,7 @@ def range_words(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Hunt:
+class SearchRequest:
     """What is to be searched, checked."""
 
     session: Session
@@ -107,7 +107,7 @@ class Hunt:
     trials: int = 0
 
 
-def read_hunt(given: Mapping[str, Any], session: Session) -> Hunt:
+def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
     """Check what a handler was given, by the names of the controls.
 
     Raises:
@@ -133,7 +133,7 @@ def read_hunt(given: Mapping[str, Any], session: Session) -> Hunt:
         vary = tuple(VALUES[side] for side in sides)
     if vary:
         parse_knobs(vary, recipe)
-    return Hunt(session, recipe, way, limit, vary, goals, trials)
+    return SearchRequest(session, recipe, way, limit, vary, goals, trials)
 
 
 def _one_of(what: str, value: object, known: Mapping[str, Any]) -> str:

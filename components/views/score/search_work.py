@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from components.session.from_recipe import session_from_recipe
 from components.session.session import Session
 from components.session.state import state_of
-from components.views.score.search_words import Hunt, knob_words, value_text
+from components.views.score.search_words import SearchRequest, knob_words, value_text
 from components.work.progress_stream import end_of
 from components.work.studio import Emit, Studio
 from dppa_core.errors import Cancelled, InvalidValue, OutOfBudget
@@ -53,7 +53,9 @@ class Bounded:
         return self._stop.is_set() or time.monotonic() >= self._until
 
 
-def hunted(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+def hunted(
+    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+) -> dict[str, Any]:
     """Search, or go on with a search; runs in a thread of its own.
 
     Emits ("standing", what) and ("trial", row).
@@ -75,7 +77,9 @@ def hunted(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) ->
         raise
 
 
-def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+def _climbed(
+    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+) -> dict[str, Any]:
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
@@ -96,7 +100,9 @@ def _climbed(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) 
     return {"best": best, "take": taken_over(hunt.session, found.recipe), "front": []}
 
 
-def _studied(hunt: Hunt, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
+def _studied(
+    hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
+) -> dict[str, Any]:
     from optuna.storages import InMemoryStorage  # noqa: PLC0415  (a second)
 
     from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
@@ -184,7 +190,7 @@ def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
     return state_of(replace(found, models=models))
 
 
-def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
+def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
     """Yield what the browser shows, a few times a second, until there is a result.
 
     Closing it stops the search; what was tried stays for whoever starts the same one again.
@@ -220,12 +226,12 @@ def stream_hunt(hunt: Hunt, studio: Studio, known: Recent) -> Iterator[dict[str,
     yield about | end_of(job) | ({} if job.error else {"result": results[0]})
 
 
-def _standing(hunt: Hunt, trials: list[dict[str, Any]], total: int) -> dict[str, Any]:
+def _standing(hunt: SearchRequest, trials: list[dict[str, Any]], total: int) -> dict[str, Any]:
     what = _what(hunt, trials)
     return {"trials": list(trials), "done": len(trials), "total": total, "what": what}
 
 
-def _what(hunt: Hunt, trials: list[dict[str, Any]]) -> str:
+def _what(hunt: SearchRequest, trials: list[dict[str, Any]]) -> str:
     if not trials:
         return "Starting"
     last = trials[-1]

@@ -27,7 +27,7 @@ class ScoreRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScoreProgress:
     """How far an exam is, and how fast it has been."""
 
     activity: str
@@ -43,11 +43,11 @@ class Standing:
     seconds: float = 0.0
     """What those took; making and loading models is not counted."""
 
-    def now(self, activity: str, what: str) -> Standing:
+    def now(self, activity: str, what: str) -> ScoreProgress:
         """The same standing while something else is done."""
         return replace(self, activity=activity, what=what)
 
-    def after(self, count: int, seconds: float) -> Standing:
+    def after(self, count: int, seconds: float) -> ScoreProgress:
         """The standing when `count` more questions have been asked in `seconds`."""
         return replace(
             self,

@@ -86,7 +86,7 @@ def _examples() -> list[dict[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class AttributionRequest:
     """What is to be measured, checked."""
 
     recipe: MergeRecipe
@@ -96,7 +96,9 @@ class Inquiry:
     by: str
 
 
-def read_inquiry(values: Mapping[Any, Any], view: AttributionView, session: Session) -> Inquiry:
+def read_inquiry(
+    values: Mapping[Any, Any], view: AttributionView, session: Session
+) -> AttributionRequest:
     """Check what a handler was given.
 
     Raises:
@@ -107,11 +109,11 @@ def read_inquiry(values: Mapping[Any, Any], view: AttributionView, session: Sess
     by = values[view.by]
     if by not in CHOICES:
         raise InvalidValue(f"Take out one layer or one module at a time, got {shown(by)}.")
-    return Inquiry(session.recipe(), prompt, answer or None, by)
+    return AttributionRequest(session.recipe(), prompt, answer or None, by)
 
 
 def measured(
-    inquiry: Inquiry, studio: Studio, known: Recent, emit: Emit, stop: Stop
+    inquiry: AttributionRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
     """Merge where that is still to be done, and measure; runs in a thread of its own."""
     from dppa_core.evaluation.analysis.attribution_run import attribute  # noqa: PLC0415  (torch)

@@ -30,7 +30,7 @@ from dppa_core.system.temporary import Scratch
 
 
 @dataclass(slots=True, eq=False)
-class Offer:
+class ExportedFile:
     """A file that can be fetched."""
 
     word: str
@@ -51,7 +51,7 @@ class Offer:
 
 
 @dataclass(slots=True, eq=False)
-class Room:
+class ExportFolder:
     """A folder to make one file in."""
 
     folder: Path
@@ -72,12 +72,12 @@ class Exports:
         self._parent = parent or Path(tempfile.gettempdir())
         self._root: Scratch | None = None
         self._lock = threading.RLock()
-        self._offers: dict[str, Offer] = {}
-        self._rooms: list[Room] = []
+        self._offers: dict[str, ExportedFile] = {}
+        self._rooms: list[ExportFolder] = []
         self._made = MadeInAnHour(limits)
 
     @contextmanager
-    def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[Room]:
+    def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[ExportFolder]:
         """A folder to make one file in; gone afterwards, but for the file that `offer` took.
 
         Args:
@@ -95,7 +95,7 @@ class Exports:
                 self._make_way(visitor)
             self._made.check(visitor, nbytes)
             self._make_room(nbytes)
-            room = Room(Path(tempfile.mkdtemp(dir=self._folder())), nbytes)
+            room = ExportFolder(Path(tempfile.mkdtemp(dir=self._folder())), nbytes)
             self._rooms.append(room)
             self._made.add(visitor, nbytes)
         try:
@@ -107,12 +107,12 @@ class Exports:
             if not any(one.path.parent == room.folder for one in self.offers()):
                 shutil.rmtree(room.folder, ignore_errors=True)
 
-    def offer(self, visitor: Visitor, room: Room, path: Path, sha256: str) -> Offer:
+    def offer(self, visitor: Visitor, room: ExportFolder, path: Path, sha256: str) -> ExportedFile:
         """Let a file of a room be fetched; everything else in the room goes."""
         for other in room.folder.iterdir():
             if other != path:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
-        made = Offer(
+        made = ExportedFile(
             word=secrets.token_urlsafe(32),
             visitor=visitor,
             path=path,
@@ -125,7 +125,7 @@ class Exports:
             self._offers[made.word] = made
         return made
 
-    def offers(self, visitor: Visitor | None = None) -> tuple[Offer, ...]:
+    def offers(self, visitor: Visitor | None = None) -> tuple[ExportedFile, ...]:
         """What one tab, or anybody, can fetch now; the newest first.
 
         Nothing for a visitor without a tab: all calls from one address are one such visitor, and
@@ -138,7 +138,7 @@ class Exports:
             return found
         return tuple(one for one in found if visitor.session and one.visitor.tab == visitor.tab)
 
-    def fetch(self, word: str, *, count: bool = True) -> Offer | None:
+    def fetch(self, word: str, *, count: bool = True) -> ExportedFile | None:
         """The file of a word; None where there is none, or it was fetched too often."""
         with self._lock:
             self.sweep()
@@ -176,7 +176,7 @@ class Exports:
             if self._root:
                 self._root.close()
 
-    def _remove(self, offer: Offer) -> None:
+    def _remove(self, offer: ExportedFile) -> None:
         del self._offers[offer.word]
         shutil.rmtree(offer.path.parent, ignore_errors=True)
 
@@ -236,7 +236,7 @@ class Exports:
 
 
 @contextmanager
-def _told_plainly(room: Room) -> Iterator[None]:
+def _told_plainly(room: ExportFolder) -> Iterator[None]:
     """What the disk refuses while a file is made, without a path of this computer."""
     try:
         yield

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.learn.blocks.context import Bench
+from components.learn.blocks.context import BlockContext
 from components.learn.blocks.registry import answer
 from components.session.presets import first_session
 from components.work.studio import Studio
@@ -12,11 +12,11 @@ from dppa_core.errors import InvalidValue, UnknownName
 
 
 @pytest.fixture
-def bench(studio: Studio) -> Bench:
-    return Bench(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
+def bench(studio: Studio) -> BlockContext:
+    return BlockContext(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
 
 
-def test_an_edited_cell_goes_all_the_way(bench: Bench) -> None:
+def test_an_edited_cell_goes_all_the_way(bench: BlockContext) -> None:
     before = answer("by-hand", {}, bench)
     weights = dict(before["weights"])
     weights["A"] = [*weights["A"][:35], weights["base"][35] + 100.0]
@@ -29,7 +29,7 @@ def test_an_edited_cell_goes_all_the_way(bench: Bench) -> None:
     assert found["merged"]["cells"][35] == "−25 + 1 × 200 + 1 × 0 = 175"
 
 
-def test_failures_are_listed_before_any_is_run(bench: Bench) -> None:
+def test_failures_are_listed_before_any_is_run(bench: BlockContext) -> None:
     listed = answer("break-it", {}, bench)["cases"]
     assert len(listed) == 7 and all(one["repair"] for one in listed)
     found = answer("break-it", {"case": "float16", "repaired": True}, bench)
@@ -37,7 +37,7 @@ def test_failures_are_listed_before_any_is_run(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("case", ["../x", 7, None])
-def test_no_other_failure_can_be_asked_for(bench: Bench, case: object) -> None:
+def test_no_other_failure_can_be_asked_for(bench: BlockContext, case: object) -> None:
     with pytest.raises((InvalidValue, UnknownName)):
         answer("break-it", {"case": case}, bench)
     with pytest.raises(InvalidValue, match="repaired"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.learn.blocks.coefficients import RUN
-from components.learn.blocks.context import Bench
+from components.learn.blocks.context import BlockContext
 from components.learn.blocks.open_questions import PLOTS
 from components.learn.blocks.registry import answer
 from components.learn.catalogue import FOLDER, lessons
@@ -75,7 +75,7 @@ def test_a_number_in_a_lesson_is_an_example_or_held(name: str) -> None:
 def block() -> Callable[..., dict[str, Any]]:
     """The blocks on the embedded models themselves: lessons tell of these."""
     studio = Studio(public=False)
-    bench = Bench(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
+    bench = BlockContext(studio, first_session(), lambda *_: None, None)  # type: ignore[arg-type]
     return lambda name, **arguments: answer(name, arguments, bench)
 
 

@@ -12,7 +12,7 @@ from components.learn.block_queue import BlockQueue
 from components.learn.blocks.deltas import difference
 from components.learn.blocks.registry import BLOCKS
 from components.learn.catalogue import FOLDER, catalogue_json, lesson_json, lessons, number
-from components.learn.learn import Teacher, asked
+from components.learn.learn import LessonServer, asked
 from components.learn.lesson_text import Attempt, Placed, read_lesson
 from components.session.presets import first_session
 from components.widgets.glossary import glossary
@@ -115,7 +115,7 @@ def test_what_is_wrong_in_a_lesson_is_named(text: str, says: str) -> None:
 
 def ask(studio: Studio, *asks: dict[str, object]) -> dict[str, dict[str, object]]:
     sent = json.dumps({"id": 7, "asks": [{"key": str(i), **one} for i, one in enumerate(asks)]})
-    teacher = Teacher(studio)
+    teacher = LessonServer(studio)
     while True:
         told = teacher.payload(sent, first_session())
         assert told["id"] == 7

@@ -20,7 +20,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from components.page.api import Outside
+from components.page.api import Endpoints
 from components.page.workbench import build_page
 from components.server.serving import launch_options, start
 from components.session.presets import first_session
@@ -62,14 +62,14 @@ ASKED: Any = Request()
 
 
 @pytest.fixture
-def outside(zoo_env: Path, tmp_path: Path, one_torch_thread: None) -> Outside:
-    return Outside(Studio(public=True), Exports(PUBLIC, tmp_path), Allowance(TOKENS_PER_HOUR))
+def outside(zoo_env: Path, tmp_path: Path, one_torch_thread: None) -> Endpoints:
+    return Endpoints(Studio(public=True), Exports(PUBLIC, tmp_path), Allowance(TOKENS_PER_HOUR))
 
 
 # without a server -----------------------------------------------------------------------------
 
 
-def test_a_plan_is_that_of_the_recipe(outside: Outside) -> None:
+def test_a_plan_is_that_of_the_recipe(outside: Endpoints) -> None:
     assert outside.example() == RECIPE
     found = outside.plan(RECIPE)
     assert found["recipe"] == recipe_hash(first_session().recipe())
@@ -77,12 +77,12 @@ def test_a_plan_is_that_of_the_recipe(outside: Outside) -> None:
     assert all(abs(plan["density"] - 0.2) < 0.01 for plan in found["plans"])
 
 
-def test_a_method_that_decides_while_it_merges_has_no_plan(outside: Outside) -> None:
+def test_a_method_that_decides_while_it_merges_has_no_plan(outside: Endpoints) -> None:
     models = "".join(f"- model: zoo:{name}\n" for name in ("math", "law"))
     assert outside.plan(f"dppa: 1\nbase: zoo:base\nmodels:\n{models}method: ties\n")["plans"] == []
 
 
-def test_a_merge_an_answer_and_a_score(outside: Outside) -> None:
+def test_a_merge_an_answer_and_a_score(outside: Endpoints) -> None:
     merged = outside.merge(RECIPE)
     assert merged["models"] == ["zoo:math", "zoo:finance", "zoo:law"] and merged["cells"]
     answer = outside.chat(RECIPE, "1 + 1?", ASKED, max_tokens=3)
@@ -93,7 +93,7 @@ def test_a_merge_an_answer_and_a_score(outside: Outside) -> None:
     assert score["questions"] == 4 and 0 <= score["low"] <= score["accuracy"] <= score["high"] <= 1
 
 
-def test_texts_come_as_they_are_and_files_as_an_address(outside: Outside) -> None:
+def test_texts_come_as_they_are_and_files_as_an_address(outside: Endpoints) -> None:
     assert outside.export(RECIPE, "recipe", ASKED)["text"] == RECIPE
     assert outside.export(RECIPE, "card", ASKED)["name"] == "README.md"
     with pytest.raises(InvalidValue, match="mergekit has no DPPA"):
@@ -128,7 +128,7 @@ MANY = RECIPE.replace("models:\n", "models:\n" + "".join(f"- model: zoo:m{n}\n" 
     ],
 )
 def test_a_recipe_that_is_none_or_not_a_strangers_is_refused_everywhere(
-    outside: Outside, recipe: Any, error: type[DppaError]
+    outside: Endpoints, recipe: Any, error: type[DppaError]
 ) -> None:
     asking = (
         lambda: outside.plan(recipe),
@@ -160,13 +160,13 @@ def test_a_recipe_that_is_none_or_not_a_strangers_is_refused_everywhere(
         {"seed": -1},
     ],
 )
-def test_values_out_of_range_are_refused(outside: Outside, values: dict[str, Any]) -> None:
+def test_values_out_of_range_are_refused(outside: Endpoints, values: dict[str, Any]) -> None:
     given = {"recipe": RECIPE, "question": "1 + 1?", "request": ASKED, **values}
     with pytest.raises(DppaError):
         outside.chat(**given)
 
 
-def test_domains_numbers_and_kinds_are_checked(outside: Outside) -> None:
+def test_domains_numbers_and_kinds_are_checked(outside: Endpoints) -> None:
     for values in ({"domain": "chess"}, {"domain": 3}, {"questions": 401}, {"questions": "20"}):
         with pytest.raises(DppaError):
             outside.score(**{"recipe": RECIPE, "domain": "math", **values})  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def test_domains_numbers_and_kinds_are_checked(outside: Outside) -> None:
 
 
 def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
-    outside: Outside,
+    outside: Endpoints,
 ) -> None:
     one, other = (Request(address, x_dppa_caller="1") for address in ("1.2.3.4", "1.2.3.5"))
     outside._allowance.spend(Visitor("", "1.2.3.4"), 30_000)
@@ -186,7 +186,7 @@ def test_agents_have_an_allowance_each_though_gradio_gives_them_one_session(
 
 
 def test_a_strangers_tokens_and_time_have_an_end(
-    outside: Outside, monkeypatch: pytest.MonkeyPatch
+    outside: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside._allowance.spend(Visitor("abc"), 30_000)
     with pytest.raises(OutOfBudget, match="tokens an hour"):

@@ -20,7 +20,7 @@ from components.views.score.score import (
     stopped_value,
     stream_exam,
 )
-from components.views.score.tables import Standing
+from components.views.score.tables import ScoreProgress
 from components.widgets.controls import activity_script
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -57,7 +57,7 @@ def test_questions_come_in_fours(number: float) -> None:
         read_exam({"limit": number}, View(), first_session())  # type: ignore[arg-type]
 
 
-def standings(events: list[tuple[Any, ...]]) -> list[Standing]:
+def standings(events: list[tuple[Any, ...]]) -> list[ScoreProgress]:
     return [event[1] for event in events if event[0] == "standing"]
 
 

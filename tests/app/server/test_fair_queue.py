@@ -16,7 +16,7 @@ from gradio.queueing import Queue
 from components.page.workbench import build_page
 from components.server.queue import fair_queue as turns
 from components.server.queue import sessions
-from components.server.queue.fair_queue import OF_ONE_TAB, WAITING, Turns
+from components.server.queue.fair_queue import OF_ONE_TAB, WAITING, FairQueue
 from components.work.job import jobs_of_event
 from components.work.rate_limits import Bucket
 from components.work.studio import Studio
@@ -39,20 +39,20 @@ def made(make: Callable[[], T]) -> T:
 
 
 @pytest.fixture
-def queue() -> Turns:
+def queue() -> FairQueue:
     """Of two kinds of work that nobody begins."""
 
-    def empty() -> Turns:
+    def empty() -> FairQueue:
         with gr.Blocks() as page:
             for kind in ("model", "exam"):
                 gr.Button().click(lambda: None, concurrency_id=kind, concurrency_limit=1)
-        page.queue()._queue = Turns(page, OF_ONE_TAB)
+        page.queue()._queue = FairQueue(page, OF_ONE_TAB)
         return page._queue
 
     return made(empty)
 
 
-def ask(queue: Turns, who: str | None, work: int = CHAT, address: str = "") -> Any:
+def ask(queue: FairQueue, who: str | None, work: int = CHAT, address: str = "") -> Any:
     """Whether one question is let in, or why not."""
     body = PredictBodyInternal(session_hash=who, fn_index=work, data=[])
     request = SimpleNamespace(headers={}, client=SimpleNamespace(host=address))
@@ -60,7 +60,7 @@ def ask(queue: Turns, who: str | None, work: int = CHAT, address: str = "") -> A
     return True if let_in else (state, told)
 
 
-def begun(queue: Turns) -> str:
+def begun(queue: FairQueue) -> str:
     """Who is begun next; what they asked for runs from then on, and what ran before has ended."""
     queue.active_jobs.clear()
     found = queue.get_events()
@@ -69,7 +69,7 @@ def begun(queue: Turns) -> str:
     return found[0][0].session_hash
 
 
-def place(queue: Turns, who: str) -> int:
+def place(queue: FairQueue, who: str) -> int:
     """How many a visitor was told to be before them, at last."""
     told = []
     while not queue.pending_messages_per_session[who].empty():
@@ -77,7 +77,7 @@ def place(queue: Turns, who: str) -> int:
     return told[-1].rank
 
 
-def test_who_asks_once_waits_for_one_question_of_who_asks_many_times(queue: Turns) -> None:
+def test_who_asks_once_waits_for_one_question_of_who_asks_many_times(queue: FairQueue) -> None:
     for who in ("greedy", "greedy", "greedy"):
         assert ask(queue, who) is True
     assert begun(queue) == "greedy"
@@ -87,7 +87,7 @@ def test_who_asks_once_waits_for_one_question_of_who_asks_many_times(queue: Turn
     assert [begun(queue) for _ in range(5)] == ["one", "two", "greedy", "greedy", "greedy"]
 
 
-def test_who_asks_many_times_does_not_starve(queue: Turns) -> None:
+def test_who_asks_many_times_does_not_starve(queue: FairQueue) -> None:
     for _ in range(3):
         ask(queue, "greedy")
     order = []
@@ -97,7 +97,7 @@ def test_who_asks_many_times_does_not_starve(queue: Turns) -> None:
     assert order[:3] == ["greedy", "newcomer 0", "greedy"] and order.count("greedy") == 3
 
 
-def test_tabs_of_one_address_take_turns_among_themselves(queue: Turns) -> None:
+def test_tabs_of_one_address_take_turns_among_themselves(queue: FairQueue) -> None:
     for who in ("greedy", "greedy", "greedy", "neighbour"):
         ask(queue, who, address="203.0.113.7")
     ask(queue, "elsewhere", address="198.51.100.9")
@@ -105,7 +105,7 @@ def test_tabs_of_one_address_take_turns_among_themselves(queue: Turns) -> None:
     assert [begun(queue) for _ in range(4)] == ["elsewhere", "neighbour", "greedy", "greedy"]
 
 
-def test_a_kind_that_is_full_leaves_room_for_others(queue: Turns) -> None:
+def test_a_kind_that_is_full_leaves_room_for_others(queue: FairQueue) -> None:
     for number in range(WAITING["model"]):
         assert ask(queue, f"visitor {number}") is True
     state, told = ask(queue, "one more")
@@ -113,7 +113,7 @@ def test_a_kind_that_is_full_leaves_room_for_others(queue: Turns) -> None:
     assert ask(queue, "one more", SCORE) is True
 
 
-def test_one_visitor_has_so_much_waiting_and_no_more(queue: Turns) -> None:
+def test_one_visitor_has_so_much_waiting_and_no_more(queue: FairQueue) -> None:
     for number in range(OF_ONE_TAB):
         assert ask(queue, "greedy", number % 2) is True
     begun(queue)  # what runs counts as well
@@ -122,7 +122,7 @@ def test_one_visitor_has_so_much_waiting_and_no_more(queue: Turns) -> None:
 
 
 def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Session names are made up by clients."""
     monkeypatch.setattr(queue.sessions, "_new", Bucket(1000, 1))
@@ -134,14 +134,14 @@ def test_tabs_of_one_address_have_half_the_room_and_go_after_others(
     assert begun(queue) == "honest"
 
 
-def test_calls_without_a_session_are_those_of_one_visitor(queue: Turns) -> None:
+def test_calls_without_a_session_are_those_of_one_visitor(queue: FairQueue) -> None:
     for _ in range(OF_ONE_TAB):
         assert ask(queue, None, address="203.0.113.7") is True
     assert "12 things that you asked for" in ask(queue, None, address="203.0.113.7")[1]
     assert ask(queue, None, address="198.51.100.9") is True
 
 
-def started(queue: Turns, studio: Studio, work: Any) -> Any:
+def started(queue: FairQueue, studio: Studio, work: Any) -> Any:
     """The next event, and a job that it has started; Gradio has let go of the event since."""
     assert begun(queue)
     event = queue.active_jobs.pop()[0]
@@ -160,7 +160,7 @@ def until_over(job: Any) -> None:
         time.sleep(0.01)
 
 
-def test_a_place_is_free_when_the_work_has_ended_and_not_before(queue: Turns) -> None:
+def test_a_place_is_free_when_the_work_has_ended_and_not_before(queue: FairQueue) -> None:
     """Cancelling an event gives Gradio's place back at once."""
     may_end, studio = threading.Event(), Studio(public=True)
     ask(queue, "hasty")
@@ -174,7 +174,7 @@ def test_a_place_is_free_when_the_work_has_ended_and_not_before(queue: Turns) ->
     assert queue.get_events() is not None
 
 
-def test_what_a_session_that_left_has_started_is_stopped(queue: Turns) -> None:
+def test_what_a_session_that_left_has_started_is_stopped(queue: FairQueue) -> None:
     studio = Studio(public=True)
     ask(queue, "gone")
     event, job = started(queue, studio, lambda _emit, stop: check_until(stop))
@@ -192,7 +192,7 @@ def check_until(stop: threading.Event) -> None:
         raise Cancelled("stopped")
 
 
-def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_listens_to_ends(queue: FairQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for who in ("deaf", "hung up", "listens"):
@@ -219,7 +219,7 @@ def test_what_nobody_listens_to_ends(queue: Turns, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gradio remembers 300: made-up ones would push out everybody's conversation."""
     for number in range(sessions.OF_A_PARTY + 5):
@@ -231,7 +231,9 @@ def test_a_party_is_remembered_with_so_many_sessions_and_no_more(
     assert len(held) == sessions.OF_A_PARTY + 1 and held[0] == "made up 5" and held[-1] == "honest"
 
 
-def test_new_sessions_of_a_party_have_a_rate_and_those_that_are_known_none(queue: Turns) -> None:
+def test_new_sessions_of_a_party_have_a_rate_and_those_that_are_known_none(
+    queue: FairQueue,
+) -> None:
     """Each takes the event loop 10 to 20 ms, which answers to sliders wait for."""
     most = 4 * sessions.NEW_IN_A_ROW
     tabs = [Visitor(f"made up {number}", "203.0.113.7") for number in range(most + 9)]
@@ -242,18 +244,18 @@ def test_new_sessions_of_a_party_have_a_rate_and_those_that_are_known_none(queue
     assert queue.sessions.admit(tabs[0]) and ask(queue, "honest", SCORE, "198.51.100.9") is True
 
 
-def test_calls_without_a_session_are_new_ones_each_time(queue: Turns) -> None:
+def test_calls_without_a_session_are_new_ones_each_time(queue: FairQueue) -> None:
     caller = Visitor("", "203.0.113.7")
     admitted = [queue.sessions.admit(caller) for _ in range(sessions.NEW_IN_A_ROW + 5)]
     assert admitted.index(False) in (sessions.NEW_IN_A_ROW, sessions.NEW_IN_A_ROW + 1)
 
 
 def test_a_call_without_a_session_leaves_no_values_behind(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gradio remembers 300 sessions: calls would push out everybody's conversation."""
 
-    async def processed(queue: Turns, events: list[Any], *_: Any) -> None:
+    async def processed(queue: FairQueue, events: list[Any], *_: Any) -> None:
         queue.blocks.state_holder[events[0].session_hash]
 
     monkeypatch.setattr(Queue, "process_events", processed)
@@ -265,7 +267,7 @@ def test_a_call_without_a_session_leaves_no_values_behind(
     assert list(queue.blocks.state_holder.session_data) == ["honest"]
 
 
-def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
+def test_what_a_visitor_who_left_never_read_is_forgotten(queue: FairQueue) -> None:
     ask(queue, "gone")
     queue.forget("gone")
     assert "gone" in queue.pending_messages_per_session, "it still waits for its turn"
@@ -276,7 +278,7 @@ def test_what_a_visitor_who_left_never_read_is_forgotten(queue: Turns) -> None:
 
 
 def test_answers_that_nobody_reads_are_bounded(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever left most of them loses them; what others wait for stays."""
     monkeypatch.setattr(turns, "UNREAD", 30)
@@ -296,7 +298,7 @@ def test_answers_that_nobody_reads_are_bounded(
     assert len(queue.pending_event_ids_session) <= 11
 
 
-def test_a_session_without_a_name_stops_no_queue(queue: Turns) -> None:
+def test_a_session_without_a_name_stops_no_queue(queue: FairQueue) -> None:
     """An error while the next event is looked for would end Gradio's queue for everybody."""
     assert ask(queue, "", address="203.0.113.7") is True
     assert ask(queue, "honest", address="198.51.100.9") is True
@@ -306,7 +308,7 @@ def test_a_session_without_a_name_stops_no_queue(queue: Turns) -> None:
     assert [begun(queue) for _ in range(2)] == [nameless._id, "honest"]
 
 
-def test_a_waiting_session_that_was_forgotten_stops_no_queue(queue: Turns) -> None:
+def test_a_waiting_session_that_was_forgotten_stops_no_queue(queue: FairQueue) -> None:
     for who in ("forgotten", "honest"):
         assert ask(queue, who) is True
     del queue.pending_messages_per_session["forgotten"]
@@ -315,7 +317,7 @@ def test_a_waiting_session_that_was_forgotten_stops_no_queue(queue: Turns) -> No
 
 
 def test_calls_that_nobody_reads_push_out_no_answer_of_another_party(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gradio keeps the answers of 2,000 sessions, and a call without one is one more each time."""
     queue.sessions._new = Bucket(1000, 1000)
@@ -337,7 +339,7 @@ def test_calls_that_nobody_reads_push_out_no_answer_of_another_party(
 
 
 def test_events_whose_answers_were_dropped_are_forgotten(
-    queue: Turns, monkeypatch: pytest.MonkeyPatch
+    queue: FairQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "UNREAD", 10)
     for _ in range(50):
@@ -349,10 +351,10 @@ def test_events_whose_answers_were_dropped_are_forgotten(
 def test_strangers_are_bounded_and_ones_own_page_is_not() -> None:
     for public, most in ((True, OF_ONE_TAB), (False, None)):
         page = made(lambda public=public: build_page(Studio(public=public)))
-        assert isinstance(page._queue, Turns) and page._queue._most == most
+        assert isinstance(page._queue, FairQueue) and page._queue._most == most
 
 
-def test_events_are_not_counted_for_a_monitor_that_is_off(queue: Turns) -> None:
+def test_events_are_not_counted_for_a_monitor_that_is_off(queue: FairQueue) -> None:
     for number in range(3):
         ask(queue, f"visitor {number}")
     assert len(queue.event_analytics) == 1

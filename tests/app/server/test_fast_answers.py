@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from components.server.guards.body_limits import PARSED
-from components.server.queue.fast_answers import ADDRESS, AT_ONCE, Express, Shares
+from components.server.queue.fast_answers import ADDRESS, AT_ONCE, FastAnswers, Shares
 
 
 def test_a_party_has_its_share_and_delays_no_other() -> None:
@@ -56,7 +56,7 @@ def test_one_party_never_has_all_threads_of_the_sliders() -> None:
 
     event = SimpleNamespace(fn=on_settle, inputs=["who"], outputs=["told"])
     page: Any = SimpleNamespace(fns={1: event}, studio=SimpleNamespace(public=True))
-    express = Express(None, page)  # type: ignore[arg-type]
+    express = FastAnswers(None, page)  # type: ignore[arg-type]
 
     async def ask(who: str, address: str) -> int:
         statuses: list[int] = []

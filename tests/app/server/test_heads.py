@@ -12,7 +12,7 @@ import pytest
 
 from components.server.guards import body_limits as bodies
 from components.server.guards.connections import Connection
-from components.server.guards.heads import Heads
+from components.server.guards.heads import HeaderLimits
 from tests.app.conftest import Log
 
 SECRET = "zqmark"
@@ -53,7 +53,7 @@ def assert_quiet(log: Log) -> None:
 
 
 def refused(path: str = "/", **headers: str) -> int:
-    """The status of the answer of `Heads` alone; 0 where the request goes on."""
+    """The status of the answer of `HeaderLimits` alone; 0 where the request goes on."""
     sent = []
 
     async def send(message: Any) -> None:
@@ -65,7 +65,7 @@ def refused(path: str = "/", **headers: str) -> int:
     given = {name.replace("_", "-"): one for name, one in headers.items()}
     pairs = [(name.encode(), one.encode("latin-1")) for name, one in given.items()]
     scope = {"type": "http", "path": path, "query_string": b"", "headers": pairs}
-    asyncio.run(Heads(inside)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(HeaderLimits(inside)(scope, None, send))  # type: ignore[arg-type]
     return int(sent[0])
 
 

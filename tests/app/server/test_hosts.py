@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 
 from components.page.workbench import build_page
-from components.server.guards.hosts import LOOPBACK, Hosts, is_from, own_names, split_host
+from components.server.guards.hosts import LOOPBACK, HostCheck, is_from, own_names, split_host
 from components.server.serving import start
 from components.server.settings import Settings
 from components.work.studio import Studio
@@ -108,7 +108,7 @@ def passes(
     given = {"host": "localhost:7860"} | headers
     raw = [(name.encode(), value.encode()) for name, value in given.items()]
     asked = {"type": "http", "method": "GET", "server": ("127.0.0.1", 7860)} | scope
-    asyncio.run(Hosts(inside, known, own)(asked | {"headers": raw}, None, send))  # type: ignore[arg-type]
+    asyncio.run(HostCheck(inside, known, own)(asked | {"headers": raw}, None, send))  # type: ignore[arg-type]
     assert bool(passed) != bool(sent)
     return bool(passed)
 

@@ -18,7 +18,7 @@ from gradio.server_messages import UnexpectedErrorMessage
 from gradio.state_holder import SessionState
 
 from components.server.guards.body_limits import MOST_BYTES
-from components.server.guards.closed_routes import Doors
+from components.server.guards.closed_routes import ClosedRoutes
 from components.server.guards.value_guard import GuardedBlocks
 from components.session.json_form import parsed
 from components.widgets.browser_parts import pack
@@ -69,7 +69,7 @@ def is_open(path: str) -> bool:
     async def send(message: Any) -> None:
         assert message.get("status", 404) == 404
 
-    asyncio.run(Doors(inside)({"type": "http", "path": path}, None, send))  # type: ignore[arg-type]
+    asyncio.run(ClosedRoutes(inside)({"type": "http", "path": path}, None, send))  # type: ignore[arg-type]
     return bool(passed)
 
 

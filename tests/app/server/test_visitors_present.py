@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.server.queue import visitors_present as presence
-from components.server.queue.visitors_present import Presence
+from components.server.queue.visitors_present import VisitorsPresent
 
 
 def test_tabs_that_are_forgotten_already_push_out_nobody_who_left(
@@ -18,7 +18,7 @@ def test_tabs_that_are_forgotten_already_push_out_nobody_who_left(
     remembered = {"honest"}
     queue = SimpleNamespace(sessions=SimpleNamespace(forget=remembered.discard))
     page: Any = SimpleNamespace(state_holder=remembered, _queue=queue)
-    here = Presence(None, page)  # type: ignore[arg-type]
+    here = VisitorsPresent(None, page)  # type: ignore[arg-type]
 
     def leaves(session: str) -> None:
         here._comes(session)

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from components.session.presets import first_session
-from components.views.see.attribution import AttributionView, Inquiry, measured, read_inquiry
+from components.views.see.attribution import (
+    AttributionRequest,
+    AttributionView,
+    measured,
+    read_inquiry,
+)
 from components.work.progress_stream import IDLE, stopped_value, stream_run
 from components.work.studio import Studio
 from dppa_core.errors import Cancelled, InvalidValue
@@ -31,12 +36,14 @@ def values(**given: Any) -> dict[Any, Any]:
     return {"prompt": "How many?", "answer": "", "by": "layer"} | given
 
 
-def inquiry(prompt: str = "How many?", answer: str | None = "Five.", by: str = "layer") -> Inquiry:
+def inquiry(
+    prompt: str = "How many?", answer: str | None = "Five.", by: str = "layer"
+) -> AttributionRequest:
     recipe = MergeRecipe("zoo:base", (DomainModel("zoo:math"),), "task_arithmetic")
-    return Inquiry(recipe, prompt, answer, by)
+    return AttributionRequest(recipe, prompt, answer, by)
 
 
-def told_of(asked: Inquiry, studio: Studio, known: Recent) -> list[dict[str, Any]]:
+def told_of(asked: AttributionRequest, studio: Studio, known: Recent) -> list[dict[str, Any]]:
     return list(
         stream_run(studio, "attribution", lambda *told: measured(asked, studio, known, *told))
     )

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from components.server.serving import start
 from components.server.settings import Settings
-from components.work.downloads.files import Exports, Offer
+from components.work.downloads.files import ExportedFile, Exports
 from components.work.downloads.limits import OWN, PUBLIC, Limits
 from components.work.downloads.route import address_of, download_route
 from components.work.visitor import Visitor
@@ -30,7 +30,7 @@ def exports(tmp_path: Path) -> Exports:
     return Exports(SMALL, tmp_path)
 
 
-def put(exports: Exports, visitor: Visitor, size: int = 100, name: str = "a.zip") -> Offer:
+def put(exports: Exports, visitor: Visitor, size: int = 100, name: str = "a.zip") -> ExportedFile:
     """Make one file, with something half-made beside it."""
     with exports.room(visitor, size) as room:
         path = room.folder / name

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 
-from components.work.malloc_and_gc import Trimmer
+from components.work.malloc_and_gc import MemoryTrimmer
 
 HEAPS = """
 import ctypes, sys, threading
@@ -33,7 +33,7 @@ print(gc.isenabled(), gc.get_freeze_count() >= before, len(gc.get_objects()) < b
 """
 FREED = """
 import ctypes, time
-from components.work.malloc_and_gc import Trimmer
+from components.work.malloc_and_gc import MemoryTrimmer
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
@@ -44,7 +44,7 @@ for one in blocks:
     ctypes.memset(one, 1, 4000)
 for one in blocks[:-1]:  # the last one keeps the heap from shrinking by itself
     libc.free(one)
-before, trimmer = resident(), Trimmer(seconds=0.01)
+before, trimmer = resident(), MemoryTrimmer(seconds=0.01)
 trimmer.work_ended()
 time.sleep(0.5)
 print(before - resident() > 80e6)
@@ -77,7 +77,7 @@ def test_memory_is_given_back_once_for_many_ends_of_work() -> None:
         trims.append(1)
         trimmed.set()
 
-    trimmer = Trimmer(trim, seconds=0.1)
+    trimmer = MemoryTrimmer(trim, seconds=0.1)
     for count in (1, 2):
         for _ in range(5):
             trimmer.work_ended()

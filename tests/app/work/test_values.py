@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.session.presets import first_session
-from components.views.score.tables import ScoreRow, Standing, retention_sentence, score_value
+from components.views.score.tables import ScoreProgress, ScoreRow, retention_sentence, score_value
 from components.views.see.see import exact_payload, plots_payload
 from components.widgets.browser_parts import pack
 from components.widgets.header import status_value
@@ -173,7 +173,7 @@ def test_retention_is_told_with_its_interval_and_the_worst_domain() -> None:
 
 
 def test_the_time_left_follows_the_pace_measured_so_far() -> None:
-    begun = Standing("scoring", left=60)
+    begun = ScoreProgress("scoring", left=60)
     assert begun.seconds_left() is None
     assert begun.after(4, 0.4).seconds_left() is None  # too little to go by
     assert begun.after(10, 5.0).seconds_left() == pytest.approx(25)

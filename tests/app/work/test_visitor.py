@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from components.work.visitor import CALLER, Callers, Visitor, asker, visitor_of
+from components.work.visitor import CALLER, CallerAddresses, Visitor, asker, visitor_of
 
 
 def request(address: str, headers: dict[str, str] | None = None, **more: Any) -> Request:
@@ -17,14 +17,14 @@ def request(address: str, headers: dict[str, str] | None = None, **more: Any) ->
     return Request(scope | more)
 
 
-def passed(asked: Request, callers: Callers | None = None) -> Request:
+def passed(asked: Request, callers: CallerAddresses | None = None) -> Request:
     """A request as it is behind the middleware."""
     seen: list[Any] = []
 
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
         seen.append(scope)
 
-    middleware = callers or Callers(app)
+    middleware = callers or CallerAddresses(app)
     middleware._app = app
     asyncio.run(middleware(asked.scope, None, None))  # type: ignore[arg-type]
     return Request(seen[0])
@@ -77,7 +77,7 @@ def test_all_addresses_of_one_customer_are_one(address: str, known: str) -> None
 def test_a_proxy_that_is_not_trusted_is_told_once(
     peer: str, forwarded: str, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    callers = Callers(None)  # type: ignore[arg-type]
+    callers = CallerAddresses(None)  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING, "dppa.page"):
         logging.getLogger("dppa.page").addHandler(caplog.handler)
         for _ in range(2):
@@ -93,7 +93,7 @@ def test_the_bridge_names_its_callers_and_nobody_else_does() -> None:
     guessed = passed(request("203.0.113.7", {CALLER: "0" * 32 + " 198.51.100.9"}))
     assert visitor_of(guessed, "a") == Visitor("a", "203.0.113.7")
 
-    callers = Callers(None)  # type: ignore[arg-type]
+    callers = CallerAddresses(None)  # type: ignore[arg-type]
     asked = passed(request("198.51.100.9", path="/gradio_api/mcp/"), callers)
     own = passed(request("127.0.0.1", dict(asked.headers)), callers)
     assert visitor_of(own, "shared by all callers") == Visitor("", "198.51.100.9")
