@@ -1,14 +1,14 @@
-"""The page: views over one frozen session; knows the library's public names, never a tensor.
+"""The page: views over one frozen session; uses the library's public names, never a tensor.
 
 Its packages in order; each imports only those before it:
 
     session      a visitor's choices as one value
-    work         what all visitors share, and what runs in the background
-    widgets      what every view is made of
+    work         services that all visitors share, and background work
+    widgets      building blocks of the views
     views        the columns of the page; none imports another
     learn        lessons
-    server       how the page is served
-    page         all of it together
+    server       HTTP server: limits, queue, settings
+    page         layout and wiring of all views
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""What can be asked for from outside the page: named endpoints, for programs and for agents (MCP).
+"""Named endpoints for programs and for agents (MCP).
 
-Knows the studio and the files on offer. A recipe comes as text and is checked as everywhere; the
-queue, the limits and what strangers may name are the page's. Docstrings are what a client reads.
+A recipe arrives as text and is checked like every recipe. The page's queue, limits and rules for
+public pages apply. Clients read these docstrings.
 """
 
 # Annotations stay values here: Gradio reads the types of an endpoint's answer from them.
@@ -42,7 +42,7 @@ Kind = Literal["checkpoint", "packs", "report", "recipe", "mergekit", "card"]
 
 
 class Endpoints:
-    """The endpoints. Their names are those of the methods."""
+    """The endpoints; each has the name of its method."""
 
     def __init__(self, studio: Studio, exports: Exports, allowance: Allowance) -> None:
         self._studio, self._exports, self._allowance = studio, exports, allowance
@@ -193,7 +193,7 @@ class Endpoints:
         return model
 
     def _finished(self, work: Callable[[Stop], T], name: str = "api") -> T:
-        """What work gives, done in a thread that is stopped when its time is over."""
+        """The result of `work`, run in a thread that is stopped when its time is over."""
         found: list[T] = []
         job = self._studio.start(name, lambda _emit, stop: found.append(work(stop)))
         for _ in job.to_its_end(every=0.05):
@@ -202,7 +202,7 @@ class Endpoints:
 
 
 def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
-    """Name the endpoints, inside the page's Blocks; they wait in the queues of the page."""
+    """Register the endpoints, inside the page's Blocks; they use the page's queues."""
     outside = Endpoints(studio, exports, allowance)
     for endpoint, place, most in (
         (outside.example, "look", 2),
@@ -221,7 +221,7 @@ def add_api(studio: Studio, exports: Exports, allowance: Allowance) -> None:
 
 
 def _check_public(recipe: MergeRecipe) -> None:
-    """What the page does not offer to strangers is not to be had from outside either."""
+    """Refuse what a public page does not offer."""
     if len(recipe.models) > MOST_MODELS:
         raise NotAllowed(
             f"A merge on a public page takes 1 to {MOST_MODELS} domain models, got "

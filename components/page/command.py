@@ -1,4 +1,4 @@
-"""The command that serves the page: `dppa app`, and what app.py does."""
+"""The command that serves the page: `dppa app`, also run by app.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def command(arguments: Sequence[str]) -> None:
 
 def serve() -> None:
     """Serve until interrupted or terminated; a wrong setting ends it with one line."""
-    gc.disable()  # a start makes 300,000 objects, and they stay: garbage is looked for later
+    gc.disable()  # a start makes 300,000 lasting objects; collecting during it is wasted time
     from components.server.logs import start_log  # noqa: PLC0415  (Gradio: after `gc.disable`)
     from components.server.settings import check_temporary_folder, read_settings  # noqa: PLC0415
     from components.work.malloc_and_gc import few_heaps, keep_what_is_there  # noqa: PLC0415
@@ -36,7 +36,7 @@ def serve() -> None:
         check_temporary_folder()
         open_checkpoint("zoo:base")  # nothing can be shown without it
         start_log(settings.log)
-        # Gradio reads the environment too, and ends with a trace where it cannot.
+        # Gradio reads the environment too, and ends with a trace if a variable is invalid.
         from components.page.workbench import build_page, start  # noqa: PLC0415
         from components.server.serving import until_told  # noqa: PLC0415
 

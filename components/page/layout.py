@@ -1,7 +1,4 @@
-"""All components of the page together, and what follows when the models change.
-
-Knows the views; wiring.py and wiring_models.py say what calls what.
-"""
+"""All components of the page, and the updates that follow a change of the models."""
 
 from __future__ import annotations
 
@@ -31,22 +28,22 @@ class Page:
     controls: Controls
     models: ModelsView
     offer: gr.HTML
-    """The card of a set of the Hub."""
+    """The card of a set of Hub models."""
     pruning: AdvancedPruning
     see: SeeView
     conflict: gr.HTML
-    """Hands over what pairs of models both keep."""
+    """Carries the counts of elements that two models both keep."""
     drill: gr.HTML
     losses: gr.HTML
     chat: ChatView
     status: gr.HTML
     tune: gr.HTML
-    """History, presets, links, recipe files: what a whole session comes from and goes to."""
+    """History, presets, links and recipe files: loading and saving whole sessions."""
     timer: gr.Timer
 
 
 def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
-    """As `shown`, for a session one comes back to: who is asked in the chat stays."""
+    """As `shown`, for a restored session: the chat keeps its choice of models."""
     answering = target_choices(session)
     return shown(page, session, studio) | {
         page.chat.targets: gr.CheckboxGroup(choices=answering),
@@ -55,7 +52,7 @@ def restored(page: Page, session: Session, studio: Studio) -> dict[Any, Any]:
 
 
 def shown(page: Page, session: Session, studio: Studio, look: str = "") -> dict[Any, Any]:
-    """Everything that follows when the models or all controls change at once."""
+    """The updates after the models or all controls change at once."""
     answering = target_choices(session)
     return page.controls.show(session) | {
         page.see.plots: pack(plots_payload(session, studio, adopt=True, look=look)),

@@ -1,7 +1,6 @@
-"""What follows what: the controls wired to plots, chat and status.
+"""Event handlers that connect the controls to plots and status.
 
-Every handler takes a dict keyed by component, reads one frozen Session from it, and gives a dict
-back.
+Every handler takes a dict keyed by component, reads one frozen Session from it, and returns a dict.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import recipe_hash
 
 LIVE = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
-"""Events of moving sliders. They skip the queue, so a notice cannot reach the page from them:
-what is foreseen to fail there is told by the line of exact numbers."""
+"""Events of moving sliders. They skip the queue, so they cannot show a notice: expected errors
+appear in the line of exact numbers."""
 
 
 def _moved(page: Page, values: dict[Any, Any], studio: Studio) -> Session:
-    """The session of a slider that moved, where everything is at hand to answer at once.
+    """The session after a slider moved, if it can be answered without measuring.
 
     Raises:
         InvalidValue: see `Controls.session` and `Studio.check_at_hand`.
@@ -63,7 +62,7 @@ def wire(blocks: gr.Blocks, page: Page, studio: Studio) -> None:
 
 
 def _wire_exact(page: Page, studio: Studio) -> None:
-    """The server's plan follows when the controls rest."""
+    """Send the server's plan once the controls stop moving."""
     controls = page.controls
 
     @show_errors
@@ -77,7 +76,7 @@ def _wire_exact(page: Page, studio: Studio) -> None:
         on_settle,
         inputs=controls.inputs,
         outputs=[page.see.exact],
-        preprocess=False,  # a number box half typed is no error
+        preprocess=False,  # a half-typed number is not an error
         **LIVE,
     )
 
@@ -111,13 +110,13 @@ def _wire_strength(page: Page, studio: Studio) -> None:
         on_strength,
         inputs=controls.inputs,
         outputs=[page.see.plots],
-        preprocess=False,  # as they are: see fast_answers.py
+        preprocess=False,  # raw values: see fast_answers.py
         **LIVE,
     )
 
 
 def _wire_significance(page: Page, studio: Studio) -> None:
-    """Another score is measured first, and drawn when it is there; until then nothing changes."""
+    """Measure a newly chosen score, then draw it; until then nothing changes."""
     controls, chosen = page.controls, page.controls.significance
 
     @show_errors
@@ -127,7 +126,7 @@ def _wire_significance(page: Page, studio: Studio) -> None:
             for what in measuring(session, studio):
                 yield {page.see.exact: pack({"measuring": what})}
             yield _ranked_anew(page, session, studio)
-        except DppaError:  # back to what needs no text; the notice says why
+        except DppaError:  # back to a score that needs no text; the notice says why
             plain = replace(session, significance="magnitude")
             yield {chosen: plain.significance} | _ranked_anew(page, plain, studio)
             raise
@@ -152,7 +151,7 @@ def _ranked_anew(page: Page, session: Session, studio: Studio) -> dict[Any, Any]
 
 
 def _wire_method(page: Page, studio: Studio) -> None:
-    """Another method has other tables; what it makes of the deltas may take a merge to know."""
+    """Redraw for a newly chosen method; some methods show their effect only after a merge."""
     controls, see = page.controls, page.see
 
     @show_errors
@@ -174,7 +173,7 @@ def _wire_method(page: Page, studio: Studio) -> None:
         on_method,
         inputs=controls.inputs,
         outputs=[see.plots, see.exact],
-        preprocess=False,  # a number box half typed is no error
+        preprocess=False,  # a half-typed number is not an error
         **LIVE,
     )
     see.beforehand.merge(None, js=activity_script("merge", "waiting"), **PRIVATE)
@@ -197,7 +196,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         session = controls.session(values)
         try:
             session = with_levels(session, values[pruning.levels])
-        except InvalidValue as error:  # told beside the box; everything else stays
+        except InvalidValue as error:  # shown beside the box; everything else stays
             return {pruning.levels_note: pack(levels_problem(values[pruning.levels], error))}
         shown = controls.show(session)
         return {key: shown[key] for key in set_by_text} | {
@@ -224,7 +223,7 @@ def _wire_levels(page: Page, studio: Studio) -> None:
         on_levels,
         inputs=controls.inputs | {pruning.levels},
         outputs=[*set_by_text, pruning.levels_note, page.see.exact],
-        trigger_mode="always_last",  # what is typed while the last text is looked at counts, too
+        trigger_mode="always_last",  # text typed while the last one is checked counts too
         **PRIVATE,
     )
 

@@ -1,4 +1,4 @@
-"""What follows what in the chat: Send, Stop, an example, and forgetting the conversation."""
+"""Event handlers of the chat: Send, Stop, examples, and Clear."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _wire_asking(view: ChatView, controls: Controls, studio: Studio, allowance: 
         outputs=[view.turns, view.recipes, view.transcript],
         concurrency_id=CHAT,
         concurrency_limit=CHATS,
-        trigger_mode="always_last",  # the last answer is shown before its run has ended
+        trigger_mode="always_last",  # the last answer appears before its run has ended
         **queued(view.place),
     )
     asking.failure(None, js=ended_script("chat"), **PRIVATE)
@@ -87,7 +87,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
             view.transcript: pack(transcript_value((), "idle")),
         }
 
-    # First the answer ends, then what is kept of it is told: nothing may follow that.
+    # End the answer before sending the kept turns: nothing may overwrite them.
     at_once = {"queue": False, **PRIVATE}
     view.stop.click(None, js=activity_script("chat", "idle"), **PRIVATE)
     view.stop.click(None, cancels=[asking], **at_once)
@@ -97,7 +97,7 @@ def _wire_ends(view: ChatView, asking: Any) -> None:
 
 
 def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> ChatQuestion:
-    """Check what a handler was given; raises InvalidValue."""
+    """The checked question of a handler's values; raises InvalidValue."""
     settings = read_settings(
         values[view.max_tokens], values[view.temperature], values[view.top_p], values[view.seed]
     )
@@ -111,7 +111,7 @@ def question_of(values: Mapping[Any, Any], view: ChatView, session: Session) -> 
 
 
 def with_recipe(recipes: Recipes, newest: MergeRecipe | None) -> Recipes:
-    """The recipes that answered, with one more; each once, and only so many."""
+    """The recipes that answered, with one more; without duplicates, at most `MOST_RECIPES`."""
     if newest is None:
         return recipes
     others = tuple(recipe for recipe in recipes if recipe != newest)

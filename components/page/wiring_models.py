@@ -1,6 +1,6 @@
-"""What follows when the models change: presets, sets of the Hub, models that are named.
+"""Event handlers for changes of the models: presets, sets of Hub models, added models.
 
-Every handler takes a dict keyed by component and gives a dict back.
+Every handler takes a dict keyed by component and returns a dict.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from dppa_core.errors import IncompatibleCheckpoints
 from dppa_core.merging.preflight.run import PreflightReport
 
 FETCHING = {"concurrency_id": "hub", "concurrency_limit": 1, **PRIVATE}
-"""Asking and fetching wait for each other, and keep nobody from chatting."""
+"""Checks and downloads share one queue; chats do not wait for it."""
 
 
 def wire_models(page: Page, studio: Studio) -> None:
@@ -102,7 +102,7 @@ def _wire_adding(page: Page, studio: Studio, told: list[Component]) -> None:
 
 
 def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]]:
-    """Show what preflight found, and go no further where something stands in the way."""
+    """Show what preflight found, and stop if it found a blocker."""
     if report is None:
         return
     head = "Not added: something stands in the way." if report.blockers else "Measuring …"
@@ -112,7 +112,7 @@ def _told(page: Page, report: PreflightReport | None) -> Iterator[dict[Any, Any]
 
 
 def wire_offer(page: Page, studio: Studio) -> None:
-    """The card of a set of the Hub: Check, Fetch and open, Stop."""
+    """The card of a set of Hub models: Check, Fetch and open, Stop."""
     card = page.offer
 
     @show_errors
@@ -145,7 +145,7 @@ def wire_offer(page: Page, studio: Studio) -> None:
 
 
 def _opened(page: Page, title: str, references: tuple[str, ...], studio: Studio) -> dict[Any, Any]:
-    """Everything that follows when the models of a set are here."""
+    """The updates after the models of a set were downloaded."""
     session = hub_session(references)
     chosen = {"chosen": title, "wholes": {title: whole_json(session)}}
     found = measured(None, references[0], references[1:], studio)

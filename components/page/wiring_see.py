@@ -1,4 +1,4 @@
-"""What follows what in the middle column, beside the plots that sliders move."""
+"""Event handlers of the middle column, except those of moving sliders."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from components.work.studio import Studio
 from dppa_core.system.recent import Recent
 
 COUNTING = {"concurrency_id": "count", "concurrency_limit": 1, **PRIVATE}
-"""One count at a time for all visitors together: it keeps a core busy, but nobody waiting."""
+"""One count at a time for all visitors: it uses a whole core, and nothing else waits for it."""
 LOOKING = {"concurrency_id": "look", "concurrency_limit": 2, **PRIVATE}
-"""Reading one matrix; for many visitors two at a time."""
+"""Reading one matrix; two at a time for all visitors."""
 
 
 def wire_see(page: Page, studio: Studio) -> None:
-    """Set up what the views of the middle column ask for."""
+    """Set up the requests of the middle column's views."""
     controls, looks, counts = page.controls, Recent(100), Recent(200)
 
     def on_count(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
@@ -45,7 +45,7 @@ def wire_see(page: Page, studio: Studio) -> None:
             inputs=controls.inputs | set(own),
             outputs=[part],
             trigger_mode="always_last",
-            preprocess=False,  # a number box half typed is no error
+            preprocess=False,  # a half-typed number is not an error
             **turns,
         )
         asked.failure(None, js=activity_script(str(part.elem_id), "idle"), **PRIVATE)

@@ -1,6 +1,6 @@
-"""What follows when a whole session is asked for: from the history, a preset, a link, a recipe.
+"""Event handlers that load a whole session: from the history, a preset, a link, a recipe.
 
-Every handler takes a dict keyed by component and gives a dict back.
+Every handler takes a dict keyed by component and returns a dict.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dppa_core.errors import DppaError
 from dppa_core.recipes.yaml_text import MergeRecipe
 
 TUNING = {"concurrency_id": "tune", "concurrency_limit": 4, **PRIVATE}
-"""Coming back to a session waits for no chat and no score."""
+"""Restoring a session does not wait for chats or scores."""
 FAILED = "() => { window.dppa.tuneFailed(); return []; }"
 
 
@@ -53,7 +53,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
         try:
             number, recipe = asked_recipe(values[page.tune])
             yield from _followed(page, _of_recipe(recipe, studio), number, studio)
-        except DppaError as error:  # told in the panel, over which a notice could not be read
+        except DppaError as error:  # shown in the panel, which would cover a notice
             yield {page.tune: pack({"refused": str(error)})}
 
     @show_errors
@@ -78,7 +78,7 @@ def wire_tune(page: Page, studio: Studio) -> None:
 def _followed(
     page: Page, session: Session, number: int, studio: Studio
 ) -> Iterator[dict[Any, Any]]:
-    """Everything that follows a session, once what it needs was measured."""
+    """Measure what a session needs, then yield all its updates."""
     if not is_at_hand(session, studio):
         for what in measuring(session, studio):
             yield {page.see.exact: pack({"measuring": what})}
@@ -87,7 +87,7 @@ def _followed(
 
 
 def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
-    """The session of a recipe; where it has numbers by layer, the layers are counted first."""
+    """The session of a recipe; counts the layers first if it has coefficients by layer."""
     layers = 0
     if any(isinstance(model.coefficient, Mapping) for model in recipe.models):
         choice = ModelChoice(recipe.models[0].model)
@@ -97,10 +97,10 @@ def _of_recipe(recipe: MergeRecipe, studio: Studio) -> Session:
 
 
 def opening(page: Page, request: gr.Request, studio: Studio) -> dict[Any, Any]:
-    """What the page opens with: the settings of its address, or the first preset.
+    """The initial state of the page: the settings in its address, or the first preset.
 
-    A bad address is told, and the page opens as usual. What has to be measured is asked for by
-    the browser, once the page is there.
+    An invalid address shows a notice, and the page opens with the preset. The browser requests
+    measurements once the page is loaded.
     """
     text = str(request.query_params.get(PARAMETER) or "")
     told: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The page: lays the views out, and starts the server."""
+"""The page: layout of the views, and start of the server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ __all__ = ["build_page", "start"]
 
 
 def build_page(studio: Studio | None = None) -> GuardedBlocks:
-    """The whole interface, its queue configured; nothing is loaded or started yet."""
+    """The whole interface with its queue; loads no model and starts no server."""
     studio = studio or Studio(public=read_settings().public, apart=True)
     session = first_session()
     exports = Exports(PUBLIC if studio.public else OWN)

@@ -1,8 +1,8 @@
-"""How the page is served: what is closed, bounded and fair.
+"""The HTTP server: request checks, a fair queue, settings.
 
 Its parts in order; each imports only those before it:
 
-    guards       what a request may be
-    queue        whose turn it is, and what is remembered of visitors
+    guards       checks of requests
+    queue        order of requests, and what the server stores about sessions
     .            settings, log, health, start and end
 """

@@ -1,7 +1,6 @@
-"""Names the page's scripts in its HTML, so that a browser fetches them before Gradio has started.
+"""Adds the page's script tags to its HTML, so that a browser fetches them before Gradio starts.
 
-Knows the page's address and HTML, not what the scripts do. Gradio adds what `head=` holds only once
-its own scripts run, a second later where a network is slow.
+Gradio adds the content of `head=` only once its own scripts run, a second later on a slow network.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ END = b"</head>"
 
 
 class EarlyScripts:
-    """Writes tags at the end of the head of the page."""
+    """Inserts tags at the end of the page's `<head>`."""
 
     def __init__(self, app: ASGIApp, tags: str) -> None:
         self._app, self._tags = app, tags.encode()

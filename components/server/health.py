@@ -1,7 +1,6 @@
-"""What whoever runs the page asks it: whether it is alive, and how busy it is.
+"""Health check and metrics for operators of the page.
 
-Knows the studio's counts and Gradio's queue. Nothing here is of a visitor: no session, no
-address, no text.
+They contain no data of visitors: no session, no address, no text.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ ROUTES = (
     (f"{API}queue/join", "join"),
     ("/export/", "export"),
 )
-"""Beginning of a path -> under which name its time is counted; the page itself is `page`."""
+"""Prefix of a path, and the label of its times in the metrics; the page itself is `page`."""
 
 
 class Timed:
-    """Counts how long the page, answers without the queue, and joining it take."""
+    """Measures the response times of the page, of answers outside the queue, and of joining it."""
 
     def __init__(self, app: ASGIApp, seconds: Histogram) -> None:
         self._app, self._seconds = app, seconds
@@ -80,7 +79,7 @@ def metrics_route(studio: Studio) -> Route:
 
 
 def measured(page: gr.Blocks, studio: Studio, exports: Exports) -> Middleware:
-    """Count what is asked from now on, and tell the queue, the models and the caches."""
+    """Register the metrics of requests, queue, models and caches."""
     registry = studio.works.registry
     seconds = Histogram(
         "dppa_request_seconds",

@@ -1,8 +1,8 @@
-"""The log: what the page did and what went wrong, and nothing of who asked.
+"""The log: what the page did and what went wrong, without data of visitors.
 
-Knows how lines are written. Questions, answers, addresses and tokens are never in one: work is
-logged by its name, how it ended and how long it took; a bug with its trace. The server's warnings
-about requests are logged once a minute, since any client can cause thousands.
+It never contains questions, answers, addresses or tokens. Work is logged with its name, outcome and
+duration; a bug with its trace. The same warning of the server about requests is logged at most once
+a minute, since any client can cause thousands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def start_log(form: Literal["text", "json"]) -> None:
-    """Write this program's log to standard error, once a process."""
+    """Write this program's log to standard error."""
     log = logging.getLogger(ROOT)
     handler = logging.StreamHandler(sys.stderr)
     names = {"asctime": "time", "levelname": "level", "name": "part"}

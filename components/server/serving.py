@@ -1,7 +1,4 @@
-"""How the page is served, and how it ends: no history, no monitoring, nothing from elsewhere.
-
-Knows launch options, routes beside the page, the warm-up and signals, not what is on the page.
-"""
+"""Start and end of the server: launch options, additional routes, middleware, warm-up, signals."""
 
 from __future__ import annotations
 
@@ -54,16 +51,16 @@ from dppa_core.errors import InvalidValue
 from dppa_core.system.temporary import remove_dead
 
 LATE = 10.0
-"""Seconds after which work that does not stop, such as an import, ends with the process."""
+"""Seconds to wait at the end for work that does not stop, such as an import."""
 SWITCH = 0.001
-"""Seconds after which a thread that computes hands the interpreter on: an answer to a slider asks
-for it a few times, and waits that long each time."""
+"""Seconds after which a computing thread releases the interpreter lock: an answer to a slider needs
+it a few times, and waits that long each time."""
 
 _log = logging.getLogger("dppa.page")
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served: no history, no monitoring, nothing from elsewhere."""
+    """Gradio's launch options: no history, no monitoring, no external resources."""
     return {
         "theme": page_theme(),
         "head": page_head(),
@@ -72,7 +69,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": [],
         "ssr_mode": False,
         "state_session_capacity": 300,
-        "max_threads": 96,  # more than all queues together begin: sliders never wait for one
+        "max_threads": 96,  # more than all queues use together: sliders never wait for a thread
         "max_file_size": "1kb",
         "show_error": False,
         "mcp_server": find_spec("mcp") is not None,  # comes with the extra `mcp`
@@ -80,7 +77,7 @@ def launch_options() -> dict[str, Any]:
 
 
 class CompressedPage:
-    """The page itself, half a megabyte, in a quarter of that; Gradio compresses its files alone."""
+    """Compresses the page, half a megabyte, to a quarter; Gradio compresses only its files."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._plain, self._packed = app, GZipMiddleware(app, compresslevel=4)
@@ -91,7 +88,7 @@ class CompressedPage:
 
 
 class OwnInfo:
-    """Describes the endpoints with the host that asks; Gradio keeps the first one for everybody."""
+    """Describes the endpoints under the host of the request; Gradio caches the first host."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page
@@ -103,9 +100,9 @@ class OwnInfo:
 
 
 def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any) -> str:
-    """Load the models behind the page once it is open, serve it, and return its local address.
+    """Serve the page, load its models once it is open, and return its local address.
 
-    Temporary files of processes that were killed are removed once it is open, too.
+    Temporary files of killed processes are removed once it is open, too.
 
     Raises:
         InvalidValue: the port is taken.
@@ -124,7 +121,7 @@ def start(page: GuardedBlocks, settings: Settings | None = None, **options: Any)
     sys.setswitchinterval(SWITCH)
     use_deadlines()
     _, url, _ = page.launch(prevent_thread_lock=True, **given)
-    # Gigabytes may have to go; the page answers meanwhile.
+    # In the background: this may remove gigabytes.
     threading.Thread(target=remove_dead, name="dppa-sweep", daemon=True).start()
     return url.rstrip("/")
 
@@ -178,14 +175,14 @@ def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starl
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """No question of the page: told without what was sent, which FastAPI would repeat and log."""
+    """Answers 422 without repeating what was sent; FastAPI would repeat and log it."""
     return PlainTextResponse("Not a question of this page", 422)
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """A handler that is none: Gradio looks for its number or name, and would log a trace.
+    """Answers 404 to an unknown handler, for which Gradio would log a trace.
 
-    An error of this kind from anywhere else is a bug, and goes on to the log.
+    An error of this kind from anywhere else is a bug and is raised.
     """
     if not is_of_no_handler(error):
         raise error
@@ -195,7 +192,7 @@ def _unknown(request: Request, error: Exception) -> Response:
 def _misfit(request: Request, error: Exception) -> Response:
     """Answers 422 to a body of call/v2 whose keys are not the endpoint's parameters.
 
-    Gradio's error repeats the key. An error of this kind from anywhere else is a bug.
+    Gradio's error repeats the key. An error of this kind from anywhere else is a bug and is raised.
     """
     if not is_misfit(error):
         raise error
@@ -203,7 +200,7 @@ def _misfit(request: Request, error: Exception) -> Response:
 
 
 def _check_port(name: str, port: int) -> None:
-    """Refuse a port that is taken, before Gradio looks for another one."""
+    """Refuse a port that is taken; Gradio would choose another one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -217,7 +214,7 @@ def _check_port(name: str, port: int) -> None:
 
 
 def until_told(page: GuardedBlocks) -> None:
-    """Wait for SIGTERM or Ctrl-C, then end: running work within a token or a tensor."""
+    """Wait for SIGTERM or Ctrl-C, then stop; running work ends within a token or a tensor."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
@@ -228,4 +225,4 @@ def until_told(page: GuardedBlocks) -> None:
     page.exports.close()
     late = threading.Timer(LATE, os._exit, (0,))
     late.daemon = True
-    late.start()  # the interpreter waits for threads, this one excepted
+    late.start()  # the interpreter waits for all other threads

@@ -1,6 +1,6 @@
-"""What the environment says about how the page runs: read once, at the start, and checked.
+"""Settings of the page from environment variables, read once at the start and checked.
 
-Knows names and ranges, not what they are for. docs/reference/settings.md lists them with others.
+docs/reference/settings.md lists them with all others.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def on_space() -> bool:
 
 
 class Settings(BaseSettings):
-    """How the page runs; a field is a variable of the environment, DPPA_ before its name.
+    """Settings of the page; each field is an environment variable with the prefix DPPA_.
 
-    The port's is Gradio's own.
+    The port uses Gradio's own variable.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
@@ -118,7 +118,7 @@ def read_settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        InvalidValue: a variable that is none of what it may be.
+        InvalidValue: a variable has a value that is not allowed.
     """
     try:
         return Settings()
@@ -130,10 +130,10 @@ def read_settings() -> Settings:
 
 
 def check_temporary_folder() -> None:
-    """Whether there is a folder for temporary files; without one Gradio cannot even be imported.
+    """Check that there is a folder for temporary files; Gradio cannot be imported without one.
 
     Raises:
-        InvalidValue: none can be written to.
+        InvalidValue: no such folder can be written to.
     """
     try:
         tempfile.gettempdir()

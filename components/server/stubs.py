@@ -1,9 +1,8 @@
-"""Gradio without its stubs: at every import it parses its own sources, for editors.
+"""Imports Gradio without writing its stub files, which only editors read.
 
-Gradio (6.31) writes a `.pyi` file beside every component while the class is made, or finds that the
-one there is right. That is half the time of `import gradio`, and no program reads them. From the
-start of app.py to the first byte of the page: 5.4 s so and 7.6 s with the stubs, 1.7 s less in the
-middle of seven pairs (two busy cores).
+Gradio (6.31) writes or checks a `.pyi` file beside every component while it creates the class. That
+is half the time of `import gradio`. From the start of app.py to the first byte of the page: 5.4 s
+without and 7.6 s with the stubs; the median difference of seven pairs is 1.7 s (two busy cores).
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ MODULE, WRITER = "gradio.component_meta", "create_or_modify_pyi"
 
 
 class WithoutStubs(MetaPathFinder):
-    """Finds the module that writes stubs, and nothing else."""
+    """Finds only the module that writes stubs."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Where the module is, to be loaded by `_Quietly`; None for every other."""
+        """The module's spec, with `_Quietly` as its loader; None for every other module."""
         spec = PathFinder.find_spec(fullname, path, target) if fullname == MODULE else None
         if spec is not None and spec.loader is not None:
             spec.loader = _Quietly(spec.loader)
@@ -30,7 +29,7 @@ class WithoutStubs(MetaPathFinder):
 
 
 class _Quietly(Loader):
-    """Loads the module as it is, and takes its writer away."""
+    """Loads the module and replaces its function that writes stubs."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -40,9 +39,9 @@ class _Quietly(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        if hasattr(module, WRITER):  # of another version it may be gone
+        if hasattr(module, WRITER):  # other versions may lack it
             setattr(module, WRITER, _nothing)
 
 
 def _nothing(*_: object) -> None:
-    """In the writer's place."""
+    """Replaces the function that writes stubs."""

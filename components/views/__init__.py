@@ -6,5 +6,5 @@ Its parts:
     see          the middle column: what the merge keeps
     chat         the right column: answers
     score        scores and searches
-    export       what is taken away
+    export       downloads, reports, pushes to the Hub
 """

@@ -1,1 +1,1 @@
-"""What every view is made of."""
+"""Building blocks of the views."""

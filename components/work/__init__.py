@@ -1,4 +1,4 @@
-"""What all visitors share, and what runs in the background.
+"""Services that all visitors share, and background work.
 
 Its parts in order; each imports only those before it:
 

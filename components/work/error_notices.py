@@ -1,8 +1,8 @@
-"""Where errors become notices.
+"""Turns errors of handlers into notices on the page.
 
-A DppaError is a message for people and is shown as it stands. Anything else is a bug: it is
-logged with its trace, and the person reads a neutral sentence. Gradio leaves every output as it
-was when a handler raises, so the state before stays intact.
+A DppaError is a message for people and is shown unchanged. Any other error is a bug: it is logged
+with its trace, and the person sees a neutral sentence. Gradio leaves every output unchanged when a
+handler raises.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger("dppa.page")
 
 
 def message(error: BaseException) -> str:
-    """What a person may read about an error; a bug, or what this computer lacks, is logged."""
+    """The text shown for an error; bugs and missing resources of this computer are logged."""
     if isinstance(error, DppaError):
         return str(error)
     lacking = shortage(error)
@@ -42,7 +42,7 @@ def message(error: BaseException) -> str:
 
 
 class Notices:
-    """A block whose errors reach the page as notices."""
+    """A context whose errors reach the page as notices."""
 
     def __enter__(self) -> None:
         return None
@@ -56,7 +56,7 @@ class Notices:
         if error is None or isinstance(error, gr.Error | GeneratorExit | KeyboardInterrupt):
             return
         title = "Stopped" if isinstance(error, Cancelled) else "That did not work"
-        # Gradio shows a notice as HTML; what a person typed must stay text.
+        # Gradio shows a notice as HTML; quoted input must stay text.
         text = html.escape(message(error), quote=False)
         raise gr.Error(text, title=title, duration=SECONDS, print_exception=False) from error
 

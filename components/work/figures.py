@@ -1,6 +1,6 @@
-"""What the plots are drawn from, as plain JSON: tables while a slider moves, plans when it rests.
+"""The data of the plots as plain JSON: tables while a slider moves, plans when it rests.
 
-Pure; knows plans and sessions, no browser and no gradio. How it looks is decided in assets/.
+Pure, without Gradio. assets/ draws the plots.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from dppa_core.evaluation.analysis.merge_effect import MergeEffect
 
 TAKEN = ("merged", *zoo_names())
-"""Names the page has already given: to the merge, and to the embedded models."""
+"""Names that the page uses already, for the merge and the embedded models."""
 
 
 def short_name(reference: str) -> str:
-    """What a model is called on the page: as everywhere, but no name twice.
+    """A model's short, unique name on the page.
 
-    A folder whose name is taken is called by the folder above it as well.
+    A folder whose name is taken is shown with its parent folder.
     """
     name = references.short_name(reference)
     if name not in TAKEN or reference.startswith("zoo:"):
@@ -35,7 +35,7 @@ def short_name(reference: str) -> str:
 
 
 def merge_label(session: Session) -> str:
-    """What a merge is called beside the others: of one domain where a method merges for each."""
+    """A merge's label; it names the domain if the method merges for each domain."""
     named = session.method.names_domain
     if not named:
         return "merged"
@@ -45,17 +45,17 @@ def merge_label(session: Session) -> str:
 def plots_value(
     tables: Mapping[str, dict[str, Any]], session: Session, *, outliers: float
 ) -> dict[str, Any]:
-    """What the browser needs to draw every rate of every model by itself.
+    """The tables from which the browser draws every rate of every model.
 
     Args:
         tables: Reference -> packed rate table, for each model of the session.
-        outliers: The multiple of a matrix's mean above which a change is one, in these tables.
+        outliers: The multiple of a matrix's mean above which a change is an outlier.
     """
     return {"tables": dict(tables), "settings": settings_json(session), "outliers": outliers}
 
 
 def settings_json(session: Session) -> dict[str, Any]:
-    """The choices a table or a plan belongs to, so that the browser knows whether it is current."""
+    """The choices a table or a plan was made for; the browser compares them with its controls."""
     return {
         "base": session.base,
         "rate": session.rate,
@@ -73,13 +73,13 @@ def settings_json(session: Session) -> dict[str, Any]:
 
 
 def pruning_json(session: Session) -> list[Any]:
-    """What makes deltas sparse, and its settings in their order, as the browser writes it too."""
+    """The pruning method and its settings in order, in the browser's form."""
     pruning = session.pruning
     return [pruning.method, *pruning.parameters.values()] if pruning else []
 
 
 def overrides_pairs(session: Session) -> list[list[Any]]:
-    """[module, rate] of every override that counts, in the order of the browser."""
+    """[module, rate] of every override in use, in the browser's order."""
     return [list(pair) for pair in session.held]
 
 
@@ -94,10 +94,10 @@ def exact_value(
 
     Args:
         sizes: Reference -> module -> its elements, for each model of the session.
-        plans: Reference -> `plan_value`, for each model; empty where no plan is known before the
+        plans: Reference -> `plan_value`, for each model; empty if no plan is known before the
             merge.
-        recipe: Hash of the recipe, 12 hex digits; empty where there is nothing to merge.
-        problem: Why there is nothing to merge, for people.
+        recipe: Hash of the recipe, 12 hex digits; empty if there is nothing to merge.
+        problem: Why there is nothing to merge, as a message for people.
     """
     shown = [model.reference for model in session.active] or list(sizes)
     numel = sum(sum(sizes[name].values()) for name in shown)
@@ -116,7 +116,7 @@ def exact_value(
 
 
 def _expected(session: Session, sizes: Mapping[str, int]) -> int:
-    """How many elements stay where no plan says which: those drawn at random, or all."""
+    """Expected number of kept elements without a plan: for random pruning, or all."""
     if session.method.shows != "random":
         return sum(sizes.values())
     held = dict(session.held)
@@ -124,8 +124,8 @@ def _expected(session: Session, sizes: Mapping[str, int]) -> int:
 
 
 def outcome_value(outcome: MergeEffect) -> dict[str, Any]:
-    """What a merge did: of every cell the share of weights changed, their mean change, and of
-    each model's delta the share that is in the merge, measured along it."""
+    """The effect of a merge on every cell: the share of weights changed, their mean change, and the
+    share of each model's delta in the merge, measured along that delta."""
     cells: dict[tuple[int, str], list[int]] = {}
     for index, module in enumerate(outcome.modules):
         cells.setdefault((module.layer, module.kind), []).append(index)
@@ -148,7 +148,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def choices_json(session: Session) -> dict[str, Any]:
-    """All that changes the recipe, in the form the browser compares with its own controls."""
+    """All choices that change the recipe, in the browser's form."""
     pruning, choice = session.pruning, session.method
     sliders = [session.strength, session.k_layer, session.k_module, session.significance]
     return {
@@ -166,12 +166,12 @@ def choices_json(session: Session) -> dict[str, Any]:
 
 
 def _weight(model: ModelChoice) -> Any:
-    """The coefficient that counts: a number, or the points of its curve."""
+    """The coefficient in use: a number, or the points of its curve."""
     return [list(point) for point in model.curve] if model.curve else model.coefficient
 
 
 def whole_json(session: Session) -> dict[str, Any]:
-    """Where every control stands, models that are off included; for the browser to compare."""
+    """The state of every control, including models that are off, in the browser's form."""
     return choices_json(session) | {
         "models": [
             [m.reference, m.on, _weight(m), list(session.factors_of(m.reference))]
@@ -183,7 +183,7 @@ def whole_json(session: Session) -> dict[str, Any]:
 def plan_value(plan: PruningPlan) -> dict[str, Any]:
     """One plan: kept share and energy of every cell, kept share of every layer and level.
 
-    Numbers carry five digits: more than anything that is drawn or said.
+    Numbers have five digits, more than the page shows.
     """
     layers = sorted({module.layer for module in plan.modules})
     cells: dict[tuple[int, str], list[ModulePlan]] = {}

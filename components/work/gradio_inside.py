@@ -1,8 +1,8 @@
-"""All of Gradio that is private: a function or a class for each thing that the page needs of it.
+"""Access to Gradio's private parts: one function or class for each use.
 
-No other module of ours imports an internal module of Gradio, or touches a private part of its
-objects (tests/test_architecture.py). Written for Gradio 6.31, the only minor version that
-requirements.txt allows; of another one, tests/app/work/test_gradio_inside.py names what differs.
+No other module imports an internal module of Gradio or uses a private part of its objects
+(tests/test_architecture.py). Written for Gradio 6.31, the only minor version that requirements.txt
+allows; for another version, tests/app/work/test_gradio_inside.py names the differences.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from gradio.utils import error_payload
 
 API = "/gradio_api/"
 NO_HANDLER = (KeyError, route_utils.FnIndexInferError)
-"""What Gradio raises, among others, where the number or the name of a handler is none."""
+"""Errors that Gradio raises, among others, for an unknown number or name of a handler."""
 _BEGIN = r"/+(?:gradio_api/+)?"
 CANCEL = re.compile(rf"{_BEGIN}cancel/*")
 """The path of a POST that ends an event."""
 CALL = re.compile(rf"{_BEGIN}call/+(?:v2/+)?([^/]+)/*")
-"""Of a POST that calls an endpoint, whose name the group is."""
+"""Path of a POST that calls an endpoint; the group is its name."""
 ANSWERS = re.compile(rf"{_BEGIN}(?:queue/+data|call/+(?:v2/+)?[^/]+/+([^/]+))")
-"""Of a GET that streams the answers to an event, which the group names, or else to a session."""
+"""Path of a GET that streams the answers to an event, the group, or to a session."""
 HEARTBEAT = re.compile(rf"{_BEGIN}heartbeat/+(.*)")
-"""Of the connection that every open tab keeps; the group is its session."""
+"""Path of the connection that every open tab keeps; the group is its session."""
 
 
 # --- handlers ---
@@ -48,25 +48,25 @@ def public_names(page: gr.Blocks) -> set[str]:
 
 
 def hide_login(page: gr.Blocks) -> None:
-    """Keep Gradio's own question, who is signed in, out of the endpoints of the page."""
+    """Hide Gradio's login check from the page's endpoints."""
     for event in page.fns.values():
         if event.name == "_check_login_status":
             event.api_visibility = "private"
 
 
 def describe_anew(page: gr.Blocks) -> None:
-    """Describe the endpoints with the host that asks; Gradio keeps the first one for everybody."""
+    """Drop the cached description of the endpoints, which names the host of the first request."""
     page.app.api_info = None
 
 
 def is_of_no_handler(error: BaseException) -> bool:
-    """Whether one of `NO_HANDLER` was raised where Gradio looks for a number or a name."""
+    """Whether one of `NO_HANDLER` was raised by Gradio's lookup of a handler."""
     last = _raised_in(error)
     return last.f_globals["__name__"] in (routes.__name__, route_utils.__name__)
 
 
 def is_misfit(error: BaseException) -> bool:
-    """Whether the keys of a call/v2 are not the endpoint's parameters."""
+    """Whether an error means that the keys of a call/v2 are not the endpoint's parameters."""
     return str(_raised_in(error).f_code.co_qualname) == "construct_args"
 
 
@@ -76,15 +76,15 @@ def _raised_in(error: BaseException) -> Any:
 
 
 def error_body(error: gr.Error) -> dict[str, Any]:
-    """What the browser is told of an error outside the queue."""
+    """The response body for an error outside the queue."""
     return error_payload(error, False)
 
 
 def nobody_body(event: str | None) -> str:
-    """The stream for who listens without having asked; Gradio's own logs a trace for each.
+    """The stream for a listener without an event; Gradio would log a trace for each.
 
     Args:
-        event: Whose answers are asked for; None for those of a session.
+        event: The event whose answers are requested; None for those of a session.
     """
     told = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
     if event is None:
@@ -96,18 +96,18 @@ def nobody_body(event: str | None) -> str:
 
 
 def login_of(scope: Mapping[str, Any]) -> str:
-    """The name at the Hub that Gradio's signed cookie holds; empty where nobody is signed in."""
+    """The Hub user name in Gradio's signed cookie; empty if nobody is signed in."""
     held = (scope.get("session") or {}).get("oauth_info") or {}
     return str(held.get("userinfo", {}).get("preferred_username") or "")
 
 
 def is_remembered(page: gr.Blocks, session: str) -> bool:
-    """Whether Gradio holds values of a session."""
+    """Whether Gradio stores values of a session."""
     return session in page.state_holder
 
 
 def forget_values(page: gr.Blocks, session: str) -> None:
-    """Let go of the values of a session; answers that wait for it stay."""
+    """Drop the values of a session; its unread answers stay."""
     holder: Any = page.state_holder
     with holder.lock:
         holder.session_data.pop(session, None)
@@ -115,7 +115,7 @@ def forget_values(page: gr.Blocks, session: str) -> None:
 
 
 class _NoConfiguration(dict[int, Any]):
-    """Keeps nothing, and computes nothing since it claims to hold every component already."""
+    """Stores nothing; claims to hold every component, so that Gradio computes none."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -128,10 +128,10 @@ class _NoConfiguration(dict[int, Any]):
 
 
 class ForgetfulBlocks(gr.Blocks):
-    """Gradio's page, which keeps no values that it is sent.
+    """Gradio's page without stored input values.
 
-    For deep links, which are closed, Gradio copies the configuration of all components for every
-    session, in 10 to 20 ms, and keeps the last value that each was sent.
+    For deep links, which are closed here, Gradio copies the configuration of all components for
+    every session, in 10 to 20 ms, and keeps the last value sent to each.
     """
 
     @property
@@ -147,9 +147,9 @@ class ForgetfulBlocks(gr.Blocks):
     async def process_api(
         self, block_fn: Any, inputs: list[Any], state: Any = None, *given: Any, **named: Any
     ) -> dict[str, Any]:
-        """Answer an event with no login but that of the visitor's session.
+        """Answer an event using only the login of the visitor's session.
 
-        A body may hold a token, and Gradio hands it to handlers as the login of its sender.
+        A body may hold a token, which Gradio would pass to handlers as the sender's login.
         """
         if state is not None:
             state.config_values = _NoConfiguration()
@@ -161,32 +161,32 @@ class ForgetfulBlocks(gr.Blocks):
 
 
 def queue_of(page: gr.Blocks) -> Any:
-    """The queue that the events of a page wait in."""
+    """The event queue of a page."""
     return page._queue
 
 
 def use_queue(page: gr.Blocks, queue: OpenQueue) -> None:
-    """Let the events of a page wait in this queue."""
+    """Replace the event queue of a page."""
     page._queue = queue
 
 
 def waiting_events(page: gr.Blocks) -> int:
-    """How many events wait for their turn."""
+    """Number of waiting events."""
     return sum(len(one.queue) for one in page._queue.event_queue_per_concurrency_id.values())
 
 
 def find_event(page: gr.Blocks, event: str) -> Any | None:
-    """The event of a name that waits or runs; it has a `session_hash`."""
+    """The waiting or running event of a name, or None; it has a `session_hash`."""
     return page._queue.event_ids_to_events.get(event)
 
 
 def has_answers(page: gr.Blocks, session: str) -> bool:
-    """Whether answers to a session are kept, or expected."""
+    """Whether a session has unread or expected answers."""
     return session in page._queue.pending_messages_per_session
 
 
 def asked_by(page: gr.Blocks, event: str) -> str | None:
-    """The session of an event whose answers were not all read."""
+    """The session of an event that still has unread answers; None for other events."""
     known = find_event(page, event)
     if known is not None:
         return str(known.session_hash)
@@ -195,7 +195,7 @@ def asked_by(page: gr.Blocks, event: str) -> str | None:
 
 
 def name_of(event: Any) -> str:
-    """What clients call an event of the queue; also its session where it came without one."""
+    """The public name of an event; also its session if it came without one."""
     return str(event._id)
 
 
@@ -205,7 +205,7 @@ def handler_number(event: Any) -> int:
 
 
 class OpenQueue(Queue):
-    """Gradio's queue without a bound of its own and without a monitor, its parts under other names.
+    """Gradio's queue without its own limit and monitor, with public names for its parts.
 
     An event has a `session_hash`, a `concurrency_id` (the kind of work) and an `enqueue_time`.
     """
@@ -213,7 +213,7 @@ class OpenQueue(Queue):
     def __init__(self, page: gr.Blocks, pause: float) -> None:
         """
         Args:
-            pause: Seconds between two looks for an event to begin.
+            pause: Seconds between two checks for an event to start.
         """
         super().__init__(
             live_updates=True,
@@ -224,19 +224,19 @@ class OpenQueue(Queue):
             default_concurrency_limit=4,
         )
         self.sleep_when_free = pause
-        self.ANALYTICS_MAX_EVENTS = 1  # nobody looks at them
+        self.ANALYTICS_MAX_EVENTS = 1  # unused
 
     def handler_of(self, body: Any) -> Any | None:
-        """The handler that a request names; None where it names none."""
+        """The handler that a request names; None if there is no such handler."""
         return self.blocks.fns.get(body.fn_index)
 
     @property
     def waiting(self) -> Mapping[str, list[Any]]:
-        """Kind of work -> its events that wait, the next one first."""
+        """Kind of work -> its waiting events, the next one first."""
         return {kind: one.queue for kind, one in self.event_queue_per_concurrency_id.items()}
 
     def most_at_once(self, kind: str) -> int | None:
-        """How many events of a kind may run at a time; None for any number."""
+        """Most events of a kind that may run at a time; None for no limit."""
         return self.event_queue_per_concurrency_id[kind].concurrency_limit
 
     def processed(self) -> Iterator[Any]:
@@ -245,31 +245,31 @@ class OpenQueue(Queue):
 
     @property
     def unread(self) -> Any:
-        """Session -> the messages that it has not read, the one unused for longest first."""
+        """Session -> its unread messages; the least recently used session first."""
         return self.pending_messages_per_session
 
     @property
     def asked(self) -> dict[str, set[str]]:
-        """Session -> the names of its events that it has not read the end of."""
+        """Session -> the names of its events whose end it has not read."""
         return self.pending_event_ids_session
 
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
-        """Nothing: Gradio would count all events anew after each, for a page that is off."""
+        """The unchanged summary: Gradio would recount all events for a monitor that is off."""
         return self.cached_event_analytics_summary
 
     def send_message(self, event: Any, event_message: Any) -> None:
-        """Leave a message for the session of an event; none where the session was forgotten.
+        """Queue a message for the session of an event, unless the session was dropped.
 
-        Gradio raises KeyError there, which would end the queue for everybody.
+        Gradio raises KeyError there, which would stop the queue.
         """
         if event.session_hash in self.pending_messages_per_session:
             super().send_message(event, event_message)
 
 
 HttpServer = http_server.Server
-"""The server that Gradio builds itself, and takes no options for."""
+"""The server class that Gradio starts; it takes no options for it."""
 
 
 def serve_with(server: type[HttpServer]) -> None:
-    """Let every server that Gradio starts from now on be one of these."""
+    """Make Gradio start servers of this class from now on."""
     http_server.Server = server  # type: ignore[misc]

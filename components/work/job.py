@@ -1,4 +1,4 @@
-"""Work in a thread of its own: hands over what happens while it runs, can be stopped, has an end.
+"""Jobs: work in a thread that emits events while it runs and can be stopped.
 
 `EventJobs` holds the jobs of one event of the queue, which end with it.
 """
@@ -23,7 +23,7 @@ Work = Callable[[Emit, threading.Event], None]
 
 
 class EventJobs:
-    """The jobs that one event of the queue has started. Safe for many threads."""
+    """The jobs started by one event of the queue. Thread-safe."""
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
@@ -31,7 +31,7 @@ class EventJobs:
         self._lock = threading.Lock()
 
     def add(self, job: Job) -> None:
-        """Hold one more job; it is stopped at once where the event has ended before."""
+        """Add a job; it is stopped at once if the event has ended."""
         with self._lock:
             self._jobs = [one for one in self._jobs if not one.over] + [job]
             stopped = self._stopped
@@ -39,7 +39,7 @@ class EventJobs:
             job.stop.set()
 
     def stop(self) -> None:
-        """Stop all jobs, those to come included."""
+        """Stop all jobs, including future ones."""
         with self._lock:
             self._stopped, jobs = True, self._jobs
         for job in jobs:
@@ -47,16 +47,16 @@ class EventJobs:
 
     @property
     def running(self) -> bool:
-        """Whether one has not ended yet, stopped or not."""
+        """Whether any job has not ended yet, stopped or not."""
         return any(not job.over for job in self._jobs)
 
 
 jobs_of_event: ContextVar[EventJobs | None] = ContextVar("jobs_of_event", default=None)
-"""Of the event that the current task or thread handles; None outside of the queue."""
+"""Jobs of the event that the current task or thread handles; None outside of the queue."""
 
 
 class Job:
-    """Work in a thread of its own that hands events over while it runs."""
+    """Work in a thread that emits events while it runs."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Job:
     ) -> None:
         """
         Args:
-            seconds: How long the work may take, from when it begins; then it is stopped.
+            seconds: Time limit of the work from its start; then it is stopped.
         """
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._ended = threading.Event()
@@ -79,12 +79,12 @@ class Job:
             if (stopped := self._work(work, record)) is not None:
                 raise stopped
 
-        # In the context of its event: a Space lends a GPU to the visitor who asked.
+        # In the context of its event: a Space assigns the GPU to that visitor.
         self._future: Future[None] = executor.submit(copy_context().run, recorded)
         self._future.add_done_callback(self._wake)
 
     def _work(self, work: Work, record: AbstractContextManager[None]) -> Cancelled | None:
-        """Do the work; what stopped it, without the frames that hold a model's caches."""
+        """Run the work; returns its Cancelled without the frames that hold a model's caches."""
         try:
             with record:
                 work(self._events.put, self.stop)
@@ -94,10 +94,10 @@ class Job:
         return None
 
     def batches(self, every: float = 0.1) -> Iterator[list[Event]]:
-        """Yield what has arrived, about every `every` seconds, until the work has ended.
+        """Yield new events, about every `every` seconds, until the work has ended.
 
-        The end is told at once: others wait for it. Closing the iterator stops the work: an
-        abandoned page costs nothing.
+        The end is reported without delay, because others wait for it. Closing the iterator stops
+        the work: an abandoned page costs nothing.
         """
         try:
             while not self._ended.is_set():
@@ -112,14 +112,14 @@ class Job:
             self.stop.set()
 
     def to_its_end(self, every: float = 0.1) -> Iterator[list[Event]]:
-        """As `batches`, then raise what the work raised."""
+        """As `batches`, then raise the work's error, if any."""
         yield from self.batches(every)
         if self.error is not None:
             raise self.error
 
     @property
     def over(self) -> bool:
-        """Whether the work has ended, or will never begin."""
+        """Whether the work has ended, or will never start."""
         return self._future.done()
 
     def when_over(self, call: Callable[[object], None]) -> None:
@@ -128,7 +128,7 @@ class Job:
 
     @property
     def error(self) -> BaseException | None:
-        """What the work raised, once it has ended; OutOfBudget where it took too long."""
+        """The work's error, once it has ended; OutOfBudget if it took too long."""
         found = self._future.exception() if self._future.done() else None
         if self._late and isinstance(found, Cancelled):
             return OutOfBudget(
@@ -144,7 +144,7 @@ class Job:
 
     def _wake(self, _future: Future[None]) -> None:
         self._ended.set()
-        self._events.put(None)  # for who waits for an event
+        self._events.put(None)  # wakes `_wait`
 
     def _wait(self, seconds: float) -> list[Event]:
         try:

@@ -1,7 +1,7 @@
-"""A GPU that a Space lends by the call (ZeroGPU): large models reply there.
+"""A GPU that a Space assigns for each call (ZeroGPU); large models reply there.
 
-Merges and the replies of small models are computed on the processor: they are there before a GPU
-has been asked for.
+Merges and the replies of small models are computed on the CPU: they finish before a GPU is
+assigned.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from dppa_core.models.resident import Resident
 
 LARGE = 256 << 20
-"""Bytes of a model from which on a GPU computes its replies, where there is one."""
+"""Size in bytes from which a model's replies are computed on the GPU."""
 _FIRST_SECONDS, _TOKENS_A_SECOND = 20, 8
 
 
 def on_zero() -> bool:
-    """Whether this is a Space that lends a GPU by the call (ZeroGPU)."""
+    """Whether this is a Space that assigns a GPU for each call (ZeroGPU)."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 class LentGpu:
-    """The processor for small models; for large ones a GPU of the Space, asked for every reply.
+    """Runs small models on the CPU, and large ones on a GPU requested for every reply.
 
     Raises:
-        InvalidValue: the package `spaces` is not there.
+        InvalidValue: the package `spaces` is not installed.
     """
 
     def __init__(self, large: int = LARGE) -> None:
@@ -60,7 +60,7 @@ class LentGpu:
         """The reply after every token; see `generate.stream_tokens`.
 
         Raises:
-            Unreachable: the Space lends no GPU now.
+            Unreachable: the Space assigns no GPU now.
         """
         from dppa_core.merging.in_memory.gpu_replies import handed_over  # noqa: PLC0415  (torch)
         from dppa_core.models.generate import stream_tokens  # noqa: PLC0415  (torch)
@@ -86,12 +86,12 @@ class LentGpu:
 
 
 def _seconds(path: Path, prompt: str, settings: GenerationSettings) -> int:
-    """How long a GPU is asked for; who asks for less is served sooner."""
+    """Seconds to request a GPU for; shorter requests are served sooner."""
     return _FIRST_SECONDS + settings.max_new_tokens // _TOKENS_A_SECOND
 
 
 def _tokens_there(path: Path, prompt: str, settings: GenerationSettings) -> Iterator[Any]:
-    """Runs in a process that was forked for a GPU."""
+    """The reply's tokens; runs in a process forked for the GPU."""
     from dppa_core.merging.in_memory.gpu_replies import replies_from  # noqa: PLC0415
 
     yield from replies_from(path, prompt, settings)

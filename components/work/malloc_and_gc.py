@@ -1,7 +1,4 @@
-"""How this process keeps memory: in few heaps, given back after work, seldom searched.
-
-What is searched for is garbage, by Python's collector.
-"""
+"""Memory settings of this process: few malloc arenas, trimming after work, rare collections."""
 
 from __future__ import annotations
 
@@ -13,38 +10,37 @@ from collections.abc import Callable
 from contextlib import suppress
 
 HEAPS = 2
-"""That the C library makes: of its own accord it makes eight a core, and what one thread has let go
-of in its heap stays there, unused by the others."""
+"""Arenas of glibc. By default it makes eight per core; memory freed in one is not reused by the
+others."""
 _M_ARENA_MAX = -8
 _YOUNG, _MIDDLE, _OLD = 5_000, 10, 50
-"""Objects made before the new ones are looked through, and rounds before the older ones are: to
-look through all of them holds everybody up for a tenth of a second."""
+"""Thresholds of `gc.set_threshold`: a full collection stops all threads for a tenth of a second."""
 
 
 def few_heaps() -> None:
-    """Before the first thread; where the C library is not GNU's, nothing happens."""
+    """Limit the arenas, before the first thread starts; no effect without glibc."""
     if sys.platform == "linux":
         with suppress(AttributeError):
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS)
 
 
 class MemoryTrimmer:
-    """Gives memory that work has freed back to the system, some seconds after it has ended.
+    """Returns freed memory to the system, some seconds after work has ended.
 
-    The C library keeps it for itself otherwise: 140 MB after a dozen scores that were stopped.
+    glibc would keep it: 140 MB after a dozen stopped scores.
     """
 
     def __init__(self, trim: Callable[[], object] | None = None, seconds: float = 5.0) -> None:
         """
         Args:
-            trim: Gives it back; of another C library than GNU's there is no such function.
-            seconds: From the first end of work to the trim, which others' ends do not delay.
+            trim: Returns the memory; by default glibc's malloc_trim, and nothing elsewhere.
+            seconds: From the first end of work to the trim; later ends do not delay it.
         """
         self._trim = trim or _malloc_trim
         self._seconds, self._pending, self._lock = seconds, False, threading.Lock()
 
     def work_ended(self, _work: object = None) -> None:
-        """Trim soon, if that is not due already."""
+        """Schedule a trim, unless one is scheduled."""
         with self._lock:
             if self._pending:
                 return
@@ -66,7 +62,7 @@ def _malloc_trim() -> None:
 
 
 def keep_what_is_there() -> None:
-    """What was made until now stays, and is never looked through again."""
+    """Exclude all current objects from garbage collection, and enable it for new ones."""
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
     gc.enable()

@@ -1,4 +1,4 @@
-"""Profiles, tables and plans of pairs, made once and shared by all visitors; imports no torch."""
+"""Profiles, tables and plans of model pairs, shared by all visitors; imports no torch."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from dppa_core.recipes.yaml_text import Pruning
 from dppa_core.system.recent import Recent
 
 PLAIN = ("magnitude", "random")
-"""Significances that need no text; the others take a model seconds to measure, once."""
+"""Significances that need no text; measuring the others takes seconds per model, once."""
 SHOWN_PLANS = 2048
-"""Drawings of plans that are remembered: 8 kB each, of a model of 42 matrices."""
+"""Number of cached drawings of plans: 8 kB each for a model of 42 matrices."""
 
 T = TypeVar("T")
 
 
 def ranked_by(pruning: Pruning) -> str:
-    """The significance that a pruning ranks elements by."""
+    """The significance by which a pruning ranks elements."""
     return str(getattr(pruning.settings(), "significance", "magnitude"))
 
 
 class Plans:
-    """Profiles, rate tables and plans of pairs of models. Safe for many threads."""
+    """Profiles, rate tables and plans of pairs of models. Thread-safe."""
 
     def __init__(self, *, public: bool) -> None:
         """
         Args:
-            public: Whether strangers ask; folders of this computer are then refused.
+            public: Whether this is a public page; folders of this computer are then refused.
         """
         self.public = public
         self._profiles, self._tables = Recent(32), Recent(256)
@@ -53,12 +53,12 @@ class Plans:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> DeltaProfile:
-        """The profile of a pair, ranked by a significance; `fresh` looks at the files again."""
+        """The profile of a pair, ranked by a significance; `fresh` reads the files again."""
         key = (base, finetuned, significance)
         found: DeltaProfile | None = None if fresh else self._profiles.find(key)
         if found is not None:
             return found
-        with self._measuring[significance in PLAIN]:  # which waits for no model that reads text
+        with self._measuring[significance in PLAIN]:  # plain ones do not wait for measurements
             found = None if fresh else self._profiles.find(key)  # made while this one waited
             profile = found or ranked_profile(
                 base, finetuned, significance, public=self.public, progress=progress, stop=stop
@@ -67,7 +67,7 @@ class Plans:
         return profile
 
     def check_at_hand(self, base: str, finetuned: Sequence[str], significance: str) -> None:
-        """Refuse what an answer to a slider would have to measure first, on a public page.
+        """On a public page, refuse a slider's request that would have to measure first.
 
         Raises:
             InvalidValue: one of the pairs was not measured since the start.
@@ -82,7 +82,7 @@ class Plans:
                 )
 
     def measured(self, base: str, finetuned: str, significance: str) -> bool:
-        """Whether that profile is at hand; never waits for one."""
+        """Whether that profile is cached; never waits for one."""
         return self._profiles.find((base, finetuned, significance)) is not None
 
     def table(self, base: str, finetuned: str, parameters: PruningParameters) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Plans:
         pruning: Pruning,
         overrides: Mapping[str, Override] | None = None,
     ) -> PruningPlan | None:
-        """The exact plan of a pair at some levels; None where only the merge tells what stays."""
+        """The exact plan of a pair at some levels; None if only the merge determines it."""
         profile = self.profile(base, finetuned, ranked_by(pruning))
         return get_method(pruning.method).plan(profile, levels, pruning.settings(), overrides)
 
@@ -114,9 +114,9 @@ class Plans:
         overrides: Mapping[str, Override],
         show: Callable[[PruningPlan], T],
     ) -> T | None:
-        """What `show` makes of a plan, or has made of it before, for whomever; None of no plan.
+        """`show` of a plan, cached for all visitors; None without a plan.
 
-        A plan takes a millisecond, and fifty visitors who drag ask for it all the time.
+        A plan takes a millisecond, and fifty visitors who drag request it all the time.
         """
         profile = self.profile(base, finetuned, ranked_by(pruning))
         key = (show, base, finetuned, levels, pruning, tuple(sorted(overrides.items())))

@@ -1,6 +1,6 @@
-"""Work that takes its time, as the browser is told of it: how far it is, then what came out.
+"""Long-running work as a stream of values for the browser: progress, then the result.
 
-Knows jobs and errors; nothing of what is worked on. assets/js/plots/view_switch.js draws it.
+assets/js/plots/view_switch.js draws it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ IDLE: dict[str, Any] = {"state": "idle", "id": "", "result": None}
 def stream_run(
     studio: Studio, name: str, work: Callable[[Emit, Stop], dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what the browser shows, a few times a second, until there is a result.
+    """Yield values for the browser, a few times a second, until there is a result.
 
     Closing it stops the work.
 
     Args:
-        studio: Runs it in a thread.
-        name: What it is, for the log.
+        studio: Runs the work in a thread.
+        name: Name of the work, for the log.
         work: Emits (done, total, what is done), and returns the result, JSON-ready.
     """
     about = {"id": secrets.token_hex(4), "result": None}
@@ -44,7 +44,7 @@ def stream_run(
 
 
 def end_of(job: Job) -> dict[str, Any]:
-    """How work ended: its state (done, stopped or failed), and of a failure a note."""
+    """How work ended: its state (done, stopped or failed), and a note about a failure."""
     if job.error is None:
         return {"state": "done"}
     if isinstance(job.error, Cancelled):
@@ -53,7 +53,7 @@ def end_of(job: Job) -> dict[str, Any]:
 
 
 def stopped_value(value: object) -> dict[str, Any]:
-    """What is shown after Cancel; what is at rest stays as it is."""
+    """The value shown after Cancel; the value of work that does not run stays unchanged."""
     if not isinstance(value, Mapping):
         return IDLE
     return {**value, "state": "stopped"} if value.get("state") == "running" else dict(value)

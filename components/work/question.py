@@ -1,6 +1,6 @@
-"""A question, checked: who answers it, by which recipes, and how the answers are drawn.
+"""A checked question: who answers it, with which recipes, and how the answers are sampled.
 
-Pure; knows sessions, no component. What a browser sends is not trusted.
+Pure. Values from the browser are not trusted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST_TOP_P = 0.05
 MOST_SEED = 2**31 - 1
 MERGED = "merged"
 EARLIER = "recipe:"
-"""Begins the target of a merge that answered before, followed by its hash."""
+"""Prefix of the target of an earlier merge; its hash follows."""
 
 Recipes = tuple[MergeRecipe, ...]
 """Recipes that answered in this conversation, the newest first."""
@@ -31,11 +31,11 @@ Recipes = tuple[MergeRecipe, ...]
 
 @dataclass(frozen=True, slots=True)
 class ChatQuestion:
-    """A question with everything that is needed to answer it."""
+    """A question with everything needed to answer it."""
 
     prompt: str
     targets: tuple[str, ...]
-    """In the order in which they begin to answer, and are shown."""
+    """In the order in which they start to answer and are shown."""
     recipes: Mapping[str, MergeRecipe] = field(default_factory=dict)
     """Target -> recipe, of those that are merges."""
     settings: AnswerSettings = AnswerSettings()
@@ -43,11 +43,11 @@ class ChatQuestion:
     blind: bool = False
 
     def target(self, name: str) -> str | MergeRecipe:
-        """What the pool of models calls a target."""
+        """The recipe or reference of a target, as the model pool takes it."""
         return self.recipes.get(name, name)
 
     def turn(self) -> Turn:
-        """The question as it enters the transcript."""
+        """The question as a new turn of the transcript."""
         answers = tuple(self._answer(name) for name in self.targets)
         return Turn(secrets.token_hex(4), self.prompt, answers, self.settings, self.blind)
 
@@ -59,7 +59,7 @@ class ChatQuestion:
 
 
 def target_choices(session: Session) -> list[tuple[str, str]]:
-    """(label, value) of everyone who may answer: the merge, the base, the domain models."""
+    """(label, value) of every possible answerer: the merge, the base, the domain models."""
     references = (session.base, *(model.reference for model in session.models))
     return [(MERGED, MERGED), *((short_name(name), name) for name in references)]
 
@@ -67,10 +67,10 @@ def target_choices(session: Session) -> list[tuple[str, str]]:
 def read_question(
     text: object, chosen: object, settings: AnswerSettings, session: Session
 ) -> ChatQuestion:
-    """A question to everyone who was ticked.
+    """A question to every ticked model.
 
     Raises:
-        InvalidValue: no question, or nobody to answer it.
+        InvalidValue: no question, or no model to answer it.
     """
     prompt = checked_text("question", text)
     known = [value for _, value in target_choices(session)]
@@ -84,7 +84,7 @@ def read_question(
 def read_duel(
     text: object, against: str, settings: AnswerSettings, session: Session, earlier: Recipes
 ) -> ChatQuestion:
-    """A question to the merge and one other, blind: in an order nobody knows.
+    """A blind question to the merge and one other, in random order.
 
     Args:
         against: A model of the session, or `recipe:` and the hash of one of `earlier`.
@@ -114,7 +114,7 @@ def read_duel(
 def read_settings(
     max_tokens: object, temperature: object, top_p: object, seed: object
 ) -> AnswerSettings:
-    """How answers are drawn; InvalidValue out of range."""
+    """The sampling settings; raises InvalidValue if one is out of range."""
     return AnswerSettings(
         int(check_number("Longest answer", max_tokens, 1, LONGEST_ANSWER)),
         check_number("Temperature", temperature, 0, 2),
@@ -133,21 +133,21 @@ def _seed(value: object) -> int:
 
 
 def whole(text: str) -> str:
-    """The text, with U+FFFD for halves of characters, which browsers may cut and UTF-8 lacks."""
+    """The text with U+FFFD for lone surrogates, which browsers may send and UTF-8 cannot encode."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def checked_text(what: str, text: object, least: int = 1, most: int = LONGEST_PROMPT) -> str:
-    """A text that somebody wrote, without the space around it.
+    """A visitor's text, without the space around it.
 
     Args:
         what: question, answer or text.
-        text: As the page gives it; anything but a text counts as none.
-        least: Characters it must have.
-        most: Characters it may have.
+        text: The value from the page; anything but a text counts as empty.
+        least: Fewest characters.
+        most: Most characters.
 
     Raises:
-        InvalidValue: it has none, or too many.
+        InvalidValue: it is empty, too short or too long.
     """
     said = whole(text.strip()) if isinstance(text, str) else ""
     if len(said) < least:

@@ -1,6 +1,6 @@
-"""How much one visitor may still ask for: tokens an hour, and questions a second.
+"""Rate limits of visitors: tokens an hour, and requests a second.
 
-Each tab has a limit, and each party a few times as much: a browser can make up tabs without end.
+Each tab has a limit, and each party a few times as much: a browser can invent any number of tabs.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from dppa_core.errors import OutOfBudget
 from dppa_core.system.recent import Recent
 
 OF_A_PARTY = 4
-"""Times as much as one tab has, for all tabs of a party: a class behind one address has some."""
+"""Limit of a party as a multiple of a tab's: a class may share one address."""
 
 
 TOKENS_PER_HOUR = 30_000
-"""That a stranger's tab is answered with, on the page and by named endpoints together."""
+"""Tokens of answers for one tab of a public page, on the page and by endpoints together."""
 
 
 class Allowance:
-    """How many tokens one visitor may still be answered with, in a sliding hour."""
+    """Limits the tokens of answers for one visitor in a sliding hour."""
 
     def __init__(self, tokens: int, seconds: float = 3600.0) -> None:
         self._tokens, self._seconds = tokens, seconds
         self._spent = Recent(1000)
 
     def spend(self, visitor: Visitor, tokens: int) -> None:
-        """Take tokens off the allowance of a visitor's tab and party.
+        """Subtract tokens from the allowance of a visitor's tab and party.
 
         Raises:
-            OutOfBudget: more than is left this hour.
+            OutOfBudget: fewer are left this hour.
         """
         now = time.monotonic()
         limits = {visitor.party: OF_A_PARTY * self._tokens, visitor.tab: self._tokens}
@@ -48,14 +48,14 @@ class Allowance:
 
 
 class Bucket:
-    """How often one visitor may ask: so many times at once, and then so many a second."""
+    """A token bucket: limits a visitor's requests to a burst, and then to a rate per second."""
 
     def __init__(self, most: float, a_second: float) -> None:
         self._most, self._a_second = most, a_second
         self._left = Recent(1000)
 
     def take(self, visitor: Visitor) -> bool:
-        """Take one out of the buckets of a visitor's tab and party; False where one is empty."""
+        """Take one token for a visitor's tab and party; False if either bucket is empty."""
         now = time.monotonic()
         factors = {visitor.party: OF_A_PARTY, visitor.tab: 1}
         left = {name: self._filled(name, factor, now) for name, factor in factors.items()}

@@ -1,8 +1,7 @@
-"""What all visitors share: plans, models in memory, answers, and work in threads.
+"""Services that all visitors share: plans, models in memory, answers, and work in threads.
 
-Knows the core's public names and no component. Holds nothing of a visitor: recipes and
-references come in, values go out. The heavy half (models) is imported when first needed, by a
-thread started after the page is up.
+It stores no visitor's data: recipes and references come in, values go out. The part that needs
+torch is imported on first use, by a thread started after the page is up.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ if TYPE_CHECKING:
     from dppa_core.models.resident import Resident
 
 BYTE_BUDGET = 1536 * 1024**2
-"""Bytes of models in memory; in one's own copy half of what is left, where that is more."""
+"""Bytes of models in memory; one's own copy may use half of the free memory if that is more."""
 CHAT, CHATS = "chat", 48
-"""Questions that are answered at the same time, by one engine."""
+"""Questions answered at the same time, by one engine."""
 WORKERS = 12 + CHATS
-"""Threads for work: more than all kinds of it may run at a time, so that none waits for another."""
+"""Threads for work: more than may run at a time, so that no kind waits for another."""
 ANSWER_WORKERS = max(1, available_cores() - 1)
 """Models that compute a token at the same time; one core is left to the page."""
 WARM_AFTER = 6.0
@@ -56,7 +55,7 @@ def byte_budget(*, public: bool) -> int:
     """Bytes of models this page may hold in memory.
 
     Args:
-        public: Whether strangers use it: they all get the same, and only embedded models.
+        public: Whether the page is public: it then has a fixed limit, and only embedded models.
     """
     left = None if public else available_memory()
     return max(BYTE_BUDGET, (left or 0) // 2)
@@ -68,8 +67,8 @@ class Studio(Plans):
     def __init__(self, *, public: bool, apart: bool = False) -> None:
         """
         Args:
-            public: Whether strangers use the page; folders of this computer are then refused.
-            apart: Whether answers are computed by a process of their own.
+            public: Whether the page is public; folders of this computer are then refused.
+            apart: Whether a separate process computes the answers.
         """
         super().__init__(public=public)
         self.opened = threading.Event()
@@ -93,11 +92,11 @@ class Studio(Plans):
         self._warm: Future[None] | None = None
 
     def start(self, name: str, work: Work) -> Job:
-        """Run work in a thread; it ends soon after its `stop` is set, its event ends, or its time.
+        """Run work in a thread; it ends soon after `stop`, the end of its event, or its time limit.
 
         Args:
-            name: What it is, for the log, the counts and the time it has; one of a few.
-            work: Gets a function to emit events with, and `stop`.
+            name: Name of the work, for the log, the metrics and the time limit; one of a few.
+            work: Called with a function that emits events, and `stop`.
         """
         seconds = SECONDS.get(name, SECONDS_ELSE) if self.public else math.inf
         light = name in WITHOUT_MODELS or (name == CHAT and self._apart)
@@ -115,7 +114,7 @@ class Studio(Plans):
         work(emit, stop)
 
     def close(self) -> None:
-        """Stop all work, and let none begin: the process is about to end."""
+        """Stop all work and start no more: the process is about to end."""
         self.ending.set()
         self.opened.set()
         for job in list(self._going):
@@ -136,11 +135,11 @@ class Studio(Plans):
     def lend(
         self, target: str | MergeRecipe, progress: Progress | None, stop: Stop | None
     ) -> AbstractContextManager[Resident]:
-        """A model or a merge, from memory or made now, for as long as a block runs."""
+        """A model or a merge, from memory or made now, for use in a `with` block."""
         return self.pool().lend(target, progress=progress, stop=stop)
 
     def answerer(self) -> Answerer:
-        """What answers questions; without a process of its own the first call imports torch."""
+        """The answerer of questions; without a separate process the first call imports torch."""
         if self._answerer is None:
             pool = self.pool()
             from dppa_core.answering.own import OwnAnswerer  # noqa: PLC0415  (torch)
@@ -161,11 +160,11 @@ class Studio(Plans):
         return (*keys, *self._pool.loaded()), nbytes + self._pool.nbytes
 
     def fit_together(self, sizes: Sequence[int]) -> bool:
-        """Whether models of these sizes, in bytes, may be used at the same time."""
+        """Whether models of these sizes, in bytes, fit into memory together."""
         return sum(sizes) <= self._budget
 
     def outcome(self, recipe: MergeRecipe, stop: Stop | None) -> MergeEffect:
-        """What that merge did to every module; kept for the next time."""
+        """The effect of a merge on every module; cached."""
         from dppa_core.evaluation.analysis.merge_effect import merge_outcome  # noqa: PLC0415  (torch)
 
         found = self.known_outcome(recipe)
@@ -178,16 +177,16 @@ class Studio(Plans):
 
     def known_outcome(self, recipe: MergeRecipe) -> MergeEffect | None:
         """What `outcome` gave before for these models, or None; never waits for a merge."""
-        found = self._outcomes.find(recipe_hash(recipe))  # else no file is opened: sliders ask this
+        found = self._outcomes.find(recipe_hash(recipe))  # first, to open no file: sliders wait
         return found[1] if found is not None and found[0] == self._identity(recipe) else None
 
     def warm_up(self, recipe: MergeRecipe) -> None:
-        """Load what the first visitor will ask for, once the first page has been drawn."""
+        """Load the models of the first question, once the first page has been drawn."""
 
         def work() -> None:
             self.opened.wait(WARM_AFTER)
             check(self.ending)
-            # The first token of a process is slow: let it be this one.
+            # The first token of a process is slow.
             settings = GenerationSettings(max_new_tokens=2)
             for _ in self.answerer().replies(recipe, "1 + 1", settings, self.ending):
                 pass
@@ -199,11 +198,11 @@ class Studio(Plans):
 
     @property
     def ready(self) -> bool:
-        """Whether the warm-up is over, or was never asked for."""
+        """Whether the warm-up is over, or was never started."""
         return self._warm is None or self._warm.done()
 
     def examiner(self) -> Examiner:
-        """Who asks the models of the pool, and keeps their marks."""
+        """The examiner of the pool's models; it caches their marks."""
         from dppa_core.evaluation.examiner import Examiner  # noqa: PLC0415  (torch)
 
         if self._examiner is None:
@@ -213,11 +212,11 @@ class Studio(Plans):
     def score(
         self, target: str | MergeRecipe, domain: str, limit: int, stop: Stop | None
     ) -> DomainScore:
-        """Test accuracy of a model or merge on one domain; kept for the next time."""
+        """Test accuracy of a model or merge on one domain; cached."""
         return self.examiner().score(Exam(target, domain, "test", limit), stop=stop)
 
     def _identity(self, target: str | MergeRecipe) -> str:
-        """What was merged: another text when a file it is made of was replaced."""
+        """A text that identifies the target's contents; it changes when a file is replaced."""
         name, references = target, [target]
         if isinstance(target, MergeRecipe):
             name = recipe_hash(target)

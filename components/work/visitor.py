@@ -1,7 +1,7 @@
-"""Who asks: a tab or a program, from which address, under which login.
+"""The sender of a request: a tab or a program, its address and its login.
 
-Bounds on the queue, files, tokens and rates count two names of a visitor: that of the tab, which
-its browser makes up and can change, and that of the party, which it cannot.
+Limits on the queue, files, tokens and rates use two names of a visitor: the tab, which its browser
+invents and can change, and the party, which it cannot change.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _log = logging.getLogger("dppa.page")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request."""
+    """The sender of a request."""
 
     session: str = ""
-    """Gradio's name of one open tab, made up by its browser; empty for a call without one."""
+    """Gradio's name of one open tab, invented by its browser; empty for a call without one."""
     address: str = ""
-    """IP address behind the trusted proxies, of version 6 its network; empty where unknown."""
+    """IP address behind the trusted proxies, for IPv6 its network; empty if unknown."""
     login: str = ""
-    """Name at the Hub of who is signed in; empty where nobody is."""
+    """Hub user name of the signed-in visitor; empty if nobody is signed in."""
 
     @property
     def party(self) -> str:
-        """All tabs of one login, or else of one address; the tab where neither is known."""
+        """Name for all tabs of one login, else of one address, else for the tab alone."""
         if self.login:
             return f"login {self.login}"
         return f"address {self.address}" if self.address else f"tab {self.session}"
 
     @property
     def tab(self) -> str:
-        """One tab; all calls of the party that belong to none."""
+        """Name of one tab, or of all the party's calls without a tab."""
         return f"tab {self.session}" if self.session else f"calls of {self.party}"
 
 
@@ -53,17 +53,17 @@ _asking: ContextVar[Visitor | None] = ContextVar("asking", default=None)
 
 
 def handled_for(visitor: Visitor) -> None:
-    """Say whose event the current task handles; threads that it starts know it, too."""
+    """Set the visitor of the current task, and of the threads it starts."""
     _asking.set(visitor)
 
 
 def visitor_of(request: Any, session: str | None = None) -> Visitor:
-    """Who sent a request.
+    """The sender of a request.
 
     Args:
         request: Starlette's, or Gradio's own.
-        session: What the request says its session is. An event of the queue knows better:
-            Gradio names one that came without a session by a number of its own.
+        session: The session that the request names. In an event of the queue it is ignored:
+            Gradio gives an event without a session its own number as a name.
     """
     known = _asking.get()
     if known is not None:
@@ -77,17 +77,17 @@ def visitor_of(request: Any, session: str | None = None) -> Visitor:
 
 
 def asker(request: Any) -> Visitor:
-    """Who sent a request that a handler got as `gr.Request`.
+    """The sender of a request that a handler got as `gr.Request`.
 
-    Starlette's request is taken out of it: Gradio's own turns every mapping into JSON, and a scope
-    holds bytes.
+    Uses Starlette's request inside it: Gradio's turns every mapping into JSON, and a scope holds
+    bytes.
     """
-    sent = getattr(request, "request", None)  # Starlette's, which alone has a scope
+    sent = getattr(request, "request", None)
     return visitor_of(sent or request, request.session_hash)
 
 
 def _one_customers(address: str) -> str:
-    """An address as it is, of version 6 the 64 bits of its network: one customer has all others."""
+    """An IPv4 address unchanged; of IPv6 the /64 network, which belongs to one customer."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -98,10 +98,10 @@ def _one_customers(address: str) -> str:
 
 
 class CallerAddresses:
-    """Gives requests of the MCP bridge the address of the caller that it works for.
+    """Gives requests of the MCP bridge the address of the bridge's caller.
 
-    The bridge connects to this server itself, with the caller's headers. A header with a secret
-    of this process marks them; one from outside is removed.
+    The bridge connects to this server itself, with the caller's headers. A header with a secret of
+    this process carries the address; the same header from outside is removed.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -127,7 +127,7 @@ class CallerAddresses:
         return {**scope, "headers": kept}
 
     def _look_for_proxy(self, address: str, forwarded: str) -> None:
-        """Warn once of a proxy that is not trusted: all visitors behind it are taken for one."""
+        """Warn once about an untrusted proxy: all visitors behind it count as one."""
         if self._warned or not forwarded or address in forwarded or not _is_private(address):
             return
         self._warned = True

@@ -1,7 +1,6 @@
-"""What this process has done: each piece of work by name, how it ended, how long it took.
+"""Metrics and log lines of the work in threads: name, outcome, duration.
 
-Knows names and times, nothing of what was asked and nothing of who asked. `health.py` shows
-the counts, the log gets a line each.
+They hold no data of visitors. `health.py` serves the metrics.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from prometheus_client import CollectorRegistry, Histogram
 from dppa_core.errors import Cancelled, DppaError
 
 SECONDS = {"score": 300.0, "search": 900.0, "export": 180.0, "push": 900.0}
-"""How long a piece of work may take on a page for strangers, by its name. What a score or a search
-has found by then is remembered: whoever starts it again goes on from there."""
+"""Name of work -> its time limit on a public page. Results of a score or a search so far are kept:
+starting it again continues from there."""
 SECONDS_ELSE = 120.0
 WITHOUT_MODELS = ("sparsity", "conflict", "drill", "fetch")
-"""Work that imports nothing of torch. All other waits until one thread has imported it: two that do
-at a time may see halves of it."""
+"""Work that does not import torch. All other work waits until one thread has imported it: two
+threads that import it at once may see it half initialised."""
 DONE, STOPPED, REFUSED, FAILED = "done", "stopped", "refused", "failed"
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -29,7 +28,7 @@ _log = logging.getLogger("dppa.work")
 
 
 class WorkMetrics:
-    """Counts of one page, in a registry of their own. Safe for several threads."""
+    """Metrics of one page, in their own registry. Thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -43,7 +42,7 @@ class WorkMetrics:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Record the work of a block; what it raises goes on.
+        """Record the work of a block; its errors are passed on.
 
         A foreseen error is an answer to the visitor (`refused`), any other a bug (`failed`).
         """

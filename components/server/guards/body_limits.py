@@ -1,9 +1,8 @@
-"""The body of a request: JSON, of a bounded length, that arrives in time.
+"""Checks the body of a request: JSON, of limited length, complete in time.
 
-Knows messages of ASGI and names of sessions, nothing else of what a body says. Gradio and FastAPI
-read a body of any length into memory, several times over, and older ones what is not said to be
-JSON: any page that is open in a browser may send that to a copy on its computer, while of JSON the
-browser asks first.
+Gradio and FastAPI read a body of any length into memory several times, and older versions accept
+one that is not declared as JSON. Any web page can send such a body to a copy on the same computer;
+for JSON the browser sends a preflight first.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from components.server.guards.heads import BAD_SESSION, SESSION_FIELD, is_session_name
 
 MOST_BYTES = 500_000
-"""Of a request: the page's own have 20 kB, and a recipe 100 kB at most."""
+"""Limit of a request; the page's own have 20 kB, and a recipe has 100 kB at most."""
 SECONDS = 20.0
-"""For a whole body to arrive."""
+"""Time limit for a whole body to arrive."""
 NAMES = (SESSION_FIELD, "event_id")
 PARSED = "dppa.parsed"
-"""Key of the scope with what a body of JSON says, so that it is parsed once."""
+"""Key of the parsed body in the scope, so that it is parsed once."""
 
 
 class BodyLimits:
-    """Refuses other bodies: 400 ambiguous, 408 late, 413 long, 415 or 422 no JSON, 422 odd names.
+    """Refuses bodies: 400 ambiguous, 408 late, 413 long, 415 or 422 not JSON, 422 invalid names.
 
-    A request with both Content-Length and Transfer-Encoding gets 400, and its connection ends: a
-    proxy that reads the other of them takes the rest for a request of its next visitor.
+    A request with both Content-Length and Transfer-Encoding gets 400, and its connection is closed:
+    a proxy that uses the other header would treat the rest as the next visitor's request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -69,7 +68,7 @@ class BodyLimits:
 
 
 async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | None]:
-    """The messages of a request, and their bytes; None where they are too many, or broke off."""
+    """The messages of a request, and its body; None if it is too long or incomplete."""
     taken: list[Message] = []
     size = 0
     while True:
@@ -83,10 +82,10 @@ async def taken_of(receive: Receive, most: int) -> tuple[list[Message], bytes | 
 
 
 def parsed(body: bytes) -> tuple[Any, str]:
-    """What a body says, and why it is refused if it is; the reason repeats nothing of it."""
+    """The value of a JSON body, and why it is refused, or ""; the reason quotes nothing of it."""
     try:
         said = json.loads(body)
-    except (ValueError, RecursionError):  # no JSON, no text, or far too deep
+    except (ValueError, RecursionError):  # not JSON, not text, or nested too deeply
         return None, "Not JSON"
     names = [said.get(name) for name in NAMES] if isinstance(said, dict) else []
     if all(name is None or is_session_name(name) for name in names):
@@ -95,7 +94,7 @@ def parsed(body: bytes) -> tuple[Any, str]:
 
 
 def again(taken: list[Message], receive: Receive) -> Receive:
-    """What was taken once more, then what comes."""
+    """Replay the messages already received, then receive further ones."""
     left = iter(taken)
 
     async def once_more() -> Message:

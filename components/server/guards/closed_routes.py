@@ -1,9 +1,9 @@
-"""Ways into the server that Gradio opens and this page does not use: closed.
+"""Closes Gradio routes that this page does not use, and protects the events of other sessions.
 
-Knows paths, and whose an event is. Gradio fetches any address a visitor writes after `file=`,
-`file/` or `proxy=` and hands on what it finds there; it takes uploads and recordings, though the
-page reads the files that people open in their browser. Beside the queue there is one way. Whoever
-names an event of the queue has to be its session, and an endpoint has to be a public one.
+Gradio fetches any address after `file=`, `file/` or `proxy=` and returns its content. It accepts
+uploads and recordings, though this page reads opened files in the browser. Besides the queue, only
+`run/predict` stays open. Only the session of an event may name it, and only public endpoints can be
+called.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CLOSED = re.compile(
     r"/+(gradio_api/+)?(file[=/].*|proxy=.*|upload.*|deep_link.*|component_server.*|stream/.*"
     r"|custom_component/.*|process_recording.*|(undo-)?vibe-.*|dev/.*|runs.*|run-history.*"
     r"|monitoring.*|profiling.*|login/*|api/.*|run/(?!predict$).*)"
-    r"|.*[\x00-\x1f\x7f].*",  # Starlette takes a path with a line feed at its end for one without
+    r"|.*[\x00-\x1f\x7f].*",  # Starlette ignores a line feed at the end of a path
     re.IGNORECASE | re.DOTALL,
 )
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
 NO_STORE = ((b"cache-control", b"no-store"),)
 NOT_STORED = ("/", "/config", "/config/")
-"""Paths whose answers repeat the Host header; a cache would give them to other visitors."""
+"""Paths whose answers repeat the Host header; a cache could serve them to other visitors."""
 
 
 class ClosedRoutes:
@@ -39,7 +39,7 @@ class ClosedRoutes:
     def __init__(self, app: ASGIApp, frames: Iterable[str] = ()) -> None:
         """
         Args:
-            frames: Sites that may show the page in a frame, besides itself.
+            frames: Other sites that may show the page in a frame.
         """
         self._app = app
         policy = " ".join(("frame-ancestors 'self'", *frames)).encode()
@@ -65,11 +65,10 @@ class ClosedRoutes:
 
 
 class EventOwner:
-    """Answers 404 to who cancels another session's event, or calls an event of the page by name.
+    """Answers 404 to cancelling another session's event, and to calling a private event by name.
 
-    Gradio looks at neither: `cancel` ends whatever event it is given, and `call` runs any by name.
-    A `cancel` with the number of another handler would close the generator of a running event, hold
-    a lock of all visitors meanwhile, and run the event once more from its beginning.
+    Gradio checks neither. A `cancel` with the number of another handler would close the generator
+    of a running event, hold a lock of all visitors meanwhile, and start the event again.
     """
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
@@ -90,9 +89,9 @@ class EventOwner:
     def _refusal(self, asked: Any) -> Response | None:
         """What to answer instead of cancelling; None if Gradio may cancel the event."""
         if not isinstance(asked, dict):
-            return None  # Gradio says what is wrong with it
+            return None  # Gradio reports the error
         event = find_event(self._page, str(asked.get("event_id")))
-        if event is None:  # over: Gradio would leave one more message for the session
+        if event is None:  # ended: Gradio would queue one more message for the session
             return JSONResponse({"success": True})
         named = event.session_hash, handler_number(event)
         if named != (asked.get("session_hash"), asked.get("fn_index")):

@@ -1,7 +1,7 @@
-"""Deadlines and a bound for connections: a slow client cannot keep one for ever.
+"""Timeouts and a maximum number of connections: a slow client cannot hold one for ever.
 
-Uses internals of uvicorn, and is the only module that does: `H11Protocol` and its attributes
-`cycle`, `connections`, `loop`, `logger` and `transport`. Written for uvicorn 0.54.
+The only module that uses internals of uvicorn: `H11Protocol` and its attributes `cycle`,
+`connections`, `loop`, `logger` and `transport`. Written for uvicorn 0.54.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ HEAD_SECONDS = 10.0
 READ_SECONDS = 120.0
 """For a client to read what is buffered for it: 64 kB, or an answer that was built in memory."""
 MOST_OPEN = 4000
-"""Connections at a time; fewer if the process may open fewer than twice as many files."""
+"""Open connections; fewer if the process may open fewer than twice as many files."""
 BACKLOG = 128
-"""Connections that the event loop accepts in a row, before any is counted."""
+"""Connections that the event loop accepts in a row before counting them."""
 
 
 class Connection(H11Protocol):
@@ -68,12 +68,12 @@ class Connection(H11Protocol):
             self._read_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP.
+        """Refuse a request that is not HTTP.
 
-        uvicorn fails here, with a trace, if an answer has begun or has no body, as that to HEAD.
+        uvicorn fails here with a trace if an answer has begun or has no body, as for HEAD.
         """
         if self.cycle is not None:
-            self.cycle.disconnected = True  # its answer would be a second one
+            self.cycle.disconnected = True  # or it would send a second answer
             self.cycle.message_event.set()
         try:
             super().send_400_response(msg)
@@ -98,7 +98,7 @@ class Connection(H11Protocol):
 
 
 class Server(HttpServer):
-    """Gradio's server, with these connections and without WebSockets, which no page here uses."""
+    """Gradio's server with these connections, and without WebSockets, which the page never uses."""
 
     def __init__(self, config: Config, *given: Any, **options: Any) -> None:
         config.http, config.ws, config.backlog = Connection, "none", BACKLOG
@@ -106,12 +106,12 @@ class Server(HttpServer):
 
 
 def use_deadlines() -> None:
-    """Let every server that Gradio starts from now on be one of these."""
+    """Make Gradio start `Server` from now on."""
     serve_with(Server)
 
 
 def most_open() -> int:
-    """How many connections may be open: half of the files that this process may open."""
+    """Maximum number of open connections: at most half of the files this process may open."""
     if sys.platform == "win32":
         return MOST_OPEN
     import resource  # noqa: PLC0415  (not on Windows)

@@ -1,7 +1,7 @@
-"""Checks the head of a request before anything else reads it: path, host, names of sessions.
+"""Checks the head of a request before anything else reads it: path, host, session names.
 
-Knows the forms of these values, nothing of what they lead to. Gradio and Starlette fail on some
-other values with a trace that repeats them; an answer of this module does not.
+Gradio and Starlette fail on some malformed values with a trace that repeats them; the answers of
+this module do not.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _HOST = re.compile(
 
 
 class HeaderLimits:
-    """Answers 404 to paths that no page has, 400 to malformed hosts, 422 to other session names.
+    """Answers 404 to malformed paths, 400 to malformed hosts, 422 to malformed session names.
 
-    Must wrap the whole application: Gradio's CORS fails where there is an Origin and no Host.
+    Must wrap the whole application: Gradio's CORS fails on an Origin header without a Host header.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,12 +50,12 @@ class HeaderLimits:
 
 
 def is_session_name(value: object) -> bool:
-    """Whether a value is of the form that names of sessions and events have."""
+    """Whether a value has the form of a session or event name."""
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
 
 
 def _refusal(scope: Scope) -> tuple[int, str]:
-    """Status and text of the answer to a malformed head; 0 for others."""
+    """Status and text of the answer to a malformed head; status 0 if it is well formed."""
     if not _PATH.fullmatch(scope["path"]):
         return 404, "Not found"
     if not _are_hosts(Headers(scope=scope)):

@@ -1,6 +1,6 @@
-"""Checks for which host a request is, and which web page sends it.
+"""Checks the host a request is for, and the web page that sends it.
 
-Reads the headers Host, X-Forwarded-Host, Origin and Sec-Fetch-Site; knows no routes.
+Reads the headers Host, X-Forwarded-Host, Origin and Sec-Fetch-Site.
 
 A browser sends requests of any web page to this server, and gives that page the answers if CORS
 allows it, or if the page's own name was made to resolve to this computer (DNS rebinding). A page
@@ -133,7 +133,7 @@ def own_names(listens: str) -> frozenset[str]:
 
 
 def _hosts(headers: Headers) -> list[str]:
-    """Hosts a request is for: as the server sees it, and as each proxy before it saw it."""
+    """Hosts a request is for, as seen by the server and by each proxy before it."""
     forwarded = ",".join(headers.getlist("x-forwarded-host"))
     return [*(headers.getlist("host") or [""]), *filter(None, map(str.strip, forwarded.split(",")))]
 

@@ -1,8 +1,7 @@
-"""The page, which believes nothing it is sent.
+"""Checks the values of an event before Gradio reads them.
 
-Knows values, not what they mean. Gradio takes a mapping of a certain form for a file, and opens or
-fetches what it names, from any address; and it writes values that do not fit into the log. This
-page has no such input: its structures travel as text.
+Gradio treats a mapping of a certain form as a file and opens or fetches it from any address, and
+logs invalid values. This page has no such input: its structures travel as JSON text.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from components.work.studio import Studio
 
 REFUSED = "This is no question of this page."
 DEEPEST = 4
-"""Lists in lists: the values of an event, and of one of them."""
+"""Allowed nesting of lists: the values of an event, and of one of them."""
 
 
 class GuardedBlocks(ForgetfulBlocks):
-    """Refuses, before Gradio looks at them, values that no page of ours sends."""
+    """Refuses values that the page never sends, before Gradio reads them."""
 
     studio: Studio
     exports: Exports
@@ -29,10 +28,10 @@ class GuardedBlocks(ForgetfulBlocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """The values as a handler takes them.
+        """The values in the form a handler takes.
 
         Raises:
-            gr.Error: they do not fit; a visitor reads why, and the log does not.
+            gr.Error: they are invalid; the visitor sees it, and nothing is logged.
         """
         known = block_fn.fn is not None and len(inputs) >= len(block_fn.inputs)
         if not (known and plain(inputs)):
@@ -42,13 +41,13 @@ class GuardedBlocks(ForgetfulBlocks):
         except gr.Error as error:
             error.print_exception = False
             raise
-        except ValueError:  # of a component: it names the value
+        except ValueError:  # from a component; it quotes the value
             raise gr.Error(REFUSED, print_exception=False) from None
         return given
 
 
 def plain(value: Any, depth: int = DEEPEST) -> bool:
-    """Whether a value is text, a number or nothing, or a list of such."""
+    """Whether a value is text, a number or None, or a list of these."""
     if isinstance(value, list | tuple):
         return depth > 0 and all(plain(one, depth - 1) for one in value)
     return not isinstance(value, dict)

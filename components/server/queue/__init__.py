@@ -1,1 +1,1 @@
-"""Whose turn it is, and what is remembered of visitors."""
+"""Order of requests, and what the server stores about sessions."""

@@ -1,7 +1,7 @@
-"""Whose turn it is: Gradio's queue with a bound for each kind of work, and visitors who take turns.
+"""Gradio's queue with a limit for each kind of work, shared fairly between visitors.
 
-An event that is cancelled stops its jobs, and its place is free once they have ended. What nobody
-listens to ends by itself.
+Cancelling an event stops its jobs; its place is free once they have ended. An event ends if no
+stream reads its answers.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from components.work.job import EventJobs, jobs_of_event
 from components.work.visitor import Visitor, handled_for, visitor_of
 
 WAITING = {"chat": 100, "model": 100, "exam": 24, "search": 12, "export": 24, "hub": 12}
-"""Kind of work (a `concurrency_id`) -> how many may wait for it at most; a party has half."""
+"""Kind of work (a `concurrency_id`) -> most waiting events; a party may have half of them."""
 WAITING_ELSE = 48
-"""Of every other kind."""
+"""The limit of every other kind."""
 OF_ONE_TAB = 12
-"""How much a stranger's tab may have waiting or running at a time, of all kinds together: the page
-itself has one of each kind."""
+"""Most events of one tab that wait or run on a public page, all kinds together: the page itself has
+one of each kind."""
 UNHEARD = 10.0
-"""Seconds for which a stranger's event goes on though no stream of its session is open."""
+"""Seconds that an event on a public page may run without an open stream of its session."""
 FORGOTTEN = 20.0
-"""Seconds after which answers that came to an end for such a session are let go of."""
+"""Seconds after which the finished answers of such a session are dropped."""
 LOOK = 1.0
-"""Seconds between two looks for such events."""
+"""Seconds between two checks for such events."""
 UNREAD = 2000
-"""Messages that nobody has read yet, of all visitors together: an open page reads them at once."""
+"""Most unread messages of all visitors together: an open page reads them at once."""
 TOO_MANY_NEW = "Too many tabs were opened or calls made from here just now: wait a moment."
 PAUSE = 0.005
-"""Seconds between two looks at the queues: each takes the interpreter from whoever computes."""
+"""Seconds between two checks of the queues: each check interrupts a computing thread."""
 
 
 class FairQueue(OpenQueue):
-    """Gradio's queue, bounded and fair; used on the event loop alone.
+    """Gradio's queue, bounded and fair; to be used only on the event loop.
 
     A first request is never delayed by another visitor's repeats; heavy users slow down but do
     not starve (`fair_order`).
@@ -50,35 +50,34 @@ class FairQueue(OpenQueue):
     def __init__(self, page: gr.Blocks, most: int | None) -> None:
         """
         Args:
-            page: Whose queue it is.
-            most: How much one tab may have waiting or running; None where nobody is bounded.
+            page: The page that uses the queue.
+            most: Most events of one tab that wait or run; None for no limit.
         """
         super().__init__(page, PAUSE)
         self._most = most
         self.sessions = Sessions(page)
-        """What is remembered of them."""
         self._begun: list[Any] = []
         """Events that run, or whose jobs do."""
         self._streams: Counter[str] = Counter()
-        """Session -> its open streams of answers."""
+        """Session -> number of its open answer streams."""
         self._unheard_since: dict[str, float] = {}
         self._ended: dict[str, dict[str, float]] = defaultdict(dict)
-        """Kind -> tab or party -> when the last event of theirs ended."""
+        """Kind -> tab or party -> when its last event ended."""
 
     def start(self) -> None:
-        """Begin to process events."""
+        """Start processing events."""
         super().start()  # type: ignore[no-untyped-call]
         if self._most is not None:
             self._watch = asyncio.get_running_loop().create_task(self._end_unheard())
 
     async def push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, Any]:
-        """Let an event in, or say why not."""
+        """Queue an event, or return why not."""
         self._drop_unread()
-        # Not by Gradio's own look at the event, which begins a session, before it is let in.
+        # Not Gradio's own lookup: it starts a session before the event is accepted.
         found = self.handler_of(body)
         if found is None:
             return await super().push(body, request, username)
-        body.session_hash = body.session_hash or None  # Gradio confuses "" with none
+        body.session_hash = body.session_hash or None  # Gradio expects None, not ""
         kind, visitor = found.concurrency_id, visitor_of(request, body.session_hash)
         problem = self._no_room(kind, visitor)
         if problem:
@@ -95,7 +94,7 @@ class FairQueue(OpenQueue):
         return answer
 
     def _no_room(self, kind: str, visitor: Visitor) -> str:
-        """Why nothing more is let in; empty where there is room."""
+        """Why the queue is full for this visitor; empty if it is not."""
         queue = self.waiting.get(kind, [])
         most = WAITING.get(kind, WAITING_ELSE)
         if self._most is not None:
@@ -116,7 +115,7 @@ class FairQueue(OpenQueue):
         yield from self._running()
 
     def _running(self) -> list[Any]:
-        """Events that Gradio processes, and those whose jobs have not ended since."""
+        """Events that Gradio processes, and earlier ones whose jobs still run."""
         active = list(self.processed())
         for one in self._begun:
             if one not in active and one.jobs.running:
@@ -128,7 +127,7 @@ class FairQueue(OpenQueue):
         return active
 
     def get_events(self) -> tuple[list[Any], bool, str] | None:
-        """The event to begin next: of a kind of which, jobs included, less runs than may."""
+        """The event to start next, of a kind whose running events and jobs are below its limit."""
         kinds = [name for name, events in self.waiting.items() if events]
         random.shuffle(kinds)
         running = Counter(one.concurrency_id for one in self._running()) if kinds else Counter()
@@ -141,7 +140,7 @@ class FairQueue(OpenQueue):
         return None
 
     def _in_order(self, kind: str) -> None:
-        """Put the events of a kind into the order of their turns, and tell those that moved."""
+        """Sort the waiting events of a kind fairly, and notify those that moved."""
         waiting = self.waiting[kind]
         before, now = list(waiting), time.monotonic()
         first = min((one.enqueue_time for one in before), default=now)
@@ -157,9 +156,9 @@ class FairQueue(OpenQueue):
     async def process_events(
         self, events: list[Any], batch: bool, begin_time: float, fn: Any
     ) -> None:
-        """Run an event; all that it starts knows whose it is.
+        """Run an event; its tasks and threads know the visitor.
 
-        Gradio keeps values for a call without a session as for one, under the event's own name.
+        For a call without a session, Gradio stores values under the event's name: they are dropped.
         """
         event = events[0]
         handled_for(event.visitor)
@@ -171,7 +170,7 @@ class FairQueue(OpenQueue):
                 forget_values(self.blocks, event.session_hash)
 
     async def reset_iterators(self, event_id: str) -> None:
-        """Let go of what an event that has ended was computed by, and stop its jobs."""
+        """Drop the generator of an ended event, and stop its jobs."""
         event = find_event(self.blocks, event_id)
         if event is not None:
             event.jobs.stop()
@@ -180,26 +179,26 @@ class FairQueue(OpenQueue):
     async def clean_events(
         self, *, session_hash: str | None = None, event_id: str | None = None
     ) -> None:
-        """End the events of a session that has left, or one of them, with their jobs."""
+        """End one event, or all events of a session that has left, with their jobs."""
         for event in list(self._known()):
             if event.session_hash == session_hash or name_of(event) == event_id:
                 event.jobs.stop()
         await super().clean_events(session_hash=session_hash, event_id=event_id)
 
     def listens(self, session: str) -> None:
-        """Note that a stream of the answers to a session was opened."""
+        """Record that a session opened an answer stream."""
         self._streams[session] += 1
         self._unheard_since.pop(session, None)
 
     def hangs_up(self, session: str) -> None:
-        """Note that it was closed."""
+        """Record that a session closed an answer stream."""
         self._streams[session] -= 1
         if self._streams[session] < 1:
             del self._streams[session]
             self._note_silence(session)
 
     def _note_silence(self, session: str) -> None:
-        """Note since when nobody listens to a session, where that ends its events."""
+        """On a public page, record when a session lost its last answer stream."""
         if self._most is not None and session not in self._streams:
             self._unheard_since[session] = time.monotonic()
 
@@ -209,7 +208,7 @@ class FairQueue(OpenQueue):
             await self.end_unheard()
 
     async def end_unheard(self) -> None:
-        """End what no stream has been open for, for `UNHEARD` seconds."""
+        """End events whose session has had no open stream for `UNHEARD` seconds."""
         known, now = list(self._known()), time.monotonic()
         for event in known:
             since = max(event.enqueue_time, self._unheard_since.get(event.session_hash, 0.0))
@@ -222,10 +221,10 @@ class FairQueue(OpenQueue):
                 self.forget(session)
 
     def _drop_unread(self) -> None:
-        """Let go of answers that nobody reads, first those of the party that left most of them.
+        """Drop unread answers, first those of the party with the most.
 
-        Gradio keeps answers of so many sessions and forgets the oldest, who may still wait for
-        theirs: a session at rest of the party with most sessions makes room before.
+        Gradio keeps the answers of a fixed number of sessions and drops the oldest, which may still
+        be waiting. So an idle session of the party with most sessions is dropped before.
         """
         waiting = self.unread
         if len(waiting) >= waiting.max_size:
@@ -248,7 +247,7 @@ class FairQueue(OpenQueue):
             self.forget(session)
 
     def _drain(self, session: str) -> None:
-        """Drop the messages of a session, and the events that have ended with them."""
+        """Drop the messages of a session, and the names of its ended events."""
         messages = self.unread[session]
         while not messages.empty():
             messages.get_nowait()
@@ -256,7 +255,7 @@ class FairQueue(OpenQueue):
         self.asked.get(session, set()).intersection_update(known)
 
     def forget(self, session: str) -> None:
-        """Let go of what was never read by a session that has gone."""
+        """Drop the unread messages of a session that has no events."""
         if any(one.session_hash == session for one in self._known()):
             return
         self.unread.pop(session, None)
@@ -264,16 +263,16 @@ class FairQueue(OpenQueue):
 
 
 def _party(messages: Any) -> str:
-    """Whose messages these are."""
+    """The party that these messages belong to."""
     return str(getattr(messages, "party", ""))
 
 
 def fair_order(waiting: Iterable[Any], ended: Mapping[str, float]) -> list[Any]:
-    """Events of one kind in the order of their turns.
+    """Events of one kind in fair order.
 
-    A party's turn counts from when it asked, or from when its last request ended if that was
-    later. So a first request waits for at most the one that runs, and nobody starves: whoever
-    comes later has a later turn. The same holds for the tabs of one party.
+    A party's turn counts from the time of its request, or from the end of its last request if that
+    is later. So a first request waits at most for the running one, and nobody starves: later
+    requests have later turns. The same holds for the tabs of one party.
 
     Args:
         waiting: Events with a `visitor` and an `enqueue_time` in seconds, the oldest first.

@@ -1,9 +1,8 @@
-"""The short way for sliders: their questions are answered before Gradio's own machinery.
+"""A fast path for sliders: their requests are answered without Gradio's own processing.
 
-Knows Gradio's protocol of events without a queue, and nothing of what is asked. It checks logins,
-starts sessions, converts values and walks through threads, which takes three times as long as such
-an answer itself, and longest while others compute. What is not certainly such a question goes on to
-Gradio as it came.
+Gradio checks logins, starts sessions, converts values and switches threads, which takes three times
+as long as such an answer, and longer while others compute. Every other request is passed on to
+Gradio unchanged.
 """
 
 from __future__ import annotations
@@ -29,27 +28,27 @@ from components.work.visitor import visitor_of
 
 ADDRESS = f"{API}run/predict"
 HANDLERS = ("on_settle", "on_strength")
-"""Of events that take values as they are, need no session, and give one text."""
+"""Names of handlers that take raw values, need no session, and return texts."""
 AT_ONCE = 8
-"""Threads; none but these answers ever has them."""
+"""Threads reserved for these answers."""
 OF_A_PARTY = AT_ONCE // 2
-"""Threads that one party of a public page has at most."""
+"""Most threads of one party on a public page."""
 
 MOST_IN_A_ROW, A_SECOND = 300, 60
-"""Questions of one tab of a public page: a thumb and a key held down ask 20 times a second."""
+"""Requests of one tab of a public page; a dragged slider or a held key sends 20 a second."""
 
 
 class Shares:
-    """Lets each party have so many of something at a time; for the event loop alone."""
+    """Limits how many of something each party holds at a time; only for the event loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: dict[str, tuple[asyncio.Semaphore, list[None]]] = {}
-        """Party -> its share, and an entry for each that has or awaits some of it."""
+        """Party -> its semaphore, and one entry for each holder or waiter."""
 
     @asynccontextmanager
     async def one(self, party: str) -> AsyncIterator[None]:
-        """Wait for one of a party's share and hold it during a block."""
+        """Wait for one place of a party, and hold it during a block."""
         share, users = self._held.setdefault(party, (asyncio.Semaphore(self._most), []))
         users.append(None)
         try:
@@ -62,7 +61,7 @@ class Shares:
 
 
 class FastAnswers:
-    """Answers the questions of sliders by their handlers alone."""
+    """Answers the requests of sliders by calling their handlers directly."""
 
     def __init__(self, app: ASGIApp, page: GuardedBlocks) -> None:
         self._app, self._page = app, page
@@ -95,7 +94,7 @@ class FastAnswers:
         await answer(scope, receive, send)
 
     def _asked(self, asked: dict[str, Any]) -> tuple[Any, dict[Any, Any]]:
-        """The event of a question and its values by component; None where it is another one's."""
+        """The event of a request and its values by component; None for other requests."""
         number = asked.get("fn_index")
         event = self._events.get(number) if type(number) is int else None
         data = asked.get("data") if event else None

@@ -1,6 +1,6 @@
-"""What the server remembers of sessions, bounded for each party, since clients make up sessions.
+"""Limits on stored sessions for each party, since clients can invent sessions.
 
-The rate of new ones is bounded, too: Gradio sets each up on the event loop.
+The rate of new sessions is limited too: Gradio creates each on the event loop.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from components.work.rate_limits import Bucket
 from components.work.visitor import Visitor
 
 OF_A_PARTY = 60
-"""Sessions of one party that are remembered; Gradio remembers 300 in all (serving.py)."""
+"""Most stored sessions of one party; Gradio stores 300 in all (serving.py)."""
 PARTIES = 1000
-"""Parties whose sessions are counted; the one unused for longest leaves."""
+"""Parties whose sessions are counted; the least recently used one is dropped."""
 NEW_IN_A_ROW, NEW_A_SECOND = 20, 3
-"""Sessions that calls without one may begin, each of them its own; a party four times as many."""
+"""New sessions of one tab, or of all calls without a session; a party has four times as many."""
 
 
 class Sessions:
-    """Which sessions each party has, the least recently used first; for the event loop alone."""
+    """The sessions of each party, the least recently used first; only for the event loop."""
 
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
@@ -29,7 +29,7 @@ class Sessions:
         self._new = Bucket(NEW_IN_A_ROW, NEW_A_SECOND)
 
     def admit(self, visitor: Visitor) -> bool:
-        """Note that a session is used; False if its party has begun too many new ones just now."""
+        """Record the use of a session; False if its party started too many new ones just now."""
         known = visitor.session and is_remembered(self._page, visitor.session)
         if not known and not self._new.take(visitor):
             return False
@@ -37,7 +37,7 @@ class Sessions:
         return True
 
     def seen(self, visitor: Visitor) -> None:
-        """Note that a session is used; its party's oldest is forgotten where it has too many."""
+        """Record the use of a session; drops the party's oldest one if it has too many."""
         if not visitor.session:
             return
         own = self._of.setdefault(visitor.party, LRUCache(OF_A_PARTY))
@@ -46,6 +46,6 @@ class Sessions:
         own[visitor.session] = None
 
     def forget(self, session: str) -> None:
-        """Let go of all that Gradio holds of a session."""
+        """Drop everything that Gradio stores for a session."""
         forget_values(self._page, session)
         queue_of(self._page).forget(session)

@@ -1,7 +1,7 @@
-"""Who is here: a visitor who left gives back what the server remembers of them.
+"""Drops the stored data of sessions whose tabs are closed.
 
-Knows the connection that every open tab keeps (Gradio's heartbeat), and what Gradio holds of a
-session. A tab that comes back in time, as after a lost connection, finds everything as it was.
+Every open tab keeps a connection (Gradio's heartbeat). A tab that returns in time, for example
+after a lost connection, finds everything as it was.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from components.work.gradio_inside import (
 )
 
 STAYS = 900.0
-"""Seconds for which a session is remembered after its last tab has gone."""
+"""Seconds for which a session is stored after its last tab was closed."""
 MOST_LEFT = 500
-"""Sessions that are remembered after that at most; one that is forgotten already makes room, else
-the first to leave."""
+"""Most stored sessions without a tab; beyond that, one that is dropped already makes room, else
+the first that left."""
 
 
 class VisitorsPresent:
-    """Counts the open tabs of every session, and forgets those without any."""
+    """Counts the open tabs of every session, and drops sessions without any."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks) -> None:
         self._app, self._page = app, page
@@ -57,7 +57,7 @@ class VisitorsPresent:
             self._goes(session)
 
     async def _answers(self, event: str | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """A stream of the answers to one event, or to a session."""
+        """Serve a stream of the answers to one event, or to a session."""
         session = self._session(event, scope)
         if session is None:
             nobody = Response(nobody_body(event), media_type="text/event-stream")
@@ -71,9 +71,9 @@ class VisitorsPresent:
             queue.hangs_up(session)
 
     async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream answers, and end without a trace if another stream took the session's last one.
+        """Stream answers, and end silently if another stream took the session's last one.
 
-        Gradio fails on a session that is gone, with its name in the error.
+        Gradio raises an error with the name of a session that is gone.
         """
         try:
             await self._app(scope, receive, send)
@@ -83,7 +83,7 @@ class VisitorsPresent:
             await send({"type": "http.response.body"})
 
     def _session(self, event: str | None, scope: Scope) -> str | None:
-        """Whose answers a stream gives; None where nothing was asked."""
+        """The session whose answers a stream delivers; None if it has none."""
         if event is not None:
             return asked_by(self._page, event)
         session = QueryParams(scope["query_string"]).get("session_hash", "")
@@ -101,7 +101,7 @@ class VisitorsPresent:
             return
         del self._open[session]
         if not is_remembered(self._page, session):
-            return  # nothing is remembered
+            return
         later = asyncio.get_running_loop().call_later(STAYS, self._forget, session)
         self._left[session] = later
         while len(self._left) > MOST_LEFT:

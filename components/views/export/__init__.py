@@ -1,1 +1,1 @@
-"""What is taken away: files, reports, a push to the Hub."""
+"""Downloads, reports, and a push to the Hub."""

@@ -1,1 +1,1 @@
-"""Files made for visitors: kept, bounded, sent."""
+"""Files made for visitors: storage, limits, download route."""

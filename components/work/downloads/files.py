@@ -1,7 +1,7 @@
-"""Files made for visitors to download: one folder of this process, bounded, emptied after a time.
+"""Files made for visitors to download: one folder of this process, of limited size and lifetime.
 
-A file is found by a word that nobody can guess and by nothing else: no path ever comes from
-outside. The folder is locked by its process; what a killed one left is removed at the next start.
+A file is found only by a word that cannot be guessed: no path comes from outside. The process locks
+its folder; the folder of a killed process is removed at the next start.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ from dppa_core.system.temporary import Scratch
 
 @dataclass(slots=True, eq=False)
 class ExportedFile:
-    """A file that can be fetched."""
+    """A file that can be downloaded."""
 
     word: str
-    """What it is found by; nobody can guess it."""
+    """Key of the file; it cannot be guessed."""
     visitor: Visitor
     path: Path
     nbytes: int
     sha256: str
     until: float
-    """Of the monotonic clock."""
+    """End of its lifetime on the monotonic clock."""
     downloads: int
-    """How often it can still be fetched."""
+    """Number of downloads left."""
 
     @property
     def name(self) -> str:
-        """What the file is called."""
+        """The file name."""
         return self.path.name
 
 
 @dataclass(slots=True, eq=False)
 class ExportFolder:
-    """A folder to make one file in."""
+    """A folder in which one file is made."""
 
     folder: Path
     reserved: int
-    """Bytes, until it is closed."""
+    """Bytes reserved until the folder is closed."""
 
 
 class Exports:
-    """The files of one process. Safe for many threads."""
+    """The files of one process. Thread-safe."""
 
     def __init__(self, limits: Limits, parent: Path | None = None) -> None:
         """
         Args:
-            limits: PUBLIC or OWN of export_limits.
-            parent: Where the folder lies, once it is needed; the system's place if unset.
+            limits: PUBLIC or OWN of limits.py.
+            parent: Parent of the folder; the system's temporary folder if unset.
         """
         self.limits = limits
         self._parent = parent or Path(tempfile.gettempdir())
@@ -78,16 +78,16 @@ class Exports:
 
     @contextmanager
     def room(self, visitor: Visitor, nbytes: int, *, keeps: bool = True) -> Iterator[ExportFolder]:
-        """A folder to make one file in; gone afterwards, but for the file that `offer` took.
+        """A folder to make one file in; removed afterwards unless `offer` took the file.
 
         Args:
-            visitor: Who asked.
-            nbytes: What will lie there at most.
-            keeps: Whether a file will be offered, for which the visitor's oldest may have to go.
+            visitor: The requester.
+            nbytes: Most bytes that the folder will hold.
+            keeps: Whether a file will be offered, which may replace the visitor's oldest.
 
         Raises:
-            OutOfBudget: more than one visitor, all of them, or the disk may have.
-            InvalidValue: the folder was removed by somebody else while the file was made.
+            OutOfBudget: the limit of a visitor, of all visitors, or of the disk is exceeded.
+            InvalidValue: another program removed the folder while the file was made.
         """
         with self._lock:
             self.sweep()
@@ -108,7 +108,7 @@ class Exports:
                 shutil.rmtree(room.folder, ignore_errors=True)
 
     def offer(self, visitor: Visitor, room: ExportFolder, path: Path, sha256: str) -> ExportedFile:
-        """Let a file of a room be fetched; everything else in the room goes."""
+        """Make a file of a folder available; everything else in the folder is removed."""
         for other in room.folder.iterdir():
             if other != path:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
@@ -126,10 +126,10 @@ class Exports:
         return made
 
     def offers(self, visitor: Visitor | None = None) -> tuple[ExportedFile, ...]:
-        """What one tab, or anybody, can fetch now; the newest first.
+        """The files of one tab, or of all visitors, the newest first.
 
-        Nothing for a visitor without a tab: all calls from one address are one such visitor, and
-        whoever knows the word of a file can fetch it.
+        Empty for a visitor without a tab: all calls from one address are one such visitor, and
+        anyone who knows a file's word can download it.
         """
         with self._lock:
             self.sweep()
@@ -139,7 +139,7 @@ class Exports:
         return tuple(one for one in found if visitor.session and one.visitor.tab == visitor.tab)
 
     def fetch(self, word: str, *, count: bool = True) -> ExportedFile | None:
-        """The file of a word; None where there is none, or it was fetched too often."""
+        """The file of a word; None if there is none, or it has no downloads left."""
         with self._lock:
             self.sweep()
             found = self._offers.get(word)
@@ -156,7 +156,7 @@ class Exports:
                 self._remove(found)
 
     def sweep(self) -> None:
-        """Remove what has stayed long enough."""
+        """Remove expired files."""
         with self._lock:
             now = time.monotonic()
             for one in [one for one in self._offers.values() if one.until <= now]:
@@ -164,7 +164,7 @@ class Exports:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all files, and of what is being made at most."""
+        """Bytes of all files, plus those reserved for files being made."""
         with self._lock:
             made = sum(one.nbytes for one in self._offers.values())
             return made + sum(room.reserved for room in self._rooms)
@@ -181,7 +181,7 @@ class Exports:
         shutil.rmtree(offer.path.parent, ignore_errors=True)
 
     def _make_way(self, visitor: Visitor) -> None:
-        """Remove the oldest files of a tab, and of its party, that has as many as it may."""
+        """Remove the oldest files of a tab, and of its party, so that one more is allowed."""
         for name, most in (
             (visitor.tab, self.limits.files),
             (visitor.party, OF_A_PARTY * self.limits.files),
@@ -191,10 +191,10 @@ class Exports:
                 self._remove(one)
 
     def _make_room(self, nbytes: int) -> None:
-        """Remove what was never fetched, of whoever holds most, until so many bytes fit.
+        """Remove undownloaded files of the party with most bytes, until so many bytes fit.
 
         Raises:
-            OutOfBudget: all visitors, or the disk, have no room even so.
+            OutOfBudget: the limit of all visitors, or of the disk, is still exceeded.
         """
         while self.nbytes + nbytes > self.limits.total:
             unfetched = [
@@ -237,7 +237,7 @@ class Exports:
 
 @contextmanager
 def _told_plainly(room: ExportFolder) -> Iterator[None]:
-    """What the disk refuses while a file is made, without a path of this computer."""
+    """Report errors of the disk while a file is made, without a path of this computer."""
     try:
         yield
     except (OSError, InvalidValue) as error:
@@ -253,7 +253,7 @@ def _told_plainly(room: ExportFolder) -> Iterator[None]:
 
 
 def _keep_sweeping(owner: weakref.ref[Exports], every: float) -> None:
-    """Files go though nobody asks for any; ends with the owner."""
+    """Remove expired files regularly, until the owner is deleted."""
     while (exports := owner()) is not None:
         exports.sweep()
         del exports

@@ -1,4 +1,4 @@
-"""How many files, and how many bytes of them, visitors may have made for them."""
+"""Limits on the number and the bytes of files made for visitors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What visitors may have made for them; a party has `OF_A_PARTY` times as much as a tab."""
+    """Limits of exported files; a party has `OF_A_PARTY` times as much as a tab."""
 
     files: int
-    """Of one tab at a time; the oldest makes room."""
+    """Files of one tab at a time; the oldest is replaced."""
     total: int
-    """Bytes of all files of all visitors, and of what is being made."""
+    """Bytes of all files of all visitors, including those being made."""
     hourly: int
     """Bytes made for one tab in an hour."""
     hourly_total: int
     """Bytes made for all visitors in an hour."""
     seconds: float
-    """How long a file stays."""
+    """Lifetime of a file."""
     downloads: int
-    """How often one file can be fetched."""
+    """Downloads of one file."""
 
 
 PUBLIC = Limits(
@@ -50,21 +50,21 @@ OWN = Limits(
 
 
 class MadeInAnHour:
-    """When how much was made for whom, over the last hour."""
+    """The bytes made for each visitor in the last hour."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._entries: list[tuple[float, Visitor, int]] = []
 
     def add(self, visitor: Visitor, nbytes: int) -> None:
-        """Note that so much is made."""
+        """Record that so many bytes are made for a visitor."""
         self._entries.append((time.monotonic(), visitor, nbytes))
 
     def check(self, visitor: Visitor, nbytes: int) -> None:
-        """Refuse what is too much in an hour for a tab, its party, or all visitors.
+        """Refuse bytes beyond the hourly limit of a tab, its party, or all visitors.
 
         Raises:
-            OutOfBudget: it is.
+            OutOfBudget: they exceed a limit.
         """
         limits = self._limits
         for name, most in (

@@ -1,7 +1,7 @@
-"""How a file that was made for a visitor leaves: one address, the word that only they know.
+"""The download route: an address with the secret word of a file.
 
-Knows the files on offer and HTTP. The browser is told to save and never to show: a report must not
-run as a part of this page.
+Headers make the browser save the file and never show it: a report must not run as a part of this
+page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from components.work.downloads.files import Exports
 
 ADDRESS = "export/"
-"""Below the page's own address; the word follows. No ending: Gradio would compress by it."""
+"""Path below the page's address; the word follows. No suffix: Gradio would compress by it."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -27,7 +27,7 @@ GONE = (
 
 
 def download_route(exports: Exports) -> Route:
-    """What serves the files on offer."""
+    """The route that serves exported files."""
 
     def send(request: Request) -> Response:
         offer = exports.fetch(request.path_params["word"], count=request.method == "GET")
@@ -44,5 +44,5 @@ def download_route(exports: Exports) -> Route:
 
 
 def address_of(word: str) -> str:
-    """Where a file is fetched, seen from the page."""
+    """The address of a file, relative to the page."""
     return ADDRESS + word
