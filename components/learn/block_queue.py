@@ -1,6 +1,6 @@
-"""Where blocks are computed: once for everybody who asks the same, two at a time.
+"""Computes blocks of lessons in threads: equal requests share one computation.
 
-Knows threads and time, not what is computed. Thirty people who open one lesson cost one of them.
+Thirty people who open one lesson cost as much as one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dppa_core.progress import Stop
 from dppa_core.system.recent import Recent
 
 PATIENCE = 0.3
-"""Seconds an answer is waited for before the page is told to ask again."""
+"""Seconds to wait for an answer before the page is told to ask again."""
 ABANDONED = 20.0
-"""Seconds without anybody asking after which work is stopped."""
+"""Seconds without a request after which work is stopped."""
 PATIENT = 4
-"""Who waits that long at a time: each holds a thread that other handlers need. Others are told at
-once to ask again."""
+"""Most requests that wait at a time, since each holds a thread that other handlers need. Others are
+told at once to ask again."""
 MOST_WAITING = 24
 KEPT = 128
 
@@ -33,22 +33,22 @@ Make = Callable[[Tell, "BlockWork"], Any]
 
 @dataclass(slots=True)
 class BlockWork:
-    """One computation, as long as somebody wants it. It is its own `Stop`, and keeps its error."""
+    """One computation, with its requests. It serves as its own `Stop`, and keeps its error."""
 
     ending: Stop
-    """Of the whole process."""
+    """Stop of the whole process."""
     make: Make
     party: str = ""
-    """Who asked first."""
+    """The party that asked first."""
     future: Future[Any] = field(default_factory=Future)
-    """What comes out."""
+    """The result."""
     wanted: float = field(default_factory=time.monotonic)
     standing: tuple[int, int, str] = (0, 0, "Waiting for its turn")
     shown: Any = None
-    """What is there already of the result, as the page can draw it."""
+    """The partial result that the page can draw."""
 
     def is_set(self) -> bool:
-        """Whether nobody has asked for a while, or the process ends."""
+        """Whether there was no request for a while, or the process ends."""
         return self.ending.is_set() or time.monotonic() - self.wanted > ABANDONED
 
     def __enter__(self) -> None:
@@ -57,25 +57,24 @@ class BlockWork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> bool:
-        """Keep what went wrong; it is raised where the result is asked for."""
+        """Store any error; it is raised where the result is requested."""
         if error is not None:
             self.future.set_exception(error)
         return True
 
     def tell(self, done: int, total: int, what: str) -> None:
-        """How far it is."""
+        """Set the progress."""
         self.standing = (done, total, what)
 
     def show(self, value: Any) -> None:
-        """What is there already."""
+        """Set the partial result."""
         self.shown = value
 
 
 class BlockQueue:
-    """Runs what is asked, keeps what came out, and never runs the same twice at a time.
+    """Runs computations, caches their results, and never runs equal ones at the same time.
 
-    One party never has all threads: whoever asks for one lesson does not wait for all that another
-    one asked for before.
+    One party never has all threads: a request does not wait for all earlier ones of another party.
     """
 
     def __init__(self, ending: Stop, workers: int = 2) -> None:
@@ -89,20 +88,20 @@ class BlockQueue:
     def ask(
         self, key: Hashable, make: Make, patience: float = PATIENCE, *, party: str = ""
     ) -> dict[str, Any]:
-        """The result, or how far it is: then ask again.
+        """The result, or the progress; then ask again.
 
         Args:
-            key: Equal keys are one computation.
-            make: Computes it; told how to report progress, and when to stop.
+            key: Equal keys share one computation.
+            make: Computes the result; called with the work, which takes progress and is a `Stop`.
             patience: Seconds to wait.
-            party: Who asks; one party may have half of what waits.
+            party: The requester; one party may have half of the waiting computations.
 
         Returns:
-            {"value": result}, or {"pending": [done, total, what], "shown": what is there already}.
+            {"value": result}, or {"pending": [done, total, what], "shown": partial result}.
 
         Raises:
-            OutOfBudget: too much waits already.
-            DppaError: what the computation raised, told once; the next one who asks starts it anew.
+            OutOfBudget: too many computations wait.
+            DppaError: the computation failed; raised once, and the next request starts it again.
         """
         found = self._results.find(key)
         if found is not None:
@@ -139,13 +138,13 @@ class BlockQueue:
             self._patient.release()
 
     def _run(self) -> None:
-        """Do the work whose turn it is, and what may begin after it; in a thread of the pool."""
+        """Run the next work, and then further ones; in a thread of the pool."""
         while (work := self._next()) is not None:
             with work:
                 work.future.set_result(work.make(work.tell, work))
 
     def _next(self) -> BlockWork | None:
-        """The oldest work that waits, of a party that has not as many threads as it may."""
+        """The oldest waiting work of a party below its limit of threads."""
         with self._lock:
             works = self._running.values()
             busy = Counter(one.party for one in works if one.future.running())
@@ -157,7 +156,7 @@ class BlockQueue:
         return None
 
     def _sweep(self) -> None:
-        """Take out what nobody has asked for any more, and what it came to."""
+        """Remove work that is no longer requested, with its results."""
         for key, work in list(self._running.items()):
             if work.is_set():
                 work.future.cancel()

@@ -1,7 +1,4 @@
-"""The lessons there are, and the glossary: read from assets/, as JSON for the page.
-
-Knows files and no block.
-"""
+"""The list of lessons and the glossary, read from assets/, as JSON for the page."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ from dppa_core.errors import UnknownName, did_you_mean
 
 FOLDER = shipped("assets/lessons")
 NUMBERED = "Lessons"
-"""The part of the list whose entries have numbers."""
+"""The section of the list whose entries are numbered."""
 _FILE = re.compile(r"\d\d-(.+)")
 
 
 @cache
 def lessons() -> dict[str, Lesson]:
-    """Every lesson by name, in the order of the numbers their files begin with.
+    """Every lesson by name, in the order of the numbers in their file names.
 
     Raises:
-        InvalidValue: a file that cannot be read.
+        InvalidValue: a file cannot be read.
     """
     found = {}
     for path in sorted(FOLDER.glob("*.md")):
@@ -37,13 +34,13 @@ def lessons() -> dict[str, Lesson]:
 
 
 def number(name: str) -> int | None:
-    """What the page calls it by: "lesson 3". None for what is no lesson to read, as Break it."""
+    """Its number on the page, as in "lesson 3"; None for exercises such as Break it."""
     counted = [one.name for one in lessons().values() if one.part == NUMBERED]
     return counted.index(name) + 1 if name in counted else None
 
 
 def catalogue_json() -> dict[str, Any]:
-    """What the list shows, and all terms."""
+    """The entries of the list, and all terms."""
     listed = [
         {
             "name": one.name,
@@ -60,10 +57,10 @@ def catalogue_json() -> dict[str, Any]:
 
 
 def lesson_json(name: object) -> dict[str, Any]:
-    """One lesson as it is drawn; its HTML is safe, since Markdown's own is switched off.
+    """One lesson as JSON; its HTML is safe, since HTML in Markdown is switched off.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownName: there is no lesson of that name.
     """
     found = lessons().get(name) if isinstance(name, str) else None
     if found is None:

@@ -1,6 +1,6 @@
-"""Learn: lessons in place of the workbench, fetched when somebody opens them.
+"""Learn: lessons shown in place of the workbench, loaded when opened.
 
-Knows lessons, sessions and the studio; drawn by assets/js/learn/entry.js and what it loads.
+assets/js/learn/entry.js draws them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from dppa_core.errors import DppaError, InvalidValue
 
 MOST_ASKS = 24
 TEACHING = {"queue": False, "trigger_mode": "multiple", **PRIVATE}
-"""It skips the queue: what takes long is computed at the desk, and asked for again."""
+"""Options of the event. It skips the queue: long work runs in `BlockQueue`, and is polled."""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonRequest:
-    """One thing the page asks for."""
+    """One request of the page."""
 
     key: str
-    """The page's own; the answer comes back under it."""
+    """Chosen by the page; the answer has the same key."""
     what: str
     """One of "catalogue", "lesson" and "block"."""
     name: str = ""
@@ -43,7 +43,7 @@ class LessonRequest:
 
 
 def build_learn() -> gr.HTML:
-    """An empty place; the button that opens it is a part of the title."""
+    """An empty element; the button that opens it is part of the title."""
     return live("learn", None, events=("ask",))
 
 
@@ -51,7 +51,7 @@ def asked(value: object) -> tuple[int, tuple[LessonRequest, ...]]:
     """Read {"id": number, "asks": [{"key", "what", "name", "arguments"}]}.
 
     Raises:
-        InvalidValue: another form, or too much at once.
+        InvalidValue: a wrong form, or too many requests at once.
     """
     data = parsed(value)
     asks = data.get("asks") if isinstance(data, Mapping) else None
@@ -71,18 +71,18 @@ def _ask(value: object) -> LessonRequest:
 
 
 class LessonServer:
-    """Answers what the page asks."""
+    """Answers the page's requests for lessons and blocks."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio, self._desk = studio, BlockQueue(studio.ending)
 
     def payload(self, value: object, session: Session, party: str = "") -> dict[str, Any]:
-        """Answer everything that was asked.
+        """Answer all requests of a value.
 
         Args:
-            value: What the page sent; see `asked`.
-            session: The visitor's models.
-            party: Who asks (`Visitor.party`), where one party is bounded.
+            value: The page's value; see `asked`.
+            session: The visitor's session.
+            party: The requester (`Visitor.party`), if parties are limited.
 
         Returns:
             {"id", "answers": key -> {"value"}, {"error"} or {"pending", "shown"}}.
@@ -121,7 +121,7 @@ class LessonServer:
 
 
 def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:
-    """One event for everything that is asked."""
+    """Set up one event for all requests."""
     teacher = LessonServer(studio)
 
     @show_errors
@@ -133,7 +133,7 @@ def wire_learn(learn: gr.HTML, controls: Controls, studio: Studio) -> None:
         on_learn,
         inputs=controls.inputs | {learn},
         outputs=[learn],
-        preprocess=False,  # a number box half typed is no error
+        preprocess=False,  # a half-typed number is not an error
         **TEACHING,
     )
     told.failure(None, js="() => { window.dppa.learn.failed(); return []; }", **PRIVATE)

@@ -1,7 +1,4 @@
-"""Style of the lessons: fetched by the first who opens one, not with the page.
-
-Knows the files in assets/css/ and HTTP.
-"""
+"""Serves the styles of lessons, which load when a lesson is opened."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
 def learn_route() -> Route:
-    """What serves it: learn/learn.css, below the page's own address."""
+    """The route that serves it: learn/learn.css, below the page's address."""
 
     def send(request: Request) -> Response:
         text = "\n".join((FOLDER / file).read_text(encoding="utf-8") for file in STYLES)

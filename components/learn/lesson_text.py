@@ -1,6 +1,6 @@
-"""A lesson: Markdown with front matter, in which named blocks, quizzes and things to try stand.
+"""Reads a lesson: Markdown with front matter, named blocks, quizzes and exercises.
 
-Knows Markdown and no block. What a lesson may hold is in docs/development.md.
+docs/development.md describes the form.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from dppa_core.errors import InvalidValue, shown
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _FIGURE = re.compile(r"=\s*([\w-]+)\.([\w-]+)\s*(?:\|\s*(\w+)\s*)?")
 _PERCENT = re.compile(r"(?<=\d) %")
-"""A number and its % stay in one line."""
+"""Keeps a number and its % in one line."""
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 FORMATS = ("three", "percent", "percent1", "percent2", "count", "times", "points", "text")
-"""How a number is written; assets/js/learn/frame.js holds them."""
+"""Names of number formats; assets/js/learn/frame.js defines them."""
 FRONT = {"title", "about", "minutes", "part", "sources"}
 SOURCE = {"title", "arxiv", "url", "section"}
 NOTICE = "\n---\n"
@@ -43,17 +43,17 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A block at its place."""
+    """A block at its position in the lesson."""
 
     name: str
     arguments: Mapping[str, Any]
     seen: bool = True
-    """False: it only gives the numbers that the text shows."""
+    """False if it only computes numbers for the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A thing to try, and what one then notices."""
+    """An exercise, and its expected observation."""
 
     html: str
     notice: str
@@ -64,7 +64,7 @@ Segment = Prose | Placed | Attempt | Quiz
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number in the text, which a block of the lesson computes."""
+    """A number in the text, computed by a block of the lesson."""
 
     block: str
     key: str
@@ -75,20 +75,20 @@ class Lesson:
     """One lesson, ready to be shown."""
 
     name: str
-    """Of its file, without number and ending; it stands in addresses."""
+    """File name without number and suffix; used in addresses."""
     title: str
     about: str
     """One sentence for the list."""
     minutes: int
     part: str
-    """Heading it stands under in the list."""
+    """Its section in the list."""
     sources: tuple[Mapping[str, str], ...]
     segments: tuple[Segment, ...]
     figures: tuple[Figure, ...]
     terms: tuple[str, ...]
     """Terms of the glossary that the text links to."""
     links: tuple[str, ...]
-    """Other lessons that it links to."""
+    """Other lessons that the text links to."""
 
     @property
     def blocks(self) -> tuple[Placed, ...]:
@@ -102,7 +102,7 @@ class Lesson:
 
 
 class _Links(RendererHTML):
-    """Terms as buttons, numbers as places to fill; other links to a window of their own."""
+    """Renders terms as buttons, numbers as placeholders, other links into a new window."""
 
     def text(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return escapeHtml(_PERCENT.sub("\u202f%", tokens[idx].content))
@@ -153,7 +153,7 @@ def _reader() -> MarkdownIt:
 
 
 class _Text:
-    """Markdown of one lesson into HTML; remembers the numbers and terms it met."""
+    """Renders a lesson's Markdown as HTML; collects its numbers and terms."""
 
     def __init__(self) -> None:
         self.env: dict[str, Any] = {"figures": [], "terms": [], "lessons": []}
@@ -163,7 +163,7 @@ class _Text:
         return str(_reader().render(text, self.env)).strip()
 
     def inline(self, text: str) -> str:
-        """One line, without a paragraph around it."""
+        """One line, without a paragraph element."""
         return str(_reader().renderInline(text, self.env)).strip()
 
     def tokens(self, tokens: Sequence[Token]) -> str:
@@ -180,12 +180,12 @@ def read_lesson(name: str, text: str) -> Lesson:
     """Read one lesson.
 
     Args:
-        name: As it stands in addresses.
+        name: Its name in addresses.
         text: Front matter and Markdown.
 
     Raises:
-        InvalidValue: front matter, a block, a quiz or a number that cannot be read; the message
-            names the lesson.
+        InvalidValue: front matter, a block, a quiz or a number is malformed; the message names
+            the lesson.
     """
     try:
         return _read(name, text.replace("\r\n", "\n"))

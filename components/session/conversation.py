@@ -1,7 +1,4 @@
-"""Conversations as plain values, and as the JSON the browser shows.
-
-Pure; knows neither models nor gradio.
-"""
+"""Conversations as plain values, and as JSON for the browser. Pure; no Gradio."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 RUNNING = ("waiting", "loading", "merging", "writing")
-"""States of an answer that is still coming."""
+"""States of an unfinished answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSettings:
-    """How answers are drawn; the same for everybody who answers a question."""
+    """Sampling settings, the same for all answers to a question."""
 
     max_tokens: int = 96
     temperature: float = 0.0
@@ -25,27 +22,27 @@ class AnswerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What one model says to one question."""
+    """One model's answer to one question."""
 
     target: str
     """merged, recipe:HASH for an earlier merge, or a model reference."""
     label: str
     recipe: str = ""
-    """Hash of the recipe that answers; empty for base and domain models."""
+    """Hash of the answering recipe; empty for base and domain models."""
     state: str = "waiting"
     """waiting, loading, merging, writing, done, stopped or failed."""
     text: str = ""
     note: str = ""
     prompt: str = ""
-    """The question in the model's chat template, as the model reads it."""
+    """The question in the model's chat template."""
     tokens: int = 0
     """Tokens written, the one that ends the answer included."""
     seconds: float = 0.0
-    """What computing them took, reading the question included; not the turns of other models."""
+    """Seconds of computing them, reading the question included; without other models' turns."""
     loss: float = 0.0
     """Mean of -ln p over these tokens, p as the model had it: nats per token."""
     ends: tuple[int, ...] = ()
-    """Where each token ends in the text, in characters."""
+    """End of each token in the text, in characters."""
     entropy: tuple[float, ...] = ()
     """Entropy of the model's distribution over each token, in bits."""
 
@@ -57,10 +54,10 @@ class Turn:
     id: str
     prompt: str
     answers: tuple[ModelAnswer, ...]
-    """In the order they are shown."""
+    """In display order."""
     settings: AnswerSettings = AnswerSettings()
     blind: bool = False
-    """Whether the browser hides who answers until the visitor has voted."""
+    """Whether the browser hides the answering models until the visitor has voted."""
 
     def changed(self, target: str, **changes: Any) -> Turn:
         """The turn with one answer changed."""
@@ -71,7 +68,7 @@ class Turn:
         return replace(self, answers=answers)
 
     def ended(self, state: str, note: str = "") -> Turn:
-        """The turn with every answer that was still coming ended."""
+        """The turn with every unfinished answer ended."""
         answers = tuple(
             replace(answer, state=state, note=note) if answer.state in RUNNING else answer
             for answer in self.answers
@@ -80,12 +77,12 @@ class Turn:
 
 
 def transcript_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
-    """What the browser shows of the conversation."""
+    """The conversation as JSON for the browser."""
     return _value(turns, turns, activity)
 
 
 def growing_value(turns: tuple[Turn, ...], activity: str) -> dict[str, Any]:
-    """The same while the last turn is written: the browser has the others already."""
+    """Only the last turn, while it is written: the browser has the others already."""
     return _value(turns, turns[-1:], activity)
 
 
@@ -111,5 +108,5 @@ def activity_of(turn: Turn) -> str:
 
 
 def stopped_turns(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The conversation after Stop: what was written so far stays."""
+    """The conversation after Stop; the text so far stays."""
     return tuple(turn.ended("stopped") for turn in turns)

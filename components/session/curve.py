@@ -1,7 +1,4 @@
-"""A coefficient by layer, drawn through a few points: straight lines between them.
-
-Knows layers and numbers; no model and no page.
-"""
+"""A coefficient by layer as a few points with linear interpolation between them."""
 
 from __future__ import annotations
 
@@ -20,16 +17,16 @@ Curve = tuple[Point, ...]
 
 
 def checked_curve(where: str, points: Iterable[Sequence[object]], low: float, high: float) -> Curve:
-    """Points as a curve: layers rising from 0, two of them or more.
+    """Points as a curve: two or more, with layers rising from 0.
 
     Args:
-        where: How to call the model in messages.
+        where: Name of the model in messages.
         points: (layer, coefficient) pairs; the first stands at layer 0, the last at the last layer.
-        low: The least coefficient there may be.
-        high: The largest one.
+        low: Least coefficient.
+        high: Largest coefficient.
 
     Raises:
-        InvalidValue: naming the point and the rule it breaks.
+        InvalidValue: names the point and the rule it breaks.
     """
     found = tuple(_point(where, point, low, high) for point in points)
     layers = [layer for layer, _ in found]
@@ -56,7 +53,7 @@ def _point(where: str, point: Sequence[object], low: float, high: float) -> Poin
 
 
 def level_of(curve: Curve) -> float | None:
-    """The one number that a flat curve is; None where its points differ, or there are none."""
+    """The value of a flat curve; None if its points differ or there are none."""
     values = {value for _, value in curve}
     return values.pop() if len(values) == 1 else None
 
@@ -64,7 +61,7 @@ def level_of(curve: Curve) -> float | None:
 def numbers_along(curve: Curve) -> dict[int, float]:
     """Layer -> coefficient, for every layer from 0 to that of the last point.
 
-    Between points six digits are kept, so that a recipe can be read.
+    Interpolated values are rounded to six digits, to keep recipes readable.
     """
     numbers = dict(curve)
     for start, end in pairwise(curve):
@@ -79,7 +76,7 @@ def _between(start: Point, end: Point, layer: int) -> float:
 
 
 def points_through(numbers: Mapping[int, float]) -> Curve:
-    """The inverse of `numbers_along`: few points that give exactly these numbers.
+    """The inverse of `numbers_along`: a few points that give exactly these numbers.
 
     Args:
         numbers: Layer -> coefficient, for every layer from 0 on; two or more.

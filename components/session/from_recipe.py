@@ -1,7 +1,6 @@
-"""A recipe from outside as a session, where the page can show all of it.
+"""Reads a recipe as a session, if the page can show all of it.
 
-Knows no gradio and no file. What the page has no control for is refused by name: nothing of a
-recipe is left out in silence.
+A setting without a control on the page is refused by name: no part of a recipe is dropped silently.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
     """The session whose merge is this recipe.
 
     Args:
-        recipe: As read from its file.
-        layers: Blocks of its base: numbers by layer become a curve over all of them.
+        recipe: The recipe.
+        layers: Number of layers of its base: coefficients by layer become a curve over all of them.
 
     Raises:
-        InvalidValue: the page cannot show it, and why not.
+        InvalidValue: the page cannot show it; the message says why.
     """
     problems = list(_beyond(recipe))
     if problems:
@@ -56,9 +55,9 @@ def session_from_recipe(recipe: MergeRecipe, layers: int) -> Session:
 
 
 def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
-    """The same merge, with a number for every layer where there is one for some.
+    """The same merge, with a coefficient for every layer if there is one for some.
 
-    Where all are equal, with that number alone.
+    If all are equal, only that number.
     """
     models = tuple(
         replace(model, coefficient=_model(model, layers).weight)
@@ -70,13 +69,13 @@ def _spelled_out(recipe: MergeRecipe, layers: int) -> MergeRecipe:
 
 
 def _every_layer(numbers: Mapping[int, float], layers: int) -> dict[int, float]:
-    """Layers without a number have 1.0, as in a recipe."""
+    """A coefficient for every layer; 1.0 where the recipe has none."""
     last = max(layers - 1, *numbers, 1)
     return {layer: numbers.get(layer, 1.0) for layer in range(last + 1)}
 
 
 def _beyond(recipe: MergeRecipe) -> Iterator[str]:
-    """What the page has no control for, each in a few words."""
+    """Settings of the recipe that have no control on the page, each in a few words."""
     first, *others = recipe.models
     if len(recipe.models) > MOST_MODELS:
         yield f"{len(recipe.models)} domain models, and at most {MOST_MODELS} fit"
@@ -146,7 +145,7 @@ def _session(recipe: MergeRecipe, layers: int) -> Session:
 
 
 def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
-    """What the sliders of Dynamically Pruning say; empty where the recipe has none."""
+    """Values of the Dynamically Pruning sliders; empty if the recipe has none."""
     if recipe.prune is not None:
         given: Mapping[str, Any] = recipe.prune.parameters
     else:
@@ -155,7 +154,7 @@ def _sliders(recipe: MergeRecipe) -> dict[str, Any]:
 
 
 def _levels(recipe: MergeRecipe) -> dict[str, Any]:
-    """Rate, partitions and shares; the page's own where the method prunes nothing."""
+    """Rate, partitions and shares; the page's defaults if the method does not prune."""
     levels = recipe.models[0].levels
     if recipe.prune is None and not get_method(recipe.method).prunes:
         return {}

@@ -1,7 +1,7 @@
-"""How the controls of a session travel: as JSON, and back, everything checked on the way in.
+"""The controls of a session as JSON, and back, with every value checked on the way in.
 
-Knows no gradio. What a browser sends is not trusted, whatever the controls allow. Levels come as
-people write them, too.
+Values from the browser are not trusted, whatever its controls allow. Also reads levels as typed
+text. No Gradio.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ALLOWED_LEVELS = (
 
 
 def parsed(value: object) -> object:
-    """What a part of the page sent, from JSON text of reasonable length."""
+    """The value a part of the page sent as JSON text of limited length."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise InvalidValue(f"The page sent something unreadable: {value!r:.80}.")
     try:
@@ -53,11 +53,11 @@ def _finite(text: str) -> float:
 
 
 def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
-    """Read what the list of models sends.
+    """Read the value of the list of models.
 
     Args:
         value: {"base", "models": [{"ref", "on", "coefficient", "curve": [[layer, number], …]}]};
-            without a curve the number counts.
+            without a curve the coefficient is used.
     """
     data = _mapping(value, "The list of models")
     rows = data.get("models")
@@ -67,7 +67,7 @@ def models_from_json(value: object) -> tuple[str, tuple[ModelChoice, ...]]:
 
 
 def factors_from_json(value: object) -> dict[str, Any]:
-    """Read what the amplification rows send, as keyword arguments of Session."""
+    """Read the value of the amplification rows, as keyword arguments of Session."""
     data = _mapping(value, "The amplification")
     own = _mapping(data.get("own") or {}, "The amplification of single models")
     if len(own) > MOST_MODELS:
@@ -86,7 +86,7 @@ def overrides_from_json(value: object) -> Overrides:
 
 
 def shares_from_json(value: object) -> tuple[float, ...]:
-    """Where the inner bands end; see `Session.shares`."""
+    """Read the ends of the inner bands; see `Session.shares`."""
     if not isinstance(value, list) or len(value) >= MOST_PARTITIONS:
         raise InvalidValue(
             f"Levels are a list of up to {MOST_PARTITIONS - 1} shares of what is kept, got "
@@ -96,13 +96,13 @@ def shares_from_json(value: object) -> tuple[float, ...]:
 
 
 def shares_from_text(text: object) -> tuple[float, tuple[float, ...]]:
-    """Read levels as people write them: "95, 80" -> (0.8, (0.25,)).
+    """Read levels as typed: "95, 80" -> (0.8, (0.25,)).
 
     Returns:
-        The overall rate, and where the inner bands end as shares of what is kept.
+        The overall rate, and the ends of the inner bands as shares of the kept elements.
 
     Raises:
-        InvalidValue: no numbers, too many, out of range, or not falling.
+        InvalidValue: not numbers, too many, out of range, or not falling.
     """
     words = str(text).replace("%", " ").replace(";", " ").replace(",", " ").split()
     try:
@@ -166,7 +166,7 @@ def _factors(row: object) -> tuple[float, ...]:
 
 
 def models_json(session: Session) -> dict[str, Any]:
-    """What the list of models shows; the inverse of `models_from_json`."""
+    """The value of the list of models; the inverse of `models_from_json`."""
     return {"base": session.base, "models": [_model_json(model) for model in session.models]}
 
 
@@ -176,7 +176,7 @@ def _model_json(model: ModelChoice) -> dict[str, Any]:
 
 
 def factors_json(session: Session) -> dict[str, Any]:
-    """What the amplification rows show; the inverse of `factors_from_json`."""
+    """The value of the amplification rows; the inverse of `factors_from_json`."""
     own = {name: list(factors) for name, factors in session.own_factors}
     return {"linked": session.linked, "factors": list(session.factors), "own": own}
 

@@ -1,7 +1,7 @@
-"""A session as a piece of text that fits into an address: `?c=…`.
+"""A session as text for an address: `?c=…`.
 
 JSON, deflated, as base64url without padding; assets/js/session/session_value.js writes the same.
-Anybody can write one, so it is bounded on the way in, before and after it is unpacked.
+Anybody can write one, so its length is limited before and after unpacking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dppa_core.errors import InvalidValue
 
 PARAMETER = "c"
 LONGEST_LINK = 8000
-"""Characters; what the page opens with takes about 250."""
+"""Characters; the first preset takes about 250."""
 _RAW = -15  # deflate without a header, as browsers call "deflate-raw"
 _DAMAGED = (
     "The settings in this link cannot be read. A link that was cut off or changed on its way is "
@@ -27,10 +27,10 @@ _DAMAGED = (
 
 
 def link_of(session: Session) -> str:
-    """A session as it stands behind `?c=`.
+    """A session as the value of `?c=`.
 
     Raises:
-        InvalidValue: it does not fit.
+        InvalidValue: it is too long.
     """
     text = json.dumps(state_of(session), separators=(",", ":"))
     packed = zlib.compressobj(9, zlib.DEFLATED, _RAW)
@@ -45,11 +45,11 @@ def link_of(session: Session) -> str:
 
 
 def session_from_link(text: str) -> Session:
-    """Read what stands behind `?c=`.
+    """Read the value of `?c=`.
 
     Raises:
-        InvalidValue: too long, damaged, of another version, or a value out of range.
-        DppaError: an unknown method, or a setting it does not have.
+        InvalidValue: it is too long, damaged, of another version, or has a value out of range.
+        DppaError: an unknown method, or a setting that the method does not have.
     """
     if len(text) > LONGEST_LINK:
         raise InvalidValue(

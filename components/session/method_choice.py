@@ -1,7 +1,7 @@
-"""The merge method a visitor chose and its settings, checked and frozen.
+"""The chosen merge method and its settings, checked and frozen. No Gradio.
 
-Knows no gradio: plain values in, what a recipe needs out. Names, ranges and words are the methods'
-own; nothing here knows a particular one but DPPA, whose sliders stand on the page in any case.
+Names, ranges and texts come from the methods. Only DPPA is treated specially: its sliders are
+always on the page.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dppa_core.parameters import from_mapping
 
 DPPA = "dppa"
 SLIDERS = ("strength", "k_layer", "k_module", "significance")
-"""Settings of DPPA that have controls of their own under Advanced."""
+"""Settings of DPPA that have their own controls under Advanced."""
 LONGEST_WORD = 500
 MOST_VALUES = 20
 
 Value = float | int | str
 Shows = Literal["plan", "random", "whole"]
-"""What is known before a merge: which changes stay, how many of them, or nothing but the deltas."""
+"""What is known before a merge: which changes stay, how many stay, or only the deltas."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodChoice:
-    """A method, and where its settings are not the defaults."""
+    """A method and those of its settings that differ from the defaults."""
 
     name: str = DPPA
     values: tuple[tuple[str, Value], ...] = ()
@@ -44,17 +44,17 @@ class MethodChoice:
 
     @property
     def method(self) -> Method:
-        """The chosen one; raises UnknownName where there is none of that name."""
+        """The chosen method; raises UnknownName if there is none of that name."""
         return get_method(self.name)
 
     @property
     def staged(self) -> bool:
-        """Whether DPPA comes first: the choice counts only where a method combines deltas."""
+        """Whether DPPA runs first; always False if the method does not combine deltas."""
         return self.prune_first and self.method.combination is not None
 
     @property
     def pruner(self) -> Method | None:
-        """What makes single deltas sparse: DPPA before another, the method itself, or nothing."""
+        """The method that prunes single deltas: DPPA before another, the method itself, or None."""
         if self.staged:
             return get_method(DPPA)
         return self.method if self.method.prunes else None
@@ -68,15 +68,15 @@ class MethodChoice:
 
     @property
     def names_domain(self) -> str:
-        """The setting that names a domain model, as of EMR; empty where there is none."""
+        """The setting that names a domain model, as in EMR; empty if there is none."""
         named = [item.name for item in fields(self.method.parameters) if names_model(item)]
         return named[0] if named else ""
 
     def parameters(self, models: tuple[str, ...]) -> dict[str, Value]:
-        """All settings but those of the sliders; a domain nobody named is the first model.
+        """All settings except those of the sliders; the default domain is the first model.
 
         Args:
-            models: References that take part, their coefficients not 0.
+            models: References of the merged models, with coefficients other than 0.
         """
         given = dict(self.values)
         result: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def names_model(item: Field[Any]) -> bool:
 
 
 def own_fields(method: Method) -> tuple[Field[Any], ...]:
-    """The settings a method's own form holds."""
+    """The settings in a method's form."""
     return tuple(item for item in fields(method.parameters) if not _elsewhere(method, item.name))
 
 
@@ -103,7 +103,7 @@ def _elsewhere(method: Method, name: str) -> bool:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Every method as the page offers it: words, settings, paper, and what is known beforehand."""
+    """Every method for the page: texts, settings, paper, and what is known before a merge."""
     rows = []
     for method in METHODS:
         value = method_values(method)
@@ -115,7 +115,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def method_json(choice: MethodChoice) -> dict[str, Any]:
-    """What the form of the method shows; `method_from_json` reads it back."""
+    """The value of the method's form; `method_from_json` reads it back."""
     return {
         "method": choice.name,
         "values": dict(choice.values),
@@ -124,10 +124,10 @@ def method_json(choice: MethodChoice) -> dict[str, Any]:
 
 
 def method_from_json(value: object) -> MethodChoice:
-    """Read what the form of the method sends.
+    """Read the value of the method's form.
 
     Raises:
-        DppaError: another form, an unknown method or setting, a value out of range.
+        DppaError: a wrong form, an unknown method or setting, a value out of range.
     """
     if not isinstance(value, Mapping):
         raise InvalidValue(f"The method arrived in an unreadable form: {value!r:.80}.")

@@ -1,6 +1,6 @@
-"""The presets of the first screen, read from assets/data/presets.yaml; sets of the Hub beside them.
+"""The presets of the first screen, read from assets/data/presets.yaml, and sets of Hub models.
 
-Knows no gradio: a preset is a title and a Session, a set of the Hub what it takes.
+A preset is a title and a Session. No Gradio.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dppa_core.merging.preflight.hub_presets import HubPreset, hub_presets
 
 FILE = shipped("assets/data/presets.yaml")
 HUB_RATE, HUB_PARTITIONS = 0.8, 2
-"""What a set of the Hub begins with."""
+"""Rate and number of bands of a set of Hub models when it opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,20 @@ def presets() -> tuple[Preset, ...]:
 
 
 def first_session() -> Session:
-    """What the page opens with."""
+    """The session of the first preset."""
     return presets()[0].session
 
 
 def find_hub_preset(title: object) -> HubPreset | None:
-    """The set of the Hub with a title or a name; None where there is none."""
+    """The set of Hub models with a title or a name; None if there is none."""
     return next((one for one in hub_presets() if title in (one.title, one.name)), None)
 
 
 def hub_session(references: Sequence[str]) -> Session:
-    """What a set of the Hub opens with.
+    """The session of a set of Hub models.
 
     Args:
-        references: Of its base, then of its domain models.
+        references: Reference of its base, then of its domain models.
     """
     base, *models = references
     choices = tuple(map(ModelChoice, models))
@@ -59,7 +59,7 @@ def hub_session(references: Sequence[str]) -> Session:
 
 
 def hub_choices(*, public: bool) -> dict[str, Any]:
-    """The sets of the Hub as the page lists them; on a public page they cannot be chosen."""
+    """The sets of Hub models for the page's list; a public page cannot choose them."""
     rows = [
         {"title": one.title, "size": in_bytes(sum(model.bytes for model in one.all))}
         for one in hub_presets()

@@ -1,7 +1,7 @@
-"""One visitor's choices, checked and frozen, and the recipe they amount to.
+"""One visitor's choices, checked and frozen, and their recipe.
 
-Knows no gradio and no model: plain values in, a MergeRecipe out. How it travels is
-json_form.py's and state.py's.
+Plain values in, a MergeRecipe out; no Gradio and no model. json_form.py and state.py convert it to
+JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HIGHEST_RATE = 0.99
 LARGEST_FACTOR = 4.0
 COEFFICIENTS = (-1.0, 2.0)
 OUTLIERS = (1.0, 10.0)
-"""The multiples of the mean that the page offers, of a layer and of a module."""
+"""Multiples of the mean that the page offers, for a layer and for a module."""
 MOST_OVERRIDES = 1000
 LONGEST_MODULE = 200
 
@@ -42,10 +42,10 @@ class ModelChoice:
     on: bool = True
     """Whether it takes part in the merge."""
     coefficient: float = 1.0
-    """Weight of its whole delta, in [-1, 2]."""
+    """Coefficient of its whole delta, in [-1, 2]."""
     curve: Curve = ()
-    """Or a weight by layer, through (layer, coefficient) points; empty: the number counts. A flat
-    one becomes its number."""
+    """Coefficient by layer as (layer, coefficient) points; if empty, `coefficient` is used. A flat
+    curve becomes that number."""
 
     def __post_init__(self) -> None:
         where, (low, high) = f"Coefficient of {self.reference}", COEFFICIENTS
@@ -60,41 +60,41 @@ class ModelChoice:
 
     @property
     def weight(self) -> Coefficient:
-        """What counts, as recipes have it: the number, or layer -> number."""
+        """The coefficient in use, in the recipe's form: a number, or layer -> number."""
         return numbers_along(self.curve) if self.curve else self.coefficient
 
     @property
     def decides(self) -> bool:
-        """Whether it changes the merge at all."""
+        """Whether it changes the merge."""
         return self.on and any(value for _, value in self.curve or ((0, self.coefficient),))
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Everything the sliders say. Small, hashable, without tensors."""
+    """The values of all controls. Small, hashable, without tensors."""
 
     base: str = "zoo:base"
     models: tuple[ModelChoice, ...] = ()
     rate: float = 0.8
     """Overall pruning rate, in [0, 0.99]."""
     partitions: int = 2
-    """Bands of the kept entries, 1 to 4; used where `shares` is empty."""
+    """Number of bands of the kept entries, 1 to 4; used if `shares` is empty."""
     shares: tuple[float, ...] = ()
-    """Where the inner bands end, as rising shares of what is kept, in (0, 1); empty: evenly."""
+    """Ends of the inner bands as rising shares of the kept entries, in (0, 1); if empty, even."""
     strength: float = 0.08
     k_layer: float = 3.0
     k_module: float = 5.0
     significance: str = "magnitude"
-    """What ranks the changes: one of the choices of `PruningParameters`."""
+    """Score that ranks the changes: one of the choices of `PruningParameters`."""
     linked: bool = True
     """Whether all domain models share the factors."""
     factors: tuple[float, ...] = (1.0, 1.0)
     """Amplification factors, the strongest partition first, each in [0, 4]."""
     own_factors: tuple[tuple[str, tuple[float, ...]], ...] = field(default=())
-    """(reference, factors) of single models; used where not `linked`."""
+    """(reference, factors) of single models; used if not `linked`."""
     method: MethodChoice = MethodChoice()
     overrides: Overrides = ()
-    """Pruning rates of single modules; they count where the method prunes."""
+    """Pruning rates of single modules; used if the method prunes."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.models) <= MOST_MODELS:
@@ -122,7 +122,7 @@ class Session:
 
     @property
     def parameters(self) -> PruningParameters:
-        """What the sliders of Dynamically Pruning say; raises InvalidValue out of range."""
+        """Values of the Dynamically Pruning sliders; raises InvalidValue if one is out of range."""
         return PruningParameters(**self._sliders())
 
     def _sliders(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Session:
 
     @property
     def bands(self) -> tuple[float, ...]:
-        """Levels as rate and partitions have them, whatever the method makes of them."""
+        """Levels from rate and partitions, whether or not the method uses them."""
         if not self.shares:
             return even_levels(self.rate, self.partitions)
         kept = 1 - self.rate
@@ -139,7 +139,7 @@ class Session:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Pruning rates of the partitions as the method takes them: many, one, or [0]."""
+        """Pruning rates of the partitions for the method: many, one, or [0]."""
         pruner = self.method.pruner
         if pruner is None:
             return (0.0,)
@@ -147,7 +147,7 @@ class Session:
 
     @property
     def pruning(self) -> Pruning | None:
-        """What makes single deltas sparse, with its settings; None where nothing does."""
+        """The pruning of single deltas, with its settings; None if there is none."""
         if self.method.staged:
             return Pruning(DPPA, self._sliders())
         if self.method.pruner is None:
@@ -156,7 +156,7 @@ class Session:
 
     @property
     def ranked_by(self) -> str:
-        """What the changes are ranked by as the method has it: by |d| where none is chosen."""
+        """The score by which the method ranks changes; |d| if it offers no choice."""
         chosen = self.pruning is not None and self.pruning.method == DPPA
         return self.significance if chosen else "magnitude"
 
@@ -166,7 +166,7 @@ class Session:
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """References of the models that change the merge: switched on, their coefficients not 0."""
+        """References of the models that are switched on, with coefficients other than 0."""
         return tuple(model.reference for model in self.models if model.decides)
 
     @property
@@ -176,11 +176,11 @@ class Session:
 
     @property
     def held(self) -> Overrides:
-        """The overrides that count: none where the method prunes nothing."""
+        """The overrides in use: none if the method does not prune."""
         return self.overrides if self.method.pruner is not None else ()
 
     def factors_of(self, reference: str) -> tuple[float, ...]:
-        """One factor for each level of that model; 1 where none was chosen or nothing pruned."""
+        """One factor for each level of a model; 1 without a choice or without pruning."""
         if self.method.pruner is None:
             return (1.0,)
         own = self.factors if self.linked else dict(self.own_factors).get(reference, self.factors)
@@ -218,9 +218,9 @@ class Session:
         )
 
     def asked_about(self, domain: str) -> Session:
-        """The session whose merge answers for a domain, where each embedded one has its own.
+        """The session whose merge answers for a domain, if the method merges for each domain.
 
-        Of other methods, and where that domain's model takes no part, it is this one.
+        For other methods, or if that domain's model takes no part, it is this session.
         """
         named, reference = self.method.names_domain, f"zoo:{domain}"
         if not named or reference not in self.deciding:
@@ -233,7 +233,7 @@ def checked_overrides(pairs: Overrides) -> Overrides:
     """Pruning rates of single modules, by name.
 
     Raises:
-        InvalidValue: too many, one module twice, no name, or a rate outside of [0, 1].
+        InvalidValue: too many, a module twice, an invalid name, or a rate outside of [0, 1].
     """
     if len(pairs) > MOST_OVERRIDES:
         raise InvalidValue(

@@ -1,4 +1,4 @@
-"""Files that the page ships with: beside the packages in the repository, inside them in a wheel."""
+"""Files shipped with the page: beside the packages in the repository, inside them in a wheel."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def shipped(path: str) -> Path:
-    """Where a file or folder lies.
+    """The location of a file or folder.
 
     Args:
-        path: As in the repository: "assets/data/presets.yaml".
+        path: Path in the repository, such as "assets/data/presets.yaml".
     """
     package = Path(__file__).resolve().parents[1]
     inside = package / "_shipped"

@@ -1,8 +1,7 @@
-"""A whole session as one small value: what links, presets and the history of the page hold.
+"""A whole session as one small JSON value, for links, presets and the page's history.
 
-Knows no gradio. The form has a version; what it says is checked value by value, because anybody
-can write a link. Of the two slots the browser alone knows the one that is not shown, and sends it
-along.
+The form has a version, and every value is checked, because anybody can write a link. Only the
+browser knows the slot that is not shown; it sends that slot along.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ _KEYS = (
 def state_of(session: Session) -> dict[str, Any]:
     """A session as plain values; `session_from_state` reads it back to an equal one.
 
-    Rates are shares: 0.8 drops 80 %. What is empty, or the method where it is DPPA as it comes, is
-    left out.
+    Rates are shares: 0.8 drops 80 %. Empty values, and DPPA with default settings, are left out.
     """
     listed = {model.reference for model in session.models}
     amplify = factors_json(session)
@@ -63,11 +61,11 @@ def session_from_state(value: object) -> Session:
     """Read a session from outside.
 
     Args:
-        value: What `state_of` gives, as JSON has it; keys that are left out are the defaults.
+        value: The value of `state_of` as JSON; missing keys have their defaults.
 
     Raises:
-        InvalidValue: another form or version, an unknown key, a value out of range.
-        DppaError: an unknown method, or a setting it does not have.
+        InvalidValue: a wrong form or version, an unknown key, a value out of range.
+        DppaError: an unknown method, or a setting that the method does not have.
     """
     if not isinstance(value, Mapping):
         raise InvalidValue(f"A state is a mapping of keys to values, got {shown(value)}.")
@@ -121,7 +119,7 @@ def _word(value: object) -> str:
 
 
 def other_session(value: object, session: Session) -> Session | None:
-    """The slot that is not shown, where it holds another merge of the same base."""
+    """The session of the slot that is not shown, if it is another merge of the same base."""
     given = None if value is None else parsed(value)
     if not isinstance(given, Mapping) or given.get("state") is None:
         return None
@@ -130,7 +128,7 @@ def other_session(value: object, session: Session) -> Session | None:
 
 
 def slot_names(value: object) -> tuple[str, str]:
-    """What the merges of two slots are called, by their buttons: the shown one, and the other."""
+    """Names of the merges of the two slots, as on their buttons: the shown one, and the other."""
     given = parsed(value)
     hidden = "A" if isinstance(given, Mapping) and given.get("slot") == "A" else "B"
     return ("merge B", "merge A") if hidden == "A" else ("merge A", "merge B")

@@ -1,8 +1,8 @@
-"""Parts of the page drawn in the browser, by the scripts in assets/.
+"""Parts of the page that scripts in assets/ draw.
 
-Knows how a value travels, not what it means. A value is JSON text; it never becomes part of a
-template (Gradio would run what it holds as code): scripts read it and set textContent. Text,
-because Gradio's browser part copies a structure number by number, at every move of a slider.
+Their values are JSON text. A value is never part of a template, which Gradio would run as code:
+scripts read it and set textContent. It is text because Gradio's frontend copies a structure number
+by number at every move of a slider.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-# The scripts may arrive after the component: then it waits for them.
+# The component waits for scripts that arrive later.
 _MOUNT = """
 const go = () => window.dppa.mount("%s", element, props, trigger, watch);
 if (window.dppa) go();
@@ -22,7 +22,7 @@ else window.addEventListener("dppa:complete", go, {once: true});
 
 
 def pack(value: Any) -> str:
-    """A value as it travels; half a character, which cannot, becomes a question mark."""
+    """A value as JSON text; a lone surrogate, which UTF-8 cannot encode, becomes "?"."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "replace").decode()
 
@@ -34,12 +34,12 @@ def live(
     events: tuple[str, ...] = (),
     skeleton: str = "",
 ) -> gr.HTML:
-    """An element whose content one script builds once and keeps up to date.
+    """An element whose content a script builds once and then updates.
 
     Args:
-        name: Its elem_id, and the part in the scripts: `part(name, build)`.
-        value: JSON-ready; the script is told whenever it changes.
-        events: What the script triggers.
+        name: Its elem_id, and its name in the scripts: `part(name, build)`.
+        value: JSON-ready; the script is notified when it changes.
+        events: Events that the script triggers.
         skeleton: Static HTML shown until the script has drawn.
     """
     quoted = " ".join(f'"{event}"' for event in events)
@@ -53,5 +53,5 @@ def live(
 
 
 def static(html: str, elem_id: str) -> gr.HTML:
-    """A piece of HTML that never changes; `html` is ours, never a person's or a model's."""
+    """Constant HTML; `html` must never contain text of a person or a model."""
     return gr.HTML(html, elem_id=elem_id, js_on_load=None, apply_default_css=False)

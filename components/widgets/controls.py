@@ -1,7 +1,4 @@
-"""Controls: parameter fields as sliders, and all controls together as a Session.
-
-Knows components by name; the meaning of their values is session.py's.
-"""
+"""Controls: parameter fields as sliders, and all controls together as a Session."""
 
 from __future__ import annotations
 
@@ -28,21 +25,21 @@ from components.widgets.browser_parts import pack
 from dppa_core.parameters import check_number
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-"""Of every event: a set of inputs has no order to show to clients, and progress is shown by us."""
+"""Options of every event: clients cannot use unordered inputs, and the page shows the progress."""
 
 
 def queued(place: Component) -> dict[str, Any]:
-    """Of events that may have to wait: `place`, unseen, is where Gradio writes how many are before.
+    """Options of queued events: Gradio writes the position in the queue into the hidden `place`.
 
-    assets/js/controls/status.js reads it there; no other part of the page is told.
+    assets/js/session/runs.js reads it there.
     """
     return {**PRIVATE, "show_progress": "minimal", "show_progress_on": place}
 
 
 def activity_script(part: str, activity: str) -> str:
-    """JavaScript that says at once what runs, before the server does.
+    """JavaScript that shows the activity before the server reports it.
 
-    Only what rests begins to wait: a second click while something runs starts nothing.
+    Waiting starts only from idle: a second click while something runs starts nothing.
     """
     free = "true" if activity == "idle" else f"window.dppa.activity.{part} === 'idle'"
     return f"() => {{ if ({free}) window.dppa.busy('{part}', '{activity}'); return []; }}"
@@ -60,7 +57,7 @@ def failed_script(part: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The components that say what the merge is."""
+    """The components that define the merge."""
 
     models: gr.HTML
     rate: gr.Slider
@@ -76,13 +73,13 @@ class Controls:
 
     @property
     def inputs(self) -> set[Any]:
-        """All of them, for `inputs=`."""
+        """All components, for `inputs=`."""
         return {getattr(self, item.name) for item in fields(self)}
 
     def tell_browser(self) -> None:
-        """The browser's own listeners: first in line, so that a draw waits for no server.
+        """Register browser listeners, so that drawing does not wait for the server.
 
-        assets/js/session/controls.js sees a person's moves; these are for values set by code.
+        assets/js/session/controls.js handles user input; these handle values set by code.
         """
         for name in ("rate", "strength", "k_layer", "k_module"):
             component = getattr(self, name)
@@ -92,10 +89,10 @@ class Controls:
         gr.on([self.partitions.input], None, [self.partitions], js=script, **PRIVATE)
 
     def session(self, values: Mapping[Any, Any]) -> Session:
-        """The choices a handler was called with.
+        """The session from a handler's values.
 
         Raises:
-            InvalidValue: a value no control offers; handlers can be called without the page.
+            InvalidValue: a value that no control offers; handlers can be called without the page.
         """
         base, models = models_from_json(parsed(values[self.models]))
         return Session(
@@ -133,7 +130,7 @@ class Controls:
 def field_slider(
     settings: type[Any], name: str, *, elem_id: str, info: str = "", **limits: float
 ) -> gr.Slider:
-    """A slider for one field of a parameters dataclass: title, help, unit and range are its own."""
+    """A slider for a field of a parameters dataclass, with its title, help, unit and range."""
     item: Any = next(item for item in fields(settings) if item.name == name)
     about = item.metadata
     unit = about["unit"].replace("x ", "× ")
@@ -153,7 +150,7 @@ def field_slider(
 def field_choice(
     settings: type[Any], name: str, *, value: str, elem_id: str, info: str = ""
 ) -> gr.Radio:
-    """A choice for one field of a parameters dataclass: title, help and words are its own."""
+    """A choice for a field of a parameters dataclass, with its title, help and values."""
     about = next(item for item in fields(settings) if item.name == name).metadata
     return gr.Radio(
         list(about["choices"]),

@@ -1,7 +1,4 @@
-"""What the words of the page mean: one glossary for labels, plots and lessons.
-
-Knows assets/data/glossary.yaml and no component.
-"""
+"""The glossary of the page's labels, plots and lessons, from assets/data/glossary.yaml."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The top of the page: its name, what is true now, and what is on the screen.
-
-Knows the studio only as far as whether its models are loaded.
-"""
+"""The top of the page: title, status line, and navigation."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ VIEWS = {
     "attribution": ("Attribution", "Which layers an answer needs"),
     "experiments": ("Experiments", "What the paper's experiments gave on the embedded models"),
 }
-"""Name -> what its button says, and what the view shows."""
+"""Name -> label of its button, and what the view shows."""
 
 # On a phone the sliders stay on the screen while the plots scroll; their words fold away.
 EXPLAIN = (
@@ -53,17 +50,17 @@ def build_title() -> None:
 
 
 def build_status() -> gr.HTML:
-    """Recipe, what is in memory, freshness of answers and scores, and what runs."""
+    """Recipe, contents of memory, freshness of answers and scores, and running work."""
     return live("status", status_value(ready=False), events=("look",))
 
 
 def build_panes() -> gr.HTML:
-    """What stands beside the plots; on a phone, what is on the screen."""
+    """The panes beside the plots; on a phone, also the plots."""
     return live("panes", None, skeleton=f'<nav aria-label="Panes">{PANES}</nav>')
 
 
 def build_views() -> gr.HTML:
-    """The list; a view itself is a column with the elem_id `NAME-view`."""
+    """The list of views; each view is a column with the elem_id `NAME-view`."""
     buttons = "".join(
         f'<button type="button" data-view="{name}" title="{about}" '
         f'aria-pressed="{str(name == "modules").lower()}">{label}</button>'
@@ -75,12 +72,12 @@ def build_views() -> gr.HTML:
 def status_value(
     *, ready: bool, merged: str = "", memory: tuple[tuple[str, ...], int] | None = None
 ) -> dict[str, Any]:
-    """What the browser cannot know by itself.
+    """The part of the status that the browser does not know.
 
     Args:
         ready: Whether the models of the first screen are in memory.
         merged: Hash of the recipe that is in memory with them.
-        memory: References of models and hashes of merges that are in it, and their bytes.
+        memory: References of models and hashes of merges in memory, and their bytes.
     """
     value: dict[str, Any] = {"models": "ready" if ready else "starting", "merged": merged}
     if memory is None:

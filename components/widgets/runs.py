@@ -1,7 +1,4 @@
-"""A button that runs something, one that ends it, and what comes of it: the same in every view.
-
-Knows buttons and their turns, nothing of what is run.
-"""
+"""A run button, a cancel button and a result, the same in every view."""
 
 from __future__ import annotations
 
@@ -19,27 +16,27 @@ from components.work.error_notices import show_errors
 from components.work.progress_stream import IDLE, stopped_value
 
 Handler = Callable[[dict[Any, Any]], Iterable[dict[str, Any]]]
-"""Checks the values of the controls, then gives what is shown while it runs."""
+"""Checks the values of the controls, then yields the values shown while it runs."""
 
 Stopped = Callable[[object], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The components of what can be run."""
+    """The components of a run."""
 
     run: gr.Button
     stop: gr.Button
     place: gr.HTML
-    """Unseen: how many are before this visitor."""
+    """Hidden: the visitor's position in the queue."""
     shown: gr.HTML
-    """What is told of the run."""
+    """Progress and result of the run."""
 
 
 def build_run(
     name: str, label: str, stop: str = "Cancel", *, value: Any = IDLE, events: tuple[str, ...] = ()
 ) -> RunView:
-    """Two buttons beside each other, and below them what the script of that name draws."""
+    """Two buttons beside each other, and below them the part drawn by the script of that name."""
     with gr.Row(elem_classes="buttons"):
         run = gr.Button(label, variant="primary", elem_id=f"{name}-run")
         end = gr.Button(stop, elem_id=f"{name}-stop")
@@ -47,7 +44,7 @@ def build_run(
 
 
 def streaming(shown: gr.HTML, handler: Handler) -> Callable[[dict[Any, Any]], Iterator[Any]]:
-    """A handler under its own name whose values, but empty ones, are shown one after the other."""
+    """A handler, under its own name, that shows its values in turn; empty ones are skipped."""
 
     @wraps(handler)
     def stream(values: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -70,8 +67,8 @@ def wire_run(
 
     Args:
         name: The part of the page, as the scripts know it.
-        kind: Whose turns it takes; nobody's chat waits for it.
-        stopped: What is shown after a cancel, of what is shown before.
+        kind: Its queue, separate from the chat's.
+        stopped: Shown value -> value after a cancel.
     """
     view.run.click(None, js=activity_script(name, "waiting"), **PRIVATE)
     running = view.run.click(
@@ -88,7 +85,7 @@ def wire_run(
 
 
 def wire_stop(name: str, view: RunView, running: Any, stopped: Stopped = stopped_value) -> None:
-    """End a run at the other button; what was there stays."""
+    """Wire the cancel button of a run; the shown value stays."""
 
     @show_errors
     def on_cancel(values: dict[Any, Any]) -> dict[Any, Any]:

@@ -1,7 +1,7 @@
-"""The scripts of the page: ES modules, as they are, under an address that names what they hold.
+"""Serves the page's scripts: the ES modules of assets/js/, under an address with a hash.
 
-Knows the files in assets/js/ and HTTP. All are read once, and a change of any changes the address
-of all: no browser mixes two versions, and each may keep what it has for good.
+All are read once, and a change of any module changes the address of all: no browser mixes two
+versions, and each may cache them for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from components.widgets.glossary import glossary
 FOLDER = shipped("assets/js")
 ENTRY = "entry.js"
 ALONE = "panes/report.js"
-"""No module: it stands in the reports that people download."""
+"""A script that is not a module: it is part of downloaded reports."""
 _IMPORT = re.compile(r'^(?:import|export)\b(?:[^;"]*\bfrom)?\s*"(\.[^"]+)";', re.MULTILINE)
 HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -41,7 +41,7 @@ def sources() -> dict[str, str]:
 
 
 def imported(name: str) -> list[str]:
-    """The modules that a module imports from the start, as paths below assets/js/."""
+    """The modules that a module imports statically, as paths below assets/js/."""
     folder = posixpath.dirname(name)
     return [
         posixpath.normpath(posixpath.join(folder, one)) for one in _IMPORT.findall(sources()[name])
@@ -49,7 +49,7 @@ def imported(name: str) -> list[str]:
 
 
 def first_needed() -> list[str]:
-    """The modules that the page starts with, those that others import first."""
+    """The modules that the page loads at the start; imported ones come first."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -64,16 +64,16 @@ def first_needed() -> list[str]:
 
 @cache
 def address() -> str:
-    """Where they are, seen from the page: js/ and a hash of all of them."""
+    """Their address relative to the page: js/ and a hash of all modules."""
     text = json.dumps(sources(), sort_keys=True)
     return f"js/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def script_tags() -> str:
-    """What the page's head holds of them: the glossary as data, and the modules.
+    """The tags for the page's head: the glossary as data, and the modules.
 
-    All are named at once: a browser that finds them one by one waits for the network at each step.
-    Gradio's own scripts come before them.
+    All modules are preloaded: otherwise a browser finds them one by one and waits for the network
+    at each step. Gradio's own scripts have priority.
     """
     words = json.dumps(dict(glossary()), ensure_ascii=False).replace("</", "<\\/")
     early = "".join(
@@ -87,7 +87,7 @@ def script_tags() -> str:
 
 
 def script_route() -> Route:
-    """What serves them: `js/HASH/PATH`, below the page's own address."""
+    """The route that serves them: `js/HASH/PATH`, below the page's address."""
     packed = {name: gzip.compress(text.encode()) for name, text in sources().items()}
 
     def send(request: Request) -> Response:

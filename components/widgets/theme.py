@@ -1,7 +1,6 @@
-"""Paper and ink: the look of the page, for light and dark, from one palette.
+"""The look of the page, light and dark, from one palette.
 
-Knows colours, type and the files in assets/; no view and no model. Nothing is loaded from
-elsewhere: fonts are the system's, styles are written into the page, scripts are its own.
+The page loads nothing from elsewhere: it uses system fonts, inline styles and its own scripts.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ STYLES = (
     "css/experiments.css",
     "css/views.css",
 )
-# Okabe and Ito's colours, told apart by every kind of eye; a model keeps its own everywhere.
+# Okabe and Ito's colours, distinguishable with colour blindness; a model has the same everywhere.
 MODEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 BASE_COLOUR = "#8A8578"
 KNOWN_MODELS = ("zoo:math", "zoo:finance", "zoo:law")
@@ -47,7 +46,7 @@ PALETTE = {
 
 
 def model_colours(references: tuple[str, ...]) -> dict[str, str]:
-    """Reference -> colour: the embedded models keep theirs, others take what is left."""
+    """Reference -> colour: embedded models have fixed colours, others get the remaining ones."""
     colours = dict(zip(KNOWN_MODELS, MODEL_COLOURS, strict=False))
     chosen = {name: colours[name] for name in references if name in colours}
     free = [c for c in MODEL_COLOURS if c not in chosen.values()]
@@ -105,7 +104,7 @@ def palette_css() -> str:
 
 
 def page_head() -> str:
-    """Style as it goes into the page's head."""
+    """Description and styles for the page's head."""
     styles = "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
     description = "Prune, amplify and merge fine-tuned language models, and see every layer."
     return (

@@ -1,1 +1,1 @@
-"""Learn: lessons in Markdown, and the live blocks in them. Knows the library, never a tensor."""
+"""The live blocks of lessons. They use the library, never a tensor."""

@@ -1,6 +1,6 @@
-"""A block about partitions: how much each holds, and how long the delta is once they are amplified.
+"""A block on partitions: the share of each, and the length of the amplified delta.
 
-Knows the library's plans; drawn by assets/js/learn/blocks/amplification.js.
+assets/js/learn/blocks/amplification.js draws it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dppa_core.pruning.partition import check_levels
 from dppa_core.pruning.plan import PruningPlan, plan_pruning
 
 LEVELS = [0.9, 0.8]
-"""The paper's."""
+"""The paper's levels."""
 MOST_LEVELS = 9
 
 
 def partitions_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """What each partition of a pruned delta holds.
+    """The content of each partition of a pruned delta.
 
-    Arguments: {"model", "levels"}; without them math, and the paper's levels.
+    Arguments: {"model", "levels"}; by default math, and the paper's levels.
     """
     base, model = bench.pair(arguments)
     levels = check_levels(arguments.get("levels", LEVELS))

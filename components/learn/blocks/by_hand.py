@@ -1,6 +1,6 @@
-"""Blocks to work with by hand: one matrix through a whole merge, and merges that go wrong.
+"""Interactive blocks: one small matrix through a whole merge, and merges that fail.
 
-Knows the library's values; drawn by assets/js/learn/blocks/by_hand.js and break_it.js.
+assets/js/learn/blocks/by_hand.js and break_it.js draw them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 
 
 def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The list of failures; or one of them, run broken or repaired.
+    """The list of failures, or the result of one, broken or repaired.
 
-    Arguments: none, or {"case": name, "repaired": bool}.
+    Arguments: empty, or {"case": name, "repaired": bool}.
     """
     from dppa_core.studies.teaching.failures.cases import CASES, run_case  # noqa: PLC0415  (torch)
 
@@ -51,7 +51,7 @@ def break_it(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 
 @cache
 def _workshop() -> Workshop:
-    """One for all visitors."""
+    """One workshop for all visitors."""
     from dppa_core.studies.teaching.failures.workshop import Workshop  # noqa: PLC0415  (torch)
 
     return Workshop()

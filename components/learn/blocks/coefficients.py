@@ -1,6 +1,6 @@
-"""A block about coefficients: entropy over those of two models, and the optimiser's way.
+"""A block on coefficients: entropy over those of two models, and the optimiser's path.
 
-Knows the library's numbers; drawn by assets/js/learn/blocks/coefficients.js.
+assets/js/learn/blocks/coefficients.js draws it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ RUN: dict[str, Any] = {
     "lr": 0.1,
     "steps": 18,
 }
-"""Every prompt in every step, so that the way lies on the surface that is drawn; larger steps than
-the paper's 0.001, and fewer."""
+"""Settings of the path: every prompt in every step, so that it lies on the drawn surface; fewer and
+larger steps than the paper's 0.001."""
 
 
 def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """The entropy of two embedded models merged, over both coefficients.
+    """The entropy of a merge of two embedded models, over both coefficients.
 
-    Arguments: {"first", "second"}; without them math and law.
+    Arguments: {"first", "second"}; by default math and law.
     """
     bench.studio.pool()  # imports of two threads at once get in each other's way
     from dppa_core.tuning.adamerging.landscape import entropy_landscape  # noqa: PLC0415  (torch)
@@ -63,7 +63,7 @@ def entropy_surface(arguments: Arguments, bench: BlockContext) -> dict[str, Any]
 
 
 def _surface(found: Landscape, models: tuple[str, ...]) -> dict[str, Any]:
-    """What is known of it; a point that is still to be computed is None."""
+    """The partial surface; points not computed yet are None."""
     settings = found.settings
     mean = [[None if np.isnan(one) else round(float(one), 5) for one in row] for row in found.mean]
     return {

@@ -1,6 +1,6 @@
-"""Blocks about honest comparison: how sure a score is, and all methods beside DPPA.
+"""Blocks on fair comparison: the uncertainty of a score, and all methods beside DPPA.
 
-Knows intervals, and what `dppa leaderboard` wrote; drawn by assets/js/learn/blocks/comparison.js.
+assets/js/learn/blocks/comparison.js draws them; the numbers come from `dppa leaderboard`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dppa_core.tasks.intervals import wilson
 LEADERBOARD = shipped("docs/leaderboard.json")
 ITEMS = range(10, 1001, 10)
 SHARE = 0.8
-"""The share of right answers that the text speaks of."""
+"""The share of right answers used in the text."""
 
 
 def interval_width(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
     """The 95 % interval of a score, over the number of questions.
 
-    Arguments: {"share"}: of right answers, in [0.5, 1]; without it four fifths.
+    Arguments: {"share"}: of right answers, in [0.5, 1]; by default four fifths.
     """
     share = number(arguments, "share", 0.5, 1.0, SHARE)
     rows = [(n, right, *wilson(right, n)) for n in ITEMS for right in [round(share * n)]]
@@ -47,7 +47,7 @@ def _leaderboard() -> dict[str, Any]:
 
 
 def leaderboard(_arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """All methods on the embedded models, as measured: retention, and the distance to DPPA."""
+    """All methods on the embedded models: measured retention, and the difference from DPPA."""
     known = {method.name: method for method in METHODS}
     rows = [
         {

@@ -1,6 +1,6 @@
-"""Blocks about two domains in one weight: how often deltas meet and pull apart, and sign election.
+"""Blocks on several domains in one weight: overlap and conflict of deltas, and sign election.
 
-Knows the library's numbers; drawn by assets/js/learn/blocks/conflict.js.
+assets/js/learn/blocks/conflict.js draws them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dppa_core.methods.shared.stack import Stack
 from dppa_core.pruning.overlap import Meeting
 
 TOLD = 80
-"""The rate, in percent, whose numbers the text tells."""
+"""The pruning rate, in percent, used in the text."""
 
 
 def conflict_rates(_arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
@@ -60,9 +60,9 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
 
 
 def sign_election(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """A corner of one matrix in all embedded deltas: their mean, and that of who agrees.
+    """A corner of one matrix in all embedded deltas: their mean, and the mean of those that agree.
 
-    Arguments: {"module"}; without it the first one.
+    Arguments: {"module"}; by default the first one.
     """
     profile = bench.studio.profile(BASE, KNOWN_MODELS[0])
     names = tuple(item.module.name for item in profile.modules)

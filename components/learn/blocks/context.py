@@ -1,7 +1,4 @@
-"""What a block works with: the studio, the visitor's models, news of progress.
-
-Knows no block.
-"""
+"""The context of a block: the studio, the visitor's models, progress reports."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Arguments = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What one question of a block is answered with."""
+    """The context of one request for a block."""
 
     studio: Studio
     session: Session
@@ -30,7 +27,7 @@ class BlockContext:
     """Steps done, of how many, and what is done now."""
     stop: Stop
     show: Callable[[Any], None] = lambda _: None
-    """Hands over what there is already of a result that takes long."""
+    """Reports a partial result."""
 
     def pairs(self) -> dict[str, str]:
         """Domain model -> its base: those that come with the page, then those in the list."""
@@ -38,10 +35,10 @@ class BlockContext:
         return dict.fromkeys(KNOWN_MODELS, BASE) | listed
 
     def pair(self, arguments: Arguments, key: str = "model") -> tuple[str, str]:
-        """The base and the domain model that the arguments name; without one, math.
+        """The base and the domain model that the arguments name; by default math.
 
         Raises:
-            InvalidValue: a model that is neither embedded nor in the visitor's list.
+            InvalidValue: the model is neither embedded nor in the visitor's list.
         """
         model, pairs = arguments.get(key, KNOWN_MODELS[0]), self.pairs()
         if not isinstance(model, str) or model not in pairs:
@@ -49,7 +46,7 @@ class BlockContext:
         return pairs[model], model
 
     def names(self) -> list[dict[str, str]]:
-        """Every model one can choose, with its label and colour."""
+        """All available models, with label and colour."""
         pairs = self.pairs()
         colours = model_colours(tuple(pairs))
         return [
@@ -66,7 +63,7 @@ def number(arguments: Arguments, key: str, low: float, high: float, default: flo
     """A number among the arguments.
 
     Raises:
-        InvalidValue: no number, or outside its range.
+        InvalidValue: it is not a number, or outside its range.
     """
     value = arguments.get(key, default)
     good = isinstance(value, int | float) and not isinstance(value, bool)
@@ -76,7 +73,7 @@ def number(arguments: Arguments, key: str, low: float, high: float, default: flo
 
 
 def choice(arguments: Arguments, key: str, known: tuple[str, ...]) -> str:
-    """One of several words among the arguments; without one, the first.
+    """One of several words among the arguments; by default the first.
 
     Raises:
         InvalidValue: another word.

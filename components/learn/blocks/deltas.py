@@ -1,6 +1,6 @@
-"""Blocks about a delta itself: a corner of one matrix, and how large the whole delta is.
+"""Blocks on a delta: a corner of one matrix, and the size of the whole delta.
 
-Knows the library's numbers; drawn by assets/js/learn/blocks/deltas.js.
+assets/js/learn/blocks/deltas.js draws them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dppa_core.pruning.delta_size import DeltaSize, delta_size
 
 MINUS = "\u2212"
 CORNER = 6
-"""Rows and columns of the corner that is shown."""
+"""Rows and columns of the shown corner."""
 TENTH, FIFTH = 10, 20
-"""Percents of the weights whose part of the squared change the text tells."""
+"""Percentages of the weights whose part of the squared change is in the text."""
 
 
 def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
     """The upper left corner of one module: base, domain model, difference.
 
-    Arguments: {"model", "module"}; without them the first module of math.
+    Arguments: {"model", "module"}; by default the first module of math.
     """
     base, model = bench.pair(arguments)
     profile = bench.studio.profile(base, model)
@@ -56,10 +56,10 @@ def delta_excerpt(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
 
 
 def difference(finetuned: float, base: float, delta: float) -> tuple[str, str, str]:
-    """Three numbers with as few digits, four or more, as leave the difference true of them.
+    """Three numbers with the fewest digits, at least four, for which the difference is exact.
 
     Returns:
-        As given, with as many digits behind the point.
+        The numbers in the given order, with equally many decimals.
     """
     for digits in range(4, 13):
         tuned, before, change = (round(x, digits) + 0.0 for x in (finetuned, base, delta))
@@ -74,12 +74,12 @@ def _sum(tuned: str, base: str, delta: str) -> str:
 
 
 def rows_of(values: ndarray) -> list[list[float]]:
-    """A matrix as rows of numbers, with the digits that float32 has."""
+    """A matrix as rows of numbers, with float32's digits."""
     return [[float(f"{value:.7g}") for value in row] for row in values]
 
 
 def delta_sizes(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """How large the delta of every model is, and in how few weights it lies."""
+    """The size of every model's delta, and its concentration in few weights."""
     rows = []
     for one in bench.names():
         base, model = bench.pair({"model": one["model"]})
@@ -100,7 +100,7 @@ def _size(size: DeltaSize) -> dict[str, Any]:
 
 
 def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """For the text, which speaks of the models that come with the page."""
+    """Numbers for the text, about the embedded models."""
     found: dict[str, Any] = {"weights": rows[0]["numel"]}
     for row in rows:
         if row["model"].startswith("zoo:"):

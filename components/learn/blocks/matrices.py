@@ -1,6 +1,6 @@
-"""A block about the matrices of a transformer: how many weights each kind holds.
+"""A block on the matrices of a transformer: the number of weights of each kind.
 
-Knows shapes; drawn by assets/js/learn/blocks/matrices.js.
+assets/js/learn/blocks/matrices.js draws it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ the weights of embeddings, head and norms."""
 
 
 def matrix_counts(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """Weights by kind of matrix, for the page's models and for two published ones, by their shapes.
+    """Weights by kind of matrix, from shapes, for the page's models and two published ones.
 
-    Arguments: {"of"}: one of the names it gives; without it, the models that come with the page.
+    Arguments: {"of"}: one of the returned names; by default the embedded models.
     """
     names = {**{one["label"]: one["model"] for one in bench.names()}, **PUBLISHED}
     first = next(iter(names))

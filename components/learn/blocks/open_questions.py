@@ -1,6 +1,6 @@
-"""A block about what the paper leaves open: an experiment run on small models, and its plot.
+"""A block on questions the paper leaves open: an experiment on small models, and its plot.
 
-Knows the results that `dppa reproduce` wrote; drawn by assets/js/learn/blocks/open_questions.js.
+assets/js/learn/blocks/open_questions.js draws it; the results come from `dppa reproduce`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from components.session.shipped import shipped
 
 RESULTS = shipped("assets/data/experiments.json")
 PLOTS = {"beyond": 0, "sizes": 1, "offsets": 0, "significance": 0}
-"""Experiment -> its plot that is shown."""
+"""Experiment -> the shown plot."""
 AXES = {"minus magnitude": "accuracy minus magnitude's"}
-"""Title of an upright axis -> a longer one."""
+"""Title of a vertical axis -> a longer one."""
 Series = Mapping[str, Mapping[Any, float]]
-"""Of a plot: name of a curve -> across -> up."""
+"""Curves of a plot: name -> x -> y."""
 NOTES = {
     "mean retention": "Mean retention is the geometric mean of the three models' retentions: it is "
     "0 as soon as one of them is."
 }
-"""Title of a plot's upright axis -> what has to be known of it."""
+"""Title of a plot's vertical axis -> a note on it."""
 
 
 @cache
@@ -34,7 +34,7 @@ def _experiments() -> dict[str, dict[str, Any]]:
 
 
 def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
-    """One experiment: what was asked, what was found, and a plot of it.
+    """One experiment: its question, its finding, and a plot.
 
     Arguments: {"key"}: one of `PLOTS`.
     """
@@ -53,7 +53,7 @@ def open_question(arguments: Arguments, _bench: BlockContext) -> dict[str, Any]:
 
 
 def _plot(key: str) -> dict[str, Any]:
-    """Its plot, with what it shows as title, and an upright axis that says of what it is."""
+    """Its plot, with a longer title and vertical axis."""
     plot = _experiments()[key]["plots"][PLOTS[key]]
     of = {one["name"]: dict(zip(one["x"], one["y"], strict=True)) for one in plot["series"]}
     y = {**plot["y"], "title": AXES.get(plot["y"]["title"], plot["y"]["title"])}
@@ -111,9 +111,9 @@ def _figures() -> dict[str, Any]:
 
 
 def _by_chance() -> dict[str, float]:
-    """Ranked at random, 90 % pruned: finance's share right, that of all three, mean retention.
+    """Random ranking at 90 %: finance's share right, that of all three, mean retention.
 
-    That of all three in whole per cent, as the finding has it.
+    The share of all three is in whole per cent, as in the finding.
     """
     (table,) = _experiments()["significance"]["tables"]
     rows = [[cell["value"] for cell in row["cells"]] for row in table["rows"]]
@@ -128,7 +128,7 @@ def _by_chance() -> dict[str, float]:
 
 
 def _against_none(strength: str) -> float:
-    """Accuracy at a strength of DP minus that at strength 0, at 95 %, mean of the three domains."""
+    """Accuracy at a strength of DP minus accuracy at strength 0, at 95 %, mean of three domains."""
     maps = _experiments()["strength"]["plots"][:3]
     cells = [
         one["cells"][one["rows"].index("95 %")][one["columns"].index(strength)] for one in maps

@@ -1,6 +1,6 @@
-"""A block about pruning a delta: what it does to the outputs of one matrix, and with which factor.
+"""A block on pruning a delta: the error in the outputs of one matrix, and the best factor.
 
-Knows the library's numbers; drawn by assets/js/learn/blocks/pruning.js.
+assets/js/learn/blocks/pruning.js draws it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dppa_core.evaluation.analysis.output_error import Fit, OutputErrors, RateEr
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 TOLD = 0.9
-"""The rate whose numbers the text tells."""
+"""The pruning rate used in the text."""
 DEFAULT = "layers.5.self_attn.o_proj"
 FACTORS = tuple(round(0.25 * n, 2) for n in range(49))
 """0 to 12."""
 
 
 def output_error(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """How far the outputs of one matrix are from the domain model's, over pruning rates.
+    """The distance of one matrix's outputs from the domain model's, over pruning rates.
 
-    Arguments: {"model", "module"}; without them a matrix of math.
+    Arguments: {"model", "module"}; by default a matrix of math.
     """
     base, model = bench.pair(arguments)
     profile = bench.studio.profile(base, model)

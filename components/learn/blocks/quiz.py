@@ -1,4 +1,4 @@
-"""A question with choices, each answer explained. Knows no Markdown and no page."""
+"""A multiple-choice question with an explanation of each answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """A question; one choice is right."""
+    """A question with one right choice."""
 
     html: str
     choices: tuple[Choice, ...]
@@ -39,7 +39,7 @@ def read_quiz(data: Mapping[str, Any], inline: Callable[[str], str], where: str)
         where: For messages.
 
     Raises:
-        InvalidValue: another form, a choice without a reason, or not just one right one.
+        InvalidValue: a wrong form, a choice without a reason, or not exactly one right choice.
     """
     choices = data.get("choices")
     if data.keys() != {"ask", "choices"} or not isinstance(choices, list):

@@ -1,7 +1,4 @@
-"""Every block by its name: a function here, and its drawing in assets/learn/.
-
-Knows blocks, not what they compute.
-"""
+"""All blocks by name; assets/js/learn/blocks/ draws them."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ from components.learn.blocks.significance import significance_by_hand
 from dppa_core.errors import InvalidValue, UnknownName, did_you_mean, shown
 
 Block = Callable[[Arguments, BlockContext], dict[str, Any]]
-"""Arguments, as they stand in the lesson or as the page sends them, and a bench -> JSON. What the
-text of a lesson shows as a number is under "figures"."""
+"""Arguments from the lesson or the page, and a context -> JSON. Numbers for the lesson's text are
+under "figures"."""
 
 BLOCKS: dict[str, Block] = {
     "by-hand": by_hand,
@@ -45,12 +42,12 @@ BLOCKS: dict[str, Block] = {
 
 
 def answer(name: object, arguments: object, bench: BlockContext) -> dict[str, Any]:
-    """What a block gives.
+    """The result of a block.
 
     Raises:
         UnknownName: no such block.
-        InvalidValue: arguments of another form, or out of range.
-        DppaError: what the library says.
+        InvalidValue: arguments of a wrong form, or out of range.
+        DppaError: the library's error.
     """
     if not isinstance(name, str) or name not in BLOCKS:
         raise UnknownName(f"There is no block {shown(name)}. {did_you_mean(str(name), BLOCKS)}")

@@ -1,6 +1,6 @@
-"""A block that works Dynamically Pruning out by hand: from outliers to the density of one matrix.
+"""A block that computes Dynamically Pruning step by step, from outliers to densities.
 
-Knows the library's numbers; drawn by assets/js/learn/blocks/significance.js.
+assets/js/learn/blocks/significance.js draws it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dppa_core.pruning.density import (
 
 RATES = np.linspace(0, 0.99, 100)
 TOLD = 0.8
-"""The rate whose numbers the text tells."""
+"""The pruning rate used in the text."""
 
 
 def significance_by_hand(arguments: Arguments, bench: BlockContext) -> dict[str, Any]:
-    """Every number between the profile of a model and the densities of its matrices.
+    """All numbers from a model's profile to the densities of its matrices.
 
-    Arguments: {"model", "strength"}; without them math, and the paper's 0.08.
+    Arguments: {"model", "strength"}; by default math, and the paper's 0.08.
     """
     base, model = bench.pair(arguments)
     strength = number(arguments, "strength", 0.0, 0.5, PruningParameters().strength)

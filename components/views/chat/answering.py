@@ -1,7 +1,6 @@
 """Several models answer one question at the same time: a token of each in turn, in one thread.
 
-Knows the studio's models and no component. Closing the stream of a turn, by Stop or with the page,
-ends the thread within a token.
+Closing the stream of a turn, by Stop or with the page, ends the thread within a token.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ LONGEST_SHOWN = 20_000
 """Characters of a rendered prompt that are sent to the page."""
 
 Changes = dict[str, Any]
-"""Fields of an Answer, with their new values."""
+"""New values of an Answer's fields."""
 
 
 def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, str]]:
-    """Yield the turn as it grows, about ten times a second, and what is being done."""
+    """Yield the growing turn and the current activity, about ten times a second."""
     turn = question.turn()
     yield turn, "answering"
     job = studio.start("chat", lambda emit, stop: answer_events(question, studio, emit, stop))
@@ -47,13 +46,13 @@ def stream_turn(question: ChatQuestion, studio: Studio) -> Iterator[tuple[Turn, 
 
 
 def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Answer with every model; runs in a thread of its own.
+    """Answer with every model; runs in its own thread.
 
-    Each begins with its first token before the next one is loaded; then all take turns. Models
-    that may not be in memory together begin when another has ended. One that fails ends alone.
+    Each model writes its first token before the next one is loaded; then all take turns. A model
+    that does not fit into memory starts when another has ended. A failure ends only its own answer.
 
     Raises:
-        Cancelled: `stop` was set; no model computes another token.
+        Cancelled: `stop` was set.
     """
     waiting = deque(_Writer(name, question, studio, emit, stop) for name in question.targets)
     writing = deque[_Writer]()
@@ -73,31 +72,31 @@ def answer_events(question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop
 
 
 def _may_begin(writing: deque[_Writer], studio: Studio) -> bool:
-    """Whether one more model fits; it is taken to be as large as the largest that writes."""
+    """Whether one more model fits, assumed as large as the largest running one."""
     sizes = [writer.nbytes for writer in writing]
     return not sizes or studio.fit_together([*sizes, max(sizes)])
 
 
 class _Writer:
-    """One model's answer, and how far it is."""
+    """One model's answer and its progress."""
 
     def __init__(
         self, name: str, question: ChatQuestion, studio: Studio, emit: Emit, stop: Stop
     ) -> None:
         self.nbytes = 0
-        """Bytes of its model, once that is in memory."""
+        """Bytes of its model, once loaded."""
         self._name, self._emit = name, emit
         self._steps = self._write(question.target(name), question, studio, stop)
 
     def begin(self) -> bool:
-        """Load the model and write the first token; whether there may be another."""
+        """Load the model and write the first token; False if the answer has ended."""
         while self.step():
             if self.nbytes:
                 return self.step()
         return False
 
     def step(self) -> bool:
-        """Write the next token; whether there may be another."""
+        """Write the next token; False if the answer has ended."""
         attempt, changes = _Attempt(), None
         with attempt:
             changes = next(self._steps, None)
@@ -108,7 +107,7 @@ class _Writer:
         return changes is not None and attempt.error is None
 
     def close(self) -> None:
-        """Give the model back."""
+        """Release the model."""
         self._steps.close()
 
     def _write(
@@ -126,7 +125,7 @@ class _Writer:
 
 
 def _growing(tokens: Iterator[Any]) -> Iterator[Changes]:
-    """The answer after each of its `ReplyToken`s, and the seconds that computing them took."""
+    """The answer after each of its `ReplyToken`s, and the seconds of computing them."""
     ends, entropy = list[int](), list[float]()
     loss = seconds = 0.0
     while True:
@@ -149,7 +148,7 @@ def _growing(tokens: Iterator[Any]) -> Iterator[Changes]:
 
 
 class _Attempt:
-    """Keeps whatever goes wrong in its block, as a thread pool does; but for being stopped."""
+    """Stores any error of its block except Cancelled, as a thread pool does."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -170,14 +169,14 @@ class _Attempt:
 
 
 def _readying(target: str | MergeRecipe, studio: Studio) -> str:
-    """What has to happen before a model can write."""
+    """The preparation before a model can write."""
     if isinstance(target, MergeRecipe):
         return "writing" if studio.merged(target) else "merging"
     return "writing" if target in studio.in_memory()[0] else "loading"
 
 
 def _why_it_takes(target: str | MergeRecipe, studio: Studio) -> str:
-    """What makes the first answer after a start slower than the next ones; empty later."""
+    """Why the first answer after a start is slower; empty for later ones."""
     if studio.ready or not isinstance(target, MergeRecipe) or studio.merged(target):
         return ""
     return "loading the models and merging them: only the first time takes seconds …"

@@ -1,6 +1,6 @@
-"""The chat: a question, who answers it, and the answers side by side.
+"""The chat: a question, the choice of models, and the answers side by side.
 
-Knows sessions; how the conversation looks is assets/js/panes/chat.js and its neighbours.
+assets/js/panes/chat.js draws the conversation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ChatView:
     turns: gr.State
     """The conversation; the browser shows it and cannot change it."""
     recipes: gr.State
-    """Recipes that answered in it, the newest first."""
+    """Recipes that answered, the newest first."""
     prompt: gr.Textbox
     send: gr.Button
     stop: gr.Button
@@ -42,13 +42,13 @@ class ChatView:
     top_p: gr.Slider
     seed: gr.Number
     duel: gr.HTML
-    """Who is compared blind with the merge, if anybody."""
+    """The model of a blind comparison with the merge, if any."""
     examples: gr.HTML
     place: gr.HTML
 
     @property
     def inputs(self) -> set[Component]:
-        """What a question is made of."""
+        """Inputs of a question."""
         chosen = {self.prompt, self.targets, self.duel, self.turns, self.recipes}
         return chosen | {self.max_tokens, self.temperature, self.top_p, self.seed}
 
@@ -91,7 +91,7 @@ def build_chat(session: Session) -> ChatView:
 
 
 def _answer_settings(session: Session) -> dict[str, Any]:
-    """Who answers, and how."""
+    """The choice of models, and the sampling settings."""
     targets = gr.CheckboxGroup(
         target_choices(session),
         value=["merged"],

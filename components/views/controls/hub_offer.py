@@ -1,7 +1,6 @@
-"""A set of models of the Hub: what it takes, what preflight says, and fetching it on request.
+"""The card of a set of Hub models: its needs, its preflight, and a download on request.
 
-Knows a studio that opens models; nothing of pruning, chat or scores. Nothing is asked or fetched
-before somebody presses a button.
+Nothing is requested or downloaded before a button is pressed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from dppa_core.system.machine import this_machine
 
 
 def build_offer() -> gr.HTML:
-    """The card under the head; unseen until a set of the Hub is chosen."""
+    """The card below the head; hidden until a set of Hub models is chosen."""
     return live("offer", None, events=("look", "check", "fetch", "stop"))
 
 
@@ -53,12 +52,12 @@ def offered(values: Mapping[Any, Any], card: gr.HTML, studio: Studio) -> HubPres
 
 
 def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[str, Any]:
-    """What the card shows.
+    """The value of the card.
 
     Args:
         preset: The set.
         state: offered, fetching or stopped.
-        more: findings, what (runs), share (of the bytes, 0 to 1), trouble.
+        more: findings, what (current step), share (of the bytes, 0 to 1), trouble.
     """
     from huggingface_hub import constants  # noqa: PLC0415  (a third of a second)
 
@@ -77,7 +76,7 @@ def offer_value(preset: HubPreset, state: str = "offered", **more: Any) -> dict[
 
 
 def checked(preset: HubPreset) -> dict[str, Any]:
-    """The card with what preflight found; asks the Hub, fetches no weight."""
+    """The card with the preflight findings; contacts the Hub, downloads no weights."""
     base, *models = preset.references
     return offer_value(preset, findings=_found(preflight_models(base, models)))
 
@@ -89,9 +88,9 @@ def _found(report: PreflightReport) -> dict[str, Any]:
 
 
 def fetch_events(preset: HubPreset, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Check, fetch and measure a set; runs in a thread of its own.
+    """Check, download and measure a set; runs in its own thread.
 
-    Emits ("now", what, share), ("found", Report) and, where all went well, ("opened", references).
+    Emits ("now", what, share), ("found", Report) and, on success, ("opened", references).
     """
     emit(("now", "Asking the Hub", None))
     base, *models = preset.references
@@ -130,7 +129,7 @@ def _step_teller(reference: str, emit: Emit) -> Progress:
 def stream_fetch(
     preset: HubPreset, studio: Studio
 ) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    """The card as it changes, and at the end the references that can be opened."""
+    """Yield the changing card, and at the end the references to open."""
     now: dict[str, Any] = {"what": "Asking the Hub", "share": None}
     findings: dict[str, Any] | None = None
     opened: tuple[str, ...] = ()

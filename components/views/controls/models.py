@@ -1,7 +1,4 @@
-"""The models of the merge: presets, the list with switches and coefficients, adding one.
-
-Knows a studio that opens them; nothing of pruning, chat or scores.
-"""
+"""The models of the merge: presets, the list with switches and coefficients, adding one."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class ModelsView:
 
 
 def build_preset(studio: Studio) -> gr.HTML:
-    """The choice of a starting point, and whether the sliders still stand where it put them."""
+    """The choice of a preset, and whether the controls still match it."""
     wholes = {item.title: whole_json(item.session) for item in presets()}
     value = {
         "chosen": presets()[0].title,
@@ -62,7 +59,7 @@ def build_models(session: Session) -> gr.HTML:
 
 
 def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.HTML]:
-    """Where a model is named, the two things to do with it, and what was found of it."""
+    """The field for a reference, two buttons, and the preflight findings."""
     reference = gr.Dropdown(
         [f"zoo:{name}" for name in zoo_names()],
         value=None,
@@ -78,10 +75,10 @@ def build_adding(studio: Studio) -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.
 
 
 def named_references(value: object) -> tuple[str, ...]:
-    """References as somebody wrote them, with commas between them.
+    """References from typed text, separated by commas.
 
     Raises:
-        InvalidValue: nothing, or what cannot be one.
+        InvalidValue: there is none, or one is malformed.
     """
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
@@ -90,9 +87,9 @@ def named_references(value: object) -> tuple[str, ...]:
 
 
 def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightReport | None:
-    """What preflight says of models before they are added; None on a public page.
+    """The preflight of models before they are added; None on a public page.
 
-    There only embedded models can be named, and nothing else is looked at.
+    A public page accepts only embedded models.
     """
     if studio.public:
         return None
@@ -103,7 +100,7 @@ def looked_at(base: str, values: Sequence[object], studio: Studio) -> PreflightR
 def measured(
     report: PreflightReport | None, base: str, references: Sequence[str], studio: Studio
 ) -> dict[str, Any] | None:
-    """What was found of models that are open now, how far they are from the base included."""
+    """The findings about opened models, including their distances from the base."""
     if studio.public:
         return None
     far = [about_distance(name, distance(studio.profile(base, name))) for name in references]
@@ -113,11 +110,11 @@ def measured(
 
 
 def chosen_reference(value: object, studio: Studio) -> str:
-    """A reference as it is stored in recipes, its commit pinned.
+    """A reference as stored in recipes, with a pinned commit.
 
     Raises:
-        DppaError: it cannot be one, or it would have to be downloaded: that takes minutes, and
-            belongs where it can be watched and stopped.
+        DppaError: it is malformed, or needs a download, which takes minutes and belongs where it
+            can be watched and stopped.
     """
     if value is None or value == "":
         raise InvalidValue("Name a model first: choose an embedded one, or type a folder.")
@@ -132,13 +129,13 @@ def chosen_reference(value: object, studio: Studio) -> str:
 
 
 def chosen_references(value: object, studio: Studio) -> tuple[str, ...]:
-    """One reference, or several with commas between them; see `chosen_reference`."""
+    """One reference, or several separated by commas; see `chosen_reference`."""
     parts = value.split(",") if isinstance(value, str) else [value]
     return tuple(chosen_reference(part, studio) for part in parts)
 
 
 def with_model(session: Session, reference: str, studio: Studio) -> Session:
-    """The session with one more domain model, once it has been opened and measured."""
+    """The session with one more domain model; opens and measures it."""
     if len(session.models) >= MOST_MODELS:
         raise InvalidValue(
             f"The list holds {MOST_MODELS} domain models already. Remove one before adding another."
@@ -151,12 +148,12 @@ def with_model(session: Session, reference: str, studio: Studio) -> Session:
 
 
 def with_base(session: Session, base: str, models: Sequence[str], studio: Studio) -> Session:
-    """The session on another base, once every domain model was measured against it.
+    """The session on another base; measures every domain model against it.
 
     Args:
-        session: As it is.
+        session: The current session.
         base: The new base.
-        models: Domain models that take the place of all in the list; none keeps the list.
+        models: Domain models that replace the list; empty keeps the list.
     """
     choices = tuple(map(ModelChoice, models)) or session.models
     if any(model.reference == base for model in choices):
@@ -176,10 +173,10 @@ def with_base(session: Session, base: str, models: Sequence[str], studio: Studio
 
 
 def opened(session: Session, studio: Studio) -> Session:
-    """A session from outside with references as they are stored, nothing fetched for it.
+    """A session from outside with resolved references; downloads nothing.
 
     Raises:
-        DppaError: a model that is not here, or may not be opened.
+        DppaError: a model is not on this computer, or may not be opened.
     """
     named = (session.base, *(model.reference for model in session.models))
     pins = {name: chosen_reference(name, studio) for name in named}
@@ -196,10 +193,10 @@ def opened(session: Session, studio: Studio) -> Session:
 
 
 def check_curves(session: Session, studio: Studio) -> None:
-    """Whether every curve ends at the last layer of the base.
+    """Check that every curve ends at the last layer of the base.
 
     Raises:
-        InvalidValue: naming the model and both layers.
+        InvalidValue: one does not; names the model and both layers.
     """
     for model in session.models:
         last = layer_count(session.base, model.reference, studio) - 1
@@ -212,13 +209,13 @@ def check_curves(session: Session, studio: Studio) -> None:
 
 
 def layer_count(base: str, reference: str, studio: Studio) -> int:
-    """Blocks of a pair, those without a matrix that changed included."""
+    """Number of layers of a pair, including those without a changed matrix."""
     modules = studio.profile(base, reference).modules
     return max((item.module.layer + 1 for item in modules), default=0)
 
 
 def _suited(session: Session, studio: Studio) -> Session:
-    """Without what another size of model had: rates of modules, and curves of other lengths."""
+    """The session without module rates and curves that belong to another model size."""
     first = session.models[0].reference
     names = {item.module.name for item in studio.profile(session.base, first).modules}
     last = layer_count(session.base, first, studio) - 1
@@ -231,7 +228,7 @@ def _suited(session: Session, studio: Studio) -> Session:
 
 
 def chosen_title(values: Mapping[Any, Any], view: ModelsView) -> object:
-    """What the choice of presets says."""
+    """The value of the preset choice."""
     value = parsed(values[view.preset])
     return value.get("chosen") if isinstance(value, Mapping) else None
 

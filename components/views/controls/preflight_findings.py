@@ -1,7 +1,4 @@
-"""What preflight found, and what a set of models takes, as JSON for the page.
-
-Knows no gradio: reports in, plain values out.
-"""
+"""Preflight findings, and the needs of a set of models, as JSON for the page. No Gradio."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ _HERE = {"yes": "Runs here: yes", "merge only": "Runs here: the merge, not the c
 
 
 def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any]:
-    """A short list: what is not as it should be, the weightiest first, and how many are.
+    """A short list: the problems, the most severe first, and the number of passed checks.
 
     Args:
-        findings: In order of weight.
+        findings: In order of severity.
         head: A sentence above the list.
     """
     every = list(findings)
@@ -42,21 +39,21 @@ def findings_value(findings: Iterable[Finding], head: str = "") -> dict[str, Any
 
 
 def first_blocker(blockers: Sequence[Finding]) -> str:
-    """What stands in the way, as one notice."""
+    """The blockers as one notice."""
     first = blockers[0]
     who = f"{_who(first.model)}: " if first.model else ""
     return " ".join(part for part in (who + first.what, first.why, first.remedy) if part)
 
 
 def _who(reference: str) -> str:
-    """What a model is called in a list: owner/name of the Hub, else its short name."""
+    """A model's name in a list: owner/name on the Hub, else its short name."""
     if reference.startswith("hub:") and "+" not in reference:
         return reference.removeprefix("hub:").partition("@")[0]
     return short_name(reference) if reference else ""
 
 
 def offer_lines(preset: HubPreset, missing: int, here: RunsHere) -> list[str]:
-    """What a person should know of a set before it is fetched; one fact a line."""
+    """Facts about a set before its download, one a line."""
     needed = preset.estimate(missing)
     count = len(preset.all)
     fetch = (

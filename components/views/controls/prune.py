@@ -1,7 +1,6 @@
-"""The method, and how it prunes and amplifies: the rate, factors, and what stands under Advanced.
+"""Controls of the method, its pruning and its amplification: rate, factors, Advanced.
 
-Knows controls and their words, nothing of what a plan is. The method's form and the rows of
-factors are drawn by assets/js/controls/method.js and controls.js.
+assets/js/controls/method.js and controls.js draw the method's form and the rows of factors.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ class AdvancedPruning:
     strength: gr.Slider
     partitions: gr.Slider
     editor: gr.HTML
-    """The levels as a bar to drag; holds where the inner bands end."""
+    """The levels as a draggable bar; its value is the ends of the inner bands."""
     levels: gr.Textbox
     levels_note: gr.HTML
-    """The levels as they are now, or what is wrong with the text above."""
+    """The current levels, or the error in the text above."""
     k_layer: gr.Slider
     k_module: gr.Slider
     significance: gr.Radio
 
 
 def build_rate(session: Session) -> gr.Slider:
-    """The one slider that matters most."""
+    """The slider of the pruning rate."""
     return gr.Slider(
         0,
         99,
@@ -61,16 +60,16 @@ def build_amplify(session: Session) -> gr.HTML:
 
 
 def build_overrides(session: Session) -> gr.HTML:
-    """How many matrices have a rate of their own, where any has; the rates travel in it."""
+    """The number of matrices with their own rate, if any; its value holds the rates."""
     return live("overrides", overrides_json(session), events=("change",))
 
 
 def build_advanced(session: Session, significance: gr.Radio) -> AdvancedPruning:
-    """Strength, partitions, and what counts as significant.
+    """Strength, partitions, and thresholds of outliers.
 
     Args:
-        session: Where the controls stand.
-        significance: The choice of the score, which stands above them.
+        session: Values of the controls.
+        significance: The choice of the score, placed above them.
     """
     strength = field_slider(
         PruningParameters,
@@ -121,7 +120,7 @@ def _outliers(what: str, one: str, many: str, usual: int) -> gr.Slider:
 
 
 def with_levels(session: Session, text: object) -> Session:
-    """The session with levels as typed; empty text splits evenly again."""
+    """The session with typed levels; empty text splits evenly again."""
     if not str(text or "").strip():
         return replace(session, shares=())
     rate, shares = shares_from_text(text)
@@ -129,10 +128,10 @@ def with_levels(session: Session, text: object) -> Session:
 
 
 def with_partitions(session: Session) -> Session:
-    """The session as the number of partitions has it: levels of one's own no longer apply."""
+    """The session with evenly split partitions, after their number changed."""
     return replace(session, shares=())
 
 
 def levels_problem(text: object, error: DppaError) -> dict[str, str]:
-    """What the line below the box of levels says as long as this text stands in it."""
+    """The value of the line below the box of levels while it holds this text."""
     return {"text": str(text or ""), "problem": str(error)}

@@ -1,7 +1,4 @@
-"""Significance: which score ranks the changes, and the measuring that some of them need first.
-
-Knows the studio's profiles, not what is drawn from them.
-"""
+"""The choice of the score that ranks the changes, and the measuring that some scores need."""
 
 from __future__ import annotations
 
@@ -30,10 +27,10 @@ def build_significance(session: Session) -> gr.Radio:
 
 
 def measuring(session: Session, studio: Studio) -> Iterator[str]:
-    """Make the profiles of a session, in a thread of its own; closing it ends that.
+    """Make the profiles of a session in their own thread; closing the iterator stops it.
 
     Yields:
-        What is being done, a few times a second; nothing where all is known.
+        The current step, a few times a second; nothing if all profiles are cached.
 
     Raises:
         DppaError: a model cannot be measured.

@@ -1,6 +1,6 @@
-"""Whole sessions: coming back to one, from the history, a preset, a link or a recipe file.
+"""Restoring a whole session from the history, a preset, a link or a recipe file.
 
-Knows how sessions travel; the history itself, presets and addresses are the browser's (assets/).
+The browser (assets/) holds the history, presets and addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dppa_core.errors import InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, parse_recipe, recipe_hash
 
 LONGEST_RECIPE = 50_000
-"""Characters of a recipe that is brought to the page."""
+"""Most characters of a recipe file."""
 FILE_NAME = "recipe.yaml"
 
 
@@ -41,10 +41,10 @@ def build_tune(session: Session) -> gr.HTML:
 
 @dataclass(frozen=True, slots=True)
 class BarRequest:
-    """What the bar asks for."""
+    """A request of the session bar."""
 
     number: int
-    """Counted by the browser; the answer says which one it is for."""
+    """Counter of the browser; the answer repeats it."""
     what: Any
 
 
@@ -52,7 +52,7 @@ def asked(value: object, key: str) -> BarRequest:
     """Read {"id": number, key: …}.
 
     Raises:
-        InvalidValue: another form.
+        InvalidValue: a wrong form.
     """
     data = parsed(value)
     number = data.get("id") if isinstance(data, Mapping) else None
@@ -62,16 +62,16 @@ def asked(value: object, key: str) -> BarRequest:
 
 
 def asked_session(value: object) -> tuple[int, Session]:
-    """The number of the question, and the session to come back to."""
+    """The number of the request, and the session to restore."""
     found = asked(value, "state")
     return found.number, session_from_state(found.what)
 
 
 def asked_recipe(value: object) -> tuple[int, MergeRecipe]:
-    """The number of the question, and the recipe somebody brought.
+    """The number of the request, and its recipe.
 
     Raises:
-        InvalidRecipe: no recipe.
+        InvalidRecipe: it is not a recipe.
     """
     found = asked(value, "recipe")
     if not isinstance(found.what, str) or len(found.what) > LONGEST_RECIPE:
@@ -94,7 +94,7 @@ def file_value(session: Session, number: int) -> dict[str, Any]:
 
 
 def is_at_hand(session: Session, studio: Studio) -> bool:
-    """Whether nothing has to be measured before the session can be drawn."""
+    """Whether the session can be drawn without measuring."""
     return all(
         studio.measured(session.base, model.reference, kind)
         for model in session.models
@@ -103,7 +103,7 @@ def is_at_hand(session: Session, studio: Studio) -> bool:
 
 
 def is_embedded(session: Session) -> bool:
-    """Whether its models are small ones of our own, and ranked by what needs no text."""
+    """Whether all its models are embedded, with a ranking that needs no text."""
     names = (session.base, *(model.reference for model in session.models))
     plain = session.significance in PLAIN
     return plain and all(name.startswith("zoo:") and "+" not in name for name in names)

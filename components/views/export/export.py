@@ -1,6 +1,6 @@
-"""The export: what can be taken away of the merge, made on request and fetched as single files.
+"""The export pane: files of the merge, made on request and downloaded one by one.
 
-Knows sessions and the files on offer; how the pane looks is assets/js/panes/export.js.
+assets/js/panes/export.js draws it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class ExportView:
     """The components of the pane."""
 
     offer: gr.HTML
-    """What there is to take: sizes, times, texts."""
+    """Available files: sizes, times, texts."""
     made: gr.HTML
-    """What is being made, and what can be fetched."""
+    """The file being made, and files to download."""
     card: gr.Markdown
     place: gr.HTML
 
 
 def build_export() -> ExportView:
-    """What there is, what is being made, and the model card as it would be."""
+    """The available files, the file being made, and a preview of the model card."""
     offer = live("export", None, events=("look",))
     made = live("made", made_value((), "idle"), events=("make", "stop", "forget"))
     with gr.Accordion("The model card, as it would be", open=False, elem_id="card-box"):
@@ -57,12 +57,12 @@ def build_export() -> ExportView:
 
 
 def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dict[str, Any]:
-    """What is being made, and what can be fetched.
+    """The file being made, and files to download.
 
     Args:
-        offers: Of this visitor.
+        offers: Files of this visitor.
         state: idle, working, done, stopped or failed.
-        more: id (of a run), kind, recipe, what (runs), share (0 to 1, or None), note.
+        more: id (of a run), kind, recipe, what (current step), share (0 to 1, or None), note.
     """
     now = time.monotonic()
     rows = [
@@ -82,7 +82,7 @@ def made_value(offers: tuple[ExportedFile, ...], state: str, **more: Any) -> dic
 
 
 def _kind(name: str) -> str:
-    """What a file is, by its name: its link stands where it was asked for."""
+    """The kind of a file by its name; its link appears in the row of that kind."""
     endings = {"-packs.zip": "packs", "-report.html": "report"}
     return next((kind for end, kind in endings.items() if name.endswith(end)), "checkpoint")
 
@@ -96,7 +96,7 @@ def make_events(
     emit: Emit,
     stop: Stop,
 ) -> None:
-    """Make one file and offer it; runs in a thread of its own. Emits ("now", what, share)."""
+    """Make one file and offer it; runs in its own thread. Emits ("now", what, share)."""
 
     def tell(what: str, share: float | None) -> None:
         emit(("now", what, share))
@@ -112,7 +112,7 @@ def make_events(
 def stream_making(
     recipe: MergeRecipe, kind: str, visitor: Visitor, exports: Exports, studio: Studio
 ) -> Iterator[dict[str, Any]]:
-    """Yield what the pane shows while a file is made, a few times a second."""
+    """Yield the pane's value while a file is made, a few times a second."""
     about = {"kind": kind, "recipe": recipe_hash(recipe), "id": secrets.token_hex(4)}
     now: dict[str, Any] = {"what": "Starting", "share": None}
     yield made_value(exports.offers(visitor), "working", **about, **now)
@@ -127,16 +127,16 @@ def stream_making(
 
 
 def asked_for(values: Mapping[Any, Any], view: ExportView, key: str) -> str:
-    """What the browser put into the list of files: a kind to make, or the word of one to remove."""
+    """The browser's request: a kind to make, or the word of a file to remove."""
     value = parsed(values[view.made])
     found = value.get(key) if isinstance(value, Mapping) else None
     return found if isinstance(found, str) else ""
 
 
 def card_preview(card: str) -> str:
-    """A model card as it is shown here: front matter as a block, no images, no markup of others.
+    """A model card for display: front matter as a block, no images, no foreign markup.
 
-    The page shows it as Markdown, sanitised; images would be asked of places a parent's card names.
+    The page shows it as sanitised Markdown; images would load addresses from a parent's card.
     """
     _, front, body = card.split("---\n", 2)
     lines = [line for line in body.splitlines() if not line.startswith("![")]

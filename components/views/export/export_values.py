@@ -1,7 +1,6 @@
-"""What can be taken away of a recipe, before anything is made: sizes, times, texts, reasons.
+"""Sizes, times and texts of a recipe's files before they are made, as JSON for the browser.
 
-Knows recipes and what a merger says of them beforehand; writes nothing. The values go to the
-browser as JSON.
+Writes no files.
 """
 
 from __future__ import annotations
@@ -31,32 +30,32 @@ from dppa_core.system.threads import worker_count
 
 KINDS = ("checkpoint", "packs", "report")
 PLOTLY = 4_820_000
-"""Bytes of the script that draws a report's plots, which every report holds once."""
+"""Bytes of the plotting script, which every report contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFacts:
-    """What is known of a merge before it is made."""
+    """Facts about a merge before it is made."""
 
     recipe: MergeRecipe
-    """With the commits of models of the Hub."""
+    """The recipe, with commits of Hub models."""
     record: MergeRecord
     sizes: Sizes
     shapes: dict[str, tuple[int, ...]]
-    """Of the base's tensors."""
+    """Elements of the base's tensors."""
     weights: int
     """Bytes of the merged weights."""
     beside: int
-    """Bytes of the other files of the folder, about."""
+    """Approximate bytes of the folder's other files."""
     packed: int
     """Bytes of all delta packs at most."""
 
 
 def look(recipe: MergeRecipe, *, public: bool, stop: Stop | None = None) -> ExportFacts:
-    """Open the models of a recipe and ask what a merge would be.
+    """Open the models of a recipe and plan the merge.
 
     Raises:
-        DppaError: as a merge would, but for what only its weights can tell.
+        DppaError: as for a merge, except for errors that only the weights show.
     """
     inputs = open_inputs(recipe, public=public, stop=stop)
     plan, companions = plan_merge(inputs), inputs.companions()
@@ -88,7 +87,7 @@ def _width(dtype: str) -> int:
 
 
 def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
-    """One bit for every weight, and every weight that is kept; of each model."""
+    """Bytes of one bit for every weight, and of the kept weights, over all models."""
     tensors = [one for name, one in plan.tensors.items() if has_delta(inputs.base, name)]
     every, inside = sum(one.numel for one in tensors), sum(one.numel for one in plan.modules)
     width = _width(tensors[0].dtype) if tensors else 0
@@ -101,7 +100,7 @@ def _packed(inputs: MergeInputs, plan: MergePlan, record: MergeRecord) -> int:
 
 
 def seconds_of(known: ExportFacts, kind: str) -> float:
-    """About how long making a kind of file takes, its models in memory."""
+    """Approximate seconds to make a kind of file, with its models in memory."""
     sizes = known.sizes
     once = estimate(sizes).merge_seconds - START
     if kind == "packs":  # every merge of one model is computed twice
@@ -110,7 +109,7 @@ def seconds_of(known: ExportFacts, kind: str) -> float:
 
 
 def bytes_of(known: ExportFacts, kind: str) -> int:
-    """About how large a kind of file is."""
+    """Approximate bytes of a kind of file."""
     sizes = {
         "checkpoint": known.weights + known.beside,
         "packs": known.packed,
@@ -120,18 +119,18 @@ def bytes_of(known: ExportFacts, kind: str) -> int:
 
 
 def needed_bytes(known: ExportFacts, kind: str) -> int:
-    """What lies on the disk at most while it is made: its folder, and the file beside it."""
+    """Most bytes on the disk while it is made: its folder, and the file beside it."""
     folder = known.packed if kind == "packs" else known.weights + known.beside
     return bytes_of(known, kind) + folder
 
 
 def export_value(known: ExportFacts, asked: MergeRecipe, *, public: bool) -> dict[str, Any]:
-    """What the pane shows.
+    """The value of the pane.
 
     Args:
-        known: Of the recipe.
-        asked: The recipe as the controls have it: its hash is what the browser knows.
-        public: Whether strangers ask.
+        known: Facts about the recipe.
+        asked: The recipe of the controls, whose hash the browser knows.
+        public: Whether this is a public page.
     """
     texts = {
         "recipe": _text("recipe.yaml", dump_recipe(known.recipe)),
@@ -168,7 +167,7 @@ def _text(name: str, text: str, notes: tuple[str, ...] = (), reason: str = "") -
 def mergekit_value(
     recipe: MergeRecipe, shapes: dict[str, tuple[int, ...]], *, public: bool
 ) -> dict[str, Any]:
-    """The recipe in mergekit's words with what differs there, or why there are none."""
+    """The recipe for mergekit with notes on differences, or why there is none."""
 
     def place(reference: str) -> str:
         if reference.startswith("zoo:"):

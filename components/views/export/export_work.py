@@ -1,7 +1,6 @@
-"""Makes what is taken away: a merged checkpoint, delta packs, a report, each one file.
+"""Makes files for download: a merged checkpoint, delta packs, a report, each one file.
 
-Knows recipes and folders, not who asked. Work ends soon after its `stop` is set; whoever made the
-folder removes what is half-written.
+Work ends soon after its `stop` is set; the owner of the folder removes incomplete files.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ from dppa_core.recipes.yaml_text import MergeRecipe, dump_recipe, recipe_hash
 
 CHUNK = 4 * 1024**2
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in a zip: the same recipe gives the same bytes."""
+"""Timestamp of every file in a zip, so that the same recipe gives the same bytes."""
 Tell = Callable[[str, float | None], None]
-"""Called with what is being done, and how much of it is done as a share, if known."""
+"""Called with the current step and its progress as a share, if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportWork:
-    """What a maker needs to know beside the recipe."""
+    """Context of a maker, besides the recipe."""
 
     public: bool
-    """Whether strangers ask."""
+    """Whether this is a public page."""
     tell: Tell
     stop: Stop | None
 
 
 class Maker(Protocol):
-    """Makes one file in a folder that holds nothing else."""
+    """Makes one file in an empty folder."""
 
     def __call__(self, recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path: ...
 
@@ -77,7 +76,7 @@ def make_packs(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
 
 
 def make_report(recipe: MergeRecipe, folder: Path, work: ExportWork) -> Path:
-    """A web page that stands alone. The weights are merged for their hashes, and go again."""
+    """A self-contained web page. The weights are merged for their hashes, then removed."""
     made = folder / f"dppa-{recipe_hash(recipe)}"
     progress = _teller(work.tell, "Merging", 0.0, 0.8)
     told = merge_to_folder(
@@ -103,16 +102,16 @@ MAKERS: Mapping[str, Maker] = {
 
 
 def find_maker(kind: object) -> Maker:
-    """What makes a kind of file; raises UnknownName."""
+    """The maker of a kind of file; raises UnknownName."""
     if not isinstance(kind, str) or kind not in MAKERS:
         raise UnknownName(f"{kind!r:.80}: nothing of that kind. {did_you_mean(str(kind), MAKERS)}")
     return MAKERS[kind]
 
 
 def zip_folder(folder: Path, target: Path, work: ExportWork, *, begin: float = 0.0) -> Path:
-    """Put a flat folder into a zip under its own name, file by file; a file in it is removed.
+    """Move the files of a flat folder into a zip of the same name.
 
-    Not compressed: weights hardly shrink. The bytes depend on names and contents alone.
+    Not compressed: weights hardly shrink. The bytes depend only on names and contents.
     """
     paths = sorted(folder.iterdir())
     total, done = sum(path.stat().st_size for path in paths), 0

@@ -1,7 +1,7 @@
-"""The push: the merge as a repository of the Hub, with the login of whoever asks.
+"""The push: uploads the merge as a repository of the Hub, with the visitor's login.
 
-Knows sessions, the files of this process and the core's upload. On a public page only the visitor's
-own login counts, never that of the machine; a token is handed on and stands in no value.
+A public page uses only the visitor's own login, never the machine's. No value of the page contains
+a token.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class PushView:
 
 
 def offers_login() -> bool:
-    """Whether visitors can sign in: on a Space; elsewhere Gradio would show the host as theirs."""
+    """Whether visitors can sign in: only on a Space; elsewhere Gradio shows the host's login."""
     given = all(os.environ.get(name) for name in ("SPACE_ID", "OAUTH_CLIENT_ID"))
     return given and os.environ.get("SYSTEM") == "spaces" and _has_oauth()
 
 
 def _has_oauth() -> bool:
-    """Whether what Gradio signs in with is installed: the extra `oauth`, which Spaces bring."""
+    """Whether the extra `oauth` is installed, which Gradio needs to sign in and Spaces include."""
     return all(map(find_spec, ("authlib", "itsdangerous")))
 
 
 def build_push(studio: Studio) -> PushView:
-    """A name, whether it is private, the login where there is one, the button."""
+    """The repository's name, the private option, the login if possible, the button."""
     with gr.Accordion("Push to the Hub", open=False, elem_id="push-box"):
         static(f'<p class="how">{_how(studio)}</p>', "push-hint")
         if offers_login():
@@ -98,25 +98,26 @@ def _how(studio: Studio) -> str:
 
 
 def pushed_value(state: str, **more: Any) -> dict[str, Any]:
-    """How a push stands.
+    """The state of a push.
 
     Args:
         state: idle, working, done, stopped or failed.
-        more: id (of a run), recipe, what (runs), share (0 to 1, or None), note, name, url, notes.
+        more: id (of a run), recipe, what (current step), share (0 to 1, or None), note, name, url,
+            notes.
     """
     return {"state": state, **more}
 
 
 @dataclass(frozen=True, slots=True)
 class PushRequest:
-    """A push, checked."""
+    """A checked push."""
 
     recipe: MergeRecipe
     name: str
     private: bool
     visitor: Visitor
     token: str | None = field(repr=False)
-    """The visitor's; None for this computer's own login."""
+    """The visitor's token; None for this computer's login."""
 
 
 def wanted(
@@ -127,11 +128,11 @@ def wanted(
     token: gr.OAuthToken | None,
     studio: Studio,
 ) -> PushRequest:
-    """Check what a handler was given.
+    """Check the values of a handler.
 
     Raises:
-        NotAllowed: a stranger who is not signed in.
-        InvalidValue: no name.
+        NotAllowed: a visitor of a public page who is not signed in.
+        InvalidValue: no valid name.
     """
     if token is None and studio.public:
         raise NotAllowed(SIGN_IN if offers_login() else f"{NO_LOGIN_HERE}`dppa push`.")
@@ -144,7 +145,7 @@ def wanted(
 def push_events(
     asked: PushRequest, exports: Exports, studio: Studio, emit: Emit, stop: Stop
 ) -> None:
-    """Merge, check, upload; runs in a thread of its own.
+    """Merge, check, upload; runs in its own thread.
 
     Emits ("now", what, share) and, at the end, ("pushed", name, url, notes).
     """
@@ -181,7 +182,7 @@ def push_events(
 
 
 def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Yield how a push stands, a few times a second."""
+    """Yield the state of a push, a few times a second."""
     about = {"recipe": recipe_hash(asked.recipe), "id": secrets.token_hex(4), "name": asked.name}
     yield pushed_value("working", **about, what="Starting", share=None)
     job = studio.start("push", lambda emit, stop: push_events(asked, exports, studio, emit, stop))
@@ -193,18 +194,18 @@ def stream_push(asked: PushRequest, exports: Exports, studio: Studio) -> Iterato
         if batch and not found:
             yield pushed_value("working", **about, what=batch[-1][1], share=batch[-1][2])
     end = end_of(job)
-    if "note" in end and asked.token:  # who signed in on the page has no command line to log in
+    if "note" in end and asked.token:  # visitors signed in on the page have no command line
         end["note"] = end["note"].replace(LOG_IN, AGAIN).replace(asked.token, "…")
     yield pushed_value(**end, **about | found)
 
 
 def _check_asker(headers: Headers, is_foreign: Foreign) -> None:
-    """Refuse a push that another web page, or a program, asks for with the login of the user.
+    """Refuse a push sent by another web page, or by a program, with the user's login.
 
-    Browsers send the cookie of a login with requests of any page, and Origin with every POST.
+    Browsers send the login cookie with requests of any page, and Origin with every POST.
 
     Raises:
-        NotAllowed: the request has no Origin header, or that of another page.
+        NotAllowed: the request has no Origin header, or another page's.
     """
     if "origin" not in headers:
         raise NotAllowed(
@@ -225,7 +226,7 @@ def wire_push(
     """Push and Stop.
 
     Args:
-        is_foreign: Whether the headers of a request are those of another web page.
+        is_foreign: Whether a request's headers come from another web page.
     """
 
     @show_errors

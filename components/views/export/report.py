@@ -1,7 +1,7 @@
-"""A merge as one web page that stands alone: numbers, plots, recipe, hashes, how to repeat it.
+"""A report of a merge as one self-contained web page: numbers, plots, recipe, hashes, commands.
 
-Knows records and figures, no gradio. What comes from people and models is escaped; the page
-forbids itself every request, and runs no script but Plotly and its own.
+Text of people and models is escaped. The page's policy forbids every request, and its only scripts
+are Plotly and its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, dump_recipe, r
 
 ASSETS = shipped("assets")
 BLUES = ("#0b4f8a", "#3f86c0", "#86b6df", "#c3daef")
-"""Of partitions: one hue, darker means more significant."""
+"""Colours of partitions: one hue, darker is more significant."""
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -41,18 +41,18 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What a report tells of."""
+    """The content of a report."""
 
     recipe: MergeRecipe
     record: MergeRecord
-    """Of the merge, with its hashes."""
+    """Record of the merge, with its hashes."""
     plans: tuple[PruningPlan, ...]
-    """Of every domain model; none where the method plans nothing."""
+    """Plan of every domain model; empty if the method has no plan."""
     warnings: tuple[str, ...] = ()
 
 
 def report_html(about: Reported) -> str:
-    """The whole page. The same merge gives the same text."""
+    """The HTML page. The same merge gives the same text."""
     recipe = about.recipe
     names = " + ".join(short_name(model.model) for model in recipe.models)
     title = f"{names} on {short_name(recipe.base)}"
@@ -119,7 +119,7 @@ def _models(about: Reported) -> str:
 
 
 def _model(about: Reported, index: int, figures: list[str]) -> str:
-    """The plots of one domain model; nothing where all of its changes are kept."""
+    """The plots of one domain model; empty if all of its changes are kept."""
     shares = about.record.shares(index)
     if not shares:
         return ""
@@ -157,7 +157,7 @@ def _most(name: str, shares: Shares, words: str) -> str:
 
 
 def _twin(shares: Shares) -> str:
-    """The heatmap as a table, for those who do not see it."""
+    """The heatmap as a table, for readers who cannot see it."""
     layers, kinds = axes_of(shares)
     rows = [[str(n), *(_share(shares.get((n, kind))) for kind in kinds)] for n in layers]
     return f"<details><summary>As a table</summary>{_table(['layer', *kinds], rows)}</details>"
@@ -191,7 +191,7 @@ def _again(recipe: MergeRecipe) -> str:
 
 
 def coefficient_text(model: DomainModel) -> str:
-    """A coefficient in a cell: the number, or that it differs."""
+    """A coefficient in a cell: the number, or a note that it differs."""
     return f"{model.coefficient:g}" if isinstance(model.coefficient, float) else "see the recipe"
 
 

@@ -1,8 +1,7 @@
-"""The plots of a report, as Plotly figures: what every matrix and every layer keeps.
+"""The plots of a report as Plotly figures: kept shares of every matrix and layer.
 
-Pure: knows records and plans, no page. Colours of text and ground are put in by the report's own
-script, which knows the reader's theme. Plotly reads markup in labels: names of matrices come from
-checkpoints, so they are escaped.
+Pure. The report's script sets the colours of text and background for the reader's theme. Plotly
+interprets markup in labels, so names of matrices, which come from checkpoints, are escaped.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ Shares = Mapping[tuple[int, str], float]
 """(layer, kind of matrix) -> a share in [0, 1]."""
 ROW, MOST_HEIGHT = 26, 900  # pixels
 MOST_NUMBERS = 200
-"""Cells up to which each shows its number; all show it when pointed at."""
+"""Most cells for which each shows its number; otherwise only on hover."""
 INK_TURNS = 0.18
-"""Relative luminance at which black and white read alike."""
+"""Relative luminance at which black and white have the same contrast."""
 
 
 def shares_figure(shares: Shares, what: str) -> go.Figure:
@@ -31,7 +30,7 @@ def shares_figure(shares: Shares, what: str) -> go.Figure:
 
     Args:
         shares: At least one.
-        what: What is a share of what, for the colour bar and the hover text.
+        what: Meaning of the share, for the colour bar and the hover text.
     """
     layers, kinds = axes_of(shares)
     values = [[_percent(shares.get((layer, kind))) for kind in kinds] for layer in layers]
@@ -71,13 +70,13 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _number(name: str, layer: int, value: float, share: float) -> dict[str, Any]:
-    """The number in a cell. Plotly's own choice of ink is too faint on the middle colours."""
+    """The number in a cell. Plotly's own text colour is too faint on the middle colours."""
     font = {"color": ink_on(share), "size": 11}
     return {"x": name, "y": str(layer), "text": f"{value:.3g}", "showarrow": False, "font": font}
 
 
 def ink_on(share: float) -> str:
-    """Black or white, whichever has a contrast of 4.5:1 or more on that share of Viridis."""
+    """Black or white: the one with a contrast of 4.5:1 or more on that share of Viridis."""
     (colour,) = sample_colorscale("Viridis", [share], colortype="tuple")
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
     luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
@@ -85,7 +84,7 @@ def ink_on(share: float) -> str:
 
 
 def bands_figure(plan: PruningPlan, colours: Sequence[str]) -> go.Figure:
-    """Bars: what every layer keeps, stacked by partition, in per cent of its weights."""
+    """Bars of the kept share of every layer, stacked by partition, in per cent of its weights."""
     layers = sorted({module.layer for module in plan.modules})
     figure = go.Figure()
     for index, level in enumerate(plan.levels):

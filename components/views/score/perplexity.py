@@ -1,6 +1,6 @@
-"""Perplexity of a text of one's own: everybody the score asks reads it, on a button.
+"""Perplexity of a visitor's text for every model of the score, on a button.
 
-Knows sessions and the studio's models; how the numbers look is assets/js/panes/perplexity.js.
+assets/js/panes/perplexity.js draws the table.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def build_perplexity() -> PerplexityView:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityRequest:
-    """What is to be read, and by whom, checked."""
+    """A checked request: the text, and the models."""
 
     text: str
     who: tuple[Entrant, ...]
@@ -63,13 +63,13 @@ class PerplexityRequest:
 
 
 def read_reading(text: object, other: object, session: Session) -> PerplexityRequest:
-    """Check what a handler was given.
+    """Check the values of a handler.
 
     Args:
         other: The slot that is not shown, as the browser sends it.
 
     Raises:
-        InvalidValue: no text, or too long a one.
+        InvalidValue: no text, or one that is too long.
     """
     if not isinstance(text, str) or not text.strip():
         raise InvalidValue("There is no text yet: type or paste one.")
@@ -91,7 +91,7 @@ def read_reading(text: object, other: object, session: Session) -> PerplexityReq
 
 
 def measured(reading: PerplexityRequest, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
-    """Everybody reads the text; runs in a thread of its own."""
+    """Measure every model on the text; runs in its own thread."""
     from dppa_core.evaluation.run import text_rows  # noqa: PLC0415  (torch)
 
     rows = text_rows(
@@ -115,7 +115,7 @@ def wire_perplexity(
     """Measure, and Cancel.
 
     Args:
-        other: Where the browser puts the slot that is not shown.
+        other: Component in which the browser puts the slot that is not shown.
     """
 
     def on_measure(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:

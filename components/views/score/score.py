@@ -1,6 +1,6 @@
 """The score: base, domain models, plain merges and the merge answer the same test questions.
 
-Knows sessions and the studio's examiners; how the table looks is assets/js/panes/score.js.
+assets/js/panes/score.js draws the table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.tasks import DOMAINS, Item, items
 
 FOURS, MOST_ITEMS = 4, 400
-"""Least number of questions a domain, and their step; most of them."""
+"""Fewest questions a domain, also their step; most questions."""
 Known = dict[tuple[str, str], Marks]
 
 
@@ -52,11 +52,11 @@ class ScoreView:
     limit: gr.Slider
     runs: RunView
     other: gr.HTML
-    """The slot that is not shown, which the browser alone knows."""
+    """The slot that is not shown, which only the browser knows."""
 
 
 def build_score() -> ScoreView:
-    """How many questions, the button, the table."""
+    """The number of questions, the buttons, the table."""
     limit = gr.Slider(
         FOURS,
         MOST_ITEMS,
@@ -75,11 +75,11 @@ def build_score() -> ScoreView:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What is to be scored, checked."""
+    """A checked request."""
 
     rows: tuple[ScoreRow, ...]
     targets: Mapping[tuple[str, str], Target]
-    """(target of a row, domain) -> who is asked: a merge may be another one for each domain."""
+    """(target of a row, domain) -> scored target: some methods merge for each domain."""
     limit: int
     base: str
     id: str
@@ -92,12 +92,12 @@ class ScoreRequest:
         return len(self.rows) * len(DOMAINS) * self.limit
 
     def of(self, row: str, domain: str) -> Exam:
-        """What the target of a row is asked about a domain."""
+        """The exam of a row's target in a domain."""
         return Exam(self.targets[row, domain], domain, "test", self.limit)
 
 
 def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> ScoreRequest:
-    """Check what a handler was given: the merge first, then who it is compared with."""
+    """Check the values of a handler: the merge first, then its references."""
     limit = int(check_number("Questions", values[view.limit], FOURS, MOST_ITEMS))
     if limit % FOURS or limit != values[view.limit]:
         raise InvalidValue(
@@ -122,7 +122,7 @@ def read_exam(values: Mapping[Any, Any], view: ScoreView, session: Session) -> S
 
 
 def _place(one: Entrant) -> int:
-    """The merges first, the recipe's own before all; the base last."""
+    """The merges first, beginning with the recipe's; the base last."""
     order = (RECIPE, AGAINST, ARITHMETIC, LINEAR)
     if one.key in order:
         return order.index(one.key)
@@ -141,7 +141,7 @@ def _row(one: Entrant, session: Session, slots: tuple[str, str]) -> ScoreRow:
 
 
 def first_standing(exam: ScoreRequest, studio: Studio) -> ScoreProgress:
-    """Where an exam begins: what was scored earlier is not asked again."""
+    """The progress at the start of an exam; earlier scores are not repeated."""
     asking = [
         (row, domain)
         for row in exam.rows
@@ -154,7 +154,7 @@ def first_standing(exam: ScoreRequest, studio: Studio) -> ScoreProgress:
 
 
 def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) -> ScoreProgress:
-    """What has to happen before a model can be asked."""
+    """The preparation before a model can be scored."""
     target = exam.targets[row.target, domain]
     if isinstance(target, MergeRecipe) and not studio.merged(target):
         return ScoreProgress("merging", "Merging the weights")
@@ -162,7 +162,7 @@ def _readying(exam: ScoreRequest, row: ScoreRow, domain: str, studio: Studio) ->
 
 
 def exam_events(exam: ScoreRequest, studio: Studio, emit: Emit, stop: Stop) -> None:
-    """Score every model on every domain; runs in a thread of its own.
+    """Score every model on every domain; runs in its own thread.
 
     Emits ("standing", ScoreProgress) and ("score", target, domain, marks).
     """
@@ -200,7 +200,7 @@ def _ask(
     emit: Emit,
     stop: Stop,
 ) -> tuple[Marks, ScoreProgress]:
-    """One model's marks on one domain, and how far the exam is then."""
+    """One model's marks on one domain, and the progress after it."""
     begun = time.monotonic()
 
     def tell(count: int) -> None:
@@ -211,7 +211,7 @@ def _ask(
 
 
 def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Yield the table as it fills, a few times a second; cached scores are there at once."""
+    """Yield the growing table, a few times a second; it starts with cached scores."""
     scores: Known = {}
     standing = ScoreProgress("waiting", "Starting")
     yield exam_value(exam, scores, "running", standing)
@@ -232,7 +232,7 @@ def stream_exam(exam: ScoreRequest, studio: Studio) -> Iterator[dict[str, Any]]:
 def exam_value(
     exam: ScoreRequest, scores: Known, state: str, standing: ScoreProgress, note: str = ""
 ) -> dict[str, Any]:
-    """What the browser shows of an exam."""
+    """The value of an exam for the browser."""
     asked = {domain: items(domain, "test", exam.limit) for domain in DOMAINS}
     scored = {cell: marked_score(asked[cell[1]], marks) for cell, marks in scores.items()}
     value = score_value(exam.rows, DOMAINS, scored, state, exam.limit)
@@ -265,7 +265,7 @@ def compared(
 
 
 def stopped_value(value: object) -> dict[str, Any]:
-    """The table after Stop: what was finished stays; a table at rest stays as it is."""
+    """The table after Stop: finished scores stay; an idle table stays unchanged."""
     rows = value.get("rows") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(rows, list):
         return score_value((), DOMAINS, {}, "idle", 0)

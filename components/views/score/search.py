@@ -1,6 +1,6 @@
-"""The search: the best factors or settings of this merge, on a button; the best is taken over.
+"""The search for the best factors or settings of this merge, on a button.
 
-Knows sessions and the studio; how it looks is assets/js/panes/search.js.
+assets/js/panes/search.js draws it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from components.work.studio import Studio
 from dppa_core.system.recent import Recent
 
 KEPT = 24
-"""Searches whose trials are kept for going on with them."""
+"""Number of searches whose trials are kept for resuming."""
 IDLE: dict[str, Any] = {"state": "idle", "id": "", "way": "climb", "trials": [], "result": None}
 
 
@@ -48,13 +48,13 @@ class SearchView:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The controls by the names that `read_hunt` knows."""
+        """The controls by their names in `read_hunt`."""
         names = ("way", "limit", "vary", "goals", "trials", "down", "across")
         return {name: getattr(self, name) for name in names}
 
 
 def build_search() -> SearchView:
-    """How to search, a few choices of that way, the buttons, the plot."""
+    """The kind of search, its settings, the buttons, the plot."""
     way = gr.Radio(
         [("climb", "climb"), ("Optuna", "optuna"), ("grid", "grid")],
         value="climb",
@@ -79,7 +79,7 @@ def build_search() -> SearchView:
 
 
 def _build_varied() -> tuple[gr.CheckboxGroup, gr.Dropdown, gr.Slider, gr.Dropdown, gr.Dropdown]:
-    """What Optuna or a grid varies."""
+    """The settings that Optuna or a grid varies."""
     with gr.Column(elem_id="search-optuna"):
         vary = gr.CheckboxGroup(
             [(range_words(text), name) for name, text in RANGES.items()],
@@ -104,7 +104,7 @@ def _build_varied() -> tuple[gr.CheckboxGroup, gr.Dropdown, gr.Slider, gr.Dropdo
 
 
 def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
-    """Start, Cancel, and which controls a way has."""
+    """Start, Cancel, and the visible controls of each kind of search."""
     known = Recent(KEPT)
 
     def on_search(values: dict[Any, Any]) -> Iterator[dict[str, Any]]:
@@ -113,14 +113,14 @@ def wire_search(view: SearchView, controls: Controls, studio: Studio) -> None:
 
     show = "(way) => { document.body.dataset.search = way; window.dppa.redraw(); return []; }"
     view.way.change(None, [view.way], js=show, **PRIVATE)
-    # The button asks the browser's part, which starts a search only where none runs: Gradio itself
-    # takes no second click until it has heard that the first one's work was cancelled.
+    # The button calls the browser's part, which starts a search only if none runs: Gradio ignores a
+    # second click until the first one's work is reported as cancelled.
     view.runs.run.click(None, js="() => { window.dppa.startSearch?.(); return []; }", **PRIVATE)
     running = view.runs.shown.start(
         streaming(view.runs.shown, on_search),
         inputs=controls.inputs | set(view.choices.values()),
         outputs=[view.runs.shown],
-        concurrency_id="search",  # of its own: nobody's chat waits for a search
+        concurrency_id="search",  # its own queue: chats do not wait
         concurrency_limit=1,
         trigger_mode="multiple",
         **queued(view.runs.place),

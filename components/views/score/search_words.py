@@ -1,7 +1,4 @@
-"""What a search may vary, checked, and in the words of the sliders.
-
-Knows sessions and the names of settings; no search.
-"""
+"""Checked requests of a search, and the names of its settings as on the sliders."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ RANGES: Mapping[str, str] = {
     "method": "method=dppa,magnitude,dare,ties",
     "significance": "significance=magnitude,fisher,activation",
 }
-"""What Optuna may vary here, and within which ranges."""
+"""Settings that Optuna may vary, and their ranges."""
 VALUES: Mapping[str, str] = {
     "rate": "rate=0.6,0.7,0.8,0.9,0.95",
     "factor": "factor=0.8,1,1.2,1.4,1.6",
@@ -35,7 +32,7 @@ VALUES: Mapping[str, str] = {
     "coefficient": "coefficient=0.4,0.6,0.8,1,1.2",
     "strength": "strength=0,0.04,0.08,0.16,0.3",
 }
-"""What a grid may have on its sides, and at which values."""
+"""Settings for the axes of a grid, and their values."""
 GOALS: Mapping[str, tuple[str, ...]] = {
     "retention": ("retention",),
     "both": ("retention", "density"),
@@ -62,12 +59,12 @@ _GOALS = {
 
 
 def goal_words(name: str) -> str:
-    """What a search is after; a domain's name is what that one keeps."""
+    """Goals of a search; a domain's name stands for that domain's retention."""
     return _GOALS.get(name, f"what {name} keeps")
 
 
 def knob_words(name: str) -> str:
-    """A setting by the name of its slider; a number follows it."""
+    """A setting's name on its slider; a number follows it."""
     what, _, whose = name.partition(".")
     if whose:
         return f"{what} of {whose} ×"
@@ -77,14 +74,14 @@ def knob_words(name: str) -> str:
 
 
 def value_text(name: str, value: float | str) -> str:
-    """A setting's value as the sliders say it: a rate in percent."""
+    """A setting's value as on the sliders: a rate in percent."""
     if isinstance(value, str):
         return value
     return f"{100 * value:g}\u2009%" if name == "rate" else f"{value:g}"
 
 
 def range_words(text: str) -> str:
-    """What `rate=0.5:0.95:0.01` varies, and from where to where: rate 50–95 %."""
+    """The setting and range of `rate=0.5:0.95:0.01`: rate 50–95 %."""
     name, _, values = text.partition("=")
     if "," in values:
         return f"{name}: {values.replace(',', ', ')}"
@@ -95,7 +92,7 @@ def range_words(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What is to be searched, checked."""
+    """A checked request."""
 
     session: Session
     recipe: MergeRecipe
@@ -108,10 +105,10 @@ class SearchRequest:
 
 
 def read_hunt(given: Mapping[str, Any], session: Session) -> SearchRequest:
-    """Check what a handler was given, by the names of the controls.
+    """Check the values of a handler, by names of controls.
 
     Raises:
-        InvalidValue: something that no control offers, or two sides that are one.
+        InvalidValue: a value that no control offers, or a grid with two equal axes.
     """
     way = given["way"]
     if way not in WAYS:

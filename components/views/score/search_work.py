@@ -1,6 +1,6 @@
-"""A search as the page runs it: checked, bounded, gone on with, told trial by trial.
+"""Runs a search for the page: limited in time, resumable, reported trial by trial.
 
-Knows sessions and the studio's models; no component. assets/js/panes/search.js draws it.
+assets/js/panes/search.js draws it.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from dppa_core.tuning.search.studied import Tried
 
 PUBLIC_SECONDS, OWN_SECONDS = 240.0, 3600.0
-"""Of one run; what it found stays, and the next one goes on."""
+"""Time limit of one run; the next one resumes from its trials."""
 
 
 class Bounded:
-    """A stop that sets itself after a time."""
+    """A stop that sets itself after a time limit."""
 
     def __init__(self, stop: Stop, seconds: float) -> None:
         self._stop, self._until = stop, time.monotonic() + seconds
 
     @property
     def overran(self) -> bool:
-        """Whether it was the time that ended the work."""
+        """Whether the time limit ended the work."""
         return time.monotonic() >= self._until and not self._stop.is_set()
 
     def is_set(self) -> bool:
@@ -56,12 +56,12 @@ class Bounded:
 def hunted(
     hunt: SearchRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
-    """Search, or go on with a search; runs in a thread of its own.
+    """Start or resume a search; runs in its own thread.
 
     Emits ("standing", what) and ("trial", row).
 
     Raises:
-        OutOfBudget: it took as long as one run may.
+        OutOfBudget: the time limit of one run is over.
     """
     seconds = PUBLIC_SECONDS if studio.public else OWN_SECONDS
     bounded = Bounded(stop, seconds)
@@ -113,7 +113,7 @@ def _studied(
     trials = len(knobs[0].values()) * len(knobs[1].values()) if every else hunt.trials
     settings = StudySettings(knobs, hunt.goals, trials, hunt.limit, every=every)
     facts = made_by(hunt.recipe, domains_for(hunt.recipe), hunt.limit, public=studio.public)
-    # Coefficients and factors are not in those facts: here they are what stays.
+    # Those facts lack coefficients and factors, which are constant here.
     facts |= {"given": recipe_hash(hunt.recipe), "vary": hunt.vary, "goals": hunt.goals}
     kept = _kept(known, facts, InMemoryStorage)
 
@@ -140,14 +140,14 @@ def _studied(
 
 @dataclass(frozen=True, slots=True)
 class TrialStore:
-    """What trials of a search are kept in, for one run at a time."""
+    """Storage of a search's trials, for one run at a time."""
 
     value: Any
     lock: threading.Lock
 
     @contextmanager
     def alone(self, stop: Stop) -> Iterator[Any]:
-        """Wait until a run that was cancelled has noticed, and no other one goes on."""
+        """Wait for a cancelled run to end, then hold the trials exclusively."""
         while not self.lock.acquire(timeout=0.1):
             check(stop)
         try:
@@ -170,10 +170,10 @@ def _row(one: Tried, session: Session) -> dict[str, Any]:
 
 
 def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
-    """The state of a session that makes this merge; None where the controls cannot show it.
+    """The state of a session with this merge; None if the controls cannot show it.
 
-    Models that are switched off stay in the list, and a coefficient that was not changed stays
-    the number or curve that it is.
+    Models that are switched off stay in the list, and unchanged coefficients keep their number or
+    curve.
     """
     try:
         found = session_from_recipe(recipe, 0)
@@ -191,9 +191,9 @@ def taken_over(session: Session, recipe: MergeRecipe) -> dict[str, Any] | None:
 
 
 def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[dict[str, Any]]:
-    """Yield what the browser shows, a few times a second, until there is a result.
+    """Yield values for the browser, a few times a second, until there is a result.
 
-    Closing it stops the search; what was tried stays for whoever starts the same one again.
+    Closing the iterator stops the search; its trials are kept for resuming the same search.
     """
     knobs = parse_knobs(hunt.vary, hunt.recipe) if hunt.vary else ()
     grid = hunt.way == "grid"
@@ -218,7 +218,7 @@ def stream_hunt(hunt: SearchRequest, studio: Studio, known: Recent) -> Iterator[
     )
     for batch in job.batches(every=0.3):
         trials += [event[1] for event in batch if event[0] == "trial"]
-        if len(trials) > len(before):  # what was tried before is told again first
+        if len(trials) > len(before):  # earlier trials are sent again first
             before = known.keep(told, list(trials))
         if batch:
             yield {"state": "running", **about, **_standing(hunt, before, total)}

@@ -1,7 +1,4 @@
-"""Scores as plain values, and as the JSON the browser shows.
-
-Pure; knows no gradio.
-"""
+"""Scores as plain values, and as JSON for the browser. Pure; no Gradio."""
 
 from __future__ import annotations
 
@@ -12,28 +9,28 @@ from typing import Any
 from dppa_core.evaluation.scores import DomainScore
 
 PACE_AFTER = 2.0
-"""Seconds of answering that must have been measured before the time left is told."""
+"""Seconds of answering to measure before the remaining time is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One model of the table."""
+    """A row of the table."""
 
     target: str
     """merged, or a reference."""
     label: str
     recipe: str = ""
-    """Hash of the recipe, where it is a merge."""
+    """Hash of the recipe, if it is a merge."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreProgress:
-    """How far an exam is, and how fast it has been."""
+    """Progress and speed of an exam."""
 
     activity: str
     """waiting, merging, or scoring, which begins once the merge is there or was scored before."""
     what: str = ""
-    """Which model, and what it is doing, in a few words."""
+    """The current model and step, in a few words."""
     done: int = 0
     """Questions with a known answer: asked now, or scored earlier."""
     left: int = 0
@@ -41,14 +38,14 @@ class ScoreProgress:
     asked: int = 0
     """Questions asked by this exam."""
     seconds: float = 0.0
-    """What those took; making and loading models is not counted."""
+    """Seconds for those questions, without making and loading models."""
 
     def now(self, activity: str, what: str) -> ScoreProgress:
-        """The same standing while something else is done."""
+        """The same progress with another activity."""
         return replace(self, activity=activity, what=what)
 
     def after(self, count: int, seconds: float) -> ScoreProgress:
-        """The standing when `count` more questions have been asked in `seconds`."""
+        """The progress after `count` more questions in `seconds`."""
         return replace(
             self,
             done=self.done + count,
@@ -58,7 +55,7 @@ class ScoreProgress:
         )
 
     def seconds_left(self) -> float | None:
-        """What the rest takes at the pace so far; None before there is one."""
+        """Remaining seconds at the pace so far; None if it is not known yet."""
         if self.asked == 0 or self.seconds < PACE_AFTER:
             return None
         return self.left * self.seconds / self.asked
@@ -103,11 +100,11 @@ def _mean(scores: Sequence[DomainScore | None]) -> float | None:
 
 
 def retention_sentence(row: Mapping[str, Any]) -> str:
-    """What the table says about the merge, as a sentence; empty where nothing can be kept.
+    """A sentence on the merge's retention; empty if no domain has one.
 
     Args:
-        row: The merge's, as `evaluate_report.as_json` gives it, complete. A domain in which its
-            own model scores nothing has no retention and is left out.
+        row: The merge's complete row from `report.as_json`. A domain whose own model scores 0 has
+            no retention and is left out.
     """
     kept = {name: one["retention"] for name, one in row["domains"].items() if one["retention"]}
     if not kept or not row["mean_retention"]:

@@ -1,6 +1,6 @@
-"""What to try for these models: small or large changes, with the figures, on a button.
+"""Advice on methods for the chosen models, with its figures, on a button.
 
-Knows sessions and the studio's models; how it looks is assets/js/plots/advice.js.
+assets/js/plots/advice.js draws it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ TRIES = {
         ("task_arithmetic", "Task arithmetic", None),
     ),
 }
-"""What the advice names: (method, its name, pruning rate)."""
+"""Advised merges: (method, its name, pruning rate)."""
 
 
 def build_advice() -> RunView:
-    """A fold: what it asks, the buttons, what was found."""
+    """A fold with a description, the buttons, and the result."""
     with gr.Accordion("What should I try?", open=False, elem_id="advice-box"):
         static(
             f'<p class="how">Measures whether the changes of each model are small or large: its '
@@ -50,7 +50,7 @@ def build_advice() -> RunView:
 
 
 def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[str, Any]:
-    """Ask whatever was not asked before, and judge; runs in a thread of its own."""
+    """Measure what is not cached, and judge; runs in its own thread."""
     from dppa_core.tuning.advice.run import gather  # noqa: PLC0415  (torch)
 
     recipe = session.recipe()
@@ -66,7 +66,7 @@ def advised(session: Session, studio: Studio, emit: Emit, stop: Stop) -> dict[st
 
 
 def tries(found: Advice, session: Session) -> list[dict[str, Any]]:
-    """What the advice names, each as a state to go to; what the merge is already is left out."""
+    """The advised merges as states to restore, without the current merge."""
     now = recipe_hash(session.recipe())
     sizes = {one.size for one in found.models}
     listed: list[dict[str, Any]] = []

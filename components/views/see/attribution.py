@@ -1,6 +1,6 @@
-"""Which layers or modules an answer needs: its loss without the delta of each.
+"""Attribution of an answer to layers or modules: its loss without the delta of each.
 
-Knows sessions and the studio's models; how the numbers look is assets/js/plots/attribution.js.
+assets/js/plots/attribution.js draws it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _examples() -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class AttributionRequest:
-    """What is to be measured, checked."""
+    """A checked request."""
 
     recipe: MergeRecipe
     prompt: str
@@ -99,7 +99,7 @@ class AttributionRequest:
 def read_inquiry(
     values: Mapping[Any, Any], view: AttributionView, session: Session
 ) -> AttributionRequest:
-    """Check what a handler was given.
+    """Check the values of a handler.
 
     Raises:
         InvalidValue: no question, a text that is too long, or an unknown choice.
@@ -115,7 +115,7 @@ def read_inquiry(
 def measured(
     inquiry: AttributionRequest, studio: Studio, known: Recent, emit: Emit, stop: Stop
 ) -> dict[str, Any]:
-    """Merge where that is still to be done, and measure; runs in a thread of its own."""
+    """Merge if necessary, and measure; runs in its own thread."""
     from dppa_core.evaluation.analysis.attribution_run import attribute  # noqa: PLC0415  (torch)
 
     if not studio.merged(inquiry.recipe):

@@ -1,6 +1,6 @@
-"""How far two models are apart: the base and a domain model, a merge and either, or two merges.
+"""Distances between two models: base, domain models, or merges.
 
-Knows sessions and the studio's models; how the numbers look is assets/js/plots/compare.js.
+assets/js/plots/compare.js draws them.
 """
 
 from __future__ import annotations
@@ -42,50 +42,50 @@ class CompareView:
 
 
 def build_compare() -> CompareView:
-    """What is compared, the buttons, the plot and the table."""
+    """The choice of two models, the buttons, the plot and the table."""
     with gr.Column(elem_id="compare-view", elem_classes=["view", "box"]):
         return CompareView(live("compare-choice", None), build_run("compare", "Compare"))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two that are compared."""
+    """One of the two models compared."""
 
     label: str
     target: str | MergeRecipe
-    """A model's reference, or what is merged."""
+    """A model's reference, or a recipe."""
 
     @property
     def recipe(self) -> str:
-        """Hash of the recipe, where it is a merge."""
+        """Hash of the recipe, if it is a merge."""
         return recipe_hash(self.target) if isinstance(self.target, MergeRecipe) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is compared, checked."""
+    """A checked pair."""
 
     first: Side
     second: Side
     base: str
-    """Of both."""
+    """The base of both."""
 
     @property
     def merges(self) -> int:
-        """How many of the two are merges, which are in memory at the same time."""
+        """How many of the two are merges; these are in memory at the same time."""
         return sum(isinstance(side.target, MergeRecipe) for side in (self.first, self.second))
 
 
 def read_pair(choice: object, session: Session) -> Pair:
-    """Check what a handler was given.
+    """Check the values of a handler.
 
     Args:
-        choice: {"first", "second"}: "merged", "other", or a model of the session. With "other",
-            the slot that is not shown, come its name "slot" and its state "other".
-        session: What is chosen now.
+        choice: {"first", "second"}: "merged", "other", or a model of the session. "other" is the
+            slot that is not shown; then "slot" is its name and "other" its state.
+        session: The current session.
 
     Raises:
-        InvalidValue: another choice, the same twice, or merges of two bases.
+        InvalidValue: an unknown choice, the same model twice, or merges of two bases.
     """
     if not isinstance(choice, Mapping):
         raise InvalidValue(f"Choose two to compare, got {shown(choice)}.")
@@ -127,7 +127,7 @@ def _side(name: object, choice: Mapping[str, Any], session: Session) -> Side:
 
 
 def compared(pair: Pair, studio: Studio, known: Recent, emit: Emit, stop: Stop) -> dict[str, Any]:
-    """Merge where that is still to be done, and compare; runs in a thread of its own."""
+    """Merge if necessary, and compare; runs in its own thread."""
     from dppa_core.evaluation.diff.cells import ModelTensors, diff_cells  # noqa: PLC0415  (torch)
 
     sides = (pair.first, pair.second)
@@ -167,7 +167,7 @@ def _check_room(nbytes: int, budget: int) -> None:
 
 
 def _about(pair: Pair) -> dict[str, Any]:
-    """Who was compared, and in what their settings differ."""
+    """The two models compared, and the differences of their settings."""
     first, second = pair.first.target, pair.second.target
     both = isinstance(first, MergeRecipe) and isinstance(second, MergeRecipe)
     return {

@@ -1,6 +1,6 @@
-"""Where domain models meet: counted on request, in the background of the page.
+"""Overlap and conflict of domain models, counted in the background on request.
 
-Knows sessions and the studio; drawn by assets/js/plots/conflict.js and the heatmap.
+assets/js/plots/conflict.js and the heatmap draw it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from dppa_core.pruning.overlap import pack_meetings
 
 
 def build_conflict() -> gr.HTML:
-    """An element without a look of its own: it asks for counts and hands them over."""
+    """A hidden element that requests counts and carries them."""
     return live("conflict", None, events=("count",))
 
 
 def conflict_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Count all pairs of the models that take part, in a thread of its own.
+    """Count all pairs of the merged models, in a thread.
 
-    Closing it ends that. What was counted before is read from the disk.
+    Closing the iterator stops it. Earlier counts are read from the disk.
 
     Yields:
-        {"counting": how far it is} a few times a second, and at the end the pairs with the
-        settings they belong to; no pairs where fewer than two models take part.
+        {"counting": progress} a few times a second, and at the end the pairs with their settings;
+        no pairs if fewer than two models take part.
 
     Raises:
         DppaError: a model cannot be read, or the counting was stopped.

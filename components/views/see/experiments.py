@@ -1,6 +1,7 @@
-"""The paper's experiments as they came out: read when first shown, one at a time; a row is set.
+"""Results of the paper's experiments, from the file that `dppa reproduce` writes.
 
-Knows the file that `dppa reproduce` writes; how it looks is assets/js/plots/experiments.js.
+The file is read when the view is first shown. A button sets the controls to the merge of a row.
+assets/js/plots/experiments.js draws the view.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dppa_core.recipes.yaml_text import parse_recipe
 from dppa_core.studies.experiments.values import report_of
 
 RESULTS = shipped("assets/data/experiments.json")
-"""What `make experiments` left there."""
+"""Results of `make experiments`."""
 HEAD = ("key", "number", "title", "not_run")
 ABOUT = ("command", "machine", "versions", "setting", "seconds")
 
@@ -34,15 +35,15 @@ class Results:
     """The file, read and checked."""
 
     about: dict[str, Any]
-    """What was typed, where it ran, on which models, how long all of it took."""
+    """Command, machine, models, and total duration."""
     experiments: tuple[dict[str, Any], ...]
-    """As `dppa_core.studies.experiments.values` says."""
+    """In the form of `dppa_core.studies.experiments.values`."""
 
     def experiment(self, key: str) -> dict[str, Any]:
-        """One of them; the first where no key is given.
+        """An experiment by its key; the first one without a key.
 
         Raises:
-            InvalidValue: there is none of that key.
+            InvalidValue: there is no experiment of that key.
         """
         for one in self.experiments:
             if key in ("", one["key"]):
@@ -51,7 +52,7 @@ class Results:
 
 
 def build_experiments() -> gr.HTML:
-    """An empty view; the browser asks for what is in it once it is shown."""
+    """An empty view; the browser requests its content when it is shown."""
     with gr.Column(elem_id="experiments-view", elem_classes=["view", "box"]):
         return live("experiments", None, events=("look", "take"))
 
@@ -60,7 +61,7 @@ def read_results(path: Path) -> Results:
     """The results in a file.
 
     Raises:
-        InvalidValue: there are none, or the file is no such result.
+        InvalidValue: there are none, or the file is not such a result.
     """
     remedy = "`dppa reproduce --all` makes them; DPPA_EXPERIMENTS names another file."
     try:
@@ -82,7 +83,7 @@ def read_results(path: Path) -> Results:
 
 
 def shown_value(results: Results, key: str) -> dict[str, Any]:
-    """The list of all, and one of them whole: recipes stay here, the browser asks for their row."""
+    """The list of experiments, and one of them whole; its recipes stay on the server."""
     one = results.experiment(key)
     tables = [
         {**table, "rows": [{**row, "recipe": _can_be_set(row["recipe"])} for row in table["rows"]]}
@@ -93,7 +94,7 @@ def shown_value(results: Results, key: str) -> dict[str, Any]:
 
 
 def _can_be_set(recipe: str | None) -> bool:
-    """Whether the models of a row are here: those of a run elsewhere are in its folders alone."""
+    """Whether the models of a row are here; those of a run elsewhere are only in its folders."""
     if not recipe:
         return False
     merge = parse_recipe(recipe)
@@ -105,11 +106,11 @@ def row_state(results: Results, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The state of a session that makes the merge of a row.
 
     Args:
-        results: What is shown.
-        asked: {"key", "table", "row"}: an experiment, and places counted from 0.
+        results: The shown results.
+        asked: {"key", "table", "row"}: an experiment, and indices counted from 0.
 
     Raises:
-        InvalidValue: no such row, or no recipe in it, or one the page cannot show.
+        InvalidValue: there is no such row, it has no recipe, or the page cannot show it.
     """
     tables = results.experiment(str(asked.get("key")))["tables"]
     table, row = (asked.get(name) for name in ("table", "row"))
@@ -129,7 +130,7 @@ def _place(value: object) -> int:
 
 
 def wire_experiments(view: gr.HTML, path: Path) -> None:
-    """Show one of a file, and set what a row was made with. What fails is told in the view."""
+    """Show an experiment, and set the controls to a row's merge. Errors appear in the view."""
 
     def on_experiment(values: dict[Any, Any]) -> dict[Any, Any]:
         try:
@@ -151,7 +152,7 @@ def wire_experiments(view: gr.HTML, path: Path) -> None:
 
 
 def asked_of(value: object) -> Mapping[str, Any]:
-    """What the browser asks for; InvalidValue where it is nothing of that kind."""
+    """The browser's request; raises InvalidValue if it is malformed."""
     asked = parsed(value)
     if not isinstance(asked, Mapping):
         raise InvalidValue(f"Which experiment? The page sent {shown(asked)}.")

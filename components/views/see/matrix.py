@@ -1,6 +1,6 @@
-"""One matrix closely: how large its changes are, its rows and columns, a rate of its own.
+"""Details of one matrix: sizes of its changes, its rows and columns, its own rate.
 
-Knows sessions and the studio; drawn by assets/js/plots/matrix.js.
+assets/js/plots/matrix.js draws them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dppa_core.system.recent import Recent
 
 @dataclass(frozen=True, slots=True)
 class CellChoice:
-    """Which cell of which model."""
+    """A cell of a model."""
 
     model: str
     layer: int
@@ -41,10 +41,10 @@ def build_drill() -> gr.HTML:
 
 
 def wanted(value: object, session: Session) -> CellChoice:
-    """Read what the page asks for: {"model", "layer", "kind"}.
+    """Read the page's request: {"model", "layer", "kind"}.
 
     Raises:
-        InvalidValue: no cell, or of a model that is not in the list.
+        InvalidValue: it is not a cell, or its model is not in the list.
     """
     asked = parsed(value)
     if not isinstance(asked, Mapping):
@@ -60,10 +60,10 @@ def wanted(value: object, session: Session) -> CellChoice:
 def drill_payload(
     session: Session, cell: CellChoice, studio: Studio, looks: Recent
 ) -> Iterator[dict[str, Any]]:
-    """The cell from the profile at once, then its rows and columns, read in a thread of its own.
+    """The cell from the profile at once, then its rows and columns, read in a thread.
 
     Raises:
-        DppaError: there is no such matrix, or a file cannot be read any more.
+        DppaError: there is no such matrix, or a file can no longer be read.
     """
     ranked_by = session.ranked_by
     profile = studio.profile(session.base, cell.model, ranked_by)

@@ -1,7 +1,4 @@
-"""The plots and the line of exact numbers under them.
-
-Knows sessions and the studio's plans; assets/js/plots/plots.js draws in the browser.
-"""
+"""The plots and the line of exact numbers below them. assets/js/plots/plots.js draws them."""
 
 from __future__ import annotations
 
@@ -34,11 +31,11 @@ class SeeView:
     """The components of the middle column."""
 
     beforehand: gr.HTML
-    """What cannot be shown before a merge, and the button that merges."""
+    """A note on what is unknown before a merge, and the merge button."""
     plots: gr.HTML
     exact: gr.HTML
     merging_place: gr.HTML
-    """Unseen: how many are before this visitor's merge."""
+    """Hidden: the position of this visitor's merge in the queue."""
     measuring_place: gr.HTML
 
 
@@ -52,7 +49,7 @@ def build_see() -> SeeView:
 
 
 def drawn_with(session: Session, studio: Studio) -> PruningParameters:
-    """What densities are worked out with; of methods that plan nothing only |d| is drawn."""
+    """The pruning settings that determine densities; methods without a plan show only |d|."""
     if session.pruning is None:
         return replace(session.parameters, significance="magnitude")
     first = session.models[0].reference
@@ -61,7 +58,7 @@ def drawn_with(session: Session, studio: Studio) -> PruningParameters:
 
 
 def plan_of(session: Session, model: str, studio: Studio) -> PruningPlan | None:
-    """The exact plan of one model, rates of single modules included; None where none is known."""
+    """The exact plan of one model, with rates of single modules; None if none is known."""
     if session.pruning is None:
         return None
     held = {name: Override(rate) for name, rate in session.held}
@@ -74,8 +71,8 @@ def plots_payload(
     """Tables of every model in the list, with their names and colours.
 
     Args:
-        adopt: Whether the browser takes the settings over (a preset), or keeps its own.
-        look: The model to draw from now on; empty for the one that is drawn.
+        adopt: Whether the browser takes the settings over (a preset) or keeps its own.
+        look: The model to draw from now on; empty for the current one.
     """
     references = tuple(model.reference for model in session.models)
     parameters = drawn_with(session, studio)
@@ -90,9 +87,9 @@ def plots_payload(
 
 
 def exact_payload(session: Session, studio: Studio, *, adopt: bool = False) -> dict[str, Any]:
-    """The exact plan of every model in the list, and the hash of the recipe they make.
+    """The exact plan of every model in the list, and the hash of their recipe.
 
-    Where a merge has to say what became of the deltas, that is told once it is in memory.
+    If only a merge shows the effect on the deltas, that is included once it is in memory.
     """
     sizes = {model.reference: _sizes(session, model.reference, studio) for model in session.models}
     recipe, problem, plans = None, "", {}
@@ -117,7 +114,7 @@ def _sizes(session: Session, reference: str, studio: Studio) -> dict[str, int]:
 
 
 def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
-    """The plan of every model in the list, as drawn; none where the method plans nothing."""
+    """The plan of every model in the list, as drawn; empty if the method has no plan."""
     pruning, levels = session.pruning, session.levels
     if pruning is None:
         return {}
@@ -131,12 +128,12 @@ def _plans(session: Session, studio: Studio) -> dict[str, dict[str, Any]]:
 
 
 def merged_payload(session: Session, studio: Studio) -> Iterator[dict[str, Any]]:
-    """Merge and look at the weights, then give what `exact_payload` knows; {} while it lasts.
+    """Merge and measure the weights, then yield `exact_payload`; {} while it runs.
 
-    Closing it stops the merge.
+    Closing the iterator stops the merge.
 
     Raises:
-        DppaError: what the merge raised.
+        DppaError: the merge failed.
     """
     recipe = session.recipe()
 

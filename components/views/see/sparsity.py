@@ -1,6 +1,6 @@
-"""What becomes of every weight of one model: what its dtype loses is counted here, on request.
+"""Changes of one model that are lost to rounding, counted on request.
 
-Knows sessions and the studio; drawn by assets/js/plots/sparsity.js.
+assets/js/plots/sparsity.js draws them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.system.recent import Recent
 
 DTYPE = next(str(field.default) for field in fields(MergeRecipe) if field.name == "dtype")
-"""What every merge of the page is written in."""
+"""The dtype of every merge of the page."""
 
 
 def build_losses() -> gr.HTML:
-    """An element without a look of its own: it asks for counts and hands them over."""
+    """A hidden element that requests counts and carries them."""
     return live("losses", None, events=("count",))
 
 
 def asked_model(value: object, session: Session) -> ModelChoice:
-    """Read which model is asked for: JSON text of a reference.
+    """Read the requested model: JSON text of a reference.
 
     Raises:
-        InvalidValue: no model of the list.
+        InvalidValue: it is not in the list.
     """
     asked = parsed(value)
     found = [model for model in session.models if model.reference == asked]
@@ -49,14 +49,16 @@ def asked_model(value: object, session: Session) -> ModelChoice:
 def losses_payload(
     session: Session, model: ModelChoice, studio: Studio, counts: Recent
 ) -> Iterator[dict[str, Any]]:
-    """Count what rounding undoes of a model, added to its base alone; closing it ends that.
+    """Count a model's changes that rounding undoes when only they are added to its base.
+
+    Closing the iterator stops the count.
 
     Yields:
         {"counting": True} a few times a second, then counts of every layer and partition, with
-        all they depend on; "layers" is None where the method does not just amplify what it keeps.
+        all they depend on; "layers" is None if the method does more than amplify kept changes.
 
     Raises:
-        DppaError: a file cannot be read any more, or the counting was stopped.
+        DppaError: a file can no longer be read, or the counting was stopped.
     """
     factors = session.factors_of(model.reference)
     value = {
