@@ -1,9 +1,9 @@
-// Words at the field they are about: why a press did nothing, and what a number box made of what was typed.
+// Notices beside the field they concern: why a press failed, and how a number box corrected its input.
 import { html, say } from "./shapes.js";
 
-// Part -> the button that starts it: what went wrong is told below its row.
+// Part -> its start button; errors appear below its row.
 const STARTS = { chat: "send", score: "score-run", search: "search-run", compare: "compare-run", attribution: "attribution-run", advice: "advice-run", perplexity: "perplexity-run", adding: "add-model" };
-const CLAIMED_MS = 600; // Gradio shows its notice of an error, and then tells that the run has failed
+const CLAIMED_MS = 600; // Gradio shows an error's notice first, and then reports that the run has failed
 const READ_MS = 1500;
 let newest = { text: "", at: -Infinity };
 
@@ -22,15 +22,15 @@ const rowOf = (part) => {
   return button?.closest(".buttons") ?? button;
 };
 const close = () => { for (const one of document.querySelectorAll(".toast-close")) one.click(); };
-// A run failed: the notice that says why belongs where it was started.
+// A run failed: show the notice beside its start button.
 export const failed = (part) => {
   const told = newest;
   newest = { text: "", at: -Infinity };
-  if (!rowOf(part) || performance.now() - told.at > CLAIMED_MS) return; // it was stopped, and nothing is wrong
+  if (!rowOf(part) || performance.now() - told.at > CLAIMED_MS) return; // it was stopped: no error
   noteAt(rowOf(part), told.text);
   close();
 };
-// The next press tries anew, and whoever goes on has read what lies over the page.
+// The next press removes the notices.
 window.addEventListener("click", (event) => {
   const id = event.target.closest?.("button")?.id;
   const part = id && Object.keys(STARTS).find((name) => STARTS[name] === id);

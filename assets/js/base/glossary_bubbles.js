@@ -1,5 +1,5 @@
-// What the words mean that the page cannot do without: a bubble at the word, for pointer, key and
-// finger. It is a popover, so that nothing lies over it and no edge cuts it off.
+// Meanings of the page's terms in a bubble at the word, for mouse, keyboard and touch. It is a
+// popover, so that nothing covers it and no edge cuts it off.
 // A text marks its terms with brackets: "the [energy] of math".
 import { html } from "./shapes.js";
 
@@ -9,9 +9,9 @@ const BY_LENGTH = Object.keys(MEANINGS).sort((a, b) => b.length - a.length);
 const GAP = 4, EDGE = 8; // pixels to the word, and to the edge of the window
 let count = 0;
 let close = null; // the bubble shown last
-let follow = null; // moves it along with its word
+let follow = null; // moves it with its word
 
-// Below its word, or above where there is no room below.
+// Below its word, or above it if there is no room below.
 function place(bubble, element) {
   const word = element.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = bubble;
@@ -34,7 +34,7 @@ function opener(bubble, element) {
   return { show, hide, leave };
 }
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") close?.(); });
-// A browser tells of the pointer anew when the page changes under it, at the same place.
+// Browsers send a pointer event at the same place when the page changes below the pointer.
 let pointer = "", moved = false;
 document.addEventListener("mousemove", ({ screenX, screenY }) => {
   const now = `${screenX} ${screenY}`;
@@ -43,8 +43,8 @@ document.addEventListener("mousemove", ({ screenX, screenY }) => {
 }, true);
 for (const name of ["scroll", "resize"]) window.addEventListener(name, () => follow?.(), true);
 
-// The meaning of a term beside an element that shows it, which a key can then reach as well.
-// holder: where the meaning is kept, if not there.
+// Attach a term's meaning to an element, which becomes reachable by keyboard.
+// holder: parent of the meaning, if not the element.
 export const meaning = (element, term, holder = null) => {
   const id = `meaning-${++count}`;
   const bubble = html("span", { class: "meaning", role: "tooltip", popover: "manual", id }, null, MEANINGS[term]);
@@ -56,7 +56,7 @@ export const meaning = (element, term, holder = null) => {
   if (holder) holder.append(bubble);
   else element.after(bubble);
   const { show, hide, leave } = opener(bubble, element);
-  let entered = false; // what appears under a resting pointer opens nothing
+  let entered = false; // an element that appears under a resting pointer opens nothing
   element.addEventListener("mouseenter", () => { entered = true; });
   element.addEventListener("mousemove", () => {
     if (!entered || !moved) return;
@@ -67,7 +67,7 @@ export const meaning = (element, term, holder = null) => {
   element.addEventListener("focus", show);
   element.addEventListener("blur", hide);
 };
-// Fill an element with a text whose terms are in brackets; built anew only where it changes.
+// Fill an element with a text whose terms are in brackets; rebuilt only if it changes.
 export const explain = (element, text) => {
   if (element.explained === text) return;
   element.explained = text;

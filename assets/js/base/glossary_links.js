@@ -1,5 +1,5 @@
 // Terms of the glossary in the labels and sentences of the workbench, and in lessons: in each box the first one that is not
-// linked yet becomes a link. Knows where words stand, not who writes them; a sentence may change at any time.
+// linked yet becomes a link. Sentences may change at any time.
 import { MEANINGS, meaning } from "./glossary_bubbles.js";
 import { html } from "./shapes.js";
 
@@ -7,10 +7,10 @@ const BOXES = "#preset-box, #models-box, #method-box, #advice-box, #sliders-box,
   + "#experiments-view, #chat-pane, #score-pane, #search-pane, #export-pane, .lesson";
 const WORDS = '[data-testid="block-info"], .info-text, label[for], .setting-name, .how, .standing, .score-line, .question, #exact span, .base-line, .take-note, .losses-line span, '
   + ".lesson .prose-text :is(p, li, em, strong, .figure), .lesson .block-box :is(p, li)";
-const REST_MS = 250; // from the first change to a look at all of them: four a second while a slider moves, of half a millisecond
-// Words that mostly mean what they mean everywhere; where they are terms, a script says so.
+const REST_MS = 250; // from the first change to a pass over all of them: four passes a second of 0.5 ms while a slider moves
+// Words mostly used in their everyday sense; scripts mark them where they are terms.
 const PLAIN = new Set(["exact", "input", "speed", "length", "loss"]);
-// Said for: the term it stands under.
+// Word -> its term in the glossary.
 const ALSO = { factor: "amplification factor", amplification: "amplification factor", matrices: "matrix", module: "matrix", method: "merge method", "size |d|": "|d|",
   "linear module": "matrix", outlier: "outliers", magnitude: "magnitude pruning", "opposite sign": "opposite signs", "search question": "search split", bands: "partition", band: "partition" };
 const named = new Map(Object.entries({ ...Object.fromEntries(Object.keys(MEANINGS).filter((term) => !PLAIN.has(term)).map((term) => [term.toLowerCase(), term])), ...ALSO }));
@@ -20,12 +20,12 @@ const FORM = new RegExp(`(?<![\\w|.-])(${forms})(?:s|es)?(?![\\w|-]|\\.\\w)`, "g
 const termOf = (word) => {
   const small = word.toLowerCase();
   const term = named.get(small) ?? named.get(small.replace(/s$/, "")) ?? named.get(small.replace(/es$/, ""));
-  return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES are no ties
+  return /^[A-Z]+$/.test(term) && word !== term ? null : term; // TIES is not "ties"
 };
 // Every term in a text: [{at, word, term}].
 const termsIn = (text) => [...text.matchAll(FORM)].map((found) => ({ at: found.index, word: found[0], term: termOf(found[0]) })).filter(({ term }) => term);
 
-let holder = null; // of what the terms mean: beside the page, so that a label stays a label
+let holder = null; // element with the meanings, outside the page's labels
 function wrap(node, known) {
   const found = termsIn(node.data).find(({ term }) => !known.has(term));
   if (!found) return;
@@ -33,7 +33,7 @@ function wrap(node, known) {
   const link = html("span", {}, null, found.word);
   rest.replaceWith(link);
   meaning(link, found.term, holder);
-  link.addEventListener("click", (event) => { // in a label a tap would go to its control
+  link.addEventListener("click", (event) => { // inside a label, a tap would activate its control
     event.preventDefault();
     link.focus();
   });
@@ -57,7 +57,7 @@ function pass() {
     }
   }
 }
-// Whoever writes words tells nobody, and Gradio mounts what is unfolded. A pass that finds nothing changes nothing.
+// Texts change without an event, and Gradio mounts unfolded parts late. A pass without new terms changes nothing.
 let timer = 0;
 new MutationObserver(() => { if (!timer) timer = setTimeout(() => { timer = 0; pass(); }, REST_MS); })
   .observe(document.documentElement, { childList: true, subtree: true, characterData: true });

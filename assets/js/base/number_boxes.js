@@ -1,8 +1,8 @@
-// The number boxes beside Gradio's sliders: only a number the slider allows counts. While something
-// else is typed, nothing changes; on Enter or when the box is left, it falls back to what counts.
+// The number boxes beside Gradio's sliders accept only allowed numbers. While anything else is typed,
+// nothing changes; on Enter or when the box is left, it returns to the last allowed number.
 import { noteAt } from "./field_notices.js";
 
-const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // between their steps is nothing
+const STEPS = "#score-limit, #search-limit, #search-trials, #max-tokens, #partitions"; // only multiples of their step are allowed
 const boxOf = (event) => event.target.closest?.('input[data-testid="number-input"]');
 const fits = (box) => {
   const text = box.value.trim(), value = +text;
@@ -25,12 +25,12 @@ function settle(event) {
   const by = steps && +box.step > 1 ? `, in steps of ${box.step}` : "";
   noteAt(block, `${label}: ${box.min} to ${box.max}${by}. ${typed} became ${box.value}.`);
 }
-// Before anybody else hears of it, Gradio and the state included.
+// In the capture phase, before Gradio and the state.
 window.addEventListener("input", (event) => {
   const box = boxOf(event);
   if (box && !fits(box)) event.stopImmediatePropagation();
 }, true);
-// A decimal comma, which the browser drops without a word where the page's language has a point.
+// A decimal comma, which the browser silently drops if the page's language uses a point.
 window.addEventListener("beforeinput", (event) => {
   if (event.data !== "," || !event.target.matches?.('input[type="number"]')) return;
   event.preventDefault();

@@ -1,4 +1,4 @@
-// Numbers as text, colours for amounts, SVG elements. Knows no model and no page.
+// Numbers as text, colours for amounts, SVG elements.
 export const THIN = "\u2009";
 
 // --- numbers -------------------------------------------------------------------------------
@@ -6,7 +6,7 @@ const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 export const superscript = (n) =>
   (n < 0 ? "⁻" : "") + [...String(Math.abs(n))].map((digit) => SUPER[+digit]).join("");
 const minus = (text) => text.replace("-", "−"); // a hyphen is no sign
-function digits(x, count) { // so many significant ones
+function digits(x, count) { // significant digits
   if (x === 0) return "0";
   const power = Math.floor(Math.log10(Math.abs(x)));
   if (power >= -3 && power < 4) return minus(String(+x.toPrecision(count)));
@@ -18,7 +18,7 @@ export function percent(share) {
   if (Math.abs(p) >= 99.5 && Math.abs(p) < 99.95) return `${p.toFixed(1)}${THIN}%`;
   return `${minus(String(Math.abs(p) >= 9.95 ? Math.round(p) : +p.toFixed(1)))}${THIN}%`;
 }
-// Levels and bands, which are chosen and not measured: exact where two decimals are, else one.
+// Levels and bands: two decimals if they are exact, else one.
 export function level(share) {
   const p = 100 * share;
   const exact = Math.abs(p * 100 - Math.round(p * 100)) < 1e-6;
@@ -32,7 +32,7 @@ export function count(n) {
   return String(n);
 }
 
-// --- colours, even to the eye and to every kind of eye ---------------------------------------
+// --- colours: perceptually uniform, and distinguishable with colour blindness -----------------
 const stops = (...hex) => hex.join("").match(/.{6}/g).map((one) => [0, 2, 4].map((i) => parseInt(one.slice(i, i + 2), 16)));
 // For amounts: viridis. For differences, the middle at zero: vik (Crameri, 2018).
 const VIRIDIS = stops("440154481567482677453781404788", "39568c33638d2d708e287d8e238a8d",
@@ -44,7 +44,7 @@ function rgb(share, map) {
   return map[low].map((c, i) => Math.round(c + (place - low) * (map[low + 1][i] - c)));
 }
 const colourOf = (map) => (share) => `rgb(${rgb(share, map).join(",")})`;
-// The ink that reads on it: relative luminance above 0.18 wants black.
+// The readable text colour on it: black above a relative luminance of 0.18.
 const inkOf = (map) => (share) => {
   const [r, g, b] = rgb(share, map).map((c) => {
     const x = c / 255;
@@ -64,7 +64,7 @@ function make(space, tag, attributes = {}, parent = null, text = null) {
   if (parent) parent.appendChild(element);
   return element;
 }
-// An attribute is written only where it changes: most of a frame changes little.
+// Write an attribute only if it changes: most frames change little.
 export function put(element, name, value) {
   const text = String(value);
   if (element.getAttribute(name) !== text) element.setAttribute(name, text);
@@ -97,9 +97,9 @@ export function axis(low, high, wanted = 5) {
   const marks = multiples(first, last, size);
   return { low: Math.min(low, marks[0]), high: Math.max(high, marks[marks.length - 1]), marks };
 }
-// Few steps, so that a length keeps its meaning over many rates and grows while a slider moves.
+// Few steps, so that the scale stays constant over many rates and bars grow while a slider moves.
 export const niceTop = (x) => [0.1, 0.25, 0.5].find((top) => x <= top) ?? 1;
-// Where labels are written whose places may be too near: in their order, apart, inside where they fit.
+// Positions of labels that may be too close: in order, without overlap, inside if they fit.
 export function spread(places, width, apart) {
   const found = [];
   places.forEach((place, i) => found.push(i ? Math.max(place, found[i - 1] + apart) : place));

@@ -1,9 +1,8 @@
-// What of the workbench a class link leaves out: it stays as the link sets it, since nobody can reach it.
-// Knows where controls are, not what they do.
+// Hides the controls that a class link disables; their values stay as in the link.
 import { paint } from "../session/frames.js";
 
 const list = (name, buttons) => buttons.map(([key, title]) => [key, title, `#${name} button[data-${name.slice(0, -1)}="${key}"]`]);
-// Group -> what can be left out of it: its name in the address, its title, where it is.
+// Group -> its controls that can be hidden: name in the address, title, selector.
 export const leavable = [
   ["Settings", [
     ["preset", "Preset", "#preset-box"],
@@ -26,7 +25,7 @@ export const leavable = [
     ["advice", "What should I try?", "#advice-box"],
   ]],
 ];
-// Boxes that go when all that is in them does.
+// Boxes that are hidden when all of their controls are.
 const BOXES = {
   "#method-box": ["method", "advice"],
   "#sliders-box": ["rate", "own-rate", "amplification"],
@@ -41,11 +40,11 @@ const left = (name) => names.includes(name);
 
 function leaveOut() {
   const boxes = Object.keys(BOXES).filter((box) => BOXES[box].every(left));
-  const style = document.createElement("style"); // of selectors that stand above: nothing of the address is in it
+  const style = document.createElement("style"); // of the selectors above, with no text of the address
   style.textContent = `${[...entries.map(([, , place]) => place), ...boxes].join(", ")} { display: none !important; }`;
   document.head.append(style);
 }
-// What is in front must be one of those that are there; panes and views are built at their own time.
+// The open pane or view must be a visible one; panes and views are built at different times.
 const first = (box, attribute) => [...document.querySelectorAll(`${box} button[${attribute}]`)].find((one) => one.offsetParent);
 function showOthers() {
   const { view, pane } = document.body.dataset;

@@ -1,4 +1,4 @@
-// Controls drawn here: the list of models, the amplification rows, the panes.
+// Controls drawn by script: the list of models, the amplification rows, the panes.
 // Each change goes to the state (the next frame draws it) and to the server.
 import { html, say, put as write, level } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
@@ -165,7 +165,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
     return { reference, k, name, control };
   }
   function fill() {
-    const levels = controls.pruner() ? controls.levels() : controls.bands(); // out of sight where nothing prunes
+    const levels = controls.pruner() ? controls.levels() : controls.bands(); // hidden if nothing is pruned
     const key = `${targets().join("\n")}/${levels.length}`;
     if (key !== built) { build(levels.length); built = key; }
     linked.checked = controls.state.linked;
@@ -181,7 +181,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   }
   linked.addEventListener("change", () => {
     const own = { ...controls.state.own };
-    // Unlinking starts from the shared factors, so that nothing changes by it.
+    // Unlinking starts from the shared factors and changes nothing.
     for (const model of controls.state.models) own[model.ref] = [...controls.factorsOf("*")];
     controls.set(linked.checked ? { linked: true } : { linked: false, own });
     send();
@@ -191,7 +191,7 @@ part("amplify", ({ host, get, put, watch, trigger }) => {
   paint(fill);
 });
 
-// --- the box of levels: what they are now, or what is wrong with its text ------------------------
+// --- the box of levels: the current levels, or the error in its text -----------------------------
 part("levels-note", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const problem = html("p", { class: "problem", id: "levels-problem", role: "status" }, host);
@@ -218,7 +218,7 @@ part("levels-note", ({ host, get, watch, trigger }) => {
   });
 });
 
-// --- the preset: whether every control stands where it put it --------------------------------------
+// --- the preset: whether every control still matches it ---------------------------------------------
 part("preset", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   const { hub } = get();
@@ -226,7 +226,7 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   html("label", { for: "preset-choice" }, host, "Preset");
   const note = html("span", { class: "preset-note", role: "status" }, host);
   const choice = html("select", { id: "preset-choice", "aria-describedby": "preset-how" }, host);
-  // Shown, with a star, once the sliders have moved: so that the preset itself can be chosen again.
+  // Shown with a star once the sliders have moved, so that the preset can be chosen again.
   const moved = html("option", { value: "", hidden: "" }, choice);
   const embedded = html("optgroup", { label: "Embedded models" }, choice);
   for (const title of Object.keys(wholes)) html("option", { value: title }, embedded, title);
@@ -239,14 +239,14 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   choice.addEventListener("change", () => {
     if (!choice.value) return;
     const asked = choice.value;
-    // Of a set of the Hub a card tells first what it takes; the page stays as it is.
+    // For a set of Hub models a card first shows its needs; the page stays unchanged.
     if (!hub.rows.some(({ title }) => title === asked)) chosen = asked;
     put({ chosen: asked });
     redraw();
     trigger("choose");
   });
   watch((value) => {
-    if (!value?.wholes) return; // what was put here by the choice itself
+    if (!value?.wholes) return; // a value put by the choice itself
     ({ chosen } = value);
     wholes = { ...wholes, ...value.wholes };
     redraw();
@@ -261,7 +261,7 @@ part("preset", ({ host, get, put, watch, trigger }) => {
   });
 });
 
-// --- panes: chat or score beside the plots; on a phone all three by turns -----------------------------
+// --- panes: one beside the plots; on a phone, one at a time with the plots ------------------------------
 part("panes", ({ host }) => {
   const buttons = [...host.querySelectorAll("button[data-pane]")];
   const show = (pane) => {

@@ -1,5 +1,5 @@
-// The levels as a bar one can drag: what is kept, from the strongest to the weakest, and where bands end.
-// Knows shares of what is kept, as the state has them; the text box beside it stays in charge of text.
+// The levels as a draggable bar: the kept changes, from the strongest to the weakest, and the ends of
+// bands, as shares of the kept changes. The text box beside it handles typed levels.
 import { html, say, put as write, level, spread } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { redraw, paint } from "../session/frames.js";
@@ -28,7 +28,7 @@ part("levels-editor", ({ host, get, put, watch, trigger }) => {
   let bands = [], handles = [], chosen = 0, dragged = false, width = 0;
   new ResizeObserver(() => { width = track.clientWidth; redraw(); }).observe(track);
 
-  // Where the inner bands end, even where they are split evenly.
+  // The ends of the inner bands, also if split evenly.
   const ends = () => {
     const levels = controls.bands(), kept = 1 - levels[levels.length - 1];
     return levels.slice(0, -1).map((one) => (1 - one) / kept);

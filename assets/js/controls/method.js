@@ -1,5 +1,5 @@
-// The merge method: the choice, its settings, and the sentence on what cannot be known before a merge.
-// Every word and range comes from the methods themselves; knows no method by name but DPPA.
+// The merge method: the choice, its settings, and a note on what is unknown before a merge.
+// Texts and ranges come from the methods; only DPPA is treated by name.
 import { html, say, put as write } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint } from "../session/frames.js";
@@ -9,7 +9,7 @@ import * as tables from "../session/tables.js";
 import * as frame from "../plots/frame_values.js";
 import { label, slider } from "./slider.js";
 
-// A range of the size people move in, where the whole one is much wider; its box takes all of it.
+// A practical range for the slider if the whole one is much wider; the box accepts the whole range.
 const WIDE = 5;
 function reach({ min, max, default: start }) {
   if (max - min <= WIDE) return [min, max];
@@ -47,7 +47,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
   const form = html("div", { class: "method-form" }, more);
   let rows = [], built = "";
 
-  // Tables follow what prunes; all else is asked for when the controls rest.
+  // Request new tables if the pruning changes; all else when the controls rest.
   let asked = "";
   const pruning = () => JSON.stringify([controls.pruner()?.name, controls.pruner() === controls.method() ? controls.state.values[controls.state.method] : 0]);
   function send() {
@@ -117,7 +117,7 @@ part("method", ({ host, get, put, watch, trigger }) => {
     first.hidden = !method.combines;
     staged.checked = controls.state.first;
     for (const { item, show } of rows) show(controls.setting(method, item));
-    // Controls that change nothing now are out of the way (style.css).
+    // Controls without an effect are hidden (style.css).
     const pruner = controls.pruner();
     write(document.body, "data-pruner", pruner?.name ?? "none");
     write(document.body, "data-levels", pruner?.levels ?? "none");

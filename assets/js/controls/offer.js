@@ -1,5 +1,5 @@
-// What preflight found, as a list; and the card of a set of models of the Hub.
-// Nothing is asked or fetched before a button is pressed.
+// The preflight findings as a list, and the card of a set of Hub models.
+// Nothing is requested or downloaded before a button is pressed.
 import { html, say, put as write } from "../base/shapes.js";
 import { part } from "../session/parts.js";
 
@@ -100,14 +100,14 @@ part("offer", ({ host, outer, get, put, watch, trigger }) => {
     check.disabled = fetch.disabled = Boolean(busy);
   }
   function take(next) {
-    if (next && !next.title) return; // what this card itself has put there
+    if (next && !next.title) return; // a value put by this card
     const fresh = next !== null && next.name !== value?.name;
     busy = "";
     value = next;
     fill();
     if (fresh) title.focus();
   }
-  // A handler that fails leaves the card as it was: its buttons can be pressed again.
+  // After a failure the card stays unchanged: its buttons can be pressed again.
   offerRests = () => { busy = ""; fill(); };
   watch(take);
   take(get());

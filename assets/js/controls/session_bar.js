@@ -1,5 +1,5 @@
-// The bar of whole states: undo, redo, reset, two slots, presets and recipes, and the link.
-// Knows the history and the server's answers; what a state is stands in session_value.js.
+// The session bar: undo, redo, reset, two slots, presets and recipes, and the link.
+// session_value.js defines the state.
 import { html, say, put as write } from "../base/shapes.js";
 import { redraw, paint } from "../session/frames.js";
 import * as history from "../session/history.js";
@@ -15,7 +15,7 @@ const TOLD_MS = 5000, GAP = 6, EDGE = 8;
 part("tune", ({ host, get, put, watch, trigger }) => {
   const { start, address, longest } = get();
   let count = 0;
-  let wanted = null; // the state to ask for next: the answer to another question is still to come
+  let wanted = null; // the state to request next, after the pending answer
   const ask = (event, payload) => {
     count += 1;
     if (event !== "write") server.restoring = count;
@@ -28,7 +28,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
     else ask("restore", { state });
   };
   history.restoreBy(restore);
-  // One question at a time; of those that came up meanwhile only the last counts.
+  // One request at a time; of those made meanwhile, only the last counts.
   function answered() {
     const next = wanted;
     wanted = null;
@@ -74,7 +74,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
   }
   dismiss.addEventListener("click", () => tell(""));
 
-  // --- the panel of what one keeps ---------------------------------------------------------------
+  // --- the panel of saved presets and files ------------------------------------------------------
   const panel = html("div", { class: "keep-panel", popover: "auto", id: "keep-panel", role: "dialog", "aria-label": "Save and open" }, host);
   keep.popoverTargetElement = panel;
   const close = () => panel.hidePopover();
@@ -101,7 +101,7 @@ part("tune", ({ host, get, put, watch, trigger }) => {
       return;
     }
     const url = new URL(addressWith(link, address || window.location.href));
-    url.searchParams.delete("__theme"); // the other one's own choice
+    url.searchParams.delete("__theme"); // the recipient chooses it
     try {
       await navigator.clipboard.writeText(url.href);
       tell("Link copied: it opens the page exactly like this.");

@@ -1,11 +1,11 @@
-// A range and a number box that hold one value, and the name of a model beside them.
+// A range and a number box with one common value, and the name of a model beside them.
 import { html } from "../base/shapes.js";
 import { server } from "../session/server.js";
 
 export const label = (reference) => server.names[reference]?.label ?? reference.replace(/^zoo:/, "");
 
-// A range and a number box that hold one value. onMove(value) at every step of either.
-// The box may take more than the range shows: `limits`.
+// A range and a number box with one common value. onMove(value) is called at every step of either.
+// The box may accept more than the range: `limits`.
 export function slider(parent, { name, low, high, step, digits, value, limits = { min: low, max: high }, onMove }) {
   const box = html("div", { class: "slide" }, parent);
   const range = html("input", { type: "range", "aria-label": name, min: low, max: high, step }, box);

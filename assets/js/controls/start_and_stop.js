@@ -1,10 +1,10 @@
-// The buttons that start long work, and those that stop it. While Gradio still ends what was stopped it
-// drops a click without a word, and takes what it starts then for the old run: such a click waits here.
+// The buttons that start and stop long work. While Gradio is ending a stopped run, it silently drops a
+// click, and mistakes a new run for the old one: such a click waits here.
 import { failed } from "../base/field_notices.js";
 import { paint } from "../session/frames.js";
 import { server, setActivity } from "../session/server.js";
 
-const RUNS = [ // part, what starts it, what stops it
+const RUNS = [ // part, start button, stop button
   ["chat", "send", "stop"],
   ["score", "score-run", "score-stop"],
   ["compare", "compare-run", "compare-stop"],
@@ -12,8 +12,8 @@ const RUNS = [ // part, what starts it, what stops it
   ["advice", "advice-run", "advice-stop"],
   ["perplexity", "perplexity-run", "perplexity-stop"],
 ];
-const QUIET_MS = 150; // Gradio tells the end of what was stopped twice, and is ready after the second time
-const PATIENCE_MS = 3000; // of what ended by itself as Stop was pressed, it tells nothing
+const QUIET_MS = 150; // Gradio reports the end of a stopped run twice, and is ready after the second report
+const PATIENCE_MS = 3000; // Gradio reports nothing if the run ended by itself when Stop was pressed
 const ending = new Set(), again = new Set(), goesOn = new Set(); // parts
 const quiet = {}; // part -> timer
 const busy = (part) => (server.activity[part] ?? "idle") !== "idle";
@@ -21,7 +21,7 @@ function hold(event) {
   event.stopImmediatePropagation();
   event.preventDefault();
 }
-// One press starts one run: the next ones count again once it has ended.
+// One press starts one run: further presses count once it has ended.
 function start(part, event) {
   if (busy(part)) hold(event);
   else if (ending.has(part)) { again.add(part); hold(event); }
@@ -38,7 +38,7 @@ export const stops = (part) => {
   ending.add(part);
   restIn(part, PATIENCE_MS);
 };
-// A run failed, or has been stopped for good; a press that waits here counts once nothing follows.
+// A run failed or was stopped; a waiting press counts once Gradio reports nothing more.
 export const ended = (part) => {
   failed(part);
   if (again.has(part)) { restIn(part, QUIET_MS); return; }
@@ -59,7 +59,7 @@ function rest(part) {
   document.getElementById(run)?.click();
 }
 
-// A Stop that came too early for Gradio stops nothing: that run ends by itself.
+// A Stop too early for Gradio has no effect: that run ends by itself.
 paint(() => {
   for (const part of ending) {
     const what = server.activity[part];
@@ -68,7 +68,7 @@ paint(() => {
   }
 });
 
-// Before Gradio hears of it.
+// In the capture phase, before Gradio's handlers.
 window.addEventListener("click", (event) => {
   const id = event.target.closest?.("button")?.id;
   const found = id && RUNS.find((one) => one.includes(id, 1));

@@ -1,5 +1,5 @@
-// What is true now: which recipe, what is in memory, whether answers and scores are its own, what runs
-// and about how long. Also the line of exact numbers under the plots.
+// The status line: the recipe, the models in memory, whether answers and scores match it, running work
+// and its remaining time. Also the line of exact numbers below the plots.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, say, put, percent1, percent, count, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
@@ -19,7 +19,7 @@ const STOPS = { stop: "chat", "score-stop": "score" }, STARTS = { send: "chat", 
 const TICK_MS = 1000;
 const short = (recipe) => recipe.slice(0, 6);
 const freshness = (recipe, known) => (recipe === null ? "none" : recipe === known ? "fresh" : "stale");
-// What answered, or was scored, and whether that is what the controls say now.
+// The recipe that answered or was scored, and whether the controls still describe it.
 function told(what, recipe, known) {
   const state = freshness(recipe, known);
   return state === "fresh" ? `${what} is fresh` : `${what} of ${short(recipe)} is stale`;
@@ -33,8 +33,8 @@ function loadedWords({ models = [], merges = 0, bytes = 0 } = {}) {
 }
 const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 2 ** 30).toFixed(1)}${THIN}GiB` : `${Math.max(Math.round(bytes / 2 ** 20), 1)}${THIN}MiB`);
 
-// --- how long it takes: the server's own guess, or what it took last time ----------------------------
-export const left = {}; // part -> seconds, where the server says so
+// --- remaining time: the server's estimate, or the previous duration ---------------------------------
+export const left = {}; // part -> seconds, if the server sends them
 const begun = {}, took = {}; // part -> {what, at}; activity -> seconds
 function follow() {
   const now = performance.now();
@@ -53,7 +53,7 @@ function guess(part) {
   if (rest !== null && rest !== undefined && rest > 0.5) return `, ${about(rest)}`;
   return passed >= 2 ? `, for ${Math.floor(passed)}${THIN}s` : "";
 }
-// As coarse as the guess is: a pace measured over seconds says nothing about single ones.
+// Rounded coarsely: a pace measured over seconds cannot predict single seconds.
 export function about(seconds) {
   if (seconds < 10) return "a few seconds left";
   if (seconds < 55) return `about ${5 * Math.ceil(seconds / 5)}${THIN}s left`;
@@ -106,8 +106,8 @@ part("status", ({ host, get, watch, trigger }) => {
     before = what;
   });
 });
-// --- Stop is there to be pressed while something runs, and muted while nothing does; what starts it the
-// other way round. Only their look changes: a click that comes the moment an answer begins is never lost.
+// --- Stop buttons are muted while nothing runs, start buttons while something runs. Only their look
+// changes: a click at the moment an answer begins is never lost.
 function mute(ids, when) {
   for (const [id, part] of Object.entries(ids)) {
     const button = document.getElementById(id);
@@ -147,7 +147,7 @@ part("exact", ({ host, outer, get, watch, trigger }) => {
     say(focus, view.shows === "whole" ? `${who} has ${count(view.numel)} weights${rest}` : kept);
     say(all, view.changed !== null ? `the merge changed ${percent1(view.changed)}`
       : current && view.shows !== "whole" ? `all together ${percent1(exact.share)} · ${count(exact.kept)} of ${count(exact.numel)}` : "");
-    say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // of what is not known nothing is exact
+    say(mark, unknown ? "" : view.exact ? "exact" : "estimating …"); // unknown values are never exact
     put(outer, "data-rate", String(+(exact.rate * 100).toFixed(4)));
     put(outer, "data-recipe", exact.recipe);
     put(outer, "data-kept", (100 * exact.share).toFixed(4));

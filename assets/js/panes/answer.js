@@ -1,5 +1,5 @@
-// One answer of the chat: who, what, how fast and how sure; its tokens in the colours of their entropy.
-// What people and models wrote goes into the page as text, never as markup.
+// One answer of the chat: model, text, speed and loss; its tokens coloured by entropy.
+// Text of people and models is inserted as text, never as markup.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, three, THIN } from "../base/shapes.js";
 import { server } from "../session/server.js";
@@ -10,12 +10,12 @@ const STATES = {
   done: "", stopped: "stopped", failed: "failed",
 };
 export const FULL_BITS = 5; // where the scale of colours ends
-/** What of the chat's modules changes, and more than one sets. */
+/** Mutable state set by several modules of the chat. */
 export const talk = {
   coloured: false,
   /** Recipes of merged answers, the newest first. @type {string[]} */
   earlier: [],
-  /** Against whom a blind comparison goes. */
+  /** The other model of a blind comparison. */
   against: "",
 };
 
@@ -34,7 +34,7 @@ export const iconButton = (parent, icon, title, text = "") => {
   return button;
 };
 export const retitle = (button, title) => { put(button, "title", title); put(button, "aria-label", title); };
-// A page that is not served over https has no clipboard of its own: the old way is left.
+// A page without https has no clipboard API: use the old way.
 export const copyText = async (text, button) => {
   try {
     await navigator.clipboard.writeText(text);
@@ -58,7 +58,7 @@ function speed(answer) {
 }
 export const colourOf = (model) => (model === "merged" ? "var(--d-accent)" : server.names[model]?.colour ?? "var(--d-base)");
 
-// --- tokens: cut where the server says they end, in characters ------------------------------------
+// --- tokens: split at the ends sent by the server, in characters -----------------------------------
 const pieces = (answer) => {
   const letters = [...answer.text];
   let start = 0;

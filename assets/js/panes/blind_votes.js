@@ -51,7 +51,7 @@ function count(turn, choice) {
   return row;
 }
 
-// --- who is hidden: both authors until there is a vote, or there can be none --------------------------------
+// --- both authors are hidden until there is a vote, or no vote is possible -----------------------------------
 export const votes = new Map(); // turn -> {choice: left, right or same; row of the tally}
 const countable = (turn) => turn.answers.every((answer) => answer.state === "done");
 const over = (turn) => turn.answers.every((answer) => ["done", "stopped", "failed"].includes(answer.state));
@@ -60,7 +60,7 @@ export const secretOf = (turn) => {
   if (!turn.blind || votes.has(turn.id)) return null;
   return over(turn) && !countable(turn) ? null : SIDES;
 };
-// Which one is there first says who it is: no text before both have begun.
+// The order of arrival would reveal the author: no text is shown before both have started.
 export const heldBack = (turn) => Boolean(turn.blind && !over(turn) && turn.answers.some((answer) => answer.state !== "done" && !answer.text));
 
 export const ballotOf = (root, redraw) => {
@@ -90,7 +90,7 @@ export const ballotOf = (root, redraw) => {
   };
 };
 
-// --- who is compared: a choice, and the tally below it --------------------------------------------------------
+// --- the choice of the other model, and the tally below it ----------------------------------------------------
 function choices() {
   const { base, models } = controls.state;
   const current = tables.recipe();
@@ -129,7 +129,7 @@ part("duel", ({ host, put: send, watch }) => {
     if (pane) put(pane, "data-duel", value !== "");
   };
   select.addEventListener("change", () => choose(select.value));
-  // Gradio tells what an accordion holds its first value once more, in the frame after it was opened.
+  // Gradio sends the first value again to the contents of an accordion, in the frame after it was opened.
   watch((value) => { if (value?.against !== talk.against) send({ against: talk.against }); });
   let built = "", drawn = null;
   paint(() => {

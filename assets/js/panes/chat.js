@@ -1,5 +1,5 @@
 // Questions and answers, side by side by model; example questions.
-// What people and models wrote goes into the page as text, never as markup.
+// Text of people and models is inserted as text, never as markup.
 import { html, say, put } from "../base/shapes.js";
 import { redraw, paint } from "../session/frames.js";
 import { part } from "../session/parts.js";
@@ -63,22 +63,22 @@ part("transcript", ({ host, get, watch, trigger }) => {
     const current = tables.recipe();
     value.turns.forEach((turn, i) => fillTurn(turns[i], turn, current));
   }
-  // What the server sent before it heard of Stop may arrive after it: an ended turn stays ended.
+  // Values sent before the server received Stop may arrive later: an ended turn stays ended.
   const running = (turn) => turn.answers.some(isRunning);
   const ended = new Map(), forgotten = new Set();
   function settled(turn) {
     if (!running(turn)) ended.set(turn.id, turn);
     return ended.get(turn.id) ?? turn;
   }
-  // While a turn is written only that one is sent; the others are here. What the server has forgotten stays:
-  // it knows nothing of what was asked before a reload, and of the latest visitors alone.
+  // While a turn is written, only that one is sent. Turns that the server has forgotten stay: it knows
+  // none from before a reload, and stores only the latest visitors.
   function whole(next) {
     const here = new Map([...value.turns, ...next.turns].map((turn) => [turn.id, turn]));
     const now = next.order.filter((id) => here.has(id) && !forgotten.has(id)).map((id) => here.get(id));
     const rest = value.turns.filter(({ id }) => !next.order.includes(id) && !forgotten.has(id));
     return [...rest.map((turn) => endTurn(turn, "stopped")), ...now].slice(-MOST_TURNS);
   }
-  // A new turn is shown from its question on, until it ends or the reader scrolls.
+  // Scroll to the question of a new turn, until it ends or the reader scrolls.
   let pinned = null;
   for (const name of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(name, () => { pinned = null; }, { passive: true });
   function follow() {
@@ -128,7 +128,7 @@ part("transcript", ({ host, get, watch, trigger }) => {
   });
 });
 
-// Gradio's box sends with Shift+Enter; this adds what other chats are sent with.
+// Gradio's box sends with Shift+Enter; this adds the keys of other chats.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
   if (!event.target.matches?.("#prompt textarea")) return;
@@ -136,7 +136,7 @@ document.addEventListener("keydown", (event) => {
   document.querySelector("#send").click();
 });
 
-// The box takes no more than so many characters: whoever comes near is told, as well as whoever went over.
+// The box has a limit of characters: a note appears near and beyond it.
 const counted = (number) => number.toLocaleString("en");
 const BOXES = { prompt: ["prompt-length", ""], "attribution-prompt": ["attribution-length", "Question: "], "attribution-answer": ["attribution-length", "Answer: "] };
 const BOX = Object.keys(BOXES).map((id) => `#${id} textarea`).join(", ");

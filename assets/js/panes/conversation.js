@@ -1,10 +1,10 @@
-// The conversation as a whole: colours of tokens, copy, download, and clear. Made in the browser from what it shows.
+// The conversation as a whole: colours of tokens, copy, download, and clear. Made in the browser.
 import { meaning } from "../base/glossary_bubbles.js";
 import { html, say, put } from "../base/shapes.js";
 import { speedOf, FULL_BITS, iconButton, talk, copyText, retitle } from "./answer.js";
 import { secretOf, votes } from "./blind_votes.js";
 
-// What a reader may know: the names of a blind comparison only after the vote.
+// The text for readers; names of a blind comparison appear only after the vote.
 function plainTurn(turn) {
   const secret = secretOf(turn);
   const { max_tokens, temperature, top_p, seed } = turn.settings;
@@ -29,7 +29,7 @@ function plainAnswer(answer, secret) {
 }
 const asJson = (turns) => JSON.stringify({ dppa_conversation: 1, turns: turns.map(plainTurn) }, null, 2) + "\n";
 
-// A fence longer than any in the text: what a model wrote stays text in Markdown as well.
+// A fence longer than any in the text, so that a model's text stays text in Markdown too.
 function fenced(text) {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
   const fence = "`".repeat(longest + 1);
@@ -73,7 +73,7 @@ function legend(bar) {
   html("span", {}, key, `${FULL_BITS}+ bits`);
   return key;
 }
-// turns() gives what is shown; redraw() fills the answers anew; forget() ends the conversation.
+// turns() returns the shown turns; redraw() redraws the answers; forget() clears the conversation.
 export const barOf = (host, { turns, redraw, forget }) => {
   const bar = html("div", { class: "talk-bar", role: "group", "aria-label": "Conversation", hidden: "" }, host);
   const key = legend(bar);
@@ -92,7 +92,7 @@ export const barOf = (host, { turns, redraw, forget }) => {
   copy.addEventListener("click", () => copyText(asMarkdown(turns()), copy));
   markdown.addEventListener("click", () => download(asMarkdown(turns()), "text/markdown", "md"));
   json.addEventListener("click", () => download(asJson(turns()), "application/json", "json"));
-  // Nothing brings it back, so it takes a second press.
+  // It cannot be undone, so it takes a second press.
   let armed = 0;
   const rest = () => { armed = 0; clear.classList.remove("armed"); retitle(clear, "Clear the conversation"); say(sure, ""); };
   const sure = html("span", { class: "sure", role: "status" }, null);

@@ -1,5 +1,5 @@
-// What can be taken away: rows of what there is, what is being made, files to fetch.
-// Texts of recipes and cards are data: they are saved and copied, and shown as text alone.
+// The export: rows of available files, the file being made, files to download.
+// Texts of recipes and cards are data: saved, copied, and inserted only as text.
 import { html, say, put as write, THIN } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint, redraw } from "../session/frames.js";
@@ -47,7 +47,7 @@ function row(list, key, title, words) {
   return { item, size, buttons, note };
 }
 
-// --- what there is -------------------------------------------------------------------------
+// --- available files -----------------------------------------------------------------------
 part("export", ({ host, get, watch, trigger }) => {
   host.replaceChildren();
   const problem = html("p", { class: "problem", role: "status", hidden: "" }, host);
@@ -104,7 +104,7 @@ part("export", ({ host, get, watch, trigger }) => {
   }
   watch(take);
   take(get());
-  // Asked for only while somebody looks, once for each recipe that rests.
+  // Requested only while the pane is visible, once for each recipe at rest.
   const REST_MS = 250;
   let timer = 0;
   paint(() => {
@@ -121,12 +121,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest?.("#panes button")) setTimeout(redraw);
 });
 
-// --- what is being made, and what was ----------------------------------------------------------
+// --- the file being made, and finished files ---------------------------------------------------
 const NAMES = Object.fromEntries(FILES);
 function within(seconds) {
   return seconds < 90 ? `${seconds}${THIN}s` : seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Math.round(seconds / 3600)}${THIN}h`;
 }
-const ENDING_MS = 600; // after a stop Gradio takes what is started for the run that was stopped: see start_and_stop.js
+const ENDING_MS = 600; // after a stop Gradio mistakes a new run for the stopped one: see start_and_stop.js
 part("made", ({ host, get, put, watch, trigger }) => {
   host.replaceChildren();
   const line = html("p", { class: "made-line", role: "status" }, host);
@@ -135,7 +135,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
   const over = new Set(); // runs that have ended
   const stop = button(host, "Stop", "Stop making", () => {
     if (held) { clearTimeout(held); held = 0; makingRests(); return; }
-    early = pressed; // the server has not begun: it can be told once it has
+    early = pressed; // the server has not started: Stop is sent once it has
     if (value?.id) over.add(value.id);
     makingRests();
     if (!early) trigger("stop");
@@ -192,7 +192,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
     for (const one of value?.rows ?? []) item(one);
   }
   function take(next) {
-    if (!next || !Array.isArray(next.rows)) return; // what this list itself has put there
+    if (!next || !Array.isArray(next.rows)) return; // a value put by this list
     if (early && next.state === "working") {
       over.add(next.id);
       trigger("stop");
@@ -200,7 +200,7 @@ part("made", ({ host, get, put, watch, trigger }) => {
     early = false;
     if (next.state === "stopped") quiet = performance.now() + ENDING_MS;
     if (next.state !== "working") over.add(next.id);
-    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    else if (over.has(next.id)) return; // sent before the server received Stop
     value = next;
     pressed = false;
     server.activity.export = value.state === "working" ? "exporting" : "idle";

@@ -1,5 +1,5 @@
-// Perplexity of a text by everybody the score asks: a row for each, the lowest marked.
-// Names go into the page as text, never as markup.
+// Perplexity of a text for all models of the score: a row for each, the lowest marked.
+// Names are inserted as text, never as markup.
 import { html, say, put, three } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import { part } from "../session/parts.js";
@@ -18,7 +18,7 @@ function how(rows) {
     : "Of one window no interval can be told: a longer text has more."}${alike ? "" : " These models cut the text into other tokens: compare bits per byte."}`;
 }
 
-// A text file is read here, into the box; the server only gets what stands there when somebody presses Measure.
+// A text file is read here, into the box; the server receives only the box's text, on Measure.
 function opener(host) {
   const pick = html("button", { type: "button", class: "small", id: "perplexity-pick" }, host, "Open a text file …");
   const file = html("input", { type: "file", id: "perplexity-file", accept: ".txt,.md,text/*", hidden: "", tabindex: -1, "aria-label": "Text file" }, host);

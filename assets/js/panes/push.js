@@ -1,4 +1,4 @@
-// How a push to the Hub stands. Names and notes are text; the address is the Hub's own.
+// The state of a push to the Hub. Names and notes are inserted as text; the address is the Hub's.
 import { html, say, put as write } from "../base/shapes.js";
 import { redraw, paint } from "../session/frames.js";
 import { part } from "../session/parts.js";
@@ -48,7 +48,7 @@ part("pushed", ({ host, get, watch }) => {
   function take(next) {
     if (!next) return;
     if (next.state !== "working") over.add(next.id);
-    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    else if (over.has(next.id)) return; // sent before the server received Stop
     value = next;
     server.activity.push = value.state === "working" ? "exporting" : "idle";
     fill();

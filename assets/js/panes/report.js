@@ -1,11 +1,11 @@
-// Draws the figures of a report in the reader's theme. Knows Plotly and this page alone.
+// Draws the figures of a report in the reader's theme, using Plotly.
 (() => {
   "use strict";
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  // Numbers in cells that are too narrow for them would lie over each other: the table has them.
+  // Numbers would overlap in narrow cells: the table has them.
   const fits = (host, [{ x }], { annotations: notes = [] }) =>
     (host.clientWidth - 124) / x.length >= 4 + 6 * Math.max(0, ...notes.map(({ text }) => text.length));
   function draw() {

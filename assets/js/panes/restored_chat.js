@@ -1,6 +1,5 @@
-// The conversation and the question being typed, over a reload: kept in this tab's own storage, bounded, and
-// checked when they come back.
-// The server keeps nothing for it, and what it holds goes into the page as text, as all answers do.
+// Keeps the conversation and the typed question over a reload, in this tab's storage, limited in size and
+// checked when read. The server stores none of it; texts are inserted as text, never as markup.
 import { isRunning } from "./answer.js";
 import { fineVote, votes } from "./blind_votes.js";
 
@@ -20,7 +19,7 @@ const fineTurn = (turn) => turn && text(turn.id) && text(turn.prompt) && typeof 
   && list(turn.answers, MOST_ANSWERS) && turn.answers.length > 0 && turn.answers.every(fineAnswer)
   && (!turn.blind || turn.answers.length === 2);
 
-// What was still being written has ended: the server stops for whoever leaves, and knows of it no more.
+// Unfinished answers have ended: the server stops them when a visitor leaves.
 export const endTurn = (turn, note) => ({ ...turn,
   answers: turn.answers.map((answer) => ({ ...answer, before: true, ...(isRunning(answer) && { state: "stopped", note }) })) });
 const stored = () => { try { return JSON.parse(sessionStorage.getItem(KEY) ?? "null") ?? {}; } catch { return {}; } };
@@ -33,7 +32,7 @@ export const recall = () => {
   for (const { id } of turns) if (fineVote(voted?.[id])) votes.set(id, voted[id]);
   return turns.map((turn) => endTurn(turn, NOTE));
 };
-// The oldest questions go where all of them are too much.
+// The oldest questions are dropped if the size limit is exceeded.
 export const remember = (turns) => {
   let kept = turns.slice(-MOST_TURNS), data = "";
   const box = document.querySelector("#prompt textarea")?.value ?? "";

@@ -1,4 +1,4 @@
-// What a table of scores shows, of four measures: cells as numbers with intervals, and dots along an axis.
+// A table of scores for one of four measures: numbers with intervals, and a plot of dots.
 import { svg, put, px, percent, three, two, ticks } from "../base/shapes.js";
 import * as history from "../session/history.js";
 import { part } from "../session/parts.js";
@@ -7,7 +7,7 @@ const whole = (share) => String(Math.round(100 * share));
 const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)}`;
 const range = ({ value, ci95 }) => ({ value, low: ci95[0], high: ci95[1] });
 
-// cell(details of a model in a domain) and last(its row): {value, low, high}, or null where there is none.
+// cell(details of a model in a domain) and last(its row): {value, low, high}, or null if there is none.
 export const scoreMeasures = [
   { name: "accuracy", title: "accuracy", text: percent, brackets: whole, unit: "%", last: "mean",
     cell: (one) => ({ value: one.accuracy, low: one.ci95[0], high: one.ci95[1] }),
@@ -24,7 +24,7 @@ export const scoreMeasures = [
     how: "Mean negative log-likelihood of the right answers' tokens: 0 is certain of every one. It tells models apart that answer nothing exactly right." },
 ];
 
-// The length that is drawn: from 0, and below it where something is.
+// The range of the axis: from 0, or lower if a value is negative.
 export const scoreReach = (details, measure) => {
   const cells = details.flatMap((row) => Object.values(row.domains)).filter(Boolean).map(measure.cell).filter(Boolean);
   return { low: Math.min(0, ...cells.map(({ low }) => low)), high: Math.max(measure.name === "accuracy" ? 1 : 0.001, ...cells.map(({ high }) => high)) };
@@ -56,7 +56,7 @@ export const scorePlot = (root, rows, domains, measure, colour, width) => {
   svg("text", { x: width, y: bottom + 34, class: "axis end" }, root, `${measure.title}, ${measure.unit}`);
 };
 
-// The slot that is not shown travels along: what it holds is known to the browser alone.
+// Send the slot that is not shown: only the browser knows it.
 part("score-other", ({ host, put: send }) => {
   host.replaceChildren();
   const tell = () => {

@@ -63,7 +63,7 @@ part("score", ({ host, get, watch }) => {
   select.addEventListener("change", () => { built = ""; build(); });
 
   const colour = (target) => (target === "merged" ? "var(--d-accent)" : server.names[target]?.colour ?? "var(--d-base)");
-  // Row by row: what the table says of a model, and everything else that was worked out once all had answered.
+  // Row by row: the model's scores, and the comparisons computed once all models have answered.
   const plotted = () => (value?.details ?? []).map((detail, i) => ({ ...value.rows[i], detail }));
   function head(domains, last) {
     const row = html("tr", {}, html("thead", {}, table));
@@ -134,7 +134,7 @@ part("score", ({ host, get, watch }) => {
       say(tag, `${recipe.slice(0, 6)}${recipe === current || target !== "merged" ? "" : " · stale"}`);
     }
   }
-  // Whoever is asked, or was scored, has been merged.
+  // A model that is asked, or was scored, has been merged.
   function noteMerged() {
     for (const row of value.rows) {
       const asked = row.target === "merged" && value.state === "running" && value.activity === "scoring";
@@ -144,7 +144,7 @@ part("score", ({ host, get, watch }) => {
   function take(next) {
     if (!next || !Array.isArray(next.rows)) return;
     if (next.state !== "running") over.add(next.id);
-    else if (over.has(next.id)) return; // sent before the server heard of Stop
+    else if (over.has(next.id)) return; // sent before the server received Stop
     value = next;
     put(host, "data-score-state", value.state);
     const share = value.total ? value.done / value.total : 0;
@@ -166,7 +166,7 @@ part("score", ({ host, get, watch }) => {
     if (current !== last) { last = current; stale(); }
     const activity = server.activity.score;
     progress.style.visibility = activity === "idle" ? "hidden" : "";
-    put(progress, "data-moving", activity !== "scoring"); // how far it is cannot be said yet
+    put(progress, "data-moving", activity !== "scoring"); // the progress is not known yet
     say(line, activity === "waiting" && value?.state !== "running" ? waits() : value ? words(value) : IDLE);
   });
 });

@@ -1,5 +1,5 @@
-// The search: every trial as a mark as it comes, the front or the grid, and taking one over.
-// Names of models and settings go into the page as text, never as markup.
+// The search: every trial as a mark, the Pareto front or the grid, and applying a trial.
+// Names of models and settings are inserted as text, never as markup.
 import { html, svg, say, put, px, three, percent, level, amounts, ticks, axis } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
@@ -17,10 +17,10 @@ const BEFORE = "Score what you take over, in the Score tab, before you believe i
 const WAYS = { climb: "the climb", optuna: "Optuna", grid: "the grid" };
 const named = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const plain = (value) => (typeof value === "number" ? three(value) : String(value));
-const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as the sliders say it
-// By what the sliders call it: the server sends the words.
+const said = (name, value) => (name === "rate" ? level(value) : plain(value)); // as on the sliders
+// The slider's name of a setting, sent by the server.
 const settings = (value, trial) => Object.entries(trial.values).map(([name, one]) => `${value.words[name]} ${said(name, one)}`).join(", ");
-// What a search is after: the mean, the domain that keeps least, or one domain.
+// The goal of a search: the mean retention, the least one, or one domain's.
 const after = (value) => value.goals?.[0] ?? "retention";
 const domainOf = (value) => after(value).split(".")[1];
 const whose = (value) => (domainOf(value) ? ` by ${domainOf(value)}` : after(value) === "worst" ? " by the domain that keeps least" : "");
@@ -35,7 +35,7 @@ const equals = (value, best) => whole(value).filter((one) => Math.abs(goalOf(one
 // --- words ----------------------------------------------------------------------------------
 function title(value) {
   const first = value.state === "done" ? "Best" : "Best so far";
-  if (isClimb(value)) { // each model by itself: one best of all would mean nothing
+  if (isClimb(value)) { // each model by itself: there is no overall best
     const best = new Map();
     for (const trial of value.trials) if (!(best.get(trial.model)?.score >= trial.score)) best.set(trial.model, trial);
     return `${first} of each: ${[...best.values()].map((one) => `${named(one.model)} ${percent(one.score)} at ×\u00a0${one.factors.map(plain).join("\u00a0/\u00a0")}`).join(", ")}`;
@@ -111,7 +111,7 @@ function climb(root, value, width) {
       svg("circle", { class: "mark-trial", cx: px(points[i][0]), cy: px(points[i][1]), r: 4.5, fill: colour }, g);
       svg("title", {}, g, `${named(model)} × ${trial.factors.map(plain).join(" / ")}: ${percent(trial.score)}`);
     });
-    if (lines.has(`${model}/${band + 1}`)) continue; // one name for each model, at its last line
+    if (lines.has(`${model}/${band + 1}`)) continue; // label each model once, at its last line
     const [x, y] = points[points.length - 1];
     svg("text", { x: px(Math.min(x + 7, width - 50)), y: px(y - 7), class: "tick" }, root, named(model));
   }
@@ -130,7 +130,7 @@ function marks(root, value, at, place, pick) {
     pick(g, trial);
   }
 }
-function shownScore(value, trial) { // of one that was given up: of the domains it was asked
+function shownScore(value, trial) { // of a pruned trial: over the domains asked
   const shares = Object.values(trial.retentions);
   if (trial.goals.length) return goalOf(trial);
   if (after(value) === "worst") return shares.length ? Math.min(...shares) : 0;
@@ -187,7 +187,7 @@ function gridPlot(root, value, width, pick) {
 part("search", ({ host, get, watch, trigger }) => {
   document.body.dataset.search ??= "climb";
   host.replaceChildren();
-  const earlier = html("p", { class: "how", hidden: "" }, host); // whose result it is, once another way was chosen
+  const earlier = html("p", { class: "how", hidden: "" }, host); // names the shown result, after another way was chosen
   const runs = watchRuns(host, "search", { label: "Searching", idle: IDLE });
   const box = html("section", { class: "plot plot-search" }, host);
   const heading = html("h3", { class: "plot-title" }, box);
@@ -211,7 +211,7 @@ part("search", ({ host, get, watch, trigger }) => {
     history.goTo(state);
     say(sentence, `Taken over: ${what}. Undo brings back what was there.`);
   }
-  // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
+  // No longer true once the controls change, by Undo or by hand.
   history.onSettled(() => {
     if (!taken || stateText(history.history().state) === taken) return;
     taken = "";
@@ -261,9 +261,9 @@ part("search", ({ host, get, watch, trigger }) => {
     return `${what}. ${BEFORE}`;
   }
   function accept(next) {
-    // Cancel may overtake the first word of a run: nobody waits for it any more.
+    // Cancel may overtake the first value of a run, which is then ignored.
     if (next?.state === "running" && cancelled) next = { ...next, state: "stopped" };
-    // What was tried before Cancel stays: to the words of a run that is a result.
+    // Trials before Cancel stay: they are a result.
     if (!next || !Array.isArray(next.trials)) return;
     const told = finished(next);
     if (!runs.take({ ...next, told, result: next.result ?? next.trials[0] })) return;

@@ -1,5 +1,5 @@
-// What to try for these models: a verdict each, the figures behind it, and the failure signs of the merge.
-// Names and figures go into the page as text, never as markup.
+// Advice for these models: a verdict each, its figures, and the failure signs of the merge.
+// Names and figures are inserted as text, never as markup.
 import { html, say, put } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";

@@ -1,5 +1,5 @@
-// Which layers or modules an answer needs: bars around zero, or a heatmap of signs.
-// What people and models wrote goes into the page as text, never as markup.
+// Attribution of an answer to layers or modules: bars around zero, or a heatmap of signed values.
+// Text of people and models is inserted as text, never as markup.
 import { html, svg, say, put, px, three, signs, superscript } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import { part } from "../session/parts.js";
@@ -12,7 +12,7 @@ import { rowHeight, TOP, BOTTOM, heatmapPlot } from "./heatmap.js";
 export let asked = "";
 const UNIT = "nats per token";
 const signed = (x) => `${x > 0 ? "+" : x < 0 ? "−" : ""}${three(Math.abs(x))}`;
-const SMALLEST = 0.001; // below it rounding alone makes a change: no colour nor bar of full size for that
+const SMALLEST = 0.001; // smaller changes may be rounding: they get no full colour or bar
 const reach = (effects) => Math.max(...effects.map(({ change }) => Math.abs(change)), SMALLEST);
 const nameOf = ({ layer, kind }) => (layer === null ? "outside" : kind === null ? `layer ${layer}` : `layer ${layer}, ${kind}`);
 
@@ -139,7 +139,7 @@ part("attribution", ({ host, get, watch }) => {
   paint(() => { runs.paint(result?.recipe); draw(); });
 });
 
-// The numbers for those who cannot see the plot.
+// The numbers for readers who cannot see the plot.
 function twinTable(host) {
   const details = html("details", { class: "twin-box compared" }, host);
   html("summary", {}, details, "The plot as a table");
@@ -160,7 +160,7 @@ function twinTable(host) {
   };
 }
 
-// --- where a question comes from: an example of each domain, or the last one of the chat -------------
+// --- example questions: one of each domain, or the last one of the chat -------------------------------
 part("attribution-examples", ({ host, get, trigger }) => {
   host.replaceChildren();
   const pick = (prompt) => { if (prompt) { asked = prompt; trigger("pick"); } };

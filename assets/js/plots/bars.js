@@ -1,4 +1,4 @@
-// What each layer keeps, stacked by partition; its rows line up with the heatmap's.
+// The kept share of each layer, stacked by partition; the rows align with the heatmap's.
 import { svg, put, say, px, percent, niceTop } from "../base/shapes.js";
 import { rowHeight, TOP, BOTTOM } from "./heatmap.js";
 

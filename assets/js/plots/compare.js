@@ -1,4 +1,4 @@
-// How far two models or merges are apart: a heatmap of one measure, and a table of all of them.
+// Distances between two models or merges: a heatmap of one measure, and a table of all measures.
 import { html, svg, say, put, px, percent, count, amounts, signs } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { paint } from "../session/frames.js";
@@ -10,7 +10,7 @@ import * as tables from "../session/tables.js";
 import { heatmapPlot } from "./heatmap.js";
 import * as words from "./plot_sentences.js";
 
-// --- who is compared: two choices among what the page has ------------------------------------------
+// --- the choice of two models -----------------------------------------------------------------------
 part("compare-choice", ({ host, put: send }) => {
   host.replaceChildren();
   const chosen = { first: "merged", second: "" };
@@ -21,7 +21,7 @@ part("compare-choice", ({ host, put: send }) => {
     box.addEventListener("change", () => { chosen[key] = box.value; tell(); });
     return [key, box];
   }));
-  // The slot that is not shown travels along: what it holds is known to the browser alone.
+  // Send the slot that is not shown: only the browser knows it.
   const others = () => {
     const { slot, slots } = history.history();
     const name = slot === "A" ? "B" : "A";

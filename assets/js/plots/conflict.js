@@ -1,5 +1,5 @@
-// Where the drawn model meets the others: asks for counts while they are looked at, looks them up.
-// The server counts every pair once, at every rate; what the slider needs is then here.
+// Overlap and conflict of the drawn model with others: requests counts while they are shown.
+// The server counts every pair once, at all rates; the slider then needs no request.
 import * as controls from "../session/controls.js";
 import { atRate } from "../session/densities.js";
 import { redraw, paint } from "../session/frames.js";
@@ -9,11 +9,11 @@ import * as tables from "../session/tables.js";
 
 const ASK_MS = 150; // after the last move
 
-/** What is counted of the drawn model and others, on request. */
+/** The counts of the drawn model and others, on request. */
 export const PAIRS = ["overlap", "conflict"];
 export const isPair = (quantity) => PAIRS.includes(quantity);
 
-// Models that take part beside the drawn one; none where that does not take part itself.
+// The other models that take part; none if the drawn one does not take part.
 export const partners = () => {
   const all = controls.deciding();
   return all.includes(controls.state.focus) ? all.filter((name) => name !== controls.state.focus) : [];
@@ -24,7 +24,7 @@ export const partner = () => {
 };
 
 let known = { key: "", pairs: new Map() }; // pairs of one setting; "first|second" -> arrays
-let asked = ""; // what the last question was about
+let asked = ""; // the last question
 
 function take(value) {
   if (!value) return;
@@ -47,14 +47,14 @@ function between(one, other) {
   const turned = known.pairs.get(`${other}|${one}`);
   return turned ? { kept: turned.kept_second, both: turned.both, opposed: turned.opposed } : null;
 }
-// A negative coefficient turns a model's changes round: then those that agreed are opposed.
+// A negative coefficient flips the signs of a model's changes: those that agreed become opposed.
 function turnedRound(name, layer) {
   const model = controls.state.models.find((m) => m.ref === name);
   return model !== undefined && controls.coefficientAt(model, layer) < 0;
 }
 
-// What the drawn model and those it is compared with both keep: a function of (cell, rate), or
-// null while it is not counted. Shares of the cell's elements, summed over the pairs.
+// Weights that the drawn model and a partner both keep: a function of (cell, rate), or null while not
+// counted. Shares of the cell's elements, summed over the pairs.
 export const meetingNow = () => {
   const { focus } = controls.state, table = tables.table(), one = partner();
   const others = one ? [one] : partners();
@@ -74,7 +74,7 @@ export const meetingNow = () => {
     return { ...sum, overlap: sum.kept > 0 ? sum.both / sum.kept : null, conflict: sum.both > 0 ? sum.opposed / sum.both : null };
   };
 };
-// Asked for, and it has failed: the notice has said why.
+// The request has failed; a notice said why.
 export const countFailed = () => server.activity.conflict === "idle" && asked !== "" && asked === question();
 const question = () => JSON.stringify([controls.settingsKey(), controls.deciding()]);
 
@@ -83,7 +83,7 @@ part("conflict", ({ get, watch, trigger }) => {
   const ask = () => {
     if (!isPair(controls.state.quantity) || meetingNow() || server.activity.conflict === "counting") return;
     if (!server.exact || !partners().length) return;
-    if (question() === asked) return; // not again, where it has failed
+    if (question() === asked) return; // do not repeat a failed request
     asked = question();
     setActivity("conflict", "counting");
     trigger("count");

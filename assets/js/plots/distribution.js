@@ -1,5 +1,5 @@
-// How large the changes are: |d| on a logarithmic axis, what is kept, and where the cuts lie.
-// Zoom: drag across it, or the keys + and - and the arrows; it stays while the sliders move.
+// The distribution of |d| on a logarithmic axis, with the kept part and the thresholds.
+// Zoom by dragging, or with + and - and the arrows; the zoom stays while the sliders move.
 import { svg, put, say, px, percent, level, three, spread } from "../base/shapes.js";
 import { atRate } from "../session/densities.js";
 import { shade } from "./bars.js";

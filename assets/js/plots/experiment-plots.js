@@ -1,12 +1,12 @@
-// Plots of results: lines, bars and points with their 95 % intervals, and heatmaps. Knows plain values.
+// Plots of results: lines, bars and points with their 95 % intervals, and heatmaps.
 import { html, svg, put, px, amounts, signs, ticks, axis } from "../base/shapes.js";
 import { server } from "../session/server.js";
 
 const LEFT = 54, RIGHT = 14, TOP = 10, HEIGHT = 210, BOTTOM = 44;
-const LETTER = 6.6, FEW = 8; // pixels; so many values on an axis are marked one by one
-const SERIES = 8; // colours and marks that are told apart
+const LETTER = 6.6, FEW = 8; // pixels; up to so many values of an axis are all marked
+const SERIES = 8; // distinguishable colours and marks
 
-// To a tenth from 10 on, to three digits below; as in docs/experiments.md.
+// One decimal from 10 on, three digits below; as in docs/experiments.md.
 export const resultNumber = (value) => (Math.abs(value) >= 10 ? value.toFixed(1).replace(/\.0$/, "") : String(+value.toPrecision(3))).replace("-", "−");
 const number = resultNumber;
 // As the rest of the page writes them: no line ends between a number and its sign.
@@ -20,7 +20,7 @@ function size(root, width, height) {
   for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["width", width], ["height", height]]) put(root, name, value);
 }
 
-// Circle, square, diamond, triangle: a series is told by its mark too.
+// Circle, square, diamond, triangle: each series has its own mark, besides its colour.
 const MARKS = [
   (x, y) => `M${px(x - 4)} ${px(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z`,
   (x, y) => `M${px(x - 3.6)} ${px(y - 3.6)}h7.2v7.2h-7.2Z`,
@@ -33,7 +33,7 @@ const colourOf = (name, place) => {
   const known = Object.entries(server.names).find(([ref, { label }]) => ref.startsWith("zoo:") && label === name);
   return known ? known[1].colour : `var(--series-${place % SERIES})`;
 };
-// The marks and names of all series, as saveable takes them along.
+// The marks and names of all series, in the form of `saveable`.
 export const resultLegend = (list, chart) => {
   list.replaceChildren();
   if (chart.kind === "heatmap" || chart.series.length < 2) return;
@@ -53,7 +53,7 @@ function yAxis(root, chart, width, marks, at) {
   const middle = TOP + HEIGHT / 2;
   svg("text", { x: 11, y: middle, class: "axis middle", transform: `rotate(-90 11 ${middle})` }, root, axisText(chart.y));
 }
-// Names where each has its place; numbers that would run into the one before are left to the tips.
+// All names; numbers that would overlap the previous one appear only in the tips.
 function xAxis(root, chart, width, names, at) {
   const foot = TOP + HEIGHT, tilted = tilts(names, width);
   let last = -Infinity; // where the label before ends
@@ -65,7 +65,7 @@ function xAxis(root, chart, width, names, at) {
   }
   svg("text", { x: px((LEFT + width - RIGHT) / 2), y: foot + below(names, width) - 6, class: "axis middle" }, root, axisText(chart.x));
 }
-// Values that were chosen, where they are few; else round ones within the plot.
+// The measured values if they are few; else round ones within the plot.
 function marksOf(chart) {
   const own = [...new Set(chart.series.flatMap((one) => one.x))].sort((a, b) => a - b), [low, high] = [own[0], own[own.length - 1]];
   return own.length <= FEW ? own : ticks(low, high);

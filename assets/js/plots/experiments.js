@@ -1,5 +1,5 @@
-// The paper's experiments as they came out: one at a time, its question, what was found, plots, tables, and how.
-// Texts and names go into the page as text, never as markup.
+// Results of the paper's experiments, one at a time: question, finding, plots, tables, and method.
+// Texts and names are inserted as text, never as markup.
 import { html, svg, say, put } from "../base/shapes.js";
 import { paint } from "../session/frames.js";
 import * as history from "../session/history.js";
@@ -10,7 +10,7 @@ import { resultNumber, resultAxis, resultText, resultBounds, resultLegend, resul
 
 const number = resultNumber, axis = resultAxis, tidy = resultText;
 const minutes = (seconds) => (seconds >= 90 ? `${(seconds / 60).toFixed(1)} minutes` : `${Math.round(seconds)} s`);
-// A paragraph; what stands between backticks is a command, and between stars a name.
+// A paragraph; backticks mark a command, and stars a name.
 function prose(parent, kind, text) {
   const paragraph = html("p", { class: kind }, parent);
   for (const part of tidy(text).split(/(`[^`]+`|\*[^\s*][^*]*\*)/)) {
@@ -18,7 +18,7 @@ function prose(parent, kind, text) {
     html(tag && part.length > 1 ? tag : "span", {}, paragraph, tag && part.length > 1 ? part.slice(1, -1) : part);
   }
 }
-// What was found: a sentence or two that are read in one go, then the others with their figures, one a line.
+// The finding: a sentence or two as a paragraph, then the others with their figures, one a line.
 const MANY = 6, LONG = 18; // figures, rows
 export const findings = (text) => {
   const sentences = text.split(/(?<=\.) (?=\D)/), two = sentences.slice(0, 2).join(" ");
@@ -34,7 +34,7 @@ function found(parent, text) {
 }
 const worded = (value) => (typeof value === "number" ? number(value) : tidy(value ?? "–"));
 
-// Plots of one measure, side by side, have one scale.
+// Adjacent plots of one measure share one scale.
 function scaleOf(plots, plot) {
   const alike = plots.filter((one) => one.kind === plot.kind && one.kind !== "heatmap" && axis(one.y) === axis(plot.y));
   return alike.length > 1 ? resultBounds(alike) : null;
@@ -53,7 +53,7 @@ function plotOf(parent, plot, name, bounds) {
   };
 }
 
-// One number of items for all cells is told once, others in their cells' tips.
+// A number of items common to all cells is shown once, others in their cells' tips.
 const itemsOf = (table) => [...new Set(table.rows.flatMap((row) => row.cells.map((cell) => cell.n)).filter((n) => n !== null))];
 function cellOf(tr, cell, first, every) {
   const td = html(first ? "th" : "td", first ? { scope: "row" } : {}, tr);
@@ -62,7 +62,7 @@ function cellOf(tr, cell, first, every) {
   if (cell.note) html("span", { class: "muted note" }, td, cell.note.replace(" draws", "\u00a0draws"));
   if (cell.n !== null && every.length > 1) td.title = `${cell.n} items`;
 }
-// What a row is about: its first cells, up to the first that was measured.
+// The name of a row: its first cells, up to the first measured one.
 function nameOf({ cells }, columns) {
   const end = cells.findIndex(({ n, low }) => n !== null || low !== null);
   return cells.slice(0, Math.max(end, 1)).map(({ value }, k) => {
@@ -152,7 +152,7 @@ part("experiments", ({ host, get, put: send, watch, trigger }) => {
       say(line, `The controls are set to the merge of ${wanted}, its models included. Undo brings back what was there.`);
     }
   }
-  // Once the controls stand elsewhere, by Undo or by hand, that is no longer so.
+  // No longer true once the controls change, by Undo or by hand.
   history.onSettled(() => {
     if (!taken || stateText(history.history().state) === taken) return;
     taken = "";

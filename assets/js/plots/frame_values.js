@@ -1,4 +1,4 @@
-// Everything one frame draws, from the table or from the exact plan. Knows no element.
+// The values that one frame draws, from the table or from the exact plan.
 import { superscript } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { atRate, cellsOf, drawn, holdOn, lookUp, makesUp } from "../session/densities.js";
@@ -6,7 +6,7 @@ import * as tables from "../session/tables.js";
 import { PAIRS, isPair, meetingNow, partners } from "./conflict.js";
 import * as words from "./plot_sentences.js";
 
-// What a cell can show: some is known beforehand, the rest once the method has merged.
+// The values of a cell: some are known beforehand, the others after a merge.
 const BEFORE = { whole: ["significance", "mean", "relative"] };
 const AFTER = ["along", "changed"];
 export const quantities = () => {
@@ -23,7 +23,7 @@ export const quantity = () => {
 
 /** @type {any} */
 let latest = null;
-/** What the latest frame draws; null before the first. */
+/** The values of the latest frame; null before the first. */
 export const view = () => latest;
 export const makeView = () => (latest = viewNow());
 function viewNow() {
@@ -36,7 +36,7 @@ function viewNow() {
   const cells = cellsOf(table);
   const shown = quantity();
   const meeting = isPair(shown) ? meetingNow() : null;
-  const pruned = shows === "plan" ? rate : 0; // what stays of other methods is not known element by element
+  const pruned = shows === "plan" ? rate : 0; // other methods do not say which elements stay
   const hold = holdOn(table, cells, controls.held());
   const numel = hold.all;
   const rates = levels.map((one) => makesUp(hold, one, rate));
@@ -73,7 +73,7 @@ function viewNow() {
     ...barsOf({ table, shows, cells, levels, rates, plan, share, changed }),
   };
 }
-// Of all cells together: numbers of elements, not the mean of shares.
+// Over all cells: from counts of elements, not the mean of shares.
 function totalOf(cells) {
   const sum = (name) => cells.reduce((total, { meets, numel }) => total + meets[name] * numel, 0);
   const kept = sum("kept"), both = sum("both"), opposed = sum("opposed");
@@ -86,7 +86,7 @@ function outcomeOf(outcome) {
   return new Map(outcome.cells.map(([layer, kind, changed, mean, along]) =>
     [`${layer}/${kind}`, [changed, mean, along[model] ?? 0]]));
 }
-// What the bars of the layers say: what each keeps; or what the merge changed; or where the change lies.
+// Meaning of the layers' bars: the kept share; or the change by the merge; or the place of the change.
 function barsOf({ table, shows, cells, levels, rates, plan, share, changed }) {
   if (shows === "plan" || shows === "random") {
     const last = levels[levels.length - 1];
@@ -111,13 +111,13 @@ function keptByLayer(table, cells, share) {
   }
   return kept.map((sum, l) => (all[l] ? sum / all[l] : 0));
 }
-// Shares run from 0 to 100 %, so that a colour means the same at every rate and of every model.
+// Shares run from 0 to 100 %, so that a colour has the same meaning at every rate and for every model.
 function scaleOf(cells, quantity) {
   const { text, title, unit = title } = words.QUANTITIES[quantity];
   const values = cells.map((cell) => cell.value).filter((value) => value !== null);
   const whole = ["density", "rate", "energy", "changed", "overlap"].includes(quantity);
   let low = whole ? 0 : Math.min(...values), high = whole ? 1 : Math.max(...values);
-  // Two models without anything in common would be opposed in half of what both change.
+  // Two independent models would have opposite signs in half of the weights that both change.
   if (quantity === "conflict") { low = 0; high = high > 0.5 ? 1 : 0.5; }
   if (quantity === "along") { low = Math.min(low, 0); high = Math.max(high, 1); }
   if (quantity !== "mean" || !(high > 0)) return { low, high, text, unit, cell: text };

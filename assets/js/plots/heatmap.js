@@ -1,5 +1,4 @@
 // The heatmap: layers down, modules across. Built once per table, then only recoloured.
-// Knows a view (see plots.js), not where it comes from.
 import { svg, put, say, px, amounts } from "../base/shapes.js";
 
 const LEFT = 34;
@@ -11,9 +10,8 @@ const GROUPS = Object.fromEntries([
 
 export const rowHeight = (layers) => Math.max(10, Math.min(34, Math.floor(272 / layers)));
 
-// onPoint(index or null): the cell under the pointer or the keyboard's choice. onPick(index, byKey): it
-// was clicked, or Enter was pressed on it. The colours are of amounts; or of signs, where zero lies in the
-// middle of the scale.
+// onPoint(index or null): the cell under the pointer or chosen by keyboard. onPick(index, byKey): it was
+// clicked, or Enter was pressed on it. Colours are for amounts, or for signed values with zero in the middle.
 /** @param {any} root @param {(index: number | null) => void} onPoint @param {{colour: any, ink: any}} [colours] @param {(index: number, byKey?: boolean) => void} [onPick] */
 export function heatmapPlot(root, onPoint, { colour: viridis, ink: inkOn } = amounts, onPick = () => {}) {
   let built = "";

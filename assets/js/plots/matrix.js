@@ -1,5 +1,5 @@
-// One matrix closely, below the heatmap: how large its changes are, its part of the whole, its rows
-// and columns, and a rate of its own. Curves follow every slider; rows and columns follow at rest.
+// Details of one matrix, below the heatmap: sizes of its changes, its share of the whole, its rows and
+// columns, and its own rate. Curves follow every slider; rows and columns follow at rest.
 import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, percent, percent1, level, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
@@ -16,14 +16,14 @@ import * as words from "./plot_sentences.js";
 
 const ASK_MS = 200; // after the last move
 
-// byKey: the focus goes to what was opened.
+// byKey: move the focus to the opened panel.
 let arrival = null;
 export const pick = (cell, byKey = false) => {
   arrival = cell && { byKey };
   controls.set({ picked: cell });
 };
 
-// What the server sent for one cell, with what the distribution draws from.
+// The server's values of one cell, with the input of the distribution plot.
 function tableOf(value) {
   const [edges, histogram, threshold, energy] = ["edges", "histogram", "threshold", "energy"].map((name) => tables.unpack(value[name]));
   const rates = threshold.length, bins = histogram.length;
@@ -62,7 +62,7 @@ part("drill", ({ get, put: send, watch, trigger }) => {
       trigger("look");
     }, value && fits(controls.state) ? ASK_MS : 0);
   }
-  // Counted for what the controls say now.
+  // Counted for the current controls.
   const fresh = () => value.lines && controls.fits(value.settings) && JSON.stringify(value.settings.levels) === JSON.stringify(controls.levels());
 
   paint(() => {
@@ -118,7 +118,7 @@ function build(place) {
   measure();
   return panel;
 }
-function rowsOf({ table, cell }) { // what is drawn, for a file
+function rowsOf({ table, cell }) { // the drawn values, for a file
   if (!table) return null;
   const { short } = words.score(), { edges, histogram, kept_histogram: kept, count: rates } = table;
   return {
@@ -212,7 +212,7 @@ function drawLines(panel, value, fresh, who) {
   put(panel.lines, "data-fresh", Boolean(fresh));
   say(panel.note, linesWords(value, fresh, who));
   if (lines === shown) return;
-  if (lines === null && value) return; // those of the settings before stay, dimmed, until the new are there
+  if (lines === null && value) return; // earlier ones stay, dimmed, until the new ones arrive
   shown = lines;
   panel.lines.replaceChildren();
   for (const one of lines ?? []) {

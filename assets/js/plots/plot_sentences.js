@@ -1,4 +1,4 @@
-// The sentences above the plots, made from the numbers in them. Knows no element.
+// The sentences above the plots, computed from their numbers.
 import { percent, percent1, level, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
 import { server } from "../session/server.js";
@@ -11,8 +11,8 @@ const WHERE = { q: "query", k: "key", v: "value", o: "output", gate: "gate", up:
 const list = (names) => (names.length < 2 ? names.join("")
   : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
 
-// cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, that leads.
-// Those that read the same as the first or the last are named with it.
+// cells: [{layer, kind, numel, value, kept}] -> the third of the layers, or the kind, with most.
+// Layers with the same displayed value as the first or last one are named together with it.
 function leader(cells, pick, text) {
   const groups = new Map();
   for (const cell of cells) {
@@ -82,7 +82,7 @@ export function heatmap(view, focus) {
   return `${first(matrices(best))} ${does} most of ${who} (${percent(best.value)}), ${kinds(worst).replace(/ of$/, "")} least (${percent(worst.value)})`;
 }
 
-// Of the drawn model and those it is compared with, element by element.
+// About the drawn model and its partners, element by element.
 export const others = () => partner() ? label(partner()) : "the others";
 function pairs({ quantity, counting, met, pruned }, who, { best, worst }) {
   const [keeps, keep] = pruned ? ["keeps", "keep"] : ["changes", "change"];
@@ -110,7 +110,7 @@ export function meets({ index, meets: now }, pruned) {
   ];
 }
 
-// The layers by what their bars show; those that read the same are named together.
+// The layers by the values of their bars; equal displayed values are named together.
 export function layers(view) {
   const names = view.table.layers, shares = view.bands[view.bands.length - 1];
   const high = percent(Math.max(...shares)), low = percent(Math.min(...shares));
@@ -139,7 +139,7 @@ export function distribution({ rate, thresholds, energy, shows, table }, focus) 
   if (rate === 0 || threshold === 0) return `Every change of ${label(focus)} is kept`;
   return `The ${level(1 - rate)} above ${score().short} ≈ ${three(threshold)} hold ${percent(energy)} of ${label(focus)}'s energy`;
 }
-// The median of |d|, evenly spread within its bin on the logarithmic axis.
+// The median of |d|, assuming an even spread within its bin on the logarithmic axis.
 function middle({ histogram, edges }) {
   const half = histogram.reduce((a, b) => a + b, 0) / 2;
   let below = 0, b = 0;
@@ -168,7 +168,7 @@ export function readDistribution({ shows }) {
   return `${height} Coloured: what is kept, the strongest [partition] darkest. Lines: where each [level] cuts, in the middle matrix; bands: in most. Drag to zoom.`;
 }
 
-// What ranks the changes, in the words of the last plot.
+// The score that ranks the changes, in the words of the last plot.
 const SCORES = {
   magnitude: { short: "|d|", axis: "size of a change |d|, in units of the weights (logarithmic)", of: "that [size |d|]", mean: "mean change" },
   fisher: { short: "|d| · √F", axis: "score of a change, |d| · √F (logarithmic)", of: "that score, the [size |d|] times the root of the [Fisher information]", mean: "mean score" },

@@ -1,5 +1,5 @@
-// The plots together: what is drawn each frame, the sentences, the tip, the table for readers.
-// Knows the view of a frame (frame_values.js); how each plot looks is in its own file.
+// The plots together: drawing of each frame, the sentences, the tip, the table for screen readers.
+// frame_values.js computes a frame; each plot is in its own file.
 import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, say, put, percent, percent1, level, three, count } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
@@ -201,7 +201,7 @@ function figure(parent, id, label) {
   saveable(box, id, rowsOf[id], () => root);
   return { box, title, root, how };
 }
-// Those that take part come first; the others can be looked at too, and are called off.
+// Models that take part come first; the others can be shown too, and are marked as off.
 let offered = "";
 function syncChoices(quantity, focus) {
   const on = new Set(controls.state.models.filter((model) => model.on).map((model) => model.ref));
@@ -268,7 +268,7 @@ function fillTwin(twin, view) {
     });
     twin.cells = view.cells.map((cell) => rows[cell.l][kinds.indexOf(cell.kind)]);
   }
-  if (!twin.details.open) return; // nobody reads it now
+  if (!twin.details.open) return;
   const { title } = words.QUANTITIES[view.quantity];
   const at = view.shows === "whole" ? "" : ` at a pruning rate of ${level(view.rate)}`;
   say(twin.caption, `${title} of ${words.label(controls.state.focus)}${at}${view.cells.some((cell) => cell.marked) ? "; ◆ has a rate of its own" : ""}`);

@@ -1,5 +1,5 @@
-// What becomes of every weight of the drawn model: never changed, lost to the dtype, pruned, or in
-// a partition; and how long what is left is. Stacked for all modules together and layer by layer.
+// The fate of every weight of the drawn model: never changed, lost to the dtype, pruned, or in a
+// partition; and the length of the rest. Stacked for all modules together and layer by layer.
 import { explain } from "../base/glossary_bubbles.js";
 import { html, svg, put, say, px, percent, percent1, three } from "../base/shapes.js";
 import * as controls from "../session/controls.js";
@@ -13,7 +13,7 @@ import * as frame from "./frame_values.js";
 import * as words from "./plot_sentences.js";
 
 const LEFT = 44, TOP = 30, ROW = 22, GAP = 10, BOTTOM = 40;
-const COUNT_MS = 250, AT_ONCE = 5e7; // weights up to which losses are counted without being asked
+const COUNT_MS = 250, AT_ONCE = 5e7; // weights up to which losses are counted automatically
 
 const ratioOf = (width) => (width < 500 ? 150 : 190); // pixels for the lengths, beside the bars
 
@@ -203,7 +203,7 @@ function legend(row, counted) {
     say(text, `${titles[i]}: ${key === "lost" && !counted ? "–" : percent1(share)}`);
   });
 }
-function rowsOf() { // what is drawn, for a file
+function rowsOf() { // the drawn values, for a file
   const view = frame.view();
   if (!view) return null;
   const rows = sparsityOf(view);

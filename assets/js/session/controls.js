@@ -1,4 +1,4 @@
-// Where the controls stand, and what they amount to. Knows what the server has sent, no element but the sliders.
+// The values of the controls, and the choices they define.
 import { redraw } from "./frames.js";
 import { server } from "./server.js";
 
@@ -7,31 +7,31 @@ export const state = {
   k_module: 5, significance: "magnitude", chosen: "magnitude", linked: true, factors: [], own: {}, focus: "", quantity: "significance",
   overrides: {}, // module -> its own pruning rate, a share
   picked: null, // {layer, kind} of the cell that is looked at closely
-  partner: "", // whom the drawn model is compared with; empty: all others
+  partner: "", // model compared with the drawn one; empty: all others
   method: "dppa", values: {}, first: false, // values: of each method, where not its defaults
 };
 
 export const set = (patch) => { Object.assign(state, patch); redraw(); };
-// A number box may hold anything while it is typed in: only what the slider allows counts.
+// A number box may hold anything while being typed: only allowed numbers count.
 const LIMITS = { rate: [0, 99], strength: [0, 0.5], k_layer: [1, 10], k_module: [1, 10] };
 export const move = (name, value) => {
   const [low, high] = LIMITS[name];
   if (typeof value === "number" && value >= low && value <= high) set({ [name]: value });
 };
-// A person's own event is seen here before anybody else: a draw then waits for nothing. The listeners in
-// Python do the same for changes that code makes.
+// User events are handled here first, so that drawing waits for nothing. The listeners registered from
+// Python do the same for changes by code.
 const WATCHED = { rate: "rate", strength: "strength", "k-layer": "k_layer", "k-module": "k_module" };
 document.addEventListener("input", (event) => {
   const id = Object.keys(WATCHED).find((name) => event.target.closest?.(`#${name}`));
   if (id && event.target.value.trim() !== "") move(WATCHED[id], +event.target.value);
 }, true);
-// What was moved before this script came, where a network is slow.
+// Values changed before this script loaded on a slow network.
 for (const [id, name] of Object.entries(WATCHED)) {
   const slider = document.querySelector(`#${id} input[type=range]`);
   if (slider) move(name, +slider.value);
 }
 
-// --- what the controls amount to ---------------------------------------------------------
+// --- the choices defined by the controls -------------------------------------------------
 const twelve = (x) => Math.round(x * 1e12) / 1e12;
 export const rate = () => twelve(state.rate / 100);
 export const bands = () => {
@@ -42,7 +42,7 @@ export const bands = () => {
     : Array.from({ length: partitions - 1 }, (_, k) => 1 - ((1 - last) * (k + 1)) / partitions);
   return [...inner.map(twelve), last];
 };
-// --- the method: what it makes of rate and partitions, and its settings ---------------------
+// --- the method: its use of rate and partitions, and its settings ---------------------------
 const methodOf = (name) => server.methods.find((method) => method.name === name);
 export const method = () => methodOf(state.method) ?? { name: "dppa", title: "DPPA", levels: "many", shows: "plan", parameters: [] };
 export const staged = () => state.first && method().combines === true;
@@ -52,7 +52,7 @@ export const pruner = () => {
 };
 // plan: which changes stay is known before a merge; random: how many; whole: neither.
 export const shows = () => (staged() ? "plan" : method().shows);
-// A coefficient is a number, or a curve of [layer, number] points where there are any.
+// A coefficient is a number, or a curve of [layer, number] points.
 export const weight = (model) => (model.curve?.length ? model.curve : model.coefficient);
 export const coefficientAt = ({ coefficient, curve }, layer) => {
   if (!curve?.length) return coefficient;
@@ -63,13 +63,13 @@ export const coefficientAt = ({ coefficient, curve }, layer) => {
 };
 export const decides = (model) => model.on && (model.curve?.length ? model.curve.some(([, x]) => x !== 0) : model.coefficient !== 0);
 export const deciding = () => state.models.filter(decides).map((m) => m.ref);
-// Rates of single modules count where the method prunes; by name, as Python sorts them.
+// Rates of single modules are used if the method prunes; sorted by name as in Python.
 export const held = () => (pruner() ? Object.entries(state.overrides).sort(([a], [b]) => (a < b ? -1 : 1)) : []);
 export const setting = ({ name }, item) => {
   if (item.elsewhere) return state[item.name];
   const value = state.values[name]?.[item.name] ?? item.default;
   if (!item.model) return value;
-  const models = deciding(); // one that takes no part any more gives way to the first that does
+  const models = deciding(); // a model that no longer takes part is replaced by the first that does
   return models.includes(value) ? value : models[0] ?? "";
 };
 function pruningChoice() {
@@ -107,12 +107,12 @@ export const choices = () => {
     overrides: held(),
   };
 };
-export const whole = () => ({ // where every control stands, models that are off included
+export const whole = () => ({ // the state of every control, including models that are off
   ...choices(),
   models: state.models.map((m) => [m.ref, m.on, weight(m), factorsOf(m.ref)]),
 });
 
-// Choices as text, those of the server in the order of ours: equal texts are equal choices.
+// Choices as text, the server's in the browser's order: equal texts are equal choices.
 const nine = (_, value) => (typeof value === "number" ? value.toFixed(9) : value);
 export const asText = (value) => JSON.stringify(value, nine);
 const ordered = ({ base, rate, levels, parameters, method, models, overrides }) => ({ base, rate, levels, parameters, method, models, overrides });
@@ -120,11 +120,11 @@ export const keyOf = (theirs) => asText(ordered(theirs));
 export const key = () => asText(choices());
 export const isWhole = (theirs) => keyOf(theirs) === asText(whole());
 const plotSettings = () => [state.base, pruningChoice(), held()];
-// Whether tables were made for what the controls say, but for the rate.
+// Whether tables were made for the current controls, except the rate.
 export const fits = ({ base, pruning, overrides }) => asText([base, pruning, overrides]) === settingsKey();
 export const settingsKey = () => asText(plotSettings());
 
-// --- focus: the model that is drawn is the one touched last, and takes part if any does ------
+// --- focus: the drawn model is the one changed last, and takes part if any does --------------
 const isOn = (reference) => state.models.some((m) => m.ref === reference && m.on);
 export const look = (reference) => { if (server.tables[reference]) set({ focus: reference }); };
 export const lookAtActive = () => {
@@ -133,7 +133,7 @@ export const lookAtActive = () => {
   if (next) set({ focus: next.ref });
 };
 
-// What the server has set.
+// Values set by the server.
 export function adopt(settings) {
   set({
     base: settings.base, rate: twelve(settings.rate * 100), partitions: settings.partitions,

@@ -1,5 +1,4 @@
 // A coefficient by layer as a curve through a few points: drawn, dragged, or moved by keys.
-// Knows points and an element; whose coefficient it is, the list of models knows.
 import { html, svg, say, put, px } from "../base/shapes.js";
 
 const HEIGHT = 92, LEFT = 26, RIGHT = 10, TOP = 8, BOTTOM = 18;
@@ -12,8 +11,8 @@ const at = (curve, layer) => { // the value of a curve there
   return x + ((layer - a) / (b - a)) * (y - x);
 };
 
-// The curves of a list of models. A flat one is the same merge as its number: it is drawn, and told to
-// nobody. modelOf(reference) -> model; update(reference, patch) changes what counts.
+// The curves of a list of models. A flat one is the same merge as its number: it is drawn but not sent.
+// modelOf(reference) -> model; update(reference, patch) changes the model.
 export const curvesOf = (modelOf, update) => {
   const flat = new Map(); // reference -> points
   return {
@@ -32,7 +31,7 @@ export const curvesOf = (modelOf, update) => {
       if (curve?.length) update(reference, { curve: [] });
       else if (!open) flat.set(reference, [[0, coefficient], [last, coefficient]]);
     },
-    shown({ ref, coefficient, curve }) { // points; none where the number is shown
+    shown({ ref, coefficient, curve }) { // points; empty while the number is shown
       if (curve?.length) return curve;
       const points = flat.get(ref) ?? [];
       return points.length && points[0][1] === coefficient ? points : [];
@@ -40,7 +39,7 @@ export const curvesOf = (modelOf, update) => {
   };
 };
 
-// What turns a number into a curve, and back.
+// The button that switches between number and curve.
 export const curveButton = (parent, who) => {
   const one = html("button", { type: "button", class: "by-layer", "aria-pressed": "false", "aria-label": `Coefficient of ${who} by layer`, title: "Coefficient by layer: a curve to draw; again for one number" }, parent);
   const icon = svg("svg", { width: 20, height: 14, viewBox: "0 0 20 14", "aria-hidden": "true" }, one);
@@ -97,7 +96,7 @@ export const curveEditor = (parent, { name, onMove }) => {
   });
   drop.addEventListener("click", () => remove(chosen));
 
-  // --- pointer: a press on a point takes it, a press elsewhere makes one -----------------------------
+  // --- pointer: a press on a point grabs it, a press elsewhere adds one ------------------------------
   const placeOf = (event) => {
     const { left, top } = root.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
@@ -132,7 +131,7 @@ export const curveEditor = (parent, { name, onMove }) => {
     event.preventDefault();
   });
 
-  // --- drawing: built anew where the points are others, else only moved ------------------------------
+  // --- drawing: rebuilt if its shape changes, else only moved ----------------------------------------
   function build() {
     root.replaceChildren();
     put(root, "width", width);

@@ -1,5 +1,5 @@
-// How much of every matrix a plan keeps, from the tables that the server sends: the one piece of arithmetic that
-// the browser does itself, held against the server's plans by tests/e2e/test_scripts.py. Imports nothing.
+// The kept share of every matrix, from the server's tables: the only arithmetic of plans in the browser.
+// tests/e2e/test_scripts.py compares it with the server's plans. Imports nothing.
 
 /**
  * Curves over the rate, row by row, of every (layer, kind).
@@ -35,10 +35,10 @@ export function cellsOf(table) {
   cached = { table, cells };
   return cells;
 }
-// --- rates of single matrices: those hold, and the others make up for them ------------------
-let free = { table: null, which: "", kept: [] }; // what the cells that are not held keep at every rate
+// --- rates of single matrices: these are fixed, and the others compensate ---------------------
+let free = { table: null, which: "", kept: [] }; // kept shares of cells that are not held, at every rate
 /**
- * A cell is held where all its matrices have one rate of their own; marked where any has.
+ * A cell is held if all its matrices have the same own rate; marked if any has one.
  * @param {Table} table @param {Cell[]} cells @param {[string, number][]} overrides Module -> its own rate, a share.
  */
 export function holdOn(table, cells, overrides) {
@@ -62,7 +62,7 @@ function freeKept(table, cells) {
   return Array.from({ length: table.count }, (_, r) =>
     loose.reduce((sum, cell) => sum + cell.numel * table.density[cell.index * table.count + r], 0));
 }
-// The overall rate at which the cells that are not held would keep what the held ones leave over.
+// The overall rate at which the cells that are not held keep the rest of the budget.
 export function makesUp({ any, all, held, kept }, level, last) {
   if (!any) return level;
   const wanted = (1 - level) * all - held * ((1 - level) / (1 - last));
@@ -76,7 +76,7 @@ export function lookUp(table, cell, level, last, others) {
   const density = (1 - cell.own) * ((1 - level) / (1 - last));
   return [Math.min(density, table.nonzero[cell.index]), atRate(table.energy, cell.index, table.count, rateOf(table, cell, density))];
 }
-// Where a cell's own curve has a density, as an overall rate.
+// The overall rate at which a cell's curve has a density.
 function rateOf(table, cell, density) {
   const at = (r) => table.density[cell.index * table.count + r];
   let low = 0, high = table.count - 1;
@@ -88,19 +88,19 @@ function rateOf(table, cell, density) {
   const step = at(low) - at(high);
   return (low + (step > 0 ? (at(low) - density) / step : 0)) / (table.count - 1);
 }
-// What is drawn keeps the share that its rate says: a matrix's own, or the common one.
+// Random pruning keeps the share given by the rate: a matrix's own, or the common one.
 export const drawn = (cell, level) => {
   const all = cell.rates.length || 1;
   const own = cell.rates.filter((rate) => rate !== undefined);
   return 1 - (own.reduce((sum, rate) => sum + rate, 0) + (all - own.length) * level) / all;
 };
-// Of every level of a view: [kept share, energy] of a cell, those of the levels before included.
+// For every level of a view: [kept share, energy] of a cell, cumulative over the levels.
 export const levelsOf = ({ table, levels, rates, shows }, cell) => levels.map((one, k) => (shows === "random"
   ? [drawn(cell, one), drawn(cell, one)] : lookUp(table, cell, one, levels[levels.length - 1], rates[k])));
-// Of every partition of a cell: [kept share, energy] between its level and the one before.
+// For every partition of a cell: [kept share, energy] between its level and the one before.
 export const partitionsOf = (view, cell) => {
   const found = levelsOf(view, cell);
-  if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact where the plan is
+  if (found.length) found[found.length - 1] = [cell.kept, cell.energy]; // exact if the plan is
   return found.map(([kept, energy], k) => (k ? [Math.max(kept - found[k - 1][0], 0), Math.max(energy - found[k - 1][1], 0)] : [kept, energy]));
 };
 const keptAt = (table, cell, rate) =>

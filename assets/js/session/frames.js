@@ -1,19 +1,17 @@
 // The drawing loop: one animation frame draws everything, however many controls have moved.
-// Knows neither what is drawn nor what is moved.
-
 /** @typedef {(input: number | null) => void} Painter Draws; input: the time stamp of the event that led here. */
 
 /** @type {Painter[]} */
 const painters = [];
 /** @type {(() => void)[]} */
 const followers = [];
-/** The last 500 draws, for whoever measures. @type {object[]} */
+/** The last 500 draws, for measurements. @type {object[]} */
 export const paints = [];
 let frame = 0;
 /** @type {number | null} */
 let newestInput = null;
 
-// A person's own event is seen here before anybody else: it has a time to count from.
+// User events are seen here first, to measure the delay from their time stamp.
 document.addEventListener("input", (event) => { newestInput = event.timeStamp; }, true);
 
 /** At every frame from now on. @param {Painter} painter */

@@ -1,5 +1,5 @@
-// The way back: one step for every change that has come to rest, two slots to switch between.
-// Knows states as values (session_value.js) and asks for one by what `restoreBy` was given; draws nothing.
+// Undo and redo: one step for every finished change, and two slots to switch between.
+// States are values (session_value.js); the function given to `restoreBy` requests one.
 import { redraw, paint } from "./frames.js";
 import { server } from "./server.js";
 import { stateText, stateNow, changeOf, adoptState } from "./session_value.js";
@@ -12,7 +12,7 @@ const KEY = "dppa.slots.1";
 let past = [], future = [];
 let now = null; // {state, text, slot}
 let slots = { A: null, B: null };
-let before = null; // all of the above, as long as the server has not agreed
+let before = null; // copy of all of the above until the server confirms
 let held = false, timer = 0, seen = "";
 const listeners = [];
 
@@ -30,7 +30,7 @@ function recall() {
   } catch { return "A"; }
 }
 
-// --- changes of the controls become steps once they rest ------------------------------------------
+// --- changes of the controls become steps once the controls rest -----------------------------------
 for (const name of ["pointerdown", "pointerup", "pointercancel"]) {
   window.addEventListener(name, () => { held = name === "pointerdown"; }, true);
 }
@@ -51,7 +51,7 @@ function push(list, step) {
   list.push(step);
   if (list.length > MOST_STEPS) list.shift();
 }
-// What the page opens with is where the very first step leads back to, however early that is made.
+// The first step leads back to the page's initial state, however early it is made.
 function begin() {
   now = entry(stateNow(), recall());
   keepSlots();
@@ -62,7 +62,7 @@ paint(() => {
   const text = stateText(stateNow());
   if (text !== seen) { seen = text; rest(); }
 });
-// What still moves is a step of its own before anything else is done.
+// An unfinished change becomes a step before any other action.
 function hasten() {
   clearTimeout(timer);
   const text = stateText(stateNow());
@@ -71,7 +71,7 @@ function hasten() {
 
 /** @type {(state: any) => void} */
 let restore = () => {};
-// Who asks the server for a state.
+// Sets the function that requests a state from the server.
 export const restoreBy = (ask) => { restore = ask; };
 
 // --- going to a state -------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ export const redo = () => {
   go(step, () => { future.pop(); push(past, now); });
   return true;
 };
-// Any state of one's own choice: a preset, the start, the other slot. It is a step as any other.
+// Go to a chosen state: a preset, the start, the other slot. It is a step like any other.
 export const goTo = (state, slot = now?.slot ?? "A") => {
   if (!now) return;
   hasten();
@@ -120,7 +120,7 @@ export const history = () => ({
   forth: future.length ? changeOf(now.state, future[future.length - 1].state) || `slot ${future[future.length - 1].slot}` : null,
 });
 export const onSettled = (listener) => listeners.push(listener);
-// The server refused: everything is where it was.
+// The server refused: restore everything.
 export const takeBack = () => {
   if (!before) return;
   ({ past, future, now, slots } = before);
@@ -131,7 +131,7 @@ export const takeBack = () => {
 };
 export const agreed = () => { before = null; };
 
-// --- keys, where they do not belong to a box of text ---------------------------------------------------
+// --- keys, outside of text boxes ------------------------------------------------------------------------
 const TEXTS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio], [type=button])";
 window.addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(TEXTS)) return;

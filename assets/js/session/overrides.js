@@ -1,4 +1,4 @@
-// Pruning rates of single modules: kept here, set by whoever shows modules, told in one line.
+// Pruning rates of single modules: stored here, set by views of modules, summarised in one line.
 import { html, say, level } from "../base/shapes.js";
 import * as controls from "./controls.js";
 import { paint } from "./frames.js";
@@ -6,7 +6,7 @@ import { part } from "./parts.js";
 
 /** Give modules a rate of their own. @type {(modules: string | string[], rate: number | null) => void} */
 export let override = () => {};
-// What the rate means, in the words beside the slider.
+// The meaning of the rate, in the words beside the slider.
 function stays() {
   const rate = controls.rate(), drops = `At ${level(rate)}`;
   if (rate === 0) return `${drops} all of them stay.`;
@@ -27,7 +27,7 @@ part("overrides", ({ host, get, put, watch, trigger }) => {
     put(overrides);
     trigger("change");
   }
-  // Give modules a rate of their own, a share in [0, 1]; null takes it away again.
+  // Give modules their own rate, a share in [0, 1]; null removes it.
   override = (modules, rate) => {
     const overrides = { ...controls.state.overrides };
     for (const name of [modules].flat()) {

@@ -1,5 +1,5 @@
-// What one keeps: presets of one's own in this browser, and the recipe as a file, both ways.
-// Knows states as values; names are text and stay text.
+// The visitor's presets, stored in this browser, and saving and opening recipe files.
+// Names are inserted as text, never as markup.
 import { html } from "../base/shapes.js";
 import * as history from "./history.js";
 import { stateNow } from "./session_value.js";
@@ -19,13 +19,13 @@ function write(rows) {
   try { localStorage.setItem(KEY, JSON.stringify(rows)); return true; } catch { return false; }
 }
 const cleaned = (text) => text.replace(/\s+/g, " ").trim().slice(0, LONGEST);
-// Why a name cannot be taken; empty where it can.
+// Why a name is not allowed; empty if it is.
 function objection(name, rows) {
   if (!name) return "A preset needs a name.";
   return rows.some((row) => row.name === name) ? `There is a preset called ${name} already. Remove it first, or choose another name.` : "";
 }
 
-// --- the panel: tell(text, wrong) tells, close() puts it away -----------------------------------------------
+// --- the panel: tell(text, wrong) shows a message, close() closes it ----------------------------------------
 export const savedPresets = (parent, tell, close) => {
   html("h3", {}, parent, "Presets of your own");
   html("p", { class: "how" }, parent, "Everything as it stands now, under a name. They stay in this browser.");
@@ -80,12 +80,12 @@ export const savedPresets = (parent, tell, close) => {
     for (const one of read()) row(one);
   }
   fill();
-  // Another tab has kept or removed something; what is being typed here stays.
+  // Another tab saved or removed a preset; text being typed here stays.
   window.addEventListener("storage", ({ key }) => { if (key === KEY && !list.querySelector("input")) fill(); });
   return fill;
 };
 
-// --- the recipe as a file: ask(event, payload) asks the server ---------------------------------------------
+// --- the recipe as a file: ask(event, payload) sends a request to the server -------------------------------
 export const recipeFile = (parent, tell, ask, longest) => {
   html("h3", {}, parent, "Recipe file");
   html("p", { class: "how" }, parent, "All that repeats this merge, for the command dppa merge and for this page.");
@@ -107,7 +107,7 @@ export const recipeFile = (parent, tell, ask, longest) => {
   file.addEventListener("change", async () => {
     const [chosen] = file.files;
     if (!chosen) return;
-    // Larger than any recipe: not even read.
+    // Larger than any recipe: not read.
     if (chosen.size > 4 * longest) tell(`${chosen.name} has ${chosen.size} bytes, too many for a recipe.`, true);
     else open(await chosen.text());
     file.value = "";

@@ -1,21 +1,21 @@
 // Elements that Gradio mounts and a script fills.
 
 /**
- * What a part is built from. Values travel as JSON text: Gradio copies a structure number by number at every event.
+ * The input of a part. Values are JSON text: Gradio copies a structure number by number at every event.
  * @typedef {object} Part
  * @property {HTMLElement} host Where it draws.
- * @property {HTMLElement} outer What Gradio, or the page, holds it in.
+ * @property {HTMLElement} outer Its container in Gradio or the page.
  * @property {(event: string) => void} trigger Tells Python of an event.
- * @property {() => any} get The value as it is.
+ * @property {() => any} get The current value.
  * @property {(value: any) => void} put Gives Python a value.
- * @property {(callback: (value: any) => void) => void} watch Tells of every value that Python gives.
+ * @property {(callback: (value: any) => void) => void} watch Calls back with every value from Python.
  */
 
 /** @type {Record<string, (part: Part) => void>} */
 const parts = {};
 
 /**
- * Says how the part of a name is built, once Gradio has mounted it.
+ * Registers the function that builds a part once Gradio has mounted it.
  * @param {string} name @param {(part: Part) => void} build
  */
 export const part = (name, build) => { parts[name] = build; };
@@ -24,7 +24,7 @@ export const part = (name, build) => { parts[name] = build; };
 const parse = (text) => (typeof text === "string" && text ? JSON.parse(text) : null);
 
 /**
- * What Gradio runs for each of them.
+ * Called by Gradio for each part.
  * @param {string} name @param {HTMLElement} element @param {{value: any}} props
  * @param {(event: string) => void} trigger @param {(name: string, callback: () => void) => void} watch
  */

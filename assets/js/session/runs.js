@@ -1,11 +1,11 @@
-// How work that takes its time is shown: its place in the queue, its bar, its words.
+// The display of long work: its position in the queue, its progress bar, its messages.
 import { html, put, say } from "../base/shapes.js";
 import { redraw } from "./frames.js";
 import { server } from "./server.js";
 import * as tables from "./tables.js";
 
-// --- the queue: Gradio writes "queue: 1/2" into an unseen element while an event waits --------
-const SETTLED_MS = 400; // whoever is alone waits for a moment too, and is not told of a queue
+// --- the queue: Gradio writes "queue: 1/2" into a hidden element while an event waits ---------
+const SETTLED_MS = 400; // a short wait without other visitors is not shown as a queue
 let since = null;
 function before(part) {
   const text = document.getElementById(`${part}-place`)?.textContent ?? "";
@@ -21,7 +21,7 @@ export const waits = () => {
 };
 
 /**
- * A bar, a line of words, and which value counts: what the server sent before it heard of Cancel does not.
+ * A progress bar, a message, and a check of values: those sent before the server heard of Cancel are dropped.
  * @param {HTMLElement} host @param {string} name Of the activity, and of the button NAME-stop.
  * @param {{label: string, idle: string, changed?: (recipe: string) => string}} words
  */
@@ -43,7 +43,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
     return value.told ?? (measured ? `Measured on recipe ${measured.slice(0, 6)}, the merge as it is now.` : "");
   }
   return {
-    // Whether a value counts; then the bar and the status follow it.
+    // Whether a value counts; if so, updates the bar and the status.
     take(next) {
       if (!next || !next.state) return false;
       if (next.state !== "running" && next.id) over.add(next.id);
@@ -58,7 +58,7 @@ export const watchRuns = (host, name, { label, idle, changed }) => {
       redraw();
       return true;
     },
-    // measured: the recipe of the merge that was looked at; empty where none was.
+    // measured: the recipe of the measured merge; empty if there was none.
     paint(measured) {
       const resting = server.activity[name] === "idle";
       const recipe = tables.recipe();

@@ -1,5 +1,5 @@
 // Every plot as a file: SVG and PNG of what is shown, CSV of the numbers in it; made in the browser.
-// A saved picture stands alone: its colours and fonts are those of the page it was taken from.
+// A saved picture is self-contained, with the colours and fonts of the page.
 import { html } from "../base/shapes.js";
 import * as tables from "./tables.js";
 
@@ -10,7 +10,7 @@ const EDGE = 16, SCALE = 2; // pixels around the plot; pixels of the PNG for one
 // --- colours and styles, resolved -------------------------------------------------------------
 const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 const known = new Map();
-// Any CSS colour as #rrggbb and its opacity: other programs know neither variables nor mixtures.
+// Any CSS colour as #rrggbb and its opacity: other programs support no CSS variables or color-mix.
 function plain(colour) {
   if (!known.has(colour)) {
     brush.canvas.width = brush.canvas.height = 1;
@@ -59,13 +59,13 @@ function lines(text, font, width) {
   }
   return found.filter(Boolean);
 }
-// What is read there: the bubbles of words that explain themselves are no part of it.
+// The visible text without the glossary bubbles.
 function wordsOf(element) {
   const copy = element.cloneNode(true);
   for (const bubble of copy.querySelectorAll(".meaning")) bubble.remove();
   return copy.textContent.trim();
 }
-// The marks of a legend and their words, in lines as wide as the plot; gives where they end.
+// Draws the marks and words of a legend in lines as wide as the plot; returns their lower end.
 function legend(svg, list, top, width) {
   let x = 0, y = top;
   for (const item of list?.children ?? []) {

@@ -1,33 +1,33 @@
-// What the server has sent, and what it does now. Knows no control.
+// Values from the server, and its current work.
 import { redraw } from "./frames.js";
 
 /**
- * One for all modules, so that each may set what it hears of.
+ * Shared by all modules; each sets the values it receives.
  * @typedef {{kind: string, modules: string[], layers: number[], kinds: string[], count: number} & Record<string, any>} Table
  */
 export const server = {
-  /** Every method there is: words, settings, what is known before a merge. @type {any[]} */
+  /** All methods: texts, settings, what is known before a merge. @type {any[]} */
   methods: [],
   /** Reference -> decoded table. @type {Record<string, any>} */
   tables: {},
   /** Reference -> its label and colour. @type {Record<string, {label: string, colour: string}>} */
   names: {},
-  /** How many times the mean an outlier is. @type {number | null} */
+  /** Threshold of outliers as a multiple of the mean. @type {number | null} */
   outliers: null,
   trouble: "",
   /** The last exact plan. @type {any} */
   exact: null,
-  /** What is measured before another significance can be drawn. */
+  /** The current measuring of a newly chosen significance. */
   measuring: "",
   /** @type {Record<string, any>} */
   service: { models: "starting", merged: false },
   /** Recipe of the newest merged answer. @type {string | null} */
   answered: null,
-  /** Recipe of the merge that was scored last. @type {string | null} */
+  /** Recipe of the last scored merge. @type {string | null} */
   scored: null,
-  /** Number of the state the server is being told of. */
+  /** Number of the state being sent to the server. */
   restoring: 0,
-  /** Part -> what runs of it. @type {Record<string, string>} */
+  /** Part -> its current activity. @type {Record<string, string>} */
   activity: { chat: "idle", score: "idle", see: "idle", merge: "idle", conflict: "idle", drill: "idle", losses: "idle" },
 };
 

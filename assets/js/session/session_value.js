@@ -1,5 +1,5 @@
 // All controls as one small value, and as text in an address. The same form as in
-// components/session/state.py and components/session/link.py; the server checks whatever comes from outside.
+// components/session/state.py and components/session/link.py; the server checks all values from outside.
 import * as controls from "./controls.js";
 import { server } from "./server.js";
 
@@ -23,7 +23,7 @@ export const stateNow = () => {
     ...(filled(s.overrides) && { overrides: s.overrides }),
   };
 };
-// As text in which keys have one order: equal texts are equal states.
+// As text with sorted keys: equal texts are equal states.
 const sorted = (value) => {
   if (Array.isArray(value)) return value.map(sorted);
   if (value === null || typeof value !== "object") return value;
@@ -31,7 +31,7 @@ const sorted = (value) => {
 };
 export const stateText = (state) => JSON.stringify(sorted(state), (_, x) => (typeof x === "number" ? twelve(x) : x));
 
-// Draw a state at once, where all it needs is here; the server follows with the controls.
+// Draw a state at once if all its data is here; the server then sets the controls.
 export const adoptState = (state) => {
   const same = state.base === controls.state.base && state.models.every(({ ref }) => server.tables[ref]);
   if (!same) return;
@@ -46,7 +46,7 @@ export const adoptState = (state) => {
   controls.lookAtActive();
 };
 
-// --- what changed from one state to another, in a few words ------------------------------------
+// --- the difference between two states, in a few words -----------------------------------------
 const label = (ref) => server.names[ref]?.label ?? ref.replace(/^zoo:/, "");
 const NAMES = {
   base: "base model", rate: "pruning rate", partitions: "partitions", shares: "levels", strength: "strength",
@@ -76,13 +76,13 @@ const base64url = (bytes) => {
   const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 };
-// A state as it stands behind ?c=; null where this browser cannot write it.
+// A state as the value of ?c=; null if this browser cannot write it.
 export const linkText = async (state) => {
   if (!("CompressionStream" in window)) return null;
   const bytes = new TextEncoder().encode(stateText(state));
   return base64url(await through(new CompressionStream("deflate-raw"), bytes));
 };
-// The address of this page with a state in it; all else in it stays.
+// The address of this page with a state in it; its other parts stay.
 export const addressWith = (text, address = window.location.href) => {
   const url = new URL(address);
   if (text) url.searchParams.set("c", text);

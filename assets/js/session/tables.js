@@ -1,21 +1,21 @@
-// Tables and exact plans as the server sends them: taken, decoded, known by the controls they belong to.
+// Tables and exact plans from the server, decoded and matched with the controls they were made for.
 import { afterFrame, redraw } from "./frames.js";
 import * as controls from "./controls.js";
 import { server, setActivity } from "./server.js";
 
-// The exact plan of the model in focus, if it was made for exactly what the controls say.
+// The exact plan of the model in focus, if it was made for exactly the current controls.
 export const exactPlan = () => {
   const exact = server.exact;
   if (!exact || !controls.fits(exact.settings)) return null;
   if (controls.asText(exact.settings.levels) !== controls.asText(controls.levels())) return null;
   return exact.plans[controls.state.focus] || null;
 };
-// What the merge in memory did to every module; null where there is none of these choices.
+// The effect of the merge in memory on every module; null if none has these choices.
 export const outcome = () => (isCurrent() && server.exact.outcome) || null;
 export const table = () => server.tables[controls.state.focus] || null;
 export const isCurrent = () => server.exact !== null && controls.keyOf(server.exact.choices) === controls.key();
 
-// --- recipes: known by the choices that led to them ---------------------------------------
+// --- recipe hashes by the choices that they were made for ---------------------------------
 const recipes = new Map();
 export const recipe = () => recipes.get(controls.key()) ?? null; // null: unknown yet
 function learn(choices, recipe) {
@@ -32,8 +32,8 @@ export const takeTables = (value) => {
   server.outliers = value.outliers;
   server.tables = Object.fromEntries(
     Object.entries(value.tables).map(([name, packed]) => [name, decode(packed)]));
-  controls.state.significance = value.settings.significance; // of what is drawn: measured first
-  controls.state.chosen = value.settings.chosen; // it may wait for a method that ranks by it
+  controls.state.significance = value.settings.significance; // of the drawn table: measured first
+  controls.state.chosen = value.settings.chosen; // used only by methods that rank by it
   if (value.adopt) controls.adopt(value.settings);
   if (value.look) controls.look(value.look);
   if (!server.tables[controls.state.focus]) {
@@ -50,7 +50,7 @@ export const takeExact = (value) => {
     setActivity("see", value.measuring ? "measuring" : "idle");
     if (!value.plans) return;
   }
-  server.trouble = value.trouble || ""; // a plan that could not be made: what was drawn stays
+  server.trouble = value.trouble || ""; // the plan failed: the drawing stays
   if (!value.plans) { redraw(); return; }
   server.exact = value;
   learn(value.choices, value.recipe);
@@ -60,7 +60,7 @@ export const takeExact = (value) => {
   redraw();
 };
 
-// --- rest: when nothing has moved for a moment, the server is asked for the exact plan ------
+// --- rest: request the exact plan when nothing has moved for a moment ------------------------
 const REST_MS = 50;
 /** @type {(() => void) | null} */
 let askExact = null;
@@ -79,7 +79,7 @@ afterFrame(() => {
   if (now !== moved) { moved = now; tries = 0; askSoon(REST_MS); }
 });
 
-// --- arrays: as the server packs them ---------------------------------------------------------
+// --- arrays as packed by the server -----------------------------------------------------------
 function bytes(base64) {
   const text = atob(base64);
   const out = new Uint8Array(text.length);

@@ -52,9 +52,9 @@ block("leaderboard", ({ host, result }) => {
     rows: result.rows.map((row) => ({
       label: row.title, value: row.mean, low: row.low, high: row.high, strong: row.method === "dppa",
       hollow: row.method !== "dppa" && !row.significant,
-      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (not told apart)"}`,
+      text: row.method === "dppa" ? `0 (keeps ${percent1(row.retention)})` : `${points(row.mean)}${row.significant ? "" : " (no significant difference)"}`,
     })),
-    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot is not told apart from DPPA.`,
+    how: `Points of retention more or less than DPPA, which keeps ${percent1(own.retention)}: mean of the three domains, with 95${THIN}% intervals of the paired differences. Right of the line: better. A hollow dot: no significant difference from DPPA.`,
   });
   const fold = html("details", {}, host);
   html("summary", {}, fold, "What each method does");
