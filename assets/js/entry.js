@@ -1,4 +1,4 @@
-// What the page starts with: every module that builds a part, and the few names that stand outside the modules.
+// The page's entry module: imports every module that builds a part, and defines the few global names.
 import { failed } from "./base/field_notices.js";
 import "./base/glossary_links.js";
 import "./base/number_boxes.js";
@@ -40,7 +40,7 @@ import { startSearch } from "./panes/search.js";
 import { ask, fail, go } from "./learn/entry.js";
 
 /** @type {any} */ (window).dppa = {
-  // For the events of components/: each is called by name from a `js=` there.
+  // Called by name from `js=` of events in components/.
   mount, failed, ended, redraw,
   busy: setActivity,
   activity: server.activity,
@@ -55,7 +55,7 @@ import { ask, fail, go } from "./learn/entry.js";
   pushRests: () => pushRests(),
   startSearch: () => startSearch(),
   learn: { failed: fail, ask, go },
-  // For tests/e2e, which look inside; `learn.ask` and `learn.go` as well.
+  // For tests/e2e; `learn.ask` and `learn.go` as well.
   state: controls.state,
   get restoring() { return server.restoring; },
   override: (modules, rate) => override(modules, rate),

@@ -176,7 +176,7 @@ def _checked(known: Sequence[str], own: frozenset[str] | None) -> Lifespan[Starl
 
 def _refused(request: Request, error: Exception) -> Response:
     """Answers 422 without repeating what was sent; FastAPI would repeat and log it."""
-    return PlainTextResponse("Not a question of this page", 422)
+    return PlainTextResponse("Not a request of this page", 422)
 
 
 def _unknown(request: Request, error: Exception) -> Response:
@@ -186,7 +186,7 @@ def _unknown(request: Request, error: Exception) -> Response:
     """
     if not is_of_no_handler(error):
         raise error
-    return PlainTextResponse("Nobody lives here", 404)
+    return PlainTextResponse("Not found", 404)
 
 
 def _misfit(request: Request, error: Exception) -> Response:

@@ -1,5 +1,4 @@
-// Plots of the lessons: curves with a slider that reads them off, and cells with numbers in them.
-// Knows numbers and labels, no lesson.
+// Plots of the lessons: curves with a slider that shows their values, and cells with numbers in them.
 import { svg, html, say, put, px, three, signs, ticks } from "../base/shapes.js";
 import { saveable } from "../session/save_plots.js";
 
@@ -21,7 +20,7 @@ export function valueAt(points, x) {
   return first === null || last === null ? null : first + ((x - low) / (high - low)) * (last - first);
 }
 
-// What a plot stands in: a title and a drawing.
+// The frame of a plot: a title and a drawing.
 function figure(host, name, label) {
   const box = html("div", { class: "plot learn-plot" }, host);
   const title = html("h3", { class: "plot-title" }, box);
@@ -31,7 +30,7 @@ function figure(host, name, label) {
 
 // spec: {name, title, how, x: {label, low, high, text, step}, y: {label, low, high, text, tick, log},
 //   series: [{label, colour, dash, marks, points: [[x, y], …], spans: [[x, low, high], …]}], at, slider, onAt(x), notes: [{x, text, row}]}
-// Returns {update(changes), at(x)}; `slider` is the name of the control that reads the curves off.
+// Returns {update(changes), at(x)}; `slider` is the name of the control that shows the curves' values.
 export const lines = (host, spec) => {
   const { box, title, root } = figure(host, spec.name, spec.label ?? spec.x.label);
   const controls = html("div", { class: "learn-slide" }, box);
@@ -135,7 +134,7 @@ export const lines = (host, spec) => {
   };
   root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); point(event); });
   root.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
-  const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // a number and its % stay in one line
+  const together = (text) => (text ?? "").replaceAll("\u2009", "\u202f"); // keeps a number and its % in one line
   function words() {
     say(title, together(spec.title));
     title.hidden = !spec.title;
@@ -264,7 +263,7 @@ export const cells = (host, spec) => {
   return { box, get cells() { return cells; }, update(changes) { spec = { ...spec, ...changes }; draw(); } };
 };
 
-// Tell the cell, [row, column], that a mouse or a finger is on.
+// Report the cell, [row, column], under a mouse or a finger.
 export const pointed = (grid, tell) => {
   for (const name of ["pointerover", "click"]) {
     grid.addEventListener(name, (event) => {

@@ -1,5 +1,5 @@
-// For a class: a link that fixes which lessons are listed, which parts of the workbench are there, and the
-// settings of the moment. For everybody: what one did, as a page to print. All of it in this browser.
+// For a class: a link that fixes the listed lessons, the visible parts of the workbench, and the current
+// settings. For everybody: a printable page of one's work. All of it in this browser.
 import { html, say } from "../base/shapes.js";
 import { leavable } from "../controls/class_locked.js";
 import { ask } from "./entry.js";
@@ -7,7 +7,7 @@ import { numbered, tied, fill } from "./prose.js";
 
 const WORKBENCH = "workbench";
 
-// The lessons a class link lists, or null where everything is there.
+// The lessons of a class link, or null without a restriction.
 const fixed = () => new URL(window.location.href).searchParams.get("class")?.split(".") ?? null;
 export const ofClass = () => fixed() !== null;
 export const listed = (lessons) => {
@@ -66,7 +66,7 @@ export const forSave = (parent, lessons, progress) => {
   });
 };
 
-// --- what one did, as a page that stands alone ------------------------------------------------------
+// --- one's work as a self-contained page ------------------------------------------------------------
 async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
   const begun = lessons.filter(({ name }) => done[name] || acts[name] || Object.keys(answers).some((key) => key.startsWith(`${name}/`)));
   const read = await Promise.all(begun.map(({ name }) => ask("lesson", name)));
@@ -95,7 +95,7 @@ async function report(lessons, { answers, tried, done, acts, numbers = {} }) {
   fill(page.body, numbers); // as they were when the question was answered
   return `<!doctype html>\n${page.documentElement.outerHTML}`;
 }
-// A case beside its repair, in the order in which cases were first met.
+// Each case beside its repair, in the order in which the cases were first run.
 function byCase(acts) {
   const keys = Object.keys(acts), caseOf = (key) => key.split("/")[0];
   const cases = [...new Set(keys.map(caseOf))];

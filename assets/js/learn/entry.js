@@ -1,5 +1,5 @@
-// The way into Learn: its button, its address, its questions to the server. Lessons and all that draws
-// them are fetched when it is first opened.
+// The entry to Learn: its button, its address, its requests to the server. Lessons and the modules that
+// draw them are loaded when Learn is first opened.
 import { say, put, html } from "../base/shapes.js";
 import { paint, redraw } from "../session/frames.js";
 import { part } from "../session/parts.js";
@@ -8,11 +8,10 @@ const AGAIN_MS = 500, LOST_MS = 30_000;
 /** The lesson that is open; empty for the workbench. */
 export const learn = { open: "" };
 
-// --- questions: all that come up in one moment travel together, one bundle at a time ------------
+// --- requests: those made at the same moment are sent together, one bundle at a time ------------
 let send = null, bundles = 0, keys = 0, waiting = [], flying = null, timer = 0;
-// what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is what
-// there is already of an answer, or null. A question
-// whose signal is aborted is not asked again, and never answered.
+// what: "catalogue", "lesson" or "block". options: {progress(done, total, what, shown), signal}; shown is
+// the partial answer, or null. A request whose signal is aborted is not repeated, and never answered.
 /** @param {string} what @param {string} [name] @param {object} [args] @param {{progress?: Function, signal?: AbortSignal}} [options] @returns {Promise<any>} */
 export const ask = (what, name = "", args = {}, options = {}) => new Promise((resolve, reject) => {
   queue({ key: `k${(keys += 1)}`, what, name, arguments: args, resolve, reject, ...options });
@@ -53,7 +52,7 @@ export const fail = () => {
   next();
 };
 
-// --- what is fetched -----------------------------------------------------------------------------
+// --- loading -------------------------------------------------------------------------------------
 const LOST = "The lessons could not be fetched. Try again.";
 let fetched = null;
 const styled = () => new Promise((resolve, reject) => {
@@ -68,9 +67,9 @@ const fetchAll = async () => {
   return build;
 };
 
-// --- open and close: the address says which, so that Back and a link work -------------------------
+// --- open and close: the address holds the state, so that Back and links work ---------------------
 const named = () => new URL(window.location.href).searchParams.get("learn");
-// A class link without the workbench: then there is no way there, but by another address.
+// A class link without the workbench: only another address leads there.
 const closed = () => {
   const names = new URL(window.location.href).searchParams.get("class");
   return names !== null && !names.split(".").includes("workbench");
@@ -90,7 +89,7 @@ function name() {
   button.hidden = closed();
 }
 paint(name);
-// Nothing is drawn behind a lesson that an address opened: then the title is waited for.
+// Nothing is drawn behind a lesson opened by an address: wait for the title.
 const nameSoon = (looks) => { name(); if (looks) setTimeout(nameSoon, 250, looks - 1); };
 let host = null;
 async function show(name, focus) {
@@ -109,14 +108,14 @@ async function show(name, focus) {
     host.replaceChildren(line);
   }
 }
-// name: a lesson, "start" for the first that is not done, "" for the workbench.
+// name: a lesson, "start" for the first unfinished one, "" for the workbench.
 export const go = (name) => {
   if (name === learn.open || (!name && closed())) return;
   window.history.pushState({ learn: name }, "", addressWith(name));
   window.scrollTo(0, 0);
   show(name, true);
 };
-// The first lesson is chosen by what is done, once the list is there.
+// The first unfinished lesson is chosen once the list is loaded.
 export const rename = (name) => {
   learn.open = name;
   window.history.replaceState(window.history.state, "", addressWith(name));

@@ -1,5 +1,5 @@
-// Learn: the list of lessons, one lesson with its blocks, the glossary, and what is done (kept in this
-// browser only). Knows how a lesson is laid out, not what a block draws.
+// Learn: the list of lessons, one lesson with its blocks, the glossary, and the reader's progress (stored
+// in this browser only).
 import { html, say, put, THIN } from "../base/shapes.js";
 import { quiz } from "./blocks/quiz.js";
 import { listed, forSave, ofClass, forClass } from "./class_links.js";
@@ -9,12 +9,12 @@ import { figures, fill, numbered, prose } from "./prose.js";
 const KEPT = "dppa-learn", GLOSSARY = "glossary";
 // --- blocks: name -> build({host, args, result, ask}) -----------------------------------------------
 const builders = {};
-// build draws what the server gave for the lesson's arguments. ask(args) asks the same block again, with others.
-// Where a result comes in parts, build returns a function that is given more of it.
+// build draws the server's result for the lesson's arguments. ask(args) requests the block with others.
+// If a result comes in parts, build returns a function that draws further parts.
 // More in docs/development.md.
 export const block = (name, build) => { builders[name] = build; };
 
-// --- what is done ------------------------------------------------------------------------------------
+// --- progress ----------------------------------------------------------------------------------------
 function progress() {
   try {
     const found = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
@@ -151,7 +151,7 @@ function blockBox(segment, main, signal) {
     box.replaceChildren();
     put(box, "data-state", "loading");
     const wait = html("p", { class: "block-wait", role: "status" }, box, "Computing …");
-    let more = null; // draws more of it, where a part is drawn already
+    let more = null; // draws further parts, if a part is drawn already
     const draw = (result, state) => {
       if (!seen) return;
       if (more) more(result);
@@ -192,7 +192,7 @@ function question(lesson, segment, number, main) {
     const rightly = (answers, i) => all[i].choices[answers[`${lesson.name}/${i}`]]?.right;
     keep((now) => {
       now.numbers = { ...now.numbers, ...figures.now };
-      if (rightly(now.answers, number)) return; // right once stays right: the others may be read after
+      if (rightly(now.answers, number)) return; // a right answer stays right while the others are read
       now.answers[key] = chosen;
       now.tried[key] = [...new Set([...(now.tried[key] ?? []), chosen])];
     });

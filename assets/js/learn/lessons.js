@@ -1,4 +1,4 @@
-// All that draws lessons, fetched as one when the first of them is opened.
+// All modules that draw lessons, loaded together when the first lesson is opened.
 import "./blocks/by_hand.js";
 import "./blocks/break_it.js";
 import "./blocks/deltas.js";

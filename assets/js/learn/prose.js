@@ -1,17 +1,17 @@
-// The text of a lesson: made safe by the server, with numbers that blocks fill in and terms that explain themselves.
+// The text of a lesson: made safe by the server, with numbers filled in by blocks and links to terms.
 import { meaning } from "../base/glossary_bubbles.js";
 import { THIN, html, percent, percent1, put, say, three } from "../base/shapes.js";
 
 const percent2 = (x) => `${(100 * x).toFixed(2)}${THIN}%`;
-// What belongs together stays in one line, on the page and in print: a number and its %, × and its number.
+// Keeps a number and its %, or × and its number, in one line, on the page and in print.
 export const tied = (text) => text.replace(/(\d)[ \u2009]%/g, "$1\u202f%").replaceAll(THIN, "\u202f");
 export const numbered = ({ number, title }) => (number ? `${number}. ${title}` : title);
 const FORMATS = { three, percent, percent1, percent2, count: (n) => Math.round(n).toLocaleString("en-US"), times: (x) => `×${THIN}${three(x)}`, text: String,
   points: (x) => `${x < 0 ? "−" : "+"}${Math.abs(100 * x).toFixed(1)} points` };
 
-/** What the blocks of the open lesson have found: BLOCK.KEY -> value. @type {{now: Record<string, any>}} */
+/** Numbers computed by the blocks of the open lesson: BLOCK.KEY -> value. @type {{now: Record<string, any>}} */
 export const figures = { now: {} };
-// Numbers in the text come from blocks; what a quiz says later is filled when it is said.
+// Numbers in the text come from blocks; those of a quiz are filled in when its text appears.
 export function fill(root, values = figures.now) {
   for (const span of root.querySelectorAll("[data-figure]")) {
     const value = values[span.dataset.figure];

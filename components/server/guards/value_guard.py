@@ -14,7 +14,7 @@ from components.work.downloads.files import Exports
 from components.work.gradio_inside import ForgetfulBlocks
 from components.work.studio import Studio
 
-REFUSED = "This is no question of this page."
+REFUSED = "This is not a request of this page."
 DEEPEST = 4
 """Allowed nesting of lists: the values of an event, and of one of them."""
 

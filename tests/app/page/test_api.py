@@ -339,7 +339,7 @@ def test_what_is_no_question_is_refused_without_being_repeated(address: str, whe
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(asked, timeout=10)
-    assert (caught.value.code, caught.value.read()) == (422, b"Not a question of this page")
+    assert (caught.value.code, caught.value.read()) == (422, b"Not a request of this page")
 
 
 @pytest.mark.parametrize("name", sorted(ENDPOINTS))

@@ -1,4 +1,4 @@
-// Partitions of a pruned delta: what each holds, and how long the delta is for a factor of each.
+// Partitions of a pruned delta: the share of each, and the length of the delta for a factor of each.
 import { html, say, three, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, lines } from "../charts.js";
 import { block } from "../frame.js";

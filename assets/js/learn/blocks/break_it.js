@@ -1,5 +1,5 @@
-// Merges that go wrong: set up by one click, shown, named, explained, and repaired by a second one.
-// What is shown is what the server found out just now.
+// Merges that fail: set up by one click, shown, named, explained, and repaired by a second one.
+// The server computes the shown results on request.
 import { html, say, put } from "../../base/shapes.js";
 import { table } from "./by_hand.js";
 import { block, did } from "../frame.js";

@@ -1,5 +1,5 @@
-// One small matrix through a whole merge: its numbers to edit, the steps, and what was foretold.
-// Every number comes from the server; here they are only drawn.
+// One small matrix through a whole merge: its editable numbers, the steps, and the reader's predictions.
+// The server computes every number.
 import { html, say, put, signs } from "../../base/shapes.js";
 import { quiz } from "./quiz.js";
 import { select } from "../charts.js";
@@ -54,7 +54,7 @@ block("by-hand", ({ host, result, ask }) => {
     tab.addEventListener("click", () => { state.step = i; draw(); });
     return tab;
   });
-  // What is edited is asked for as a whole; an answer that a newer question has overtaken is dropped.
+  // An edit requests all steps; an answer to an outdated request is dropped.
   function change(extra, soon = 0) {
     const { start, settings, weights } = state.value;
     const args = { start, ...settings, weights: editor.dirty ? weights : {}, ...extra };
@@ -189,7 +189,7 @@ function drawStep(panel, state, go) {
   const read = html("p", { class: "hand-read", role: "status", ...(!step.cells.length && { hidden: "" }) }, panel);
   const { question } = step;
   const waits = () => question && !state.seen.has(step.key) && !(question.veils && state.open.has(step.key));
-  const veiled = () => waits() && question.veils; // what is worked out would tell the answer
+  const veiled = () => waits() && question.veils; // the computed step would reveal the answer
   const hides = (grid, i) => waits() && question.grid === grid.name && question.cell === i;
   const tables = step.grids.map((grid) => drawGrid(grids, grid, step, (i) => hides(grid, i), veiled, state, tell));
   function tell(i) {
@@ -289,7 +289,7 @@ export const table = drawTable;
 function ask(panel, step, state, reveal) {
   const { text, options, answer, why } = step.question;
   const choices = options.map((option, i) => ({ html: escaped(option), right: i === answer, why: escaped(why) }));
-  const given = []; // until the right one: the others may be read after
+  const given = []; // up to the right one: the others may be read afterwards
   quiz(panel, { html: escaped(text), choices }, step.key, undefined, (i) => {
     if (!given.includes(answer)) given.push(i);
     did(step.key, `${step.title}. ${text} ${given.map((k) => `${options[k]}: ${k === answer ? "right" : "not quite"}.`).join(" ")}`);

@@ -1,4 +1,4 @@
-// AdaMerging's entropy over two coefficients, and the optimiser's way down.
+// AdaMerging's entropy over two coefficients, and the optimiser's path.
 import { html, svg, say, put, px, three, amounts } from "../../base/shapes.js";
 import { saveable } from "../../session/save_plots.js";
 import { select } from "../charts.js";
@@ -8,7 +8,7 @@ const LEFT = 56, TOP = 8, FOOT = 42, RIGHT = 12, LARGEST = 460;
 
 block("entropy-surface", ({ host, result, ask }) => {
   let shown = result, step = result.path.length - 1, width = 0, wanted = 0; // wanted: times other models were chosen
-  // What is known by now. A step that the reader has chosen stays; otherwise the newest is shown.
+  // The partial result. A step chosen by the reader stays; otherwise the newest is shown.
   function take(known) {
     if (step === shown.path.length - 1) step = known.path.length - 1;
     shown = known;
@@ -51,7 +51,7 @@ block("entropy-surface", ({ host, result, ask }) => {
     rows: shown.axis.flatMap((a, i) => shown.axis.map((b, k) => [a, b, shown.mean[i][k] ?? ""])),
   }), () => root);
 
-  // Of a point that is still to be computed, the nearest that is.
+  // For a point not computed yet, the nearest computed one.
   function filled({ axis, mean }) {
     const known = axis.flatMap((_, i) => axis.map((_, k) => [i, k])).filter(([i, k]) => mean[i][k] !== null);
     return mean.map((row, i) => row.map((value, k) => {
@@ -61,7 +61,7 @@ block("entropy-surface", ({ host, result, ask }) => {
       return mean[x][y];
     }));
   }
-  // The surface between the points of the grid, by straight lines.
+  // The surface between grid points, by linear interpolation.
   function at([first, second], surface) {
     const { axis } = shown, gap = axis[1] - axis[0], last = axis.length - 2;
     const place = (value) => Math.min(Math.max(value / gap, 0), last + 1);

@@ -1,4 +1,4 @@
-// How sure a score is, and where the methods stand beside DPPA.
+// The uncertainty of a score, and the methods compared with DPPA.
 import { html, say, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, lines, ranges } from "../charts.js";
 import { block } from "../frame.js";

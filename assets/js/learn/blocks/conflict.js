@@ -1,4 +1,4 @@
-// Two domains in one weight: how often two deltas meet and pull apart, and an election of signs.
+// Two domains in one weight: overlap and conflict of two deltas, and an election of signs.
 import { html, say, three, percent, percent1 } from "../../base/shapes.js";
 import { lines, select, cells, pointed } from "../charts.js";
 import { block } from "../frame.js";

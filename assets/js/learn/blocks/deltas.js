@@ -1,5 +1,5 @@
-// Blocks about a delta: a corner of one matrix in three pictures, sizes by layer, and in how few
-// weights most of it lies.
+// Blocks on a delta: a corner of one matrix in three pictures, sizes by layer, and its concentration in
+// few weights.
 import { html, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, cells, pointed, lines } from "../charts.js";
 import { block } from "../frame.js";

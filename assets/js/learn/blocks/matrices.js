@@ -1,4 +1,4 @@
-// The matrices of a transformer, as bars: how many weights each kind holds.
+// The matrices of a transformer, as bars: the number of weights of each kind.
 import { html, percent, count, THIN } from "../../base/shapes.js";
 import { bars, select } from "../charts.js";
 import { block } from "../frame.js";

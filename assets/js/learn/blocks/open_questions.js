@@ -1,4 +1,4 @@
-// What the paper leaves open: experiments that were run, as curves or as ranges with their intervals.
+// Questions the paper leaves open: results of experiments, as curves or as ranges with intervals.
 import { html, say, three } from "../../base/shapes.js";
 import { resultText as tidy, resultNumber as number } from "../../plots/experiment-plots.js";
 import { select, lines, ranges } from "../charts.js";

@@ -1,4 +1,4 @@
-// What pruning one matrix does to its outputs: over the pruning rate, and over the factor of what is left.
+// The error in one matrix's outputs: over the pruning rate, and over the factor of the kept changes.
 import { html, three, percent, percent1, THIN } from "../../base/shapes.js";
 import { select, valueAt, lines } from "../charts.js";
 import { block } from "../frame.js";

@@ -1,5 +1,5 @@
-// One question: every answer says why it is right or wrong, and one may try again. The right one, once found,
-// stays marked while the others are read.
+// One question: every answer explains why it is right or wrong, and readers may try again. The right one,
+// once found, stays marked while the others are read.
 import { html, say, put } from "../../base/shapes.js";
 import { prose } from "../prose.js";
 

@@ -1,4 +1,4 @@
-// Dynamically Pruning by hand: what a matrix keeps over the pruning rate, and every number on the way.
+// Dynamically Pruning by hand: a matrix's kept share over the pruning rate, and every intermediate number.
 import { html, say, three, percent1, percent, THIN } from "../../base/shapes.js";
 import { select, lines } from "../charts.js";
 import { block } from "../frame.js";
