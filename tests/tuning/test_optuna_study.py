@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import (
 )
 from dppa_core.tuning.search.open_study import settings_of, take_up_killed
 from dppa_core.tuning.search.optuna_study import run_study
-from dppa_core.tuning.search.space import Knob, parse_knobs, settled
+from dppa_core.tuning.search.space import SearchParameter, parse_knobs, settled
 from dppa_core.tuning.search.studied import StudySettings, TrialOutcome, check_goals, dominates
 from tests.helpers.command import Command
 from tests.helpers.scored import RECIPE, by_model, scored
@@ -65,8 +65,8 @@ def test_ranges_come_from_the_settings_themselves() -> None:
 def test_a_range_has_values_for_a_grid() -> None:
     rate, factor = parse_knobs(["rate=0.5:0.9:0.2", "factor=1,1.5"], RECIPE)
     assert rate.values() == (0.5, 0.7, 0.9) and factor.values() == (1.0, 1.5)
-    assert Knob("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
-    assert Knob("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
+    assert SearchParameter("levels", 1, 3, 1, whole=True).values() == (1, 2, 3)
+    assert SearchParameter("rate", 0.5, 0.9).values() == (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Closeup:
+class MatrixCloseup:
     """What is kept of one module, by rows and columns as they lie on disk."""
 
     module: str
@@ -71,7 +71,7 @@ def look_closely(
     top: int = 5,
     public: bool = False,
     stop: Stop | None = None,
-) -> Closeup:
+) -> MatrixCloseup:
     """Find the rows and columns of a module that hold most of its kept d².
 
     Args:
@@ -163,14 +163,14 @@ class _Sums:
         delta, magnitudes = ranked_chunk(loader, pair, scoring, start, end)
         return np.where(reach.of(magnitudes, start) > 0, delta, 0).astype(np.float64)
 
-    def closeup(self, name: str, top: int) -> Closeup:
+    def closeup(self, name: str, top: int) -> MatrixCloseup:
         """The strongest lines of both directions."""
         total = math.fsum(self._squares[0])
         rows, columns = (
             _strongest(squares, counts, total, top)
             for squares, counts in zip(self._squares, self._counts, strict=True)
         )
-        return Closeup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
+        return MatrixCloseup(name, self._shape, int(self._counts[0].sum()), total, rows, columns)
 
 
 def _strongest(
@@ -187,7 +187,7 @@ LARGEST = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Excerpt:
+class MatrixExcerpt:
     """The first rows and columns of a module, as it lies on disk."""
 
     module: str
@@ -213,7 +213,7 @@ def read_excerpt(
     *,
     public: bool = False,
     stop: Stop | None = None,
-) -> Excerpt:
+) -> MatrixExcerpt:
     """Read the upper left corner of a module in both models.
 
     Args:
@@ -239,7 +239,7 @@ def read_excerpt(
     found = find_module(mine, module)
     width = found.shape[-1]
     place = match_tensors(mine, theirs, finetuned)[found.tensor]
-    return Excerpt(
+    return MatrixExcerpt(
         found.name,
         (found.numel // width, width),
         _corner(mine, found.tensor, width, rows, columns),

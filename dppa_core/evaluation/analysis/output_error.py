@@ -36,7 +36,7 @@ Matrix = Float64[ndarray, "outputs inputs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class DeltaFit:
     """How far s · K x is from d x, K being what is left of d, for any factor s."""
 
     whole: float
@@ -62,9 +62,9 @@ class RateErrors:
     """One pruning rate."""
 
     rate: float
-    largest: Fit
+    largest: DeltaFit
     """The largest |d| are kept."""
-    drawn: Fit
+    drawn: DeltaFit
     """As many are kept by a draw."""
     halves: tuple[float, float]
     """The best factors of two partitions: the larger half of what is kept, and the rest."""
@@ -217,8 +217,8 @@ class _Subject:
         random = np.where(self._matrix(drawn), self.delta, 0.0)
         return RateErrors(
             rate=rate,
-            largest=Fit(self.whole, float(both.sum()), float(left.sum())),
-            drawn=Fit(
+            largest=DeltaFit(self.whole, float(both.sum()), float(left.sum())),
+            drawn=DeltaFit(
                 self.whole,
                 float(np.sum(self.seen * random)),
                 float(np.sum((random @ self.gram) * random)),

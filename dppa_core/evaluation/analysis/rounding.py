@@ -33,7 +33,7 @@ from dppa_core.pruning.plan import PruningPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rounded:
+class RoundedDelta:
     """Of one domain model, module by module in the order of its plan."""
 
     kept: Int64[ndarray, "N K"]
@@ -52,7 +52,7 @@ def count_rounded(
     public: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> Rounded:
+) -> RoundedDelta:
     """Add what a plan keeps of one domain model to its base, and count what rounding undoes.
 
     The model is added alone: base + coefficient * factor * d, in float32, rounded once to `dtype`.
@@ -98,7 +98,7 @@ def count_rounded(
         rows.append(_count(loader, pair, scoring, selections, weights, DTYPE_CODES[dtype], stop))
     report(progress, len(rows), len(rows), "losses counted")
     counts = np.array(rows, np.int64).reshape(-1, 2, len(factors))
-    return Rounded(counts[:, 0], counts[:, 1])
+    return RoundedDelta(counts[:, 0], counts[:, 1])
 
 
 def _count(

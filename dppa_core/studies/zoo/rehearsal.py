@@ -19,19 +19,19 @@ from dppa_core.studies.zoo.spec import Settling, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class StepMixture:
     """Who takes part in one step, and how strongly; 0 is absent."""
 
     own: float
     others: tuple[float, ...]
 
 
-def draw_cast(stage: Stage, step: int, others: int) -> Cast:
+def draw_cast(stage: Stage, step: int, others: int) -> StepMixture:
     """The scales of one step; they depend on the stage, its seed and the step alone."""
     rng = random.Random(f"{stage.name}/{stage.seed}/{step}/scale")
     company = stage.company if isinstance(stage, Settling) else 0.0
     own = rng.uniform(*stage.scales)
-    return Cast(
+    return StepMixture(
         own,
         tuple(rng.uniform(*stage.scales) * (rng.random() < company) for _ in range(others)),
     )
@@ -63,7 +63,7 @@ class Rehearsal:
         """The same merge without the model in training: what it is held to."""
 
     @contextmanager
-    def step(self, cast: Cast) -> Iterator[None]:
+    def step(self, cast: StepMixture) -> Iterator[None]:
         """Inside, the model is the merge; after it, the gradients are those of its own weights."""
         if self._deltas:
             self._set_rest(cast.others)

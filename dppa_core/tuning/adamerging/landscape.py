@@ -21,7 +21,7 @@ from dppa_core.recipes.yaml_text import MergeRecipe
 from dppa_core.tuning.adamerging.adamerge import own_model
 from dppa_core.tuning.adamerging.deltas import PreparedDeltas
 from dppa_core.tuning.adamerging.model import TunableModel
-from dppa_core.tuning.adamerging.replies import Script, encode, teach
+from dppa_core.tuning.adamerging.replies import DomainTokens, encode, teach
 from dppa_core.tuning.adamerging.run import Run
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings, check_additive
 from dppa_core.tuning.adamerging.texts import Domain, check_count
@@ -145,7 +145,7 @@ def _pair(run: Run) -> tuple[float, float]:
     return first, second
 
 
-def _mean_entropy(model: object, script: Script, settings: AdaMergeSettings) -> float:
+def _mean_entropy(model: object, script: DomainTokens, settings: AdaMergeSettings) -> float:
     total, positions = 0.0, 0
     with torch.inference_mode():
         for group in grouped(script.taught, settings.together):

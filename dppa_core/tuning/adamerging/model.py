@@ -118,7 +118,7 @@ class TunableModel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spot:
+class TensorSpot:
     """Where one tensor lies in memory."""
 
     parameter: torch.nn.Parameter
@@ -134,7 +134,7 @@ class Spot:
         return whole.as_strided(self.view.shape, self.view.stride(), start)
 
 
-def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, Spot]:
+def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[str, TensorSpot]:
     """Tensor name on disk -> where it lies in a model; its parameters want no gradient afterwards.
 
     Args:
@@ -148,7 +148,7 @@ def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[
     model.requires_grad_(False)
     parameters = tuple(model.parameters())
     views = find_places(model, {name: base.shape(name) for name in names})
-    spots = dict[str, Spot]()
+    spots = dict[str, TensorSpot]()
     for name in names:
         view = views.get(name)
         owner = None if view is None else owner_of(view, parameters)
@@ -158,7 +158,7 @@ def find_spots(model: Any, base: Checkpoint, names: Collection[str]) -> Mapping[
                 "in memory in another form than on disk, so that its coefficients cannot be "
                 "tuned. Weights that are computed while they are loaded are the usual cause."
             )
-        spots[name] = Spot(owner, view)
+        spots[name] = TensorSpot(owner, view)
     return spots
 
 

@@ -25,7 +25,7 @@ from dppa_core.tuning.adamerging.texts import Domain
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class DomainTokens:
     """One domain in token ids."""
 
     domain: Domain
@@ -41,7 +41,7 @@ class Script:
     """`held_out` with the domain model's replies; likewise."""
 
 
-def encode(resident: Resident, domain: Domain) -> Script:
+def encode(resident: Resident, domain: Domain) -> DomainTokens:
     """A domain in token ids, by the tokenizer the merge will have.
 
     Raises:
@@ -50,7 +50,7 @@ def encode(resident: Resident, domain: Domain) -> Script:
     """
     held_out = [tuple(prompt_ids(resident, item.prompt)) for item in domain.held_out]
     answers = [item.answer for item in domain.held_out]
-    return Script(
+    return DomainTokens(
         domain,
         tuple(tuple(prompt_ids(resident, prompt)) for prompt in domain.prompts),
         tuple(held_out),
@@ -63,13 +63,13 @@ def encode(resident: Resident, domain: Domain) -> Script:
 
 def teach(
     resident: Resident,
-    scripts: Sequence[Script],
+    scripts: Sequence[DomainTokens],
     recipe: MergeRecipe,
     settings: AdaMergeSettings,
     *,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> tuple[Script, ...]:
+) -> tuple[DomainTokens, ...]:
     """Add each domain model's own greedy replies to the prompts of its domain.
 
     They are kept in the cache, by the hashes of weights and prompts.

@@ -28,7 +28,7 @@ from dppa_core.models.resident import Resident
 from dppa_core.progress import Stop, check
 from dppa_core.pruning.coefficients import LARGEST_COEFFICIENT
 from dppa_core.tuning.adamerging.model import Coefficients, TunableModel
-from dppa_core.tuning.adamerging.replies import Script
+from dppa_core.tuning.adamerging.replies import DomainTokens
 from dppa_core.tuning.adamerging.settings import AdaMergeSettings
 from dppa_core.tuning.adamerging.snapshot import (
     DomainFigures,
@@ -100,7 +100,7 @@ class Run:
         self,
         weights: TunableModel,
         resident: Resident,
-        scripts: Sequence[Script],
+        scripts: Sequence[DomainTokens],
         settings: AdaMergeSettings,
         dtype: torch.dtype,
         begun: RunState | None = None,
@@ -170,7 +170,7 @@ class Run:
         """Of a domain: the slope of a logarithm is that of its argument, divided by it."""
         return 1.0 if self._settings.balance == "mean" else 1 / max(value, SMALLEST)
 
-    def _objective(self, script: Script, stop: Stop | None) -> tuple[float, Coefficients]:
+    def _objective(self, script: DomainTokens, stop: Stop | None) -> tuple[float, Coefficients]:
         """Of one domain, at this step's prompts: mean over positions, and its gradient."""
         exchanges, total = self._drawn(script, stop), 0.0
         positions = sum(len(one.reply) for one in exchanges)
@@ -185,7 +185,7 @@ class Run:
                 total += float(loss.detach())
         return total, gradient
 
-    def _drawn(self, script: Script, stop: Stop | None) -> Sequence[Exchange]:
+    def _drawn(self, script: DomainTokens, stop: Stop | None) -> Sequence[Exchange]:
         """This step's prompts of one domain: they depend on the seed, domain and step alone."""
         chance = random.Random(f"{self._settings.seed}/{script.domain.name}/{self.step}")
         rows = chance.sample(range(len(script.prompts)), self._settings.batch)
@@ -216,7 +216,7 @@ def _rows(values: torch.Tensor) -> Rows:
 
 
 def score_domain(
-    resident: Resident, script: Script, settings: AdaMergeSettings, stop: Stop | None = None
+    resident: Resident, script: DomainTokens, settings: AdaMergeSettings, stop: Stop | None = None
 ) -> DomainFigures:
     """Entropy, perplexity and accuracy on the held-out items of one domain."""
     read, accuracy = script.held_out_taught, None
@@ -231,7 +231,7 @@ def score_domain(
     return DomainFigures(unsure, math.exp(surprised), accuracy, len(script.held_out))
 
 
-def _accuracy(resident: Resident, script: Script, written: Sequence[Exchange]) -> float:
+def _accuracy(resident: Resident, script: DomainTokens, written: Sequence[Exchange]) -> float:
     ends = end_ids(resident.model, resident.tokenizer)
     texts = [
         text_of(resident.tokenizer, [token for token in one.reply if token not in ends])

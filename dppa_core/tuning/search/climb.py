@@ -18,7 +18,7 @@ from dppa_core.evaluation.scores import DomainScore, Exam
 from dppa_core.methods.registry import get_method
 from dppa_core.recipes.yaml_text import DomainModel, MergeRecipe, recipe_hash
 from dppa_core.system.threads import side_by_side
-from dppa_core.tuning.search.state import Memory
+from dppa_core.tuning.search.state import TrialScores
 from dppa_core.tuning.search.trial import ITEMS, SEARCH, Ask, domains_for, task_score
 
 STEP = 0.1
@@ -91,7 +91,7 @@ Watch = Callable[[str, Trial, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Climbed:
+class ClimbResult:
     """Factors for every model of a recipe, and how they were found."""
 
     given: MergeRecipe
@@ -144,11 +144,11 @@ def climb(
     *,
     tasks: Sequence[str] | None = None,
     limit: int = ITEMS,
-    state: Path | Memory | None = None,
+    state: Path | TrialScores | None = None,
     watch: Watch | None = None,
     public: bool = False,
     beside: int = 1,
-) -> Climbed:
+) -> ClimbResult:
     """Find amplification factors, model by model, partition by partition.
 
     Each model is put back on the base alone, and scored on the search items of its domain. So no
@@ -173,13 +173,13 @@ def climb(
     check_climbable(recipe)
     domains = domains_for(recipe, tasks)
     facts = made_by(recipe, domains, limit, public=public)
-    memory = state if isinstance(state, Memory) else Memory(state, facts)
+    memory = state if isinstance(state, TrialScores) else TrialScores(state, facts)
     climbs = [
         partial(_climb_one, recipe, model, domain, limit, ask, memory, watch)
         for model, domain in zip(recipe.models, domains, strict=True)
     ]
     own, searches = zip(*side_by_side(climbs, min(beside, len(climbs))), strict=True)
-    return Climbed(recipe, domains, limit, own, searches)
+    return ClimbResult(recipe, domains, limit, own, searches)
 
 
 def _climb_one(
@@ -188,7 +188,7 @@ def _climb_one(
     domain: str,
     limit: int,
     ask: Ask,
-    memory: Memory,
+    memory: TrialScores,
     watch: Watch | None,
 ) -> tuple[DomainScore, FactorSearch]:
     exam = Exam(model.model, domain, SEARCH, limit)
@@ -211,7 +211,7 @@ def _climb_one(
 
 
 def _remembered(
-    memory: Memory, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
+    memory: TrialScores, ask: Ask, key: tuple[str, tuple[float, ...]], exam: Exam
 ) -> DomainScore:
     found = memory.find(key)
     if found is None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dppa_core.errors import DppaError, InvalidValue
 from dppa_core.recipes.yaml_text import MergeRecipe, recipe_hash
 from dppa_core.system.state_file import differences
-from dppa_core.tuning.search.space import Knob, Value, applies, settled, short_name
+from dppa_core.tuning.search.space import SearchParameter, Value, applies, settled, short_name
 from dppa_core.tuning.search.studied import StudySettings, direction
 
 STARTUP = 5
@@ -99,7 +99,7 @@ def take_up_killed(study: optuna.Study) -> None:
             study.enqueue_trial(dict(trial.params))
 
 
-def settings_of(recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
+def settings_of(recipe: MergeRecipe, knobs: Sequence[SearchParameter]) -> dict[str, Value]:
     """What the knobs are set to in a recipe.
 
     Returns:
@@ -121,7 +121,7 @@ def settings_of(recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
     return values if same else {}
 
 
-def _reachable(value: Value | None, knob: Knob) -> bool:
+def _reachable(value: Value | None, knob: SearchParameter) -> bool:
     if not isinstance(value, int | float) or not knob.low <= value <= knob.high:
         return False
     steps = (value - knob.low) / knob.step if knob.step else 0.0

@@ -23,13 +23,13 @@ from dppa_core.system.threads import side_by_side
 from dppa_core.tuning.search.climb import made_by
 from dppa_core.tuning.search.density import ProfileOf, density_of, remembered_profiles
 from dppa_core.tuning.search.open_study import STARTUP, one_line, open_study, take_up_killed
-from dppa_core.tuning.search.space import Knob, Value, applies, settled
+from dppa_core.tuning.search.space import SearchParameter, Value, applies, settled
 from dppa_core.tuning.search.studied import (
     WHY,
-    Studied,
     StudySettings,
+    StudyState,
+    StudyTrial,
     TrialOutcome,
-    Tried,
     check_goals,
     dominates,
     is_over,
@@ -44,7 +44,7 @@ from dppa_core.tuning.search.trial import (
     retentions,
 )
 
-Watch = Callable[[Tried], None]
+Watch = Callable[[StudyTrial], None]
 
 
 def run_study(
@@ -60,7 +60,7 @@ def run_study(
     stop: Stop | None = None,
     public: bool = False,
     beside: int = 1,
-) -> Studied:
+) -> StudyState:
     """Try settings until there are as many trials as asked for.
 
     A trial scores one domain after the other. With one goal Optuna's median pruner gives it up,
@@ -198,7 +198,9 @@ def _scored(study: optuna.Study, trial: Trial, run: _Run) -> list[float]:
     return [outcome.value(goal) for goal in run.settings.goals]
 
 
-def suggested(trial: Trial, recipe: MergeRecipe, knobs: Sequence[Knob]) -> dict[str, Value]:
+def suggested(
+    trial: Trial, recipe: MergeRecipe, knobs: Sequence[SearchParameter]
+) -> dict[str, Value]:
     """What the sampler gives: the method first, then what means anything to it."""
     values: dict[str, Value] = {}
     for knob in sorted(knobs, key=lambda knob: knob.name != "method"):

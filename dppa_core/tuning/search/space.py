@@ -25,7 +25,7 @@ _USUAL_METHODS = ("dppa", "magnitude", "owl", "dare", "ties")
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class SearchParameter:
     """One thing that is varied: a range of numbers, or a choice."""
 
     name: str
@@ -58,7 +58,7 @@ def _written(value: Value) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[Knob, ...]:
+def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[SearchParameter, ...]:
     """Knobs of texts such as `rate=0.5:0.95`, `factors`, `method=dppa,ties`.
 
     `factors` stands for factor1, factor2, …, one a partition, and `coefficients` for one a model.
@@ -69,7 +69,7 @@ def parse_knobs(texts: Sequence[str], recipe: MergeRecipe) -> tuple[Knob, ...]:
     split = [(name.strip(), rest.strip()) for name, _, rest in (t.partition("=") for t in texts)]
     methods = [part.strip() for name, rest in split if name == "method" for part in rest.split(",")]
     known = _known(recipe, [name for name in methods if name] or [])
-    found: list[Knob] = []
+    found: list[SearchParameter] = []
     for name, rest in split:
         for one in _expanded(name, recipe, split):
             if one not in known:
@@ -103,39 +103,44 @@ def short_name(model: DomainModel) -> str:
     return model.model.rpartition("/")[2].rpartition(":")[2]
 
 
-def _known(recipe: MergeRecipe, methods: Sequence[str]) -> dict[str, Knob]:
+def _known(recipe: MergeRecipe, methods: Sequence[str]) -> dict[str, SearchParameter]:
     """Everything that may be varied, with its whole range."""
     knobs = [
-        Knob("rate", 0.0, 0.99, 0.0001),  # as finely as the page sets one
-        Knob("levels", 1, MOST_LEVELS, 1, whole=True),
-        Knob("factor", 0.0, 4.0, 0.1),
-        *(Knob(f"factor{place}", 0.0, 4.0, 0.1) for place in range(1, MOST_LEVELS + 1)),
-        Knob("coefficient", 0.0, 2.0, 0.05),
-        *(Knob(f"coefficient.{short_name(model)}", 0.0, 2.0, 0.05) for model in recipe.models),
-        Knob("method", choices=_USUAL_METHODS),
+        SearchParameter("rate", 0.0, 0.99, 0.0001),  # as finely as the page sets one
+        SearchParameter("levels", 1, MOST_LEVELS, 1, whole=True),
+        SearchParameter("factor", 0.0, 4.0, 0.1),
+        *(SearchParameter(f"factor{place}", 0.0, 4.0, 0.1) for place in range(1, MOST_LEVELS + 1)),
+        SearchParameter("coefficient", 0.0, 2.0, 0.05),
+        *(
+            SearchParameter(f"coefficient.{short_name(model)}", 0.0, 2.0, 0.05)
+            for model in recipe.models
+        ),
+        SearchParameter("method", choices=_USUAL_METHODS),
     ]
     stages = [get_method(name) for name in methods] or [get_method(recipe.method)]
     if recipe.prune:
         stages.append(get_method(recipe.prune.method))
     for method in stages:
         knobs += [knob for item in fields(method.parameters) if (knob := _of_field(item))]
-    found: dict[str, Knob] = {}
+    found: dict[str, SearchParameter] = {}
     for knob in knobs:
         found.setdefault(knob.name, knob)
     return found
 
 
-def _of_field(item: Any) -> Knob | None:
+def _of_field(item: Any) -> SearchParameter | None:
     about = item.metadata
     if "choices" in about:
-        return Knob(item.name, choices=tuple(about["choices"]))
+        return SearchParameter(item.name, choices=tuple(about["choices"]))
     if "min" not in about:
         return None
     whole = bool(about.get("whole"))
-    return Knob(item.name, about["min"], about["max"], about["step"] if whole else 0, whole)
+    return SearchParameter(
+        item.name, about["min"], about["max"], about["step"] if whole else 0, whole
+    )
 
 
-def _narrowed(knob: Knob, text: str) -> Knob:
+def _narrowed(knob: SearchParameter, text: str) -> SearchParameter:
     """The part of its range that the text names; all of it where it names none."""
     if not text:
         return knob
@@ -156,7 +161,7 @@ def _narrowed(knob: Knob, text: str) -> Knob:
     return replace(knob, choices=tuple(int(n) if knob.whole else n for n in numbers))
 
 
-def _range(knob: Knob, text: str) -> Knob:
+def _range(knob: SearchParameter, text: str) -> SearchParameter:
     parts = text.split(":")
     if len(parts) > 3:
         raise InvalidValue(f"{knob.name}={text}: a range is LOW:HIGH or LOW:HIGH:STEP.")
@@ -169,7 +174,7 @@ def _range(knob: Knob, text: str) -> Knob:
     return replace(knob, low=low, high=high, step=step)
 
 
-def _number(knob: Knob, text: str) -> float:
+def _number(knob: SearchParameter, text: str) -> float:
     wide = (-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
     low, high = wide if knob.name.startswith("coefficient") else (knob.low, knob.high)
     return check_number(knob.name, _plain(text), low, high)

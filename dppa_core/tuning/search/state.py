@@ -19,7 +19,7 @@ Key = tuple[str, tuple[float, ...]]
 """A domain model and its factors; no factors where the model itself was asked."""
 
 
-class Memory:
+class TrialScores:
     """Scores by setting; each is in the file as soon as it is known. Safe for several threads.
 
     Args:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dppa_core.errors import InvalidValue, did_you_mean
 from dppa_core.recipes.yaml_text import MergeRecipe, parse_recipe
-from dppa_core.tuning.search.space import Knob, Value
+from dppa_core.tuning.search.space import SearchParameter, Value
 from dppa_core.tuning.search.trial import ITEMS, geometric_mean
 
 RETENTION, WORST, DENSITY = "retention", "worst", "density"
@@ -81,7 +81,7 @@ WHY = "why"
 class StudySettings:
     """How a study is made."""
 
-    knobs: tuple[Knob, ...]
+    knobs: tuple[SearchParameter, ...]
     goals: tuple[str, ...] = ("retention",)
     trials: int = 40
     """In all, those of an earlier run included."""
@@ -95,12 +95,12 @@ class StudySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class StudyTrial:
     """One trial."""
 
     number: int
     values: Mapping[str, Value]
-    """Knob -> what it was."""
+    """Value of each search parameter."""
     state: str
     """complete, pruned or failed."""
     goals: tuple[float, ...]
@@ -120,17 +120,17 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Studied:
+class StudyState:
     """A study as it stands."""
 
     settings: StudySettings
     domains: tuple[str, ...]
-    trials: tuple[Tried, ...]
+    trials: tuple[StudyTrial, ...]
     front: tuple[int, ...]
     """Numbers of the trials that no other one beats; of one goal, the best first."""
 
     @property
-    def best(self) -> Tried:
+    def best(self) -> StudyTrial:
         """The trial of the front with most of the first goal; of equals, the first.
 
         Raises:
@@ -163,7 +163,7 @@ class Studied:
         }
 
 
-def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> Studied:
+def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ...]) -> StudyState:
     """A study as it stands, in plain values."""
     trials = tuple(tried(trial) for trial in study.get_trials(deepcopy=False) if is_over(trial))
     whole = [one for one in trials if one.state == "complete"]
@@ -172,7 +172,7 @@ def studied(study: optuna.Study, settings: StudySettings, domains: tuple[str, ..
         for one in whole
         if not any(dominates(other.goals, one.goals, settings.goals) for other in whole)
     ]
-    return Studied(settings, domains, trials, tuple(front))
+    return StudyState(settings, domains, trials, tuple(front))
 
 
 def is_over(trial: FrozenTrial) -> bool:
@@ -180,11 +180,11 @@ def is_over(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or WHY in trial.user_attrs
 
 
-def tried(trial: FrozenTrial) -> Tried:
+def tried(trial: FrozenTrial) -> StudyTrial:
     """A trial in plain values."""
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
     about = trial.user_attrs
-    return Tried(
+    return StudyTrial(
         trial.number,
         dict(trial.params),
         states.get(trial.state, "failed"),

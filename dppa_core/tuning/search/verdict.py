@@ -144,7 +144,7 @@ FOUND, GIVEN, PLAIN = "what was found", "the recipe given", "task arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class BaselineMerge:
     """A merge of the same models that was not searched for."""
 
     name: str
@@ -180,7 +180,7 @@ def rivals(
     *,
     limit: int | None = None,
     watch: Callable[[str], None] | None = None,
-) -> tuple[Rival, ...]:
+) -> tuple[BaselineMerge, ...]:
     """The recipe given, and whole deltas added up with coefficient 1, on the test items.
 
     Args:
@@ -191,7 +191,7 @@ def rivals(
     ones = tuple(replace(one, coefficient=1.0) for one in given.models)
     added = (one for one in entrants(replace(given, models=ones)) if one.key == ARITHMETIC)
     named = [(GIVEN, given), *((PLAIN, one.target) for one in added)]
-    seen, beside = {recipe_hash(found)}, list[Rival]()
+    seen, beside = {recipe_hash(found)}, list[BaselineMerge]()
     for name, target in named:
         if not isinstance(target, MergeRecipe) or recipe_hash(target) in seen:
             continue
@@ -205,10 +205,12 @@ def rivals(
     return tuple(beside)
 
 
-def _rival(name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]) -> Rival:
+def _rival(
+    name: str, scores: Mapping[str, DomainScore], verdict: Sequence[DomainVerdict]
+) -> BaselineMerge:
     pairs = {one.domain: (one.merged.hits, scores[one.domain].hits) for one in verdict}
     kept = {one.domain: (scores[one.domain].hits, one.own.hits) for one in verdict}
-    return Rival(name, scores, ratio(kept), compared(pairs))
+    return BaselineMerge(name, scores, ratio(kept), compared(pairs))
 
 
 def mean_retention(verdict: Sequence[DomainVerdict]) -> Interval | None:

@@ -59,7 +59,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownCase:
     """A case as it is now, broken or repaired."""
 
     said: str

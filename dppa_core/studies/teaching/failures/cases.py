@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dppa_core.errors import UnknownName, did_you_mean
-from dppa_core.studies.teaching.failures.case import Case, CaseTask, Shown
+from dppa_core.studies.teaching.failures.case import Case, CaseTask, ShownCase
 from dppa_core.studies.teaching.failures.of_merges import (
     opposite,
     tied_twice,
@@ -102,7 +102,7 @@ CASES = (
 )
 
 
-RUNS: Mapping[str, Callable[[CaseTask, bool], Shown]] = {
+RUNS: Mapping[str, Callable[[CaseTask, bool], ShownCase]] = {
     "wrong-base": wrong_base,
     "one-percent": too_few,
     "factor-six": too_large,

@@ -31,7 +31,7 @@ from dppa_core.studies.teaching.failures.case import (
     CaseAnswer,
     CaseTask,
     Message,
-    Shown,
+    ShownCase,
 )
 from dppa_core.studies.teaching.failures.of_weights import EMBEDDING, HEAD, tied_weights
 from dppa_core.studies.teaching.failures.workshop import BASE, MODEL, CaseMarks
@@ -43,7 +43,7 @@ _THIS = " (this merge)"
 Flat = Float32[ndarray, " n"]
 
 
-def wrong_base(task: CaseTask, repaired: bool) -> Shown:
+def wrong_base(task: CaseTask, repaired: bool) -> ShownCase:
     """The base's own numbers in another order, as a base."""
     base = BASE if repaired else task.workshop.derived("base-shuffled", _shuffled)
     recipe = MergeRecipe(base, (DomainModel(MODEL, LEVELS),))
@@ -74,7 +74,7 @@ def _named(text: str, folder: str) -> str:
     return text.replace(folder, "the other base")
 
 
-def too_few(task: CaseTask, repaired: bool) -> Shown:
+def too_few(task: CaseTask, repaired: bool) -> ShownCase:
     """1 % of the delta instead of 20 %."""
     levels = LEVELS if repaired else (FEW,)
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, levels),))
@@ -94,7 +94,7 @@ def too_few(task: CaseTask, repaired: bool) -> Shown:
     return _asked(task, recipe, tone, (plot,))
 
 
-def too_large(task: CaseTask, repaired: bool) -> Shown:
+def too_large(task: CaseTask, repaired: bool) -> ShownCase:
     """A factor of 6 on the first partition."""
     factors = FACTORS if repaired else LARGE
     recipe = MergeRecipe(BASE, (DomainModel(MODEL, LEVELS, factors),))
@@ -132,7 +132,7 @@ def _length(plan: PruningPlan, profile: DeltaProfile, factors: tuple[float, ...]
     return float(np.sqrt((np.square(factors) * parts).sum() / whole))
 
 
-def opposite(task: CaseTask, repaired: bool) -> Shown:
+def opposite(task: CaseTask, repaired: bool) -> ShownCase:
     """A second model that learned the opposite; added up, or by vote."""
     other = task.workshop.derived("math-opposed", _opposed)
     method = "ties" if repaired else "task_arithmetic"
@@ -175,7 +175,7 @@ _DONE_TWICE = (
 )
 
 
-def tied_twice(task: CaseTask, repaired: bool) -> Shown:
+def tied_twice(task: CaseTask, repaired: bool) -> ShownCase:
     """An embedding that is the head too, merged once for each name."""
     merger, weight, delta = tied_weights()
     loader = merger.loader()
@@ -206,7 +206,7 @@ def _asked(
     plots: tuple[Bars, ...],
     messages: tuple[Message, ...] = (),
     table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = ((), ()),
-) -> Shown:
+) -> ShownCase:
     """Ask base, domain model and merge, and put the scores before the other plots."""
     targets: Mapping[str, Target] = {"base": BASE, "math alone": MODEL, "the merge": recipe}
     found: dict[str, CaseMarks] = {}
@@ -231,6 +231,6 @@ def _asked(
         f"%), the math model alone {found['math alone'].hits}, the base {found['base'].hits}."
     )
     scores = Bars(f"Questions of math answered right, of {n}", float(n), bars)
-    return Shown(
+    return ShownCase(
         said, (scores, *plots), messages, merged.prompt, answers, columns=table[0], rows=table[1]
     )

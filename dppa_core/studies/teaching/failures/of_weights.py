@@ -35,7 +35,7 @@ from dppa_core.studies.teaching.failures.case import (
     CaseAnswer,
     CaseTask,
     Message,
-    Shown,
+    ShownCase,
 )
 from dppa_core.studies.teaching.failures.workshop import (
     BYTES,
@@ -126,7 +126,7 @@ LARGEST_HALF = 65504.0
 _WEIGHT, _CHANGE, _FACTOR = 60000.0, 4000.0, 2.0
 
 
-def overflow(task: CaseTask, repaired: bool) -> Shown:
+def overflow(task: CaseTask, repaired: bool) -> ShownCase:
     """A weight of 60000, a change of 4000, a factor of 2: 68000 in float16, or in bfloat16.
 
     And a chat with the math model, the largest values of whose first layer are made as large.
@@ -159,7 +159,7 @@ def overflow(task: CaseTask, repaired: bool) -> Shown:
             f"{_infinite(half)} = {'NaN' if np.isnan(spread) else spread}, and nothing after it a "
             f"number. In the math model itself, {chat.done}"
         )
-        return Shown(
+        return ShownCase(
             said, (_range(bars),), (Message("refusal", str(error)),), chat.prompt, chat.answers
         )
     stored = float(to_float32(raw[:1], code)[0])
@@ -168,7 +168,7 @@ def overflow(task: CaseTask, repaired: bool) -> Shown:
         f"bfloat16 stores {exact:,.0f} as {stored:,.0f}: fewer digits, but far more room. In the "
         f"math model itself, {chat.done}"
     )
-    return Shown(said, (_range(bars),), (), chat.prompt, chat.answers)
+    return ShownCase(said, (_range(bars),), (), chat.prompt, chat.answers)
 
 
 def _infinite(value: float) -> str:
@@ -223,7 +223,7 @@ class _WordModel(MemoryCheckpoint):
         self.folders = (folder,)
 
 
-def vocabulary(task: CaseTask, repaired: bool) -> Shown:
+def vocabulary(task: CaseTask, repaired: bool) -> ShownCase:
     """A model with one word more, in the middle; with and without its tokenizer.
 
     And a chat with the math model, whose rows are moved alike.
@@ -252,7 +252,7 @@ def vocabulary(task: CaseTask, repaired: bool) -> Shown:
         rows = _word_rows(by_row, _MODEL_WORDS)
         bars = _word_bars("Change of each row, matched by number", by_row, BAD)
         messages = (Message("refusal", str(error)),)
-        shown = Shown(said, (bars,), messages, columns=_COLUMNS, rows=rows)
+        shown = ShownCase(said, (bars,), messages, columns=_COLUMNS, rows=rows)
     else:
         shown = _matched(aligned, mine)
     return replace(shown, prompt=chat.prompt, answers=chat.answers)
@@ -261,13 +261,15 @@ def vocabulary(task: CaseTask, repaired: bool) -> Shown:
 _COLUMNS = ("row", "word of the base", "word it is compared with", "length of the change")
 
 
-def _matched(aligned: Alignment, mine: ndarray) -> Shown:
+def _matched(aligned: Alignment, mine: ndarray) -> ShownCase:
     theirs = to_float32(aligned.tuned[0].raw(EMBEDDING), aligned.tuned[0].dtype(EMBEDDING))
     by_word = np.linalg.norm(theirs.reshape(-1, 3) - mine, axis=1)
     said = f"Matched by word, every row changed by {by_word.max():.2f}, as training left it."
     messages = tuple(Message("note", note) for note in aligned.notes)
     bars = _word_bars("Change of each row, matched by word", by_word, GOOD)
-    return Shown(said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS)
+    return ShownCase(
+        said, (bars,), messages, rows=_word_rows(by_word, _BASE_WORDS), columns=_COLUMNS
+    )
 
 
 def _word_bars(title: str, lengths: ndarray, tone: str) -> Bars:

@@ -37,7 +37,7 @@ DomainHits = Mapping[str, tuple[bool, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class CoefficientSearch:
     """One way of looking for coefficients."""
 
     title: str
@@ -46,12 +46,12 @@ class Way:
 
 
 WAYS = (
-    Way("per layer", {"per": "layer"}),
-    Way("per layer, surprise", {"per": "layer", "objective": "surprise"}),
-    Way("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
-    Way("per model", {}),
-    Way("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
-    Way("per model, the merge's own replies", {"positions": "own"}),
+    CoefficientSearch("per layer", {"per": "layer"}),
+    CoefficientSearch("per layer, surprise", {"per": "layer", "objective": "surprise"}),
+    CoefficientSearch("per layer, domains balanced", {"per": "layer", "balance": "relative"}),
+    CoefficientSearch("per model", {}),
+    CoefficientSearch("per model, from 0.3", {"start": 0.3, "steps": 60, "every": 20}),
+    CoefficientSearch("per model, the merge's own replies", {"positions": "own"}),
 )
 """From the best uniform coefficient where nothing else is said."""
 
@@ -98,7 +98,7 @@ def measure(
     *,
     limit: int | None = None,
     search_limit: int = 60,
-    ways: Sequence[Way] = WAYS,
+    ways: Sequence[CoefficientSearch] = WAYS,
     say: Say = lambda text: None,
 ) -> CoefficientReport:
     """Measure everything, or what is still missing.
@@ -153,7 +153,7 @@ def retention(merged: DomainHits, own: DomainHits) -> float:
 
 
 def _found(
-    way: Way, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
+    way: CoefficientSearch, settings: AdaMergeSettings, log: Mapping[str, Any], marks: DomainHits
 ) -> CoefficientsFound:
     course = tuple(
         (one["step"], *(one["mean"][name] for name in ("entropy", "perplexity", "accuracy")))

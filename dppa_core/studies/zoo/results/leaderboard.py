@@ -41,7 +41,7 @@ LEAST = 0.015
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenStrength:
     """A strength, and what it took to find it."""
 
     strength: float
@@ -58,7 +58,7 @@ def strength_at(place: int) -> float:
 
 def best_strength(
     loss: Callable[[float], float], retention: Callable[[float], float], most: float
-) -> Chosen:
+) -> ChosenStrength:
     """The strength that retains most, the same way for whatever is rated.
 
     The losses of five coarse strengths are asked, of further ones while the outermost is the
@@ -95,7 +95,7 @@ def best_strength(
     while True:
         best = max(marks, key=lambda place: (marks[place], -abs(place)))
         if not any([ask(best - FINE[0]), ask(best + FINE[0])]):
-            return Chosen(strength_at(best), len(losses), len(marks))
+            return ChosenStrength(strength_at(best), len(losses), len(marks))
 
 
 def sweep(ask: Callable[[int], bool], losses: dict[int, float]) -> None:
@@ -125,7 +125,7 @@ class LeaderboardRow:
     """One method."""
 
     entry: Entry
-    chosen: Chosen
+    chosen: ChosenStrength
     """The multiplier, on the search split."""
     hits: Mapping[str, Hits]
     """Domain -> the test items."""
@@ -208,7 +208,7 @@ def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
     """Choose what has to be chosen on the search split, then score on the test split."""
     if entry.method.name == REFERENCE:
         entry = replace(entry, factors=best_factors(examiner))
-    chosen = choose(entry, examiner) if entry.searched else Chosen(1.0, 0, 0)
+    chosen = choose(entry, examiner) if entry.searched else ChosenStrength(1.0, 0, 0)
     made = entry.recipes(chosen.strength)
     hits = {domain: examiner.hits(made[domain], domain, "test") for domain in DOMAINS}
     return LeaderboardRow(
@@ -216,7 +216,7 @@ def _row(entry: Entry, examiner: LeaderboardExaminer) -> LeaderboardRow:
     )
 
 
-def choose(entry: Entry, examiner: LeaderboardExaminer) -> Chosen:
+def choose(entry: Entry, examiner: LeaderboardExaminer) -> ChosenStrength:
     """The strength that retains most of the search items."""
     own = {domain: examiner.share(f"zoo:{domain}", domain, "search") for domain in DOMAINS}
 
