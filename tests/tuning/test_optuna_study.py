@@ -81,7 +81,7 @@ def test_a_range_has_values_for_a_grid() -> None:
         ("method=dppaa", "Did you mean 'dppa'"),
         ("significance=size", "magnitude, fisher, activation, random; got 'size'"),
         ("coefficient=0:11", "coefficient must be a number from -10 to 10"),
-        ("density", "nothing a search can vary here"),
+        ("density", "cannot vary 'density' here"),
     ],
 )
 def test_what_cannot_be_varied_is_named(text: str, message: str) -> None:
@@ -296,7 +296,7 @@ def test_a_file_says_what_is_searched_and_a_grid_is_a_table(dppa: Command, recip
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vary", "speed"], "nothing a search can vary"),
+        (["--vary", "speed"], "cannot vary 'speed' here"),
         (["--grid", "rate=0.1,0.2"], "A grid has two settings, got 1"),
         (["--grid", "rate", "--grid", "factor", "--vary", "rate"], "either --vary or --grid"),
         (["--vary", "rate", "--sampler", "dice"], "sampler must be one of tpe, nsga2, random"),
