@@ -1,4 +1,4 @@
-"""The failures there are, in words, and how each is run: broken, or repaired."""
+"""The texts of all failures, and their runs: broken or repaired."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ def run_case(name: str, repaired: bool, task: CaseTask) -> dict[str, Any]:
     """Run one of `CASES`.
 
     Args:
-        name: Of the case.
-        repaired: Whether with its repair.
-        task: Where, and who is told.
+        name: Name of the case.
+        repaired: Whether to apply its repair.
+        task: Workshop, progress and stop.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownName: no such case.
         Cancelled: the task's `stop` was set.
     """
     if name not in RUNS:
