@@ -74,7 +74,7 @@ def test_a_range_has_values_for_a_grid() -> None:
     [
         ("ratee=0.5:0.9", "Did you mean 'rate'"),
         ("rate=0.5:1.5", "rate must be a number from 0 to 0.99, got 1.5"),
-        ("rate=0.9:0.5", "begins below its end"),
+        ("rate=0.9:0.5", "begin below its end"),
         ("rate=a:b", "rate must be a number"),
         ("rate=0:0.1:0.2:0.3", "LOW:HIGH or LOW:HIGH:STEP"),
         ("rate=0.1:0.2:0.5", "step must be a number"),

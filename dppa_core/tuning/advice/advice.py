@@ -144,8 +144,7 @@ def _uneven(facts: Sequence[DomainModelFacts]) -> Sign:
 TRY_RATE = 0.8
 """Pruning rate to try DPPA at first: the paper's headline, 20 % of the parameters kept."""
 SMALL_OUTSIDE = 0.01
-"""Largest share of entries outside `SMALL_RANGE` in a small delta. The paper gives no share; this
-is our choice."""
+"""Largest share of entries outside `SMALL_RANGE` in a small delta; our choice, not the paper's."""
 LARGE_CHANGE = 0.2
 """‖d‖/‖W‖ from which the profile alone calls deltas large. Measured on the embedded models: math
 (0.256) is large by every draw of the probe; finance (0.194) and law (0.157) lie on either side of
